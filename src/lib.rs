@@ -1,0 +1,1 @@
+//! The heartbeat service for fleets of coding agents.
