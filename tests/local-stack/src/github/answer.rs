@@ -1,0 +1,223 @@
+//! What this GitHub answers to a request, from its state alone.
+//!
+//! Who asks, and with what budget, is decided here too; faults, holds and connections are not.
+
+use serde_json::Value;
+
+use super::budget::UsedUp;
+use super::issue::Issue;
+use super::listing::{Refused, Wanted};
+use super::render::{self, About};
+use super::repository::{Numbered, Repository};
+use super::root;
+use super::target::{Address, Asked, Part, Target};
+use super::world::{Named, World};
+
+/// An answer before it is HTTP.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(super) fn json(status: u16, body: &Value) -> Self {
+        let headers = vec![header("content-type", "application/json; charset=utf-8")];
+        Self {
+            status,
+            headers,
+            body: body.to_string().into_bytes(),
+        }
+    }
+
+    pub(super) fn error(status: u16, message: &str, about: &About) -> Self {
+        Self::json(status, &render::error(status, message, about))
+    }
+
+    fn not_found(about: &About) -> Self {
+        Self::error(404, "Not Found", about)
+    }
+
+    fn moved(url: &str) -> Self {
+        Self::json(301, &render::moved(url)).with("location", url)
+    }
+
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.headers.push(header(name, value));
+        self
+    }
+
+    /// Adds a header unless the answer has one of that name.
+    pub(super) fn or_with(self, name: &str, value: &str) -> Self {
+        if self
+            .headers
+            .iter()
+            .any(|(present, _)| present.eq_ignore_ascii_case(name))
+        {
+            self
+        } else {
+            self.with(name, value)
+        }
+    }
+}
+
+fn header(name: &str, value: &str) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+/// Who sent a request.
+#[derive(Clone, Debug)]
+pub(super) struct Sender<'a> {
+    pub(super) token: Option<&'a str>,
+    pub(super) has_user_agent: bool,
+}
+
+impl World {
+    /// Admits or refuses the sender, and counts the request on its token's budget.
+    pub(super) fn admit(&mut self, sender: &Sender<'_>, target: &Target) -> Result<(), Answer> {
+        if !sender.has_user_agent {
+            let body = b"Request forbidden by administrative rules: it has no User-Agent header.".to_vec();
+            return Err(Answer {
+                status: 403,
+                headers: vec![header("content-type", "text/plain")],
+                body,
+            });
+        }
+        if let Some(accepted) = &self.accepted_tokens {
+            match sender.token {
+                None => return Err(Answer::error(401, "Requires authentication", &About::Anything)),
+                Some(token) if !accepted.iter().any(|known| known == token) => {
+                    return Err(Answer::error(401, "Bad credentials", &About::Anything));
+                }
+                Some(_) => {}
+            }
+        }
+        if *target == Target::RateLimit {
+            return Ok(());
+        }
+        let now = self.now();
+        self.budgets.of(sender.token.unwrap_or_default(), now).spend().map_err(|UsedUp| {
+            let message = "API rate limit exceeded for user ID 1001. If you reach out to GitHub Support for \
+                           help, please include the request ID.";
+            Answer::error(403, message, &About::RateLimits)
+        })
+    }
+
+    /// Adds what stands on every answer: the date, and what the token has left.
+    pub(super) fn sign(&mut self, answer: Answer, token: Option<&str>) -> Answer {
+        let now = self.now();
+        let budget = *self.budgets.of(token.unwrap_or_default(), now);
+        answer
+            .or_with("date", &render::http_date(now))
+            .or_with("x-github-media-type", "github.v3; format=json")
+            .or_with("x-ratelimit-limit", &budget.limit.to_string())
+            .or_with("x-ratelimit-remaining", &budget.remaining.to_string())
+            .or_with("x-ratelimit-used", &budget.used().to_string())
+            .or_with("x-ratelimit-reset", &budget.reset.as_second().to_string())
+            .or_with("x-ratelimit-resource", "core")
+    }
+
+    /// Answers an admitted request. `api` is this server's own address.
+    pub(super) fn answer(&mut self, asked: &Asked, token: Option<&str>, api: &str) -> Answer {
+        match &asked.target {
+            Target::Root => Answer::json(200, &root::render(api)),
+            Target::RateLimit => {
+                let now = self.now();
+                Answer::json(
+                    200,
+                    &render::rate_limit(self.budgets.of(token.unwrap_or_default(), now)),
+                )
+            }
+            Target::Repository(address, part) => self.answer_repository(asked, address, *part, api),
+            Target::Unknown => Answer::not_found(&About::Anything),
+        }
+    }
+
+    fn answer_repository(&self, asked: &Asked, address: &Address, part: Part, api: &str) -> Answer {
+        let about = match part {
+            Part::Itself => About::Repository,
+            Part::Issues => About::Listing,
+            Part::Issue(_) => About::Issue,
+        };
+        let Some(repository) = asked
+            .repository_id(self)
+            .and_then(|id| self.visible_repository(id))
+        else {
+            return Answer::not_found(&about);
+        };
+        if let Address::Name(name) = address
+            && let Named::Former(id) = self.named(name)
+        {
+            let rest = asked.path_and_query().split_off("/repos/".len() + name.len());
+            return Answer::moved(&format!("{api}/repositories/{id}{rest}"));
+        }
+        if part == Part::Itself {
+            return Answer::json(200, &render::repository(self, api, repository));
+        }
+        if repository.disabled {
+            return Answer::error(403, "Repository access blocked", &about);
+        }
+        if !repository.has_issues {
+            return Answer::error(410, "Issues has been disabled in this repository.", &about);
+        }
+        match part {
+            Part::Issue(number) => self.answer_issue(repository, number, api),
+            Part::Issues | Part::Itself => self.answer_listing(asked, repository, api),
+        }
+    }
+
+    fn answer_issue(&self, repository: &Repository, number: u64, api: &str) -> Answer {
+        match repository.numbers.get(&number) {
+            None => Answer::not_found(&About::Issue),
+            Some(Numbered::Deleted) => Answer::error(410, "This issue was deleted", &About::Issue),
+            Some(Numbered::Issue(versions)) => match versions.visible(self.now()) {
+                Some(issue) => Answer::json(200, &render::issue(self, api, repository, issue)),
+                None => Answer::not_found(&About::Issue),
+            },
+            Some(Numbered::Transferred { repository, number }) => {
+                let (id, number) = self.whereabouts(*repository, *number);
+                match self.visible_repository(id) {
+                    Some(_) => Answer::moved(&format!("{api}/repositories/{id}/issues/{number}")),
+                    // GitHub does not tell where an issue went to those who may not read it there.
+                    None => Answer::not_found(&About::Issue),
+                }
+            }
+        }
+    }
+
+    fn answer_listing(&self, asked: &Asked, repository: &Repository, api: &str) -> Answer {
+        let url = format!("{api}/repositories/{}/issues", repository.id);
+        let page =
+            Wanted::parse(asked).and_then(|wanted| wanted.page(repository, self.links, self.now(), &url));
+        match page {
+            Ok(page) => {
+                let render = |issue: &&Issue| render::issue(self, api, repository, issue);
+                let issues = page.issues.iter().map(render).collect();
+                let answer = Answer::json(200, &Value::Array(issues));
+                match page.link {
+                    Some(link) => answer.with("link", &link),
+                    None => answer,
+                }
+            }
+            Err(Refused::Invalid(parameter)) => Answer::json(422, &render::validation_failed(parameter)),
+            Err(Refused::PageNumber) => {
+                let message = "Pagination with the page parameter is not supported for large datasets, \
+                               please use cursor based pagination (after/before)";
+                Answer::error(422, message, &About::Listing)
+            }
+        }
+    }
+
+    fn visible_repository(&self, id: u64) -> Option<&Repository> {
+        self.repositories.get(&id).filter(|repository| repository.visible)
+    }
+
+    /// Where an issue is that was transferred, maybe several times.
+    fn whereabouts(&self, repository: u64, number: u64) -> (u64, u64) {
+        match self.repositories[&repository].numbers.get(&number) {
+            Some(&Numbered::Transferred { repository, number }) => self.whereabouts(repository, number),
+            _ => (repository, number),
+        }
+    }
+}

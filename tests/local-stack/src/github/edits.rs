@@ -1,0 +1,228 @@
+//! What people do to issues: open, edit, close, label, transfer, delete them.
+//!
+//! Each edit leaves `updated_at` as GitHub would: moved to now by anything people do to the issue itself,
+//! left alone by a label's new name.
+
+use jiff::Timestamp;
+
+use super::issue::{Issue, State, Versions};
+use super::repository::Numbered;
+use super::world::{World, whole_seconds};
+
+const AUTHOR: &str = "octavia";
+
+impl World {
+    /// Opens an issue now and tells its number.
+    pub fn open_issue(&mut self, repository: &str, title: &str) -> u64 {
+        self.open_issue_at(repository, title, self.now())
+    }
+
+    /// Opens an issue as if at another time: created and last updated then.
+    pub fn open_issue_at(&mut self, repository: &str, title: &str, at: Timestamp) -> u64 {
+        self.open(repository, title, at, false)
+    }
+
+    /// Opens `count` issues now, titled by their numbers.
+    pub fn open_issues(&mut self, repository: &str, count: u64) {
+        for _ in 0..count {
+            let number = self.repository(repository).next_number();
+            self.open_issue(repository, &format!("Issue {number}"));
+        }
+    }
+
+    /// Opens a pull request now and tells its number, which is of the same series as issues'.
+    pub fn open_pull_request(&mut self, repository: &str, title: &str) -> u64 {
+        self.open(repository, title, self.now(), true)
+    }
+
+    /// An issue's current version, whether or not readers see it yet.
+    pub fn issue(&self, repository: &str, number: u64) -> &Issue {
+        match self.repository(repository).numbers.get(&number) {
+            Some(Numbered::Issue(versions)) => &versions.current,
+            other => panic!("{repository}#{number} is no issue: {other:?}"),
+        }
+    }
+
+    /// Changes an issue. `updated_at` moves to now first, so that `edit` may also set it.
+    pub fn edit_issue(&mut self, repository: &str, number: u64, edit: impl FnOnce(&mut Issue)) {
+        let now = self.now();
+        let versions = self.repository_mut(repository).versions_mut(number);
+        versions.change(|issue| {
+            issue.updated_at = now;
+            edit(issue);
+            issue.updated_at = whole_seconds(issue.updated_at);
+        });
+        self.know_names_of(repository, number);
+    }
+
+    /// Closes an issue as completed.
+    pub fn close_issue(&mut self, repository: &str, number: u64) {
+        self.close_issue_as(repository, number, "completed");
+    }
+
+    /// Closes an issue for a reason: `completed`, `not_planned` or `duplicate`.
+    pub fn close_issue_as(&mut self, repository: &str, number: u64, reason: &str) {
+        let now = self.now();
+        self.edit_issue(repository, number, |issue| issue.close(now, reason));
+    }
+
+    /// Opens a closed issue again.
+    pub fn reopen_issue(&mut self, repository: &str, number: u64) {
+        self.edit_issue(repository, number, Issue::reopen);
+    }
+
+    /// Comments on an issue: nothing of what it shows changes but the count and `updated_at`.
+    pub fn comment(&mut self, repository: &str, number: u64) {
+        self.edit_issue(repository, number, |issue| issue.comments += 1);
+    }
+
+    /// Adds a label to an issue, creating the label when the repository has none of that name.
+    pub fn add_label(&mut self, repository: &str, number: u64, label: &str) {
+        self.edit_issue(repository, number, |issue| {
+            if !issue.labels.iter().any(|name| name == label) {
+                issue.labels.push(label.to_owned());
+            }
+        });
+    }
+
+    /// Takes a label off an issue.
+    pub fn remove_label(&mut self, repository: &str, number: u64, label: &str) {
+        self.edit_issue(repository, number, |issue| {
+            issue.labels.retain(|name| name != label)
+        });
+    }
+
+    /// Assigns an issue to a user.
+    pub fn assign(&mut self, repository: &str, number: u64, login: &str) {
+        self.edit_issue(repository, number, |issue| issue.assignees.push(login.to_owned()));
+    }
+
+    /// Renames a label everywhere in a repository. No issue's `updated_at` moves.
+    pub fn rename_label(&mut self, repository: &str, label: &str, new_name: &str) {
+        let repository = self.repository_mut(repository);
+        let id = repository
+            .labels
+            .remove(label)
+            .expect("a label can only be renamed when there is one");
+        repository.labels.insert(new_name.to_owned(), id);
+        for numbered in repository.numbers.values_mut() {
+            let Numbered::Issue(versions) = numbered else {
+                continue;
+            };
+            for name in versions.all_mut().flat_map(|issue| &mut issue.labels) {
+                if name == label {
+                    name.replace_range(.., new_name);
+                }
+            }
+        }
+    }
+
+    /// Deletes an issue: its address answers 410.
+    pub fn delete_issue(&mut self, repository: &str, number: u64) {
+        self.take(repository, number, Numbered::Deleted);
+    }
+
+    /// Makes an issue answer 404 and leaves it out of listings, without a trace.
+    pub fn hide_issue(&mut self, repository: &str, number: u64) {
+        self.repository_mut(repository).versions_mut(number).hidden = true;
+    }
+
+    /// Undoes [`World::hide_issue`]. No `updated_at` moves.
+    pub fn show_issue(&mut self, repository: &str, number: u64) {
+        self.repository_mut(repository).versions_mut(number).hidden = false;
+    }
+
+    /// Transfers an issue to another repository and tells its number there. The old address answers 301.
+    ///
+    /// Also on its way back an issue gets a fresh number and id, and its first number leads to the newest
+    /// one: people who moved issues there and back report one entry for each move, and gaps in the numbers.
+    pub fn transfer_issue(&mut self, repository: &str, number: u64, target: &str) -> u64 {
+        let (id, now) = (self.next_id(), self.now());
+        let (target_id, new_number) = (self.repository_id(target), self.repository(target).next_number());
+        let moved = Numbered::Transferred {
+            repository: target_id,
+            number: new_number,
+        };
+        let mut issue = self.take(repository, number, moved);
+        assert!(
+            !issue.is_pull_request,
+            "GitHub transfers no pull requests, and {repository}#{number} is one"
+        );
+        (issue.id, issue.number, issue.updated_at) = (id, new_number, now);
+        self.put(target, issue);
+        new_number
+    }
+
+    /// Shows an issue's current version late: until the clock reaches `until`, readers get the version
+    /// before, or nothing when there was none.
+    pub fn show_late(&mut self, repository: &str, number: u64, until: Timestamp) {
+        self.repository_mut(repository)
+            .versions_mut(number)
+            .show_late(until);
+    }
+
+    /// The web address of an issue, as agents are told it.
+    pub fn html_url(&self, repository: &str, number: u64) -> String {
+        super::render::html_url(self.repository(repository), self.issue(repository, number))
+    }
+
+    fn open(&mut self, repository: &str, title: &str, at: Timestamp, is_pull_request: bool) -> u64 {
+        let at = whole_seconds(at);
+        let id = self.next_id();
+        let number = self.repository(repository).next_number();
+        let issue = Issue {
+            id,
+            number,
+            title: title.to_owned(),
+            body: None,
+            user: Some(AUTHOR.to_owned()),
+            labels: Vec::new(),
+            assignees: Vec::new(),
+            state: State::Open,
+            state_reason: None,
+            locked: false,
+            comments: 0,
+            created_at: at,
+            updated_at: at,
+            closed_at: None,
+            is_pull_request,
+        };
+        self.put(repository, issue);
+        number
+    }
+
+    fn put(&mut self, repository: &str, issue: Issue) {
+        let number = issue.number;
+        let versions = Numbered::Issue(Box::new(Versions::new(issue)));
+        self.repository_mut(repository).numbers.insert(number, versions);
+        self.know_names_of(repository, number);
+    }
+
+    /// Leaves `instead` under the number of an issue, which is handed out.
+    fn take(&mut self, repository: &str, number: u64, instead: Numbered) -> Issue {
+        match self.repository_mut(repository).numbers.insert(number, instead) {
+            Some(Numbered::Issue(versions)) => versions.current,
+            other => panic!("{repository}#{number} is no issue: {other:?}"),
+        }
+    }
+
+    /// Gives ids to the users and labels that an edit brought in.
+    fn know_names_of(&mut self, repository: &str, number: u64) {
+        let issue = self.issue(repository, number);
+        let logins: Vec<String> = issue.user.iter().chain(&issue.assignees).cloned().collect();
+        let known = &self.repository(repository).labels;
+        let new_labels: Vec<String> = issue
+            .labels
+            .iter()
+            .filter(|name| !known.contains_key(*name))
+            .cloned()
+            .collect();
+        for login in logins {
+            self.know_user(&login);
+        }
+        for name in new_labels {
+            let id = self.next_id();
+            self.repository_mut(repository).labels.insert(name, id);
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What can go wrong on the way to GitHub or inside it.
+
+use std::time::Duration;
+
+use super::answer::Answer;
+use super::render::About;
+
+/// One way for a request to go wrong. An order of it is met once, unless it says `times` or `forever`.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// This status, with the JSON body that GitHub usually sends along.
+    Status(u16),
+    /// Exactly this answer. GitHub's usual headers are added where these do not say otherwise.
+    Answer {
+        /// The status code.
+        status: u16,
+        /// Header names and values.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: String,
+    },
+    /// The right answer, after so much of real time.
+    Delay(Duration),
+    /// No answer while the client waits.
+    Hang,
+    /// The connection is reset before anything is answered.
+    Cut,
+    /// The right answer's headers and half of its body, then the connection is reset.
+    HalfPage,
+    /// 200 with a page of HTML.
+    Garbage,
+    /// 200 with an empty list.
+    EmptyList,
+}
+
+/// A fault, and how many requests meet it.
+#[derive(Clone, Debug)]
+pub struct Repeated {
+    pub(super) fault: Fault,
+    /// `None` is for ever.
+    pub(super) times: Option<u64>,
+}
+
+impl Fault {
+    /// Meets the next `times` matching requests.
+    pub fn times(self, times: u64) -> Repeated {
+        Repeated {
+            fault: self,
+            times: Some(times),
+        }
+    }
+
+    /// Meets every matching request, until [`GitHub::heal`](super::GitHub::heal).
+    pub fn forever(self) -> Repeated {
+        Repeated {
+            fault: self,
+            times: None,
+        }
+    }
+
+    /// A secondary rate limit: 403 with requests remaining, told by its words, and by a `Retry-After` if
+    /// one is given.
+    pub fn secondary_limit(retry_after: Option<&str>) -> Self {
+        let headers = retry_after
+            .map(|value| ("retry-after", value.to_owned()))
+            .into_iter()
+            .collect();
+        Self::json(
+            403,
+            headers,
+            "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+            &About::RateLimits,
+        )
+    }
+
+    /// A token that was not authorized for the organization's SAML single sign-on: 403, and no limit.
+    pub fn saml_required() -> Self {
+        let sso = "required; url=https://github.com/orgs/acme/sso?authorization_request=AAAA".to_owned();
+        Self::json(
+            403,
+            vec![("x-github-sso", sso)],
+            "Resource protected by organization SAML enforcement. You must grant your Personal Access token \
+             access to this organization.",
+            &About::Anything,
+        )
+    }
+
+    fn json(status: u16, mut headers: Vec<(&'static str, String)>, message: &str, about: &About) -> Self {
+        let body = super::render::error(status, message, about).to_string();
+        headers.push(("content-type", "application/json; charset=utf-8".to_owned()));
+        Self::Answer {
+            status,
+            headers,
+            body,
+        }
+    }
+}
+
+impl From<Fault> for Repeated {
+    fn from(fault: Fault) -> Self {
+        fault.times(1)
+    }
+}
+
+/// The answer of a bare status.
+pub(super) fn of_status(status: u16) -> Answer {
+    let message = match status {
+        401 => "Bad credentials",
+        403 => "Resource not accessible by personal access token",
+        404 => "Not Found",
+        410 => "Gone",
+        422 => "Validation Failed",
+        429 => "Too Many Requests",
+        451 => "Repository access blocked",
+        500.. => "Server Error",
+        _ => "Problems parsing JSON",
+    };
+    Answer::error(status, message, &About::Anything)
+}
+
+/// What a proxy in between might send instead of JSON.
+pub(super) fn garbage() -> Answer {
+    let body = b"<!DOCTYPE html>\n<html><head><title>Unicorn!</title></head><body>This page is taking too \
+                 long to load.</body></html>\n";
+    let headers = vec![("content-type".to_owned(), "text/html; charset=utf-8".to_owned())];
+    Answer {
+        status: 200,
+        headers,
+        body: body.to_vec(),
+    }
+}

@@ -1,0 +1,118 @@
+//! Which requests an order of faults, edits or holds is about.
+
+use super::target::{Asked, Part, Target};
+use super::world::{Named, World};
+
+/// A choice of requests: `Matching::listing("acme/api").query("state", "open").nth(2)`.
+///
+/// Repositories may be given by any name they have or had; requests match by whichever address they use.
+#[derive(Clone, Debug)]
+pub struct Matching {
+    what: What,
+    query: Vec<(String, String)>,
+    pub(super) nth: u64,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Anything,
+    Path(String),
+    AnyListing,
+    AnyOf(String),
+    Repository(String),
+    Listing(String),
+    Issue(String, u64),
+}
+
+impl Matching {
+    /// Every request.
+    pub fn anything() -> Self {
+        Self::new(What::Anything)
+    }
+
+    /// Requests for exactly this path.
+    pub fn path(path: &str) -> Self {
+        Self::new(What::Path(path.to_owned()))
+    }
+
+    /// Every request about a repository: itself, its listings, its issues.
+    pub fn any_of(repository: &str) -> Self {
+        Self::new(What::AnyOf(repository.to_owned()))
+    }
+
+    /// Requests for a repository itself.
+    pub fn repository(repository: &str) -> Self {
+        Self::new(What::Repository(repository.to_owned()))
+    }
+
+    /// Requests for the pages of any repository's listing.
+    pub fn any_listing() -> Self {
+        Self::new(What::AnyListing)
+    }
+
+    /// Requests for the pages of a repository's listing.
+    pub fn listing(repository: &str) -> Self {
+        Self::new(What::Listing(repository.to_owned()))
+    }
+
+    /// Requests for one issue.
+    pub fn issue(repository: &str, number: u64) -> Self {
+        Self::new(What::Issue(repository.to_owned(), number))
+    }
+
+    /// Of those, only requests with this query parameter.
+    pub fn query(mut self, name: &str, value: &str) -> Self {
+        self.query.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Of those, only requests with this `page` in their query. A first page has none.
+    pub fn page(self, page: u64) -> Self {
+        self.query("page", &page.to_string())
+    }
+
+    /// Of those, only the `n`th and what comes after it, counted from 1 since the order was given.
+    pub fn nth(mut self, n: u64) -> Self {
+        self.nth = n;
+        self
+    }
+
+    fn new(what: What) -> Self {
+        Self {
+            what,
+            query: Vec::new(),
+            nth: 1,
+        }
+    }
+
+    /// Whether a request is one of these, not looking at its turn.
+    pub(super) fn covers(&self, asked: &Asked, world: &World) -> bool {
+        let part = match &asked.target {
+            Target::Repository(_, part) => Some(*part),
+            Target::Root | Target::RateLimit | Target::Unknown => None,
+        };
+        let of = |name: &str| part.is_some() && leads_to(asked, name, world);
+        let covered = match &self.what {
+            What::Anything => true,
+            What::Path(path) => asked.path == *path,
+            What::AnyOf(name) => of(name),
+            What::AnyListing => part == Some(Part::Issues),
+            What::Repository(name) => part == Some(Part::Itself) && of(name),
+            What::Listing(name) => part == Some(Part::Issues) && of(name),
+            What::Issue(name, number) => part == Some(Part::Issue(*number)) && of(name),
+        };
+        covered
+            && self
+                .query
+                .iter()
+                .all(|(name, value)| asked.parameter(name) == Some(value))
+    }
+}
+
+fn leads_to(asked: &Asked, name: &str, world: &World) -> bool {
+    match world.named(name) {
+        Named::Current(id) | Named::Former(id) => asked.repository_id(world) == Some(id),
+        // Also what GitHub does not have can be asked for.
+        Named::Unknown => asked.path.starts_with(&format!("/repos/{name}")),
+    }
+}

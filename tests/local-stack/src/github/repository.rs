@@ -1,0 +1,80 @@
+//! One repository: its flags, its labels, and what is behind each number it ever gave to an issue.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::issue::{Issue, State, Versions};
+
+/// A repository as GitHub keeps it.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// GitHub's id, which a rename keeps.
+    pub id: u64,
+    /// The current `owner/name`.
+    pub full_name: String,
+    /// Whether it can be seen: if not, every address of it answers 404.
+    pub visible: bool,
+    /// Whether it has issues: if not, their addresses answer 410.
+    pub has_issues: bool,
+    /// Whether it is archived (read-only, but readable).
+    pub archived: bool,
+    /// Whether GitHub disabled it: it is still described, and its issues answer 403.
+    pub disabled: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    pub(super) labels: BTreeMap<String, u64>,
+    pub(super) numbers: BTreeMap<u64, Numbered>,
+}
+
+/// What is behind a number.
+#[derive(Clone, Debug)]
+pub(super) enum Numbered {
+    Issue(Box<Versions>),
+    Deleted,
+    Transferred { repository: u64, number: u64 },
+}
+
+impl Repository {
+    pub(super) fn new(id: u64, full_name: &str, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            full_name: full_name.to_owned(),
+            visible: true,
+            has_issues: true,
+            archived: false,
+            disabled: false,
+            created_at,
+            labels: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+        }
+    }
+
+    /// Issues and pull requests as a reader sees them at `now`, by number.
+    pub(super) fn visible_issues(&self, now: Timestamp) -> impl Iterator<Item = &Issue> {
+        self.numbers.values().filter_map(move |numbered| match numbered {
+            Numbered::Issue(versions) => versions.visible(now),
+            Numbered::Deleted | Numbered::Transferred { .. } => None,
+        })
+    }
+
+    /// How many issues and pull requests are open: GitHub counts both as `open_issues_count`.
+    pub(super) fn open_count(&self, now: Timestamp) -> usize {
+        self.visible_issues(now)
+            .filter(|issue| issue.state == State::Open)
+            .count()
+    }
+
+    /// The next number: one that was never given, for numbers of deleted and transferred issues stay taken.
+    pub(super) fn next_number(&self) -> u64 {
+        self.numbers.last_key_value().map_or(1, |(number, _)| number + 1)
+    }
+
+    pub(super) fn versions_mut(&mut self, number: u64) -> &mut Versions {
+        let name = &self.full_name;
+        match self.numbers.get_mut(&number) {
+            Some(Numbered::Issue(versions)) => versions,
+            other => panic!("{name}#{number} is no issue to arrange: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Three made-up repositories for people who try the service out.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::world::World;
+
+/// Fills an empty world with `acme/api`, `acme/web` and `acme/docs`: a dozen open issues, a few closed ones,
+/// and pull requests, of the last weeks.
+pub fn demo(world: &mut World) {
+    let now = world.now();
+    let ago = |hours: i64| now - SignedDuration::from_hours(hours);
+
+    let mut api = Seeding::of(world, "acme/api");
+    api.issue(
+        "Refuse uploads larger than the quota before reading them",
+        ago(700),
+        &["bug", "status/ready"],
+    );
+    api.issue(
+        "Retry webhooks with a growing pause",
+        ago(620),
+        &["enhancement", "status/backlog"],
+    );
+    api.closed(
+        "Health check answers 200 while the database is away",
+        ago(600),
+        "completed",
+    );
+    api.issue(
+        "Orders of more than 999 items are shown twice",
+        ago(410),
+        &["bug", "status/in-progress"],
+    );
+    api.pull_request("Read the quota once per request", ago(96));
+    api.issue(
+        "Page through invoices by date instead of by number",
+        ago(52),
+        &["status/ready"],
+    );
+    api.issue("Tokens with a trailing newline are refused", ago(5), &["bug"]);
+
+    let mut web = Seeding::of(world, "acme/web");
+    web.issue(
+        "The cart forgets its discount after a reload",
+        ago(500),
+        &["bug", "status/in-review"],
+    );
+    web.issue(
+        "Keyboard focus is lost when a dialog closes",
+        ago(330),
+        &["accessibility"],
+    );
+    web.closed("Support browsers that are ten years old", ago(300), "not_planned");
+    web.issue(
+        "Show prices in the visitor's currency 💶",
+        ago(120),
+        &["enhancement", "status/backlog"],
+    );
+    web.pull_request("Keep the discount in the session", ago(30));
+    web.issue(
+        "Search suggestions flicker on slow networks",
+        ago(9),
+        &["bug", "status/ready"],
+    );
+
+    let mut docs = Seeding::of(world, "acme/docs");
+    docs.issue("Explain how to rotate a token", ago(260), &["status/ready"]);
+    docs.issue("The quick start names a command that is gone", ago(77), &["bug"]);
+    docs.pull_request("Correct the quick start", ago(70));
+    docs.issue("Draw the path of a request", ago(20), &["status/backlog"]);
+}
+
+struct Seeding<'a> {
+    world: &'a mut World,
+    repository: &'static str,
+}
+
+impl<'a> Seeding<'a> {
+    fn of(world: &'a mut World, repository: &'static str) -> Self {
+        world.create_repository(repository);
+        Self { world, repository }
+    }
+
+    fn issue(&mut self, title: &str, at: Timestamp, labels: &[&str]) {
+        let number = self.world.open_issue_at(self.repository, title, at);
+        self.world.edit_issue(self.repository, number, |issue| {
+            issue.labels = labels.iter().map(|&label| label.to_owned()).collect();
+            issue.updated_at = at;
+        });
+    }
+
+    fn closed(&mut self, title: &str, at: Timestamp, reason: &str) {
+        let number = self.world.open_issue_at(self.repository, title, at);
+        self.world.edit_issue(self.repository, number, |issue| {
+            issue.close(at, reason);
+            issue.updated_at = at;
+        });
+    }
+
+    fn pull_request(&mut self, title: &str, at: Timestamp) {
+        let number = self.world.open_pull_request(self.repository, title);
+        self.world.edit_issue(self.repository, number, |issue| {
+            issue.created_at = at;
+            issue.updated_at = at;
+        });
+    }
+}

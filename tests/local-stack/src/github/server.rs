@@ -1,0 +1,194 @@
+//! The way of a request through this GitHub: logged, matched with the orders, answered from the state.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, Request as HttpRequest, State};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::Response;
+use futures_util::{StreamExt, stream};
+
+use super::answer::{Answer, Sender};
+use super::faults::{self, Fault};
+use super::log::{Log, Request, fingerprint};
+use super::script::Script;
+use super::target::Asked;
+use super::wire::Cutter;
+use super::world::World;
+
+/// What the server and the handles of it share. Who locks more than one takes them in this order.
+pub(super) struct Shared {
+    pub(super) url: String,
+    pub(super) world: Mutex<World>,
+    pub(super) script: Mutex<Script>,
+    pub(super) log: Mutex<Log>,
+}
+
+/// Locks also what a failed test left locked: its own failure says more than a poisoned lock would.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How an answer goes out.
+enum Sending {
+    Whole(Answer),
+    Half(Answer),
+    Cut,
+}
+
+pub(super) async fn serve(
+    State(shared): State<std::sync::Arc<Shared>>,
+    ConnectInfo(cutter): ConnectInfo<Cutter>,
+    request: HttpRequest,
+) -> Response {
+    let asked = Asked::new(request.method().clone(), request.uri());
+    let headers = request.headers();
+    let token = token(headers);
+    let entry = lock(&shared.log).add(Request {
+        method: asked.method.to_string(),
+        path: asked.path_and_query(),
+        repository: shared.name_of(&asked),
+        token: token.as_deref().map(fingerprint),
+        api_version: text(headers, "x-github-api-version"),
+        status: None,
+    });
+    let sender = Sender {
+        token: token.as_deref(),
+        has_user_agent: headers.contains_key(header::USER_AGENT),
+    };
+    match shared.answer(&asked, &sender).await {
+        Sending::Whole(answer) => {
+            lock(&shared.log).answered(entry, answer.status);
+            respond(answer, Body::from)
+        }
+        Sending::Half(answer) => {
+            lock(&shared.log).answered(entry, answer.status);
+            respond(answer, |body| half(body, cutter))
+        }
+        Sending::Cut => {
+            cutter.cut();
+            // Never written: the connection is cut.
+            Response::default()
+        }
+    }
+}
+
+impl Shared {
+    fn name_of(&self, asked: &Asked) -> Option<String> {
+        let world = lock(&self.world);
+        asked
+            .repository_id(&world)
+            .map(|id| world.repositories[&id].full_name.clone())
+    }
+
+    async fn answer(&self, asked: &Asked, sender: &Sender<'_>) -> Sending {
+        let meeting = {
+            let world = lock(&self.world);
+            lock(&self.script).meet(asked, &world)
+        };
+        for gate in meeting.gates {
+            gate.pass().await;
+        }
+        for edit in meeting.edits {
+            edit(&mut lock(&self.world));
+        }
+        match meeting.fault {
+            None => Sending::Whole(self.right_answer(asked, sender)),
+            Some(Fault::Delay(time)) => {
+                tokio::time::sleep(time).await;
+                Sending::Whole(self.right_answer(asked, sender))
+            }
+            Some(Fault::HalfPage) => Sending::Half(self.right_answer(asked, sender)),
+            Some(Fault::Status(status)) => self.instead(asked, sender, faults::of_status(status)),
+            Some(Fault::EmptyList) => {
+                let empty = Answer::json(200, &serde_json::Value::Array(Vec::new()));
+                self.instead(asked, sender, empty)
+            }
+            Some(Fault::Answer {
+                status,
+                headers,
+                body,
+            }) => {
+                let headers = headers
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect();
+                self.instead(
+                    asked,
+                    sender,
+                    Answer {
+                        status,
+                        headers,
+                        body: body.into_bytes(),
+                    },
+                )
+            }
+            Some(Fault::Garbage) => Sending::Whole(faults::garbage()),
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::Cut) => Sending::Cut,
+        }
+    }
+
+    fn right_answer(&self, asked: &Asked, sender: &Sender<'_>) -> Answer {
+        let mut world = lock(&self.world);
+        let answer = match world.admit(sender, &asked.target) {
+            Ok(()) => world.answer(asked, sender.token, &self.url),
+            Err(refusal) => refusal,
+        };
+        world.sign(answer, sender.token)
+    }
+
+    /// Answers with a fault; the request counts on the budget as any does.
+    fn instead(&self, asked: &Asked, sender: &Sender<'_>, fault: Answer) -> Sending {
+        let mut world = lock(&self.world);
+        let answer = match world.admit(sender, &asked.target) {
+            Ok(()) => fault,
+            Err(refusal) => refusal,
+        };
+        Sending::Whole(world.sign(answer, sender.token))
+    }
+}
+
+fn token(headers: &HeaderMap) -> Option<String> {
+    let authorization = text(headers, "authorization")?;
+    let (scheme, token) = authorization.split_once(' ')?;
+    let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token");
+    known.then(|| token.trim().to_owned())
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
+}
+
+fn respond(answer: Answer, body: impl FnOnce(Vec<u8>) -> Body) -> Response {
+    let length = answer.body.len();
+    let mut response = Response::new(body(answer.body));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).expect("a status ordered or answered has three digits");
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, length.into());
+    for (name, value) in answer.headers {
+        let name = HeaderName::try_from(name).expect("a header ordered or answered has a proper name");
+        let value = value
+            .try_into()
+            .expect("a header ordered or answered has a proper value");
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// The first half of a body, and then the end of the connection.
+fn half(mut body: Vec<u8>, cutter: Cutter) -> Body {
+    body.truncate(body.len() / 2);
+    let end = stream::once(async move {
+        // The half has to be on its way before the connection goes.
+        tokio::task::yield_now().await;
+        cutter.cut();
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    });
+    Body::from_stream(stream::once(async { Ok(Bytes::from(body)) }).chain(end))
+}

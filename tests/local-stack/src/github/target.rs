@@ -1,0 +1,119 @@
+//! What a request asks for: its address, parsed once, and the repository that leads to.
+//!
+//! The log, the orders of faults and the answers all go by this, so that `/repos/acme/api/issues` and
+//! `/repositories/1001/issues` are the same listing to each of them.
+
+use axum::extract::Query;
+use axum::http::{Method, Uri};
+
+use super::world::{Named, World};
+
+/// A request, as far as its line tells.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) method: Method,
+    pub(super) path: String,
+    /// The query as it was written, without the question mark.
+    pub(super) query: String,
+    /// The query's pairs, decoded.
+    pub(super) pairs: Vec<(String, String)>,
+    pub(super) target: Target,
+}
+
+/// The things that have an address here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Root,
+    RateLimit,
+    Repository(Address, Part),
+    Unknown,
+}
+
+/// The two ways to address a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Name(String),
+    Id(u64),
+}
+
+/// What of a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Itself,
+    Issues,
+    Issue(u64),
+}
+
+impl Asked {
+    pub(super) fn new(method: Method, uri: &Uri) -> Self {
+        let Query(pairs) = Query::try_from_uri(uri).unwrap_or_default();
+        let target = if method == Method::GET {
+            Target::parse(uri.path())
+        } else {
+            Target::Unknown
+        };
+        let query = uri.query().unwrap_or_default().to_owned();
+        Self {
+            method,
+            path: uri.path().to_owned(),
+            query,
+            pairs,
+            target,
+        }
+    }
+
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.pairs
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Path and query, as asked.
+    pub(super) fn path_and_query(&self) -> String {
+        if self.query.is_empty() {
+            self.path.clone()
+        } else {
+            format!("{}?{}", self.path, self.query)
+        }
+    }
+
+    /// The repository asked for, under whichever name, if there is one.
+    pub(super) fn repository_id(&self, world: &World) -> Option<u64> {
+        let Target::Repository(address, _) = &self.target else {
+            return None;
+        };
+        match address {
+            Address::Id(id) => world.repositories.contains_key(id).then_some(*id),
+            Address::Name(name) => match world.named(name) {
+                Named::Current(id) | Named::Former(id) => Some(id),
+                Named::Unknown => None,
+            },
+        }
+    }
+}
+
+impl Target {
+    fn parse(path: &str) -> Self {
+        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let (address, rest) = match segments.as_slice() {
+            [""] => return Self::Root,
+            ["rate_limit"] => return Self::RateLimit,
+            ["repos", owner, name, rest @ ..] => (Address::Name(format!("{owner}/{name}")), rest),
+            ["repositories", id, rest @ ..] => match id.parse() {
+                Ok(id) => (Address::Id(id), rest),
+                Err(_) => return Self::Unknown,
+            },
+            _ => return Self::Unknown,
+        };
+        match rest {
+            [] => Self::Repository(address, Part::Itself),
+            ["issues"] => Self::Repository(address, Part::Issues),
+            ["issues", number] => match number.parse() {
+                Ok(number) => Self::Repository(address, Part::Issue(number)),
+                Err(_) => Self::Unknown,
+            },
+            _ => Self::Unknown,
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! GitHub's state: which repositories there are, who may read them, and how pages are linked.
+//!
+//! Plain data. Tests arrange it through the methods here and in `edits.rs`; nothing here knows HTTP or
+//! JSON. A method that names a repository or an issue that is not there panics: the arrangement is wrong.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::budget::Budgets;
+use super::repository::Repository;
+use crate::clock::Clock;
+
+/// All that this GitHub knows.
+pub struct World {
+    /// How listings link their pages.
+    pub links: LinkStyle,
+    pub(super) budgets: Budgets,
+    pub(super) accepted_tokens: Option<Vec<String>>,
+    pub(super) repositories: BTreeMap<u64, Repository>,
+    pub(super) user_ids: HashMap<String, u64>,
+    // Both by lower-case `owner/name`, as GitHub compares them.
+    current_names: HashMap<String, u64>,
+    former_names: HashMap<String, u64>,
+    last_id: u64,
+    clock: Clock,
+}
+
+/// How a listing links to its other pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkStyle {
+    /// By position (`page=2`), with `first`, `prev`, `next` and `last`.
+    Pages,
+    /// By an opaque `after=`, without `last`, as GitHub does for large repositories: a bare `page=2` is
+    /// answered 422. Such a page starts behind the last issue of the one before, wherever that is now.
+    After,
+}
+
+/// What a name leads to.
+pub(super) enum Named {
+    Current(u64),
+    /// The repository had this name once, and no other has it now.
+    Former(u64),
+    Unknown,
+}
+
+impl World {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self {
+            links: LinkStyle::Pages,
+            budgets: Budgets::new(clock.now() + SignedDuration::from_hours(1)),
+            accepted_tokens: None,
+            repositories: BTreeMap::new(),
+            user_ids: HashMap::new(),
+            current_names: HashMap::new(),
+            former_names: HashMap::new(),
+            last_id: 1_000,
+            clock,
+        }
+    }
+
+    /// The time as GitHub writes it: whole seconds.
+    pub fn now(&self) -> Timestamp {
+        whole_seconds(self.clock.now())
+    }
+
+    /// Refuses every token but these with 401, and requests without one. Until then all are welcome.
+    pub fn accept_only<const N: usize>(&mut self, tokens: [&str; N]) {
+        self.accepted_tokens = Some(tokens.map(str::to_owned).to_vec());
+    }
+
+    /// Gives every token a budget of `limit` requests, of which `remaining` are left until `reset`.
+    pub fn set_budget(&mut self, limit: u64, remaining: u64, reset: Timestamp) {
+        self.budgets.set(limit, remaining, reset);
+    }
+
+    /// Creates a repository and tells its id. Its name may be one that another had before.
+    pub fn create_repository(&mut self, full_name: &str) -> u64 {
+        assert!(
+            full_name.split('/').count() == 2,
+            "a repository is named owner/name, not {full_name:?}"
+        );
+        let id = self.next_id();
+        let taken = self.current_names.insert(key(full_name), id);
+        assert!(taken.is_none(), "there is a repository {full_name} already");
+        self.repositories
+            .insert(id, Repository::new(id, full_name, self.now()));
+        let owner = owner_of(full_name).to_owned();
+        self.know_user(&owner);
+        id
+    }
+
+    /// Renames a repository. Its old name answers 301, until another repository takes it.
+    pub fn rename_repository(&mut self, full_name: &str, new_name: &str) {
+        let id = self.repository_id(full_name);
+        let taken = self.current_names.insert(key(new_name), id);
+        assert!(
+            taken.is_none_or(|other| other == id),
+            "there is a repository {new_name} already"
+        );
+        if key(full_name) != key(new_name) {
+            self.current_names.remove(&key(full_name));
+            self.former_names.insert(key(full_name), id);
+        }
+        self.repository_mut(new_name).full_name = new_name.to_owned();
+        let owner = owner_of(new_name).to_owned();
+        self.know_user(&owner);
+    }
+
+    /// Makes every address of a repository answer 404, as if the token had lost its access.
+    pub fn hide_repository(&mut self, full_name: &str) {
+        self.repository_mut(full_name).visible = false;
+    }
+
+    /// Undoes [`World::hide_repository`].
+    pub fn show_repository(&mut self, full_name: &str) {
+        self.repository_mut(full_name).visible = true;
+    }
+
+    /// Makes the issues of a repository answer 410.
+    pub fn disable_issues(&mut self, full_name: &str) {
+        self.repository_mut(full_name).has_issues = false;
+    }
+
+    /// Undoes [`World::disable_issues`].
+    pub fn enable_issues(&mut self, full_name: &str) {
+        self.repository_mut(full_name).has_issues = true;
+    }
+
+    /// Archives a repository: it is read as before, and says so.
+    pub fn archive(&mut self, full_name: &str) {
+        self.repository_mut(full_name).archived = true;
+    }
+
+    /// Disables a repository: it says so, and its issues answer 403.
+    pub fn disable(&mut self, full_name: &str) {
+        self.repository_mut(full_name).disabled = true;
+    }
+
+    /// A repository by its current name.
+    pub fn repository(&self, full_name: &str) -> &Repository {
+        &self.repositories[&self.repository_id(full_name)]
+    }
+
+    /// The id of a repository by its current name.
+    pub fn repository_id(&self, full_name: &str) -> u64 {
+        *self
+            .current_names
+            .get(&key(full_name))
+            .unwrap_or_else(|| panic!("there is no repository {full_name}: create it first"))
+    }
+
+    pub(super) fn repository_mut(&mut self, full_name: &str) -> &mut Repository {
+        let id = self.repository_id(full_name);
+        self.repositories
+            .get_mut(&id)
+            .expect("a current name leads to a repository")
+    }
+
+    pub(super) fn named(&self, full_name: &str) -> Named {
+        let key = key(full_name);
+        match (self.current_names.get(&key), self.former_names.get(&key)) {
+            (Some(&id), _) => Named::Current(id),
+            (None, Some(&id)) => Named::Former(id),
+            (None, None) => Named::Unknown,
+        }
+    }
+
+    /// Ids come from one counter, so that a run of the same edits gives the same ids.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    /// Gives a login its id when it is first met.
+    pub(super) fn know_user(&mut self, login: &str) {
+        if !self.user_ids.contains_key(login) {
+            let id = self.next_id();
+            self.user_ids.insert(login.to_owned(), id);
+        }
+    }
+}
+
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).expect("a timestamp's own second is within its range")
+}
+
+pub(super) fn owner_of(full_name: &str) -> &str {
+    full_name.split_once('/').map_or(full_name, |(owner, _)| owner)
+}
+
+fn key(full_name: &str) -> String {
+    full_name.to_lowercase()
+}
