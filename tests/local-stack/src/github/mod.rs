@@ -35,6 +35,8 @@ mod script;
 pub mod seed;
 mod server;
 mod target;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod world;
 
