@@ -4,6 +4,77 @@
 
 pub mod clock;
 pub mod dynamodb;
+pub mod fault;
 pub mod github;
+pub mod proxy;
 pub mod secrets;
 pub mod template;
+
+use clock::Clock;
+use dynamodb::{DynamoDb, Storage};
+use github::GitHub;
+use secrets::SecretsManager;
+use template::Template;
+
+/// The table's name.
+pub const TABLE_NAME: &str = "heartbeat";
+
+/// The token that agents may beat with.
+pub const AGENT_TOKEN: &str = "local-agent-token-not-a-secret-0123456789";
+
+/// The token that the service asks GitHub with.
+pub const GITHUB_TOKEN: &str = "local-github-token-not-a-secret-012345678";
+
+/// The secret that holds [`AGENT_TOKEN`] at first.
+pub const AGENT_TOKENS_SECRET_ID: &str = "heartbeat/agent-tokens";
+
+/// The secret that holds [`GITHUB_TOKEN`] at first.
+pub const GITHUB_CREDENTIALS_SECRET_ID: &str = "heartbeat/github-credentials";
+
+/// Everything outside the service. Its servers stop when it is dropped.
+pub struct LocalStack {
+    /// The time that all of them tell.
+    pub clock: Clock,
+    /// With the table [`TABLE_NAME`], empty at first when it is in memory.
+    pub dynamodb: DynamoDb,
+    /// Without any repository at first.
+    pub github: GitHub,
+    /// With both secrets, as plain tokens.
+    pub secrets: SecretsManager,
+}
+
+impl LocalStack {
+    /// Starts all of them, in memory.
+    pub async fn start(clock: Clock) -> Self {
+        Self::start_with(clock, Storage::Memory).await
+    }
+
+    /// Starts all of them, with the table kept in `storage`.
+    pub async fn start_with(clock: Clock, storage: Storage) -> Self {
+        let dynamodb = DynamoDb::start(clock.clone(), storage).await;
+        dynamodb.create_table(TABLE_NAME, &Template::of_the_project()).await;
+        let secrets = SecretsManager::start(clock.clone()).await;
+        secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENT_TOKEN);
+        secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN);
+        let github = GitHub::start(clock.clone()).await;
+        Self { clock, dynamodb, github, secrets }
+    }
+
+    /// The environment in which the service finds all of it. The caller adds what it wants tracked.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        [
+            ("TABLE_NAME", TABLE_NAME),
+            ("AGENT_TOKENS_SECRET_ID", AGENT_TOKENS_SECRET_ID),
+            ("GITHUB_CREDENTIALS_SECRET_ID", GITHUB_CREDENTIALS_SECRET_ID),
+            ("GITHUB_API_URL", self.github.url()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.url()),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.url()),
+            ("AWS_REGION", "us-east-1"),
+            // The SDK signs only if it has these; nothing here looks at the signature.
+            ("AWS_ACCESS_KEY_ID", "local-access-key"),
+            ("AWS_SECRET_ACCESS_KEY", "local-access-key-not-a-secret"),
+        ]
+        .map(|(name, value)| (name, value.to_owned()))
+        .into()
+    }
+}

@@ -1,0 +1,88 @@
+//! HTTP on the loopback for a [`Proxy`](super::Proxy): connections, and how they are cut.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::{Answer, Call, Cut, Shared, Upstream};
+
+/// Serves until the sender of `running` is dropped.
+pub(super) async fn listen<U: Upstream>(
+    listener: TcpListener,
+    shared: Arc<Shared<U>>,
+    running: watch::Receiver<()>,
+) {
+    let accept = async {
+        loop {
+            // An error here is the caller's, who left before being accepted.
+            if let Ok((stream, _)) = listener.accept().await {
+                let connection = converse(stream, shared.clone(), running.clone());
+                tokio::spawn(while_running(running.clone(), connection));
+            }
+        }
+    };
+    let _: Option<Infallible> = while_running(running.clone(), accept).await;
+}
+
+/// One connection to its end.
+async fn converse<U: Upstream>(stream: TcpStream, shared: Arc<Shared<U>>, running: watch::Receiver<()>) {
+    // Without it small answers wait for the caller's delayed acknowledgement.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| respond(request, shared.clone(), running.clone()));
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    if (&mut connection).await.is_err() {
+        // What remains is closed with a reset, so that the caller cannot take it for an orderly end.
+        let _ = connection.into_parts().io.into_inner().set_zero_linger();
+    }
+}
+
+async fn respond<U: Upstream>(
+    request: Request<Incoming>,
+    shared: Arc<Shared<U>>,
+    running: watch::Receiver<()>,
+) -> Result<Response<Full<Bytes>>, Cut> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+    let target = parts
+        .headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok());
+    let operation = target
+        .and_then(|target| target.rsplit('.').next())
+        .unwrap_or_default()
+        .to_owned();
+    let call = Call {
+        operation,
+        headers: parts.headers,
+        body,
+    };
+    // On a task of its own, because a request that has left its caller is carried
+    // out whether or not the caller still waits for the answer.
+    let carried_out = while_running(running, async move { shared.carry_out(call).await });
+    let answer = tokio::spawn(carried_out).await.ok().flatten().ok_or(Cut)??;
+    Ok(render::<U>(answer))
+}
+
+fn render<U: Upstream>(answer: Answer) -> Response<Full<Bytes>> {
+    Response::builder()
+        .status(answer.status)
+        .header("content-type", U::CONTENT_TYPE)
+        .body(Full::new(answer.body))
+        .expect("statuses are those of the service or of a fault, and headers are constants")
+}
+
+async fn while_running<T>(mut running: watch::Receiver<()>, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        result = work => Some(result),
+        // Nothing is ever sent, so this ends when the sender is dropped.
+        _ = running.changed() => None,
+    }
+}
