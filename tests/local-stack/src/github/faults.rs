@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::answer::Answer;
 use super::render::About;
+use crate::fault::Repeated;
 
 /// One way for a request to go wrong. An order of it is met once, unless it says `times` or `forever`.
 #[derive(Clone, Debug)]
@@ -33,17 +34,9 @@ pub enum Fault {
     EmptyList,
 }
 
-/// A fault, and how many requests meet it.
-#[derive(Clone, Debug)]
-pub struct Repeated {
-    pub(super) fault: Fault,
-    /// `None` is for ever.
-    pub(super) times: Option<u64>,
-}
-
 impl Fault {
     /// Meets the next `times` matching requests.
-    pub fn times(self, times: u64) -> Repeated {
+    pub fn times(self, times: u64) -> Repeated<Self> {
         Repeated {
             fault: self,
             times: Some(times),
@@ -51,7 +44,7 @@ impl Fault {
     }
 
     /// Meets every matching request, until [`GitHub::heal`](super::GitHub::heal).
-    pub fn forever(self) -> Repeated {
+    pub fn forever(self) -> Repeated<Self> {
         Repeated {
             fault: self,
             times: None,
@@ -96,7 +89,7 @@ impl Fault {
     }
 }
 
-impl From<Fault> for Repeated {
+impl From<Fault> for Repeated<Fault> {
     fn from(fault: Fault) -> Self {
         fault.times(1)
     }

@@ -10,10 +10,10 @@
 //! # use local_stack::{clock::Clock, github::{Fault, GitHub, Matching}};
 //! # #[tokio::main(flavor = "current_thread")] async fn main() {
 //! let github = GitHub::start(Clock::system()).await;
-//! let mut world = github.world();
-//! world.create_repository("acme/api");
-//! let number = world.open_issue("acme/api", "The login page is slow");
-//! drop(world);
+//! let number = github.arrange(|world| {
+//!     world.create_repository("acme/api");
+//!     world.open_issue("acme/api", "The login page is slow")
+//! });
 //!
 //! github.fault(Matching::listing("acme/api"), Fault::Status(502).times(2));
 //! github.before(Matching::listing("acme/api").nth(3), move |world| world.close_issue("acme/api", number));
@@ -46,25 +46,25 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use axum::Router;
 use axum::routing::any;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
-pub use faults::{Fault, Repeated};
+pub use faults::Fault;
 pub use issue::{Issue, State};
 pub use log::{Request, fingerprint};
 pub use matching::Matching;
 pub use repository::Repository;
-pub use script::Held;
 pub use world::{LinkStyle, World};
 
 use self::server::{Shared, lock};
 use crate::clock::Clock;
+use crate::fault::{Held, Repeated};
 
 /// A handle of a running GitHub. It serves until the last handle is dropped.
 #[derive(Clone)]
 pub struct GitHub {
     shared: Arc<Shared>,
-    // The server ends when this has no owner any more.
-    _serving: Arc<oneshot::Sender<()>>,
+    // The server's task, which is aborted when this has no owner any more.
+    _serving: Arc<JoinSet<std::io::Result<()>>>,
 }
 
 impl GitHub {
@@ -84,16 +84,8 @@ impl GitHub {
             .fallback(any(server::serve))
             .with_state(Arc::clone(&shared))
             .into_make_service_with_connect_info::<wire::Cutter>();
-        let (serving, ended) = oneshot::channel();
-        tokio::spawn(async move {
-            let ended = async {
-                // Nothing is ever sent: this ends when the last handle is gone.
-                let _ = ended.await;
-            };
-            axum::serve(wire::Wires(listener), router)
-                .with_graceful_shutdown(ended)
-                .await
-        });
+        let mut serving = JoinSet::new();
+        serving.spawn(axum::serve(wire::Wires(listener), router).into_future());
         Self {
             shared,
             _serving: Arc::new(serving),
@@ -110,9 +102,15 @@ impl GitHub {
         lock(&self.shared.world)
     }
 
+    /// Changes the state, or looks at it, in one go: what to use where the guard of [`GitHub::world`] would
+    /// live on over an `await`.
+    pub fn arrange<T>(&self, arrangement: impl FnOnce(&mut World) -> T) -> T {
+        arrangement(&mut self.world())
+    }
+
     /// Makes the next matching request go wrong. Several orders for the same requests are met one after
     /// the other.
-    pub fn fault(&self, matching: Matching, fault: impl Into<Repeated>) {
+    pub fn fault(&self, matching: Matching, fault: impl Into<Repeated<Fault>>) {
         lock(&self.shared.script).fault(matching, fault.into());
     }
 

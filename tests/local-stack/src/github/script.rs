@@ -3,12 +3,11 @@
 //! Orders are gone through in the order they were given. One request meets at most one fault, and every
 //! edit and hold that matches it.
 
-use tokio::sync::watch;
-
-use super::faults::{Fault, Repeated};
+use super::faults::Fault;
 use super::matching::Matching;
 use super::target::Asked;
 use super::world::World;
+use crate::fault::{Gate, Held, Repeated};
 
 /// A change of the state that is made just before a request is answered.
 pub(super) type Edit = Box<dyn FnOnce(&mut World) + Send>;
@@ -27,7 +26,7 @@ struct Order {
 }
 
 enum Action {
-    Fault(Repeated),
+    Fault(Repeated<Fault>),
     Edit(Option<Edit>),
     Hold(Gate),
 }
@@ -40,63 +39,8 @@ pub(super) struct Meeting {
     pub(super) fault: Option<Fault>,
 }
 
-/// The server's side of a hold.
-#[derive(Clone)]
-pub(super) struct Gate {
-    arrived: watch::Sender<usize>,
-    released: watch::Receiver<bool>,
-}
-
-/// Requests that wait until they are released, or until this is dropped.
-pub struct Held {
-    arrived: watch::Receiver<usize>,
-    released: watch::Sender<bool>,
-}
-
-impl Held {
-    /// Waits until a request has arrived and is held.
-    pub async fn arrived(&mut self) {
-        self.all_arrived(1).await;
-    }
-
-    /// Waits until `count` requests have arrived and are held.
-    pub async fn all_arrived(&mut self, count: usize) {
-        let arrived = self.arrived.wait_for(|&arrived| arrived >= count).await;
-        assert!(arrived.is_ok(), "the GitHub that held requests is gone");
-    }
-
-    /// Lets the held requests go on. Later ones are not held any more.
-    pub fn release(self) {
-        self.released.send_replace(true);
-    }
-}
-
-impl Gate {
-    fn new() -> (Self, Held) {
-        let (arrived, arrivals) = watch::channel(0);
-        let (release, released) = watch::channel(false);
-        (
-            Self { arrived, released },
-            Held {
-                arrived: arrivals,
-                released: release,
-            },
-        )
-    }
-
-    pub(super) async fn pass(mut self) {
-        self.arrived.send_modify(|arrived| *arrived += 1);
-        // An error says that the `Held` is dropped, which releases too.
-        let _ = self.released.wait_for(|&released| released).await;
-    }
-
-    fn is_open(&self) -> bool {
-        *self.released.borrow() || self.released.has_changed().is_err()
-    }
-}
-
 impl Script {
-    pub(super) fn fault(&mut self, matching: Matching, fault: Repeated) {
+    pub(super) fn fault(&mut self, matching: Matching, fault: Repeated<Fault>) {
         self.order(matching, Action::Fault(fault));
     }
 
@@ -159,13 +103,7 @@ impl Order {
             Action::Fault(repeated) => {
                 self.met = true;
                 meeting.fault = Some(repeated.fault.clone());
-                match &mut repeated.times {
-                    None => true,
-                    Some(times) => {
-                        *times = times.saturating_sub(1);
-                        *times > 0
-                    }
-                }
+                repeated.meet()
             }
             Action::Edit(edit) => {
                 meeting.edits.extend(edit.take());

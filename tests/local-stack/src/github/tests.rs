@@ -184,13 +184,13 @@ async fn pages_by_cursor_skip_nobody_and_have_no_numbers() {
 async fn a_late_change_is_seen_when_its_time_has_come() {
     let scene = Scene::new().await;
     let until = scene.github.world().now() + Duration::from_secs(120);
-    let mut world = scene.github.world();
-    world.open_issue("acme/api", "Before");
-    world.open_issue("acme/api", "Not there yet");
-    world.edit_issue("acme/api", 1, |issue| issue.title = "After".to_owned());
-    world.show_late("acme/api", 1, until);
-    world.show_late("acme/api", 2, until);
-    drop(world);
+    scene.github.arrange(|world| {
+        world.open_issue("acme/api", "Before");
+        world.open_issue("acme/api", "Not there yet");
+        world.edit_issue("acme/api", 1, |issue| issue.title = "After".to_owned());
+        world.show_late("acme/api", 1, until);
+        world.show_late("acme/api", 2, until);
+    });
 
     let titles = async || {
         let listing = scene.get("/repos/acme/api/issues").await.body;
@@ -288,12 +288,15 @@ async fn held_requests_wait_and_see_what_changed_meanwhile() {
 #[tokio::test]
 async fn transferred_issues_lead_to_where_they_are_now() {
     let scene = Scene::new().await;
-    let mut world = scene.github.world();
-    let web = world.create_repository("acme/web");
-    let api = world.repository_id("acme/api");
-    let number = world.open_issue("acme/api", "One");
-    let there = world.transfer_issue("acme/api", number, "acme/web");
-    drop(world);
+    let (api, web, there) = scene.github.arrange(|world| {
+        let web = world.create_repository("acme/web");
+        let number = world.open_issue("acme/api", "One");
+        (
+            world.repository_id("acme/api"),
+            web,
+            world.transfer_issue("acme/api", number, "acme/web"),
+        )
+    });
     let location = async |path: &str| {
         let answered = scene.get(path).await;
         assert_eq!(answered.status, 301);
