@@ -219,6 +219,8 @@ pub(super) fn repository(world: &World, api: &str, repository: &Repository) -> V
         "svn_url": format!("{WEB}/{full_name}"),
         "mirror_url": null,
     });
+    rendered["permissions"] =
+        json!({ "admin": false, "maintain": false, "push": false, "triage": false, "pull": true });
     for (field, value) in [
         ("allow_forking", true),
         ("has_discussions", false),

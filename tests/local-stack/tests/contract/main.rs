@@ -1,0 +1,72 @@
+//! Does the simulated GitHub answer as GitHub says it does?
+//!
+//! Every kind of answer is held against the response schemas of GitHub's OpenAPI description, and against
+//! answers that were recorded from GitHub. Both are large and not ours, so they are fetched: this test is
+//! run by `make contract` and not by `make test`. What neither of them describes (rate limits, late
+//! visibility, opaque cursors) is not checked here.
+
+mod described;
+mod published;
+mod recorded;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use local_stack::clock::Clock;
+use local_stack::github::GitHub;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+/// A client of the simulated GitHub that follows no redirects.
+struct Scene {
+    github: GitHub,
+    client: reqwest::Client,
+}
+
+/// An answer, as far as GitHub describes answers.
+struct Answered {
+    status: u16,
+    headers: HeaderMap,
+    body: Value,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let clock = Clock::manual(Timestamp::UNIX_EPOCH + Duration::from_secs(1_507_651_200));
+        let client = reqwest::Client::builder()
+            .user_agent("contract")
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client without TLS needs nothing");
+        Self {
+            github: GitHub::start(clock).await,
+            client,
+        }
+    }
+
+    async fn get(&self, path: &str) -> Answered {
+        let url = format!("{}{path}", self.github.url());
+        let response = self
+            .client
+            .get(url)
+            .bearer_auth("a-token")
+            .send()
+            .await
+            .expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.bytes().await.expect("a whole body");
+        Answered {
+            status,
+            headers,
+            body: serde_json::from_slice(&body).expect("answers are JSON"),
+        }
+    }
+}
+
+impl Answered {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().expect("GitHub's headers are ASCII"))
+    }
+}
