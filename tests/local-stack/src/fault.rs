@@ -32,7 +32,7 @@ pub struct Held {
     _closed: watch::Sender<()>,
 }
 
-/// Real time, so that a test whose request never comes says so instead of hanging.
+/// So long, by tokio's clock, until a test whose request never comes says so instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Held {

@@ -77,4 +77,39 @@ impl LocalStack {
         .map(|(name, value)| (name, value.to_owned()))
         .into()
     }
+
+    /// The orders of faults and holds that no request has met: what a test arranged in vain.
+    pub fn unmet(&self) -> Vec<String> {
+        [self.github.unmet(), self.dynamodb.unmet(), self.secrets.unmet()].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dynamodb::{Fault, On};
+
+    #[tokio::test]
+    async fn every_server_answers_until_the_stack_is_dropped() {
+        let stack = LocalStack::start(Clock::system()).await;
+        let environment = stack.environment();
+        let urls: Vec<&str> =
+            environment.iter().map(|(_, value)| value.as_str()).filter(|value| value.starts_with("http")).collect();
+        assert_eq!(urls.len(), 3);
+        for url in &urls {
+            proxy::caller::call(url, "", &serde_json::Value::Null).await.expect("it is up");
+        }
+        drop(stack);
+        for url in urls {
+            proxy::caller::call(url, "", &serde_json::Value::Null).await.expect_err("it is down");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_arranged_in_vain_is_known() {
+        let stack = LocalStack::start(Clock::system()).await;
+        assert_eq!(stack.unmet(), Vec::<String>::new());
+        stack.dynamodb.fault(On::operation("PutItem"), Fault::Cut);
+        assert_eq!(stack.unmet().len(), 1);
+    }
 }

@@ -76,8 +76,8 @@ impl Meter {
         }
     }
 
-    /// A refused condition costs a write all the same, one unit for each item of up
-    /// to 1 KB, twice that in a transaction. No item here is larger.
+    /// A refused condition costs a write all the same: one unit for an item of up to
+    /// 1 KB, as those are that bear conditions here, and two for each in a transaction.
     fn refused(&self, answer: &Value) -> Capacity {
         let code = answer["__type"].as_str().unwrap_or_default();
         let write_units = if code.ends_with("#ConditionalCheckFailedException") {

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::serve::Listener;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
@@ -16,17 +17,15 @@ use super::{Answer, Call, Cut, Shared, Upstream};
 
 /// Serves until the sender of `running` is dropped.
 pub(super) async fn listen<U: Upstream>(
-    listener: TcpListener,
+    mut listener: TcpListener,
     shared: Arc<Shared<U>>,
     running: watch::Receiver<()>,
 ) {
     let accept = async {
         loop {
-            // An error here is the caller's, who left before being accepted.
-            if let Ok((stream, _)) = listener.accept().await {
-                let connection = converse(stream, shared.clone(), running.clone());
-                tokio::spawn(while_running(running.clone(), connection));
-            }
+            let (stream, _) = Listener::accept(&mut listener).await;
+            let connection = converse(stream, shared.clone(), running.clone());
+            tokio::spawn(while_running(running.clone(), connection));
         }
     };
     let _: Option<Infallible> = while_running(running.clone(), accept).await;
