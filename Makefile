@@ -1,0 +1,110 @@
+# The project's commands; `make help` lists them.
+#
+# Tools are pinned here and kept in the user's cache, never in the system. Standard output belongs to
+# answers; progress goes to standard error.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+# The functions run beside the local world, so both must know where cargo puts binaries.
+export CARGO_TARGET_DIR ?= target
+LOCAL_STACK := $(CARGO_TARGET_DIR)/debug/local-stack
+
+EVENTS := $(basename $(notdir $(wildcard events/*.json)))
+
+# arm64 is what is deployed. ARCH=x86_64 builds for Intel and AMD.
+ARCH ?= arm64
+TRIPLE_arm64 := aarch64-unknown-linux-gnu
+TRIPLE_aarch64 := $(TRIPLE_arm64)
+TRIPLE_x86_64 := x86_64-unknown-linux-gnu
+TRIPLE := $(TRIPLE_$(ARCH))
+
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-heartbeat
+CARGO_LAMBDA_VERSION := 1.9.2
+ZIG_VERSION := 0.15.2
+CARGO_DENY_VERSION := 0.20.2
+# The newest that builds with the pinned Rust.
+CARGO_SHEAR_VERSION := 1.12.4
+
+# A folder for each version, so that raising one here installs it.
+CARGO_LAMBDA := $(TOOLS)/cargo-lambda-$(CARGO_LAMBDA_VERSION)/bin/cargo-lambda
+ZIG := $(TOOLS)/zig-$(ZIG_VERSION)/bin/python-zig
+CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+CARGO_SHEAR := $(TOOLS)/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '  make invoke-%-25s Send this event to the function that `make dev` runs\n' $(EVENTS)
+
+.PHONY: run
+run: binaries $(CARGO_LAMBDA) ## Start everything locally, beat three times, print the answers
+	@CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) run
+
+.PHONY: dev
+dev: binaries $(CARGO_LAMBDA) ## The same, kept running: tells its address and how to beat with curl
+	@CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) dev
+
+.PHONY: $(addprefix invoke-,$(EVENTS))
+$(addprefix invoke-,$(EVENTS)): invoke-%: binaries
+	@$(LOCAL_STACK) invoke events/$*.json
+
+.PHONY: test
+test: ## Run all tests that need only Rust and a C compiler
+	cargo test --workspace
+
+.PHONY: contract
+contract: ## Check the local GitHub against what GitHub publishes (needs npm)
+	tests/local-stack/contract/fetch
+	cargo test --workspace --features local-stack/contract --test contract
+
+.PHONY: check
+check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans, unused dependencies
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features
+	$(CARGO_DENY) --locked check bans licenses sources
+	$(CARGO_SHEAR) --locked --deny-warnings
+
+# Always with zig, so that the functions find the C library of Lambda's Amazon Linux whatever machine built them.
+.PHONY: build
+build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the release functions, target/lambda/*/bootstrap.zip (ARCH=arm64 or x86_64)
+	PATH='$(dir $(ZIG))':"$$PATH" '$(CARGO_LAMBDA)' lambda build --release --locked --target $(TRIPLE) \
+		--bin api --bin schedule --output-format zip --lambda-dir target/lambda
+
+.PHONY: ci
+ci: check test contract build ## What a change must pass: check, test, contract, build
+
+.PHONY: binaries
+binaries:
+	@echo 'Building the functions and the local world (some minutes the first time)' >&2
+	@cargo build --workspace --bins
+
+.PHONY: target-installed
+target-installed:
+	@test -n '$(TRIPLE)' || { echo 'ARCH is `$(ARCH)`: it takes arm64 or x86_64' >&2; exit 1; }
+	@test -d "$$(rustc --print sysroot)/lib/rustlib/$(TRIPLE)" || { \
+		echo 'Rust has no target $(TRIPLE) here. Add it:  rustup target add $(TRIPLE)' >&2; \
+		echo "or build for this machine's own:  make build ARCH=$$(uname -m)" >&2; \
+		exit 1; }
+
+# Wheels carry the makers' own binaries; compiling these would take longer than all else here.
+install_wheel = echo 'Installing $(1)' >&2 && python3 -m venv '$(@D)/..' >&2 \
+	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: $(1) >&2
+
+# Unoptimised: they run for a second. Their own target folder is cargo's temporary one.
+install_crate = echo 'Installing $(1)' >&2 && env -u CARGO_TARGET_DIR CARGO_PROFILE_DEV_DEBUG=0 \
+	cargo install --quiet --locked --debug --no-default-features --root '$(@D)/..' $(1)
+
+$(CARGO_LAMBDA):
+	@$(call install_wheel,cargo-lambda==$(CARGO_LAMBDA_VERSION))
+
+$(ZIG):
+	@$(call install_wheel,ziglang==$(ZIG_VERSION))
+
+$(CARGO_DENY):
+	@$(call install_crate,cargo-deny@$(CARGO_DENY_VERSION))
+
+$(CARGO_SHEAR):
+	@$(call install_crate,cargo-shear@$(CARGO_SHEAR_VERSION))
