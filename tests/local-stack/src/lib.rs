@@ -2,6 +2,11 @@
 //!
 //! Tests use it as a library, on free ports; people use it as a program (`make dev`).
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the service must not start servers or ask the system's clock; the world around it does"
+)]
+
 pub mod clock;
 pub mod dynamodb;
 pub mod fault;
