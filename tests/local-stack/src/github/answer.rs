@@ -2,6 +2,7 @@
 //!
 //! Who asks, and with what budget, is decided here too; faults, holds and connections are not.
 
+use axum::http::Method;
 use serde_json::Value;
 
 use super::budget::UsedUp;
@@ -39,8 +40,8 @@ impl Answer {
         Self::error(404, "Not Found", about)
     }
 
-    fn moved(url: &str) -> Self {
-        Self::json(301, &render::moved(url)).with("location", url)
+    fn moved(status: u16, url: &str) -> Self {
+        Self::json(status, &render::moved(status, url)).with("location", url)
     }
 
     pub(super) fn with(mut self, name: &str, value: &str) -> Self {
@@ -120,68 +121,104 @@ impl World {
 
     /// Answers an admitted request. `api` is this server's own address.
     pub(super) fn answer(&mut self, asked: &Asked, token: Option<&str>, api: &str) -> Answer {
-        match &asked.target {
-            Target::Root => Answer::json(200, &root::render(api)),
-            Target::RateLimit => {
+        match (&asked.method, &asked.target) {
+            (&Method::GET, Target::Root) => Answer::json(200, &root::render(api)),
+            (&Method::GET, Target::RateLimit) => {
                 let now = self.now();
                 Answer::json(
                     200,
                     &render::rate_limit(self.budgets.of(token.unwrap_or_default(), now)),
                 )
             }
-            Target::Repository(address, part) => self.answer_repository(asked, address, *part, api),
-            Target::Unknown => Answer::not_found(&About::Anything),
+            (_, Target::Repository(address, part)) => self.answer_repository(asked, address, *part, api),
+            _ => Answer::not_found(&About::Anything),
         }
     }
 
-    fn answer_repository(&self, asked: &Asked, address: &Address, part: Part, api: &str) -> Answer {
+    fn answer_repository(&mut self, asked: &Asked, address: &Address, part: Part, api: &str) -> Answer {
+        let found = self
+            .find(asked, address, part, api)
+            .map(|repository| repository.full_name.clone());
+        let answer = found.and_then(|name| match (&asked.method, part) {
+            (&Method::GET, Part::Itself) => Ok(Answer::json(
+                200,
+                &render::repository(self, api, self.repository(&name)),
+            )),
+            (&Method::GET, Part::Issues) => Ok(self.answer_listing(asked, self.repository(&name), api)),
+            (&Method::GET, Part::Issue(number)) => self.answer_issue(200, &name, number, api),
+            (&Method::POST, Part::Issues) => {
+                let number = self.open_described(&name, &asked.body)?;
+                self.answer_issue(201, &name, number, api)
+            }
+            (&Method::PATCH, Part::Issue(number)) => {
+                // Refuses what a reader would be refused.
+                self.answer_issue(200, &name, number, api)?;
+                self.change_described(&name, number, &asked.body)?;
+                self.answer_issue(200, &name, number, api)
+            }
+            _ => Err(Answer::not_found(&About::Anything)),
+        });
+        answer.unwrap_or_else(|refusal| refusal)
+    }
+
+    /// The repository asked for, unless this part of it has no answer of its own.
+    fn find(&self, asked: &Asked, address: &Address, part: Part, api: &str) -> Result<&Repository, Answer> {
         let about = match part {
             Part::Itself => About::Repository,
             Part::Issues => About::Listing,
             Part::Issue(_) => About::Issue,
         };
-        let Some(repository) = asked
-            .repository_id(self)
+        let id = asked.repository_id(self);
+        let repository = id
             .and_then(|id| self.visible_repository(id))
-        else {
-            return Answer::not_found(&about);
-        };
+            .ok_or_else(|| Answer::not_found(&about))?;
         if let Address::Name(name) = address
             && let Named::Former(id) = self.named(name)
         {
             let rest = asked.path_and_query().split_off("/repos/".len() + name.len());
-            return Answer::moved(&format!("{api}/repositories/{id}{rest}"));
+            let status = if asked.method == Method::GET { 301 } else { 307 };
+            return Err(Answer::moved(status, &format!("{api}/repositories/{id}{rest}")));
         }
         if part == Part::Itself {
-            return Answer::json(200, &render::repository(self, api, repository));
+            return Ok(repository);
         }
         if repository.disabled {
-            return Answer::error(403, "Repository access blocked", &about);
+            return Err(Answer::error(403, "Repository access blocked", &about));
         }
         if !repository.has_issues {
-            return Answer::error(410, "Issues has been disabled in this repository.", &about);
+            return Err(Answer::error(
+                410,
+                "Issues has been disabled in this repository.",
+                &about,
+            ));
         }
-        match part {
-            Part::Issue(number) => self.answer_issue(repository, number, api),
-            Part::Issues | Part::Itself => self.answer_listing(asked, repository, api),
+        if repository.archived && asked.method != Method::GET {
+            return Err(Answer::error(
+                403,
+                "Repository was archived so is read-only.",
+                &about,
+            ));
         }
+        Ok(repository)
     }
 
-    fn answer_issue(&self, repository: &Repository, number: u64, api: &str) -> Answer {
-        match repository.numbers.get(&number) {
-            None => Answer::not_found(&About::Issue),
-            Some(Numbered::Deleted) => Answer::error(410, "This issue was deleted", &About::Issue),
-            Some(Numbered::Issue(versions)) => match versions.visible(self.now()) {
-                Some(issue) => Answer::json(200, &render::issue(self, api, repository, issue)),
-                None => Answer::not_found(&About::Issue),
-            },
-            Some(Numbered::Transferred { repository, number }) => {
+    fn answer_issue(&self, status: u16, name: &str, number: u64, api: &str) -> Result<Answer, Answer> {
+        let repository = self.repository(name);
+        let not_found = || Answer::not_found(&About::Issue);
+        match repository.numbers.get(&number).ok_or_else(not_found)? {
+            Numbered::Deleted => Err(Answer::error(410, "This issue was deleted", &About::Issue)),
+            Numbered::Issue(versions) => {
+                let issue = versions.visible(self.now()).ok_or_else(not_found)?;
+                Ok(Answer::json(status, &render::issue(self, api, repository, issue)))
+            }
+            Numbered::Transferred { repository, number } => {
                 let (id, number) = self.whereabouts(*repository, *number);
-                match self.visible_repository(id) {
-                    Some(_) => Answer::moved(&format!("{api}/repositories/{id}/issues/{number}")),
-                    // GitHub does not tell where an issue went to those who may not read it there.
-                    None => Answer::not_found(&About::Issue),
-                }
+                // GitHub does not tell where an issue went to those who may not read it there.
+                self.visible_repository(id).ok_or_else(not_found)?;
+                Err(Answer::moved(
+                    301,
+                    &format!("{api}/repositories/{id}/issues/{number}"),
+                ))
             }
         }
     }

@@ -1,6 +1,8 @@
 //! Which requests an order of faults, edits or holds is about.
 
-use super::target::{Asked, Part, Target};
+use axum::http::Method;
+
+use super::target::{Address, Asked, Part, Target};
 use super::world::{Named, World};
 
 /// A choice of requests: `Matching::listing("acme/api").query("state", "open").nth(2)`.
@@ -35,7 +37,7 @@ impl Matching {
         Self::new(What::Path(path.to_owned()))
     }
 
-    /// Every request about a repository: itself, its listings, its issues.
+    /// Every request about a repository: itself, its listings, its issues, reading or not.
     pub fn any_of(repository: &str) -> Self {
         Self::new(What::AnyOf(repository.to_owned()))
     }
@@ -92,14 +94,15 @@ impl Matching {
             Target::Root | Target::RateLimit | Target::Unknown => None,
         };
         let of = |name: &str| part.is_some() && leads_to(asked, name, world);
+        let reads = |wanted: Part| part == Some(wanted) && asked.method == Method::GET;
         let covered = match &self.what {
             What::Anything => true,
             What::Path(path) => asked.path == *path,
             What::AnyOf(name) => of(name),
-            What::AnyListing => part == Some(Part::Issues),
-            What::Repository(name) => part == Some(Part::Itself) && of(name),
-            What::Listing(name) => part == Some(Part::Issues) && of(name),
-            What::Issue(name, number) => part == Some(Part::Issue(*number)) && of(name),
+            What::AnyListing => reads(Part::Issues),
+            What::Repository(name) => reads(Part::Itself) && of(name),
+            What::Listing(name) => reads(Part::Issues) && of(name),
+            What::Issue(name, number) => reads(Part::Issue(*number)) && of(name),
         };
         covered
             && self
@@ -113,6 +116,9 @@ fn leads_to(asked: &Asked, name: &str, world: &World) -> bool {
     match world.named(name) {
         Named::Current(id) | Named::Former(id) => asked.repository_id(world) == Some(id),
         // Also what GitHub does not have can be asked for.
-        Named::Unknown => asked.path.starts_with(&format!("/repos/{name}")),
+        Named::Unknown => match &asked.target {
+            Target::Repository(Address::Name(asked), _) => asked.eq_ignore_ascii_case(name),
+            _ => false,
+        },
     }
 }

@@ -3,8 +3,8 @@
 //! The state is plain data ([`World`]); requests are answered from it, and from it alone, so that a test
 //! arranges what GitHub has, lets the service ask, and looks. Orders ([`GitHub::fault`],
 //! [`GitHub::before`], [`GitHub::hold`]) make single requests go wrong, change the state between two of
-//! them, or make them wait. It reads only: nothing is created or edited over HTTP, there are no secondary
-//! rate limits unless they are ordered, and no conditional requests.
+//! them, or make them wait. What the service does not use is absent: conditional requests, compression,
+//! writing (but opening and changing an issue, for people), and secondary rate limits that nobody ordered.
 //!
 //! ```
 //! # use local_stack::{clock::Clock, github::{Fault, GitHub, Matching}};
@@ -39,6 +39,7 @@ mod target;
 mod tests;
 mod wire;
 mod world;
+mod writes;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -257,8 +257,9 @@ pub(super) fn error(status: u16, message: &str, about: &About) -> Value {
     json!({ "message": message, "documentation_url": about.url(), "status": status.to_string() })
 }
 
-pub(super) fn moved(url: &str) -> Value {
-    let mut rendered = error(301, "Moved Permanently", &About::Redirects);
+pub(super) fn moved(status: u16, url: &str) -> Value {
+    // In these words also when the redirect is temporary in its status, to keep the method.
+    let mut rendered = error(status, "Moved Permanently", &About::Redirects);
     rendered["url"] = json!(url);
     rendered
 }

@@ -3,8 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, Request as HttpRequest, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::extract::{ConnectInfo, State};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use futures_util::{StreamExt, stream};
 
@@ -39,17 +39,19 @@ enum Sending {
 pub(super) async fn serve(
     State(shared): State<std::sync::Arc<Shared>>,
     ConnectInfo(cutter): ConnectInfo<Cutter>,
-    request: HttpRequest,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
 ) -> Response {
-    let asked = Asked::new(request.method().clone(), request.uri());
-    let headers = request.headers();
-    let token = token(headers);
+    let asked = Asked::new(method, &uri, body);
+    let token = token(&headers);
     let entry = lock(&shared.log).add(Request {
         method: asked.method.to_string(),
         path: asked.path_and_query(),
         repository: shared.name_of(&asked),
         token: token.as_deref().map(fingerprint),
-        api_version: text(headers, "x-github-api-version"),
+        api_version: text(&headers, "x-github-api-version"),
         status: None,
     });
     let sender = Sender {

@@ -3,12 +3,13 @@
 //! The log, the orders of faults and the answers all go by this, so that `/repos/acme/api/issues` and
 //! `/repositories/1001/issues` are the same listing to each of them.
 
+use axum::body::Bytes;
 use axum::extract::Query;
 use axum::http::{Method, Uri};
 
 use super::world::{Named, World};
 
-/// A request, as far as its line tells.
+/// A request without its headers.
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) method: Method,
@@ -17,6 +18,7 @@ pub(super) struct Asked {
     pub(super) query: String,
     /// The query's pairs, decoded.
     pub(super) pairs: Vec<(String, String)>,
+    pub(super) body: Bytes,
     pub(super) target: Target,
 }
 
@@ -45,19 +47,16 @@ pub(super) enum Part {
 }
 
 impl Asked {
-    pub(super) fn new(method: Method, uri: &Uri) -> Self {
+    pub(super) fn new(method: Method, uri: &Uri, body: Bytes) -> Self {
         let Query(pairs) = Query::try_from_uri(uri).unwrap_or_default();
-        let target = if method == Method::GET {
-            Target::parse(uri.path())
-        } else {
-            Target::Unknown
-        };
+        let target = Target::parse(uri.path());
         let query = uri.query().unwrap_or_default().to_owned();
         Self {
             method,
             path: uri.path().to_owned(),
             query,
             pairs,
+            body,
             target,
         }
     }

@@ -379,3 +379,39 @@ async fn a_budget_is_the_tokens_own_and_lifts_at_its_reset() {
         Some("4999")
     );
 }
+
+#[tokio::test]
+async fn people_open_and_change_issues_over_http() {
+    let scene = Scene::new().await;
+    let issues = format!("{}/repos/acme/api/issues", scene.github.url());
+    let body = r#"{"title": "One", "labels": ["bug"]}"#;
+    let opened = scene
+        .client
+        .post(&issues)
+        .body(body)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(opened.status(), 201);
+
+    scene.seconds_pass(1);
+    let body = r#"{"state": "closed", "state_reason": "not_planned"}"#;
+    let changed = scene
+        .client
+        .patch(format!("{issues}/1"))
+        .body(body)
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(changed.status(), 200);
+    let issue = scene.github.world().issue("acme/api", 1).clone();
+    assert_eq!(
+        (issue.state, issue.state_reason.as_deref()),
+        (State::Closed, Some("not_planned"))
+    );
+    assert_eq!(
+        (issue.title.as_str(), issue.labels),
+        ("One", vec!["bug".to_owned()])
+    );
+    assert_eq!(issue.updated_at, scene.github.world().now());
+}

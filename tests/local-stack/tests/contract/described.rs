@@ -4,19 +4,27 @@ use std::collections::BTreeMap;
 
 use jsonschema::Validator;
 use local_stack::github::{LinkStyle, World};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::published;
 use crate::{Answered, Scene};
 
-const REPOSITORY: &str = "/repos/{owner}/{repo}";
-const LISTING: &str = "/repos/{owner}/{repo}/issues";
-const ISSUE: &str = "/repos/{owner}/{repo}/issues/{issue_number}";
+/// A method and a path of the description.
+type Route = (&'static str, &'static str);
+
+const ROOT: Route = ("get", "/");
+const RATE_LIMIT: Route = ("get", "/rate_limit");
+const REPOSITORY: Route = ("get", "/repos/{owner}/{repo}");
+const LISTING: Route = ("get", "/repos/{owner}/{repo}/issues");
+const OPENING: Route = ("post", "/repos/{owner}/{repo}/issues");
+const ISSUE: Route = ("get", "/repos/{owner}/{repo}/issues/{issue_number}");
+const CHANGING: Route = ("patch", "/repos/{owner}/{repo}/issues/{issue_number}");
 
 /// GitHub's description, with the validators made of it so far.
 struct Description {
     document: Value,
-    validators: BTreeMap<(String, u16), Validator>,
+    validators: BTreeMap<(Route, u16), Validator>,
 }
 
 impl Description {
@@ -28,12 +36,12 @@ impl Description {
     }
 
     /// Fails unless `answered` has the status, and the shape that GitHub describes for it on this route.
-    fn check(&mut self, route: &str, status: u16, answered: &Answered) {
-        assert_eq!(answered.status, status, "{route}: {}", answered.body);
+    fn check(&mut self, route: Route, status: u16, answered: &Answered) {
+        assert_eq!(answered.status, status, "{route:?}: {}", answered.body);
         let document = &self.document;
         let validator = self
             .validators
-            .entry((route.to_owned(), status))
+            .entry((route, status))
             .or_insert_with(|| validator(document, response_schema(document, route, status)));
         let errors: Vec<String> = validator
             .iter_errors(&answered.body)
@@ -41,7 +49,7 @@ impl Description {
             .collect();
         assert!(
             errors.is_empty(),
-            "{route}, {status}:\n{}\n{:#}",
+            "{route:?}, {status}:\n{}\n{:#}",
             errors.join("\n"),
             answered.body
         );
@@ -55,8 +63,8 @@ impl Description {
 
 /// The schema of a route's answer. Statuses that every route may answer are not always described with it:
 /// their bodies are GitHub's basic error.
-fn response_schema<'a>(document: &'a Value, route: &str, status: u16) -> &'a Value {
-    let responses = &document["paths"][route]["get"]["responses"];
+fn response_schema(document: &Value, route @ (method, path): Route, status: u16) -> &Value {
+    let responses = &document["paths"][path][method]["responses"];
     let response = &responses[status.to_string()];
     let response = match response["$ref"].as_str() {
         Some(reference) => at(document, reference),
@@ -66,7 +74,7 @@ fn response_schema<'a>(document: &'a Value, route: &str, status: u16) -> &'a Val
         Value::Null if status >= 400 && responses.is_object() => {
             at(document, "#/components/schemas/basic-error")
         }
-        Value::Null => panic!("{status} of {route} is not described"),
+        Value::Null => panic!("{status} of {route:?} is not described"),
         schema => schema,
     }
 }
@@ -167,8 +175,8 @@ async fn answers_with_what_was_asked_for_are_as_described() {
     scene.github.arrange(all_shapes);
     let id = scene.github.world().repository_id("acme/api");
 
-    description.check("/", 200, &scene.get("/").await);
-    description.check("/rate_limit", 200, &scene.get("/rate_limit").await);
+    description.check(ROOT, 200, &scene.get("/").await);
+    description.check(RATE_LIMIT, 200, &scene.get("/rate_limit").await);
     description.check(REPOSITORY, 200, &scene.get("/repos/acme/api").await);
     description.check(REPOSITORY, 200, &scene.get(&format!("/repositories/{id}")).await);
     for path in ["/repos/acme/api".to_owned(), format!("/repositories/{id}")] {
@@ -227,4 +235,37 @@ async fn refusals_are_as_described() {
         world.set_budget(5_000, 0, world.now() + std::time::Duration::from_secs(60));
     });
     description.check(REPOSITORY, 403, &scene.get("/repos/acme/api").await);
+}
+
+#[tokio::test]
+async fn answers_to_edits_are_as_described() {
+    let (scene, mut description) = (Scene::new().await, Description::read());
+    scene.github.arrange(all_shapes);
+    let issues = "/repos/acme/api/issues";
+    let issue = "/repos/acme/api/issues/5";
+    description.check(
+        OPENING,
+        201,
+        &scene.send(Method::POST, issues, r#"{"title": "New"}"#).await,
+    );
+    description.check(OPENING, 400, &scene.send(Method::POST, issues, "no JSON").await);
+    description.check(OPENING, 422, &scene.send(Method::POST, issues, "{}").await);
+    description.check(
+        CHANGING,
+        200,
+        &scene.send(Method::PATCH, issue, r#"{"state": "closed"}"#).await,
+    );
+    description.check(
+        CHANGING,
+        422,
+        &scene.send(Method::PATCH, issue, r#"{"state": "ajar"}"#).await,
+    );
+    scene.github.world().archive("acme/api");
+    description.check(
+        OPENING,
+        403,
+        &scene.send(Method::POST, issues, r#"{"title": "New"}"#).await,
+    );
+    scene.github.world().delete_issue("acme/api", 5);
+    description.check(ISSUE, 410, &scene.get(issue).await);
 }

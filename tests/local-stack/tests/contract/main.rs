@@ -14,6 +14,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use local_stack::clock::Clock;
 use local_stack::github::GitHub;
+use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
@@ -45,14 +46,13 @@ impl Scene {
     }
 
     async fn get(&self, path: &str) -> Answered {
+        self.send(Method::GET, path, "").await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &'static str) -> Answered {
         let url = format!("{}{path}", self.github.url());
-        let response = self
-            .client
-            .get(url)
-            .bearer_auth("a-token")
-            .send()
-            .await
-            .expect("an answer");
+        let request = self.client.request(method, url).bearer_auth("a-token").body(body);
+        let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await.expect("a whole body");
         Answered {
