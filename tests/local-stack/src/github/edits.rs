@@ -153,8 +153,8 @@ impl World {
         new_number
     }
 
-    /// Shows an issue's current version late: until the clock reaches `until`, readers get the version
-    /// before, or nothing when there was none.
+    /// Shows an issue's last edit late: until the clock reaches `until`, readers get the version before it,
+    /// or nothing when the last edit was its opening. What is edited meanwhile is late with it.
     pub fn show_late(&mut self, repository: &str, number: u64, until: Timestamp) {
         self.repository_mut(repository)
             .versions_mut(number)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::answer::Answer;
 use super::render::About;
 use crate::fault::Repeated;
@@ -109,6 +111,22 @@ pub(super) fn of_status(status: u16) -> Answer {
         _ => "Problems parsing JSON",
     };
     Answer::error(status, message, &About::Anything)
+}
+
+pub(super) fn exactly(status: u16, headers: Vec<(&'static str, String)>, body: String) -> Answer {
+    let headers = headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    Answer {
+        status,
+        headers,
+        body: body.into_bytes(),
+    }
+}
+
+pub(super) fn empty_list() -> Answer {
+    Answer::json(200, &Value::Array(Vec::new()))
 }
 
 /// What a proxy in between might send instead of JSON.

@@ -1,6 +1,6 @@
 //! The way of a request through this GitHub: logged, matched with the orders, answered from the state.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, State};
@@ -37,7 +37,7 @@ enum Sending {
 }
 
 pub(super) async fn serve(
-    State(shared): State<std::sync::Arc<Shared>>,
+    State(shared): State<Arc<Shared>>,
     ConnectInfo(cutter): ConnectInfo<Cutter>,
     method: Method,
     uri: Uri,
@@ -46,14 +46,15 @@ pub(super) async fn serve(
 ) -> Response {
     let asked = Asked::new(method, &uri, body);
     let token = token(&headers);
-    let entry = lock(&shared.log).add(Request {
+    let request = Request {
         method: asked.method.to_string(),
         path: asked.path_and_query(),
         repository: shared.name_of(&asked),
         token: token.as_deref().map(fingerprint),
         api_version: text(&headers, "x-github-api-version"),
         status: None,
-    });
+    };
+    let entry = lock(&shared.log).add(request);
     let sender = Sender {
         token: token.as_deref(),
         has_user_agent: headers.contains_key(header::USER_AGENT),
@@ -102,29 +103,12 @@ impl Shared {
             }
             Some(Fault::HalfPage) => Sending::Half(self.right_answer(asked, sender)),
             Some(Fault::Status(status)) => self.instead(asked, sender, faults::of_status(status)),
-            Some(Fault::EmptyList) => {
-                let empty = Answer::json(200, &serde_json::Value::Array(Vec::new()));
-                self.instead(asked, sender, empty)
-            }
+            Some(Fault::EmptyList) => self.instead(asked, sender, faults::empty_list()),
             Some(Fault::Answer {
                 status,
                 headers,
                 body,
-            }) => {
-                let headers = headers
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value))
-                    .collect();
-                self.instead(
-                    asked,
-                    sender,
-                    Answer {
-                        status,
-                        headers,
-                        body: body.into_bytes(),
-                    },
-                )
-            }
+            }) => self.instead(asked, sender, faults::exactly(status, headers, body)),
             Some(Fault::Garbage) => Sending::Whole(faults::garbage()),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Cut) => Sending::Cut,
