@@ -1,0 +1,60 @@
+//! How a command can fail, each with the sentence a person needs to get on.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus};
+
+/// A reason why a command could not do what it is for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("Use: local-stack run | dev | invoke EVENT   (or the Makefile: make help)")]
+    Usage,
+    #[error(
+        "GITHUB_TOKEN is not set. REPOSITORIES names repositories on the real GitHub, which are read with a \
+         token:\n  REPOSITORIES=owner/name GITHUB_TOKEN=... make run\nA fine-grained personal access token \
+         that may read issues and metadata is enough. Without REPOSITORIES, made-up repositories are read."
+    )]
+    TokenMissing,
+    #[error("CARGO_LAMBDA does not name cargo-lambda's binary: start this by `make run` or `make dev`.")]
+    CargoLambdaMissing,
+    #[error("{program} could not be started: {error}")]
+    NotStarted { program: PathBuf, error: io::Error },
+    #[error("{0} ended before it was asked to ({1}); what it said stands above.")]
+    Ended(String, ExitStatus),
+    #[error("The function did not get ready within {0} s.")]
+    NotReady(u64),
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("The function failed: {0}")]
+    FunctionError(String),
+    #[error("This is not what a function answers: {0}.")]
+    Unreadable(&'static str),
+    #[error("The beat was refused{}.", .0.map(|status| format!(" with HTTP {status}")).unwrap_or_default())]
+    Refused(Option<u16>),
+    #[error("The beat ended in `error`; its `errors` above say why.")]
+    BeatFailed,
+    #[error("`make dev` does not run here. Start it in another terminal, then send the event again.")]
+    NoSession,
+    #[error("{path}: {error}")]
+    File { path: PathBuf, error: io::Error },
+    #[error("Standard output was closed before everything was printed.")]
+    OutputClosed,
+}
+
+impl Failure {
+    /// A file that could not be used.
+    pub(crate) fn file(path: &Path, error: io::Error) -> Self {
+        Self::File {
+            path: path.to_owned(),
+            error,
+        }
+    }
+
+    /// 2 when the call itself was wrong, else 1.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Usage | Self::TokenMissing | Self::CargoLambdaMissing => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}

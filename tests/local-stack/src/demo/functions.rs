@@ -1,0 +1,202 @@
+//! The functions as Lambda runs them: each in a process of its own, fed by cargo-lambda's stand-in for
+//! Lambda's runtime API.
+//!
+//! cargo-lambda would also build, start and restart them, but then a function that ends at once (a wrong
+//! configuration) leaves the caller waiting for ever, and killing cargo-lambda leaves the function behind.
+//! Started from here, a function's end is seen, and dropping [`Functions`] leaves no process.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Request, StatusCode};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use super::Failure;
+use super::answer::Answer;
+use super::process::Process;
+
+/// The function behind API Gateway: the name of its binary.
+pub(crate) const API: &str = "api";
+
+/// The function behind EventBridge: the name of its binary.
+pub(crate) const SCHEDULE: &str = "schedule";
+
+const READY_SECONDS: u64 = 60;
+
+/// How often a wait looks again.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Running functions; dropping this ends them.
+pub(crate) struct Functions {
+    url: String,
+    processes: Vec<Process>,
+}
+
+impl Functions {
+    /// Starts cargo-lambda and the functions of these names, [`API`] among them, and waits until that one
+    /// answers. `environment` comes on top of the caller's own, of which what speaks of AWS is taken away.
+    pub(crate) async fn start(
+        cargo_lambda: &Path,
+        names: &[&str],
+        environment: &[(&'static str, String)],
+    ) -> Result<Self, Failure> {
+        let port = free_port().map_err(not_started(cargo_lambda))?;
+        let url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
+
+        let mut emulator = Command::new(cargo_lambda);
+        emulator
+            .args(["lambda", "watch", "--only-lambda-apis"])
+            .args(["--invoke-address", &Ipv4Addr::LOCALHOST.to_string()])
+            .args(["--invoke-port", &port.to_string()])
+            // At `info` it greets.
+            .env("RUST_LOG", "warn");
+        let emulator = Process::start("cargo-lambda".to_owned(), emulator)?;
+        let mut functions = Self {
+            url,
+            processes: vec![emulator],
+        };
+        // A function that finds nobody to ask for its first event ends.
+        functions.until_ready(invocations(&functions.url, API)).await?;
+
+        for name in names {
+            let mut function = Command::new(binary(name)?);
+            for (variable, _) in std::env::vars_os() {
+                if variable.to_string_lossy().starts_with("AWS_") {
+                    function.env_remove(variable);
+                }
+            }
+            function
+                // Else a CI's own would win over the one derived from GITHUB_API_URL.
+                .env_remove("GITHUB_GRAPHQL_URL")
+                .envs(environment.iter().map(|(name, value)| (*name, value)))
+                .env("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{name}", functions.url))
+                .env("AWS_LAMBDA_FUNCTION_NAME", name)
+                .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
+                .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
+            functions
+                .processes
+                .push(Process::start(format!("The function `{name}`"), function)?);
+        }
+        functions
+            .until_ready(format!("{}/api/health", functions.function_url(API)))
+            .await?;
+        Ok(functions)
+    }
+
+    /// Where cargo-lambda takes invocations.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where this function is reached over HTTP, as by its Function URL.
+    pub(crate) fn function_url(&self, name: &str) -> String {
+        format!("{}/lambda-url/{name}", self.url)
+    }
+
+    /// Sends an event to a function, and gives up when one of the processes ends meanwhile.
+    pub(crate) async fn invoke(&mut self, function: &str, event: &Value) -> Result<Answer, Failure> {
+        let url = self.url.clone();
+        self.unless_ended(invoke(&url, function, event)).await
+    }
+
+    /// Completes when one of the processes ends, which none does unasked.
+    pub(crate) async fn ended(&mut self) -> Failure {
+        loop {
+            if let Some(failure) = self.processes.iter_mut().find_map(Process::ended) {
+                return failure;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until something answers there, whatever it says.
+    async fn until_ready(&mut self, url: String) -> Result<(), Failure> {
+        let answer = async {
+            while let Err(Failure::Unreachable(_)) = send(Request::get(&url), Bytes::new()).await {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let answer = tokio::time::timeout(Duration::from_secs(READY_SECONDS), answer);
+        self.unless_ended(async { answer.await.map_err(|_| Failure::NotReady(READY_SECONDS)) })
+            .await
+    }
+
+    async fn unless_ended<T>(
+        &mut self,
+        outcome: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            outcome = outcome => outcome,
+            failure = self.ended() => Err(failure),
+        }
+    }
+}
+
+impl Drop for Functions {
+    fn drop(&mut self) {
+        // The functions before cargo-lambda, whose end they would complain of.
+        while self.processes.pop().is_some() {}
+    }
+}
+
+/// Sends an event to a function by its address; waits as long as it takes.
+pub(crate) async fn invoke(url: &str, function: &str, event: &Value) -> Result<Answer, Failure> {
+    let request = Request::post(invocations(url, function));
+    let (status, payload) = send(request, event.to_string().into()).await?;
+    if status != StatusCode::OK {
+        let error: Value = serde_json::from_slice(&payload).unwrap_or_default();
+        let message = error["errorMessage"].as_str().map(str::to_owned);
+        return Err(Failure::FunctionError(
+            message.unwrap_or_else(|| String::from_utf8_lossy(&payload).into_owned()),
+        ));
+    }
+    Answer::read(&payload)
+}
+
+/// Lambda's Invoke API.
+fn invocations(url: &str, function: &str) -> String {
+    format!("{url}/2015-03-31/functions/{function}/invocations")
+}
+
+async fn send(request: hyper::http::request::Builder, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
+    let request = request.body(Full::new(body)).expect("its parts are ours");
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request).await.map_err(|error| {
+        if error.is_connect() {
+            Failure::Unreachable(error.to_string())
+        } else {
+            Failure::FunctionError(error.to_string())
+        }
+    })?;
+    let status = response.status();
+    let body = response
+        .into_body()
+        .collect()
+        .await
+        .map_err(|error| Failure::FunctionError(error.to_string()))?;
+    Ok((status, body.to_bytes()))
+}
+
+/// A function's binary: cargo puts it beside this one.
+fn binary(name: &str) -> Result<PathBuf, Failure> {
+    let this = std::env::current_exe().map_err(not_started(Path::new(name)))?;
+    Ok(this.with_file_name(name))
+}
+
+fn not_started(program: &Path) -> impl FnOnce(io::Error) -> Failure {
+    let program = program.to_owned();
+    move |error| Failure::NotStarted { program, error }
+}
+
+/// cargo-lambda takes a port, but does not tell which one it was given when it is told 0.
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

@@ -1,0 +1,159 @@
+//! What the program does: its commands, told as stories.
+//!
+//! How processes are started is in `functions`, what an answer looks like in `answer`.
+//! The stories never look into the service: they beat as an agent does, and read the
+//! table as an operator would.
+
+mod answer;
+mod failure;
+mod functions;
+mod process;
+mod records;
+mod session;
+mod surroundings;
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use local_stack::{AGENT_TOKEN, LocalStack, TABLE_NAME};
+
+use answer::Answer;
+use functions::{API, Functions, SCHEDULE};
+use session::Session;
+use surroundings::{LOCAL_FRESHNESS, Surroundings, Tracked};
+
+pub(crate) use failure::Failure;
+
+/// The event of one beat of the agent `alpha`.
+const HEARTBEAT: &str = "events/heartbeat.json";
+
+/// Beats and prints the answers: three beats over the made-up repositories, or one over real ones.
+pub(crate) async fn run() -> Result<(), Failure> {
+    let surroundings = Surroundings::from_env()?;
+    let stack = surroundings.start_stack().await;
+    let mut functions = surroundings.start_functions(&stack, &[API], "warn").await?;
+
+    match &surroundings.tracked {
+        Tracked::OnGitHub { repositories, .. } => {
+            eprintln!("\nOne beat over {repositories} on the real GitHub:");
+            beat(&mut functions).await?;
+        }
+        Tracked::MadeUp => three_beats(&mut functions, &stack).await?,
+    }
+    eprint!("\n{}", records::table(&stack.dynamodb.items(TABLE_NAME)));
+    Ok(())
+}
+
+/// Shows what a beat is for: the first one reads, the next one tells what changed, the last one costs nothing.
+async fn three_beats(functions: &mut Functions, stack: &LocalStack) -> Result<(), Failure> {
+    eprintln!("\nBeat 1 reads all open issues of the three made-up repositories:");
+    let first = beat(functions).await?;
+
+    let (closed, opened) = stack.github.arrange(|world| {
+        world.close_issue("acme/api", 1);
+        let number = world.open_issue("acme/web", "The price tag is upside down");
+        (world.html_url("acme/api", 1), world.html_url("acme/web", number))
+    });
+    eprintln!("\nOn the local GitHub, {closed} was closed and {opened} opened.");
+    wait_until_stale(stack.clock.now(), first.finished_at).await;
+
+    eprintln!("\nBeat 2 tells both:");
+    beat(functions).await?;
+
+    eprintln!("\nBeat 3 comes so soon that beat 2's pass serves it, and GitHub is not asked:");
+    beat(functions).await?;
+    Ok(())
+}
+
+/// Keeps the functions running until this future is dropped.
+pub(crate) async fn dev() -> Result<(), Failure> {
+    let surroundings = Surroundings::from_env()?;
+    let stack = surroundings.start_stack().await;
+    let mut functions = surroundings
+        .start_functions(&stack, &[API, SCHEDULE], "info")
+        .await?;
+    let _session = Session::open(functions.url())?;
+
+    eprintln!(
+        "\nThe service runs until Ctrl-C. Beat:\n\n  \
+         curl -X POST -H 'Authorization: Bearer {AGENT_TOKEN}' {}/api/agents/alpha/heartbeat\n\n\
+         Or send an event, in another terminal:  make invoke-heartbeat, make invoke-schedule, ...\n\
+         Around it: GitHub {}, DynamoDB {} (table {TABLE_NAME}), Secrets Manager {}",
+        functions.function_url(API),
+        stack.github.url(),
+        stack.dynamodb.url(),
+        stack.secrets.url(),
+    );
+    Err(functions.ended().await)
+}
+
+/// Sends one event to the function that `dev` runs and prints its answer.
+pub(crate) async fn invoke(event: &Path) -> Result<(), Failure> {
+    let event = read(event)?;
+    let url = Session::url()?;
+    // Only what came over HTTP has one.
+    let function = if event.get("requestContext").is_some() {
+        API
+    } else {
+        SCHEDULE
+    };
+    let answer = functions::invoke(&url, function, &event)
+        .await
+        .map_err(|failure| match failure {
+            Failure::Unreachable(_) => Failure::NoSession,
+            other => other,
+        })?;
+    if let Some(status) = answer.http_status {
+        eprintln!("HTTP {status}");
+    }
+    print(&answer)
+}
+
+/// One beat: its answer is printed, whatever it says, and is a failure when it says `error`.
+async fn beat(functions: &mut Functions) -> Result<Beat, Failure> {
+    let answer = functions.invoke(API, &read(Path::new(HEARTBEAT))?).await?;
+    print(&answer)?;
+    if answer.http_status != Some(200) {
+        return Err(Failure::Refused(answer.http_status));
+    }
+    let beat: Beat = serde_json::from_str(&answer.body)
+        .map_err(|_| Failure::Unreadable("the beat's answer lacks what every answer has"))?;
+    if beat.status == "error" {
+        return Err(Failure::BeatFailed);
+    }
+    Ok(beat)
+}
+
+/// What the stories need of a beat's answer.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Beat {
+    status: String,
+    finished_at: Timestamp,
+}
+
+/// Waits until a pass that ended by `finished` no longer serves a beat of the local world.
+async fn wait_until_stale(now: Timestamp, finished: Timestamp) {
+    let age = Duration::try_from(now.duration_since(finished)).unwrap_or_default();
+    let left = LOCAL_FRESHNESS.saturating_sub(age);
+    eprintln!(
+        "A pass serves every beat for {} s; waiting for that.",
+        LOCAL_FRESHNESS.as_secs()
+    );
+    // Clocks that round to milliseconds must not make it a near miss.
+    tokio::time::sleep(left + Duration::from_millis(50)).await;
+}
+
+fn read(event: &Path) -> Result<serde_json::Value, Failure> {
+    let text = std::fs::read(event).map_err(|error| Failure::file(event, error))?;
+    serde_json::from_slice(&text).map_err(|error| Failure::file(event, error.into()))
+}
+
+fn print(answer: &Answer) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", answer.pretty())
+        .and_then(|()| out.flush())
+        .map_err(|_| Failure::OutputClosed)
+}

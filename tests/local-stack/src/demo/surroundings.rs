@@ -1,0 +1,124 @@
+//! What the caller's environment asks for: which GitHub, which repositories, where the table is kept.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use local_stack::clock::Clock;
+use local_stack::dynamodb::Storage;
+use local_stack::{GITHUB_CREDENTIALS_SECRET_ID, LocalStack, github};
+
+use super::Failure;
+use super::functions::Functions;
+
+/// Short, so that nobody waits long to see a second pass.
+pub(crate) const LOCAL_FRESHNESS: Duration = Duration::from_secs(3);
+
+const MADE_UP: &str = "acme/api acme/web acme/docs";
+
+/// What is tracked.
+pub(crate) enum Tracked {
+    /// The made-up repositories on the local GitHub.
+    MadeUp,
+    /// `REPOSITORIES`, on the real GitHub or the one that `GITHUB_API_URL` names.
+    OnGitHub {
+        repositories: String,
+        token: Option<String>,
+        api_url: Option<String>,
+    },
+}
+
+/// The environment, read once.
+pub(crate) struct Surroundings {
+    pub(crate) tracked: Tracked,
+    cargo_lambda: PathBuf,
+    storage: Storage,
+    log_level: Option<String>,
+}
+
+impl Surroundings {
+    /// Reads `REPOSITORIES`, `GITHUB_TOKEN` and `GITHUB_API_URL` as the service knows them; `CARGO_LAMBDA`, the
+    /// path of that tool; `TABLE_FILE`, a file to keep the table in; and `RUST_LOG`.
+    pub(crate) fn from_env() -> Result<Self, Failure> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where this program's environment enters"
+        )]
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let tracked = match variable("REPOSITORIES") {
+            None => Tracked::MadeUp,
+            Some(repositories) => Tracked::OnGitHub {
+                repositories,
+                token: variable("GITHUB_TOKEN"),
+                api_url: variable("GITHUB_API_URL"),
+            },
+        };
+        Ok(Self {
+            tracked,
+            cargo_lambda: variable("CARGO_LAMBDA")
+                .map(PathBuf::from)
+                .ok_or(Failure::CargoLambdaMissing)?,
+            storage: variable("TABLE_FILE").map_or(Storage::Memory, |path| Storage::File(path.into())),
+            log_level: variable("RUST_LOG"),
+        })
+    }
+
+    /// Starts everything outside the service.
+    pub(crate) async fn start_stack(&self) -> LocalStack {
+        eprintln!("Starting the local world");
+        let stack = LocalStack::start_with(Clock::system(), self.storage.clone()).await;
+        match &self.tracked {
+            Tracked::MadeUp => stack.github.arrange(github::seed::demo),
+            Tracked::OnGitHub {
+                token: Some(token), ..
+            } => {
+                stack.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, token);
+            }
+            Tracked::OnGitHub { token: None, .. } => {}
+        }
+        stack
+    }
+
+    /// Starts these functions, logging at `log_level` unless `RUST_LOG` says otherwise.
+    ///
+    /// Without a token this always fails, but only once the functions have checked the rest of their
+    /// configuration, so that all mistakes are told together.
+    pub(crate) async fn start_functions(
+        &self,
+        stack: &LocalStack,
+        names: &[&'static str],
+        log_level: &str,
+    ) -> Result<Functions, Failure> {
+        let mut environment = stack.environment();
+        environment.push((
+            "RUST_LOG",
+            self.log_level.as_deref().unwrap_or(log_level).to_owned(),
+        ));
+        match &self.tracked {
+            Tracked::MadeUp => {
+                environment.push(("REPOSITORIES", MADE_UP.to_owned()));
+                environment.push(("FRESHNESS_SECONDS", LOCAL_FRESHNESS.as_secs().to_string()));
+                // A proxy could not reach it.
+                environment.push(("NO_PROXY", "127.0.0.1".to_owned()));
+            }
+            Tracked::OnGitHub {
+                repositories,
+                token,
+                api_url,
+            } => {
+                environment.push(("REPOSITORIES", repositories.clone()));
+                if token.is_some() {
+                    environment.retain(|(name, _)| *name != "GITHUB_API_URL");
+                    environment.extend(api_url.clone().map(|url| ("GITHUB_API_URL", url)));
+                }
+            }
+        }
+        let started = Functions::start(&self.cargo_lambda, names, &environment).await;
+        if matches!(self.tracked, Tracked::OnGitHub { token: None, .. }) {
+            if let Err(failure) = started {
+                eprintln!("{failure}");
+            }
+            return Err(Failure::TokenMissing);
+        }
+        started
+    }
+}
