@@ -1,0 +1,147 @@
+//! The long-lived handles, built once per cold start and shared by every invocation of the sandbox.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::github::{Credentials, GitHub, RetryPolicy};
+use crate::secrets::{CachedSecret, SecretLifetimes};
+use crate::store::{Store, StorePatience};
+use crate::transport::{Transport, TrustError};
+
+/// Everything a beat needs.
+#[derive(Debug)]
+pub struct App {
+    /// What the environment says.
+    pub config: Config,
+    /// How long things may take.
+    pub timing: Timing,
+    /// The time.
+    pub clock: Clock,
+    /// The secret with the agents' tokens.
+    pub agent_tokens: CachedSecret,
+    /// GitHub.
+    pub github: GitHub,
+    /// The table.
+    pub store: Store,
+}
+
+/// How long things may take. Constructor arguments, so that tests need not wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// The longest pass, from its claim to its end. API Gateway gives up on an answer after 30 s.
+    pub pass_budget: Duration,
+    /// The part of it that is kept for ending it.
+    pub pass_ending: Duration,
+    /// How long a claim lasts when its holder dies. Longer than the budget, or a live pass would be taken over.
+    pub claim: Duration,
+    /// What is left of an invocation for the answer, once its pass has ended.
+    pub answering: Duration,
+    /// The longest wait for a connection to any host.
+    pub connect: Duration,
+    /// The longest wait for one secret.
+    pub secret: Duration,
+    /// How long secrets are believed.
+    pub secrets: SecretLifetimes,
+    /// The patience with GitHub.
+    pub github: RetryPolicy,
+    /// The patience with DynamoDB.
+    pub store: StorePatience,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            pass_budget: Duration::from_secs(25),
+            pass_ending: Duration::from_secs(4),
+            claim: Duration::from_secs(30),
+            answering: Duration::from_millis(1_500),
+            connect: Duration::from_secs(3),
+            secret: Duration::from_secs(3),
+            secrets: SecretLifetimes::default(),
+            github: RetryPolicy::default(),
+            store: StorePatience::default(),
+        }
+    }
+}
+
+/// Where the AWS services are, and with which credentials.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    /// For DynamoDB.
+    pub dynamodb: SdkConfig,
+    /// For Secrets Manager.
+    pub secrets_manager: SdkConfig,
+}
+
+impl Aws {
+    /// What the SDK's own variables say.
+    pub async fn from_env(transport: &Transport) -> Result<Self, StartError> {
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(transport.aws_client()?)
+            .load()
+            .await;
+        Ok(Self {
+            dynamodb: config.clone(),
+            secrets_manager: config,
+        })
+    }
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The environment is wrong.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// The trusted roots are.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// No HTTP client could be built.
+    #[error("no HTTP client could be built: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+impl App {
+    /// The service as its environment describes it. Nothing is sent yet.
+    pub async fn from_env() -> Result<Self, StartError> {
+        let config = Config::from_env()?;
+        let timing = Timing::default();
+        let transport = Transport::new(config.ssl_cert_file.as_deref(), timing.connect)?;
+        let aws = Aws::from_env(&transport).await?;
+        Self::new(config, timing, Clock::system(), &transport, &aws)
+    }
+
+    /// The service of these parts.
+    pub fn new(
+        config: Config,
+        timing: Timing,
+        clock: Clock,
+        transport: &Transport,
+        aws: &Aws,
+    ) -> Result<Self, StartError> {
+        let secrets_manager = aws_sdk_secretsmanager::Client::from_conf(
+            aws_sdk_secretsmanager::config::Builder::from(&aws.secrets_manager)
+                .timeout_config(TimeoutConfig::builder().operation_timeout(timing.secret).build())
+                .build(),
+        );
+        let secret = |id: &str| CachedSecret::new(secrets_manager.clone(), id, timing.secrets, clock.clone());
+        Ok(Self {
+            agent_tokens: secret(&config.agent_tokens_secret_id),
+            github: GitHub::new(
+                transport,
+                config.github_api_url.clone(),
+                Credentials::new(secret(&config.github_credentials_secret_id)),
+                timing.github,
+                clock.clone(),
+            )?,
+            store: Store::new(&aws.dynamodb, &config.table_name, timing.store),
+            config,
+            timing,
+            clock,
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! The environment, read once and checked whole: a bad configuration reports all its mistakes together.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::domain::{AgentName, RepositoryName};
+
+/// What the service is told by its environment. README.md's table describes each variable.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `TABLE_NAME`: the DynamoDB table.
+    pub table_name: String,
+    /// `AGENT_TOKENS_SECRET_ID`: the secret with the agents' tokens.
+    pub agent_tokens_secret_id: String,
+    /// `GITHUB_CREDENTIALS_SECRET_ID`: the secret with GitHub's token.
+    pub github_credentials_secret_id: String,
+    /// `REPOSITORIES`: what is tracked, in the order given; no two alike.
+    pub repositories: Vec<RepositoryName>,
+    /// `GITHUB_API_URL`: where GitHub's REST API is, without a slash at the end.
+    pub github_api_url: Url,
+    /// `SSL_CERT_FILE`: a PEM file of further trusted roots.
+    pub ssl_cert_file: Option<PathBuf>,
+    /// `EXCLUDED_LABELS`: issues with one of these are never told to agents. In lower case.
+    pub excluded_labels: HashSet<String>,
+    /// `FRESHNESS_SECONDS`: a pass younger than this serves every beat.
+    pub freshness: Duration,
+    /// `AUDIT_INTERVAL_SECONDS`: every repository is audited at least this often.
+    pub audit_interval: Duration,
+    /// `SCHEDULE_AGENT_NAME`: the name that scheduled beats are recorded under.
+    pub schedule_agent_name: AgentName,
+    /// `RUN_RETENTION_DAYS`: how long AgentRuns and passes are kept.
+    pub run_retention: Duration,
+}
+
+/// All that is wrong with the environment, a sentence each that names the variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<String>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is wrong: {}", self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the process's environment.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the environment enters"
+    )]
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// Reads the variables that `lookup` knows. An empty variable counts as one that is not set.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader {
+            lookup,
+            mistakes: Vec::new(),
+        };
+        let config = Self {
+            table_name: reader.required("TABLE_NAME", "the DynamoDB table"),
+            agent_tokens_secret_id: reader
+                .required("AGENT_TOKENS_SECRET_ID", "the secret with the agents' tokens"),
+            github_credentials_secret_id: reader
+                .required("GITHUB_CREDENTIALS_SECRET_ID", "the secret with the GitHub token"),
+            repositories: reader.repositories(),
+            github_api_url: reader.url("GITHUB_API_URL", "https://api.github.com"),
+            ssl_cert_file: reader.text("SSL_CERT_FILE").map(PathBuf::from),
+            excluded_labels: reader
+                .text("EXCLUDED_LABELS")
+                .map(|text| labels(&text))
+                .unwrap_or_default(),
+            freshness: Duration::from_secs(reader.number("FRESHNESS_SECONDS", 30, 1, 3_600)),
+            audit_interval: Duration::from_secs(reader.number(
+                "AUDIT_INTERVAL_SECONDS",
+                21_600,
+                60,
+                30 * 86_400,
+            )),
+            schedule_agent_name: reader.agent_name("SCHEDULE_AGENT_NAME", "scheduler"),
+            run_retention: Duration::from_secs(86_400 * reader.number("RUN_RETENTION_DAYS", 90, 1, 3_650)),
+        };
+        if reader.mistakes.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(reader.mistakes))
+        }
+    }
+}
+
+/// `RUST_LOG`, which is wanted before anything else is read.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the environment enters"
+)]
+pub fn rust_log() -> Option<String> {
+    std::env::var("RUST_LOG").ok()
+}
+
+/// Label names are separated by commas or newlines only: they may contain spaces.
+fn labels(text: &str) -> HashSet<String> {
+    text.split([',', '\n'])
+        .map(str::trim)
+        .filter(|label| !label.is_empty())
+        .map(str::to_lowercase)
+        .collect()
+}
+
+/// Reads variables and collects what is wrong with them. A mistake yields some value, so that reading goes on.
+struct Reader<L> {
+    lookup: L,
+    mistakes: Vec<String>,
+}
+
+impl<L: Fn(&str) -> Option<String>> Reader<L> {
+    fn text(&self, name: &str) -> Option<String> {
+        (self.lookup)(name)
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn required(&mut self, name: &str, what: &str) -> String {
+        self.text(name).unwrap_or_else(|| {
+            self.mistakes.push(format!("{name} is not set: it names {what}"));
+            String::new()
+        })
+    }
+
+    fn number(&mut self, name: &str, default: u64, least: u64, most: u64) -> u64 {
+        let Some(text) = self.text(name) else {
+            return default;
+        };
+        match text.parse() {
+            Ok(number) if (least..=most).contains(&number) => number,
+            _ => {
+                self.mistakes.push(format!(
+                    "{name} is `{text}`: it takes a whole number from {least} to {most}"
+                ));
+                default
+            }
+        }
+    }
+
+    fn url(&mut self, name: &str, default: &str) -> Url {
+        let text = self.text(name).unwrap_or_else(|| default.to_owned());
+        let url = Url::parse(text.trim_end_matches('/')).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none()
+        });
+        url.unwrap_or_else(|| {
+            self.mistakes
+                .push(format!("{name} is `{text}`: it takes a URL such as {default}"));
+            Url::parse(default).expect("the default is a URL")
+        })
+    }
+
+    fn agent_name(&mut self, name: &str, default: &str) -> AgentName {
+        let text = self.text(name).unwrap_or_else(|| default.to_owned());
+        AgentName::parse(&text).unwrap_or_else(|why| {
+            self.mistakes.push(format!("{name} is `{text}`: {why}"));
+            AgentName::parse(default).expect("the default is a name")
+        })
+    }
+
+    fn repositories(&mut self) -> Vec<RepositoryName> {
+        let mut seen = HashSet::new();
+        let mut repositories = Vec::new();
+        let text = self.text("REPOSITORIES").unwrap_or_default();
+        for word in text
+            .split(|c: char| c == ',' || c.is_whitespace())
+            .filter(|word| !word.is_empty())
+        {
+            match RepositoryName::parse(word) {
+                Ok(name) if seen.insert(name.key()) => repositories.push(name),
+                Ok(name) => self.mistakes.push(format!("REPOSITORIES names `{name}` twice")),
+                Err(why) => self.mistakes.push(format!("REPOSITORIES: {why}")),
+            }
+        }
+        repositories
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        Config::read(|name| {
+            variables
+                .iter()
+                .find(|(given, _)| *given == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
+        .map_err(|error| error.0)
+    }
+
+    const REQUIRED: [(&str, &str); 3] = [
+        ("TABLE_NAME", "t"),
+        ("AGENT_TOKENS_SECRET_ID", "a"),
+        ("GITHUB_CREDENTIALS_SECRET_ID", "g"),
+    ];
+
+    #[test]
+    fn what_is_not_set_has_its_documented_default() {
+        let config = read(&REQUIRED).unwrap();
+        assert_eq!(config.repositories, []);
+        assert_eq!(config.github_api_url.as_str(), "https://api.github.com/");
+        assert_eq!(config.freshness.as_secs(), 30);
+        assert_eq!(config.audit_interval.as_secs(), 21_600);
+        assert_eq!(config.schedule_agent_name.as_str(), "scheduler");
+        assert_eq!(config.run_retention.as_secs(), 90 * 86_400);
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_at_once_and_name_their_variables() {
+        let mistakes = read(&[
+            ("TABLE_NAME", " "),
+            ("REPOSITORIES", "acme, a/b/c acme/api\nAcme/API"),
+            ("GITHUB_API_URL", "github"),
+            ("FRESHNESS_SECONDS", "soon"),
+            ("AUDIT_INTERVAL_SECONDS", "0"),
+            ("SCHEDULE_AGENT_NAME", "the scheduler"),
+            ("RUN_RETENTION_DAYS", "-1"),
+        ])
+        .unwrap_err();
+        insta::assert_snapshot!(mistakes.join("\n"), @r"");
+    }
+
+    #[test]
+    fn labels_may_contain_spaces_and_are_compared_without_case() {
+        let config =
+            read(&[&REQUIRED[..], &[("EXCLUDED_LABELS", "Won't fix, on hold\nspam")]].concat()).unwrap();
+        assert_eq!(
+            config.excluded_labels,
+            ["won't fix", "on hold", "spam"]
+                .map(str::to_owned)
+                .into_iter()
+                .collect()
+        );
+    }
+}

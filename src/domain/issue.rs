@@ -1,0 +1,346 @@
+//! An issue as GitHub shows it, and as the cache keeps it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// An issue's number within its repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IssueNumber(pub u64);
+
+impl fmt::Display for IssueNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Open or closed, as GitHub says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IssueState {
+    /// Work may be left.
+    Open,
+    /// It is done or will not be.
+    Closed,
+}
+
+/// Where the work on an issue stands. Derived from GitHub's state and `status/*` labels, never written back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorkStatus {
+    /// Somebody is at it.
+    InProgress,
+    /// It waits for a review.
+    InReview,
+    /// It can be taken.
+    Ready,
+    /// It is not up yet.
+    Backlog,
+    /// The issue is closed, whatever its labels say.
+    Done,
+}
+
+impl WorkStatus {
+    /// `done` when closed; else the first of in-progress, in-review, ready and backlog that a label
+    /// `status/<word>` names; else none. An open issue is never done.
+    pub fn of(state: IssueState, labels: &[String]) -> Option<Self> {
+        if state == IssueState::Closed {
+            return Some(Self::Done);
+        }
+        [
+            (Self::InProgress, "status/in-progress"),
+            (Self::InReview, "status/in-review"),
+            (Self::Ready, "status/ready"),
+            (Self::Backlog, "status/backlog"),
+        ]
+        .into_iter()
+        .find(|(_, label)| labels.iter().any(|given| given.eq_ignore_ascii_case(label)))
+        .map(|(status, _)| status)
+    }
+}
+
+/// An issue as GitHub shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issue {
+    /// Its number.
+    pub number: IssueNumber,
+    /// Its title.
+    pub title: String,
+    /// Its text. Never stored; it counts in the digest.
+    pub body: Option<String>,
+    /// Its page.
+    pub url: String,
+    /// Open or closed.
+    pub state: IssueState,
+    /// Why it is in that state: `completed`, `not_planned`, `duplicate`, `reopened`, or nothing.
+    pub state_reason: Option<String>,
+    /// Its labels' names, in GitHub's order.
+    pub labels: Vec<String>,
+    /// Its assignees' logins, in GitHub's order.
+    pub assignees: Vec<String>,
+    /// Who opened it; none when that account is gone.
+    pub author: Option<String>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it last changed, to the second.
+    pub updated_at: Timestamp,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+}
+
+impl Issue {
+    /// A digest of all that is shown or compared. Two issues with one digest are the same to us.
+    pub fn digest(&self) -> String {
+        let mut digest = Sha256::new();
+        let mut part = |text: &str| {
+            // The length keeps neighbouring parts apart.
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(text);
+        };
+        part(&self.title);
+        part(self.body.as_deref().unwrap_or_default());
+        part(match self.state {
+            IssueState::Open => "open",
+            IssueState::Closed => "closed",
+        });
+        part(self.state_reason.as_deref().unwrap_or_default());
+        part(&labels_digest(&self.labels));
+        part(&sorted(&self.assignees).join(","));
+        hex(&digest.finalize()[..16])
+    }
+}
+
+/// A short digest of the labels, whatever their order: what the audit compares.
+pub fn labels_digest(labels: &[String]) -> String {
+    let mut digest = Sha256::new();
+    for label in sorted(labels) {
+        digest.update((label.len() as u64).to_be_bytes());
+        digest.update(label);
+    }
+    hex(&digest.finalize()[..8])
+}
+
+fn sorted(words: &[String]) -> Vec<&str> {
+    let mut words: Vec<&str> = words.iter().map(String::as_str).collect();
+    words.sort_unstable();
+    words
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// An issue together with the `Date` of the answer that showed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// What was shown.
+    pub issue: Issue,
+    /// The `Date` of the answer.
+    pub read_at: Timestamp,
+}
+
+/// GitHub's word that an issue is not where it was. Only an answer about that very issue makes one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gone {
+    /// What became of it: moved, deleted or hidden.
+    pub reason: Change,
+    /// The `Date` of the answer that said so.
+    pub proved_at: Timestamp,
+    /// Where a moved issue is now, when GitHub shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<String>,
+}
+
+/// What happened to an issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// It is new to the cache and open.
+    Opened,
+    /// Something about it changed, and nothing else in this list happened.
+    Edited,
+    /// It was closed.
+    Closed,
+    /// It was opened again, or is back after it had gone.
+    Reopened,
+    /// It was transferred to another repository.
+    Moved,
+    /// It was deleted.
+    Deleted,
+    /// GitHub does not show it any more and does not say why.
+    Hidden,
+}
+
+/// When a row last changed, in fences. Agents behind a fence are told of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stamp {
+    /// The fence of the last pass that changed the row; none for a row that only a backfill has written.
+    #[serde(rename = "changeFence", default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<u64>,
+    /// The last change that was more than an edit.
+    #[serde(rename = "change", default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Change>,
+    /// The fence of that change.
+    #[serde(rename = "changeKindFence", default, skip_serializing_if = "Option::is_none")]
+    pub kind_fence: Option<u64>,
+}
+
+impl Stamp {
+    /// The stamp after a change under `fence`. An edit leaves the last greater change as it is.
+    pub fn with(self, change: Change, fence: u64) -> Self {
+        match change {
+            Change::Edited => Self {
+                fence: Some(fence),
+                ..self
+            },
+            kind => Self {
+                fence: Some(fence),
+                kind: Some(kind),
+                kind_fence: Some(fence),
+            },
+        }
+    }
+
+    /// The same change, told again under a newer fence.
+    pub fn renewed(self, fence: u64) -> Self {
+        let kind_fence = if self.kind_fence == self.fence {
+            Some(fence)
+        } else {
+            self.kind_fence
+        };
+        Self {
+            fence: Some(fence),
+            kind_fence,
+            ..self
+        }
+    }
+}
+
+/// An issue as the cache keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CachedIssue {
+    /// Its number.
+    pub number: IssueNumber,
+    /// Its title.
+    pub title: String,
+    /// Its page.
+    pub url: String,
+    /// Open or closed.
+    pub state: IssueState,
+    /// GitHub's reason for that state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_reason: Option<String>,
+    /// Where the work stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<WorkStatus>,
+    /// GitHub's labels as they are.
+    pub labels: Vec<String>,
+    /// The assignees' logins.
+    pub assignees: Vec<String>,
+    /// Who opened it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// GitHub's `updated_at`.
+    pub updated_at: Timestamp,
+    /// When it was closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
+    /// [`Issue::digest`] of what was read.
+    pub digest: String,
+    /// [`labels_digest`] of the labels.
+    pub labels_digest: String,
+    /// The `Date` of the answer it came from.
+    pub read_at: Timestamp,
+    /// Set when GitHub no longer has it here: the tombstone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Gone>,
+    /// Where a moved issue is now; a copy that the index of changes can carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<String>,
+    /// The first audit's `Date` at which GitHub answered 404 for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_since: Option<Timestamp>,
+    /// When it last changed, for the agents.
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    /// Counts the writes of this row, so that each write replaces exactly the version it was planned on.
+    pub revision: u64,
+}
+
+impl CachedIssue {
+    /// Whether it counts as open: open on GitHub and still there.
+    pub fn is_open(&self) -> bool {
+        self.state == IssueState::Open && self.gone.is_none()
+    }
+
+    /// The row that follows `previous` when GitHub shows `seen`, not yet stamped with a change.
+    pub fn showing(seen: &Observation, previous: Option<&Self>) -> Self {
+        let Issue {
+            number,
+            title,
+            body: _,
+            url,
+            state,
+            state_reason,
+            labels,
+            assignees,
+            author,
+            ..
+        } = seen.issue.clone();
+        Self {
+            number,
+            title,
+            url,
+            state,
+            state_reason,
+            status: WorkStatus::of(state, &labels),
+            labels_digest: labels_digest(&labels),
+            labels,
+            assignees,
+            author,
+            created_at: seen.issue.created_at,
+            updated_at: seen.issue.updated_at,
+            closed_at: seen.issue.closed_at,
+            digest: seen.issue.digest(),
+            read_at: seen.read_at,
+            gone: None,
+            moved_to: None,
+            missing_since: None,
+            stamp: previous.map(|row| row.stamp).unwrap_or_default(),
+            revision: previous.map_or(0, |row| row.revision) + 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IssueState, WorkStatus};
+
+    #[test]
+    fn the_derived_status_follows_the_state_and_then_the_first_status_label() {
+        let status = |state, labels: &[&str]| {
+            WorkStatus::of(
+                state,
+                &labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(
+            status(IssueState::Closed, &["status/ready"]),
+            Some(WorkStatus::Done)
+        );
+        assert_eq!(status(IssueState::Open, &["status/done"]), None);
+        assert_eq!(status(IssueState::Open, &["bug"]), None);
+        assert_eq!(
+            status(IssueState::Open, &["status/backlog", "Status/In-Progress"]),
+            Some(WorkStatus::InProgress)
+        );
+    }
+}

@@ -1,0 +1,19 @@
+//! The values the service speaks of and the rules they keep. No I/O and no client crates.
+
+mod agent;
+mod issue;
+mod problem;
+mod repository;
+mod run;
+mod text;
+mod tracking;
+
+pub use agent::{AgentName, InvalidAgentName};
+pub use issue::{
+    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, labels_digest,
+};
+pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
+pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
+pub use run::{AgentRun, Position, RunStatus, RunType, Touch};
+pub use text::{counted, iso_millis};
+pub use tracking::{AuditProgress, Backfill, RepositoryFailure, TrackedRepository};

@@ -1,0 +1,100 @@
+//! The record of one beat.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Change, IssueNumber, RepositoryId};
+
+/// How a beat came out, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunStatus {
+    /// Written before the pass that this beat runs; what is left of a beat that died.
+    Running,
+    /// Nothing went wrong.
+    Ok,
+    /// Part of the work was not done.
+    Warning,
+    /// The beat cannot be relied on.
+    Error,
+}
+
+/// What set the beat off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunType {
+    /// An agent called the endpoint.
+    Heartbeat,
+    /// The schedule did.
+    Scheduled,
+}
+
+/// One issue that changed, as agents are told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Touch {
+    /// The issue's page on GitHub.
+    pub url: String,
+    /// What happened last.
+    pub change: Change,
+    /// Where a moved issue is now, when GitHub shows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<String>,
+}
+
+/// How far an agent has been told of changes. Changes are told in the order fence, repository, issue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The fence it has reached.
+    pub fence: u64,
+    /// The last issue it was told of under that fence, when not all fitted into the answer.
+    pub within: Option<(RepositoryId, IssueNumber)>,
+}
+
+impl Position {
+    /// All changes up to and with `fence` have been told.
+    pub fn after(fence: u64) -> Self {
+        Self { fence, within: None }
+    }
+
+    /// Whether a change of that issue under `fence` has been told.
+    pub fn covers(&self, fence: u64, issue: (RepositoryId, IssueNumber)) -> bool {
+        fence < self.fence || (fence == self.fence && self.within.is_none_or(|last| issue <= last))
+    }
+}
+
+/// The record of one beat, kept for `RUN_RETENTION_DAYS`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentRun {
+    /// A UUID of version 7: runs sort by their start.
+    pub run_id: Uuid,
+    /// Who beat.
+    pub agent_name: String,
+    /// What set the beat off.
+    #[serde(rename = "type")]
+    pub run_type: RunType,
+    /// How it came out.
+    pub status: RunStatus,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it was answered; absent while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// What was done, in one sentence with counts.
+    pub summary: String,
+    /// The problems that are warnings, a line each.
+    pub warnings: Vec<String>,
+    /// The problems that are errors, a line each.
+    pub errors: Vec<String>,
+    /// The issues the agent was told of, at most 200.
+    pub touched_issue_urls: Vec<String>,
+    /// How many there were to tell, exactly.
+    pub touched_count: u64,
+    /// The pass the answer speaks of; absent when none has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_id: Option<Uuid>,
+    /// Whether another beat ran that pass.
+    pub coalesced: bool,
+}

@@ -1,0 +1,131 @@
+//! How far a repository has been read, and what is known of its health.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{IssueNumber, ProblemCode, RepositoryId, RepositoryName};
+
+/// GitHub shows a change at most so late: what is older than this is settled.
+const LATEST_SHOWN: Duration = Duration::from_secs(121);
+
+/// A tracked repository: its name, its marks and its health.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackedRepository {
+    /// GitHub's id.
+    pub id: RepositoryId,
+    /// Its name when it was last looked up.
+    pub name: RepositoryName,
+    /// The newest `updated_at` up to which everything has been read and written; none while nothing was ever
+    /// seen in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Timestamp>,
+    /// The mark, at or before the cursor, behind which GitHub can show nothing late any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Timestamp>,
+    /// The first listing while it is not finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Backfill>,
+    /// Whether the last listing ended before its last page.
+    #[serde(default)]
+    pub cut_short: bool,
+    /// How many cached issues are open.
+    pub open_count: u64,
+    /// Whether a write failed or was refused since the open issues were last counted.
+    #[serde(default)]
+    pub recount: bool,
+    /// The fence of the last pass that changed an issue here.
+    #[serde(default)]
+    pub last_change_fence: u64,
+    /// GitHub's `Date` when the last audit ended, or the backfill did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audited_at: Option<Timestamp>,
+    /// Whether an audit is under way, with its progress in an item of its own.
+    #[serde(default)]
+    pub audit_under_way: bool,
+    /// How many issues the last audit found absent, when it was too many to be believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_absent: Option<u64>,
+    /// What is wrong with it, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<RepositoryFailure>,
+}
+
+/// A first listing under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Backfill {
+    /// GitHub's `Date` when it began; none before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Timestamp>,
+    /// The newest `updated_at` of an open issue read and written so far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Timestamp>,
+}
+
+/// Why a repository is not in step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryFailure {
+    /// The kind of problem.
+    pub code: ProblemCode,
+    /// The first pass's time that met it.
+    pub since: Timestamp,
+}
+
+/// What a pass leaves of an audit that it could not finish.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditProgress {
+    /// The newest `updated_at` up to which GitHub's open issues have been compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Timestamp>,
+    /// Whether the comparison reached its end, so that only asking is left.
+    pub compared: bool,
+    /// The cached open issues that GitHub did not list and that are still to be asked for, ascending.
+    pub candidates: Vec<IssueNumber>,
+}
+
+impl TrackedRepository {
+    /// A repository that was never read.
+    pub fn new(id: RepositoryId, name: RepositoryName) -> Self {
+        Self {
+            id,
+            name,
+            cursor: None,
+            settled: None,
+            backfill: Some(Backfill::default()),
+            cut_short: false,
+            open_count: 0,
+            recount: false,
+            last_change_fence: 0,
+            audited_at: None,
+            audit_under_way: false,
+            held_absent: None,
+            failure: None,
+        }
+    }
+
+    /// From where the next listing reads: the settled mark, or the cursor after a listing that was cut short.
+    pub fn listing_start(&self) -> Option<Timestamp> {
+        if self.cut_short { self.cursor } else { self.settled }
+    }
+
+    /// Moves the cursor forward to what a page brought; never back.
+    pub fn advance(&mut self, newest: Option<Timestamp>) {
+        self.cursor = self.cursor.max(newest);
+    }
+
+    /// Moves the settled mark after a complete listing from it, whose first answer bore `first_date`.
+    pub fn settle(&mut self, first_date: Timestamp) {
+        let shown_by_then = first_date.checked_sub(LATEST_SHOWN).unwrap_or(first_date);
+        let settled = self.cursor.map(|cursor| cursor.min(shown_by_then));
+        self.settled = self.settled.max(settled);
+    }
+
+    /// Whether nothing is left that GitHub might show late.
+    pub fn is_settled(&self) -> bool {
+        self.backfill.is_none() && !self.cut_short && self.settled == self.cursor
+    }
+}

@@ -1,0 +1,97 @@
+//! What can go wrong with GitHub, told in terms of what to do about it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::secrets::SecretUnavailable;
+
+/// Why GitHub gave no answer that can be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum GitHubError {
+    /// The pass has no time left for another request. Not a failure: the rest is for the next pass.
+    #[error("there was no time left to ask GitHub")]
+    Deadline,
+    /// GitHub could not be reached or failed, and repeating did not help.
+    #[error("GitHub {failure} {}", times(*.attempts))]
+    Unavailable {
+        /// What the last attempt met.
+        failure: Failure,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// The token's limit is used up.
+    #[error("GitHub's rate limit for this token is used up until {until:.0}")]
+    RateLimited {
+        /// When it lifts.
+        until: Timestamp,
+    },
+    /// 401.
+    #[error(
+        "GitHub does not accept the token in GITHUB_CREDENTIALS_SECRET_ID (401); store a valid one there"
+    )]
+    Unauthorized,
+    /// 403 that is not a limit.
+    #[error(
+        "GitHub forbids the token this request (403); grant it read access to the repository's issues, and \
+         authorise it for single sign-on where the organisation asks for that"
+    )]
+    Forbidden,
+    /// 404: not there, or not for this token.
+    #[error("GitHub shows no such repository to this token (404); check its name and the token's access")]
+    NotFound,
+    /// 410 on a listing.
+    #[error("issues are switched off in this repository (410)")]
+    IssuesDisabled,
+    /// An answer that we do not understand.
+    #[error("GitHub's answer is not one this service understands: {0}")]
+    Unexpected(String),
+    /// The secret with the token cannot be read.
+    #[error("the GitHub token cannot be read from Secrets Manager; see GITHUB_CREDENTIALS_SECRET_ID")]
+    CredentialsUnavailable,
+    /// The secret has none of the known forms.
+    #[error(
+        "the secret in GITHUB_CREDENTIALS_SECRET_ID holds no usable token: store the plain token or \
+         {{\"token\":\"…\"}} there"
+    )]
+    BadCredentials,
+}
+
+impl From<SecretUnavailable> for GitHubError {
+    fn from(_: SecretUnavailable) -> Self {
+        Self::CredentialsUnavailable
+    }
+}
+
+/// How one attempt failed in a way that another attempt may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// An answer of the 5xx class.
+    Status(u16),
+    /// No connection.
+    Unreachable,
+    /// No answer in time.
+    TimedOut,
+    /// The connection broke off before the answer was whole.
+    BrokeOff,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "answered {status}"),
+            Self::Unreachable => f.write_str("could not be reached"),
+            Self::TimedOut => f.write_str("did not answer in time"),
+            Self::BrokeOff => f.write_str("broke off its answer"),
+        }
+    }
+}
+
+fn times(attempts: u32) -> String {
+    match attempts {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        3 => "three times".to_owned(),
+        more => format!("{more} times"),
+    }
+}

@@ -1,0 +1,169 @@
+//! Reading a repository's issues page by page, by value.
+//!
+//! A page number is a position: an issue edited or closed between two pages shifts the rest, and the next page
+//! skips its neighbour. So the next request asks for what changed since the newest `updated_at` read so far.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use url::Url;
+
+use crate::domain::{Observation, RepositoryName};
+
+use super::wire::Entry;
+use super::{GitHubError, Session};
+
+/// GitHub's longest page.
+const PAGE_LENGTH: &str = "100";
+
+/// Which issues are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Only the open ones.
+    Open,
+    /// Open and closed ones.
+    All,
+}
+
+/// The proof that a listing was read to its end. Only [`Listing::next_page`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Complete(());
+
+/// One page of a listing.
+#[derive(Debug)]
+pub struct Page {
+    /// Its issues, without the pull requests that stood among them.
+    pub issues: Vec<Observation>,
+    /// The newest `updated_at` on it, pull requests included; none on an empty page.
+    pub newest: Option<Timestamp>,
+    /// The `Date` of the answer.
+    pub date: Timestamp,
+    /// Set on the last page.
+    pub complete: Option<Complete>,
+}
+
+/// A listing under way, ascending by `updated_at`.
+#[derive(Debug)]
+pub struct Listing {
+    repository: RepositoryName,
+    scope: Scope,
+    next: Next,
+    since: Option<Timestamp>,
+    newest: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+enum Next {
+    ByValue,
+    ByLink(Url),
+    Nothing,
+}
+
+/// One second before: whether `since` includes its own second, GitHub's texts tell differently.
+fn second_before(at: Timestamp) -> Timestamp {
+    at.checked_sub(Duration::from_secs(1)).unwrap_or(at)
+}
+
+impl Listing {
+    /// A listing of what changed at `from` or later; of everything without it.
+    pub fn new(repository: &RepositoryName, scope: Scope, from: Option<Timestamp>) -> Self {
+        Self {
+            repository: repository.clone(),
+            scope,
+            next: Next::ByValue,
+            since: from.map(second_before),
+            newest: None,
+        }
+    }
+
+    /// Reads the next page; none after the last one. After an error the same page is read by another call.
+    pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<Page>, GitHubError> {
+        let url = match &self.next {
+            Next::ByValue => self.url(session),
+            Next::ByLink(url) => url.clone(),
+            Next::Nothing => return Ok(None),
+        };
+        let answer = session.get(url).await?;
+        match answer.status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Err(GitHubError::NotFound),
+            StatusCode::GONE => return Err(GitHubError::IssuesDisabled),
+            _ => return Err(answer.unexpected()),
+        }
+        let entries: Vec<Entry> = answer.json()?;
+        let newest = entries.iter().map(|entry| entry.updated_at).max();
+        self.next = self.after(newest, answer.next);
+        Ok(Some(Page {
+            issues: entries
+                .into_iter()
+                .filter_map(Entry::into_issue)
+                .map(|issue| Observation {
+                    issue,
+                    read_at: answer.date,
+                })
+                .collect(),
+            newest,
+            date: answer.date,
+            complete: matches!(self.next, Next::Nothing).then_some(Complete(())),
+        }))
+    }
+
+    /// Where to go on. GitHub's own link serves only while a page brings nothing newer than the listing had:
+    /// more than a page of issues share a second, and no value can step over it.
+    fn after(&mut self, newest: Option<Timestamp>, link: Option<Url>) -> Next {
+        let Some(link) = link else { return Next::Nothing };
+        let brings_newer = newest > self.newest;
+        self.newest = self.newest.max(newest);
+        let since = self.newest.map(second_before);
+        if brings_newer && since > self.since {
+            self.since = since;
+            Next::ByValue
+        } else {
+            Next::ByLink(link)
+        }
+    }
+
+    fn url(&self, session: &Session<'_>) -> Url {
+        let mut url = session.url(&format!("repos/{}/issues", self.repository));
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair(
+                "state",
+                match self.scope {
+                    Scope::Open => "open",
+                    Scope::All => "all",
+                },
+            );
+            query
+                .append_pair("sort", "updated")
+                .append_pair("direction", "asc");
+            query.append_pair("per_page", PAGE_LENGTH);
+            if let Some(since) = self.since {
+                query.append_pair("since", &format!("{since:.0}"));
+            }
+        }
+        url
+    }
+}
+
+impl Session<'_> {
+    /// The newest `updated_at` of any issue or pull request, open or closed (none in an empty repository), and
+    /// the `Date` of the answer.
+    pub async fn newest_update(
+        &self,
+        repository: &RepositoryName,
+    ) -> Result<(Option<Timestamp>, Timestamp), GitHubError> {
+        let url = format!("repos/{repository}/issues?state=all&sort=updated&direction=desc&per_page=1");
+        let answer = self.get(self.url(&url)).await?;
+        match answer.status {
+            StatusCode::OK => {
+                let entries: Vec<Entry> = answer.json()?;
+                Ok((entries.first().map(|entry| entry.updated_at), answer.date))
+            }
+            StatusCode::NOT_FOUND => Err(GitHubError::NotFound),
+            StatusCode::GONE => Err(GitHubError::IssuesDisabled),
+            _ => Err(answer.unexpected()),
+        }
+    }
+}

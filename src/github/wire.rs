@@ -1,0 +1,92 @@
+//! GitHub's JSON: only the fields we read.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::domain::{Issue, IssueNumber, IssueState};
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Repository {
+    pub(super) id: u64,
+    pub(super) full_name: String,
+    #[serde(default)]
+    pub(super) disabled: bool,
+}
+
+/// One entry of a listing: an issue, or a pull request when it has `pull_request`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Entry {
+    number: u64,
+    title: String,
+    body: Option<String>,
+    html_url: String,
+    state: State,
+    state_reason: Option<String>,
+    #[serde(default)]
+    labels: Vec<Label>,
+    #[serde(default)]
+    assignees: Option<Vec<Account>>,
+    user: Option<Account>,
+    created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
+    closed_at: Option<Timestamp>,
+    pull_request: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Open,
+    Closed,
+}
+
+/// GitHub's schema allows a label to be its bare name.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Label {
+    Object { name: Option<String> },
+    Name(String),
+}
+
+#[derive(Debug, Deserialize)]
+struct Account {
+    login: String,
+}
+
+impl Entry {
+    /// The issue; none for a pull request.
+    pub(super) fn into_issue(self) -> Option<Issue> {
+        if self.pull_request.is_some() {
+            return None;
+        }
+        Some(Issue {
+            number: IssueNumber(self.number),
+            title: self.title,
+            body: self.body,
+            url: self.html_url,
+            state: match self.state {
+                State::Open => IssueState::Open,
+                State::Closed => IssueState::Closed,
+            },
+            state_reason: self.state_reason,
+            labels: self
+                .labels
+                .into_iter()
+                .filter_map(|label| match label {
+                    Label::Object { name } => name,
+                    Label::Name(name) => Some(name),
+                })
+                .collect(),
+            assignees: self
+                .assignees
+                .into_iter()
+                .flatten()
+                .map(|account| account.login)
+                .collect(),
+            author: self.user.map(|account| account.login),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+            closed_at: self.closed_at,
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! The answer to a beat: the contract with agents.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+use crate::domain::{Position, Problem, RunStatus, Severity, Touch, counted, iso_millis};
+
+use super::{Basis, Beat};
+
+/// The answer to a beat. The first eight fields never change; the rest only adds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentHeartbeatResponse {
+    /// `error` if any error, else `warning` if any warning, else `ok`.
+    pub status: RunStatus,
+    /// Who beat.
+    pub agent_name: String,
+    /// When the beat came in: RFC 3339, UTC, milliseconds.
+    #[serde(serialize_with = "millis")]
+    pub started_at: Timestamp,
+    /// When it was answered.
+    #[serde(serialize_with = "millis")]
+    pub finished_at: Timestamp,
+    /// What was done, with counts.
+    pub summary: String,
+    /// The problems that are warnings, a line each, prefixed by their phase.
+    pub warnings: Vec<String>,
+    /// The problems that are errors, likewise.
+    pub errors: Vec<String>,
+    /// The issues touched since this agent's previous beat, at most 200, the oldest change first.
+    pub touched_issue_urls: Vec<String>,
+
+    /// The AgentRun's id.
+    pub run_id: Uuid,
+    /// Whether another beat ran the pass that this answer speaks of.
+    pub coalesced: bool,
+    /// What GitHub showed at this time is in the store, for every repository; null until it is for the first
+    /// time.
+    #[serde(serialize_with = "optional_millis")]
+    pub fresh_at: Option<Timestamp>,
+    /// What happened to each of `touchedIssueUrls`.
+    pub touched: Vec<Touch>,
+    /// How many there were to tell. More than 200: the next beats tell the rest.
+    pub touched_count: u64,
+    /// The problems, for programs.
+    pub problems: Vec<Problem>,
+}
+
+/// What an agent is told in one beat, and the position that follows from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) touches: Vec<Touch>,
+    pub(super) count: u64,
+    pub(super) position: Position,
+}
+
+impl Told {
+    pub(super) fn nothing(position: Position) -> Self {
+        Self {
+            touches: Vec::new(),
+            count: 0,
+            position,
+        }
+    }
+}
+
+impl Beat<'_> {
+    pub(super) fn answer(&self, basis: &Basis, told: &Told) -> AgentHeartbeatResponse {
+        let worst_of_pass = basis
+            .ended
+            .as_ref()
+            .filter(|_| basis.coalesced)
+            .map(|ended| ended.status);
+        let summary = if basis.coalesced {
+            let changed = counted(told.count, "issue", "issues");
+            format!(
+                "{} {changed} changed since this agent's last beat.",
+                basis.summary
+            )
+        } else {
+            basis.summary.clone()
+        };
+        AgentHeartbeatResponse {
+            status: self.outcome.status().max(worst_of_pass.unwrap_or(RunStatus::Ok)),
+            agent_name: self.agent.to_string(),
+            started_at: self.started_at,
+            finished_at: self.app.clock.now(),
+            summary,
+            warnings: self.outcome.lines(Severity::Warning),
+            errors: self.outcome.lines(Severity::Error),
+            touched_issue_urls: told.touches.iter().map(|touch| touch.url.clone()).collect(),
+            run_id: self.run_id,
+            coalesced: basis.coalesced,
+            fresh_at: basis.ended.as_ref().and_then(|ended| ended.fresh_at),
+            touched: told.touches.clone(),
+            touched_count: told.count,
+            problems: self.outcome.problems().to_vec(),
+        }
+    }
+}
+
+impl AgentHeartbeatResponse {
+    /// The one summary line of the invocation.
+    pub(super) fn log(&self) {
+        let duration = self.finished_at.duration_since(self.started_at);
+        tracing::info!(
+            agent.name = self.agent_name,
+            run.id = %self.run_id,
+            run.status = ?self.status,
+            run.coalesced = self.coalesced,
+            run.duration_ms = duration.as_millis() as u64,
+            issues.told = self.touched_count,
+            problems = self.problems.len(),
+            "A beat was answered."
+        );
+    }
+}
+
+/// How a coalesced beat's summary begins.
+pub(super) fn coalesced_summary(age: Duration) -> String {
+    format!("Joined the pass that ended {} s ago:", age.as_secs())
+}
+
+fn millis<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&iso_millis(*at))
+}
+
+fn optional_millis<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => millis(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -1,0 +1,9 @@
+//! What callers see: the routes, who may call them, and how a request without a beat is refused.
+
+mod auth;
+mod refusal;
+mod router;
+
+pub use auth::Authenticated;
+pub use refusal::Refusal;
+pub use router::service;

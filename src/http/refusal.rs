@@ -1,0 +1,98 @@
+//! The one place where an error becomes an HTTP status: RFC 9457 problem details, without anything internal.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::domain::InvalidAgentName;
+use crate::secrets::SecretUnavailable;
+
+/// Why a request gets no beat.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The name in the path is no agent's name.
+    #[error(transparent)]
+    AgentName(#[from] InvalidAgentName),
+    /// The path cannot be decoded.
+    #[error("the path is not valid percent-encoded UTF-8")]
+    Path,
+    /// The body is neither empty nor a JSON object.
+    #[error("the body is neither empty nor a JSON object")]
+    Body,
+    /// No token, or a wrong one.
+    #[error("send one header `Authorization: Bearer <token>` with a valid agent token")]
+    Unauthorized,
+    /// No such path.
+    #[error("there is nothing here; a beat is POST /api/agents/{{agentName}}/heartbeat")]
+    NotFound,
+    /// The path exists, the method does not.
+    #[error("this path does not take that method; see the Allow header")]
+    MethodNotAllowed,
+    /// The body is too long.
+    #[error("the body is longer than {} bytes", super::router::LONGEST_BODY)]
+    TooLarge,
+    /// The tokens cannot be read, so nobody can be let in.
+    #[error("the agent tokens cannot be read at the moment; try again")]
+    CredentialsUnavailable,
+}
+
+/// RFC 9457's members, and `error` for clients that look for one.
+#[derive(Serialize)]
+struct ProblemDetails<'a> {
+    r#type: &'a str,
+    title: &'a str,
+    status: u16,
+    detail: String,
+    error: &'a str,
+}
+
+impl From<SecretUnavailable> for Refusal {
+    fn from(_: SecretUnavailable) -> Self {
+        Self::CredentialsUnavailable
+    }
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::AgentName(_) | Self::Path | Self::Body => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::CredentialsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let title = status.canonical_reason().unwrap_or_default();
+        tracing::info!(http.status = status.as_u16(), cause = %self, "A request was refused.");
+        let details = ProblemDetails {
+            r#type: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail: self.to_string(),
+            error: title,
+        };
+        let mut response = (status, Json(details)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        match self {
+            Self::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::CredentialsUnavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+            }
+            _ => {}
+        }
+        response
+    }
+}

@@ -1,0 +1,131 @@
+//! Reads what changed, repository by repository: the first pages of all before the rest of any.
+
+use futures_util::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+
+use crate::domain::Phase;
+use crate::github::{GitHubError, Listing, Page, Scope};
+
+use super::plan::Reading;
+use super::work::{ListingUnderWay, StepError, Work, WorkResult};
+use super::{Pass, REPOSITORIES_AT_ONCE, guard};
+
+impl Pass<'_> {
+    /// Lists all repositories that were found, until each is read to its end or the time is up.
+    pub(super) async fn list(&self, work: &mut [Work]) {
+        futures_util::stream::iter(work.iter_mut().filter(|work| work.is_under_way()))
+            .for_each_concurrent(REPOSITORIES_AT_ONCE, |work| {
+                async move {
+                    let met = guard(self.begin(work)).await;
+                    work.take(Phase::Sync, met, self.app.clock.now());
+                }
+                .boxed()
+            })
+            .await;
+        futures_util::stream::iter(work.iter_mut().filter(|work| work.is_under_way()))
+            .for_each_concurrent(REPOSITORIES_AT_ONCE, |work| {
+                async move {
+                    let met = guard(self.read_on(work)).await;
+                    work.take(Phase::Sync, met, self.app.clock.now());
+                }
+                .boxed()
+            })
+            .await;
+    }
+
+    /// Begins a repository's listing, or goes on with its backfill, and reads the first page.
+    async fn begin(&self, work: &mut Work) -> Result<(), StepError> {
+        let tracked = &mut work.tracked;
+        let pages = match &mut tracked.backfill {
+            Some(backfill) => {
+                if backfill.began_at.is_none() {
+                    // What changes from here on is newer than this cursor: the first delta sees it.
+                    let (newest, date) = self.github.newest_update(&tracked.name).await?;
+                    backfill.began_at = Some(date);
+                    tracked.cursor = newest;
+                }
+                Listing::new(&tracked.name, Scope::Open, backfill.position)
+            }
+            None => Listing::new(&tracked.name, Scope::All, tracked.listing_start()),
+        };
+        work.listing = Some(ListingUnderWay {
+            pages,
+            from_settled: !work.tracked.cut_short,
+            first_date: None,
+            cursor_before: work.tracked.cursor,
+        });
+        self.read_page(work).await
+    }
+
+    async fn read_on(&self, work: &mut Work) -> Result<(), StepError> {
+        while work.is_under_way() {
+            self.read_page(work).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads one page, writes its rows, and only then moves the marks: a death in between costs this page.
+    async fn read_page(&self, work: &mut Work) -> Result<(), StepError> {
+        let Some(listing) = &mut work.listing else {
+            return Ok(());
+        };
+        let Some(page) = listing.pages.next_page(&self.github).await? else {
+            return Ok(());
+        };
+        let first_date = *listing.first_date.get_or_insert(page.date);
+        if self.is_over() {
+            return Err(GitHubError::Deadline.into());
+        }
+        let reading = match work.tracked.backfill {
+            Some(_) => Reading::Backfill,
+            None => Reading::Delta(listing.cursor_before),
+        };
+        let applied = self.apply(work.tracked.id, &page.issues, reading).await;
+        work.tracked.recount |= applied.was_refused;
+        work.touched += applied.touched;
+        if applied.touched > 0 {
+            work.tracked.last_change_fence = self.fence();
+        }
+        if let Some(failure) = applied.failure {
+            return Err(failure.into());
+        }
+        work.tracked.open_count = work
+            .tracked
+            .open_count
+            .saturating_add_signed(applied.open_difference);
+        work.got_further |= work.tracked.backfill.is_some() || page.newest > work.tracked.cursor;
+        self.move_marks(work, &page, first_date);
+        if work.tracked.recount && page.complete.is_some() {
+            work.tracked.open_count = self.app.store.count_open(work.tracked.id).await?;
+            work.tracked.recount = false;
+        }
+        self.store(work).await?;
+        if page.complete.is_some() {
+            work.result = WorkResult::Synced;
+        }
+        Ok(())
+    }
+
+    fn move_marks(&self, work: &mut Work, page: &Page, first_date: Timestamp) {
+        let from_settled = work.listing.as_ref().is_some_and(|listing| listing.from_settled);
+        let tracked = &mut work.tracked;
+        match &mut tracked.backfill {
+            Some(backfill) => {
+                backfill.position = backfill.position.max(page.newest);
+                if page.complete.is_some() {
+                    let began_at = backfill.began_at.unwrap_or(first_date);
+                    tracked.backfill = None;
+                    tracked.audited_at = Some(page.date);
+                    tracked.settle(began_at);
+                }
+            }
+            None => {
+                tracked.advance(page.newest);
+                tracked.cut_short = page.complete.is_none();
+                if page.complete.is_some() && from_settled {
+                    tracked.settle(first_date);
+                }
+            }
+        }
+    }
+}

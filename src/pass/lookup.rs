@@ -1,0 +1,123 @@
+//! Finds the configured repositories on GitHub, by name, and in the table, by id.
+//!
+//! A rename keeps its history, because the id stays. A new repository under an old name starts afresh, because
+//! its id is another. Two names of one id are one repository.
+
+use futures_util::StreamExt as _;
+
+use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName, TrackedRepository};
+use crate::github::{GitHubError, Repository};
+use crate::store::{ConfiguredName, Fleet, Stale};
+
+use super::work::{Roster, StepError, Unknown, Work, WorkResult};
+use super::{Crashed, Pass, REPOSITORIES_AT_ONCE, guard};
+
+type Lookup = Result<Result<Repository, GitHubError>, Crashed>;
+
+impl Pass<'_> {
+    /// One piece of work for each configured repository.
+    pub(super) async fn look_up(&self, fleet: &mut Fleet, outcome: &mut Outcome) -> Roster {
+        let configured = &self.app.config.repositories;
+        let lookups: Vec<Lookup> = futures_util::stream::iter(configured.clone())
+            .map(|name| async move { guard(self.github.repository(&name)).await })
+            .buffered(REPOSITORIES_AT_ONCE)
+            .collect()
+            .await;
+        let mut roster = Roster::default();
+        for (name, lookup) in configured.iter().zip(lookups) {
+            match lookup {
+                Ok(Ok(found)) => self.found(&mut roster, fleet, outcome, name, found).await,
+                failed => self.not_found(&mut roster, fleet, name, failed).await,
+            }
+        }
+        roster
+    }
+
+    async fn found(
+        &self,
+        roster: &mut Roster,
+        fleet: &mut Fleet,
+        outcome: &mut Outcome,
+        name: &RepositoryName,
+        found: Repository,
+    ) {
+        self.remember(
+            fleet,
+            name,
+            ConfiguredName {
+                id: Some(found.id),
+                why: None,
+            },
+        )
+        .await;
+        if let Some(first) = roster.work.iter().find(|known| known.id() == found.id) {
+            outcome.add(same_repository(name, &first.name));
+            return;
+        }
+        let stored = fleet.repositories.get(&found.id).cloned();
+        let mut tracked = stored
+            .clone()
+            .unwrap_or_else(|| TrackedRepository::new(found.id, found.name.clone()));
+        tracked.name = found.name;
+        let mut work = Work::new(name, tracked, stored);
+        if found.disabled {
+            work.result = WorkResult::Failed(
+                Problem::warning(
+                    ProblemCode::RepositoryDisabled,
+                    Phase::Sync,
+                    "GitHub has disabled this repository; its issues are kept as they were last read",
+                )
+                .lasting(),
+            );
+        }
+        roster.work.push(work);
+    }
+
+    /// A repository that was known keeps its rows and marks, whatever GitHub says of its name today.
+    async fn not_found(&self, roster: &mut Roster, fleet: &mut Fleet, name: &RepositoryName, failed: Lookup) {
+        let met = failed.map(|lookup| lookup.map_err(StepError::from));
+        let Some(result) = WorkResult::of(Phase::Sync, met, self.app.clock.now()) else {
+            return;
+        };
+        let known = fleet.names.get(&name.key()).and_then(|known| known.id);
+        if let Some(stored) = known.and_then(|id| fleet.repositories.get(&id)).cloned() {
+            roster.work.push(Work {
+                result,
+                ..Work::new(name, stored.clone(), Some(stored))
+            });
+            return;
+        }
+        if matches!(&result, WorkResult::Failed(problem) if problem.code == ProblemCode::RepositoryNotFound) {
+            let why = Some(ProblemCode::RepositoryNotFound);
+            self.remember(fleet, name, ConfiguredName { id: None, why }).await;
+        }
+        roster.unknown.push(Unknown {
+            name: name.clone(),
+            result,
+        });
+    }
+
+    /// Stores what a name stands for when that is news. Losing it costs nothing but the same write again.
+    async fn remember(&self, fleet: &mut Fleet, name: &RepositoryName, known: ConfiguredName) {
+        if self.is_over() || fleet.names.get(&name.key()) == Some(&known) {
+            return;
+        }
+        match self.app.store.put_name(self.claim, name, &known).await {
+            Ok(Ok(())) => drop(fleet.names.insert(name.key(), known)),
+            Ok(Err(Stale)) => self.give_way(),
+            Err(error) => tracing::warn!(repository.name = %name, cause = %error, "A name was not stored."),
+        }
+    }
+}
+
+fn same_repository(name: &RepositoryName, first: &RepositoryName) -> Problem {
+    Problem::warning(
+        ProblemCode::DuplicateRepository,
+        Phase::Sync,
+        format!(
+            "it is the same repository as {first}, which is read once; remove one of them from REPOSITORIES"
+        ),
+    )
+    .lasting()
+    .of(name)
+}

@@ -1,0 +1,157 @@
+//! One pass: brings the copy of all tracked repositories up to date, audits those that are due, and ends.
+//!
+//! The order is lookup, listings (the first pages of all before the rest of any), audits, end. Whatever one
+//! repository meets, the others go on. A pass may die after any request or write: what it leaves is always
+//! behind GitHub, never wrong about it, and the next pass goes on from there.
+
+mod audit;
+mod end;
+mod guard;
+mod listings;
+mod lookup;
+pub mod plan;
+mod rows;
+mod work;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+
+use crate::app::App;
+use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName};
+use crate::github::Session;
+use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
+
+pub use guard::{Crashed, guard};
+
+use work::{Roster, Work};
+
+/// How many repositories are worked on at the same time. GitHub allows 100 concurrent requests for all uses of
+/// a token together.
+const REPOSITORIES_AT_ONCE: usize = 8;
+
+/// What a pass that ended did.
+#[derive(Debug)]
+pub struct PassReport {
+    /// How it ended, as it is stored.
+    pub ended: Ended,
+    /// What it met.
+    pub outcome: Outcome,
+    /// What it did, in one sentence.
+    pub summary: String,
+    /// What is known of the repositories now.
+    pub fleet: Fleet,
+    /// The repositories it had no time to finish.
+    pub deferred: Vec<RepositoryName>,
+    /// Whether it read or wrote anything new, so that another pass at once may finish the deferred ones.
+    pub got_further: bool,
+    /// How many issues it changed.
+    pub touched: u64,
+    /// Requests to GitHub.
+    pub github_requests: u64,
+}
+
+/// Why a pass has no end of its own.
+#[derive(Debug)]
+pub enum PassEnd {
+    /// Another pass took the claim over; here is the state as it is now.
+    Overtaken(Overtaken),
+    /// The table could not be read or written.
+    Store(StoreError),
+}
+
+impl From<StoreError> for PassEnd {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What all parts of a pass share.
+struct Pass<'a> {
+    app: &'a App,
+    claim: &'a Claim,
+    github: Session<'a>,
+    started_at: Timestamp,
+    /// No request, write or retry begins after it; only the end, which has its own share of the budget.
+    deadline: Timestamp,
+    is_stale: AtomicBool,
+}
+
+/// Runs the pass that `claim` allows. It works until `deadline` at most and then ends.
+pub async fn run(app: &App, claim: &Claim, deadline: Timestamp) -> Result<PassReport, PassEnd> {
+    let pass = Pass {
+        app,
+        claim,
+        github: app.github.session(deadline),
+        started_at: app.clock.now(),
+        deadline,
+        is_stale: AtomicBool::new(false),
+    };
+    let mut fleet = app.store.fleet().await?;
+    let mut roster = Roster::default();
+    let mut outcome = Outcome::default();
+    if app.config.repositories.is_empty() {
+        outcome.add(
+            Problem::error(
+                ProblemCode::NoRepositories,
+                Phase::Sync,
+                "no repository is tracked: name some in REPOSITORIES, as owner/name",
+            )
+            .lasting(),
+        );
+    } else {
+        roster = pass.look_up(&mut fleet, &mut outcome).await;
+        pass.fence_off(&mut roster.work).await;
+        pass.list(&mut roster.work).await;
+        pass.audit(&mut roster.work).await;
+    }
+    pass.end(roster, fleet, outcome).await
+}
+
+impl Pass<'_> {
+    fn fence(&self) -> u64 {
+        self.claim.fence()
+    }
+
+    /// Whether nothing more may be begun: the time is up, or a later pass has taken over.
+    fn is_over(&self) -> bool {
+        self.is_stale.load(Ordering::Relaxed) || self.app.clock.now() >= self.deadline
+    }
+
+    /// A later pass has taken over: this one stops.
+    fn give_way(&self) {
+        self.is_stale.store(true, Ordering::Relaxed);
+    }
+
+    /// Stores a repository's marks, unless they stand in the table already.
+    async fn store(&self, work: &mut Work) -> Result<(), StoreError> {
+        if work.needs_storing() {
+            self.store_anyway(work).await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn store_anyway(&self, work: &mut Work) -> Result<(), StoreError> {
+        match self.app.store.put_repository(self.claim, &work.tracked).await? {
+            Ok(()) => work.stored = Some(work.tracked.clone()),
+            Err(Stale) => self.give_way(),
+        }
+        Ok(())
+    }
+
+    /// After a dead pass: writes every known repository's marks again, under this pass's fence. Should the dead
+    /// one come back, its writes of marks are refused from here on, and without the marks the rows that it may
+    /// still write are read again, and told, by the next pass.
+    async fn fence_off(&self, work: &mut [Work]) {
+        if !self.claim.takes_over() {
+            return;
+        }
+        for work in work.iter_mut().filter(|work| work.stored.is_some()) {
+            work.tracked.recount = true;
+            if let Err(error) = self.store_anyway(work).await {
+                work.take(Phase::Sync, Ok(Err(error.into())), self.app.clock.now());
+            }
+        }
+    }
+}

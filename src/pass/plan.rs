@@ -1,0 +1,206 @@
+//! Decides what becomes of the cached rows when GitHub shows something. Pure: no I/O, no clock.
+//!
+//! The rules are monotone, so a pass may die after any write, run twice or overlap a stale one: whatever order
+//! the observations come in, the newest one wins.
+
+use std::collections::HashMap;
+
+use crate::domain::{CachedIssue, Change, Gone, IssueNumber, IssueState, Observation};
+
+use jiff::Timestamp;
+
+/// Why rows are being written, which decides what agents are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// The first listing: nothing is told.
+    Backfill,
+    /// A later listing, with the repository's cursor as it is stored.
+    Delta(Option<Timestamp>),
+    /// The audit, with the stored cursor.
+    Audit(Option<Timestamp>),
+}
+
+/// One row to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// The row as it is to be. Its revision is one more than that of the row it replaces.
+    pub row: CachedIssue,
+    /// Whether the row it replaces counted as open.
+    pub was_open: bool,
+    /// Whether agents are told of it.
+    pub touches: bool,
+}
+
+impl Write {
+    /// What the write does to the count of open issues.
+    pub fn open_difference(&self) -> i64 {
+        i64::from(self.row.is_open()) - i64::from(self.was_open)
+    }
+}
+
+/// The writes that bring the cached rows in line with a page, at most one a row.
+pub fn page(
+    cached: &HashMap<IssueNumber, CachedIssue>,
+    seen: &[Observation],
+    reading: Reading,
+    fence: u64,
+) -> Vec<Write> {
+    // A page can show an issue twice, when it changed while the page was made: the newer one wins here too.
+    let mut newest: HashMap<IssueNumber, &Observation> = HashMap::new();
+    for observation in seen {
+        newest
+            .entry(observation.issue.number)
+            .and_modify(|kept| {
+                if observation.issue.updated_at > kept.issue.updated_at {
+                    *kept = observation;
+                }
+            })
+            .or_insert(observation);
+    }
+    let mut writes: Vec<Write> = newest
+        .into_values()
+        .filter_map(|observation| {
+            observed(cached.get(&observation.issue.number), observation, reading, fence)
+        })
+        .collect();
+    writes.sort_by_key(|write| write.row.number);
+    writes
+}
+
+/// The write that follows from GitHub showing one issue; none when the row already says so.
+pub fn observed(
+    row: Option<&CachedIssue>,
+    seen: &Observation,
+    reading: Reading,
+    fence: u64,
+) -> Option<Write> {
+    let Some(row) = row else {
+        return Some(first_sight(seen, reading, fence));
+    };
+    if row.stamp.fence.is_some_and(|stamped| stamped > fence) {
+        // A later pass has been here: this one is stale, and the row is not its to change.
+        return None;
+    }
+    if supersedes(row, seen) {
+        let mut next = CachedIssue::showing(seen, Some(row));
+        let touches = reading != Reading::Backfill;
+        if touches {
+            next.stamp = row.stamp.with(change_between(row, &next), fence);
+        }
+        return Some(Write {
+            row: next,
+            was_open: row.is_open(),
+            touches,
+        });
+    }
+    let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
+    let told_by_a_dead_pass = matches!(reading, Reading::Delta(cursor)
+        if row.digest == seen.issue.digest()
+            && row.updated_at == seen.issue.updated_at
+            && cursor.is_none_or(|cursor| row.updated_at > cursor)
+            && row.stamp.fence.is_some_and(|stamped| stamped < fence));
+    if !is_there_again && !told_by_a_dead_pass {
+        return None;
+    }
+    let mut next = CachedIssue {
+        revision: row.revision + 1,
+        ..row.clone()
+    };
+    if is_there_again {
+        next.missing_since = None;
+    }
+    if told_by_a_dead_pass {
+        next.stamp = row.stamp.renewed(fence);
+    }
+    Some(Write {
+        row: next,
+        was_open: row.is_open(),
+        touches: told_by_a_dead_pass,
+    })
+}
+
+/// The write that removes an issue from the open ones, given GitHub's word that it has gone; none when the row
+/// has been read since, or is no longer open.
+pub fn removed(row: &CachedIssue, gone: &Gone, fence: u64) -> Option<Write> {
+    let is_newer = row.read_at > gone.proved_at || row.stamp.fence.is_some_and(|stamped| stamped > fence);
+    (row.is_open() && !is_newer).then(|| Write {
+        row: CachedIssue {
+            stamp: row.stamp.with(gone.reason, fence),
+            moved_to: gone.moved_to.clone(),
+            gone: Some(gone.clone()),
+            missing_since: None,
+            revision: row.revision + 1,
+            ..row.clone()
+        },
+        was_open: true,
+        touches: true,
+    })
+}
+
+/// The write that notes the first 404 of an issue; none when one is noted, or the row is no longer open.
+pub fn missing(row: &CachedIssue, at: Timestamp) -> Option<Write> {
+    (row.is_open() && row.missing_since.is_none() && row.read_at <= at).then(|| Write {
+        row: CachedIssue {
+            missing_since: Some(at),
+            revision: row.revision + 1,
+            ..row.clone()
+        },
+        was_open: true,
+        touches: false,
+    })
+}
+
+/// Whether what was seen replaces the row: a newer version does; the same version only with other content that
+/// was read later; after a tombstone, whatever was read after its proof.
+fn supersedes(row: &CachedIssue, seen: &Observation) -> bool {
+    match &row.gone {
+        Some(gone) => seen.read_at > gone.proved_at,
+        None if seen.issue.updated_at == row.updated_at => {
+            seen.read_at > row.read_at && seen.issue.digest() != row.digest
+        }
+        None => seen.issue.updated_at > row.updated_at,
+    }
+}
+
+fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
+    let mut row = CachedIssue::showing(seen, None);
+    let change = match reading {
+        Reading::Backfill => None,
+        Reading::Delta(cursor) | Reading::Audit(cursor) => Some(match row.state {
+            IssueState::Open if was_reopened(&row) => Change::Reopened,
+            IssueState::Open => Change::Opened,
+            IssueState::Closed if row.closed_at.is_some_and(|at| cursor.is_none_or(|c| at > c)) => {
+                Change::Closed
+            }
+            IssueState::Closed => Change::Edited,
+        }),
+    };
+    if let Some(change) = change {
+        row.stamp = row.stamp.with(change, fence);
+    }
+    Write {
+        row,
+        was_open: false,
+        touches: change.is_some(),
+    }
+}
+
+/// What happened between two versions of an issue. Closing and reopening between two looks leaves the state as
+/// it was: GitHub's reason and date of the state tell it all the same.
+fn change_between(before: &CachedIssue, after: &CachedIssue) -> Change {
+    match after.state {
+        IssueState::Open if !before.is_open() => Change::Reopened,
+        IssueState::Open if was_reopened(after) && !was_reopened(before) => Change::Reopened,
+        IssueState::Closed if before.is_open() || before.gone.is_some() => Change::Closed,
+        IssueState::Closed if after.closed_at > before.closed_at => Change::Closed,
+        _ => Change::Edited,
+    }
+}
+
+fn was_reopened(row: &CachedIssue) -> bool {
+    row.state_reason.as_deref() == Some("reopened")
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

@@ -1,0 +1,106 @@
+//! Brings a repository's rows in line with what GitHub showed: reads them, plans, writes, and plans again what
+//! another pass changed in between.
+
+use crate::domain::{CachedIssue, IssueNumber, Observation, RepositoryId};
+use crate::store::{Put, StoreError};
+
+use super::Pass;
+use super::plan::{self, Reading, Write};
+
+/// How often a row that changes under our hands is planned again.
+const MOST_ROUNDS: u32 = 5;
+
+/// What the writes of one page came to, also when some of them failed.
+#[derive(Debug, Default)]
+pub(super) struct Applied {
+    /// What they did to the number of open issues.
+    pub(super) open_difference: i64,
+    /// How many issues agents are to be told of.
+    pub(super) touched: u64,
+    /// Whether a write met another row than it was planned on, so that the open issues are to be counted anew.
+    pub(super) was_refused: bool,
+    /// The first failure. The page is not read then, whatever else was written.
+    pub(super) failure: Option<StoreError>,
+}
+
+impl Pass<'_> {
+    /// Applies a page.
+    pub(super) async fn apply(
+        &self,
+        repository: RepositoryId,
+        seen: &[Observation],
+        reading: Reading,
+    ) -> Applied {
+        let numbers: Vec<IssueNumber> = distinct(seen);
+        // In a backfill hardly any row exists, and half the price matters; a row that is missed shows itself
+        // when its write is refused.
+        let consistent = reading != Reading::Backfill;
+        let cached = match self.app.store.issues(repository, &numbers, consistent).await {
+            Ok(cached) => cached,
+            Err(error) => {
+                return Applied {
+                    failure: Some(error),
+                    ..Applied::default()
+                };
+            }
+        };
+        let fence = self.fence();
+        let writes = plan::page(&cached, seen, reading, fence);
+        let replan = |row: &CachedIssue| {
+            let newest = seen
+                .iter()
+                .filter(|observation| observation.issue.number == row.number)
+                .max_by_key(|observation| observation.issue.updated_at)?;
+            plan::observed(Some(row), newest, reading, fence)
+        };
+        self.write(repository, writes, &replan).await
+    }
+
+    /// Writes rows; `replan` decides anew about one that is not what it was planned on.
+    pub(super) async fn write(
+        &self,
+        repository: RepositoryId,
+        mut writes: Vec<Write>,
+        replan: &(dyn Fn(&CachedIssue) -> Option<Write> + Sync),
+    ) -> Applied {
+        let mut applied = Applied::default();
+        for _ in 0..MOST_ROUNDS {
+            if writes.is_empty() {
+                return applied;
+            }
+            let rows: Vec<CachedIssue> = writes.iter().map(|write| write.row.clone()).collect();
+            let results = self.app.store.put_issues(repository, rows).await;
+            let mut again = Vec::new();
+            for (write, result) in writes.into_iter().zip(results) {
+                match result {
+                    Ok(Put::Written) => {
+                        applied.open_difference += write.open_difference();
+                        applied.touched += u64::from(write.touches);
+                    }
+                    Ok(Put::Changed(row)) => {
+                        applied.was_refused = true;
+                        // A write whose answer was lost meets itself: it is done, and it is to be told.
+                        if *row == write.row {
+                            applied.touched += u64::from(write.touches);
+                        } else {
+                            again.extend(replan(&row));
+                        }
+                    }
+                    Err(error) => applied.failure = applied.failure.or(Some(error)),
+                }
+            }
+            writes = again;
+        }
+        if !writes.is_empty() {
+            applied.failure = applied.failure.or(Some(StoreError::contended()));
+        }
+        applied
+    }
+}
+
+fn distinct(seen: &[Observation]) -> Vec<IssueNumber> {
+    let mut numbers: Vec<IssueNumber> = seen.iter().map(|observation| observation.issue.number).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}

@@ -1,0 +1,214 @@
+//! One repository in one pass.
+
+use jiff::Timestamp;
+
+use crate::domain::{
+    Phase, Problem, ProblemCode, RepositoryFailure, RepositoryId, RepositoryName, TrackedRepository,
+};
+use crate::github::{GitHubError, Listing};
+use crate::store::StoreError;
+
+use super::Crashed;
+
+/// One configured repository and how far the pass has come with it.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// The name in the configuration.
+    pub(super) name: RepositoryName,
+    /// Its marks.
+    pub(super) tracked: TrackedRepository,
+    /// Its marks as they stand in the table.
+    pub(super) stored: Option<TrackedRepository>,
+    /// The listing, once it has begun.
+    pub(super) listing: Option<ListingUnderWay>,
+    /// How it came out.
+    pub(super) result: WorkResult,
+    /// How many of its issues changed.
+    pub(super) touched: u64,
+    /// Whether anything was read that had not been read before.
+    pub(super) got_further: bool,
+}
+
+/// A configured name of which nothing is known yet, and why GitHub did not show it.
+#[derive(Debug)]
+pub(super) struct Unknown {
+    pub(super) name: RepositoryName,
+    pub(super) result: WorkResult,
+}
+
+/// All that is configured: what can be worked on, and what cannot yet.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    pub(super) work: Vec<Work>,
+    pub(super) unknown: Vec<Unknown>,
+}
+
+/// A listing in this pass.
+#[derive(Debug)]
+pub(super) struct ListingUnderWay {
+    pub(super) pages: Listing,
+    /// Whether it began at the settled mark, so that its end may move that mark.
+    pub(super) from_settled: bool,
+    /// The `Date` of its first answer.
+    pub(super) first_date: Option<Timestamp>,
+    /// The cursor it found.
+    pub(super) cursor_before: Option<Timestamp>,
+}
+
+/// How a repository came out of a pass.
+#[derive(Debug)]
+pub(super) enum WorkResult {
+    /// There is more to do.
+    UnderWay,
+    /// It agrees with GitHub.
+    Synced,
+    /// There was no time left. Not a failure.
+    Deferred,
+    /// It failed.
+    Failed(Problem),
+}
+
+impl WorkResult {
+    /// What follows from what a part of the work met: time that ran out defers, everything else fails.
+    pub(super) fn of<T>(
+        phase: Phase,
+        met: Result<Result<T, StepError>, Crashed>,
+        now: Timestamp,
+    ) -> Option<Self> {
+        match met {
+            Ok(Ok(_)) => None,
+            Ok(Err(StepError::GitHub(GitHubError::Deadline))) => Some(Self::Deferred),
+            Ok(Err(StepError::GitHub(error))) => Some(Self::Failed(github_problem(&error, phase, now))),
+            Ok(Err(StepError::Store(error))) => Some(Self::Failed(store_problem(&error, phase))),
+            Err(crash) => Some(Self::Failed(Problem::error(
+                ProblemCode::PhaseCrashed,
+                phase,
+                crash.to_string(),
+            ))),
+        }
+    }
+}
+
+/// What one step can meet.
+#[derive(Debug)]
+pub(super) enum StepError {
+    GitHub(GitHubError),
+    Store(StoreError),
+}
+
+impl From<GitHubError> for StepError {
+    fn from(error: GitHubError) -> Self {
+        Self::GitHub(error)
+    }
+}
+
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Work {
+    pub(super) fn new(
+        name: &RepositoryName,
+        tracked: TrackedRepository,
+        stored: Option<TrackedRepository>,
+    ) -> Self {
+        Self {
+            name: name.clone(),
+            stored,
+            tracked,
+            listing: None,
+            result: WorkResult::UnderWay,
+            touched: 0,
+            got_further: false,
+        }
+    }
+
+    pub(super) fn id(&self) -> RepositoryId {
+        self.tracked.id
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self.result, WorkResult::UnderWay)
+    }
+
+    pub(super) fn is_synced(&self) -> bool {
+        matches!(self.result, WorkResult::Synced)
+    }
+
+    /// Whether the table would say something else. A settled mark on its way to the cursor waits for company:
+    /// a mark that lags costs a page to read again, never an issue.
+    pub(super) fn needs_storing(&self) -> bool {
+        let Some(stored) = &self.stored else { return true };
+        if self.tracked.is_settled() != stored.is_settled() {
+            return true;
+        }
+        TrackedRepository {
+            settled: stored.settled,
+            ..self.tracked.clone()
+        } != *stored
+    }
+
+    /// Takes what a part of the work met.
+    pub(super) fn take(&mut self, phase: Phase, met: Result<Result<(), StepError>, Crashed>, now: Timestamp) {
+        if matches!(met, Ok(Err(StepError::Store(_))) | Err(Crashed)) {
+            // Some rows may have been written and some not.
+            self.tracked.recount = true;
+        }
+        if let Some(result) = WorkResult::of(phase, met, now) {
+            self.result = result;
+        }
+    }
+
+    /// Notes its health for the table: the kind of failure, and since when.
+    pub(super) fn note_health(&mut self, now: Timestamp) {
+        self.tracked.failure = match &self.result {
+            WorkResult::Failed(problem) => {
+                let before = self
+                    .tracked
+                    .failure
+                    .filter(|failure| failure.code == problem.code);
+                before.or(Some(RepositoryFailure {
+                    code: problem.code,
+                    since: now,
+                }))
+            }
+            WorkResult::Synced => None,
+            WorkResult::Deferred | WorkResult::UnderWay => self.tracked.failure,
+        };
+    }
+}
+
+/// What is told of a failure of GitHub's. A warning until it is known whether every repository fails.
+fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem {
+    let lasting = |code| Problem::warning(code, phase, error.to_string()).lasting();
+    let passing = |code| Problem::warning(code, phase, format!("{error}; the next pass tries again"));
+    match error {
+        GitHubError::Deadline | GitHubError::Unavailable { .. } => passing(ProblemCode::GithubUnavailable),
+        GitHubError::RateLimited { until } => {
+            passing(ProblemCode::GithubRateLimited).retry_after(seconds_until(*until, now))
+        }
+        GitHubError::Unexpected(_) => passing(ProblemCode::GithubUnexpectedAnswer),
+        GitHubError::CredentialsUnavailable => passing(ProblemCode::CredentialsUnavailable),
+        GitHubError::Unauthorized | GitHubError::BadCredentials => lasting(ProblemCode::GithubUnauthorized),
+        GitHubError::Forbidden => lasting(ProblemCode::GithubForbidden),
+        GitHubError::NotFound => lasting(ProblemCode::RepositoryNotFound),
+        GitHubError::IssuesDisabled => lasting(ProblemCode::IssuesDisabled),
+    }
+}
+
+/// Seconds until an instant, rounded up; none when it has passed.
+fn seconds_until(at: Timestamp, now: Timestamp) -> Option<u64> {
+    let millis = at.duration_since(now).as_millis();
+    u64::try_from(millis)
+        .ok()
+        .filter(|millis| *millis > 0)
+        .map(|millis| millis.div_ceil(1_000))
+}
+
+/// What is told of a failure of the table.
+fn store_problem(error: &StoreError, phase: Phase) -> Problem {
+    let message = format!("{error}; the next pass tries again");
+    Problem::warning(ProblemCode::StoreUnavailable, phase, message)
+}

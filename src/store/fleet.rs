@@ -1,0 +1,346 @@
+//! What every pass reads at once: the state with the claim, the tracked repositories, the configured names.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::{AuditProgress, ProblemCode, RepositoryId, RepositoryName, RunStatus, TrackedRepository};
+
+use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
+use super::{Item, Store, StoreError, item_of, number, store_error, text, value_of};
+
+/// The fleet's state: who may run the pass, and how the last one ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetState {
+    /// The number of the last claim. Each claim takes the next one.
+    #[serde(default)]
+    pub fence: u64,
+    /// The pass that holds the claim.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    claim_owner: Option<Uuid>,
+    /// When its claim runs out. A number, so that DynamoDB can compare it.
+    #[serde(
+        default,
+        with = "millisecond::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    claim_until: Option<Timestamp>,
+    /// How the last pass ended; none before the first one has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// How a pass ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ended {
+    /// The pass.
+    pub pass_id: Uuid,
+    /// Its fence.
+    pub fence: u64,
+    /// When it ended.
+    pub at: Timestamp,
+    /// How it came out.
+    pub status: RunStatus,
+    /// The first `Date` of the last pass in which every repository agreed with GitHub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_at: Option<Timestamp>,
+    /// For how long it serves every beat, in seconds.
+    pub freshness_seconds: u64,
+    /// The fence of the last pass that changed anything. An agent that has seen it has nothing to look up.
+    pub last_change_fence: u64,
+    /// The fence of the last pass after which the repositories' own `last_change_fence` may tell too little:
+    /// it took over from a dead one. An agent behind it looks through every repository.
+    pub search_all_fence: u64,
+    /// The pass whose record holds the problems; none when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problems_from: Option<Uuid>,
+}
+
+impl FleetState {
+    /// Whether the last pass still serves every beat.
+    pub fn is_fresh(&self, now: Timestamp) -> bool {
+        self.ended.as_ref().is_some_and(|ended| {
+            let age = now.duration_since(ended.at).as_secs();
+            age < i64::try_from(ended.freshness_seconds).unwrap_or(i64::MAX)
+        })
+    }
+
+    /// Whether a pass is running.
+    pub fn is_claimed(&self, now: Timestamp) -> bool {
+        self.claim_until.is_some_and(|until| until > now)
+    }
+
+    /// The fence of the last pass that ended; 0 before the first.
+    pub fn ended_fence(&self) -> u64 {
+        self.ended.as_ref().map_or(0, |ended| ended.fence)
+    }
+}
+
+/// The right to run the pass. Only [`Store::claim`] makes one.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pass_id: Uuid,
+    fence: u64,
+    before: FleetState,
+}
+
+impl Claim {
+    /// The pass.
+    pub fn pass_id(&self) -> Uuid {
+        self.pass_id
+    }
+
+    /// Its fence.
+    pub fn fence(&self) -> u64 {
+        self.fence
+    }
+
+    /// The state it was claimed on.
+    pub fn before(&self) -> &FleetState {
+        &self.before
+    }
+
+    /// Whether a pass before it died with the claim.
+    pub fn takes_over(&self) -> bool {
+        self.fence != self.before.ended_fence() + 1
+    }
+}
+
+/// Another pass has the claim. Holds the state as it is now.
+#[derive(Clone, Debug)]
+pub struct Overtaken(pub FleetState);
+
+/// A later pass has written what this one would write: this one is stale and must stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale;
+
+/// A configured name: its id, or why it has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfiguredName {
+    /// GitHub's id of the repository of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<RepositoryId>,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<ProblemCode>,
+}
+
+/// All that is known of the fleet.
+#[derive(Clone, Debug, Default)]
+pub struct Fleet {
+    /// The tracked repositories, those no longer configured included.
+    pub repositories: HashMap<RepositoryId, TrackedRepository>,
+    /// What the configured names stand for, by the name in lower case.
+    pub names: HashMap<String, ConfiguredName>,
+}
+
+impl Fleet {
+    /// The configured repositories that are known, each once, in the order of `configured`.
+    pub fn configured<'a>(&'a self, configured: &'a [RepositoryName]) -> Vec<&'a TrackedRepository> {
+        let mut found: Vec<&TrackedRepository> = Vec::new();
+        for name in configured {
+            let id = self.names.get(&name.key()).and_then(|known| known.id);
+            if let Some(repository) = id.and_then(|id| self.repositories.get(&id))
+                && !found.iter().any(|known| known.id == repository.id)
+            {
+                found.push(repository);
+            }
+        }
+        found
+    }
+}
+
+/// The item that stood in the way of a conditional update.
+fn refused<R>(error: &SdkError<UpdateItemError, R>) -> Option<Item> {
+    match error.as_service_error()? {
+        UpdateItemError::ConditionalCheckFailedException(refused) => refused.item().cloned(),
+        _ => None,
+    }
+}
+
+impl Store {
+    /// The fleet's state. One consistent read.
+    pub async fn state(&self) -> Result<FleetState, StoreError> {
+        Ok(self.get(&Key::state()).await?.unwrap_or_default())
+    }
+
+    /// Takes the claim for the pass `pass_id` until `until`, on the state that was read. A repeated call of the
+    /// same pass succeeds again.
+    pub async fn claim(
+        &self,
+        before: FleetState,
+        pass_id: Uuid,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Result<Claim, Overtaken>, StoreError> {
+        let fence = before.fence + 1;
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::state().attributes()))
+            .update_expression("SET fence = :next, claimOwner = :me, claimUntil = :until")
+            .condition_expression(
+                "claimOwner = :me OR ((attribute_not_exists(fence) OR fence = :read) \
+                 AND (attribute_not_exists(claimUntil) OR claimUntil <= :now))",
+            )
+            .expression_attribute_values(":next", number(fence))
+            .expression_attribute_values(":read", number(before.fence))
+            .expression_attribute_values(":me", text(pass_id))
+            .expression_attribute_values(":now", number(now.as_millisecond()))
+            .expression_attribute_values(":until", number(until.as_millisecond()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Ok(Claim {
+                pass_id,
+                fence,
+                before,
+            })),
+            Err(error) => match refused(&error) {
+                Some(item) => Ok(Err(Overtaken(value_of(item)?))),
+                None => Err(store_error("UpdateItem")(error)),
+            },
+        }
+    }
+
+    /// Ends the pass and gives the claim back. A repeated call of the same pass succeeds again.
+    pub async fn end_pass(&self, claim: &Claim, ended: &Ended) -> Result<Result<(), Overtaken>, StoreError> {
+        let ended_item = serde_dynamo::to_attribute_value(ended).expect("made of texts and numbers");
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::state().attributes()))
+            .update_expression("SET ended = :ended REMOVE claimOwner, claimUntil")
+            .condition_expression("fence = :fence AND claimOwner = :me")
+            .expression_attribute_values(":ended", ended_item)
+            .expression_attribute_values(":fence", number(claim.fence))
+            .expression_attribute_values(":me", text(claim.pass_id))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Ok(())),
+            Err(error) => match refused(&error) {
+                Some(item) => {
+                    let state: FleetState = value_of(item)?;
+                    let is_ours = state
+                        .ended
+                        .as_ref()
+                        .is_some_and(|last| last.pass_id == claim.pass_id);
+                    Ok(if is_ours { Ok(()) } else { Err(Overtaken(state)) })
+                }
+                None => Err(store_error("UpdateItem")(error)),
+            },
+        }
+    }
+
+    /// Everything in the fleet's partition. Some 100 repositories are a page of 1 MB at most.
+    pub async fn fleet(&self) -> Result<Fleet, StoreError> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :fleet AND sk < :state")
+            .expression_attribute_values(":fleet", text(FLEET))
+            // The state itself sorts last; it has been read with the claim.
+            .expression_attribute_values(":state", text(STATE))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut fleet = Fleet::default();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(store_error("Query"))?;
+            let sk = item
+                .get("sk")
+                .and_then(|sk| sk.as_s().ok())
+                .cloned()
+                .unwrap_or_default();
+            if sk.starts_with(REPOSITORY_PREFIX) {
+                let repository: TrackedRepository = value_of(item)?;
+                fleet.repositories.insert(repository.id, repository);
+            } else if let Some(name) = sk.strip_prefix(NAME_PREFIX) {
+                fleet.names.insert(name.to_owned(), value_of(item)?);
+            }
+        }
+        Ok(fleet)
+    }
+
+    /// Writes a repository's marks and health.
+    pub async fn put_repository(
+        &self,
+        claim: &Claim,
+        repository: &TrackedRepository,
+    ) -> Result<Result<(), Stale>, StoreError> {
+        self.put_fenced(claim, item_of(&Key::repository(repository.id), repository))
+            .await
+    }
+
+    /// Writes what a configured name stands for.
+    pub async fn put_name(
+        &self,
+        claim: &Claim,
+        name: &RepositoryName,
+        known: &ConfiguredName,
+    ) -> Result<Result<(), Stale>, StoreError> {
+        self.put_fenced(claim, item_of(&Key::name(name), known)).await
+    }
+
+    async fn put_fenced(&self, claim: &Claim, mut item: Item) -> Result<Result<(), Stale>, StoreError> {
+        item.insert("fence".to_owned(), number(claim.fence));
+        let answer = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(fence) OR fence <= :fence")
+            .expression_attribute_values(":fence", number(claim.fence))
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Ok(())),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_conditional_check_failed_exception() => Ok(Err(Stale)),
+                _ => Err(store_error("PutItem")(error)),
+            },
+        }
+    }
+
+    /// What an earlier pass left of an audit.
+    pub async fn audit_progress(&self, id: RepositoryId) -> Result<Option<AuditProgress>, StoreError> {
+        self.get(&Key::audit(id)).await
+    }
+
+    /// Leaves the rest of an audit to the next pass.
+    pub async fn put_audit_progress(
+        &self,
+        id: RepositoryId,
+        progress: &AuditProgress,
+    ) -> Result<(), StoreError> {
+        self.put(item_of(&Key::audit(id), progress)).await
+    }
+
+    /// Removes what was left of an audit that is complete.
+    pub async fn delete_audit_progress(&self, id: RepositoryId) -> Result<(), StoreError> {
+        self.client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::audit(id).attributes()))
+            .send()
+            .await
+            .map(drop)
+            .map_err(store_error("DeleteItem"))
+    }
+}

@@ -1,0 +1,254 @@
+//! The cached issues and their two indexes.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure, Select};
+use futures_util::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::domain::{CachedIssue, IssueNumber, RepositoryId, Stamp};
+
+use super::keys::{self, CHANGES, Key, OPEN_ISSUES, OPEN_UPDATED_AT};
+use super::{Item, Store, StoreError, item_of, number, store_error, text, value_of};
+
+/// DynamoDB's most keys in one BatchGetItem.
+const BATCH: usize = 100;
+
+/// How many rows are written at the same time.
+const WRITES_AT_ONCE: usize = 32;
+
+/// How one row's write ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// The row is as planned.
+    Written,
+    /// The row is not the one it was planned on any more; here is what it is now.
+    Changed(Box<CachedIssue>),
+}
+
+/// An entry of the index of open issues.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenIssue {
+    /// The issue.
+    pub number: IssueNumber,
+    /// Its cached `updated_at`.
+    pub updated_at: Timestamp,
+    /// The digest of its cached labels.
+    pub labels_digest: String,
+}
+
+/// An entry of the index of changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedIssue {
+    /// The issue.
+    pub number: IssueNumber,
+    /// Its page.
+    pub url: String,
+    /// Its labels.
+    pub labels: Vec<String>,
+    /// Where it is now, when it was moved.
+    pub moved_to: Option<String>,
+    /// When and how it changed.
+    pub stamp: Stamp,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OpenEntry {
+    sk: String,
+    open_updated_at: Timestamp,
+    labels_digest: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangeEntry {
+    sk: String,
+    url: String,
+    labels: Vec<String>,
+    #[serde(default)]
+    moved_to: Option<String>,
+    #[serde(flatten)]
+    stamp: Stamp,
+}
+
+impl Store {
+    /// The cached rows among `numbers`. `consistent` costs twice as much; without it a row may be missing or
+    /// old, which the write over its revision then shows.
+    pub async fn issues(
+        &self,
+        repository: RepositoryId,
+        numbers: &[IssueNumber],
+        consistent: bool,
+    ) -> Result<HashMap<IssueNumber, CachedIssue>, StoreError> {
+        let mut found = HashMap::new();
+        let keys = numbers
+            .iter()
+            .map(|number| Key::issue(repository, *number).attributes());
+        let mut keys: Vec<Item> = keys.collect();
+        while !keys.is_empty() {
+            let batch = keys.split_off(keys.len().saturating_sub(BATCH));
+            let mut wanted = Some(
+                KeysAndAttributes::builder()
+                    .set_keys(Some(batch))
+                    .consistent_read(consistent)
+                    .build()
+                    .expect("the keys are set"),
+            );
+            // DynamoDB may leave keys for another call, when it is busy or the answer grows over 16 MB.
+            while let Some(keys) = wanted {
+                let answer = self
+                    .client
+                    .batch_get_item()
+                    .request_items(&self.table, keys)
+                    .send()
+                    .await
+                    .map_err(store_error("BatchGetItem"))?;
+                for item in answer
+                    .responses
+                    .unwrap_or_default()
+                    .remove(&self.table)
+                    .unwrap_or_default()
+                {
+                    let row: CachedIssue = value_of(item)?;
+                    found.insert(row.number, row);
+                }
+                wanted = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes rows, several at a time, each over the revision it was planned on. The answers are in the order of
+    /// the rows; all are tried, whatever one of them meets.
+    pub async fn put_issues(
+        &self,
+        repository: RepositoryId,
+        rows: Vec<CachedIssue>,
+    ) -> Vec<Result<Put, StoreError>> {
+        futures_util::stream::iter(rows)
+            .map(|row| self.put_issue(repository, row).boxed())
+            .buffered(WRITES_AT_ONCE)
+            .collect()
+            .await
+    }
+
+    async fn put_issue(&self, repository: RepositoryId, row: CachedIssue) -> Result<Put, StoreError> {
+        let mut item = item_of(&Key::issue(repository, row.number), &row);
+        if row.is_open() {
+            item.insert(OPEN_UPDATED_AT.to_owned(), text(row.updated_at.to_string()));
+        }
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let put = match row.revision {
+            0 | 1 => put.condition_expression("attribute_not_exists(pk)"),
+            revision => put
+                .condition_expression("revision = :planned_on")
+                .expression_attribute_values(":planned_on", number(revision - 1)),
+        };
+        match put.send().await {
+            Ok(_) => Ok(Put::Written),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(refused)) if refused.item().is_some() => {
+                    value_of(refused.item().cloned().unwrap_or_default()).map(Put::Changed)
+                }
+                _ => Err(store_error("PutItem")(error)),
+            },
+        }
+    }
+
+    /// The cached open issues whose `updated_at` is `from` or later, ascending by it.
+    pub async fn open_issues(
+        &self,
+        repository: RepositoryId,
+        from: Option<Timestamp>,
+    ) -> Result<Vec<OpenIssue>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(OPEN_ISSUES)
+            .consistent_read(true)
+            .expression_attribute_values(":repository", text(keys::issues_of(repository)));
+        let query = match from {
+            None => query.key_condition_expression("pk = :repository"),
+            Some(from) => query
+                .key_condition_expression("pk = :repository AND openUpdatedAt >= :from")
+                .expression_attribute_values(":from", text(from.to_string())),
+        };
+        let mut entries = query.into_paginator().items().send();
+        let mut open = Vec::new();
+        while let Some(item) = entries.next().await {
+            let entry: OpenEntry = value_of(item.map_err(store_error("Query"))?)?;
+            if let Some(number) = keys::issue_number(&entry.sk) {
+                open.push(OpenIssue {
+                    number,
+                    updated_at: entry.open_updated_at,
+                    labels_digest: entry.labels_digest,
+                });
+            }
+        }
+        Ok(open)
+    }
+
+    /// How many cached issues are open.
+    pub async fn count_open(&self, repository: RepositoryId) -> Result<u64, StoreError> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(OPEN_ISSUES)
+            .consistent_read(true)
+            .select(Select::Count)
+            .key_condition_expression("pk = :repository")
+            .expression_attribute_values(":repository", text(keys::issues_of(repository)))
+            .into_paginator()
+            .send();
+        let mut count = 0;
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(store_error("Query"))?;
+            count += u64::try_from(page.count).unwrap_or_default();
+        }
+        Ok(count)
+    }
+
+    /// The issues that changed under the fence `from` or a later one, ascending by fence.
+    pub async fn changes(
+        &self,
+        repository: RepositoryId,
+        from: u64,
+    ) -> Result<Vec<ChangedIssue>, StoreError> {
+        let mut entries = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(CHANGES)
+            .consistent_read(true)
+            .key_condition_expression("pk = :repository AND changeFence >= :from")
+            .expression_attribute_values(":repository", text(keys::issues_of(repository)))
+            .expression_attribute_values(":from", number(from))
+            .into_paginator()
+            .items()
+            .send();
+        let mut changes = Vec::new();
+        while let Some(item) = entries.next().await {
+            let entry: ChangeEntry = value_of(item.map_err(store_error("Query"))?)?;
+            if let Some(number) = keys::issue_number(&entry.sk) {
+                changes.push(ChangedIssue {
+                    number,
+                    url: entry.url,
+                    labels: entry.labels,
+                    moved_to: entry.moved_to,
+                    stamp: entry.stamp,
+                });
+            }
+        }
+        Ok(changes)
+    }
+}

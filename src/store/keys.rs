@@ -1,0 +1,108 @@
+//! The layout of the table, explained once.
+//!
+//! One table, keys `pk` and `sk`, time to live in `expiresAt` (epoch seconds).
+//!
+//! | item | pk | sk |
+//! | --- | --- | --- |
+//! | the fleet's state and claim | `FLEET` | `STATE` |
+//! | a tracked repository | `FLEET` | `REPO#<id>` |
+//! | a configured name: its id, or why it has none | `FLEET` | `NAME#<owner/name in lower case>` |
+//! | what is left of an unfinished audit | `REPO#<id>` | `AUDIT` |
+//! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
+//! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |
+//! | an agent: its last beat, what it has been told | `AGENTS` | `<name>` |
+//! | an AgentRun | `AGENT#<name>` | `RUN#<uuid v7>` |
+//!
+//! Two local indexes on issues, both sparse. `OpenIssues` is sorted by `openUpdatedAt`, which only open issues
+//! have: the audit reads it, and it counts the open issues. `Changes` is sorted by `changeFence`, which only
+//! issues have that changed after their backfill: it tells an agent what happened since its last beat. Both are
+//! read consistently.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use uuid::Uuid;
+
+use crate::domain::{AgentName, IssueNumber, RepositoryId, RepositoryName};
+
+/// The partition of what every pass reads at once.
+pub(super) const FLEET: &str = "FLEET";
+/// The sort key of the fleet's state.
+pub(super) const STATE: &str = "STATE";
+/// The start of a repository's sort key.
+pub(super) const REPOSITORY_PREFIX: &str = "REPO#";
+/// The start of a configured name's sort key.
+pub(super) const NAME_PREFIX: &str = "NAME#";
+/// The index of open issues.
+pub(super) const OPEN_ISSUES: &str = "OpenIssues";
+/// Its sort key: the `updatedAt` of an open issue.
+pub(super) const OPEN_UPDATED_AT: &str = "openUpdatedAt";
+/// The index of changes.
+pub(super) const CHANGES: &str = "Changes";
+/// When DynamoDB may delete the item, in epoch seconds.
+pub(super) const EXPIRES_AT: &str = "expiresAt";
+
+/// The keys of one item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) pk: String,
+    pub(super) sk: String,
+}
+
+impl Key {
+    fn new(pk: impl Into<String>, sk: impl Into<String>) -> Self {
+        Self {
+            pk: pk.into(),
+            sk: sk.into(),
+        }
+    }
+
+    pub(super) fn state() -> Self {
+        Self::new(FLEET, STATE)
+    }
+
+    pub(super) fn repository(id: RepositoryId) -> Self {
+        Self::new(FLEET, format!("{REPOSITORY_PREFIX}{id}"))
+    }
+
+    pub(super) fn name(name: &RepositoryName) -> Self {
+        Self::new(FLEET, format!("{NAME_PREFIX}{}", name.key()))
+    }
+
+    pub(super) fn audit(id: RepositoryId) -> Self {
+        Self::new(issues_of(id), "AUDIT")
+    }
+
+    pub(super) fn issue(id: RepositoryId, number: IssueNumber) -> Self {
+        Self::new(issues_of(id), format!("ISSUE#{:010}", number.0))
+    }
+
+    pub(super) fn pass(id: Uuid) -> Self {
+        Self::new("PASSES", id.to_string())
+    }
+
+    pub(super) fn agent(name: &AgentName) -> Self {
+        Self::new("AGENTS", name.as_str())
+    }
+
+    pub(super) fn run(name: &AgentName, id: Uuid) -> Self {
+        Self::new(format!("AGENT#{name}"), format!("RUN#{id}"))
+    }
+
+    pub(super) fn attributes(&self) -> HashMap<String, AttributeValue> {
+        HashMap::from([
+            ("pk".to_owned(), AttributeValue::S(self.pk.clone())),
+            ("sk".to_owned(), AttributeValue::S(self.sk.clone())),
+        ])
+    }
+}
+
+/// The partition of a repository's issues.
+pub(super) fn issues_of(id: RepositoryId) -> String {
+    format!("REPO#{id}")
+}
+
+/// The number in an issue's sort key.
+pub(super) fn issue_number(sk: &str) -> Option<IssueNumber> {
+    sk.strip_prefix("ISSUE#")?.parse().ok().map(IssueNumber)
+}

@@ -1,0 +1,175 @@
+//! The table's reads and writes. `keys.rs` explains its layout.
+//!
+//! Nothing here decides what to write. What it does guarantee: a write to the fleet's items carries the pass's
+//! fence and is refused below the stored one, and a row is written over exactly the revision it was planned on.
+
+mod fleet;
+mod issues;
+mod keys;
+mod runs;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use fleet::{Claim, ConfiguredName, Ended, Fleet, FleetState, Overtaken, Stale};
+pub use issues::{ChangedIssue, OpenIssue, Put};
+pub use runs::{Agent, PassRecord};
+
+type Item = HashMap<String, AttributeValue>;
+
+/// How patiently DynamoDB is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct StorePatience {
+    /// How long one attempt may take.
+    pub attempt: Duration,
+    /// How long a call may take with all its attempts.
+    pub call: Duration,
+    /// Attempts at one call, the first included.
+    pub attempts: u32,
+    /// The longest wait before the second attempt.
+    pub first_wait: Duration,
+}
+
+impl Default for StorePatience {
+    fn default() -> Self {
+        Self {
+            attempt: Duration::from_millis(1_200),
+            call: Duration::from_secs(3),
+            attempts: 4,
+            first_wait: Duration::from_millis(50),
+        }
+    }
+}
+
+/// The table.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+}
+
+/// Why the table could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the table could not be used ({operation}: {code})")]
+pub struct StoreError {
+    /// DynamoDB's name of the call.
+    operation: &'static str,
+    /// DynamoDB's word for the failure, or ours when there was no answer.
+    code: String,
+}
+
+impl StoreError {
+    /// A row that changed each time it was to be written.
+    pub fn contended() -> Self {
+        Self {
+            operation: "PutItem",
+            code: "a row that kept changing".to_owned(),
+        }
+    }
+}
+
+impl Store {
+    /// The table of that name. Nothing is sent yet.
+    pub fn new(aws: &SdkConfig, table: &str, patience: StorePatience) -> Self {
+        let config = aws_sdk_dynamodb::config::Builder::from(aws)
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(patience.attempts)
+                    .with_initial_backoff(patience.first_wait),
+            )
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_attempt_timeout(patience.attempt)
+                    .operation_timeout(patience.call)
+                    .build(),
+            )
+            .build();
+        Self {
+            client: Client::from_conf(config),
+            table: table.to_owned(),
+        }
+    }
+}
+
+impl Store {
+    /// Writes an item over whatever is there.
+    async fn put(&self, item: Item) -> Result<(), StoreError> {
+        self.client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map(drop)
+            .map_err(store_error("PutItem"))
+    }
+
+    /// Reads one item consistently.
+    async fn get<T: DeserializeOwned>(&self, key: &keys::Key) -> Result<Option<T>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(key.attributes()))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(store_error("GetItem"))?;
+        answer.item.map(value_of).transpose()
+    }
+}
+
+/// The error of a call, its whole cause in the log: callers are told DynamoDB's word for it only.
+fn store_error<E, R>(operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> StoreError
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    move |error| {
+        let code = match (&error, error.code()) {
+            (_, Some(code)) => code.to_owned(),
+            (SdkError::TimeoutError(_), None) => "no answer in time".to_owned(),
+            (SdkError::DispatchFailure(_), None) => "no connection".to_owned(),
+            _ => "no answer that can be understood".to_owned(),
+        };
+        let cause = DisplayErrorContext(&error).to_string();
+        tracing::warn!(store.operation = operation, cause, "A call to DynamoDB failed.");
+        StoreError { operation, code }
+    }
+}
+
+/// An item of `key` with the fields of `value`.
+fn item_of(key: &keys::Key, value: &impl Serialize) -> Item {
+    let mut item: Item =
+        serde_dynamo::to_item(value).expect("what is stored is made of texts, numbers, flags and lists");
+    item.extend(key.attributes());
+    item
+}
+
+/// The value in an item that this service wrote.
+fn value_of<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    serde_dynamo::from_item(item).map_err(|error| {
+        tracing::error!(cause = %error, "An item of the table cannot be read.");
+        StoreError {
+            operation: "read",
+            code: "an item of another shape".to_owned(),
+        }
+    })
+}
+
+fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}
+
+fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}

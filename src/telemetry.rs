@@ -1,0 +1,22 @@
+//! Logs: JSON lines on standard output, which Lambda hands to CloudWatch.
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Begins logging, as `RUST_LOG` says (`info`, `warn,agent_heartbeat=debug`, …); `info` when it says nothing
+/// that can be read.
+pub fn init(rust_log: Option<&str>) {
+    let filter = rust_log
+        .and_then(|text| text.parse::<Targets>().ok())
+        .unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    tracing_subscriber::registry()
+        .with(
+            tracing_subscriber::fmt::layer()
+                .json()
+                .flatten_event(true)
+                .with_current_span(false),
+        )
+        .with(filter)
+        .init();
+}

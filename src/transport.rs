@@ -1,0 +1,124 @@
+//! The one TLS and HTTP stack of the service: GitHub's client and the AWS clients share it.
+//!
+//! The AWS SDK would bring clients of its own, each of which loads the system's root certificates at a cold
+//! start. Here one `rustls` configuration, with built-in roots, serves both.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Why the stack could not be built: `SSL_CERT_FILE` is not what it should be.
+#[derive(Debug, thiserror::Error)]
+#[error("SSL_CERT_FILE: {file} cannot be used as a PEM file of certificates: {cause}")]
+pub struct TrustError {
+    file: String,
+    cause: String,
+}
+
+/// The shared TLS configuration: the built-in roots and those of `SSL_CERT_FILE`.
+#[derive(Clone, Debug)]
+pub struct Transport {
+    tls: ClientConfig,
+    connect_timeout: Duration,
+}
+
+impl Transport {
+    /// Reads the roots. `connect_timeout` bounds the making of each connection.
+    pub fn new(further_roots: Option<&Path>, connect_timeout: Duration) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        };
+        if let Some(file) = further_roots {
+            add_roots(&mut roots, file).map_err(|cause| TrustError {
+                file: file.display().to_string(),
+                cause,
+            })?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks the default protocol versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        // reqwest offers no protocol of its own with a configuration that it is given.
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { tls, connect_timeout })
+    }
+
+    /// A builder for a client on this stack. Redirects are never followed unasked: they carry meaning.
+    pub fn client(&self) -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .connect_timeout(self.connect_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+    }
+
+    /// A client for the AWS SDK. Timeouts of requests are the SDK's own.
+    pub fn aws_client(&self) -> Result<AwsHttp, reqwest::Error> {
+        // Compressed answers would no longer match the checksum that DynamoDB sends along.
+        Ok(AwsHttp(self.client().no_gzip().build()?))
+    }
+}
+
+fn add_roots(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {
+    let certificates = CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())?;
+    let mut added = 0;
+    for certificate in certificates {
+        roots
+            .add(certificate.map_err(|error| error.to_string())?)
+            .map_err(|error| error.to_string())?;
+        added += 1;
+    }
+    if added == 0 {
+        Err("it holds no certificate".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// The AWS SDK's HTTP interface, carried by [`Transport`]'s client.
+#[derive(Clone, Debug)]
+pub struct AwsHttp(reqwest::Client);
+
+impl HttpClient for AwsHttp {
+    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for AwsHttp {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request
+                .try_into_http1x()
+                .map_err(|error| ConnectorError::user(error.into()))?
+                .map(reqwest::Body::wrap);
+            let request =
+                reqwest::Request::try_from(request).map_err(|error| ConnectorError::user(error.into()))?;
+            let answer = client.execute(request).await.map_err(connector_error)?;
+            let answer = axum::http::Response::<reqwest::Body>::from(answer).map(SdkBody::from_body_1_x);
+            HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
+}
+
+/// Tells the SDK what failed, since it repeats what timed out or broke off.
+fn connector_error(error: reqwest::Error) -> ConnectorError {
+    if error.is_timeout() {
+        ConnectorError::timeout(error.into())
+    } else {
+        ConnectorError::io(error.into())
+    }
+}
