@@ -117,6 +117,23 @@ impl Functions {
         }
     }
 
+    /// Runs on, and starts a function anew whenever cargo has built it again, until one of the processes ends.
+    pub(crate) async fn follow_builds(&mut self) -> Failure {
+        loop {
+            for process in &mut self.processes {
+                match process.renew() {
+                    Ok(None) => {}
+                    Ok(Some(name)) => eprintln!("{name} was built again and starts anew."),
+                    Err(failure) => return failure,
+                }
+            }
+            let looked = tokio::time::timeout(LOOK, self.ended()).await;
+            if let Ok(failure) = looked {
+                return failure;
+            }
+        }
+    }
+
     /// Waits until something answers there, whatever it says.
     async fn until_ready(&mut self, url: String) -> Result<(), Failure> {
         let answer = async {

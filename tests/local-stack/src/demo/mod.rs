@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use local_stack::{AGENT_TOKEN, LocalStack, TABLE_NAME};
+use local_stack::{AGENT_TOKEN, GITHUB_TOKEN, LocalStack, TABLE_NAME};
 
 use answer::Answer;
 use functions::{API, Functions, SCHEDULE};
@@ -32,7 +32,7 @@ const HEARTBEAT: &str = "events/heartbeat.json";
 /// Beats and prints the answers: three beats over the made-up repositories, or one over real ones.
 pub(crate) async fn run() -> Result<(), Failure> {
     let surroundings = Surroundings::from_env()?;
-    let stack = surroundings.start_stack().await;
+    let stack = surroundings.start_stack().await?;
     let mut functions = surroundings.start_functions(&stack, &[API], "warn").await?;
 
     match &surroundings.tracked {
@@ -42,7 +42,11 @@ pub(crate) async fn run() -> Result<(), Failure> {
         }
         Tracked::MadeUp => three_beats(&mut functions, &stack).await?,
     }
-    eprint!("\n{}", records::table(&stack.dynamodb.items(TABLE_NAME)));
+    eprintln!(
+        "\nThe records, in the table {TABLE_NAME} of the local DynamoDB ({}):",
+        surroundings.storage_words()
+    );
+    eprint!("{}", records::table(&stack.dynamodb.items(TABLE_NAME)));
     Ok(())
 }
 
@@ -70,23 +74,32 @@ async fn three_beats(functions: &mut Functions, stack: &LocalStack) -> Result<()
 /// Keeps the functions running until this future is dropped.
 pub(crate) async fn dev() -> Result<(), Failure> {
     let surroundings = Surroundings::from_env()?;
-    let stack = surroundings.start_stack().await;
+    let stack = surroundings.start_stack().await?;
     let mut functions = surroundings
         .start_functions(&stack, &[API, SCHEDULE], "info")
         .await?;
     let _session = Session::open(functions.url())?;
 
+    let github = stack.github.url();
+    eprintln!("\nThe service runs until Ctrl-C. Beat:");
     eprintln!(
-        "\nThe service runs until Ctrl-C. Beat:\n\n  \
-         curl -X POST -H 'Authorization: Bearer {AGENT_TOKEN}' {}/api/agents/alpha/heartbeat\n\n\
-         Or send an event, in another terminal:  make invoke-heartbeat, make invoke-schedule, ...\n\
-         Around it: GitHub {}, DynamoDB {} (table {TABLE_NAME}), Secrets Manager {}",
-        functions.function_url(API),
-        stack.github.url(),
-        stack.dynamodb.url(),
-        stack.secrets.url(),
+        "  curl -X POST -H 'Authorization: Bearer {AGENT_TOKEN}' {}/api/agents/alpha/heartbeat",
+        functions.function_url(API)
     );
-    Err(functions.ended().await)
+    eprintln!("or send an event, in another terminal: make invoke-heartbeat, make invoke-schedule, ...");
+    if matches!(surroundings.tracked, Tracked::MadeUp) {
+        eprintln!("Close an issue on the local GitHub:");
+        eprintln!(
+            "  curl -X PATCH -H 'Authorization: Bearer {GITHUB_TOKEN}' {github}/repos/acme/api/issues/1 \\\n    \
+             -d '{{\"state\":\"closed\"}}'"
+        );
+    }
+    eprintln!(
+        "Around it: GitHub {github}, Secrets Manager {}, DynamoDB {} (table {TABLE_NAME}).",
+        stack.secrets.url(),
+        stack.dynamodb.url(),
+    );
+    Err(functions.follow_builds().await)
 }
 
 /// Sends one event to the function that `dev` runs and prints its answer.

@@ -3,31 +3,37 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
 
 use super::Failure;
 
 /// A running process. Dropping it kills the process and waits for its end.
 pub(crate) struct Process {
     name: String,
+    command: Command,
     child: Child,
+    /// When its program was built, as far as that is known.
+    built: Option<SystemTime>,
 }
 
 impl Process {
     /// Starts it without input, with all its output on standard error.
     pub(crate) fn start(name: String, mut command: Command) -> Result<Self, Failure> {
-        let child = command
+        command
             .stdin(Stdio::null())
             // Standard output is for answers.
             .stdout(io::stderr())
             // Ctrl-C in a terminal reaches this program alone, which then ends its processes in order.
-            .process_group(0)
-            .spawn();
-        match child {
-            Ok(child) => Ok(Self { name, child }),
-            Err(error) => Err(Failure::NotStarted {
-                program: command.get_program().into(),
-                error,
+            .process_group(0);
+        let built = built(&command);
+        match command.spawn() {
+            Ok(child) => Ok(Self {
+                name,
+                command,
+                child,
+                built,
             }),
+            Err(error) => Err(not_started(&command, error)),
         }
     }
 
@@ -36,12 +42,47 @@ impl Process {
         let status = self.child.try_wait().expect("a child of ours can be asked for")?;
         Some(Failure::Ended(self.name.clone(), status))
     }
+
+    /// Ends it and starts it anew if its program was built again meanwhile. Tells its name if so.
+    pub(crate) fn renew(&mut self) -> Result<Option<&str>, Failure> {
+        // Nothing is there while cargo replaces the file.
+        let Some(built) = built(&self.command).filter(|built| Some(*built) != self.built) else {
+            return Ok(None);
+        };
+        let child = match self.command.spawn() {
+            Ok(child) => child,
+            // Still being written.
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => return Ok(None),
+            Err(error) => return Err(not_started(&self.command, error)),
+        };
+        self.kill();
+        self.child = child;
+        self.built = Some(built);
+        Ok(Some(&self.name))
+    }
+
+    fn kill(&mut self) {
+        // Both fail only when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
+    }
+}
+
+fn built(command: &Command) -> Option<SystemTime> {
+    std::fs::metadata(command.get_program())
+        .and_then(|file| file.modified())
+        .ok()
+}
+
+fn not_started(command: &Command, error: io::Error) -> Failure {
+    Failure::NotStarted {
+        program: command.get_program().into(),
+        error,
     }
 }

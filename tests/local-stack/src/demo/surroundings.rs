@@ -62,9 +62,22 @@ impl Surroundings {
         })
     }
 
+    /// How long the table lives.
+    pub(crate) fn storage_words(&self) -> String {
+        match &self.storage {
+            Storage::Memory => "in memory; TABLE_FILE=... keeps it in a file".to_owned(),
+            Storage::File(path) => format!("in {}", path.display()),
+        }
+    }
+
     /// Starts everything outside the service.
-    pub(crate) async fn start_stack(&self) -> LocalStack {
+    pub(crate) async fn start_stack(&self) -> Result<LocalStack, Failure> {
         eprintln!("Starting the local world");
+        if let Storage::File(path) = &self.storage
+            && let Some(folder) = path.parent()
+        {
+            std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
+        }
         let stack = LocalStack::start_with(Clock::system(), self.storage.clone()).await;
         match &self.tracked {
             Tracked::MadeUp => stack.github.arrange(github::seed::demo),
@@ -75,7 +88,7 @@ impl Surroundings {
             }
             Tracked::OnGitHub { token: None, .. } => {}
         }
-        stack
+        Ok(stack)
     }
 
     /// Starts these functions, logging at `log_level` unless `RUST_LOG` says otherwise.
