@@ -1,0 +1,411 @@
+//! The service under test, in the local world, with the roles that come to its door.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_heartbeat::app::{App, Aws, Timing};
+use agent_heartbeat::clock::Clock;
+use agent_heartbeat::config::Config;
+use agent_heartbeat::github::RetryPolicy;
+use agent_heartbeat::schedule::{self, ScheduledBeatFailed};
+use agent_heartbeat::secrets::SecretLifetimes;
+use agent_heartbeat::store::StorePatience;
+use agent_heartbeat::transport::Transport;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use http_body_util::BodyExt as _;
+use jiff::Timestamp;
+use local_stack::{AGENT_TOKEN, LocalStack, TABLE_NAME};
+use serde_json::Value;
+use tower::util::ServiceExt as _;
+
+/// When every test's world begins.
+pub const START: &str = "2026-11-22T06:00:00Z";
+
+/// The local world and the service in it. Dropping it fails the test if an order was never met.
+pub struct TestApp {
+    pub world: LocalStack,
+    app: Arc<App>,
+    variables: HashMap<String, String>,
+    timing: Timing,
+    ends_well: bool,
+}
+
+/// How to start one.
+pub struct Setup {
+    repositories: Vec<String>,
+    variables: HashMap<String, String>,
+    timing: Timing,
+}
+
+/// Patience that suits servers on the same machine: no test waits for a clock.
+fn quick() -> Timing {
+    Timing {
+        connect: Duration::from_secs(2),
+        secret: Duration::from_secs(5),
+        secrets: SecretLifetimes::default(),
+        github: RetryPolicy {
+            attempts: 3,
+            attempt_timeout: Duration::from_secs(5),
+            first_wait: Duration::from_millis(1),
+        },
+        store: StorePatience {
+            attempt: Duration::from_secs(5),
+            call: Duration::from_secs(20),
+            attempts: 3,
+            first_wait: Duration::from_millis(1),
+        },
+        ..Timing::default()
+    }
+}
+
+impl Setup {
+    pub fn with(mut self, variable: &str, value: &str) -> Self {
+        self.variables.insert(variable.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn timing(mut self, change: impl FnOnce(&mut Timing)) -> Self {
+        change(&mut self.timing);
+        self
+    }
+
+    /// Starts the world, in which the repositories exist and are empty, and the service.
+    pub async fn start(self) -> TestApp {
+        let clock = local_stack::clock::Clock::manual(START.parse().expect("an instant"));
+        let world = LocalStack::start(clock).await;
+        world.github.arrange(|github| {
+            for repository in &self.repositories {
+                github.create_repository(repository);
+            }
+        });
+        let mut variables: HashMap<String, String> = world
+            .environment()
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        variables.insert("REPOSITORIES".to_owned(), self.repositories.join(","));
+        variables.extend(self.variables);
+        let app = Arc::new(service(&world, &variables, self.timing));
+        TestApp {
+            world,
+            app,
+            variables,
+            timing: self.timing,
+            ends_well: true,
+        }
+    }
+}
+
+fn service(world: &LocalStack, variables: &HashMap<String, String>, timing: Timing) -> App {
+    let config = Config::read(|name| variables.get(name).cloned()).expect("a good configuration");
+    let transport = Transport::new(None, timing.connect).expect("the built-in roots");
+    let aws = |url: &str| {
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "made", "up", None, None, "made up",
+            )))
+            .sleep_impl(aws_sdk_dynamodb::config::SharedAsyncSleep::new(
+                aws_smithy_async::rt::sleep::TokioSleep::new(),
+            ))
+            .endpoint_url(url)
+            .http_client(transport.aws_client().expect("a client"))
+            .build()
+    };
+    let aws = Aws {
+        dynamodb: aws(world.dynamodb.url()),
+        secrets_manager: aws(world.secrets.url()),
+    };
+    let local = world.clock.clone();
+    let clock = Clock::from_fn(move || local.now());
+    App::new(config, timing, clock, &transport, &aws).expect("a service")
+}
+
+impl TestApp {
+    /// A service that tracks these repositories.
+    pub fn tracking(repositories: &[&str]) -> Setup {
+        Setup {
+            repositories: repositories.iter().map(|name| (*name).to_owned()).collect(),
+            variables: HashMap::new(),
+            timing: quick(),
+        }
+    }
+
+    /// The same service started anew, as another sandbox would be, with one variable changed.
+    pub fn restart_with(&mut self, variable: &str, value: &str) {
+        self.variables.insert(variable.to_owned(), value.to_owned());
+        self.app = self.another_sandbox();
+    }
+
+    /// A second sandbox of the same service.
+    pub fn another_sandbox(&self) -> Arc<App> {
+        Arc::new(service(&self.world, &self.variables, self.timing))
+    }
+
+    /// An agent with a valid token.
+    pub fn agent(&self, name: &str) -> Agent<'_> {
+        Agent {
+            test: self,
+            app: Arc::clone(&self.app),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Someone who sends whatever he likes.
+    pub fn stranger(&self) -> Stranger<'_> {
+        Stranger { test: self }
+    }
+
+    /// EventBridge's schedule.
+    pub fn schedule(&self) -> Schedule<'_> {
+        Schedule { test: self }
+    }
+
+    /// Lets time pass, for GitHub, DynamoDB and the service alike.
+    pub fn pass_time(&self, seconds: u64) {
+        self.world.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Lets the last pass's freshness run out.
+    pub fn outlive_freshness(&self) {
+        self.pass_time(31);
+    }
+
+    /// The stored items whose keys start like this, in order.
+    pub fn items(&self, pk: &str, sk: &str) -> Vec<Value> {
+        let starts =
+            |item: &Value, key: &str, start: &str| item[key].as_str().unwrap_or("").starts_with(start);
+        let mut items = self.world.dynamodb.items(TABLE_NAME);
+        items.retain(|item| starts(item, "pk", pk) && starts(item, "sk", sk));
+        items
+    }
+
+    /// The cached row of an issue; null when there is none.
+    pub fn row(&self, repository: &str, number: u64) -> Value {
+        let id = self
+            .world
+            .github
+            .arrange(|github| github.repository_id(repository));
+        let (pk, sk) = (format!("REPO#{id}"), format!("ISSUE#{number:010}"));
+        self.world.dynamodb.item(TABLE_NAME, &pk, &sk).unwrap_or_default()
+    }
+
+    /// The numbers of the cached open issues of a repository.
+    pub fn open_rows(&self, repository: &str) -> Vec<u64> {
+        let id = self
+            .world
+            .github
+            .arrange(|github| github.repository_id(repository));
+        self.items(&format!("REPO#{id}"), "ISSUE#")
+            .iter()
+            .filter(|row| row.get("openUpdatedAt").is_some())
+            .filter_map(|row| row["number"].as_u64())
+            .collect()
+    }
+
+    /// The marks of a repository.
+    pub fn marks(&self, repository: &str) -> Value {
+        let id = self
+            .world
+            .github
+            .arrange(|github| github.repository_id(repository));
+        self.world
+            .dynamodb
+            .item(TABLE_NAME, "FLEET", &format!("REPO#{id}"))
+            .unwrap_or_default()
+    }
+
+    /// The AgentRuns of an agent, the oldest first.
+    pub fn runs(&self, agent: &str) -> Vec<Value> {
+        self.items(&format!("AGENT#{agent}"), "RUN#")
+            .into_iter()
+            .filter(|run| run["agentName"] == agent)
+            .collect()
+    }
+
+    /// An event of the folder `events`.
+    pub fn event(file: &str) -> Value {
+        let path = format!("{}/events/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Orders that were not met are this test's point, not its mistake.
+    pub fn leaves_orders_open(&mut self) {
+        self.ends_well = false;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        let unmet = self.world.unmet();
+        if self.ends_well && !std::thread::panicking() {
+            assert!(unmet.is_empty(), "arranged in vain: {unmet:#?}");
+        }
+    }
+}
+
+/// Lambda's event through the function's handler: what `lambda_http` does, without the runtime's own loop.
+async fn invoke(app: Arc<App>, event: &Value, deadline: Option<Timestamp>) -> Reply {
+    let mut request = lambda_http::request::from_str(&event.to_string()).expect("an HTTP event of Lambda's");
+    if let Some(deadline) = deadline {
+        let mut context = lambda_http::Context::default();
+        context.deadline = u64::try_from(deadline.as_millisecond()).expect("after 1970");
+        request.extensions_mut().insert(context);
+    }
+    let response = agent_heartbeat::http::service(app)
+        .oneshot(request)
+        .await
+        .expect("handlers always answer");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("a whole body").to_bytes();
+    Reply {
+        status: parts.status.as_u16(),
+        headers: parts
+            .headers
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.to_str().unwrap_or("?").to_owned()))
+            .collect(),
+        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HashMap<String, String>,
+    pub body: Value,
+}
+
+/// An agent that may beat.
+pub struct Agent<'a> {
+    test: &'a TestApp,
+    app: Arc<App>,
+    name: String,
+}
+
+impl Agent<'_> {
+    /// The same agent, served by another sandbox.
+    pub fn in_sandbox(mut self, app: Arc<App>) -> Self {
+        self.app = app;
+        self
+    }
+
+    /// Beats, and expects an answer.
+    pub async fn beat(&self) -> Answer {
+        self.beat_until(None).await
+    }
+
+    /// Beats in an invocation that ends after so many seconds.
+    pub async fn beat_within(&self, seconds: u64) -> Answer {
+        let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
+        self.beat_until(Some(deadline)).await
+    }
+
+    async fn beat_until(&self, deadline: Option<Timestamp>) -> Answer {
+        let mut event = TestApp::event("heartbeat.json");
+        let path = format!("/api/agents/{}/heartbeat", self.name);
+        event["rawPath"] = path.clone().into();
+        event["requestContext"]["http"]["path"] = path.into();
+        event["headers"]["authorization"] = format!("Bearer {AGENT_TOKEN}").into();
+        let reply = invoke(Arc::clone(&self.app), &event, deadline).await;
+        assert_eq!(reply.status, 200, "{reply:#?}");
+        Answer(reply.body)
+    }
+}
+
+/// Whoever knocks.
+pub struct Stranger<'a> {
+    test: &'a TestApp,
+}
+
+impl Stranger<'_> {
+    /// Sends an event as it is.
+    pub async fn sends(&self, event: &Value) -> Reply {
+        invoke(Arc::clone(&self.test.app), event, None).await
+    }
+
+    /// Sends `events/heartbeat.json`, changed.
+    pub async fn sends_changed(&self, change: impl FnOnce(&mut Value)) -> Reply {
+        let mut event = TestApp::event("heartbeat.json");
+        change(&mut event);
+        self.sends(&event).await
+    }
+}
+
+/// EventBridge.
+pub struct Schedule<'a> {
+    test: &'a TestApp,
+}
+
+impl Schedule<'_> {
+    /// Beats as the schedule does, with five minutes of time.
+    pub async fn beat(&self) -> Result<Answer, ScheduledBeatFailed> {
+        let deadline = self.test.world.clock.now() + Duration::from_secs(300);
+        schedule::beat(&self.test.app, Some(deadline))
+            .await
+            .map(|answer| Answer(serde_json::to_value(answer).expect("an answer is JSON")))
+    }
+}
+
+/// The answer to a beat.
+#[derive(Clone, Debug)]
+pub struct Answer(pub Value);
+
+impl Answer {
+    pub fn status(&self) -> &str {
+        self.0["status"].as_str().expect("a status")
+    }
+
+    pub fn is_coalesced(&self) -> bool {
+        self.0["coalesced"].as_bool().expect("a flag")
+    }
+
+    /// What changed, as `closed acme/api#7`, in order of repository and number.
+    pub fn touched(&self) -> Vec<String> {
+        let mut touched: Vec<(String, u64, String)> = self.0["touched"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|touch| {
+                let url = touch["url"].as_str().expect("a URL");
+                let path = url
+                    .strip_prefix("https://github.com/")
+                    .expect("a page of GitHub's");
+                let (repository, number) = path.split_once("/issues/").expect("an issue's page");
+                let change = touch["change"].as_str().expect("a change");
+                (
+                    repository.to_owned(),
+                    number.parse().expect("a number"),
+                    change.to_owned(),
+                )
+            })
+            .collect();
+        touched.sort();
+        touched
+            .into_iter()
+            .map(|(repository, n, change)| format!("{change} {repository}#{n}"))
+            .collect()
+    }
+
+    pub fn lines(&self, field: &str) -> Vec<&str> {
+        self.0[field]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(Value::as_str)
+            .collect()
+    }
+
+    pub fn codes(&self) -> Vec<&str> {
+        let problems = self.0["problems"].as_array().expect("a list");
+        problems
+            .iter()
+            .filter_map(|problem| problem["code"].as_str())
+            .collect()
+    }
+}

@@ -1,0 +1,1 @@
+//! The answer, clause by clause.

@@ -1,0 +1,1 @@
+//! What a request without a beat is told.

@@ -1,0 +1,1 @@
+//! Labels: the derived status, and the excluded ones.

@@ -1,0 +1,1 @@
+//! Reading what changed: nothing is lost, nothing is read for nothing.

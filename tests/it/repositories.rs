@@ -1,0 +1,1 @@
+//! Renames, namesakes, transfers, and repositories that cannot be seen.

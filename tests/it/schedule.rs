@@ -1,0 +1,1 @@
+//! Beats that no agent asked for.
