@@ -6,6 +6,7 @@ mod app;
 
 mod architecture;
 mod audits;
+mod changes;
 mod claims;
 mod contract;
 mod events;
