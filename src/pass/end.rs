@@ -117,16 +117,19 @@ impl Pass<'_> {
         }
     }
 
-    /// For how long this pass serves every beat: as configured, or longer where passes that follow each other
-    /// at once would use up more than half of what GitHub grants in an hour. An idle pass asks twice for each
-    /// repository.
+    /// For how long this pass serves every beat: as configured, or longer where passes like this one that follow
+    /// each other at once would use up more than half of what GitHub grants in an hour. An idle pass asks twice
+    /// for each repository; one that could not ask everything counts as such.
     fn freshness(&self, repositories: usize) -> u64 {
         let configured = self.app.config.freshness.as_secs();
         let Some(hourly_limit) = self.github.hourly_limit().filter(|limit| *limit > 0) else {
             return configured;
         };
-        let seconds = (2 * repositories as u64 * 3_600).div_ceil((hourly_limit / 2).max(1));
-        configured.max(seconds)
+        let requests = self.github.requests().max(2 * repositories as u64);
+        let half = (hourly_limit / 2).max(1);
+        // A pass that begins within the hour counts whole. One that takes most of the half stays alone in it.
+        let share = (half + 1).saturating_sub(requests).max(half.div_ceil(2));
+        configured.max((requests * 3_600).div_ceil(share))
     }
 }
 
