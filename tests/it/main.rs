@@ -11,6 +11,7 @@ mod claims;
 mod contract;
 mod events;
 mod failures;
+mod holders;
 mod http;
 mod labels;
 mod listings;
