@@ -198,39 +198,28 @@ impl Tally {
     }
 }
 
-/// Turns the failures into problems: warnings while any repository is well, errors when none is. What many
-/// repositories met alike is told once.
+/// Turns the failures into problems: warnings while any repository is well, errors when none is. Each is told with
+/// its repository; what lies with the token is told once.
 fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally) {
     let of_work = roster.work.iter().map(|work| (&work.name, &work.result));
     let of_unknown = roster
         .unknown
         .iter()
         .map(|unknown| (&unknown.name, &unknown.result));
-    let mut alike: Vec<(Problem, Vec<&RepositoryName>)> = Vec::new();
     for (name, result) in of_work.chain(of_unknown) {
         let WorkResult::Failed(problem) = result else {
             continue;
         };
         let cause = &problem.message;
         tracing::warn!(repository.name = %name, phase = problem.phase.as_str(), cause, "A repository failed.");
-        match alike.iter_mut().find(|(known, _)| known == problem) {
-            Some((_, names)) => names.push(name),
-            None => alike.push((problem.clone(), vec![name])),
-        }
-    }
-    for (mut problem, names) in alike {
+        let mut problem = problem.clone();
         if tally.failed == tally.configured {
             problem.severity = Severity::Error;
         }
-        match names[..] {
-            _ if concerns_all(problem.code) => outcome.add(problem),
-            [first, second, ref more @ ..] if more.len() >= 2 => {
-                problem.message = format!("{first}, {second} and {} more: {}", more.len(), problem.message);
-                outcome.add(problem);
-            }
-            _ => names
-                .into_iter()
-                .for_each(|name| outcome.add(problem.clone().of(name))),
+        if !concerns_all(problem.code) {
+            outcome.add(problem.of(name));
+        } else if outcome.problems().iter().all(|known| known.code != problem.code) {
+            outcome.add(problem);
         }
     }
 }
