@@ -19,3 +19,4 @@ mod repositories;
 mod schedule;
 mod tokens;
 mod touches;
+mod writes;
