@@ -285,7 +285,7 @@ fn count(fence: u64, work: &mut Work, applied: Applied) -> Result<(), StepError>
     if applied.touched > 0 {
         work.tracked.last_change_fence = fence;
     }
-    applied.failure.map_or(Ok(()), |failure| Err(failure.into()))
+    applied.failure.map_or(Ok(()), Err)
 }
 
 /// Takes out the issues whose cached `updated_at` lies before `newest`.

@@ -86,13 +86,13 @@ impl Pass<'_> {
         if applied.touched > 0 {
             work.tracked.last_change_fence = self.fence();
         }
-        if let Some(failure) = applied.failure {
-            return Err(failure.into());
-        }
         work.tracked.open_count = work
             .tracked
             .open_count
             .saturating_add_signed(applied.open_difference);
+        if let Some(failure) = applied.failure {
+            return Err(failure);
+        }
         work.got_further |= work.tracked.backfill.is_some() || page.newest > work.tracked.cursor;
         self.move_marks(work, &page, first_date);
         if work.tracked.recount && page.complete.is_some() {

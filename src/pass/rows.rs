@@ -2,10 +2,12 @@
 //! another pass changed in between.
 
 use crate::domain::{CachedIssue, IssueNumber, Observation, RepositoryId};
+use crate::github::GitHubError;
 use crate::store::{Put, StoreError};
 
 use super::Pass;
 use super::plan::{self, Reading, Write};
+use super::work::StepError;
 
 /// How often a row that changes under our hands is planned again.
 const MOST_ROUNDS: u32 = 5;
@@ -19,8 +21,8 @@ pub(super) struct Applied {
     pub(super) touched: u64,
     /// Whether a write met another row than it was planned on, so that the open issues are to be counted anew.
     pub(super) was_refused: bool,
-    /// The first failure. The page is not read then, whatever else was written.
-    pub(super) failure: Option<StoreError>,
+    /// The first failure, or that the time was up. The page is not read then, whatever else was written.
+    pub(super) failure: Option<StepError>,
 }
 
 impl Pass<'_> {
@@ -39,7 +41,7 @@ impl Pass<'_> {
             Ok(cached) => cached,
             Err(error) => {
                 return Applied {
-                    failure: Some(error),
+                    failure: Some(error.into()),
                     ..Applied::default()
                 };
             }
@@ -69,7 +71,11 @@ impl Pass<'_> {
                 return applied;
             }
             let rows: Vec<CachedIssue> = writes.iter().map(|write| write.row.clone()).collect();
-            let results = self.app.store.put_issues(repository, rows).await;
+            let results = self
+                .app
+                .store
+                .put_issues(repository, rows, &|| !self.is_over())
+                .await;
             let mut again = Vec::new();
             for (write, result) in writes.into_iter().zip(results) {
                 match result {
@@ -86,13 +92,16 @@ impl Pass<'_> {
                             again.extend(replan(&row));
                         }
                     }
-                    Err(error) => applied.failure = applied.failure.or(Some(error)),
+                    Ok(Put::NotBegun) => {
+                        applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
+                    }
+                    Err(error) => applied.failure = applied.failure.or(Some(error.into())),
                 }
             }
             writes = again;
         }
         if !writes.is_empty() {
-            applied.failure = applied.failure.or(Some(StoreError::contended()));
+            applied.failure = applied.failure.or(Some(StoreError::contended().into()));
         }
         applied
     }

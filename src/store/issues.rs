@@ -26,6 +26,8 @@ pub enum Put {
     Written,
     /// The row is not the one it was planned on any more; here is what it is now.
     Changed(Box<CachedIssue>),
+    /// It was not begun any more.
+    NotBegun,
 }
 
 /// An entry of the index of open issues.
@@ -122,14 +124,24 @@ impl Store {
     }
 
     /// Writes rows, several at a time, each over the revision it was planned on. The answers are in the order of
-    /// the rows; all are tried, whatever one of them meets.
+    /// the rows; all are tried, whatever one of them meets, for as long as `may_begin` allows it.
     pub async fn put_issues(
         &self,
         repository: RepositoryId,
         rows: Vec<CachedIssue>,
+        may_begin: &(dyn Fn() -> bool + Sync),
     ) -> Vec<Result<Put, StoreError>> {
         futures_util::stream::iter(rows)
-            .map(|row| self.put_issue(repository, row).boxed())
+            .map(|row| {
+                async move {
+                    if may_begin() {
+                        self.put_issue(repository, row).await
+                    } else {
+                        Ok(Put::NotBegun)
+                    }
+                }
+                .boxed()
+            })
             .buffered(WRITES_AT_ONCE)
             .collect()
             .await
