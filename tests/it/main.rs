@@ -9,6 +9,8 @@ mod audits;
 mod changes;
 mod claims;
 mod contract;
+mod credentials;
+mod deadlines;
 mod events;
 mod failures;
 mod holders;
