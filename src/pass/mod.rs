@@ -142,13 +142,17 @@ impl Pass<'_> {
 
     /// After a dead pass: writes every known repository's marks again, under this pass's fence. Should the dead
     /// one come back, its writes of marks are refused from here on, and without the marks the rows that it may
-    /// still write are read again, and told, by the next pass.
+    /// still write are read again, and told, by the next pass. The open issues are counted anew everywhere: the
+    /// dead one may have written rows of a repository before it had any marks.
     async fn fence_off(&self, work: &mut [Work]) {
         if !self.claim.takes_over() {
             return;
         }
-        for work in work.iter_mut().filter(|work| work.stored.is_some()) {
+        for work in work.iter_mut() {
             work.tracked.recount = true;
+            if work.stored.is_none() {
+                continue;
+            }
             if let Err(error) = self.store_anyway(work).await {
                 work.take(Phase::Sync, Ok(Err(error.into())), self.app.clock.now());
             }
