@@ -1,7 +1,7 @@
 //! Ends a pass: what it met becomes problems, and its marks, its record and the fleet's state are written, in
 //! that order. Who reads the state can rely on the rest.
 
-use crate::domain::{Outcome, Problem, ProblemCode, RepositoryName, Severity, counted};
+use crate::domain::{Outcome, ProblemCode, RepositoryName, Severity, counted};
 use crate::store::{Ended, Fleet, Overtaken, PassRecord};
 
 use super::work::{Roster, Unknown, Work, WorkResult};

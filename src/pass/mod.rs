@@ -142,18 +142,20 @@ impl Pass<'_> {
 
     /// After a dead pass: writes every known repository's marks again, under this pass's fence. Should the dead
     /// one come back, its writes of marks are refused from here on, and without the marks the rows that it may
-    /// still write are read again, and told, by the next pass. The open issues are counted anew everywhere: the
-    /// dead one may have written rows of a repository before it had any marks.
+    /// still write are read again, and told, by the next pass.
+    ///
+    /// Here, and after a pass that could not store its marks, the open issues are counted anew everywhere: rows
+    /// may have been written that no stored count knows of.
     async fn fence_off(&self, work: &mut [Work]) {
-        if !self.claim.takes_over() {
-            return;
-        }
+        let takes_over = self.claim.takes_over();
+        let before = self.claim.before().ended.as_ref();
+        let marks_may_lag = takes_over || before.is_some_and(|ended| ended.search_all_fence == ended.fence);
         for work in work.iter_mut() {
-            work.tracked.recount = true;
-            if work.stored.is_none() {
-                continue;
-            }
-            if let Err(error) = self.store_anyway(work).await {
+            work.tracked.recount |= marks_may_lag;
+            if takes_over
+                && work.stored.is_some()
+                && let Err(error) = self.store_anyway(work).await
+            {
                 work.take(Phase::Sync, Ok(Err(error.into())), self.app.clock.now());
             }
         }

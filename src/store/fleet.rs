@@ -57,7 +57,8 @@ pub struct Ended {
     /// The fence of the last pass that changed anything. An agent that has seen it has nothing to look up.
     pub last_change_fence: u64,
     /// The fence of the last pass after which the repositories' own `last_change_fence` may tell too little:
-    /// it took over from a dead one. An agent behind it looks through every repository.
+    /// it took over from a dead one, or could not store all marks. An agent behind it looks through every
+    /// repository.
     pub search_all_fence: u64,
     /// The pass whose record holds the problems; none when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
