@@ -1,5 +1,7 @@
 //! What fails, and what the answer, the record and the next beat make of it.
 
+use std::time::Duration;
+
 use local_stack::dynamodb::{Fault as Broken, On};
 use local_stack::github::{Fault, Matching};
 use serde_json::{Value, json};
@@ -166,6 +168,23 @@ async fn dynamodb_down_is_an_error_and_the_beat_is_answered() {
 }
 
 #[tokio::test]
+async fn dynamodb_hanging_is_an_error_in_bounded_time() {
+    let app = TestApp::tracking(&["acme/api"])
+        .timing(|timing| {
+            timing.store.attempt = Duration::from_millis(100);
+            timing.store.attempts = 2;
+        })
+        .start()
+        .await;
+    app.world.dynamodb.fault(On::anything(), Broken::Hang.forever());
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(
+        (answer.status(), answer.codes()),
+        ("error", vec!["store_unavailable", "run_not_recorded"])
+    );
+}
+
+#[tokio::test]
 async fn a_beat_whose_agent_cannot_be_read_is_recorded_all_the_same() {
     let app = with_an_issue_each(&["acme/api"]).await;
     let agent = On::operation("GetItem").containing("AGENTS");
@@ -200,6 +219,29 @@ async fn a_run_that_cannot_be_written_is_a_warning_and_what_it_told_is_told_agai
     app.world.dynamodb.heal();
     let next = app.agent("alpha").beat().await;
     assert_eq!((next.status(), next.touched()), ("ok", answer.touched()));
+}
+
+#[tokio::test]
+async fn changes_that_cannot_be_read_are_told_by_the_next_beat() {
+    let app = with_an_issue_each(&["acme/api"]).await;
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world
+        .github
+        .arrange(|github| github.close_issue("acme/api", 1));
+    let changes = On::operation("Query").containing("Changes");
+    app.world.dynamodb.fault(changes, Broken::InternalError.times(3));
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(
+        (answer.status(), answer.codes()),
+        ("error", vec!["store_unavailable"])
+    );
+    assert_eq!(answer.touched(), [""; 0]);
+    let next = app.agent("alpha").beat().await;
+    assert_eq!(
+        (next.status(), next.touched()),
+        ("ok", vec!["closed acme/api#1".to_owned()])
+    );
 }
 
 #[tokio::test]

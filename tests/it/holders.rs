@@ -176,3 +176,90 @@ async fn a_backfill_goes_on_where_a_dead_holder_left_it() {
     assert_eq!(app.open_rows("acme/api").len(), 130);
     assert_eq!(app.marks("acme/api")["openCount"], 130);
 }
+
+#[tokio::test]
+async fn a_holder_that_stalls_over_any_answer_of_githubs_gives_way() {
+    for n in 1..=4 {
+        let app = news().await;
+        let mut held = app.world.github.hold(Matching::anything().nth(n));
+        let alpha = app.agent("alpha");
+        let mut stalled = Box::pin(alpha.beat());
+        assert!(until_held(&mut stalled, &mut held).await.is_none());
+        // The answer comes, but nobody runs the one who asked.
+        held.release();
+        app.pass_time(31);
+        assert_eq!(app.agent("beta").beat().await.touched(), NEWS, "request {n}");
+        let ended = app.state()["ended"].clone();
+        let late = stalled.await;
+        assert_eq!((late.status(), late.is_coalesced()), ("ok", true), "request {n}");
+        assert_eq!(late.touched(), NEWS, "request {n}");
+        assert_eq!(app.state()["ended"], ended, "request {n}");
+        assert_in_step(&app);
+    }
+}
+
+#[tokio::test]
+async fn the_table_can_fail_at_any_request_and_nothing_is_lost() {
+    for n in 1..=requests_of_a_beat().await {
+        let app = news().await;
+        app.world
+            .dynamodb
+            .fault(On::anything().nth(n), Fault::AccessDenied);
+        let mut told = app.agent("alpha").beat().await.touched();
+        app.pass_time(31);
+        for answer in [app.agent("alpha").beat().await, app.agent("beta").beat().await] {
+            assert_eq!(answer.status(), "ok", "request {n}: {:#}", answer.0);
+            told.extend(answer.touched());
+            told.sort();
+            told.dedup();
+            assert_eq!(told, NEWS, "request {n}");
+            told.clear();
+        }
+        assert_in_step(&app);
+    }
+}
+
+#[tokio::test]
+async fn a_holder_that_dies_at_any_request_of_the_first_pass_leaves_a_right_count() {
+    for n in 1.. {
+        let mut app = TestApp::tracking(&["acme/api"]).start().await;
+        app.world
+            .github
+            .arrange(|github| github.open_issues("acme/api", 3));
+        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
+        let alpha = app.agent("alpha");
+        let mut dying = Box::pin(alpha.beat());
+        let ended = until_held(&mut dying, &mut held).await;
+        drop(dying);
+        if ended.is_some() {
+            assert!(n > 10, "{n}");
+            app.leaves_orders_open();
+            break;
+        }
+        app.pass_time(31);
+        let next = app.agent("beta").beat().await;
+        assert_eq!(
+            (next.status(), next.touched().len()),
+            ("ok", 0),
+            "after request {n}"
+        );
+        assert_eq!(app.open_rows("acme/api"), [1, 2, 3], "after request {n}");
+        assert_eq!(app.marks("acme/api")["openCount"], 3, "after request {n}");
+    }
+}
+
+#[tokio::test]
+async fn a_holder_that_dies_leaves_a_running_agent_run() {
+    let app = news().await;
+    let mut held = app
+        .world
+        .dynamodb
+        .hold(On::operation("PutItem").containing("ISSUE#"));
+    let alpha = app.agent("alpha");
+    let mut dying = Box::pin(alpha.beat());
+    assert!(until_held(&mut dying, &mut held).await.is_none());
+    drop(dying);
+    let run = app.runs("alpha").pop().expect("a run");
+    assert_eq!(run["status"], "running");
+    assert_eq!(run.get("finishedAt"), None);
+}

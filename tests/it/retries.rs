@@ -160,3 +160,15 @@ async fn a_second_page_that_fails_keeps_the_first_and_the_rest_follows() {
         assert_eq!(app.marks("acme/api")["openCount"], 150, "{fault:?}");
     }
 }
+
+#[tokio::test]
+async fn github_out_of_reach_is_reported() {
+    let app = TestApp::tracking(&["acme/api"])
+        .with("GITHUB_API_URL", "http://127.0.0.1:1")
+        .start()
+        .await;
+    let answer = app.agent("alpha").beat().await;
+    let line = "sync: acme/api: GitHub could not be reached three times; the next pass tries again";
+    assert_eq!((answer.status(), answer.lines("errors")), ("error", vec![line]));
+    assert_eq!(answer.codes(), ["github_unavailable"]);
+}

@@ -242,6 +242,24 @@ async fn what_changes_again_while_the_rest_is_told_in_turns_is_not_lost() {
     assert_eq!(app.agent("beta").beat().await.touched(), [""; 0]);
 }
 
+#[tokio::test]
+async fn a_slower_beat_of_the_same_agent_does_not_make_it_hear_a_change_again() {
+    let app = two_agents_and_two_issues().await;
+    let position = On::operation("PutItem").containing("AGENTS").containing("alpha");
+    let mut held = app.world.dynamodb.hold(position);
+    let alpha = app.agent("alpha");
+    let mut slow = Box::pin(alpha.beat());
+    assert!(until_held(&mut slow, &mut held).await.is_none());
+    app.outlive_freshness();
+    app.world
+        .github
+        .arrange(|github| github.close_issue("acme/api", 1));
+    assert_eq!(app.agent("alpha").beat().await.touched(), ["closed acme/api#1"]);
+    held.release();
+    assert_eq!(slow.await.touched(), [""; 0]);
+    assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
+}
+
 /// Both agents have beaten, and the next beat runs a pass.
 async fn two_agents_and_two_issues() -> TestApp {
     let app = TestApp::tracking(&["acme/api"]).start().await;

@@ -108,7 +108,13 @@ async fn a_backfill_whose_write_fails_is_finished_by_the_next_pass() {
 
 #[tokio::test]
 async fn marks_that_cannot_be_written_cost_a_page_to_read_again_and_nothing_else() {
-    let app = an_agent_that_knows_150_issues().await;
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world
+        .github
+        .arrange(|github| github.open_issues("acme/api", 5));
+    app.agent("alpha").beat().await;
+    app.agent("beta").beat().await;
+    app.pass_time(150);
     close_each_in_its_own_second(&app, 1..=2);
     let marks = On::operation("PutItem")
         .containing("FLEET")
@@ -116,12 +122,31 @@ async fn marks_that_cannot_be_written_cost_a_page_to_read_again_and_nothing_else
     app.world.dynamodb.fault(marks, Fault::InternalError.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["store_unavailable"]);
+    assert_eq!(app.open_rows("acme/api"), [3, 4, 5]);
+    assert_eq!(app.marks("acme/api")["openCount"], 5);
     app.world.dynamodb.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
-    assert_eq!(app.marks("acme/api")["openCount"], 148);
+    assert_eq!(app.marks("acme/api")["openCount"], 3);
     assert_eq!(
         app.agent("beta").beat().await.touched(),
         ["closed acme/api#1", "closed acme/api#2"]
     );
+}
+
+#[tokio::test]
+async fn a_first_pass_whose_marks_cannot_be_written_leaves_a_right_count() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world
+        .github
+        .arrange(|github| github.open_issues("acme/api", 20));
+    let marks = On::operation("PutItem")
+        .containing("FLEET")
+        .containing("openCount");
+    app.world.dynamodb.fault(marks, Fault::InternalError.forever());
+    assert_eq!(app.agent("alpha").beat().await.codes(), ["store_unavailable"]);
+    app.world.dynamodb.heal();
+    app.outlive_freshness();
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    assert_eq!(app.marks("acme/api")["openCount"], 20);
 }
