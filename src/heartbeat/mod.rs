@@ -215,7 +215,7 @@ impl Beat<'_> {
                 .add(Problem::warning(ProblemCode::Stale, Phase::Sync, message));
         }
         if let Some(pass_id) = ended.problems_from {
-            self.add_problems_of(pass_id).await;
+            self.add_problems_of(pass_id, age).await;
         }
         Basis {
             summary: coalesced_summary(age),
@@ -226,12 +226,17 @@ impl Beat<'_> {
         }
     }
 
-    async fn add_problems_of(&mut self, pass_id: Uuid) {
+    /// Adds the problems of a pass that ended so long ago, which is taken off what there was to wait.
+    async fn add_problems_of(&mut self, pass_id: Uuid, age: Duration) {
         match self.app.store.pass(pass_id).await {
-            Ok(Some(record)) => record
-                .problems
-                .into_iter()
-                .for_each(|problem| self.outcome.add(problem)),
+            Ok(Some(record)) => {
+                for problem in record.problems {
+                    let wait = problem.retry_after_seconds;
+                    let left = wait.and_then(|wait| wait.checked_sub(age.as_secs()));
+                    self.outcome
+                        .add(problem.retry_after(left.filter(|left| *left > 0)));
+                }
+            }
             Ok(None) => {}
             Err(error) => self.outcome.add(table_problem(&error, Severity::Error)),
         }

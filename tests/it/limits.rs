@@ -109,6 +109,24 @@ async fn fifty_agents_at_once_meet_a_limit_once() {
 }
 
 #[tokio::test]
+async fn a_beat_that_joins_is_told_the_seconds_that_are_left() {
+    let app = two_repositories().await;
+    let limit = Fault::Answer {
+        status: 429,
+        headers: vec![("retry-after", "25".to_owned())],
+        body: "{}".to_owned(),
+    };
+    app.world.github.fault(Matching::anything(), limit.times(2));
+    assert_limited(&app.agent("alpha").beat().await, 25);
+    app.pass_time(20);
+    assert_limited(&app.agent("beta").beat().await, 5);
+    app.pass_time(5);
+    let later = app.agent("beta").beat().await;
+    assert_eq!(later.codes(), ["github_rate_limited"]);
+    assert_eq!(later.0["problems"][0].get("retryAfterSeconds"), None);
+}
+
+#[tokio::test]
 async fn a_limit_met_in_the_middle_of_a_listing_keeps_what_was_read() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| {
