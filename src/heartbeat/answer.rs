@@ -74,7 +74,7 @@ impl Beat<'_> {
             .as_ref()
             .filter(|_| basis.coalesced)
             .map(|ended| ended.status);
-        let summary = if basis.coalesced {
+        let summary = if basis.coalesced && basis.ended.is_some() {
             let changed = counted(told.count, "issue", "issues");
             format!(
                 "{} {changed} changed since this agent's last beat.",
