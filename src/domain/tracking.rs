@@ -36,7 +36,7 @@ pub struct TrackedRepository {
     /// Whether a write failed or was refused since the open issues were last counted.
     #[serde(default)]
     pub recount: bool,
-    /// The fence of the last pass that changed an issue here.
+    /// The fence of the last pass that changed an issue here, or may have.
     #[serde(default)]
     pub last_change_fence: u64,
     /// GitHub's `Date` when the last audit ended, or the backfill did.

@@ -282,7 +282,7 @@ fn count(fence: u64, work: &mut Work, applied: Applied) -> Result<(), StepError>
         .saturating_add_signed(applied.open_difference);
     work.tracked.recount |= applied.was_refused;
     work.touched += applied.touched;
-    if applied.touched > 0 {
+    if applied.touched > 0 || applied.is_unsure {
         work.tracked.last_change_fence = fence;
     }
     applied.failure.map_or(Ok(()), Err)

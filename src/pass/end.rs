@@ -25,7 +25,7 @@ impl Pass<'_> {
         for work in &roster.work {
             fleet.repositories.insert(work.id(), work.tracked.clone());
         }
-        let tally = Tally::of(&roster);
+        let tally = Tally::of(&roster, self.fence());
         add_failures(&mut outcome, &roster, &tally);
         for work in &roster.work {
             if let Some(absent) = work.tracked.held_absent {
@@ -103,7 +103,7 @@ impl Pass<'_> {
                 fresh_before
             },
             freshness_seconds: self.freshness(tally.configured),
-            last_change_fence: if tally.touched > 0 || takes_over {
+            last_change_fence: if tally.may_have_changed || takes_over {
                 fence
             } else {
                 before.map_or(0, |ended| ended.last_change_fence)
@@ -143,10 +143,11 @@ struct Tally {
     backfilling: usize,
     held: usize,
     touched: u64,
+    may_have_changed: bool,
 }
 
 impl Tally {
-    fn of(roster: &Roster) -> Self {
+    fn of(roster: &Roster, fence: u64) -> Self {
         let mut tally = Self::default();
         let results = roster.work.iter().map(|work| (&work.name, &work.result));
         let unknown = roster
@@ -172,6 +173,10 @@ impl Tally {
             .filter(|work| work.tracked.held_absent.is_some())
             .count();
         tally.touched = roster.work.iter().map(|work| work.touched).sum();
+        tally.may_have_changed = roster
+            .work
+            .iter()
+            .any(|work| work.tracked.last_change_fence == fence);
         tally
     }
 

@@ -83,7 +83,7 @@ impl Pass<'_> {
         let applied = self.apply(work.tracked.id, &page.issues, reading).await;
         work.tracked.recount |= applied.was_refused;
         work.touched += applied.touched;
-        if applied.touched > 0 {
+        if applied.touched > 0 || applied.is_unsure {
             work.tracked.last_change_fence = self.fence();
         }
         work.tracked.open_count = work

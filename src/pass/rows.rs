@@ -19,6 +19,8 @@ pub(super) struct Applied {
     pub(super) open_difference: i64,
     /// How many issues agents are to be told of.
     pub(super) touched: u64,
+    /// Whether the table left open if a write was carried out: what it wrote is then to be looked for.
+    pub(super) is_unsure: bool,
     /// Whether a write met another row than it was planned on, so that the open issues are to be counted anew.
     pub(super) was_refused: bool,
     /// The first failure, or that the time was up. The page is not read then, whatever else was written.
@@ -95,7 +97,10 @@ impl Pass<'_> {
                     Ok(Put::NotBegun) => {
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
-                    Err(error) => applied.failure = applied.failure.or(Some(error.into())),
+                    Err(error) => {
+                        applied.is_unsure = true;
+                        applied.failure = applied.failure.or(Some(error.into()));
+                    }
                 }
             }
             writes = again;

@@ -1,5 +1,6 @@
 //! What a change is called: opened, edited, closed, reopened, moved, deleted, hidden.
 
+use local_stack::dynamodb::{Fault, On};
 use local_stack::github::World;
 use serde_json::json;
 
@@ -125,6 +126,24 @@ async fn a_deleted_issue_is_told_as_deleted_and_once() {
     assert_eq!(beat_with_an_audit(&app).await.touched(), ["deleted acme/api#2"]);
     assert_eq!(beat_with_an_audit(&app).await.touched(), [""; 0]);
     assert_eq!(app.open_rows("acme/api"), [1, 3]);
+    assert_eq!(app.marks("acme/api")["openCount"], 2);
+}
+
+#[tokio::test]
+async fn a_removal_of_which_the_table_never_says_whether_it_was_written_is_told() {
+    let app = an_agent_that_knows_three_issues().await;
+    app.agent("alpha").beat().await;
+    app.world
+        .github
+        .arrange(|github| github.delete_issue("acme/api", 2));
+    let removal = || On::operation("PutItem").containing("deleted");
+    app.world.dynamodb.fault(removal(), Fault::LoseAnswer);
+    app.world.dynamodb.fault(removal(), Fault::Cut.times(2));
+    app.pass_time(INTERVAL);
+    let mut told = app.agent("alpha").beat().await.touched();
+    app.outlive_freshness();
+    told.extend(app.agent("alpha").beat().await.touched());
+    assert_eq!(told, ["deleted acme/api#2"]);
     assert_eq!(app.marks("acme/api")["openCount"], 2);
 }
 
