@@ -128,14 +128,25 @@ impl Beat<'_> {
                 return (self.ran(report), goes_on);
             }
             Ok(Err(PassEnd::Overtaken(Overtaken(state)))) => self.join(state).await,
-            Ok(Err(PassEnd::Store(error))) => self.failed(claim.before().clone(), &error),
+            Ok(Err(PassEnd::Store(error))) => {
+                self.give_back(claim).await;
+                self.failed(claim.before().clone(), &error)
+            }
             Err(Crashed) => {
+                self.give_back(claim).await;
                 let problem = Problem::error(ProblemCode::PhaseCrashed, Phase::Sync, Crashed.to_string());
                 self.outcome.add(problem);
                 Basis::without_pass(claim.before().clone(), "The pass crashed.")
             }
         };
         (basis, false)
+    }
+
+    /// A pass without an end leaves its claim to the next beat, which then takes over what it left.
+    async fn give_back(&self, claim: &Claim) {
+        if let Err(error) = self.app.store.release(claim).await {
+            tracing::warn!(pass.id = %claim.pass_id(), cause = %error, "A claim was not given back; it runs out.");
+        }
     }
 
     fn has_time_for_another(&self, deadline: Option<Timestamp>) -> bool {
