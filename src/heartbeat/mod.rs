@@ -253,21 +253,24 @@ impl Beat<'_> {
         };
         let mut answer = self.answer(&basis, &told);
         if let Err(error) = self.record(&basis, &answer, &told).await {
-            self.outcome.add(Problem::warning(
-                ProblemCode::RunNotRecorded,
-                Phase::Record,
-                format!("this beat is not recorded: {error}; what it tells is told again by the next"),
-            ));
+            self.outcome.add(not_recorded(&error));
             answer = self.answer(&basis, &told);
         }
         answer.log();
         answer
     }
 
+    /// What the fleet's state or the agent's position is nobody knows: no pass is run and nothing told. The run
+    /// is recorded if that can be done; the position stays where it is.
     async fn without_table(mut self, error: &StoreError) -> AgentHeartbeatResponse {
         self.outcome.add(table_problem(error, Severity::Error));
         let basis = Basis::without_pass(FleetState::default(), "Synced nothing: the table cannot be used.");
-        let answer = self.answer(&basis, &Told::nothing(basis.first_position));
+        let told = Told::nothing(basis.first_position);
+        let mut answer = self.answer(&basis, &told);
+        if let Err(error) = self.record_run(&basis, &answer).await {
+            self.outcome.add(not_recorded(&error));
+            answer = self.answer(&basis, &told);
+        }
         answer.log();
         answer
     }
@@ -306,6 +309,14 @@ impl Beat<'_> {
         answer: &AgentHeartbeatResponse,
         told: &Told,
     ) -> Result<(), StoreError> {
+        self.record_run(basis, answer).await?;
+        self.app
+            .store
+            .put_agent(self.agent, told.position, answer.finished_at)
+            .await
+    }
+
+    async fn record_run(&self, basis: &Basis, answer: &AgentHeartbeatResponse) -> Result<(), StoreError> {
         let run = AgentRun {
             run_id: self.run_id,
             agent_name: self.agent.to_string(),
@@ -324,10 +335,6 @@ impl Beat<'_> {
         self.app
             .store
             .put_run(self.agent, &run, self.app.config.run_retention)
-            .await?;
-        self.app
-            .store
-            .put_agent(self.agent, told.position, answer.finished_at)
             .await
     }
 }
@@ -342,6 +349,11 @@ impl Basis {
             coalesced: false,
         }
     }
+}
+
+fn not_recorded(error: &StoreError) -> Problem {
+    let message = format!("this beat is not recorded: {error}; what it tells is told again by the next");
+    Problem::warning(ProblemCode::RunNotRecorded, Phase::Record, message)
 }
 
 fn table_problem(error: &StoreError, severity: Severity) -> Problem {
