@@ -134,6 +134,23 @@ impl TestApp {
         }
     }
 
+    /// Two repositories after alpha's first beat, with its freshness run out and three changes on GitHub since:
+    /// closed acme/api#1, edited acme/api#2, opened acme/web#1.
+    pub async fn after_a_first_beat() -> Self {
+        let app = Self::tracking(&["acme/api", "acme/web"]).start().await;
+        app.world
+            .github
+            .arrange(|github| github.open_issues("acme/api", 3));
+        app.agent("alpha").beat().await;
+        app.outlive_freshness();
+        app.world.github.arrange(|github| {
+            github.close_issue("acme/api", 1);
+            github.edit_issue("acme/api", 2, |issue| issue.title = "Another title".into());
+            github.open_issue("acme/web", "New");
+        });
+        app
+    }
+
     /// The same service started anew, as another sandbox would be, with one variable changed.
     pub fn restart_with(&mut self, variable: &str, value: &str) {
         self.variables.insert(variable.to_owned(), value.to_owned());

@@ -7,6 +7,7 @@ mod app;
 mod architecture;
 mod audits;
 mod claims;
+mod coalesced;
 mod contract;
 mod events;
 mod failures;

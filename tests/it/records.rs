@@ -1,6 +1,7 @@
 //! What a beat leaves in the table: its AgentRun, the pass's record, the agent's item, and when they expire.
 
 use insta::assert_json_snapshot;
+use local_stack::dynamodb::{Fault as TableFault, On};
 use local_stack::github::{Fault, Matching};
 use serde_json::{Value, json};
 
@@ -298,4 +299,56 @@ async fn a_held_audit_is_an_error_of_reconcile_and_recorded() {
     "#);
     assert_eq!(app.open_rows("acme/api").len(), 21);
     assert_recorded(app.runs("alpha").last().expect("a run"), &answer.0);
+}
+
+#[tokio::test]
+async fn a_beat_that_cannot_read_the_table_runs_nothing_and_is_recorded_all_the_same() {
+    for unreadable in ["STATE", "AGENTS"] {
+        let app = TestApp::after_a_first_beat().await;
+        let before = app.items("AGENTS", "");
+        app.world.github.clear_requests();
+        app.world.dynamodb.fault(
+            On::operation("GetItem").containing(unreadable),
+            TableFault::AccessDenied,
+        );
+        let failed = app.agent("alpha").beat().await;
+        assert_eq!(
+            (failed.status(), failed.codes()),
+            ("error", vec!["store_unavailable"])
+        );
+        assert_eq!(app.world.github.requests(), []);
+        assert_recorded(app.runs("alpha").last().expect("a run"), &failed.0);
+        assert_eq!(app.items("AGENTS", ""), before, "its position stays");
+        assert_eq!(app.agent("alpha").beat().await.touched().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_beat_that_can_neither_read_nor_write_the_table_says_both() {
+    let app = tracking_two().await;
+    app.world
+        .dynamodb
+        .fault(On::anything(), TableFault::AccessDenied.forever());
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(answer.status(), "error");
+    assert_eq!(answer.codes(), ["store_unavailable", "run_not_recorded"]);
+    assert_eq!(app.world.github.requests(), []);
+}
+
+#[tokio::test]
+async fn a_pass_that_fails_on_the_table_is_an_error_and_the_next_beat_runs_another() {
+    let app = TestApp::after_a_first_beat().await;
+    app.world.dynamodb.fault(
+        On::operation("Query").containing(":fleet"),
+        TableFault::AccessDenied,
+    );
+    let failed = app.agent("alpha").beat().await;
+    assert_eq!(
+        (failed.status(), failed.codes()),
+        ("error", vec!["store_unavailable"])
+    );
+    assert_recorded(app.runs("alpha").last().expect("a run"), &failed.0);
+    let healed = app.agent("alpha").beat().await;
+    assert_eq!((healed.status(), healed.is_coalesced()), ("ok", false));
+    assert_eq!(healed.touched().len(), 3);
 }
