@@ -294,3 +294,48 @@ async fn a_run_that_cannot_be_written_is_a_warning_and_what_it_told_is_told_agai
     assert_eq!(recorded.touched(), unrecorded.touched());
     assert_eq!(recorded.codes(), [""; 0]);
 }
+
+#[tokio::test]
+async fn no_token_and_nothing_of_an_answer_of_githubs_leaves_in_a_response_or_a_record() {
+    const THEIRS: &str = "what-github-said-is-not-ours-to-repeat";
+    for (status, body) in [
+        (500, THEIRS.to_owned()),
+        (401, format!(r#"{{"message":"{THEIRS}"}}"#)),
+        (403, format!(r#"{{"message":"{THEIRS}"}}"#)),
+        (404, format!(r#"{{"message":"{THEIRS}"}}"#)),
+        (410, format!(r#"{{"message":"{THEIRS}"}}"#)),
+        (422, format!(r#"{{"message":"{THEIRS}"}}"#)),
+        (429, format!(r#"{{"message":"{THEIRS}"}}"#)),
+        (200, THEIRS.to_owned()),
+        (200, format!(r#"["{THEIRS}"]"#)),
+        (200, format!(r#"[{{"number":"{THEIRS}"}}]"#)),
+    ] {
+        let app = TestApp::after_a_first_beat().await;
+        let answer = Fault::Answer {
+            status,
+            headers: Vec::new(),
+            body,
+        };
+        app.world.github.fault(Matching::any_listing(), answer.forever());
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!(answer.status(), "error", "{status}");
+        let said = format!("{} {:?}", answer.0, app.items("", ""));
+        for secret in [THEIRS, local_stack::AGENT_TOKEN, local_stack::GITHUB_TOKEN] {
+            assert!(!said.contains(secret), "{status}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_summary_counts_what_was_left_to_the_next_pass() {
+    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
+    let clock = app.world.clock.clone();
+    app.world.github.before(Matching::listing("acme/web"), move |_| {
+        clock.advance(std::time::Duration::from_secs(21))
+    });
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("ok", vec![]));
+    assert_eq!(answer.0["freshAt"], serde_json::Value::Null);
+    let summary = answer.0["summary"].as_str().expect("a text");
+    assert!(summary.ends_with("left to the next pass."), "{summary}");
+}
