@@ -140,6 +140,9 @@ struct Tally {
     backfilling: usize,
     held: usize,
     touched: u64,
+    first_read: u64,
+    /// Whether a repository that was not finished came further all the same.
+    deferred_got_further: bool,
 }
 
 impl Tally {
@@ -168,12 +171,22 @@ impl Tally {
             .iter()
             .filter(|work| work.tracked.held_absent.is_some())
             .count();
+        tally.first_read = roster.work.iter().map(|work| work.first_read).sum();
+        tally.deferred_got_further = roster
+            .work
+            .iter()
+            .any(|work| work.got_further && matches!(work.result, WorkResult::Deferred));
         tally.touched = roster.work.iter().map(|work| work.touched).sum();
         tally
     }
 
     fn agrees(&self) -> bool {
         self.configured > 0 && self.synced == self.configured && self.held == 0
+    }
+
+    /// Whether no repository is well: each failed, or there was no time to see it fail too.
+    fn all_failed(&self) -> bool {
+        self.failed > 0 && self.synced == 0 && !self.deferred_got_further
     }
 
     fn summary(&self) -> String {
@@ -186,6 +199,9 @@ impl Tally {
             counted(self.configured as u64, "repository", "repositories"),
             counted(self.touched, "issue", "issues"),
         );
+        if self.first_read > 0 {
+            summary.push_str(&format!(", {} read for the first time", self.first_read));
+        }
         if !self.deferred.is_empty() {
             let rest = counted(self.deferred.len() as u64, "repository is", "repositories are");
             summary.push_str(&format!("; {rest} left to the next pass"));
@@ -216,7 +232,7 @@ fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally) {
         }
     }
     for (mut problem, names) in alike {
-        if tally.failed == tally.configured {
+        if tally.all_failed() {
             problem.severity = Severity::Error;
         }
         match names[..] {
