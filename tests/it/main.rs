@@ -8,6 +8,7 @@ mod architecture;
 mod audits;
 mod claims;
 mod contract;
+mod costs;
 mod events;
 mod failures;
 mod http;
