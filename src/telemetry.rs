@@ -8,8 +8,14 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// An error and its causes as one line for the log. The AWS SDK's own rendering would add headers and bodies.
 pub fn causes(error: &dyn Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
 }
 
 /// Begins logging, as `RUST_LOG` says (`info`, `warn,agent_heartbeat=debug`, …); `info` when it says nothing
