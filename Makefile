@@ -40,15 +40,15 @@ help: ## Show this list
 
 .PHONY: run
 run: binaries $(CARGO_LAMBDA) ## Start everything locally, beat three times, print the answers
-	@CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) run
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) run
 
 .PHONY: dev
 dev: binaries $(CARGO_LAMBDA) ## The same, kept running: tells its address and how to beat with curl
-	@CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) dev
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) dev
 
 .PHONY: $(addprefix invoke-,$(EVENTS))
 $(addprefix invoke-,$(EVENTS)): invoke-%: binaries
-	@$(LOCAL_STACK) invoke events/$*.json
+	@exec $(LOCAL_STACK) invoke events/$*.json
 
 .PHONY: test
 test: ## Run all tests that need only Rust and a C compiler
@@ -78,7 +78,7 @@ ci: check test contract build ## What a change must pass: check, test, contract,
 
 .PHONY: binaries
 binaries:
-	@echo 'Building the functions and the local world (some minutes the first time)' >&2
+	@test -x $(LOCAL_STACK) || echo 'Building the functions and the local world: some minutes this first time' >&2
 	@cargo build --workspace --bins
 
 .PHONY: target-installed
