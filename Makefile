@@ -39,11 +39,11 @@ help: ## Show this list
 	@printf '  make invoke-%-25s Send this event to the function that `make dev` runs\n' $(EVENTS)
 
 .PHONY: run
-run: binaries $(CARGO_LAMBDA) ## Start everything locally, beat three times, print the answers
+run: binaries $(CARGO_LAMBDA) ## Beat three times in a local world (over real REPOSITORIES, with GITHUB_TOKEN: once)
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) run
 
 .PHONY: dev
-dev: binaries $(CARGO_LAMBDA) ## The same, kept running: tells its address and how to beat with curl
+dev: binaries $(CARGO_LAMBDA) ## The same world, kept running, to beat with curl (TABLE_FILE keeps its table)
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) dev
 
 .PHONY: $(addprefix invoke-,$(EVENTS))
@@ -69,7 +69,7 @@ check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans
 
 # Always with zig, so that the functions find the C library of Lambda's Amazon Linux whatever machine built them.
 .PHONY: build
-build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the release functions, target/lambda/*/bootstrap.zip (ARCH=arm64 or x86_64)
+build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy, target/lambda/*/bootstrap.zip (ARCH=arm64 or x86_64)
 	PATH='$(dir $(ZIG))':"$$PATH" '$(CARGO_LAMBDA)' lambda build --release --locked --target $(TRIPLE) \
 		--bin api --bin schedule --output-format zip --lambda-dir target/lambda
 
