@@ -3,7 +3,7 @@
 //! The rules are monotone, so a pass may die after any write, run twice or overlap a stale one: whatever order
 //! the observations come in, the newest one wins.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::{CachedIssue, Change, Gone, IssueNumber, IssueState, Observation};
 
@@ -45,26 +45,19 @@ pub fn page(
     reading: Reading,
     fence: u64,
 ) -> Vec<Write> {
-    // A page can show an issue twice, when it changed while the page was made: the newer one wins here too.
-    let mut newest: HashMap<IssueNumber, &Observation> = HashMap::new();
-    for observation in seen {
-        newest
-            .entry(observation.issue.number)
-            .and_modify(|kept| {
-                if observation.issue.updated_at > kept.issue.updated_at {
-                    *kept = observation;
-                }
-            })
-            .or_insert(observation);
-    }
-    let mut writes: Vec<Write> = newest
-        .into_values()
-        .filter_map(|observation| {
-            observed(cached.get(&observation.issue.number), observation, reading, fence)
-        })
-        .collect();
-    writes.sort_by_key(|write| write.row.number);
-    writes
+    let numbers: BTreeSet<IssueNumber> = seen.iter().map(|observation| observation.issue.number).collect();
+    numbers
+        .into_iter()
+        .filter_map(|number| observed(cached.get(&number), newest(seen, number)?, reading, fence))
+        .collect()
+}
+
+/// What a page shows of an issue. It can show it twice, when it changed while the page was made: the newer one
+/// wins here too.
+pub fn newest(seen: &[Observation], number: IssueNumber) -> Option<&Observation> {
+    seen.iter()
+        .filter(|observation| observation.issue.number == number)
+        .max_by_key(|observation| (observation.issue.updated_at, observation.read_at))
 }
 
 /// The write that follows from GitHub showing one issue; none when the row already says so.

@@ -345,7 +345,12 @@ pub struct Schedule<'a> {
 impl Schedule<'_> {
     /// Beats as the schedule does, with five minutes of time.
     pub async fn beat(&self) -> Result<Answer, ScheduledBeatFailed> {
-        let deadline = self.test.world.clock.now() + Duration::from_secs(300);
+        self.beat_within(300).await
+    }
+
+    /// Beats in an invocation that ends after so many seconds.
+    pub async fn beat_within(&self, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
+        let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
         schedule::beat(&self.test.app, Some(deadline))
             .await
             .map(|answer| Answer(serde_json::to_value(answer).expect("an answer is JSON")))

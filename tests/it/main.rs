@@ -14,6 +14,7 @@ mod failures;
 mod http;
 mod labels;
 mod listings;
+mod records;
 mod repositories;
 mod schedule;
 mod tokens;
