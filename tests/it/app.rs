@@ -16,6 +16,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use local_stack::fault::Held;
 use local_stack::{AGENT_TOKEN, LocalStack, TABLE_NAME};
 use serde_json::Value;
 use tower::util::ServiceExt as _;
@@ -218,6 +219,22 @@ impl TestApp {
             .unwrap_or_default()
     }
 
+    /// The fleet's state.
+    pub fn state(&self) -> Value {
+        self.world
+            .dynamodb
+            .item(TABLE_NAME, "FLEET", "STATE")
+            .unwrap_or_default()
+    }
+
+    /// Paths and queries that GitHub was asked for, sorted.
+    pub fn asked_of_github(&self) -> Vec<String> {
+        let requests = self.world.github.requests();
+        let mut asked: Vec<String> = requests.into_iter().map(|request| request.path).collect();
+        asked.sort();
+        asked
+    }
+
     /// The AgentRuns of an agent, the oldest first.
     pub fn runs(&self, agent: &str) -> Vec<Value> {
         self.items(&format!("AGENT#{agent}"), "RUN#")
@@ -306,7 +323,8 @@ impl Agent<'_> {
         self.beat_until(Some(deadline)).await
     }
 
-    async fn beat_until(&self, deadline: Option<Timestamp>) -> Answer {
+    /// Beats in an invocation that ends then; without a deadline when there is none to know.
+    pub async fn beat_until(&self, deadline: Option<Timestamp>) -> Answer {
         let mut event = TestApp::event("heartbeat.json");
         let path = format!("/api/agents/{}/heartbeat", self.name);
         event["rawPath"] = path.clone().into();
@@ -412,5 +430,14 @@ impl Answer {
             .iter()
             .filter_map(|problem| problem["code"].as_str())
             .collect()
+    }
+}
+
+/// Lets a beat run until one of its requests is held. Gives its end if it ends without meeting the hold.
+pub async fn until_held<T>(beat: &mut (impl Future<Output = T> + Unpin), held: &mut Held) -> Option<T> {
+    tokio::select! {
+        biased;
+        end = beat => Some(end),
+        () = held.arrived() => None,
     }
 }

@@ -6,11 +6,13 @@ mod app;
 
 mod architecture;
 mod audits;
+mod changes;
 mod claims;
 mod contract;
 mod costs;
 mod events;
 mod failures;
+mod holders;
 mod http;
 mod labels;
 mod listings;
@@ -19,3 +21,4 @@ mod repositories;
 mod schedule;
 mod tokens;
 mod touches;
+mod writes;
