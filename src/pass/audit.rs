@@ -178,7 +178,7 @@ impl Pass<'_> {
                 .collect();
             if !different.is_empty() {
                 let applied = self
-                    .apply(work.id(), &different, Reading::Audit(work.tracked.cursor))
+                    .apply(work.id(), &different, Reading::Audit(work.tracked.cursor), None)
                     .await;
                 count(self.fence(), work, applied)?;
             }
@@ -237,7 +237,7 @@ impl Pass<'_> {
             IssueAnswer::Here(seen) => {
                 let date = seen.read_at;
                 let reading = Reading::Audit(work.tracked.cursor);
-                (self.apply(work.id(), &[*seen], reading).await, date)
+                (self.apply(work.id(), &[*seen], reading, None).await, date)
             }
             IssueAnswer::Gone(gone) => {
                 let replan = |row: &CachedIssue| plan::removed(row, &gone, fence);

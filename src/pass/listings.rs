@@ -80,7 +80,10 @@ impl Pass<'_> {
             Some(_) => Reading::Backfill,
             None => Reading::Delta(listing.cursor_before),
         };
-        let applied = self.apply(work.tracked.id, &page.issues, reading).await;
+        let tracked = &work.tracked;
+        let applied = self
+            .apply(tracked.id, &page.issues, reading, tracked.settled)
+            .await;
         work.tracked.recount |= applied.was_refused;
         work.touched += applied.touched;
         if applied.touched > 0 {

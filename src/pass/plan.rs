@@ -36,6 +36,14 @@ impl Write {
     pub fn open_difference(&self) -> i64 {
         i64::from(self.row.is_open()) - i64::from(self.was_open)
     }
+
+    /// Whether it brings in an issue that was closed when the backfill, which reads only the open ones, began:
+    /// it was not cached before and has not changed after `settled`. A listing that begins a second early shows
+    /// such issues again and again, and there is nothing to tell of them.
+    pub fn is_old_news(&self, settled: Option<Timestamp>) -> bool {
+        let is_first_sight = self.row.revision == 1;
+        is_first_sight && !self.row.is_open() && settled.is_some_and(|settled| self.row.updated_at <= settled)
+    }
 }
 
 /// The writes that bring the cached rows in line with a page, at most one a row.
