@@ -15,5 +15,6 @@ mod labels;
 mod listings;
 mod repositories;
 mod schedule;
+mod settling;
 mod tokens;
 mod touches;
