@@ -171,7 +171,8 @@ impl Pass<'_> {
                     let cached = unseen.remove(&seen.issue.number);
                     progress.candidates.retain(|number| *number != seen.issue.number);
                     !cached.is_some_and(|cached| {
-                        cached.updated_at == seen.issue.updated_at
+                        cached.missing_since.is_none()
+                            && cached.updated_at == seen.issue.updated_at
                             && cached.labels_digest == labels_digest(&seen.issue.labels)
                     })
                 })
