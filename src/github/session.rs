@@ -133,19 +133,21 @@ impl<'a> Session<'a> {
         if let Some(location) = answer.redirect() {
             let stays = format!("repositories/{}/issues/{number}", repository.id);
             let proved_at = answer.date;
-            answer = self.get(location.clone()).await?;
+            let there = self.get(location.clone()).await;
             if location != self.url(&stays) {
-                let moved_to = (answer.status == StatusCode::OK)
-                    .then(|| answer.json::<wire::Entry>())
-                    .transpose()?
-                    .and_then(wire::Entry::into_issue)
-                    .map(|issue| issue.url);
+                // The redirect is the proof. Where it leads may be nothing that this token may read.
+                let moved_to = match there {
+                    Ok(there) if there.status == StatusCode::OK => Some(there.json::<wire::Entry>()?),
+                    Ok(_) | Err(GitHubError::Forbidden) => None,
+                    Err(error) => return Err(error),
+                };
                 return Ok(IssueAnswer::Gone(Gone {
                     reason: Change::Moved,
                     proved_at,
-                    moved_to,
+                    moved_to: moved_to.and_then(wire::Entry::into_issue).map(|issue| issue.url),
                 }));
             }
+            answer = there?;
             // The repository was renamed since the pass looked it up; the issue itself stays.
         }
         match answer.status {

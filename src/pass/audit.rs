@@ -240,7 +240,8 @@ fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
 /// Whether the cached open issues lack this one, or have it otherwise.
 fn differs(cached: &HashMap<IssueNumber, OpenIssue>, seen: &Observation) -> bool {
     !cached.get(&seen.issue.number).is_some_and(|cached| {
-        cached.updated_at == seen.issue.updated_at
+        cached.missing_since.is_none()
+            && cached.updated_at == seen.issue.updated_at
             && cached.labels_digest == labels_digest(&seen.issue.labels)
     })
 }

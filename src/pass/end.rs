@@ -222,10 +222,15 @@ impl Tally {
 /// told once.
 fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally) {
     let of_work = roster.work.iter().map(|work| (&work.name, &work.result));
-    let of_unknown = roster.unknown.iter().map(|unknown| (&unknown.name, &unknown.result));
+    let of_unknown = roster
+        .unknown
+        .iter()
+        .map(|unknown| (&unknown.name, &unknown.result));
     let mut alike: Vec<(Problem, Vec<&RepositoryName>)> = Vec::new();
     for (name, result) in of_work.chain(of_unknown) {
-        let WorkResult::Failed(problem) = result else { continue };
+        let WorkResult::Failed(problem) = result else {
+            continue;
+        };
         let cause = &problem.message;
         tracing::warn!(repository.name = %name, phase = problem.phase.as_str(), cause, "A repository failed.");
         match alike.iter_mut().find(|(known, _)| known == problem) {
@@ -245,7 +250,9 @@ fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally) {
             problem.message = format!("{first}, {second} and {} more: {}", more.len(), problem.message);
             outcome.add(problem);
         } else {
-            names.into_iter().for_each(|name| outcome.add(problem.clone().of(name)));
+            names
+                .into_iter()
+                .for_each(|name| outcome.add(problem.clone().of(name)));
         }
     }
 }

@@ -78,7 +78,10 @@ impl Pass<'_> {
         }
         let reading = match work.tracked.backfill {
             Some(_) => Reading::Backfill,
-            None => Reading::Delta(listing.cursor_before),
+            None => Reading::Delta {
+                cursor: listing.cursor_before,
+                settled: work.tracked.settled,
+            },
         };
         let applied = self.apply(work.tracked.id, &page.issues, reading).await;
         work.tracked.recount |= applied.was_refused;

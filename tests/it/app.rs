@@ -15,7 +15,7 @@ use agent_heartbeat::transport::Transport;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use http_body_util::BodyExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use local_stack::fault::Held;
 use local_stack::{AGENT_TOKEN, LocalStack, TABLE_NAME};
 use serde_json::Value;
@@ -248,6 +248,55 @@ impl TestApp {
         let path = format!("{}/events/{file}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// The instant so many seconds ago, in GitHub's whole seconds.
+    pub fn ago(&self, seconds: i64) -> Timestamp {
+        self.world.github.world().now() - SignedDuration::from_secs(seconds)
+    }
+
+    /// Forgets what was asked of GitHub and DynamoDB so far.
+    pub fn clear_requests(&self) {
+        self.world.github.clear_requests();
+        self.world.dynamodb.clear_requests();
+    }
+
+    /// Paths and queries asked of GitHub since the last clearing.
+    pub fn asked(&self) -> Vec<String> {
+        let requests = self.world.github.requests();
+        requests.into_iter().map(|request| request.path).collect()
+    }
+
+    /// The `since` of each listing that was asked of GitHub since the last clearing; empty where there is none.
+    pub fn listed_since(&self) -> Vec<String> {
+        let asked = self.asked();
+        let listings = asked.iter().filter(|path| path.contains("/issues?"));
+        let since = |path: &String| path.split_once("since=").map(|(_, rest)| rest.to_owned());
+        listings
+            .map(|path| since(path).unwrap_or_default().replace("%3A", ":"))
+            .collect()
+    }
+
+    /// The keys of the items written in a repository's partition since the last clearing, refused ones included.
+    pub fn written(&self, repository: &str) -> Vec<String> {
+        let id = self
+            .world
+            .github
+            .arrange(|github| github.repository_id(repository));
+        let writes = self.world.dynamodb.requests();
+        let items = writes.iter().map(|exchange| {
+            let request = &exchange.request;
+            if request["Item"].is_object() {
+                &request["Item"]
+            } else {
+                &request["Key"]
+            }
+        });
+        items
+            .filter(|item| item["pk"]["S"] == format!("REPO#{id}"))
+            .filter_map(|item| item["sk"]["S"].as_str())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Orders that were not met are this test's point, not its mistake.

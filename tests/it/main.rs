@@ -19,6 +19,7 @@ mod listings;
 mod records;
 mod repositories;
 mod schedule;
+mod settling;
 mod tokens;
 mod touches;
 mod writes;

@@ -36,8 +36,13 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let mut functions = surroundings.start_functions(&stack, &[API], "warn").await?;
 
     match &surroundings.tracked {
-        Tracked::OnGitHub { repositories, .. } => {
-            eprintln!("\nOne beat over {repositories} on the real GitHub:");
+        Tracked::OnGitHub {
+            repositories,
+            api_url,
+            ..
+        } => {
+            let github = api_url.as_deref().unwrap_or("the real GitHub");
+            eprintln!("\nOne beat over {repositories} on {github}:");
             beat(&mut functions).await?;
         }
         Tracked::MadeUp => three_beats(&mut functions, &stack).await?,
