@@ -142,10 +142,10 @@ impl Beat<'_> {
         (basis, false)
     }
 
-    /// A pass without an end leaves its claim to the next beat, which then takes over what it left.
+    /// Nobody is to wait for a pass that failed. Should this fail too, the claim runs out.
     async fn give_back(&self, claim: &Claim) {
         if let Err(error) = self.app.store.release(claim).await {
-            tracing::warn!(pass.id = %claim.pass_id(), cause = %error, "A claim was not given back; it runs out.");
+            tracing::warn!(pass.id = %claim.pass_id(), cause = %error, "A claim was not given back.");
         }
     }
 
@@ -251,25 +251,33 @@ impl Beat<'_> {
                 Told::nothing(position)
             }
         };
-        let mut answer = self.answer(&basis, &told);
-        if let Err(error) = self.record(&basis, &answer, &told).await {
-            self.outcome.add(not_recorded(&error));
-            answer = self.answer(&basis, &told);
-        }
-        answer.log();
-        answer
+        let position = Some(told.position);
+        self.close(&basis, &told, position).await
     }
 
-    /// What the fleet's state or the agent's position is nobody knows: no pass is run and nothing told. The run
-    /// is recorded if that can be done; the position stays where it is.
+    /// What the agent was told before is not known: its position stays, and the next beat tells what is new.
     async fn without_table(mut self, error: &StoreError) -> AgentHeartbeatResponse {
         self.outcome.add(table_problem(error, Severity::Error));
         let basis = Basis::without_pass(FleetState::default(), "Synced nothing: the table cannot be used.");
         let told = Told::nothing(basis.first_position);
-        let mut answer = self.answer(&basis, &told);
-        if let Err(error) = self.record_run(&basis, &answer).await {
-            self.outcome.add(not_recorded(&error));
-            answer = self.answer(&basis, &told);
+        self.close(&basis, &told, None).await
+    }
+
+    /// Records the beat and answers it, also when it cannot be recorded.
+    async fn close(
+        mut self,
+        basis: &Basis,
+        told: &Told,
+        position: Option<Position>,
+    ) -> AgentHeartbeatResponse {
+        let mut answer = self.answer(basis, told);
+        if let Err(error) = self.record(basis, &answer, position).await {
+            self.outcome.add(Problem::warning(
+                ProblemCode::RunNotRecorded,
+                Phase::Record,
+                format!("this beat is not recorded: {error}; what it tells is told again by the next"),
+            ));
+            answer = self.answer(basis, told);
         }
         answer.log();
         answer
@@ -307,16 +315,8 @@ impl Beat<'_> {
         &self,
         basis: &Basis,
         answer: &AgentHeartbeatResponse,
-        told: &Told,
+        position: Option<Position>,
     ) -> Result<(), StoreError> {
-        self.record_run(basis, answer).await?;
-        self.app
-            .store
-            .put_agent(self.agent, told.position, answer.finished_at)
-            .await
-    }
-
-    async fn record_run(&self, basis: &Basis, answer: &AgentHeartbeatResponse) -> Result<(), StoreError> {
         let run = AgentRun {
             run_id: self.run_id,
             agent_name: self.agent.to_string(),
@@ -335,7 +335,16 @@ impl Beat<'_> {
         self.app
             .store
             .put_run(self.agent, &run, self.app.config.run_retention)
-            .await
+            .await?;
+        match position {
+            Some(told) => {
+                self.app
+                    .store
+                    .put_agent(self.agent, told, answer.finished_at)
+                    .await
+            }
+            None => Ok(()),
+        }
     }
 }
 
@@ -349,11 +358,6 @@ impl Basis {
             coalesced: false,
         }
     }
-}
-
-fn not_recorded(error: &StoreError) -> Problem {
-    let message = format!("this beat is not recorded: {error}; what it tells is told again by the next");
-    Problem::warning(ProblemCode::RunNotRecorded, Phase::Record, message)
 }
 
 fn table_problem(error: &StoreError, severity: Severity) -> Problem {

@@ -14,8 +14,13 @@ use jiff::Timestamp;
 pub enum Reading {
     /// The first listing: nothing is told.
     Backfill,
-    /// A later listing, with the repository's cursor as it is stored.
-    Delta(Option<Timestamp>),
+    /// A later listing, with the repository's marks as they were before it.
+    Delta {
+        /// The cursor.
+        cursor: Option<Timestamp>,
+        /// The settled mark.
+        settled: Option<Timestamp>,
+    },
     /// The audit, with the stored cursor.
     Audit(Option<Timestamp>),
 }
@@ -32,6 +37,15 @@ pub struct Write {
 }
 
 impl Write {
+    /// A first sight of which agents are not told.
+    fn untold(row: CachedIssue) -> Self {
+        Self {
+            row,
+            was_open: false,
+            touches: false,
+        }
+    }
+
     /// What the write does to the count of open issues.
     pub fn open_difference(&self) -> i64 {
         i64::from(self.row.is_open()) - i64::from(self.was_open)
@@ -87,7 +101,7 @@ pub fn observed(
         });
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
-    let told_by_a_dead_pass = matches!(reading, Reading::Delta(cursor)
+    let told_by_a_dead_pass = matches!(reading, Reading::Delta { cursor, .. }
         if row.digest == seen.issue.digest()
             && row.updated_at == seen.issue.updated_at
             && cursor.is_none_or(|cursor| row.updated_at > cursor)
@@ -155,26 +169,28 @@ fn supersedes(row: &CachedIssue, seen: &Observation) -> bool {
     }
 }
 
+/// The row of an issue that was not cached. One that was closed before its repository was tracked is written and
+/// not told: a backfill reads only open issues, and a listing that begins a second early shows the last closed ones.
 fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
     let mut row = CachedIssue::showing(seen, None);
-    let change = match reading {
-        Reading::Backfill => None,
-        Reading::Delta(cursor) | Reading::Audit(cursor) => Some(match row.state {
-            IssueState::Open if was_reopened(&row) => Change::Reopened,
-            IssueState::Open => Change::Opened,
-            IssueState::Closed if row.closed_at.is_some_and(|at| cursor.is_none_or(|c| at > c)) => {
-                Change::Closed
-            }
-            IssueState::Closed => Change::Edited,
-        }),
+    let cursor = match reading {
+        Reading::Backfill => return Write::untold(row),
+        Reading::Delta { settled, .. } if !row.is_open() && Some(row.updated_at) <= settled => {
+            return Write::untold(row);
+        }
+        Reading::Delta { cursor, .. } | Reading::Audit(cursor) => cursor,
     };
-    if let Some(change) = change {
-        row.stamp = row.stamp.with(change, fence);
-    }
+    let change = match row.state {
+        IssueState::Open if was_reopened(&row) => Change::Reopened,
+        IssueState::Open => Change::Opened,
+        IssueState::Closed if row.closed_at.is_some_and(|at| cursor.is_none_or(|c| at > c)) => Change::Closed,
+        IssueState::Closed => Change::Edited,
+    };
+    row.stamp = row.stamp.with(change, fence);
     Write {
         row,
         was_open: false,
-        touches: change.is_some(),
+        touches: true,
     }
 }
 

@@ -61,7 +61,8 @@ fn observations() -> impl Strategy<Value = Vec<Observation>> {
 fn reading() -> impl Strategy<Value = Reading> {
     prop_oneof![
         Just(Reading::Backfill),
-        prop::option::of(instant()).prop_map(Reading::Delta),
+        (prop::option::of(instant()), prop::option::of(instant()))
+            .prop_map(|(cursor, settled)| Reading::Delta { cursor, settled }),
         prop::option::of(instant()).prop_map(Reading::Audit),
     ]
 }

@@ -246,8 +246,7 @@ impl Store {
         }
     }
 
-    /// Gives the claim of a pass that has no end back, so that the next beat need not wait until it runs out.
-    /// Nothing happens when another pass has it by now.
+    /// Gives the claim back without an end of the pass. A claim that another pass holds by now stays.
     pub async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
         let answer = self
             .client

@@ -15,7 +15,8 @@ use agent_heartbeat::transport::Transport;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use http_body_util::BodyExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use local_stack::fault::Held;
 use local_stack::{AGENT_TOKEN, LocalStack, TABLE_NAME};
 use serde_json::Value;
 use tower::util::ServiceExt as _;
@@ -235,6 +236,22 @@ impl TestApp {
             .unwrap_or_default()
     }
 
+    /// The fleet's state.
+    pub fn state(&self) -> Value {
+        self.world
+            .dynamodb
+            .item(TABLE_NAME, "FLEET", "STATE")
+            .unwrap_or_default()
+    }
+
+    /// Paths and queries that GitHub was asked for, sorted.
+    pub fn asked_of_github(&self) -> Vec<String> {
+        let requests = self.world.github.requests();
+        let mut asked: Vec<String> = requests.into_iter().map(|request| request.path).collect();
+        asked.sort();
+        asked
+    }
+
     /// The AgentRuns of an agent, the oldest first.
     pub fn runs(&self, agent: &str) -> Vec<Value> {
         self.items(&format!("AGENT#{agent}"), "RUN#")
@@ -248,6 +265,55 @@ impl TestApp {
         let path = format!("{}/events/{file}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// The instant so many seconds ago, in GitHub's whole seconds.
+    pub fn ago(&self, seconds: i64) -> Timestamp {
+        self.world.github.world().now() - SignedDuration::from_secs(seconds)
+    }
+
+    /// Forgets what was asked of GitHub and DynamoDB so far.
+    pub fn clear_requests(&self) {
+        self.world.github.clear_requests();
+        self.world.dynamodb.clear_requests();
+    }
+
+    /// Paths and queries asked of GitHub since the last clearing.
+    pub fn asked(&self) -> Vec<String> {
+        let requests = self.world.github.requests();
+        requests.into_iter().map(|request| request.path).collect()
+    }
+
+    /// The `since` of each listing that was asked of GitHub since the last clearing; empty where there is none.
+    pub fn listed_since(&self) -> Vec<String> {
+        let asked = self.asked();
+        let listings = asked.iter().filter(|path| path.contains("/issues?"));
+        let since = |path: &String| path.split_once("since=").map(|(_, rest)| rest.to_owned());
+        listings
+            .map(|path| since(path).unwrap_or_default().replace("%3A", ":"))
+            .collect()
+    }
+
+    /// The keys of the items written in a repository's partition since the last clearing, refused ones included.
+    pub fn written(&self, repository: &str) -> Vec<String> {
+        let id = self
+            .world
+            .github
+            .arrange(|github| github.repository_id(repository));
+        let writes = self.world.dynamodb.requests();
+        let items = writes.iter().map(|exchange| {
+            let request = &exchange.request;
+            if request["Item"].is_object() {
+                &request["Item"]
+            } else {
+                &request["Key"]
+            }
+        });
+        items
+            .filter(|item| item["pk"]["S"] == format!("REPO#{id}"))
+            .filter_map(|item| item["sk"]["S"].as_str())
+            .map(str::to_owned)
+            .collect()
     }
 
     /// Orders that were not met are this test's point, not its mistake.
@@ -323,7 +389,8 @@ impl Agent<'_> {
         self.beat_until(Some(deadline)).await
     }
 
-    async fn beat_until(&self, deadline: Option<Timestamp>) -> Answer {
+    /// Beats in an invocation that ends then; without a deadline when there is none to know.
+    pub async fn beat_until(&self, deadline: Option<Timestamp>) -> Answer {
         let mut event = TestApp::event("heartbeat.json");
         let path = format!("/api/agents/{}/heartbeat", self.name);
         event["rawPath"] = path.clone().into();
@@ -429,5 +496,14 @@ impl Answer {
             .iter()
             .filter_map(|problem| problem["code"].as_str())
             .collect()
+    }
+}
+
+/// Lets a beat run until one of its requests is held. Gives its end if it ends without meeting the hold.
+pub async fn until_held<T>(beat: &mut (impl Future<Output = T> + Unpin), held: &mut Held) -> Option<T> {
+    tokio::select! {
+        biased;
+        end = beat => Some(end),
+        () = held.arrived() => None,
     }
 }

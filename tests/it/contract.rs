@@ -42,7 +42,7 @@ async fn the_first_beat_of_all_says_that_nothing_was_touched() {
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "ok",
-      "summary": "Synced 1 of 1 repository: 0 issues changed.",
+      "summary": "Synced 1 of 1 repository: 0 issues changed, 2 read for the first time.",
       "touched": [],
       "touchedCount": 0,
       "touchedIssueUrls": [],

@@ -61,7 +61,7 @@ async fn an_agent_run_says_what_the_answer_said_and_expires_after_90_days() {
       "sk": "[key]",
       "startedAt": "2026-11-22T06:00:00Z",
       "status": "ok",
-      "summary": "Synced 2 of 2 repositories: 0 issues changed.",
+      "summary": "Synced 2 of 2 repositories: 0 issues changed, 4 read for the first time.",
       "touchedCount": 0,
       "touchedIssueUrls": [],
       "type": "heartbeat",
