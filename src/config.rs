@@ -72,7 +72,7 @@ impl Config {
                 .required("GITHUB_CREDENTIALS_SECRET_ID", "the secret with the GitHub token"),
             repositories: reader.repositories(),
             github_api_url: reader.url("GITHUB_API_URL", "https://api.github.com"),
-            ssl_cert_file: reader.text("SSL_CERT_FILE").map(PathBuf::from),
+            ssl_cert_file: reader.file("SSL_CERT_FILE"),
             excluded_labels: reader
                 .text("EXCLUDED_LABELS")
                 .map(|text| labels(&text))
@@ -133,6 +133,15 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         })
     }
 
+    fn file(&mut self, name: &str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.text(name)?);
+        if !path.is_file() {
+            self.mistakes
+                .push(format!("{name} is `{}`: there is no such file", path.display()));
+        }
+        Some(path)
+    }
+
     fn number(&mut self, name: &str, default: u64, least: u64, most: u64) -> u64 {
         let Some(text) = self.text(name) else {
             return default;
@@ -151,11 +160,15 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     fn url(&mut self, name: &str, default: &str) -> Url {
         let text = self.text(name).unwrap_or_else(|| default.to_owned());
         let url = Url::parse(text.trim_end_matches('/')).ok().filter(|url| {
-            matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none()
+            let is_bare = url.query().is_none() && url.fragment().is_none();
+            let is_anonymous = url.username().is_empty() && url.password().is_none();
+            matches!(url.scheme(), "http" | "https") && url.has_host() && is_bare && is_anonymous
         });
         url.unwrap_or_else(|| {
-            self.mistakes
-                .push(format!("{name} is `{text}`: it takes a URL such as {default}"));
+            // The text is not repeated: a password may stand in it.
+            self.mistakes.push(format!(
+                "{name} is no URL such as {default}, without credentials or query"
+            ));
             Url::parse(default).expect("the default is a URL")
         })
     }
@@ -222,7 +235,8 @@ mod tests {
         let mistakes = read(&[
             ("TABLE_NAME", " "),
             ("REPOSITORIES", "acme, a/b/c acme/api\nAcme/API"),
-            ("GITHUB_API_URL", "github"),
+            ("GITHUB_API_URL", "https://me:secret@github.example"),
+            ("SSL_CERT_FILE", "nowhere.pem"),
             ("FRESHNESS_SECONDS", "soon"),
             ("AUDIT_INTERVAL_SECONDS", "0"),
             ("SCHEDULE_AGENT_NAME", "the scheduler"),
@@ -236,7 +250,8 @@ mod tests {
         REPOSITORIES: `acme` is not of the form owner/name
         REPOSITORIES: `a/b/c` is not of the form owner/name
         REPOSITORIES names `Acme/API` twice
-        GITHUB_API_URL is `github`: it takes a URL such as https://api.github.com
+        GITHUB_API_URL is no URL such as https://api.github.com, without credentials or query
+        SSL_CERT_FILE is `nowhere.pem`: there is no such file
         FRESHNESS_SECONDS is `soon`: it takes a whole number from 1 to 3600
         AUDIT_INTERVAL_SECONDS is `0`: it takes a whole number from 60 to 2592000
         SCHEDULE_AGENT_NAME is `the scheduler`: an agent name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit

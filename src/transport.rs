@@ -116,7 +116,7 @@ impl HttpConnector for AwsHttp {
             let request =
                 reqwest::Request::try_from(request).map_err(|error| ConnectorError::user(error.into()))?;
             let answer = client.execute(request).await.map_err(connector_error)?;
-            let answer = axum::http::Response::<reqwest::Body>::from(answer).map(SdkBody::from_body_1_x);
+            let answer = http::Response::<reqwest::Body>::from(answer).map(SdkBody::from_body_1_x);
             HttpResponse::try_from(answer).map_err(|error| ConnectorError::other(error.into(), None))
         })
     }
