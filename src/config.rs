@@ -72,7 +72,7 @@ impl Config {
                 .required("GITHUB_CREDENTIALS_SECRET_ID", "the secret with the GitHub token"),
             repositories: reader.repositories(),
             github_api_url: reader.url("GITHUB_API_URL", "https://api.github.com"),
-            ssl_cert_file: reader.text("SSL_CERT_FILE").map(PathBuf::from),
+            ssl_cert_file: reader.file("SSL_CERT_FILE"),
             excluded_labels: reader
                 .text("EXCLUDED_LABELS")
                 .map(|text| labels(&text))
@@ -133,6 +133,15 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         })
     }
 
+    fn file(&mut self, name: &str) -> Option<PathBuf> {
+        let path = PathBuf::from(self.text(name)?);
+        if !path.is_file() {
+            self.mistakes
+                .push(format!("{name} is `{}`: there is no such file", path.display()));
+        }
+        Some(path)
+    }
+
     fn number(&mut self, name: &str, default: u64, least: u64, most: u64) -> u64 {
         let Some(text) = self.text(name) else {
             return default;
@@ -151,11 +160,15 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     fn url(&mut self, name: &str, default: &str) -> Url {
         let text = self.text(name).unwrap_or_else(|| default.to_owned());
         let url = Url::parse(text.trim_end_matches('/')).ok().filter(|url| {
-            matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none()
+            let is_bare = url.query().is_none() && url.fragment().is_none();
+            let is_anonymous = url.username().is_empty() && url.password().is_none();
+            matches!(url.scheme(), "http" | "https") && url.has_host() && is_bare && is_anonymous
         });
         url.unwrap_or_else(|| {
-            self.mistakes
-                .push(format!("{name} is `{text}`: it takes a URL such as {default}"));
+            // The text is not repeated: a password may stand in it.
+            self.mistakes.push(format!(
+                "{name} is no URL such as {default}, without credentials or query"
+            ));
             Url::parse(default).expect("the default is a URL")
         })
     }
@@ -222,14 +235,75 @@ mod tests {
         let mistakes = read(&[
             ("TABLE_NAME", " "),
             ("REPOSITORIES", "acme, a/b/c acme/api\nAcme/API"),
-            ("GITHUB_API_URL", "github"),
+            ("GITHUB_API_URL", "https://me:secret@github.example"),
+            ("SSL_CERT_FILE", "nowhere.pem"),
             ("FRESHNESS_SECONDS", "soon"),
             ("AUDIT_INTERVAL_SECONDS", "0"),
             ("SCHEDULE_AGENT_NAME", "the scheduler"),
             ("RUN_RETENTION_DAYS", "-1"),
         ])
         .unwrap_err();
-        insta::assert_snapshot!(mistakes.join("\n"), @r"");
+        insta::assert_snapshot!(mistakes.join("\n"), @r#"
+        TABLE_NAME is not set: it names the DynamoDB table
+        AGENT_TOKENS_SECRET_ID is not set: it names the secret with the agents' tokens
+        GITHUB_CREDENTIALS_SECRET_ID is not set: it names the secret with the GitHub token
+        REPOSITORIES: `acme` is not of the form owner/name
+        REPOSITORIES: `a/b/c` is not of the form owner/name
+        REPOSITORIES names `Acme/API` twice
+        GITHUB_API_URL is no URL such as https://api.github.com, without credentials or query
+        SSL_CERT_FILE is `nowhere.pem`: there is no such file
+        FRESHNESS_SECONDS is `soon`: it takes a whole number from 1 to 3600
+        AUDIT_INTERVAL_SECONDS is `0`: it takes a whole number from 60 to 2592000
+        SCHEDULE_AGENT_NAME is `the scheduler`: an agent name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit
+        RUN_RETENTION_DAYS is `-1`: it takes a whole number from 1 to 3650
+        "#);
+    }
+
+    #[test]
+    fn repositories_are_separated_by_commas_spaces_or_newlines_and_keep_their_order_and_case() {
+        let names = |text| {
+            let config = read(&[&REQUIRED[..], &[("REPOSITORIES", text)]].concat()).unwrap();
+            config
+                .repositories
+                .iter()
+                .map(|name| name.as_str().to_owned())
+                .collect::<Vec<_>>()
+        };
+        for text in [
+            "acme/web,Acme/api",
+            " acme/web , Acme/api, ",
+            "acme/web Acme/api",
+            "\n  acme/web\r\n  Acme/api\n",
+            "acme/web,\n\tAcme/api",
+        ] {
+            assert_eq!(names(text), ["acme/web", "Acme/api"], "{text:?}");
+        }
+        for nothing in ["", " ", ",\n"] {
+            assert_eq!(names(nothing), [""; 0], "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_github_enterprise_server_is_a_url_with_a_path_and_no_slash_at_its_end() {
+        let url = |text| {
+            read(&[&REQUIRED[..], &[("GITHUB_API_URL", text)]].concat()).map(|config| config.github_api_url)
+        };
+        for text in [
+            "https://github.example.com/api/v3",
+            "https://github.example.com/api/v3/",
+        ] {
+            assert_eq!(url(text).unwrap().as_str(), "https://github.example.com/api/v3");
+        }
+        for bad in [
+            "github.example.com",
+            "ftp://github.example.com",
+            "https://",
+            "/api/v3",
+        ] {
+            let mistakes = url(bad).unwrap_err();
+            assert_eq!(mistakes.len(), 1);
+            assert!(mistakes[0].starts_with("GITHUB_API_URL is "), "{mistakes:?}");
+        }
     }
 
     #[test]

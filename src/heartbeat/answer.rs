@@ -74,6 +74,7 @@ impl Beat<'_> {
             .as_ref()
             .filter(|_| basis.coalesced)
             .map(|ended| ended.status);
+        // Before the first pass has ended nothing is known of changes.
         let summary = if basis.coalesced && basis.ended.is_some() {
             let changed = counted(told.count, "issue", "issues");
             format!(

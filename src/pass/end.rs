@@ -1,11 +1,14 @@
 //! Ends a pass: what it met becomes problems, and its marks, its record and the fleet's state are written, in
 //! that order. Who reads the state can rely on the rest.
 
-use crate::domain::{Outcome, ProblemCode, RepositoryName, Severity, counted};
+use crate::domain::{Outcome, Problem, ProblemCode, RepositoryName, Severity, counted};
 use crate::store::{Ended, Fleet, Overtaken, PassRecord};
 
 use super::work::{Roster, Unknown, Work, WorkResult};
 use super::{Pass, PassEnd, PassReport, audit};
+
+/// So many repositories that failed alike are told one by one.
+const MOST_NAMED: usize = 20;
 
 impl Pass<'_> {
     pub(super) async fn end(
@@ -143,6 +146,9 @@ struct Tally {
     backfilling: usize,
     held: usize,
     touched: u64,
+    first_read: u64,
+    /// Whether a repository that was not finished came further all the same.
+    deferred_got_further: bool,
     may_have_changed: bool,
 }
 
@@ -172,6 +178,11 @@ impl Tally {
             .iter()
             .filter(|work| work.tracked.held_absent.is_some())
             .count();
+        tally.first_read = roster.work.iter().map(|work| work.first_read).sum();
+        tally.deferred_got_further = roster
+            .work
+            .iter()
+            .any(|work| work.got_further && matches!(work.result, WorkResult::Deferred));
         tally.touched = roster.work.iter().map(|work| work.touched).sum();
         tally.may_have_changed = roster
             .work
@@ -184,6 +195,11 @@ impl Tally {
         self.configured > 0 && self.synced == self.configured && self.held == 0
     }
 
+    /// Whether no repository is well: each failed, or there was no time to see it fail too.
+    fn all_failed(&self) -> bool {
+        self.failed > 0 && self.synced == 0 && !self.deferred_got_further
+    }
+
     fn summary(&self) -> String {
         if self.configured == 0 {
             return "Synced nothing: no repository is tracked.".to_owned();
@@ -194,6 +210,9 @@ impl Tally {
             counted(self.configured as u64, "repository", "repositories"),
             counted(self.touched, "issue", "issues"),
         );
+        if self.first_read > 0 {
+            summary.push_str(&format!(", {} read for the first time", self.first_read));
+        }
         if !self.deferred.is_empty() {
             let rest = counted(self.deferred.len() as u64, "repository is", "repositories are");
             summary.push_str(&format!("; {rest} left to the next pass"));
@@ -204,27 +223,41 @@ impl Tally {
 }
 
 /// Turns the failures into problems: warnings while any repository is well, errors when none is. Each is told with
-/// its repository; what lies with the token is told once.
+/// its repository, unless so many failed alike that the answer would be all about that; what lies with the token is
+/// told once.
 fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally) {
     let of_work = roster.work.iter().map(|work| (&work.name, &work.result));
     let of_unknown = roster
         .unknown
         .iter()
         .map(|unknown| (&unknown.name, &unknown.result));
+    let mut alike: Vec<(Problem, Vec<&RepositoryName>)> = Vec::new();
     for (name, result) in of_work.chain(of_unknown) {
         let WorkResult::Failed(problem) = result else {
             continue;
         };
         let cause = &problem.message;
         tracing::warn!(repository.name = %name, phase = problem.phase.as_str(), cause, "A repository failed.");
-        let mut problem = problem.clone();
-        if tally.failed == tally.configured {
+        match alike.iter_mut().find(|(known, _)| known == problem) {
+            Some((_, names)) => names.push(name),
+            None => alike.push((problem.clone(), vec![name])),
+        }
+    }
+    for (mut problem, names) in alike {
+        if tally.all_failed() {
             problem.severity = Severity::Error;
         }
-        if !concerns_all(problem.code) {
-            outcome.add(problem.of(name));
-        } else if outcome.problems().iter().all(|known| known.code != problem.code) {
+        if concerns_all(problem.code) {
+            if outcome.problems().iter().all(|known| known.code != problem.code) {
+                outcome.add(problem);
+            }
+        } else if let ([first, second, more @ ..], true) = (&names[..], names.len() > MOST_NAMED) {
+            problem.message = format!("{first}, {second} and {} more: {}", more.len(), problem.message);
             outcome.add(problem);
+        } else {
+            names
+                .into_iter()
+                .for_each(|name| outcome.add(problem.clone().of(name)));
         }
     }
 }

@@ -78,7 +78,10 @@ impl Pass<'_> {
         }
         let reading = match work.tracked.backfill {
             Some(_) => Reading::Backfill,
-            None => Reading::Delta(listing.cursor_before),
+            None => Reading::Delta {
+                cursor: listing.cursor_before,
+                settled: work.tracked.settled,
+            },
         };
         let applied = self.apply(work.tracked.id, &page.issues, reading).await;
         work.tracked.recount |= applied.was_refused;
@@ -90,6 +93,9 @@ impl Pass<'_> {
             .tracked
             .open_count
             .saturating_add_signed(applied.open_difference);
+        if reading == Reading::Backfill {
+            work.first_read += u64::try_from(applied.open_difference).unwrap_or_default();
+        }
         if let Some(failure) = applied.failure {
             return Err(failure);
         }

@@ -24,11 +24,16 @@ impl Pass<'_> {
             .collect()
             .await;
         let mut roster = Roster::default();
+        let mut failures = Vec::new();
         for (name, lookup) in configured.iter().zip(lookups) {
             match lookup {
                 Ok(Ok(found)) => self.found(&mut roster, fleet, outcome, name, found).await,
-                failed => self.not_found(&mut roster, fleet, name, failed).await,
+                failed => failures.push((name, failed)),
             }
+        }
+        // Only now: what was not found may be another name of a repository that was.
+        for (name, failed) in failures {
+            self.not_found(&mut roster, fleet, name, failed).await;
         }
         roster
     }
@@ -73,13 +78,15 @@ impl Pass<'_> {
         roster.work.push(work);
     }
 
-    /// A repository that was known keeps its rows and marks, whatever GitHub says of its name today.
+    /// A repository that was known keeps its rows and marks, whatever GitHub says of its name today. When it is on
+    /// the roster under another name, only this name has failed: two workers would overwrite each other's marks.
     async fn not_found(&self, roster: &mut Roster, fleet: &mut Fleet, name: &RepositoryName, failed: Lookup) {
         let met = failed.map(|lookup| lookup.map_err(StepError::from));
         let Some(result) = WorkResult::of(Phase::Sync, met, self.app.clock.now()) else {
             return;
         };
         let known = fleet.names.get(&name.key()).and_then(|known| known.id);
+        let known = known.filter(|id| roster.work.iter().all(|work| work.id() != *id));
         if let Some(stored) = known.and_then(|id| fleet.repositories.get(&id)).cloned() {
             roster.work.push(Work {
                 result,

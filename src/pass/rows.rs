@@ -50,13 +50,8 @@ impl Pass<'_> {
         };
         let fence = self.fence();
         let writes = plan::page(&cached, seen, reading, fence);
-        let replan = |row: &CachedIssue| {
-            let newest = seen
-                .iter()
-                .filter(|observation| observation.issue.number == row.number)
-                .max_by_key(|observation| observation.issue.updated_at)?;
-            plan::observed(Some(row), newest, reading, fence)
-        };
+        let replan =
+            |row: &CachedIssue| plan::observed(Some(row), plan::newest(seen, row.number)?, reading, fence);
         self.write(repository, writes, &replan).await
     }
 

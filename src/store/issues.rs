@@ -39,6 +39,8 @@ pub struct OpenIssue {
     pub updated_at: Timestamp,
     /// The digest of its cached labels.
     pub labels_digest: String,
+    /// When GitHub answered 404 for it, if it has not been seen since.
+    pub missing_since: Option<Timestamp>,
 }
 
 /// An entry of the index of changes.
@@ -62,6 +64,8 @@ struct OpenEntry {
     sk: String,
     open_updated_at: Timestamp,
     labels_digest: String,
+    #[serde(default)]
+    missing_since: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -203,6 +207,7 @@ impl Store {
                     number,
                     updated_at: entry.open_updated_at,
                     labels_digest: entry.labels_digest,
+                    missing_since: entry.missing_since,
                 });
             }
         }

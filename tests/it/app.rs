@@ -15,7 +15,7 @@ use agent_heartbeat::transport::Transport;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use http_body_util::BodyExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use local_stack::fault::Held;
 use local_stack::{AGENT_TOKEN, LocalStack, TABLE_NAME};
 use serde_json::Value;
@@ -135,6 +135,23 @@ impl TestApp {
         }
     }
 
+    /// Two repositories after alpha's first beat, with its freshness run out and three changes on GitHub since:
+    /// closed acme/api#1, edited acme/api#2, opened acme/web#1.
+    pub async fn after_a_first_beat() -> Self {
+        let app = Self::tracking(&["acme/api", "acme/web"]).start().await;
+        app.world
+            .github
+            .arrange(|github| github.open_issues("acme/api", 3));
+        app.agent("alpha").beat().await;
+        app.outlive_freshness();
+        app.world.github.arrange(|github| {
+            github.close_issue("acme/api", 1);
+            github.edit_issue("acme/api", 2, |issue| issue.title = "Another title".into());
+            github.open_issue("acme/web", "New");
+        });
+        app
+    }
+
     /// The same service started anew, as another sandbox would be, with one variable changed.
     pub fn restart_with(&mut self, variable: &str, value: &str) {
         self.variables.insert(variable.to_owned(), value.to_owned());
@@ -250,6 +267,55 @@ impl TestApp {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
+    /// The instant so many seconds ago, in GitHub's whole seconds.
+    pub fn ago(&self, seconds: i64) -> Timestamp {
+        self.world.github.world().now() - SignedDuration::from_secs(seconds)
+    }
+
+    /// Forgets what was asked of GitHub and DynamoDB so far.
+    pub fn clear_requests(&self) {
+        self.world.github.clear_requests();
+        self.world.dynamodb.clear_requests();
+    }
+
+    /// Paths and queries asked of GitHub since the last clearing.
+    pub fn asked(&self) -> Vec<String> {
+        let requests = self.world.github.requests();
+        requests.into_iter().map(|request| request.path).collect()
+    }
+
+    /// The `since` of each listing that was asked of GitHub since the last clearing; empty where there is none.
+    pub fn listed_since(&self) -> Vec<String> {
+        let asked = self.asked();
+        let listings = asked.iter().filter(|path| path.contains("/issues?"));
+        let since = |path: &String| path.split_once("since=").map(|(_, rest)| rest.to_owned());
+        listings
+            .map(|path| since(path).unwrap_or_default().replace("%3A", ":"))
+            .collect()
+    }
+
+    /// The keys of the items written in a repository's partition since the last clearing, refused ones included.
+    pub fn written(&self, repository: &str) -> Vec<String> {
+        let id = self
+            .world
+            .github
+            .arrange(|github| github.repository_id(repository));
+        let writes = self.world.dynamodb.requests();
+        let items = writes.iter().map(|exchange| {
+            let request = &exchange.request;
+            if request["Item"].is_object() {
+                &request["Item"]
+            } else {
+                &request["Key"]
+            }
+        });
+        items
+            .filter(|item| item["pk"]["S"] == format!("REPO#{id}"))
+            .filter_map(|item| item["sk"]["S"].as_str())
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// Orders that were not met are this test's point, not its mistake.
     pub fn leaves_orders_open(&mut self) {
         self.ends_well = false;
@@ -363,7 +429,12 @@ pub struct Schedule<'a> {
 impl Schedule<'_> {
     /// Beats as the schedule does, with five minutes of time.
     pub async fn beat(&self) -> Result<Answer, ScheduledBeatFailed> {
-        let deadline = self.test.world.clock.now() + Duration::from_secs(300);
+        self.beat_within(300).await
+    }
+
+    /// Beats in an invocation that ends after so many seconds.
+    pub async fn beat_within(&self, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
+        let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
         schedule::beat(&self.test.app, Some(deadline))
             .await
             .map(|answer| Answer(serde_json::to_value(answer).expect("an answer is JSON")))

@@ -44,7 +44,7 @@ async fn an_invocation_with_time_enough_reads_everything() {
     assert_eq!(answer.status(), "ok");
     assert_eq!(
         answer.0["summary"],
-        "Synced 2 of 2 repositories: 0 issues changed."
+        "Synced 2 of 2 repositories: 0 issues changed, 151 read for the first time."
     );
     assert_eq!(app.open_rows("acme/web").len(), 150);
 }
@@ -78,7 +78,8 @@ async fn nothing_is_asked_after_the_pass_has_used_its_budget() {
     let app = two_repositories().await;
     let second_page = Matching::listing("acme/web").query("state", "open").nth(2);
     let answer = beat_that_waits_for(&app, second_page, 25).await;
-    let summary = "Synced 1 of 2 repositories: 0 issues changed; 1 repository is left to the next pass.";
+    let summary = "Synced 1 of 2 repositories: 0 issues changed, 101 read for the first time; \
+                   1 repository is left to the next pass.";
     assert_deferred(&answer, summary);
     let asked = app.asked_of_github().len();
     assert_eq!(app.open_rows("acme/web").len(), 100);
@@ -90,13 +91,16 @@ async fn nothing_is_asked_after_the_pass_has_used_its_budget() {
 
 #[tokio::test]
 async fn nothing_is_repeated_after_the_pass_has_used_its_budget() {
-    let app = two_repositories().await;
+    let app = TestApp::tracking(&["acme/web"]).start().await;
     let listing = Matching::listing("acme/web").query("state", "open");
     app.world
         .github
         .fault(listing.clone(), Fault::Status(502).forever());
     let answer = beat_that_waits_for(&app, listing, 25).await;
-    assert_eq!(answer.status(), "warning");
+    assert_eq!(
+        (answer.status(), answer.codes()),
+        ("error", vec!["github_unavailable"])
+    );
     let asked = app.asked_of_github();
     let pages = asked.iter().filter(|path| path.contains("web/issues?state=open"));
     assert_eq!(pages.count(), 1);
@@ -112,7 +116,8 @@ async fn a_near_deadline_of_the_invocation_cuts_the_budget() {
     assert!(until_held(&mut beat, &mut held).await.is_none());
     app.pass_time(8);
     held.release();
-    let summary = "Synced 1 of 2 repositories: 0 issues changed; 1 repository is left to the next pass.";
+    let summary = "Synced 1 of 2 repositories: 0 issues changed, 101 read for the first time; \
+                   1 repository is left to the next pass.";
     assert_deferred(&beat.await, summary);
 }
 
@@ -132,7 +137,8 @@ async fn no_row_is_written_after_the_pass_has_used_its_budget() {
     }
     app.pass_time(25);
     held.release();
-    let summary = "Synced 0 of 1 repository: 0 issues changed; 1 repository is left to the next pass.";
+    let summary = "Synced 0 of 1 repository: 0 issues changed, 32 read for the first time; \
+                   1 repository is left to the next pass.";
     assert_deferred(&beat.await, summary);
     assert_eq!(rows_sent(&app), 32);
     assert_eq!(app.marks("acme/api")["openCount"], 32);

@@ -1,0 +1,116 @@
+//! Settling: what GitHub may still show late is read once more, and then never again.
+
+use local_stack::github::{Fault, Matching};
+
+use crate::app::TestApp;
+
+const API: &str = "acme/api";
+
+#[tokio::test]
+async fn a_settled_idle_pass_writes_no_issue_and_no_mark_and_touches_nothing() {
+    let app = TestApp::tracking(&[API]).start().await;
+    app.world.github.arrange(|github| github.open_issues(API, 3));
+    app.agent("alpha").beat().await;
+    app.pass_time(130);
+    app.agent("alpha").beat().await;
+    let marks = app.marks(API);
+    for _ in 0..2 {
+        app.outlive_freshness();
+        app.clear_requests();
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!((answer.status(), answer.touched().len()), ("ok", 0));
+        assert_eq!(app.written(API), [""; 0]);
+        assert_eq!(
+            app.asked().len(),
+            2,
+            "the repository and one page: {:?}",
+            app.asked()
+        );
+        assert_eq!(app.marks(API), marks);
+    }
+}
+
+#[tokio::test]
+async fn a_burst_is_read_once_more_when_it_can_be_late_no_longer_and_then_never_again() {
+    let app = TestApp::tracking(&[API]).start().await;
+    app.agent("alpha").beat().await;
+    app.pass_time(600);
+    let (first, last) = (app.ago(20), app.ago(10));
+    app.world.github.arrange(|github| {
+        github.open_issue_at(API, "First of the burst", first);
+        github.open_issue_at(API, "Last of the burst", last);
+    });
+    let mut reads_the_burst = Vec::new();
+    for seconds in [0, 60, 60, 60, 600] {
+        app.pass_time(seconds);
+        app.clear_requests();
+        app.agent("alpha").beat().await;
+        reads_the_burst.push(app.listed_since() <= vec![first.to_string()]);
+    }
+    // The burst's last change can be late until 121 s after it: until after the second pass.
+    assert_eq!(reads_the_burst, [true, true, true, false, false]);
+    assert_eq!(app.marks(API)["settled"], app.marks(API)["cursor"]);
+}
+
+#[tokio::test]
+async fn cursor_and_settled_never_move_back() {
+    let app = TestApp::tracking(&[API]).start().await;
+    app.world.github.arrange(|github| github.open_issues(API, 3));
+    let mut marks = Vec::new();
+    for step in 0..8 {
+        app.pass_time(70);
+        let late = app.ago(-90);
+        app.world.github.arrange(|github| match step {
+            1 => github.close_issue(API, 1),
+            2 => github.show_late(API, 1, late),
+            4 => github.delete_issue(API, 1),
+            5 => github.hide_issue(API, 2),
+            _ => {}
+        });
+        if step == 3 || step == 6 {
+            app.world.github.fault(Matching::listing(API), Fault::EmptyList);
+        }
+        app.agent("alpha").beat().await;
+        let now = app.marks(API);
+        marks.push(["cursor", "settled"].map(|mark| now[mark].as_str().expect("a mark").to_owned()));
+    }
+    assert!(marks.iter().map(|[cursor, _]| cursor).is_sorted(), "{marks:#?}");
+    assert!(marks.iter().map(|[_, settled]| settled).is_sorted(), "{marks:#?}");
+    assert!(
+        marks.iter().all(|[cursor, settled]| settled <= cursor),
+        "{marks:#?}"
+    );
+    assert!(marks[0] < marks[7], "they do move: {marks:#?}");
+}
+
+#[tokio::test]
+async fn after_a_listing_that_was_cut_short_the_next_one_starts_at_the_cursor_and_the_one_after_at_settled() {
+    let app = TestApp::tracking(&[API]).start().await;
+    app.world.github.arrange(|github| github.open_issue(API, "First"));
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    let start = app.ago(20);
+    app.world.github.arrange(|github| {
+        for n in 0..101 {
+            let pull = github.open_pull_request(API, "A pull request");
+            github.edit_issue(API, pull, |pull| {
+                pull.updated_at = start + jiff::SignedDuration::from_millis(n * 100);
+            });
+        }
+    });
+    app.world
+        .github
+        .fault(Matching::listing(API).nth(2), Fault::Status(502).times(3));
+    let since = async || {
+        app.clear_requests();
+        app.agent("alpha").beat().await;
+        app.outlive_freshness();
+        app.listed_since().first().cloned().expect("a listing")
+    };
+    // The first change is of 06:00:00, the others are of 06:00:11 to 06:00:21.
+    assert_eq!(since().await, "2026-11-22T05:57:58Z");
+    assert_eq!(app.marks(API)["cutShort"], true);
+    assert_eq!(since().await, "2026-11-22T06:00:19Z");
+    assert_eq!(app.marks(API)["cutShort"], false);
+    assert_eq!(since().await, "2026-11-22T05:57:58Z");
+}
