@@ -4,6 +4,7 @@
 //! end *and* GitHub's own answer about that issue; and when too many are absent at once, nothing is believed.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -118,12 +119,10 @@ impl Pass<'_> {
         }
         let candidates = std::mem::take(&mut progress.candidates);
         let mut rest = candidates.into_iter();
-        let mut asked = 0;
         while let Some(number) = rest.next() {
-            let answer = if asked == MOST_ASKED || self.is_over() {
+            let answer = if self.is_over() || self.asked.fetch_add(1, Ordering::Relaxed) >= MOST_ASKED {
                 Err(GitHubError::Deadline.into())
             } else {
-                asked += 1;
                 self.ask(work, number).await
             };
             match answer {
@@ -191,6 +190,8 @@ impl Pass<'_> {
             if let Some(complete) = page.complete {
                 progress.candidates.extend(unseen.into_keys());
                 progress.candidates.sort_unstable();
+                // What was compared in the last second before a pause was compared again after it.
+                progress.candidates.dedup();
                 self.judge(work, progress, complete);
                 return Ok(page.date);
             }

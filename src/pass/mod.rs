@@ -13,7 +13,7 @@ pub mod plan;
 mod rows;
 mod work;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 
@@ -75,6 +75,8 @@ struct Pass<'a> {
     /// No request, write or retry begins after it; only the end, which has its own share of the budget.
     deadline: Timestamp,
     is_stale: AtomicBool,
+    /// How many absent issues the audits of all repositories have asked for.
+    asked: AtomicUsize,
 }
 
 /// Runs the pass that `claim` allows. It works until `deadline` at most and then ends.
@@ -86,6 +88,7 @@ pub async fn run(app: &App, claim: &Claim, deadline: Timestamp) -> Result<PassRe
         started_at: app.clock.now(),
         deadline,
         is_stale: AtomicBool::new(false),
+        asked: AtomicUsize::new(0),
     };
     let mut fleet = app.store.fleet().await?;
     let mut roster = Roster::default();
