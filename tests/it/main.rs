@@ -10,6 +10,7 @@ mod claims;
 mod contract;
 mod events;
 mod failures;
+mod held_audits;
 mod http;
 mod labels;
 mod listings;
