@@ -1,12 +1,9 @@
 //! Audits: the open issues on GitHub are compared with the cached ones, and nothing is removed without proof.
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use local_stack::github::{Fault, GitHub, Matching, World};
 use serde_json::Value;
 
-use crate::app::{Answer, Setup, TestApp};
+use crate::app::{Answer, Setup, TestApp, open_spread};
 
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
@@ -16,13 +13,6 @@ pub const INTERVAL: u64 = 3_600;
 
 pub fn tracking(repositories: &[&str]) -> Setup {
     TestApp::tracking(repositories).with("AUDIT_INTERVAL_SECONDS", &INTERVAL.to_string())
-}
-
-/// Opens issues a second apart, the first at `first`.
-pub fn open_spread(github: &mut World, repository: &str, count: u64, first: Timestamp) {
-    for second in 0..count {
-        github.open_issue_at(repository, "Spread", first + Duration::from_secs(second));
-    }
 }
 
 /// A service that has read `count` open issues of `acme/api` and owes it no audit yet. A newer pull request keeps

@@ -5,10 +5,8 @@ use std::time::Duration;
 use local_stack::github::{Fault, Matching};
 use serde_json::Value;
 
-use crate::app::TestApp;
-use crate::audits::{
-    INTERVAL, audit, delete, issues_asked_for, open_spread, pages_audited, settled, tracking,
-};
+use crate::app::{TestApp, open_spread};
+use crate::audits::{INTERVAL, audit, delete, issues_asked_for, pages_audited, settled, tracking};
 
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";

@@ -6,6 +6,7 @@ mod app;
 
 mod architecture;
 mod audits;
+mod backfills;
 mod claims;
 mod contract;
 mod events;
