@@ -263,6 +263,23 @@ async fn an_issue_hidden_for_good_is_hidden_after_the_second_audit() {
 }
 
 #[tokio::test]
+async fn an_issue_is_not_taken_for_hidden_while_its_repository_is() {
+    let app = tracking(&[API, WEB]).start().await;
+    app.world.github.arrange(|github| github.open_issues(API, 2));
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.hide_issue(API, 1));
+    audit(&app).await;
+    app.world.github.arrange(|github| github.hide_repository(API));
+    for _ in 0..2 {
+        let answer = audit(&app).await;
+        assert_eq!(answer.codes(), ["repository_not_found"]);
+        assert_eq!((answer.touched(), app.open_rows(API)), (vec![], vec![1, 2]));
+    }
+    app.world.github.arrange(|github| github.show_repository(API));
+    assert_eq!(audit(&app).await.touched(), ["hidden acme/api#1"]);
+}
+
+#[tokio::test]
 async fn an_absent_issue_that_is_there_when_asked_for_is_written_as_it_is() {
     let app = settled(2).await;
     let page = |github: &mut World| github.hide_issue(API, 1);

@@ -64,15 +64,9 @@ async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_au
 async fn a_held_audit_is_lifted_by_a_plausible_listing_of_a_later_audit() {
     let app = settled(30).await;
     app.world.github.fault(audited_pages(), Fault::EmptyList);
-    let held = audit(&app).await;
-    assert_eq!(held.codes(), ["audit_held"]);
-    let fresh_at = held.0["freshAt"].clone();
+    assert_eq!(audit(&app).await.codes(), ["audit_held"]);
     app.pass_time(INTERVAL - 10);
-    let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.codes(), &answer.0["freshAt"]),
-        (vec!["audit_held"], &fresh_at)
-    );
+    assert_eq!(app.agent("alpha").beat().await.codes(), ["audit_held"]);
     app.world.github.arrange(|github| github.delete_issue(API, 7));
     app.outlive_freshness();
     let lifted = app.agent("alpha").beat().await;

@@ -68,6 +68,36 @@ async fn an_issue_that_github_shows_late_is_read_within_two_minutes_while_newer_
 }
 
 #[tokio::test]
+async fn an_issue_not_cached_before_is_told_as_opened_reopened_closed_or_edited() {
+    let app = TestApp::tracking(&[API]).start().await;
+    app.world.github.arrange(|github| {
+        github.open_issues(API, 2);
+        github.close_issue(API, 1);
+        github.close_issue(API, 2);
+    });
+    app.pass_time(600);
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| {
+        github.comment(API, 1);
+        github.reopen_issue(API, 2);
+        github.open_issues(API, 2);
+        github.close_issue(API, 4);
+    });
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(
+        answer.touched(),
+        [
+            "edited acme/api#1",
+            "reopened acme/api#2",
+            "opened acme/api#3",
+            "closed acme/api#4"
+        ]
+    );
+    assert_eq!(app.open_rows(API), [2, 3]);
+}
+
+#[tokio::test]
 async fn when_page_two_fails_the_cursor_stays_at_what_was_written_and_nothing_is_missing_after_healing() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
