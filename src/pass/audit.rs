@@ -155,6 +155,10 @@ impl Pass<'_> {
             .into_iter()
             .map(|open| (open.number, open))
             .collect();
+        if from.is_none() {
+            // The whole index is at hand: a count that has drifted is put right for nothing.
+            work.tracked.open_count = unseen.len() as u64;
+        }
         let mut pages = Listing::new(&work.tracked.name, Scope::Open, progress.position);
         loop {
             let Some(page) = pages.next_page(&self.github).await? else {

@@ -308,6 +308,7 @@ async fn an_issue_that_is_open_on_github_and_missing_in_the_cache_is_written_by_
     assert_eq!(app.open_rows(API), [2], "no listing shows it");
     assert_eq!(audit(&app).await.touched(), ["opened acme/api#1"]);
     assert_eq!(app.open_rows(API), [1, 2]);
+    assert_eq!(app.marks(API)["openCount"], 2);
     assert_eq!(audit(&app).await.touched(), [""; 0]);
 }
 
