@@ -39,16 +39,16 @@ help: ## Show this list
 	@printf '  make invoke-%-25s Send this event to the function that `make dev` runs\n' $(EVENTS)
 
 .PHONY: run
-run: binaries $(CARGO_LAMBDA) ## Start everything locally, beat three times, print the answers
-	@CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) run
+run: binaries $(CARGO_LAMBDA) ## Beat three times in a local world (over real REPOSITORIES, with GITHUB_TOKEN: once)
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) run
 
 .PHONY: dev
-dev: binaries $(CARGO_LAMBDA) ## The same, kept running: tells its address and how to beat with curl
-	@CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) dev
+dev: binaries $(CARGO_LAMBDA) ## The same world, kept running, to beat with curl (TABLE_FILE keeps its table)
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) dev
 
 .PHONY: $(addprefix invoke-,$(EVENTS))
 $(addprefix invoke-,$(EVENTS)): invoke-%: binaries
-	@$(LOCAL_STACK) invoke events/$*.json
+	@exec $(LOCAL_STACK) invoke events/$*.json
 
 .PHONY: test
 test: ## Run all tests that need only Rust and a C compiler
@@ -69,7 +69,7 @@ check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans
 
 # Always with zig, so that the functions find the C library of Lambda's Amazon Linux whatever machine built them.
 .PHONY: build
-build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the release functions, target/lambda/*/bootstrap.zip (ARCH=arm64 or x86_64)
+build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy, target/lambda/*/bootstrap.zip (ARCH=arm64 or x86_64)
 	PATH='$(dir $(ZIG))':"$$PATH" '$(CARGO_LAMBDA)' lambda build --release --locked --target $(TRIPLE) \
 		--bin api --bin schedule --output-format zip --lambda-dir target/lambda
 
@@ -78,7 +78,7 @@ ci: check test contract build ## What a change must pass: check, test, contract,
 
 .PHONY: binaries
 binaries:
-	@echo 'Building the functions and the local world (some minutes the first time)' >&2
+	@test -x $(LOCAL_STACK) || echo 'Building the functions and the local world: some minutes this first time' >&2
 	@cargo build --workspace --bins
 
 .PHONY: target-installed

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::github::{Credentials, GitHub, RetryPolicy};
 use crate::secrets::{CachedSecret, SecretLifetimes};
 use crate::store::{Store, StorePatience};
-use crate::transport::{Transport, TrustError};
+use crate::transport::{Transport, TransportError};
 
 /// Everything a beat needs.
 #[derive(Debug)]
@@ -97,12 +97,9 @@ pub enum StartError {
     /// The environment is wrong.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
-    /// The trusted roots are.
+    /// The way out cannot be built.
     #[error(transparent)]
-    Trust(#[from] TrustError),
-    /// No HTTP client could be built.
-    #[error("no HTTP client could be built: {0}")]
-    Http(#[from] reqwest::Error),
+    Transport(#[from] TransportError),
 }
 
 impl App {

@@ -229,7 +229,66 @@ mod tests {
             ("RUN_RETENTION_DAYS", "-1"),
         ])
         .unwrap_err();
-        insta::assert_snapshot!(mistakes.join("\n"), @r"");
+        insta::assert_snapshot!(mistakes.join("\n"), @r#"
+        TABLE_NAME is not set: it names the DynamoDB table
+        AGENT_TOKENS_SECRET_ID is not set: it names the secret with the agents' tokens
+        GITHUB_CREDENTIALS_SECRET_ID is not set: it names the secret with the GitHub token
+        REPOSITORIES: `acme` is not of the form owner/name
+        REPOSITORIES: `a/b/c` is not of the form owner/name
+        REPOSITORIES names `Acme/API` twice
+        GITHUB_API_URL is `github`: it takes a URL such as https://api.github.com
+        FRESHNESS_SECONDS is `soon`: it takes a whole number from 1 to 3600
+        AUDIT_INTERVAL_SECONDS is `0`: it takes a whole number from 60 to 2592000
+        SCHEDULE_AGENT_NAME is `the scheduler`: an agent name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit
+        RUN_RETENTION_DAYS is `-1`: it takes a whole number from 1 to 3650
+        "#);
+    }
+
+    #[test]
+    fn repositories_are_separated_by_commas_spaces_or_newlines_and_keep_their_order_and_case() {
+        let names = |text| {
+            let config = read(&[&REQUIRED[..], &[("REPOSITORIES", text)]].concat()).unwrap();
+            config
+                .repositories
+                .iter()
+                .map(|name| name.as_str().to_owned())
+                .collect::<Vec<_>>()
+        };
+        for text in [
+            "acme/web,Acme/api",
+            " acme/web , Acme/api, ",
+            "acme/web Acme/api",
+            "\n  acme/web\r\n  Acme/api\n",
+            "acme/web,\n\tAcme/api",
+        ] {
+            assert_eq!(names(text), ["acme/web", "Acme/api"], "{text:?}");
+        }
+        for nothing in ["", " ", ",\n"] {
+            assert_eq!(names(nothing), [""; 0], "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_github_enterprise_server_is_a_url_with_a_path_and_no_slash_at_its_end() {
+        let url = |text| {
+            read(&[&REQUIRED[..], &[("GITHUB_API_URL", text)]].concat()).map(|config| config.github_api_url)
+        };
+        for text in [
+            "https://github.example.com/api/v3",
+            "https://github.example.com/api/v3/",
+        ] {
+            assert_eq!(url(text).unwrap().as_str(), "https://github.example.com/api/v3");
+        }
+        for bad in [
+            "github.example.com",
+            "ftp://github.example.com",
+            "https://",
+            "/api/v3",
+        ] {
+            let mistakes = url(bad).unwrap_err();
+            assert_eq!(mistakes.len(), 1);
+            assert!(mistakes[0].starts_with("GITHUB_API_URL is "), "{mistakes:?}");
+        }
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::DisplayErrorContext;
 use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
+use crate::telemetry;
 
 /// A secret's text. It cannot be printed; [`Secret::expose`] marks each place that uses it.
 #[derive(Clone, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl CachedSecret {
                     tracing::error!(secret.id = self.secret_id, "The secret holds no text.");
                 }
                 Err(error) => {
-                    let cause = DisplayErrorContext(&error).to_string();
+                    let cause = telemetry::causes(&error);
                     tracing::error!(secret.id = self.secret_id, cause, "The secret could not be read.");
                 }
             }

@@ -1,8 +1,22 @@
 //! Logs: JSON lines on standard output, which Lambda hands to CloudWatch.
 
+use std::error::Error;
+
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// An error and its causes as one line for the log. The AWS SDK's own rendering would add headers and bodies.
+pub fn causes(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line.push_str(": ");
+        line.push_str(&error.to_string());
+        cause = error.source();
+    }
+    line
+}
 
 /// Begins logging, as `RUST_LOG` says (`info`, `warn,agent_heartbeat=debug`, …); `info` when it says nothing
 /// that can be read.

@@ -18,12 +18,20 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Why the stack could not be built: `SSL_CERT_FILE` is not what it should be.
+/// Why the stack, or a client on it, could not be built.
 #[derive(Debug, thiserror::Error)]
-#[error("SSL_CERT_FILE: {file} cannot be used as a PEM file of certificates: {cause}")]
-pub struct TrustError {
-    file: String,
-    cause: String,
+pub enum TransportError {
+    /// `SSL_CERT_FILE` is not what it should be.
+    #[error("SSL_CERT_FILE: {file} cannot be used as a PEM file of certificates: {cause}")]
+    Roots {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// No HTTP client could be built.
+    #[error("no HTTP client could be built: {0}")]
+    Client(#[from] reqwest::Error),
 }
 
 /// The shared TLS configuration: the built-in roots and those of `SSL_CERT_FILE`.
@@ -35,12 +43,12 @@ pub struct Transport {
 
 impl Transport {
     /// Reads the roots. `connect_timeout` bounds the making of each connection.
-    pub fn new(further_roots: Option<&Path>, connect_timeout: Duration) -> Result<Self, TrustError> {
+    pub fn new(further_roots: Option<&Path>, connect_timeout: Duration) -> Result<Self, TransportError> {
         let mut roots = RootCertStore {
             roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
         };
         if let Some(file) = further_roots {
-            add_roots(&mut roots, file).map_err(|cause| TrustError {
+            add_roots(&mut roots, file).map_err(|cause| TransportError::Roots {
                 file: file.display().to_string(),
                 cause,
             })?;
@@ -65,7 +73,7 @@ impl Transport {
     }
 
     /// A client for the AWS SDK. Timeouts of requests are the SDK's own.
-    pub fn aws_client(&self) -> Result<AwsHttp, reqwest::Error> {
+    pub fn aws_client(&self) -> Result<AwsHttp, TransportError> {
         // Compressed answers would no longer match the checksum that DynamoDB sends along.
         Ok(AwsHttp(self.client().no_gzip().build()?))
     }

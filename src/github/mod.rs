@@ -23,7 +23,7 @@ pub use retry::RetryPolicy;
 pub use session::{IssueAnswer, Repository, Session};
 
 use crate::clock::Clock;
-use crate::transport::Transport;
+use crate::transport::{Transport, TransportError};
 
 /// GitHub's REST API at one address, with one token.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl GitHub {
         credentials: Credentials,
         retry: RetryPolicy,
         clock: Clock,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, TransportError> {
         let http = transport
             .client()
             // GitHub refuses requests without one.

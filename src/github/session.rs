@@ -1,7 +1,7 @@
 //! The calls of one pass, each within its deadline.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -54,6 +54,8 @@ pub struct Session<'a> {
     requests: AtomicU64,
     first_date: OnceLock<Timestamp>,
     hourly_limit: OnceLock<u64>,
+    /// Set when GitHub refused the token and there is no newer one: asking on would only look like an attack.
+    has_bad_token: AtomicBool,
 }
 
 /// An answer that is worth reading.
@@ -73,6 +75,7 @@ impl<'a> Session<'a> {
             requests: AtomicU64::new(0),
             first_date: OnceLock::new(),
             hourly_limit: OnceLock::new(),
+            has_bad_token: AtomicBool::new(false),
         }
     }
 
@@ -180,18 +183,22 @@ impl<'a> Session<'a> {
         if url.origin() != github.api_url.origin() {
             return Err(GitHubError::Unexpected("it points to another host".to_owned()));
         }
+        if self.has_bad_token.load(Ordering::Relaxed) {
+            return Err(GitHubError::Unauthorized);
+        }
         let mut token = github.credentials.token().await?;
         let mut attempt = 1;
         let mut has_new_token = false;
         loop {
             let failure = match self.attempt(&url, &token).await {
                 Attempt::Answered(answer) => return Ok(answer),
-                Attempt::Refused(GitHubError::Unauthorized) if !has_new_token => {
-                    token = github
-                        .credentials
-                        .token_instead_of(&token)
-                        .await
-                        .ok_or(GitHubError::Unauthorized)?;
+                Attempt::Refused(GitHubError::Unauthorized) => {
+                    let newer = github.credentials.token_instead_of(&token).await;
+                    let Some(newer) = newer.filter(|_| !has_new_token) else {
+                        self.has_bad_token.store(true, Ordering::Relaxed);
+                        return Err(GitHubError::Unauthorized);
+                    };
+                    token = newer;
                     has_new_token = true;
                     continue;
                 }

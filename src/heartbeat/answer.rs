@@ -74,7 +74,8 @@ impl Beat<'_> {
             .as_ref()
             .filter(|_| basis.coalesced)
             .map(|ended| ended.status);
-        let summary = if basis.coalesced {
+        // Before the first pass has ended nothing is known of changes.
+        let summary = if basis.coalesced && basis.ended.is_some() {
             let changed = counted(told.count, "issue", "issues");
             format!(
                 "{} {changed} changed since this agent's last beat.",

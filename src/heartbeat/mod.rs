@@ -128,14 +128,25 @@ impl Beat<'_> {
                 return (self.ran(report), goes_on);
             }
             Ok(Err(PassEnd::Overtaken(Overtaken(state)))) => self.join(state).await,
-            Ok(Err(PassEnd::Store(error))) => self.failed(claim.before().clone(), &error),
+            Ok(Err(PassEnd::Store(error))) => {
+                self.give_back(claim).await;
+                self.failed(claim.before().clone(), &error)
+            }
             Err(Crashed) => {
+                self.give_back(claim).await;
                 let problem = Problem::error(ProblemCode::PhaseCrashed, Phase::Sync, Crashed.to_string());
                 self.outcome.add(problem);
                 Basis::without_pass(claim.before().clone(), "The pass crashed.")
             }
         };
         (basis, false)
+    }
+
+    /// Nobody is to wait for a pass that failed. Should this fail too, the claim runs out.
+    async fn give_back(&self, claim: &Claim) {
+        if let Err(error) = self.app.store.release(claim).await {
+            tracing::warn!(pass.id = %claim.pass_id(), cause = %error, "A claim was not given back.");
+        }
     }
 
     fn has_time_for_another(&self, deadline: Option<Timestamp>) -> bool {
@@ -240,23 +251,34 @@ impl Beat<'_> {
                 Told::nothing(position)
             }
         };
-        let mut answer = self.answer(&basis, &told);
-        if let Err(error) = self.record(&basis, &answer, &told).await {
+        let position = Some(told.position);
+        self.close(&basis, &told, position).await
+    }
+
+    /// What the agent was told before is not known: its position stays, and the next beat tells what is new.
+    async fn without_table(mut self, error: &StoreError) -> AgentHeartbeatResponse {
+        self.outcome.add(table_problem(error, Severity::Error));
+        let basis = Basis::without_pass(FleetState::default(), "Synced nothing: the table cannot be used.");
+        let told = Told::nothing(basis.first_position);
+        self.close(&basis, &told, None).await
+    }
+
+    /// Records the beat and answers it, also when it cannot be recorded.
+    async fn close(
+        mut self,
+        basis: &Basis,
+        told: &Told,
+        position: Option<Position>,
+    ) -> AgentHeartbeatResponse {
+        let mut answer = self.answer(basis, told);
+        if let Err(error) = self.record(basis, &answer, position).await {
             self.outcome.add(Problem::warning(
                 ProblemCode::RunNotRecorded,
                 Phase::Record,
                 format!("this beat is not recorded: {error}; what it tells is told again by the next"),
             ));
-            answer = self.answer(&basis, &told);
+            answer = self.answer(basis, told);
         }
-        answer.log();
-        answer
-    }
-
-    async fn without_table(mut self, error: &StoreError) -> AgentHeartbeatResponse {
-        self.outcome.add(table_problem(error, Severity::Error));
-        let basis = Basis::without_pass(FleetState::default(), "Synced nothing: the table cannot be used.");
-        let answer = self.answer(&basis, &Told::nothing(basis.first_position));
         answer.log();
         answer
     }
@@ -293,7 +315,7 @@ impl Beat<'_> {
         &self,
         basis: &Basis,
         answer: &AgentHeartbeatResponse,
-        told: &Told,
+        position: Option<Position>,
     ) -> Result<(), StoreError> {
         let run = AgentRun {
             run_id: self.run_id,
@@ -314,10 +336,15 @@ impl Beat<'_> {
             .store
             .put_run(self.agent, &run, self.app.config.run_retention)
             .await?;
-        self.app
-            .store
-            .put_agent(self.agent, told.position, answer.finished_at)
-            .await
+        match position {
+            Some(told) => {
+                self.app
+                    .store
+                    .put_agent(self.agent, told, answer.finished_at)
+                    .await
+            }
+            None => Ok(()),
+        }
     }
 }
 

@@ -96,7 +96,8 @@ fn uncached(body: impl IntoResponse) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], body).into_response()
 }
 
-/// API Gateway puts a named stage before the path; the routes know nothing of stages.
+/// API Gateway puts a named stage before the path; the routes know nothing of stages. Every route is below
+/// `/api/`, which tells a stage of that very name from the path's own first part.
 fn without_stage(request: lambda_http::Request) -> Request {
     let stage = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV1(context)) => context.stage.clone(),
@@ -106,7 +107,7 @@ fn without_stage(request: lambda_http::Request) -> Request {
     let path = request.uri().path();
     let path = stage
         .and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage.as_str()))
-        .filter(|rest| rest.starts_with('/'))
+        .filter(|rest| rest.starts_with("/api/"))
         .unwrap_or(path);
     let uri = Uri::try_from(path).unwrap_or_else(|_| Uri::from_static("/"));
     let (mut parts, body) = request.into_parts();

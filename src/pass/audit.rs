@@ -3,7 +3,7 @@
 //! Absence is not deletion. An issue is removed from the open ones only after a listing that was read to its
 //! end *and* GitHub's own answer about that issue; and when too many are absent at once, nothing is believed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -35,8 +35,7 @@ impl Pass<'_> {
     /// Audits the repositories that are due. One that fails to be audited was synced all the same, but does not
     /// count as agreeing with GitHub.
     pub(super) async fn audit(&self, work: &mut [Work]) {
-        let now = self.github.first_date().unwrap_or(self.started_at);
-        let due = work.iter_mut().filter(|work| self.is_due(work, now));
+        let due = work.iter_mut().filter(|work| self.is_due(work));
         futures_util::stream::iter(due)
             .for_each_concurrent(AUDITS_AT_ONCE, |work| {
                 async move {
@@ -51,113 +50,89 @@ impl Pass<'_> {
     /// An audit is due when the interval has passed. A busy repository, whose listings bring something new each
     /// time, is left alone for one interval more; then it is audited all the same, since every step of an audit
     /// is as careful with new changes as a listing is.
-    fn is_due(&self, work: &Work, now: Timestamp) -> bool {
+    fn is_due(&self, work: &Work) -> bool {
         if !work.is_synced() || work.tracked.backfill.is_some() {
             return false;
         }
         if work.tracked.audit_under_way {
             return true;
         }
-        let age = work
-            .tracked
-            .audited_at
-            .map(|at| Duration::try_from(now.duration_since(at)));
-        let age = age.map_or(Duration::MAX, Result::unwrap_or_default);
         let interval = self.app.config.audit_interval;
         let is_quiet = work.tracked.is_settled() && !work.got_further;
-        age >= interval && (is_quiet || age >= 2 * interval)
+        let patience = if is_quiet { interval } else { 2 * interval };
+        work.tracked
+            .audited_at
+            .is_none_or(|at| elapsed(at, self.date()) >= patience)
+    }
+
+    /// GitHub's time in this pass.
+    fn date(&self) -> Timestamp {
+        self.github.first_date().unwrap_or(self.started_at)
     }
 
     async fn audit_one(&self, work: &mut Work) -> Result<(), StepError> {
-        let mut progress = if work.tracked.audit_under_way {
-            self.app
-                .store
-                .audit_progress(work.id())
-                .await?
-                .unwrap_or_default()
-        } else {
-            AuditProgress::default()
+        let left = match work.tracked.audit_under_way {
+            true => self.app.store.audit_progress(work.id()).await?,
+            false => None,
         };
-        let step = self.go_on(work, &mut progress).await;
-        match step {
-            Ok(date) => {
-                if work.tracked.audit_under_way {
-                    self.app.store.delete_audit_progress(work.id()).await?;
-                }
-                work.tracked.audit_under_way = false;
-                work.tracked.audited_at = Some(date);
-                self.store(work).await?;
-                Ok(())
+        let mut progress = left.unwrap_or_default();
+        if let Err(error) = self.go_on(work, &mut progress).await {
+            // What was compared and asked need not be done again. Losing this only repeats it.
+            let is_begun = progress != AuditProgress::default();
+            if is_begun
+                && self
+                    .app
+                    .store
+                    .put_audit_progress(work.id(), &progress)
+                    .await
+                    .is_ok()
+            {
+                work.tracked.audit_under_way = true;
             }
-            Err(error) => {
-                // What was compared and asked need not be done again. Losing this only repeats it.
-                let is_begun = progress != AuditProgress::default();
-                if is_begun
-                    && self
-                        .app
-                        .store
-                        .put_audit_progress(work.id(), &progress)
-                        .await
-                        .is_ok()
-                {
-                    work.tracked.audit_under_way = true;
-                }
-                Err(error)
-            }
+            return Err(error);
         }
+        if work.tracked.audit_under_way {
+            self.app.store.delete_audit_progress(work.id()).await?;
+            work.tracked.audit_under_way = false;
+        }
+        work.tracked.audited_at = Some(self.date());
+        Ok(self.store(work).await?)
     }
 
-    /// Goes on with an audit; returns GitHub's `Date` at its end.
-    async fn go_on(&self, work: &mut Work, progress: &mut AuditProgress) -> Result<Timestamp, StepError> {
-        let mut date = self.github.first_date().unwrap_or(self.started_at);
+    /// Goes on with an audit where it was left.
+    async fn go_on(&self, work: &mut Work, progress: &mut AuditProgress) -> Result<(), StepError> {
         if !progress.compared {
-            date = self.compare(work, progress).await?;
+            self.compare(work, progress).await?;
         }
-        if work.tracked.held_absent.is_some() {
-            // Nothing was asked for: the interval begins anew, and the repository stays held until then.
-            return Ok(date);
-        }
-        let candidates = std::mem::take(&mut progress.candidates);
-        let mut rest = candidates.into_iter();
-        while let Some(number) = rest.next() {
-            let answer = if self.is_over() || self.asked.fetch_add(1, Ordering::Relaxed) >= MOST_ASKED {
-                Err(GitHubError::Deadline.into())
-            } else {
-                self.ask(work, number).await
-            };
-            match answer {
-                Ok(answered_at) => date = answered_at,
-                Err(error) => {
-                    progress.candidates = std::iter::once(number).chain(rest).collect();
-                    return Err(error);
-                }
+        // A held audit has no candidates: nothing is asked for until the next interval.
+        while let Some(number) = progress.candidates.first().copied() {
+            if self.is_over() || self.asked.fetch_add(1, Ordering::Relaxed) >= MOST_ASKED {
+                return Err(GitHubError::Deadline.into());
             }
+            self.ask(work, number).await?;
+            progress.candidates.remove(0);
             work.got_further = true;
         }
         if work.tracked.recount {
             work.tracked.open_count = self.app.store.count_open(work.id()).await?;
             work.tracked.recount = false;
         }
-        Ok(date)
+        Ok(())
     }
 
     /// Compares page by page, and writes what differs. At the end the absent issues are the candidates, or, if
     /// they are too many, the audit is held.
-    async fn compare(&self, work: &mut Work, progress: &mut AuditProgress) -> Result<Timestamp, StepError> {
+    async fn compare(&self, work: &mut Work, progress: &mut AuditProgress) -> Result<(), StepError> {
         let from = progress
             .position
             .and_then(|at| at.checked_sub(Duration::from_secs(1)).ok());
-        let mut unseen: HashMap<IssueNumber, OpenIssue> = self
-            .app
-            .store
-            .open_issues(work.id(), from)
-            .await?
-            .into_iter()
-            .map(|open| (open.number, open))
-            .collect();
+        let cached = self.app.store.open_issues(work.id(), from).await?;
+        let cached: HashMap<IssueNumber, OpenIssue> =
+            cached.into_iter().map(|open| (open.number, open)).collect();
+        let mut unseen: HashSet<IssueNumber> = cached.keys().copied().collect();
         if from.is_none() {
             // The whole index is at hand: a count that has drifted is put right for nothing.
-            work.tracked.open_count = unseen.len() as u64;
+            work.tracked.open_count = cached.len() as u64;
         }
         let mut pages = Listing::new(&work.tracked.name, Scope::Open, progress.position);
         loop {
@@ -167,37 +142,30 @@ impl Pass<'_> {
             if self.is_over() {
                 return Err(GitHubError::Deadline.into());
             }
-            let different: Vec<Observation> = page
-                .issues
-                .into_iter()
-                .filter(|seen| {
-                    let cached = unseen.remove(&seen.issue.number);
-                    progress.candidates.retain(|number| *number != seen.issue.number);
-                    !cached.is_some_and(|cached| {
-                        cached.missing_since.is_none()
-                            && cached.updated_at == seen.issue.updated_at
-                            && cached.labels_digest == labels_digest(&seen.issue.labels)
-                    })
-                })
-                .collect();
+            for seen in &page.issues {
+                unseen.remove(&seen.issue.number);
+                progress.candidates.retain(|number| *number != seen.issue.number);
+            }
+            let different = page.issues.into_iter().filter(|seen| differs(&cached, seen));
+            let different: Vec<Observation> = different.collect();
             if !different.is_empty() {
-                let applied = self
-                    .apply(work.id(), &different, Reading::Audit(work.tracked.cursor), None)
-                    .await;
+                let reading = Reading::Audit(work.tracked.cursor);
+                let applied = self.apply(work.id(), &different, reading).await;
                 count(self.fence(), work, applied)?;
             }
             // What lies before the page's end and was not on it is absent; what shares its last second may
             // stand on the next page.
-            progress.candidates.extend(take_before(&mut unseen, page.newest));
+            let is_passed = |number: &IssueNumber| Some(cached[number].updated_at) < page.newest;
+            progress.candidates.extend(unseen.extract_if(is_passed));
             work.got_further |= page.newest > progress.position;
             progress.position = progress.position.max(page.newest);
             if let Some(complete) = page.complete {
-                progress.candidates.extend(unseen.into_keys());
+                progress.candidates.extend(unseen);
                 progress.candidates.sort_unstable();
                 // What was compared in the last second before a pause was compared again after it.
                 progress.candidates.dedup();
                 self.judge(work, progress, complete);
-                return Ok(page.date);
+                return Ok(());
             }
         }
     }
@@ -223,12 +191,12 @@ impl Pass<'_> {
         }
     }
 
-    /// Asks for one absent issue and writes what GitHub says. Returns the answer's `Date`.
-    async fn ask(&self, work: &mut Work, number: IssueNumber) -> Result<Timestamp, StepError> {
+    /// Asks for one absent issue and writes what GitHub says.
+    async fn ask(&self, work: &mut Work, number: IssueNumber) -> Result<(), StepError> {
         let fence = self.fence();
         let cached = self.app.store.issues(work.id(), &[number], true).await?;
         let Some(row) = cached.get(&number).filter(|row| row.is_open()) else {
-            return Ok(self.started_at);
+            return Ok(());
         };
         let repository = Repository {
             id: work.id(),
@@ -239,45 +207,49 @@ impl Pass<'_> {
         if self.is_over() {
             return Err(GitHubError::Deadline.into());
         }
-        let (applied, date) = match answer {
+        let applied = match answer {
             IssueAnswer::Here(seen) => {
-                let date = seen.read_at;
-                let reading = Reading::Audit(work.tracked.cursor);
-                (self.apply(work.id(), &[*seen], reading, None).await, date)
+                self.apply(work.id(), &[*seen], Reading::Audit(work.tracked.cursor))
+                    .await
             }
             IssueAnswer::Gone(gone) => {
                 let replan = |row: &CachedIssue| plan::removed(row, &gone, fence);
-                (
-                    self.write(work.id(), replan(row).into_iter().collect(), &replan)
-                        .await,
-                    gone.proved_at,
-                )
+                self.write(work.id(), replan(row).into_iter().collect(), &replan)
+                    .await
             }
             IssueAnswer::NotVisible(at) => {
                 let replan = |row: &CachedIssue| match self.hidden_for_good(row.missing_since, at) {
                     Some(gone) => plan::removed(row, &gone, fence),
                     None => plan::missing(row, at),
                 };
-                (
-                    self.write(work.id(), replan(row).into_iter().collect(), &replan)
-                        .await,
-                    at,
-                )
+                self.write(work.id(), replan(row).into_iter().collect(), &replan)
+                    .await
             }
         };
-        count(fence, work, applied)?;
-        Ok(date)
+        count(fence, work, applied)
     }
 
     /// A 404 may pass: an issue counts as hidden when an audit at least one interval later meets it again.
     fn hidden_for_good(&self, missing_since: Option<Timestamp>, at: Timestamp) -> Option<Gone> {
-        let missing_for = Duration::try_from(at.duration_since(missing_since?)).unwrap_or_default();
-        (missing_for >= self.app.config.audit_interval).then_some(Gone {
+        (elapsed(missing_since?, at) >= self.app.config.audit_interval).then_some(Gone {
             reason: Change::Hidden,
             proved_at: at,
             moved_to: None,
         })
     }
+}
+
+fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+/// Whether the cached open issues lack this one, or have it otherwise.
+fn differs(cached: &HashMap<IssueNumber, OpenIssue>, seen: &Observation) -> bool {
+    !cached.get(&seen.issue.number).is_some_and(|cached| {
+        cached.missing_since.is_none()
+            && cached.updated_at == seen.issue.updated_at
+            && cached.labels_digest == labels_digest(&seen.issue.labels)
+    })
 }
 
 /// Takes over what the writes came to.
@@ -292,20 +264,6 @@ fn count(fence: u64, work: &mut Work, applied: Applied) -> Result<(), StepError>
         work.tracked.last_change_fence = fence;
     }
     applied.failure.map_or(Ok(()), |failure| Err(failure.into()))
-}
-
-/// Takes out the issues whose cached `updated_at` lies before `newest`.
-fn take_before(unseen: &mut HashMap<IssueNumber, OpenIssue>, newest: Option<Timestamp>) -> Vec<IssueNumber> {
-    let Some(newest) = newest else { return Vec::new() };
-    let before: Vec<IssueNumber> = unseen
-        .values()
-        .filter(|open| open.updated_at < newest)
-        .map(|open| open.number)
-        .collect();
-    for number in &before {
-        unseen.remove(number);
-    }
-    before
 }
 
 /// What is told of a repository whose audit is held.

@@ -7,6 +7,9 @@ use crate::store::{Ended, Fleet, Overtaken, PassRecord};
 use super::work::{Roster, Unknown, Work, WorkResult};
 use super::{Pass, PassEnd, PassReport, audit};
 
+/// So many repositories that failed alike are told one by one.
+const MOST_NAMED: usize = 20;
+
 impl Pass<'_> {
     pub(super) async fn end(
         &self,
@@ -117,16 +120,19 @@ impl Pass<'_> {
         }
     }
 
-    /// For how long this pass serves every beat: as configured, or longer where passes that follow each other
-    /// at once would use up more than half of what GitHub grants in an hour. An idle pass asks twice for each
-    /// repository.
+    /// For how long this pass serves every beat: as configured, or longer where passes like this one that follow
+    /// each other at once would use up more than half of what GitHub grants in an hour. An idle pass asks twice
+    /// for each repository; one that could not ask everything counts as such.
     fn freshness(&self, repositories: usize) -> u64 {
         let configured = self.app.config.freshness.as_secs();
         let Some(hourly_limit) = self.github.hourly_limit().filter(|limit| *limit > 0) else {
             return configured;
         };
-        let seconds = (2 * repositories as u64 * 3_600).div_ceil((hourly_limit / 2).max(1));
-        configured.max(seconds)
+        let requests = self.github.requests().max(2 * repositories as u64);
+        let half = (hourly_limit / 2).max(1);
+        // A pass that begins within the hour counts whole. One that takes most of the half stays alone in it.
+        let share = (half + 1).saturating_sub(requests).max(half.div_ceil(2));
+        configured.max((requests * 3_600).div_ceil(share))
     }
 }
 
@@ -140,6 +146,9 @@ struct Tally {
     backfilling: usize,
     held: usize,
     touched: u64,
+    first_read: u64,
+    /// Whether a repository that was not finished came further all the same.
+    deferred_got_further: bool,
 }
 
 impl Tally {
@@ -168,12 +177,22 @@ impl Tally {
             .iter()
             .filter(|work| work.tracked.held_absent.is_some())
             .count();
+        tally.first_read = roster.work.iter().map(|work| work.first_read).sum();
+        tally.deferred_got_further = roster
+            .work
+            .iter()
+            .any(|work| work.got_further && matches!(work.result, WorkResult::Deferred));
         tally.touched = roster.work.iter().map(|work| work.touched).sum();
         tally
     }
 
     fn agrees(&self) -> bool {
         self.configured > 0 && self.synced == self.configured && self.held == 0
+    }
+
+    /// Whether no repository is well: each failed, or there was no time to see it fail too.
+    fn all_failed(&self) -> bool {
+        self.failed > 0 && self.synced == 0 && !self.deferred_got_further
     }
 
     fn summary(&self) -> String {
@@ -186,6 +205,9 @@ impl Tally {
             counted(self.configured as u64, "repository", "repositories"),
             counted(self.touched, "issue", "issues"),
         );
+        if self.first_read > 0 {
+            summary.push_str(&format!(", {} read for the first time", self.first_read));
+        }
         if !self.deferred.is_empty() {
             let rest = counted(self.deferred.len() as u64, "repository is", "repositories are");
             summary.push_str(&format!("; {rest} left to the next pass"));
@@ -195,8 +217,9 @@ impl Tally {
     }
 }
 
-/// Turns the failures into problems: warnings while any repository is well, errors when none is. What many
-/// repositories met alike is told once.
+/// Turns the failures into problems: warnings while any repository is well, errors when none is. Each is told with
+/// its repository, unless so many failed alike that the answer would be all about that; what lies with the token is
+/// told once.
 fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally) {
     let of_work = roster.work.iter().map(|work| (&work.name, &work.result));
     let of_unknown = roster
@@ -216,18 +239,20 @@ fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally) {
         }
     }
     for (mut problem, names) in alike {
-        if tally.failed == tally.configured {
+        if tally.all_failed() {
             problem.severity = Severity::Error;
         }
-        match names[..] {
-            _ if concerns_all(problem.code) => outcome.add(problem),
-            [first, second, ref more @ ..] if more.len() >= 2 => {
-                problem.message = format!("{first}, {second} and {} more: {}", more.len(), problem.message);
+        if concerns_all(problem.code) {
+            if outcome.problems().iter().all(|known| known.code != problem.code) {
                 outcome.add(problem);
             }
-            _ => names
+        } else if let ([first, second, more @ ..], true) = (&names[..], names.len() > MOST_NAMED) {
+            problem.message = format!("{first}, {second} and {} more: {}", more.len(), problem.message);
+            outcome.add(problem);
+        } else {
+            names
                 .into_iter()
-                .for_each(|name| outcome.add(problem.clone().of(name))),
+                .for_each(|name| outcome.add(problem.clone().of(name)));
         }
     }
 }

@@ -78,12 +78,12 @@ impl Pass<'_> {
         }
         let reading = match work.tracked.backfill {
             Some(_) => Reading::Backfill,
-            None => Reading::Delta(listing.cursor_before),
+            None => Reading::Delta {
+                cursor: listing.cursor_before,
+                settled: work.tracked.settled,
+            },
         };
-        let tracked = &work.tracked;
-        let applied = self
-            .apply(tracked.id, &page.issues, reading, tracked.settled)
-            .await;
+        let applied = self.apply(work.tracked.id, &page.issues, reading).await;
         work.tracked.recount |= applied.was_refused;
         work.touched += applied.touched;
         if applied.touched > 0 {
@@ -96,6 +96,9 @@ impl Pass<'_> {
             .tracked
             .open_count
             .saturating_add_signed(applied.open_difference);
+        if reading == Reading::Backfill {
+            work.first_read += u64::try_from(applied.open_difference).unwrap_or_default();
+        }
         work.got_further |= work.tracked.backfill.is_some() || page.newest > work.tracked.cursor;
         self.move_marks(work, &page, first_date);
         if work.tracked.recount && page.complete.is_some() {

@@ -3,7 +3,7 @@
 //! The rules are monotone, so a pass may die after any write, run twice or overlap a stale one: whatever order
 //! the observations come in, the newest one wins.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::{CachedIssue, Change, Gone, IssueNumber, IssueState, Observation};
 
@@ -14,8 +14,13 @@ use jiff::Timestamp;
 pub enum Reading {
     /// The first listing: nothing is told.
     Backfill,
-    /// A later listing, with the repository's cursor as it is stored.
-    Delta(Option<Timestamp>),
+    /// A later listing, with the repository's marks as they were before it.
+    Delta {
+        /// The cursor.
+        cursor: Option<Timestamp>,
+        /// The settled mark.
+        settled: Option<Timestamp>,
+    },
     /// The audit, with the stored cursor.
     Audit(Option<Timestamp>),
 }
@@ -32,17 +37,18 @@ pub struct Write {
 }
 
 impl Write {
+    /// A first sight of which agents are not told.
+    fn untold(row: CachedIssue) -> Self {
+        Self {
+            row,
+            was_open: false,
+            touches: false,
+        }
+    }
+
     /// What the write does to the count of open issues.
     pub fn open_difference(&self) -> i64 {
         i64::from(self.row.is_open()) - i64::from(self.was_open)
-    }
-
-    /// Whether it brings in an issue that was closed when the backfill, which reads only the open ones, began:
-    /// it was not cached before and has not changed after `settled`. A listing that begins a second early shows
-    /// such issues again and again, and there is nothing to tell of them.
-    pub fn is_old_news(&self, settled: Option<Timestamp>) -> bool {
-        let is_first_sight = self.row.revision == 1;
-        is_first_sight && !self.row.is_open() && settled.is_some_and(|settled| self.row.updated_at <= settled)
     }
 }
 
@@ -53,26 +59,19 @@ pub fn page(
     reading: Reading,
     fence: u64,
 ) -> Vec<Write> {
-    // A page can show an issue twice, when it changed while the page was made: the newer one wins here too.
-    let mut newest: HashMap<IssueNumber, &Observation> = HashMap::new();
-    for observation in seen {
-        newest
-            .entry(observation.issue.number)
-            .and_modify(|kept| {
-                if observation.issue.updated_at > kept.issue.updated_at {
-                    *kept = observation;
-                }
-            })
-            .or_insert(observation);
-    }
-    let mut writes: Vec<Write> = newest
-        .into_values()
-        .filter_map(|observation| {
-            observed(cached.get(&observation.issue.number), observation, reading, fence)
-        })
-        .collect();
-    writes.sort_by_key(|write| write.row.number);
-    writes
+    let numbers: BTreeSet<IssueNumber> = seen.iter().map(|observation| observation.issue.number).collect();
+    numbers
+        .into_iter()
+        .filter_map(|number| observed(cached.get(&number), newest(seen, number)?, reading, fence))
+        .collect()
+}
+
+/// What a page shows of an issue. It can show it twice, when it changed while the page was made: the newer one
+/// wins here too.
+pub fn newest(seen: &[Observation], number: IssueNumber) -> Option<&Observation> {
+    seen.iter()
+        .filter(|observation| observation.issue.number == number)
+        .max_by_key(|observation| (observation.issue.updated_at, observation.read_at))
 }
 
 /// The write that follows from GitHub showing one issue; none when the row already says so.
@@ -102,7 +101,7 @@ pub fn observed(
         });
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
-    let told_by_a_dead_pass = matches!(reading, Reading::Delta(cursor)
+    let told_by_a_dead_pass = matches!(reading, Reading::Delta { cursor, .. }
         if row.digest == seen.issue.digest()
             && row.updated_at == seen.issue.updated_at
             && cursor.is_none_or(|cursor| row.updated_at > cursor)
@@ -170,26 +169,28 @@ fn supersedes(row: &CachedIssue, seen: &Observation) -> bool {
     }
 }
 
+/// The row of an issue that was not cached. One that was closed before its repository was tracked is written and
+/// not told: a backfill reads only open issues, and a listing that begins a second early shows the last closed ones.
 fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
     let mut row = CachedIssue::showing(seen, None);
-    let change = match reading {
-        Reading::Backfill => None,
-        Reading::Delta(cursor) | Reading::Audit(cursor) => Some(match row.state {
-            IssueState::Open if was_reopened(&row) => Change::Reopened,
-            IssueState::Open => Change::Opened,
-            IssueState::Closed if row.closed_at.is_some_and(|at| cursor.is_none_or(|c| at > c)) => {
-                Change::Closed
-            }
-            IssueState::Closed => Change::Edited,
-        }),
+    let cursor = match reading {
+        Reading::Backfill => return Write::untold(row),
+        Reading::Delta { settled, .. } if !row.is_open() && Some(row.updated_at) <= settled => {
+            return Write::untold(row);
+        }
+        Reading::Delta { cursor, .. } | Reading::Audit(cursor) => cursor,
     };
-    if let Some(change) = change {
-        row.stamp = row.stamp.with(change, fence);
-    }
+    let change = match row.state {
+        IssueState::Open if was_reopened(&row) => Change::Reopened,
+        IssueState::Open => Change::Opened,
+        IssueState::Closed if row.closed_at.is_some_and(|at| cursor.is_none_or(|c| at > c)) => Change::Closed,
+        IssueState::Closed => Change::Edited,
+    };
+    row.stamp = row.stamp.with(change, fence);
     Write {
         row,
         was_open: false,
-        touches: change.is_some(),
+        touches: true,
     }
 }
 

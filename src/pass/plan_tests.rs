@@ -1,1 +1,298 @@
+//! The plan's rules, for any rows and any answers of GitHub's.
 
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use proptest::prelude::*;
+
+use crate::domain::{CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp};
+
+use super::{Reading, Write, missing, observed, page, removed};
+
+type Rows = HashMap<IssueNumber, CachedIssue>;
+
+/// Few issues, instants and fences: so few that they meet.
+const ISSUES: u64 = 4;
+const INSTANTS: i64 = 12;
+const FENCES: u64 = 6;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + second).expect("an instant")
+}
+
+fn instant() -> impl Strategy<Value = Timestamp> {
+    (0..INSTANTS).prop_map(at)
+}
+
+fn issue() -> impl Strategy<Value = Issue> {
+    let reasons = prop::sample::select(vec![None, Some("completed"), Some("reopened")]);
+    let closed = (any::<bool>(), reasons, prop::option::of(instant()));
+    (1..=ISSUES, 0..3_u8, 0..2_u8, closed, instant()).prop_map(
+        |(number, title, label, (is_open, reason, closed_at), updated_at)| Issue {
+            number: IssueNumber(number),
+            title: format!("title {title}"),
+            body: None,
+            url: format!("https://github.com/acme/api/issues/{number}"),
+            state: if is_open {
+                IssueState::Open
+            } else {
+                IssueState::Closed
+            },
+            state_reason: reason.map(str::to_owned),
+            labels: vec![format!("label {label}")],
+            assignees: Vec::new(),
+            author: None,
+            created_at: at(0),
+            updated_at,
+            closed_at: closed_at.filter(|_| !is_open),
+        },
+    )
+}
+
+/// Anything GitHub may show, late and stale answers included.
+fn observation() -> impl Strategy<Value = Observation> {
+    (issue(), instant()).prop_map(|(issue, read_at)| Observation { issue, read_at })
+}
+
+fn observations() -> impl Strategy<Value = Vec<Observation>> {
+    prop::collection::vec(observation(), 0..8)
+}
+
+fn reading() -> impl Strategy<Value = Reading> {
+    prop_oneof![
+        Just(Reading::Backfill),
+        (prop::option::of(instant()), prop::option::of(instant()))
+            .prop_map(|(cursor, settled)| Reading::Delta { cursor, settled }),
+        prop::option::of(instant()).prop_map(Reading::Audit),
+    ]
+}
+
+fn gone() -> impl Strategy<Value = Gone> {
+    let reason = prop::sample::select(vec![Change::Moved, Change::Deleted, Change::Hidden]);
+    (reason, instant()).prop_map(|(reason, proved_at)| Gone {
+        reason,
+        proved_at,
+        moved_to: None,
+    })
+}
+
+/// Any row that passes may have left: seen, perhaps missing or gone, perhaps changed under some fence.
+fn row() -> impl Strategy<Value = CachedIssue> {
+    let stamp = prop_oneof![
+        Just(Stamp::default()),
+        (1..FENCES).prop_map(|fence| Stamp::default().with(Change::Opened, fence)),
+        (1..FENCES, 0..3_u64).prop_map(|(fence, later)| {
+            Stamp::default()
+                .with(Change::Closed, fence)
+                .with(Change::Edited, fence + later)
+        }),
+    ];
+    let absence = (prop::option::of(instant()), prop::option::of(gone()));
+    (observation(), stamp, absence).prop_map(|(seen, stamp, (missing_since, gone))| CachedIssue {
+        stamp,
+        // Either a 404 waits for a second one, or the answer is known.
+        missing_since: missing_since.filter(|_| gone.is_none()),
+        gone,
+        ..CachedIssue::showing(&seen, None)
+    })
+}
+
+fn rows() -> impl Strategy<Value = Rows> {
+    prop::collection::vec(row(), 0..4)
+        .prop_map(|rows| rows.into_iter().map(|row| (row.number, row)).collect())
+}
+
+/// Writes a plan as the table does: each row over exactly the revision it was planned on.
+fn write(rows: &mut Rows, writes: Vec<Write>) {
+    for write in writes {
+        let before = rows.insert(write.row.number, write.row.clone());
+        let planned_on = before.as_ref().map_or(0, |row| row.revision);
+        assert_eq!(write.row.revision, planned_on + 1);
+        assert_eq!(write.was_open, before.is_some_and(|row| row.is_open()));
+    }
+}
+
+fn read(rows: &mut Rows, seen: &[Observation], reading: Reading, fence: u64) {
+    let writes = page(rows, seen, reading, fence);
+    write(rows, writes);
+}
+
+/// What GitHub shows of a row: all but our own book-keeping.
+fn shown(rows: &Rows) -> HashMap<IssueNumber, CachedIssue> {
+    let without_ours = |row: &CachedIssue| CachedIssue {
+        stamp: Stamp::default(),
+        revision: 0,
+        read_at: at(0),
+        ..row.clone()
+    };
+    rows.iter()
+        .map(|(number, row)| (*number, without_ours(row)))
+        .collect()
+}
+
+/// The versions of some issues, each read at least once while it was the newest, and perhaps once more long after,
+/// from a part of GitHub that lags. Several versions may share a second of `updated_at`; then the reads of one
+/// end before those of the next begin. No two contents are the same. With them, the last version of each issue.
+fn history() -> impl Strategy<Value = (Vec<Observation>, HashMap<IssueNumber, Issue>)> {
+    let version = (issue(), 0..2_i64, 1..3_i64, any::<bool>());
+    prop::collection::vec(version, 1..10).prop_map(|versions| {
+        let mut seen = Vec::new();
+        let mut late: HashMap<(IssueNumber, Timestamp), Option<Observation>> = HashMap::new();
+        let mut last: HashMap<IssueNumber, Issue> = HashMap::new();
+        for (turn, (issue, later, reads, is_read_late)) in (0..).zip(versions) {
+            let before = last.get(&issue.number).map_or(at(0), |issue| issue.updated_at);
+            let issue = Issue {
+                title: format!("version {turn}"),
+                updated_at: before + std::time::Duration::from_secs(later.unsigned_abs()),
+                ..issue
+            };
+            let read = |second| Observation {
+                issue: issue.clone(),
+                read_at: at(second),
+            };
+            seen.extend((0..reads).map(|n| read(100 + 10 * turn + n)));
+            late.insert(
+                (issue.number, issue.updated_at),
+                is_read_late.then(|| read(1_000 - turn)),
+            );
+            last.insert(issue.number, issue);
+        }
+        seen.extend(late.into_values().flatten());
+        (seen, last)
+    })
+}
+
+proptest! {
+    #[test]
+    fn applying_a_plan_twice_is_applying_it_once(
+        mut rows in rows(), seen in observations(), reading in reading(), fence in 1..FENCES + 3,
+    ) {
+        read(&mut rows, &seen, reading, fence);
+        prop_assert_eq!(page(&rows, &seen, reading, fence), []);
+    }
+
+    #[test]
+    fn applying_a_removal_twice_is_applying_it_once(row in row(), gone in gone(), fence in 1..FENCES + 3) {
+        if let Some(first) = removed(&row, &gone, fence) {
+            prop_assert_eq!(removed(&first.row, &gone, fence), None);
+        }
+        if let Some(first) = missing(&row, gone.proved_at) {
+            prop_assert_eq!(missing(&first.row, gone.proved_at), None);
+        }
+    }
+
+    #[test]
+    fn any_order_of_pages_gives_the_same_rows(
+        ((seen, last), order) in history().prop_flat_map(|history| {
+            let all: Vec<usize> = (0..history.0.len()).collect();
+            (Just(history), Just(all).prop_shuffle())
+        }),
+        length in 1..4_usize,
+        reading in reading(),
+    ) {
+        let mut rows = Rows::new();
+        for page in order.chunks(length) {
+            let page: Vec<Observation> = page.iter().map(|n| seen[*n].clone()).collect();
+            read(&mut rows, &page, reading, 1);
+        }
+        let expected = last.into_values().map(|issue| {
+            let seen = Observation { issue, read_at: at(0) };
+            (seen.issue.number, CachedIssue::showing(&seen, None))
+        });
+        prop_assert_eq!(shown(&rows), shown(&expected.collect()));
+    }
+
+    #[test]
+    fn a_page_removes_nothing_without_a_proof(
+        mut rows in rows(), seen in observations(), reading in reading(), fence in 1..FENCES + 3,
+    ) {
+        let before = rows.clone();
+        read(&mut rows, &seen, reading, fence);
+        for (number, old) in before {
+            let new = &rows[&number];
+            prop_assert!(new.gone.is_none() || new.gone == old.gone, "a tombstone stays or is lifted");
+            let says_closed = |seen: &Observation| {
+                seen.issue.number == number && seen.issue.state == IssueState::Closed
+            };
+            prop_assert!(!old.is_open() || new.is_open() || seen.iter().any(says_closed));
+        }
+    }
+
+    #[test]
+    fn a_first_404_removes_nothing(row in row(), seen_at in instant()) {
+        if let Some(write) = missing(&row, seen_at) {
+            let unmarked = CachedIssue { missing_since: None, revision: row.revision, ..write.row };
+            prop_assert_eq!(unmarked, row);
+            prop_assert!(!write.touches);
+        }
+    }
+
+    #[test]
+    fn a_removal_needs_an_open_row_that_was_not_read_after_the_proof(
+        row in row(), gone in gone(), fence in 1..FENCES + 3,
+    ) {
+        if let Some(write) = removed(&row, &gone, fence) {
+            prop_assert!(row.is_open() && row.read_at <= gone.proved_at);
+            prop_assert_eq!(write.open_difference(), -1);
+            prop_assert_eq!(write.row.gone.as_ref(), Some(&gone));
+        }
+    }
+
+    #[test]
+    fn a_tombstone_yields_to_what_was_read_after_its_proof_and_to_nothing_else(
+        row in row(), gone in gone(), seen in observation(), reading in reading(),
+    ) {
+        let row = CachedIssue { gone: Some(gone.clone()), number: seen.issue.number, ..row };
+        let fence = FENCES + 2;
+        match observed(Some(&row), &seen, reading, fence) {
+            Some(write) if write.row.gone.is_none() => prop_assert!(seen.read_at > gone.proved_at),
+            Some(write) => prop_assert_eq!(write.row.gone.as_ref(), Some(&gone)),
+            None => prop_assert!(seen.read_at <= gone.proved_at),
+        }
+        prop_assert_eq!(removed(&row, &gone, fence), None);
+    }
+
+    #[test]
+    fn fences_never_go_back_on_a_row(
+        row in row(), seen in observation(), gone in gone(), reading in reading(), fence in 1..FENCES + 3,
+    ) {
+        let seen = Observation { issue: Issue { number: row.number, ..seen.issue }, ..seen };
+        let writes = [
+            observed(Some(&row), &seen, reading, fence),
+            removed(&row, &gone, fence),
+            missing(&row, gone.proved_at),
+        ];
+        for Write { row: next, .. } in writes.into_iter().flatten() {
+            prop_assert!(next.stamp.fence >= row.stamp.fence);
+            prop_assert!(next.stamp.kind_fence >= row.stamp.kind_fence);
+            prop_assert!(next.stamp.kind_fence <= next.stamp.fence);
+        }
+    }
+
+    #[test]
+    fn versions_never_go_back_on_a_row_that_is_there(
+        row in row(), seen in observation(), reading in reading(), fence in 1..FENCES + 3,
+    ) {
+        let row = CachedIssue { gone: None, number: seen.issue.number, ..row };
+        if let Some(write) = observed(Some(&row), &seen, reading, fence) {
+            prop_assert!(write.row.updated_at >= row.updated_at);
+            prop_assert!(write.row.updated_at > row.updated_at || write.row.read_at >= row.read_at);
+        }
+    }
+
+    #[test]
+    fn what_changed_is_told_and_a_backfill_tells_nothing(
+        mut rows in rows(), seen in observations(), reading in reading(), fence in 1..FENCES + 3,
+    ) {
+        let before = rows.clone();
+        let writes = page(&rows, &seen, reading, fence);
+        write(&mut rows, writes.clone());
+        for write in writes {
+            let stamp_before = before.get(&write.row.number).map(|row| row.stamp).unwrap_or_default();
+            let is_stamped = write.row.stamp != stamp_before;
+            prop_assert!(!is_stamped || write.touches);
+            prop_assert!(!write.touches || write.row.stamp.fence == Some(fence));
+            prop_assert!(reading != Reading::Backfill || !write.touches);
+        }
+    }
+}

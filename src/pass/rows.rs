@@ -1,8 +1,6 @@
 //! Brings a repository's rows in line with what GitHub showed: reads them, plans, writes, and plans again what
 //! another pass changed in between.
 
-use jiff::Timestamp;
-
 use crate::domain::{CachedIssue, IssueNumber, Observation, RepositoryId};
 use crate::store::{Put, StoreError};
 
@@ -26,13 +24,12 @@ pub(super) struct Applied {
 }
 
 impl Pass<'_> {
-    /// Applies a page of a repository whose marks, `settled` among them, have not been moved to it yet.
+    /// Applies a page.
     pub(super) async fn apply(
         &self,
         repository: RepositoryId,
         seen: &[Observation],
         reading: Reading,
-        settled: Option<Timestamp>,
     ) -> Applied {
         let numbers: Vec<IssueNumber> = distinct(seen);
         // In a backfill hardly any row exists, and half the price matters; a row that is missed shows itself
@@ -48,15 +45,9 @@ impl Pass<'_> {
             }
         };
         let fence = self.fence();
-        let mut writes = plan::page(&cached, seen, reading, fence);
-        writes.retain(|write| !write.is_old_news(settled));
-        let replan = |row: &CachedIssue| {
-            let newest = seen
-                .iter()
-                .filter(|observation| observation.issue.number == row.number)
-                .max_by_key(|observation| observation.issue.updated_at)?;
-            plan::observed(Some(row), newest, reading, fence)
-        };
+        let writes = plan::page(&cached, seen, reading, fence);
+        let replan =
+            |row: &CachedIssue| plan::observed(Some(row), plan::newest(seen, row.number)?, reading, fence);
         self.write(repository, writes, &replan).await
     }
 

@@ -25,6 +25,8 @@ pub(super) struct Work {
     pub(super) result: WorkResult,
     /// How many of its issues changed.
     pub(super) touched: u64,
+    /// How many of its issues a backfill read in this pass.
+    pub(super) first_read: u64,
     /// Whether anything was read that had not been read before.
     pub(super) got_further: bool,
 }
@@ -121,6 +123,7 @@ impl Work {
             listing: None,
             result: WorkResult::UnderWay,
             touched: 0,
+            first_read: 0,
             got_further: false,
         }
     }

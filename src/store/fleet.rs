@@ -246,6 +246,27 @@ impl Store {
         }
     }
 
+    /// Gives the claim back without an end of the pass. A claim that another pass holds by now stays.
+    pub async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        let answer = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(Key::state().attributes()))
+            .update_expression("REMOVE claimOwner, claimUntil")
+            .condition_expression("claimOwner = :me")
+            .expression_attribute_values(":me", text(claim.pass_id))
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(refused) if refused.is_conditional_check_failed_exception() => Ok(()),
+                _ => Err(store_error("UpdateItem")(error)),
+            },
+        }
+    }
+
     /// Everything in the fleet's partition. Some 100 repositories are a page of 1 MB at most.
     pub async fn fleet(&self) -> Result<Fleet, StoreError> {
         let mut pages = self

@@ -15,10 +15,12 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::telemetry;
 
 pub use fleet::{Claim, ConfiguredName, Ended, Fleet, FleetState, Overtaken, Stale};
 pub use issues::{ChangedIssue, OpenIssue, Put};
@@ -141,7 +143,7 @@ where
             (SdkError::DispatchFailure(_), None) => "no connection".to_owned(),
             _ => "no answer that can be understood".to_owned(),
         };
-        let cause = DisplayErrorContext(&error).to_string();
+        let cause = telemetry::causes(&error);
         tracing::warn!(store.operation = operation, cause, "A call to DynamoDB failed.");
         StoreError { operation, code }
     }

@@ -16,6 +16,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
+use local_stack::fault::Held;
 use local_stack::github::World;
 use local_stack::{AGENT_TOKEN, LocalStack, TABLE_NAME};
 use serde_json::Value;
@@ -135,6 +136,23 @@ impl TestApp {
         }
     }
 
+    /// Two repositories after alpha's first beat, with its freshness run out and three changes on GitHub since:
+    /// closed acme/api#1, edited acme/api#2, opened acme/web#1.
+    pub async fn after_a_first_beat() -> Self {
+        let app = Self::tracking(&["acme/api", "acme/web"]).start().await;
+        app.world
+            .github
+            .arrange(|github| github.open_issues("acme/api", 3));
+        app.agent("alpha").beat().await;
+        app.outlive_freshness();
+        app.world.github.arrange(|github| {
+            github.close_issue("acme/api", 1);
+            github.edit_issue("acme/api", 2, |issue| issue.title = "Another title".into());
+            github.open_issue("acme/web", "New");
+        });
+        app
+    }
+
     /// The same service started anew, as another sandbox would be, with one variable changed.
     pub fn restart_with(&mut self, variable: &str, value: &str) {
         self.variables.insert(variable.to_owned(), value.to_owned());
@@ -217,6 +235,22 @@ impl TestApp {
             .dynamodb
             .item(TABLE_NAME, "FLEET", &format!("REPO#{id}"))
             .unwrap_or_default()
+    }
+
+    /// The fleet's state.
+    pub fn state(&self) -> Value {
+        self.world
+            .dynamodb
+            .item(TABLE_NAME, "FLEET", "STATE")
+            .unwrap_or_default()
+    }
+
+    /// Paths and queries that GitHub was asked for, sorted.
+    pub fn asked_of_github(&self) -> Vec<String> {
+        let requests = self.world.github.requests();
+        let mut asked: Vec<String> = requests.into_iter().map(|request| request.path).collect();
+        asked.sort();
+        asked
     }
 
     /// The AgentRuns of an agent, the oldest first.
@@ -366,7 +400,8 @@ impl Agent<'_> {
         self.beat_until(Some(deadline)).await
     }
 
-    async fn beat_until(&self, deadline: Option<Timestamp>) -> Answer {
+    /// Beats in an invocation that ends then; without a deadline when there is none to know.
+    pub async fn beat_until(&self, deadline: Option<Timestamp>) -> Answer {
         let mut event = TestApp::event("heartbeat.json");
         let path = format!("/api/agents/{}/heartbeat", self.name);
         event["rawPath"] = path.clone().into();
@@ -405,7 +440,12 @@ pub struct Schedule<'a> {
 impl Schedule<'_> {
     /// Beats as the schedule does, with five minutes of time.
     pub async fn beat(&self) -> Result<Answer, ScheduledBeatFailed> {
-        let deadline = self.test.world.clock.now() + Duration::from_secs(300);
+        self.beat_within(300).await
+    }
+
+    /// Beats in an invocation that ends after so many seconds.
+    pub async fn beat_within(&self, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
+        let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
         schedule::beat(&self.test.app, Some(deadline))
             .await
             .map(|answer| Answer(serde_json::to_value(answer).expect("an answer is JSON")))
@@ -474,5 +514,14 @@ impl Answer {
 pub fn open_spread(github: &mut World, repository: &str, count: u64, first: Timestamp) {
     for second in 0..count {
         github.open_issue_at(repository, "Spread", first + Duration::from_secs(second));
+    }
+}
+
+/// Lets a beat run until one of its requests is held. Gives its end if it ends without meeting the hold.
+pub async fn until_held<T>(beat: &mut (impl Future<Output = T> + Unpin), held: &mut Held) -> Option<T> {
+    tokio::select! {
+        biased;
+        end = beat => Some(end),
+        () = held.arrived() => None,
     }
 }

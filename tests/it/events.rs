@@ -1,1 +1,73 @@
-//! Every file of the folder `events` is an event of Lambda's and is answered.
+//! The sample events, each answered by the function it is meant for.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::app::TestApp;
+
+const FILES: [&str; 6] = [
+    "heartbeat-function-url.json",
+    "heartbeat-rest-api.json",
+    "heartbeat-unauthorized.json",
+    "heartbeat.json",
+    "schedule-rule.json",
+    "schedule.json",
+];
+
+#[test]
+fn the_folder_holds_the_documented_events_and_nothing_else() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
+    let found: BTreeSet<String> = std::fs::read_dir(folder)
+        .expect("the folder")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("a plain name")
+        })
+        .collect();
+    assert_eq!(found, FILES.map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn every_event_is_answered_by_the_function_it_is_meant_for() {
+    for file in FILES {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        let event = TestApp::event(file);
+        if file.starts_with("schedule") {
+            let answer = app.schedule().beat().await.expect("a good beat");
+            assert_eq!(answer.status(), "ok", "{file}");
+            assert_eq!(app.runs("scheduler").len(), 1, "{file}");
+        } else if file == "heartbeat-unauthorized.json" {
+            let reply = app.stranger().sends(&event).await;
+            assert_eq!(reply.status, 401);
+            assert_eq!(app.items("AGENT", ""), [json!(null); 0]);
+        } else {
+            let reply = app.stranger().sends(&event).await;
+            assert_eq!(
+                (reply.status, &reply.body["status"]),
+                (200, &json!("ok")),
+                "{file}"
+            );
+            assert_eq!(app.runs("alpha").len(), 1, "{file}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_heartbeat_event_can_be_sent_twice() {
+    for file in FILES {
+        if !file.starts_with("heartbeat") || file.contains("unauthorized") {
+            continue;
+        }
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        let event = TestApp::event(file);
+        let mut coalesced = Vec::new();
+        for _ in 0..2 {
+            coalesced.push(app.stranger().sends(&event).await.body["coalesced"].clone());
+        }
+        assert_eq!(coalesced, [json!(false), json!(true)], "{file}");
+    }
+}

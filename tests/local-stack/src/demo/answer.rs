@@ -47,3 +47,35 @@ impl Answer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(payload: &str) -> Answer {
+        Answer::read(payload.as_bytes()).expect("the payload is an answer")
+    }
+
+    #[test]
+    fn an_answer_over_http_is_its_body_in_the_order_it_was_sent_in() {
+        let answer =
+            read(r#"{"statusCode":200,"isBase64Encoded":false,"body":"{\"status\":\"ok\",\"errors\":[]}"}"#);
+        assert_eq!(answer.http_status, Some(200));
+        assert_eq!(answer.pretty(), "{\n  \"status\": \"ok\",\n  \"errors\": []\n}");
+    }
+
+    #[test]
+    fn another_answer_is_the_payload_itself() {
+        let answer = read(r#"{"status":"ok"}"#);
+        assert_eq!(answer.http_status, None);
+        assert_eq!(answer.body, r#"{"status":"ok"}"#);
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_shown_as_it_is() {
+        assert_eq!(
+            read(r#"{"statusCode":502,"body":"Bad gateway"}"#).pretty(),
+            "Bad gateway"
+        );
+    }
+}

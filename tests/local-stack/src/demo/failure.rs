@@ -10,9 +10,9 @@ pub(crate) enum Failure {
     #[error("Use: local-stack run | dev | invoke EVENT   (or the Makefile: make help)")]
     Usage,
     #[error(
-        "GITHUB_TOKEN is not set. REPOSITORIES names repositories on the real GitHub, which are read with a \
-         token:\n  REPOSITORIES=owner/name GITHUB_TOKEN=... make run\nA fine-grained personal access token \
-         that may read issues and metadata is enough. Without REPOSITORIES, made-up repositories are read."
+        "GITHUB_TOKEN is not set, and REPOSITORIES names repositories on the real GitHub. A token that may read \
+         their issues is enough:\nREPOSITORIES=owner/name GITHUB_TOKEN=... make run. Without REPOSITORIES, the \
+         beats are over made-up ones."
     )]
     TokenMissing,
     #[error("CARGO_LAMBDA does not name cargo-lambda's binary: start this by `make run` or `make dev`.")]

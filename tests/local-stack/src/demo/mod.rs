@@ -36,8 +36,13 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let mut functions = surroundings.start_functions(&stack, &[API], "warn").await?;
 
     match &surroundings.tracked {
-        Tracked::OnGitHub { repositories, .. } => {
-            eprintln!("\nOne beat over {repositories} on the real GitHub:");
+        Tracked::OnGitHub {
+            repositories,
+            api_url,
+            ..
+        } => {
+            let github = api_url.as_deref().unwrap_or("the real GitHub");
+            eprintln!("\nOne beat over {repositories} on {github}:");
             beat(&mut functions).await?;
         }
         Tracked::MadeUp => three_beats(&mut functions, &stack).await?,
@@ -61,7 +66,7 @@ async fn three_beats(functions: &mut Functions, stack: &LocalStack) -> Result<()
         (world.html_url("acme/api", 1), world.html_url("acme/web", number))
     });
     eprintln!("\nOn the local GitHub, {closed} was closed and {opened} opened.");
-    wait_until_stale(stack.clock.now(), first.finished_at).await;
+    wait_until_stale(stack, first.finished_at).await;
 
     eprintln!("\nBeat 2 tells both:");
     beat(functions).await?;
@@ -147,16 +152,22 @@ struct Beat {
     finished_at: Timestamp,
 }
 
-/// Waits until a pass that ended by `finished` no longer serves a beat of the local world.
-async fn wait_until_stale(now: Timestamp, finished: Timestamp) {
-    let age = Duration::try_from(now.duration_since(finished)).unwrap_or_default();
-    let left = LOCAL_FRESHNESS.saturating_sub(age);
+/// Waits until the pass that ended by `finished` no longer serves a beat.
+async fn wait_until_stale(stack: &LocalStack, finished: Timestamp) {
+    // The table knows: the service may let a pass serve longer than configured, to spare GitHub's rate limit.
+    let state = stack
+        .dynamodb
+        .item(TABLE_NAME, "FLEET", "STATE")
+        .unwrap_or_default();
+    let seconds = state["ended"]["freshnessSeconds"].as_u64();
+    let freshness = seconds.map_or(LOCAL_FRESHNESS, Duration::from_secs);
+    let age = Duration::try_from(stack.clock.now().duration_since(finished)).unwrap_or_default();
     eprintln!(
         "A pass serves every beat for {} s; waiting for that.",
-        LOCAL_FRESHNESS.as_secs()
+        freshness.as_secs()
     );
     // Clocks that round to milliseconds must not make it a near miss.
-    tokio::time::sleep(left + Duration::from_millis(50)).await;
+    tokio::time::sleep(freshness.saturating_sub(age) + Duration::from_millis(50)).await;
 }
 
 fn read(event: &Path) -> Result<serde_json::Value, Failure> {

@@ -50,3 +50,32 @@ fn kind([pk, sk]: [&str; 2]) -> usize {
         _ => 8,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_counts_each_kind_and_shows_its_last_key() {
+        let items = [
+            json!({"pk": "AGENT#alpha", "sk": "RUN#1"}),
+            json!({"pk": "FLEET", "sk": "STATE"}),
+            json!({"pk": "AGENT#alpha", "sk": "RUN#2"}),
+        ];
+        let table = table(&items);
+        let lines: Vec<Vec<&str>> = table
+            .lines()
+            .skip(1)
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                vec!["fleet", "state", "1", "FLEET", "STATE"],
+                vec!["AgentRun", "2", "AGENT#alpha", "RUN#2"]
+            ]
+        );
+    }
+}

@@ -80,7 +80,11 @@ impl Surroundings {
         }
         let stack = LocalStack::start_with(Clock::system(), self.storage.clone()).await;
         match &self.tracked {
-            Tracked::MadeUp => stack.github.arrange(github::seed::demo),
+            Tracked::MadeUp => stack.github.arrange(|world| {
+                github::seed::demo(world);
+                // A large organisation's; with less, a pass must serve for longer than LOCAL_FRESHNESS.
+                world.set_budget(15_000, 15_000, world.now());
+            }),
             Tracked::OnGitHub {
                 token: Some(token), ..
             } => {

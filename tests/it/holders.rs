@@ -1,0 +1,178 @@
+//! What a holder of the claim leaves that dies, stalls, or is not told what became of its requests.
+//!
+//! Each is tried at every request to DynamoDB that a beat with news makes.
+
+use local_stack::dynamodb::{Fault, On};
+use local_stack::github::Matching;
+use serde_json::Value;
+
+use crate::app::{TestApp, until_held};
+
+const NEWS: [&str; 3] = ["closed acme/api#1", "edited acme/api#2", "opened acme/web#2"];
+
+/// Alpha and beta have beaten, and the next beat runs a pass with [`NEWS`].
+async fn news() -> TestApp {
+    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
+    app.world.github.arrange(|github| {
+        github.open_issues("acme/api", 3);
+        github.open_issues("acme/web", 1);
+    });
+    app.agent("alpha").beat().await;
+    app.agent("beta").beat().await;
+    app.pass_time(150);
+    app.world.github.arrange(|github| {
+        github.close_issue("acme/api", 1);
+        github.comment("acme/api", 2);
+        github.open_issue("acme/web", "New");
+    });
+    app.world.github.clear_requests();
+    app.world.dynamodb.clear_requests();
+    app
+}
+
+/// The rows agree with GitHub, and each repository's count with its rows.
+fn assert_in_step(app: &TestApp) {
+    assert_eq!(app.open_rows("acme/api"), [2, 3]);
+    assert_eq!(app.open_rows("acme/web"), [1, 2]);
+    for repository in ["acme/api", "acme/web"] {
+        assert_eq!(app.marks(repository)["openCount"], 2);
+    }
+    assert_eq!(app.row("acme/api", 1)["state"], "closed");
+}
+
+/// How many requests to DynamoDB a beat with news makes.
+async fn requests_of_a_beat() -> u64 {
+    let app = news().await;
+    assert_eq!(app.agent("alpha").beat().await.touched(), NEWS);
+    assert_in_step(&app);
+    let requests = app.world.dynamodb.requests().len();
+    assert!(requests > 10, "{requests}");
+    requests as u64
+}
+
+/// The rows without what tells one writing of the same from another.
+fn shown(app: &TestApp) -> Vec<Value> {
+    let mut rows = app.items("REPO#", "ISSUE#");
+    for row in &mut rows {
+        let row = row.as_object_mut().expect("a row");
+        for field in ["revision", "readAt", "changeFence", "changeKindFence"] {
+            row.remove(field);
+        }
+    }
+    rows
+}
+
+#[tokio::test]
+async fn a_holder_that_dies_at_any_request_leaves_no_touch_untold() {
+    for n in 1..=requests_of_a_beat().await {
+        let app = news().await;
+        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
+        let alpha = app.agent("alpha");
+        let mut dying = Box::pin(alpha.beat());
+        assert!(until_held(&mut dying, &mut held).await.is_none());
+        drop(dying);
+        app.pass_time(31);
+        let next = app.agent("beta").beat().await;
+        assert!(!next.is_coalesced(), "after request {n}");
+        assert_eq!(
+            (next.status(), next.touched()),
+            ("ok", NEWS.map(str::to_owned).to_vec()),
+            "after request {n}"
+        );
+        assert_eq!(
+            app.agent("alpha").beat().await.touched(),
+            NEWS,
+            "after request {n}"
+        );
+        assert_in_step(&app);
+        // What the dead one had under way arrives after all.
+        held.release();
+        app.pass_time(150);
+        assert_eq!(
+            app.agent("beta").beat().await.touched(),
+            [""; 0],
+            "after request {n}"
+        );
+        assert_in_step(&app);
+    }
+}
+
+#[tokio::test]
+async fn a_holder_that_stalls_at_any_request_past_its_claim_and_comes_back_does_no_harm() {
+    for n in 1..=requests_of_a_beat().await {
+        let app = news().await;
+        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
+        let alpha = app.agent("alpha");
+        let mut stalled = Box::pin(alpha.beat());
+        assert!(until_held(&mut stalled, &mut held).await.is_none());
+        app.pass_time(31);
+        let takes_over = app.agent("beta").beat().await;
+        assert!(!takes_over.is_coalesced(), "at request {n}");
+        assert_eq!(takes_over.touched(), NEWS, "at request {n}");
+        let (rows, ended) = (shown(&app), app.state()["ended"].clone());
+        held.release();
+        let late = stalled.await;
+        assert_eq!(
+            (late.status(), late.touched()),
+            ("ok", NEWS.map(str::to_owned).to_vec()),
+            "at request {n}"
+        );
+        assert_eq!(shown(&app), rows, "at request {n}");
+        assert_eq!(app.state()["ended"], ended, "at request {n}");
+        assert_in_step(&app);
+        app.pass_time(150);
+        for agent in ["alpha", "beta"] {
+            let told = app.agent(agent).beat().await.touched();
+            assert_eq!(told, [""; 0], "{agent} at request {n}");
+        }
+        assert_in_step(&app);
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_any_request_can_be_lost_without_a_trace() {
+    let github = {
+        let app = news().await;
+        app.agent("alpha").beat().await;
+        app.asked_of_github()
+    };
+    for n in 1..=requests_of_a_beat().await {
+        let app = news().await;
+        app.world.dynamodb.fault(On::anything().nth(n), Fault::LoseAnswer);
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!(
+            (answer.status(), answer.is_coalesced()),
+            ("ok", false),
+            "request {n}: {:#}",
+            answer.0
+        );
+        assert_eq!(answer.touched(), NEWS, "request {n}");
+        assert_eq!(answer.0["touchedCount"], 3, "request {n}");
+        assert_eq!(app.asked_of_github(), github, "request {n}");
+        assert_eq!(app.state()["ended"]["fence"], 2, "request {n}");
+        assert_eq!(app.agent("beta").beat().await.touched(), NEWS, "request {n}");
+        assert_eq!(app.runs("alpha").len(), 2, "request {n}");
+        assert_in_step(&app);
+    }
+}
+
+#[tokio::test]
+async fn a_backfill_goes_on_where_a_dead_holder_left_it() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world
+        .github
+        .arrange(|github| github.open_issues("acme/api", 130));
+    let second_page = Matching::listing("acme/api").query("state", "open").nth(2);
+    let mut held = app.world.github.hold(second_page);
+    let alpha = app.agent("alpha");
+    let mut dying = Box::pin(alpha.beat());
+    assert!(until_held(&mut dying, &mut held).await.is_none());
+    drop(dying);
+    held.release();
+    assert_eq!(app.open_rows("acme/api").len(), 100);
+    app.pass_time(31);
+    let next = app.agent("beta").beat().await;
+    assert_eq!((next.status(), next.touched().len()), ("ok", 0), "{:#}", next.0);
+    assert_eq!(app.open_rows("acme/api").len(), 130);
+    assert_eq!(app.marks("acme/api")["openCount"], 130);
+}
