@@ -130,6 +130,10 @@ impl Pass<'_> {
         let cached: HashMap<IssueNumber, OpenIssue> =
             cached.into_iter().map(|open| (open.number, open)).collect();
         let mut unseen: HashSet<IssueNumber> = cached.keys().copied().collect();
+        if from.is_none() {
+            // The whole index is at hand: a count that has drifted is put right for nothing.
+            work.tracked.open_count = cached.len() as u64;
+        }
         let mut pages = Listing::new(&work.tracked.name, Scope::Open, progress.position);
         loop {
             let Some(page) = pages.next_page(&self.github).await? else {
@@ -158,6 +162,8 @@ impl Pass<'_> {
             if let Some(complete) = page.complete {
                 progress.candidates.extend(unseen);
                 progress.candidates.sort_unstable();
+                // What was compared in the last second before a pause was compared again after it.
+                progress.candidates.dedup();
                 self.judge(work, progress, complete);
                 return Ok(());
             }

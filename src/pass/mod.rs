@@ -75,7 +75,7 @@ struct Pass<'a> {
     /// No request, write or retry begins after it; only the end, which has its own share of the budget.
     deadline: Timestamp,
     is_stale: AtomicBool,
-    /// How many absent issues were asked for.
+    /// How many absent issues the audits of all repositories have asked for.
     asked: AtomicUsize,
 }
 

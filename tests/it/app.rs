@@ -1,6 +1,6 @@
 //! The service under test, in the local world, with the roles that come to its door.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use local_stack::fault::Held;
+use local_stack::github::World;
 use local_stack::{AGENT_TOKEN, LocalStack, TABLE_NAME};
 use serde_json::Value;
 use tower::util::ServiceExt as _;
@@ -272,6 +273,16 @@ impl TestApp {
         self.world.github.world().now() - SignedDuration::from_secs(seconds)
     }
 
+    /// How many rows there are of each revision: `[(1, 250)]` when 250 were written once each.
+    pub fn revisions(&self) -> Vec<(u64, usize)> {
+        let mut counts = BTreeMap::new();
+        for row in self.items("REPO#", "ISSUE#") {
+            let revision = row["revision"].as_u64().expect("a count of writes");
+            *counts.entry(revision).or_default() += 1;
+        }
+        counts.into_iter().collect()
+    }
+
     /// Forgets what was asked of GitHub and DynamoDB so far.
     pub fn clear_requests(&self) {
         self.world.github.clear_requests();
@@ -496,6 +507,13 @@ impl Answer {
             .iter()
             .filter_map(|problem| problem["code"].as_str())
             .collect()
+    }
+}
+
+/// Opens issues a second apart, the first at `first`: no two share their `updated_at`.
+pub fn open_spread(github: &mut World, repository: &str, count: u64, first: Timestamp) {
+    for second in 0..count {
+        github.open_issue_at(repository, "Spread", first + Duration::from_secs(second));
     }
 }
 

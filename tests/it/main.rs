@@ -6,6 +6,7 @@ mod app;
 
 mod architecture;
 mod audits;
+mod backfills;
 mod changes;
 mod claims;
 mod coalesced;
@@ -15,6 +16,7 @@ mod credentials;
 mod deadlines;
 mod events;
 mod failures;
+mod held_audits;
 mod holders;
 mod http;
 mod labels;
