@@ -80,14 +80,9 @@ pub struct Aws {
 impl Aws {
     /// What the SDK's own variables say.
     pub async fn from_env(transport: &Transport) -> Result<Self, StartError> {
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(transport.aws_client()?)
-            .load()
-            .await;
-        Ok(Self {
-            dynamodb: config.clone(),
-            secrets_manager: config,
-        })
+        let config =
+            aws_config::defaults(BehaviorVersion::latest()).http_client(transport.aws_client()?).load().await;
+        Ok(Self { dynamodb: config.clone(), secrets_manager: config })
     }
 }
 

@@ -12,10 +12,7 @@ pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 
 impl Clock {
     /// The system's clock.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where the system's time enters"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where the system's time enters")]
     pub fn system() -> Self {
         Self::from_fn(Timestamp::now)
     }

@@ -50,20 +50,14 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// Reads the process's environment.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one place where the environment enters"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::read(|name| std::env::var(name).ok())
     }
 
     /// Reads the variables that `lookup` knows. An empty variable counts as one that is not set.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut reader = Reader {
-            lookup,
-            mistakes: Vec::new(),
-        };
+        let mut reader = Reader { lookup, mistakes: Vec::new() };
         let config = Self {
             table_name: reader.required("TABLE_NAME", "the DynamoDB table"),
             agent_tokens_secret_id: reader
@@ -73,10 +67,7 @@ impl Config {
             repositories: reader.repositories(),
             github_api_url: reader.url("GITHUB_API_URL", "https://api.github.com"),
             ssl_cert_file: reader.file("SSL_CERT_FILE"),
-            excluded_labels: reader
-                .text("EXCLUDED_LABELS")
-                .map(|text| labels(&text))
-                .unwrap_or_default(),
+            excluded_labels: reader.text("EXCLUDED_LABELS").map(|text| labels(&text)).unwrap_or_default(),
             freshness: Duration::from_secs(reader.number("FRESHNESS_SECONDS", 30, 1, 3_600)),
             audit_interval: Duration::from_secs(reader.number(
                 "AUDIT_INTERVAL_SECONDS",
@@ -87,30 +78,19 @@ impl Config {
             schedule_agent_name: reader.agent_name("SCHEDULE_AGENT_NAME", "scheduler"),
             run_retention: Duration::from_secs(86_400 * reader.number("RUN_RETENTION_DAYS", 90, 1, 3_650)),
         };
-        if reader.mistakes.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError(reader.mistakes))
-        }
+        if reader.mistakes.is_empty() { Ok(config) } else { Err(ConfigError(reader.mistakes)) }
     }
 }
 
 /// `RUST_LOG`, which is wanted before anything else is read.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the environment enters"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
 pub fn rust_log() -> Option<String> {
     std::env::var("RUST_LOG").ok()
 }
 
 /// Label names are separated by commas or newlines only: they may contain spaces.
 fn labels(text: &str) -> HashSet<String> {
-    text.split([',', '\n'])
-        .map(str::trim)
-        .filter(|label| !label.is_empty())
-        .map(str::to_lowercase)
-        .collect()
+    text.split([',', '\n']).map(str::trim).filter(|label| !label.is_empty()).map(str::to_lowercase).collect()
 }
 
 /// Reads variables and collects what is wrong with them. A mistake yields some value, so that reading goes on.
@@ -121,9 +101,7 @@ struct Reader<L> {
 
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
     fn text(&self, name: &str) -> Option<String> {
-        (self.lookup)(name)
-            .map(|value| value.trim().to_owned())
-            .filter(|value| !value.is_empty())
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
     fn required(&mut self, name: &str, what: &str) -> String {
@@ -136,8 +114,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     fn file(&mut self, name: &str) -> Option<PathBuf> {
         let path = PathBuf::from(self.text(name)?);
         if !path.is_file() {
-            self.mistakes
-                .push(format!("{name} is `{}`: there is no such file", path.display()));
+            self.mistakes.push(format!("{name} is `{}`: there is no such file", path.display()));
         }
         Some(path)
     }
@@ -149,9 +126,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         match text.parse() {
             Ok(number) if (least..=most).contains(&number) => number,
             _ => {
-                self.mistakes.push(format!(
-                    "{name} is `{text}`: it takes a whole number from {least} to {most}"
-                ));
+                self.mistakes
+                    .push(format!("{name} is `{text}`: it takes a whole number from {least} to {most}"));
                 default
             }
         }
@@ -166,9 +142,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         });
         url.unwrap_or_else(|| {
             // The text is not repeated: a password may stand in it.
-            self.mistakes.push(format!(
-                "{name} is no URL such as {default}, without credentials or query"
-            ));
+            self.mistakes.push(format!("{name} is no URL such as {default}, without credentials or query"));
             Url::parse(default).expect("the default is a URL")
         })
     }
@@ -185,10 +159,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         let mut seen = HashSet::new();
         let mut repositories = Vec::new();
         let text = self.text("REPOSITORIES").unwrap_or_default();
-        for word in text
-            .split(|c: char| c == ',' || c.is_whitespace())
-            .filter(|word| !word.is_empty())
-        {
+        for word in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty()) {
             match RepositoryName::parse(word) {
                 Ok(name) if seen.insert(name.key()) => repositories.push(name),
                 Ok(name) => self.mistakes.push(format!("REPOSITORIES names `{name}` twice")),
@@ -205,19 +176,13 @@ mod tests {
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, Vec<String>> {
         Config::read(|name| {
-            variables
-                .iter()
-                .find(|(given, _)| *given == name)
-                .map(|(_, value)| (*value).to_owned())
+            variables.iter().find(|(given, _)| *given == name).map(|(_, value)| (*value).to_owned())
         })
         .map_err(|error| error.0)
     }
 
-    const REQUIRED: [(&str, &str); 3] = [
-        ("TABLE_NAME", "t"),
-        ("AGENT_TOKENS_SECRET_ID", "a"),
-        ("GITHUB_CREDENTIALS_SECRET_ID", "g"),
-    ];
+    const REQUIRED: [(&str, &str); 3] =
+        [("TABLE_NAME", "t"), ("AGENT_TOKENS_SECRET_ID", "a"), ("GITHUB_CREDENTIALS_SECRET_ID", "g")];
 
     #[test]
     fn what_is_not_set_has_its_documented_default() {
@@ -263,11 +228,7 @@ mod tests {
     fn repositories_are_separated_by_commas_spaces_or_newlines_and_keep_their_order_and_case() {
         let names = |text| {
             let config = read(&[&REQUIRED[..], &[("REPOSITORIES", text)]].concat()).unwrap();
-            config
-                .repositories
-                .iter()
-                .map(|name| name.as_str().to_owned())
-                .collect::<Vec<_>>()
+            config.repositories.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
         };
         for text in [
             "acme/web,Acme/api",
@@ -288,18 +249,10 @@ mod tests {
         let url = |text| {
             read(&[&REQUIRED[..], &[("GITHUB_API_URL", text)]].concat()).map(|config| config.github_api_url)
         };
-        for text in [
-            "https://github.example.com/api/v3",
-            "https://github.example.com/api/v3/",
-        ] {
+        for text in ["https://github.example.com/api/v3", "https://github.example.com/api/v3/"] {
             assert_eq!(url(text).unwrap().as_str(), "https://github.example.com/api/v3");
         }
-        for bad in [
-            "github.example.com",
-            "ftp://github.example.com",
-            "https://",
-            "/api/v3",
-        ] {
+        for bad in ["github.example.com", "ftp://github.example.com", "https://", "/api/v3"] {
             let mistakes = url(bad).unwrap_err();
             assert_eq!(mistakes.len(), 1);
             assert!(mistakes[0].starts_with("GITHUB_API_URL is "), "{mistakes:?}");
@@ -312,10 +265,7 @@ mod tests {
             read(&[&REQUIRED[..], &[("EXCLUDED_LABELS", "Won't fix, on hold\nspam")]].concat()).unwrap();
         assert_eq!(
             config.excluded_labels,
-            ["won't fix", "on hold", "spam"]
-                .map(str::to_owned)
-                .into_iter()
-                .collect()
+            ["won't fix", "on hold", "spam"].map(str::to_owned).into_iter().collect()
         );
     }
 }

@@ -83,13 +83,7 @@ struct State {
 impl CachedSecret {
     /// A secret by its name or ARN. Nothing is read yet.
     pub fn new(client: Client, secret_id: &str, lifetimes: SecretLifetimes, clock: Clock) -> Self {
-        Self {
-            client,
-            secret_id: secret_id.to_owned(),
-            lifetimes,
-            clock,
-            state: Mutex::default(),
-        }
+        Self { client, secret_id: secret_id.to_owned(), lifetimes, clock, state: Mutex::default() }
     }
 
     /// The secret as it was read at most a minute ago, or up to an hour ago while Secrets Manager is down.
@@ -113,39 +107,22 @@ impl CachedSecret {
         {
             return Some(secret.clone());
         }
-        if state
-            .reread_at
-            .is_some_and(|at| is_younger(at, now, self.lifetimes.between_rereads))
-        {
+        if state.reread_at.is_some_and(|at| is_younger(at, now, self.lifetimes.between_rereads)) {
             return None;
         }
         state.reread_at = Some(now);
-        self.read(&mut state, now)
-            .await
-            .ok()
-            .filter(|secret| secret != doubted)
+        self.read(&mut state, now).await.ok().filter(|secret| secret != doubted)
     }
 
     async fn read(&self, state: &mut State, now: Timestamp) -> Result<Secret, SecretUnavailable> {
-        let has_just_failed = state
-            .failed_at
-            .is_some_and(|at| is_younger(at, now, self.lifetimes.between_rereads));
+        let has_just_failed =
+            state.failed_at.is_some_and(|at| is_younger(at, now, self.lifetimes.between_rereads));
         if !has_just_failed {
-            match self
-                .client
-                .get_secret_value()
-                .secret_id(&self.secret_id)
-                .send()
-                .await
-            {
+            match self.client.get_secret_value().secret_id(&self.secret_id).send().await {
                 Ok(answer) => {
                     if let Some(text) = answer.secret_string() {
                         let secret = Secret::new(text.trim());
-                        *state = State {
-                            cached: Some((secret.clone(), now)),
-                            failed_at: None,
-                            ..*state
-                        };
+                        *state = State { cached: Some((secret.clone(), now)), failed_at: None, ..*state };
                         return Ok(secret);
                     }
                     tracing::error!(secret.id = self.secret_id, "The secret holds no text.");

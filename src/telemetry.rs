@@ -25,12 +25,7 @@ pub fn init(rust_log: Option<&str>) {
         .and_then(|text| text.parse::<Targets>().ok())
         .unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     tracing_subscriber::registry()
-        .with(
-            tracing_subscriber::fmt::layer()
-                .json()
-                .flatten_event(true)
-                .with_current_span(false),
-        )
+        .with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false))
         .with(filter)
         .init();
 }

@@ -44,14 +44,10 @@ pub struct Transport {
 impl Transport {
     /// Reads the roots. `connect_timeout` bounds the making of each connection.
     pub fn new(further_roots: Option<&Path>, connect_timeout: Duration) -> Result<Self, TransportError> {
-        let mut roots = RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-        };
+        let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(file) = further_roots {
-            add_roots(&mut roots, file).map_err(|cause| TransportError::Roots {
-                file: file.display().to_string(),
-                cause,
-            })?;
+            add_roots(&mut roots, file)
+                .map_err(|cause| TransportError::Roots { file: file.display().to_string(), cause })?;
         }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut tls = ClientConfig::builder_with_provider(provider)
@@ -83,16 +79,10 @@ fn add_roots(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {
     let certificates = CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())?;
     let mut added = 0;
     for certificate in certificates {
-        roots
-            .add(certificate.map_err(|error| error.to_string())?)
-            .map_err(|error| error.to_string())?;
+        roots.add(certificate.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
         added += 1;
     }
-    if added == 0 {
-        Err("it holds no certificate".to_owned())
-    } else {
-        Ok(())
-    }
+    if added == 0 { Err("it holds no certificate".to_owned()) } else { Ok(()) }
 }
 
 /// The AWS SDK's HTTP interface, carried by [`Transport`]'s client.
@@ -124,9 +114,5 @@ impl HttpConnector for AwsHttp {
 
 /// Tells the SDK what failed, since it repeats what timed out or broke off.
 fn connector_error(error: reqwest::Error) -> ConnectorError {
-    if error.is_timeout() {
-        ConnectorError::timeout(error.into())
-    } else {
-        ConnectorError::io(error.into())
-    }
+    if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }
 }

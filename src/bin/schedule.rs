@@ -22,12 +22,9 @@ async fn main() -> ExitCode {
         let app = Arc::clone(&app);
         async move {
             let deadline = i64::try_from(event.context.deadline).ok();
-            schedule::beat(
-                &app,
-                deadline.and_then(|millis| Timestamp::from_millisecond(millis).ok()),
-            )
-            .await
-            .map_err(lambda_runtime::Error::from)
+            schedule::beat(&app, deadline.and_then(|millis| Timestamp::from_millisecond(millis).ok()))
+                .await
+                .map_err(lambda_runtime::Error::from)
         }
     });
     match lambda_runtime::run(handler).await {

@@ -21,9 +21,7 @@ impl AgentName {
     /// Reads a name as it stands in the path, percent-decoding done.
     pub fn parse(text: &str) -> Result<Self, InvalidAgentName> {
         let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        let all_allowed = text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let all_allowed = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
         if starts_well && all_allowed && text.len() <= Self::LONGEST {
             Ok(Self(text.to_owned()))
         } else {
@@ -52,18 +50,7 @@ mod tests {
         for good in ["a", "0", "alpha", "Agent.7_b-c", &"x".repeat(64)] {
             assert!(AgentName::parse(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            ".a",
-            "-a",
-            "_a",
-            "a/b",
-            "a b",
-            "ä",
-            "агент",
-            "a\0",
-            &"x".repeat(65),
-        ] {
+        for bad in ["", ".a", "-a", "_a", "a/b", "a b", "ä", "агент", "a\0", &"x".repeat(65)] {
             assert!(AgentName::parse(bad).is_err(), "{bad}");
         }
     }

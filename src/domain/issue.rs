@@ -194,30 +194,15 @@ impl Stamp {
     /// The stamp after a change under `fence`. An edit leaves the last greater change as it is.
     pub fn with(self, change: Change, fence: u64) -> Self {
         match change {
-            Change::Edited => Self {
-                fence: Some(fence),
-                ..self
-            },
-            kind => Self {
-                fence: Some(fence),
-                kind: Some(kind),
-                kind_fence: Some(fence),
-            },
+            Change::Edited => Self { fence: Some(fence), ..self },
+            kind => Self { fence: Some(fence), kind: Some(kind), kind_fence: Some(fence) },
         }
     }
 
     /// The same change, told again under a newer fence.
     pub fn renewed(self, fence: u64) -> Self {
-        let kind_fence = if self.kind_fence == self.fence {
-            Some(fence)
-        } else {
-            self.kind_fence
-        };
-        Self {
-            fence: Some(fence),
-            kind_fence,
-            ..self
-        }
+        let kind_fence = if self.kind_fence == self.fence { Some(fence) } else { self.kind_fence };
+        Self { fence: Some(fence), kind_fence, ..self }
     }
 }
 
@@ -283,18 +268,8 @@ impl CachedIssue {
 
     /// The row that follows `previous` when GitHub shows `seen`, not yet stamped with a change.
     pub fn showing(seen: &Observation, previous: Option<&Self>) -> Self {
-        let Issue {
-            number,
-            title,
-            body: _,
-            url,
-            state,
-            state_reason,
-            labels,
-            assignees,
-            author,
-            ..
-        } = seen.issue.clone();
+        let Issue { number, title, body: _, url, state, state_reason, labels, assignees, author, .. } =
+            seen.issue.clone();
         Self {
             number,
             title,
@@ -327,15 +302,9 @@ mod tests {
     #[test]
     fn the_derived_status_follows_the_state_and_then_the_first_status_label() {
         let status = |state, labels: &[&str]| {
-            WorkStatus::of(
-                state,
-                &labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>(),
-            )
+            WorkStatus::of(state, &labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>())
         };
-        assert_eq!(
-            status(IssueState::Closed, &["status/ready"]),
-            Some(WorkStatus::Done)
-        );
+        assert_eq!(status(IssueState::Closed, &["status/ready"]), Some(WorkStatus::Done));
         assert_eq!(status(IssueState::Open, &["status/done"]), None);
         assert_eq!(status(IssueState::Open, &["bug"]), None);
         assert_eq!(

@@ -115,34 +115,22 @@ impl Problem {
 
     /// An error that a later beat may heal.
     pub fn error(code: ProblemCode, phase: Phase, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Error,
-            ..Self::warning(code, phase, message)
-        }
+        Self { severity: Severity::Error, ..Self::warning(code, phase, message) }
     }
 
     /// The same problem, of one repository.
     pub fn of(self, repository: &RepositoryName) -> Self {
-        Self {
-            repository: Some(repository.clone()),
-            ..self
-        }
+        Self { repository: Some(repository.clone()), ..self }
     }
 
     /// The same problem, that only a person can heal.
     pub fn lasting(self) -> Self {
-        Self {
-            retryable: false,
-            ..self
-        }
+        Self { retryable: false, ..self }
     }
 
     /// The same problem, not worth another try for so many seconds.
     pub fn retry_after(self, seconds: Option<u64>) -> Self {
-        Self {
-            retry_after_seconds: seconds,
-            ..self
-        }
+        Self { retry_after_seconds: seconds, ..self }
     }
 
     /// The problem as the line that `warnings` and `errors` show: `sync: acme/web: …`.
@@ -182,11 +170,7 @@ impl Outcome {
 
     /// The lines of one severity. Each problem is in exactly one of the two lists.
     pub fn lines(&self, severity: Severity) -> Vec<String> {
-        self.problems
-            .iter()
-            .filter(|p| p.severity == severity)
-            .map(Problem::line)
-            .collect()
+        self.problems.iter().filter(|p| p.severity == severity).map(Problem::line).collect()
     }
 }
 

@@ -48,9 +48,5 @@ fn parse(text: Secret) -> Result<Token, GitHubError> {
     };
     // What cannot stand in a header is no token.
     let is_sendable = !token.expose().is_empty() && token.expose().bytes().all(|b| b.is_ascii_graphic());
-    if is_sendable {
-        Ok(Token { token, text })
-    } else {
-        Err(GitHubError::BadCredentials)
-    }
+    if is_sendable { Ok(Token { token, text }) } else { Err(GitHubError::BadCredentials) }
 }

@@ -98,10 +98,7 @@ impl Listing {
             issues: entries
                 .into_iter()
                 .filter_map(Entry::into_issue)
-                .map(|issue| Observation {
-                    issue,
-                    read_at: answer.date,
-                })
+                .map(|issue| Observation { issue, read_at: answer.date })
                 .collect(),
             newest,
             date: answer.date,
@@ -135,9 +132,7 @@ impl Listing {
                     Scope::All => "all",
                 },
             );
-            query
-                .append_pair("sort", "updated")
-                .append_pair("direction", "asc");
+            query.append_pair("sort", "updated").append_pair("direction", "asc");
             query.append_pair("per_page", PAGE_LENGTH);
             if let Some(since) = self.since {
                 query.append_pair("since", &format!("{since:.0}"));

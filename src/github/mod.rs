@@ -53,14 +53,7 @@ impl GitHub {
             // GitHub allows 100 concurrent requests; a pass has far fewer under way.
             .pool_idle_timeout(Duration::from_secs(50))
             .build()?;
-        Ok(Self {
-            http,
-            api_url,
-            credentials,
-            retry,
-            clock,
-            limited_until: Mutex::new(None),
-        })
+        Ok(Self { http, api_url, credentials, retry, clock, limited_until: Mutex::new(None) })
     }
 
     /// The calls of one pass: none is sent after `deadline`.
@@ -69,17 +62,11 @@ impl GitHub {
     }
 
     fn limit(&self) -> Option<Timestamp> {
-        *self
-            .limited_until
-            .lock()
-            .expect("nothing panics while holding the limit")
+        *self.limited_until.lock().expect("nothing panics while holding the limit")
     }
 
     fn set_limit(&self, until: Timestamp) {
-        let mut limited_until = self
-            .limited_until
-            .lock()
-            .expect("nothing panics while holding the limit");
+        let mut limited_until = self.limited_until.lock().expect("nothing panics while holding the limit");
         *limited_until = (*limited_until).max(Some(until));
     }
 }

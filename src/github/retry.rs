@@ -18,11 +18,7 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self {
-            attempts: 3,
-            attempt_timeout: Duration::from_secs(10),
-            first_wait: Duration::from_millis(250),
-        }
+        Self { attempts: 3, attempt_timeout: Duration::from_secs(10), first_wait: Duration::from_millis(250) }
     }
 }
 
@@ -58,10 +54,7 @@ mod tests {
 
     #[test]
     fn waits_double_and_end_with_the_last_attempt() {
-        let policy = RetryPolicy {
-            first_wait: Duration::from_millis(100),
-            ..RetryPolicy::default()
-        };
+        let policy = RetryPolicy { first_wait: Duration::from_millis(100), ..RetryPolicy::default() };
         assert_eq!(policy.wait_after(1, 0.0), Some(Duration::from_millis(100)));
         assert_eq!(policy.wait_after(2, 1.0), Some(Duration::from_millis(100)));
         assert_eq!(policy.wait_after(3, 0.0), None);

@@ -101,18 +101,10 @@ impl<'a> Session<'a> {
             let answer = self.get(url).await?;
             match answer.status {
                 StatusCode::OK => {
-                    let wire::Repository {
-                        id,
-                        full_name,
-                        disabled,
-                    } = answer.json()?;
+                    let wire::Repository { id, full_name, disabled } = answer.json()?;
                     let name = RepositoryName::parse(&full_name)
                         .map_err(|error| GitHubError::Unexpected(error.to_string()))?;
-                    return Ok(Repository {
-                        id: RepositoryId(id),
-                        name,
-                        disabled,
-                    });
+                    return Ok(Repository { id: RepositoryId(id), name, disabled });
                 }
                 StatusCode::NOT_FOUND => return Err(GitHubError::NotFound),
                 _ => url = answer.redirect().ok_or_else(|| answer.unexpected())?,
@@ -127,9 +119,7 @@ impl<'a> Session<'a> {
         repository: &Repository,
         number: IssueNumber,
     ) -> Result<IssueAnswer, GitHubError> {
-        let mut answer = self
-            .get(self.url(&format!("repos/{}/issues/{number}", repository.name)))
-            .await?;
+        let mut answer = self.get(self.url(&format!("repos/{}/issues/{number}", repository.name))).await?;
         if let Some(location) = answer.redirect() {
             let stays = format!("repositories/{}/issues/{number}", repository.id);
             let proved_at = answer.date;
@@ -156,10 +146,7 @@ impl<'a> Session<'a> {
                     .json::<wire::Entry>()?
                     .into_issue()
                     .ok_or_else(|| GitHubError::Unexpected(format!("issue {number} is a pull request")))?;
-                Ok(IssueAnswer::Here(Box::new(Observation {
-                    issue,
-                    read_at: answer.date,
-                })))
+                Ok(IssueAnswer::Here(Box::new(Observation { issue, read_at: answer.date })))
             }
             StatusCode::GONE => Ok(IssueAnswer::Gone(Gone {
                 reason: Change::Deleted,
@@ -210,10 +197,7 @@ impl<'a> Session<'a> {
                 .wait_after(attempt, github.clock.random_share())
                 .filter(|wait| *wait < self.remaining());
             let Some(wait) = wait else {
-                return Err(GitHubError::Unavailable {
-                    failure,
-                    attempts: attempt,
-                });
+                return Err(GitHubError::Unavailable { failure, attempts: attempt });
             };
             tokio::time::sleep(wait).await;
             attempt += 1;
@@ -299,16 +283,8 @@ impl Answer {
         // serde's message tells the place and the kind of the mismatch; it can quote the text, which must not
         // reach a caller.
         serde_json::from_slice(&self.body).map_err(|error| {
-            let what = if error.is_data() {
-                "JSON of another shape"
-            } else {
-                "not JSON"
-            };
-            GitHubError::Unexpected(format!(
-                "{what} (line {}, column {})",
-                error.line(),
-                error.column()
-            ))
+            let what = if error.is_data() { "JSON of another shape" } else { "not JSON" };
+            GitHubError::Unexpected(format!("{what} (line {}, column {})", error.line(), error.column()))
         })
     }
 
@@ -333,9 +309,7 @@ fn http_date(text: &str) -> Option<Timestamp> {
 fn next_link(text: &str) -> Option<Url> {
     text.split(',').find_map(|link| {
         let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-        let is_next = parameters
-            .split(';')
-            .any(|parameter| parameter.trim() == r#"rel="next""#);
+        let is_next = parameters.split(';').any(|parameter| parameter.trim() == r#"rel="next""#);
         is_next.then(|| Url::parse(target).ok()).flatten()
     })
 }
@@ -355,9 +329,7 @@ fn limit(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -
             return Some(reset);
         }
     }
-    let is_secondary = body
-        .windows(20)
-        .any(|words| words.eq_ignore_ascii_case(b"secondary rate limit"));
+    let is_secondary = body.windows(20).any(|words| words.eq_ignore_ascii_case(b"secondary rate limit"));
     let is_limit = is_secondary || status == StatusCode::TOO_MANY_REQUESTS;
     is_limit.then(|| now.checked_add(SECONDARY_LIMIT_WAIT).unwrap_or(now))
 }
@@ -369,10 +341,7 @@ mod tests {
     #[test]
     fn the_next_link_is_found_wherever_it_stands() {
         let header = r#"<https://a/repositories/1/issues?page=1>; rel="prev", <https://a/repositories/1/issues?after=Y3Vy%3D>; rel="next""#;
-        assert_eq!(
-            next_link(header).unwrap().as_str(),
-            "https://a/repositories/1/issues?after=Y3Vy%3D"
-        );
+        assert_eq!(next_link(header).unwrap().as_str(), "https://a/repositories/1/issues?after=Y3Vy%3D");
         assert_eq!(next_link(r#"<https://a/?page=1>; rel="first""#), None);
         assert_eq!(next_link("nonsense"), None);
     }

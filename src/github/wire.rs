@@ -77,12 +77,7 @@ impl Entry {
                     Label::Name(name) => Some(name),
                 })
                 .collect(),
-            assignees: self
-                .assignees
-                .into_iter()
-                .flatten()
-                .map(|account| account.login)
-                .collect(),
+            assignees: self.assignees.into_iter().flatten().map(|account| account.login).collect(),
             author: self.user.map(|account| account.login),
             created_at: self.created_at,
             updated_at: self.updated_at,

@@ -59,28 +59,17 @@ pub(super) struct Told {
 
 impl Told {
     pub(super) fn nothing(position: Position) -> Self {
-        Self {
-            touches: Vec::new(),
-            count: 0,
-            position,
-        }
+        Self { touches: Vec::new(), count: 0, position }
     }
 }
 
 impl Beat<'_> {
     pub(super) fn answer(&self, basis: &Basis, told: &Told) -> AgentHeartbeatResponse {
-        let worst_of_pass = basis
-            .ended
-            .as_ref()
-            .filter(|_| basis.coalesced)
-            .map(|ended| ended.status);
+        let worst_of_pass = basis.ended.as_ref().filter(|_| basis.coalesced).map(|ended| ended.status);
         // Before the first pass has ended nothing is known of changes.
         let summary = if basis.coalesced && basis.ended.is_some() {
             let changed = counted(told.count, "issue", "issues");
-            format!(
-                "{} {changed} changed since this agent's last beat.",
-                basis.summary
-            )
+            format!("{} {changed} changed since this agent's last beat.", basis.summary)
         } else {
             basis.summary.clone()
         };

@@ -94,10 +94,7 @@ impl Beat<'_> {
     async fn claim(&self, state: FleetState) -> Result<Result<Claim, Overtaken>, StoreError> {
         let now = self.app.clock.now();
         let until = now.checked_add(self.app.timing.claim).unwrap_or(now);
-        self.app
-            .store
-            .claim(state, self.app.clock.new_id(), now, until)
-            .await
+        self.app.store.claim(state, self.app.clock.new_id(), now, until).await
     }
 
     /// An agent's beat runs one pass. A scheduled one, for which nobody waits, runs one after another while
@@ -114,10 +111,7 @@ impl Beat<'_> {
             let Ok(Ok(claim)) = claimed else { break };
             (basis, goes_on) = self.run_pass(&claim, deadline).await;
         }
-        Basis {
-            first_position,
-            ..basis
-        }
+        Basis { first_position, ..basis }
     }
 
     /// Runs one pass; tells also whether another one at once would get further.
@@ -207,12 +201,9 @@ impl Beat<'_> {
         };
         let age = Duration::try_from(now.duration_since(ended.at)).unwrap_or_default();
         if age > Duration::from_secs(ended.freshness_seconds) + STALE_AFTER {
-            let message = format!(
-                "the last pass ended {} s ago, and the next has not ended yet",
-                age.as_secs()
-            );
-            self.outcome
-                .add(Problem::warning(ProblemCode::Stale, Phase::Sync, message));
+            let message =
+                format!("the last pass ended {} s ago, and the next has not ended yet", age.as_secs());
+            self.outcome.add(Problem::warning(ProblemCode::Stale, Phase::Sync, message));
         }
         if let Some(pass_id) = ended.problems_from {
             self.add_problems_of(pass_id, age).await;
@@ -233,8 +224,7 @@ impl Beat<'_> {
                 for problem in record.problems {
                     let wait = problem.retry_after_seconds;
                     let left = wait.and_then(|wait| wait.checked_sub(age.as_secs()));
-                    self.outcome
-                        .add(problem.retry_after(left.filter(|left| *left > 0)));
+                    self.outcome.add(problem.retry_after(left.filter(|left| *left > 0)));
                 }
             }
             Ok(None) => {}
@@ -305,12 +295,7 @@ impl Beat<'_> {
             pass_id: Some(claim.pass_id()),
             coalesced: false,
         };
-        if let Err(error) = self
-            .app
-            .store
-            .put_run(self.agent, &run, self.app.config.run_retention)
-            .await
-        {
+        if let Err(error) = self.app.store.put_run(self.agent, &run, self.app.config.run_retention).await {
             tracing::warn!(run.id = %self.run_id, cause = %error, "The start of a run was not recorded.");
         }
     }
@@ -337,17 +322,9 @@ impl Beat<'_> {
             pass_id: basis.ended.as_ref().map(|ended| ended.pass_id),
             coalesced: basis.coalesced,
         };
-        self.app
-            .store
-            .put_run(self.agent, &run, self.app.config.run_retention)
-            .await?;
+        self.app.store.put_run(self.agent, &run, self.app.config.run_retention).await?;
         match position {
-            Some(told) => {
-                self.app
-                    .store
-                    .put_agent(self.agent, told, answer.finished_at)
-                    .await
-            }
+            Some(told) => self.app.store.put_agent(self.agent, told, answer.finished_at).await,
             None => Ok(()),
         }
     }
@@ -367,8 +344,5 @@ impl Basis {
 
 fn table_problem(error: &StoreError, severity: Severity) -> Problem {
     let message = format!("{error}; check TABLE_NAME and the function's access to it, then beat again");
-    Problem {
-        severity,
-        ..Problem::error(ProblemCode::StoreUnavailable, Phase::Sync, message)
-    }
+    Problem { severity, ..Problem::error(ProblemCode::StoreUnavailable, Phase::Sync, message) }
 }

@@ -34,11 +34,7 @@ impl Beat<'_> {
                 &read_now
             }
         };
-        let from = if position.within.is_some() {
-            position.fence
-        } else {
-            position.fence + 1
-        };
+        let from = if position.within.is_some() { position.fence } else { position.fence + 1 };
         let ids = with_news(&fleet.configured(&self.app.config.repositories), ended, from);
         let reads: Vec<_> = futures_util::stream::iter(ids)
             .map(|id| async move { Ok((id, self.app.store.changes(id, from).await?)) })
@@ -46,12 +42,7 @@ impl Beat<'_> {
             .collect()
             .await;
         let changes = reads.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
-        Ok(select(
-            changes,
-            position,
-            ended.fence,
-            &self.app.config.excluded_labels,
-        ))
+        Ok(select(changes, position, ended.fence, &self.app.config.excluded_labels))
     }
 }
 
@@ -75,22 +66,12 @@ fn select(
     let mut news: Vec<(u64, (RepositoryId, IssueNumber), Touch)> = Vec::new();
     for (repository, changes) in changes {
         for changed in changes {
-            let is_excluded = changed
-                .labels
-                .iter()
-                .any(|label| excluded_labels.contains(&label.to_lowercase()));
+            let is_excluded =
+                changed.labels.iter().any(|label| excluded_labels.contains(&label.to_lowercase()));
             let issue = (repository, changed.number);
             if let Some((fence, change)) = untold(&changed, issue, position, ended).filter(|_| !is_excluded) {
                 let moved_to = changed.moved_to.filter(|_| change == Change::Moved);
-                news.push((
-                    fence,
-                    issue,
-                    Touch {
-                        url: changed.url,
-                        change,
-                        moved_to,
-                    },
-                ));
+                news.push((fence, issue, Touch { url: changed.url, change, moved_to }));
             }
         }
     }
@@ -98,17 +79,10 @@ fn select(
     let count = news.len() as u64;
     let left = news.split_off(news.len().min(MOST_TOLD));
     let position = match news.last() {
-        Some((fence, issue, _)) if !left.is_empty() => Position {
-            fence: *fence,
-            within: Some(*issue),
-        },
+        Some((fence, issue, _)) if !left.is_empty() => Position { fence: *fence, within: Some(*issue) },
         _ => Position::after(position.fence.max(ended)),
     };
-    Told {
-        touches: news.into_iter().map(|(_, _, touch)| touch).collect(),
-        count,
-        position,
-    }
+    Told { touches: news.into_iter().map(|(_, _, touch)| touch).collect(), count, position }
 }
 
 /// The change of one issue that is to be told, and its fence; none when it was told or is not to be told yet.
@@ -153,14 +127,8 @@ mod tests {
     #[test]
     fn an_edit_after_a_close_does_not_hide_the_close() {
         let stamp = Stamp::default().with(Change::Closed, 5).with(Change::Edited, 6);
-        assert_eq!(
-            what(&told(vec![changed(1, stamp)], Position::after(4), 6)),
-            [Change::Closed]
-        );
-        assert_eq!(
-            what(&told(vec![changed(1, stamp)], Position::after(5), 6)),
-            [Change::Edited]
-        );
+        assert_eq!(what(&told(vec![changed(1, stamp)], Position::after(4), 6)), [Change::Closed]);
+        assert_eq!(what(&told(vec![changed(1, stamp)], Position::after(5), 6)), [Change::Edited]);
         assert_eq!(what(&told(vec![changed(1, stamp)], Position::after(6), 6)), []);
     }
 
@@ -169,17 +137,13 @@ mod tests {
         let stamp = Stamp::default().with(Change::Closed, 5).with(Change::Edited, 6);
         let first = told(vec![changed(1, stamp)], Position::after(4), 5);
         assert_eq!(what(&first), [Change::Closed]);
-        assert_eq!(
-            what(&told(vec![changed(1, stamp)], first.position, 6)),
-            [Change::Edited]
-        );
+        assert_eq!(what(&told(vec![changed(1, stamp)], first.position, 6)), [Change::Edited]);
     }
 
     #[test]
     fn what_does_not_fit_into_one_answer_follows_in_the_next_ones() {
-        let changes: Vec<_> = (1..=450)
-            .map(|n| changed(n, Stamp::default().with(Change::Opened, 3 + n % 2)))
-            .collect();
+        let changes: Vec<_> =
+            (1..=450).map(|n| changed(n, Stamp::default().with(Change::Opened, 3 + n % 2))).collect();
         let mut position = Position::after(2);
         let mut urls = HashSet::new();
         for (expected, left) in [(200, 450), (200, 250), (50, 50), (0, 0)] {

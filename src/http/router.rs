@@ -86,10 +86,7 @@ struct Health {
 }
 
 async fn health() -> Response {
-    uncached(Json(Health {
-        status: "ok",
-        version: env!("CARGO_PKG_VERSION"),
-    }))
+    uncached(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }))
 }
 
 fn uncached(body: impl IntoResponse) -> Response {

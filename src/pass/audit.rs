@@ -60,9 +60,7 @@ impl Pass<'_> {
         let interval = self.app.config.audit_interval;
         let is_quiet = work.tracked.is_settled() && !work.got_further;
         let patience = if is_quiet { interval } else { 2 * interval };
-        work.tracked
-            .audited_at
-            .is_none_or(|at| elapsed(at, self.date()) >= patience)
+        work.tracked.audited_at.is_none_or(|at| elapsed(at, self.date()) >= patience)
     }
 
     /// GitHub's time in this pass.
@@ -79,14 +77,7 @@ impl Pass<'_> {
         if let Err(error) = self.go_on(work, &mut progress).await {
             // What was compared and asked need not be done again. Losing this only repeats it.
             let is_begun = progress != AuditProgress::default();
-            if is_begun
-                && self
-                    .app
-                    .store
-                    .put_audit_progress(work.id(), &progress)
-                    .await
-                    .is_ok()
-            {
+            if is_begun && self.app.store.put_audit_progress(work.id(), &progress).await.is_ok() {
                 work.tracked.audit_under_way = true;
             }
             return Err(error);
@@ -123,9 +114,7 @@ impl Pass<'_> {
     /// Compares page by page, and writes what differs. At the end the absent issues are the candidates, or, if
     /// they are too many, the audit is held.
     async fn compare(&self, work: &mut Work, progress: &mut AuditProgress) -> Result<(), StepError> {
-        let from = progress
-            .position
-            .and_then(|at| at.checked_sub(Duration::from_secs(1)).ok());
+        let from = progress.position.and_then(|at| at.checked_sub(Duration::from_secs(1)).ok());
         let cached = self.app.store.open_issues(work.id(), from).await?;
         let cached: HashMap<IssueNumber, OpenIssue> =
             cached.into_iter().map(|open| (open.number, open)).collect();
@@ -198,32 +187,25 @@ impl Pass<'_> {
         let Some(row) = cached.get(&number).filter(|row| row.is_open()) else {
             return Ok(());
         };
-        let repository = Repository {
-            id: work.id(),
-            name: work.tracked.name.clone(),
-            disabled: false,
-        };
+        let repository = Repository { id: work.id(), name: work.tracked.name.clone(), disabled: false };
         let answer = self.github.issue(&repository, number).await?;
         if self.is_over() {
             return Err(GitHubError::Deadline.into());
         }
         let applied = match answer {
             IssueAnswer::Here(seen) => {
-                self.apply(work.id(), &[*seen], Reading::Audit(work.tracked.cursor))
-                    .await
+                self.apply(work.id(), &[*seen], Reading::Audit(work.tracked.cursor)).await
             }
             IssueAnswer::Gone(gone) => {
                 let replan = |row: &CachedIssue| plan::removed(row, &gone, fence);
-                self.write(work.id(), replan(row).into_iter().collect(), &replan)
-                    .await
+                self.write(work.id(), replan(row).into_iter().collect(), &replan).await
             }
             IssueAnswer::NotVisible(at) => {
                 let replan = |row: &CachedIssue| match self.hidden_for_good(row.missing_since, at) {
                     Some(gone) => plan::removed(row, &gone, fence),
                     None => plan::missing(row, at),
                 };
-                self.write(work.id(), replan(row).into_iter().collect(), &replan)
-                    .await
+                self.write(work.id(), replan(row).into_iter().collect(), &replan).await
             }
         };
         count(fence, work, applied)
@@ -254,10 +236,7 @@ fn differs(cached: &HashMap<IssueNumber, OpenIssue>, seen: &Observation) -> bool
 
 /// Takes over what the writes came to.
 fn count(fence: u64, work: &mut Work, applied: Applied) -> Result<(), StepError> {
-    work.tracked.open_count = work
-        .tracked
-        .open_count
-        .saturating_add_signed(applied.open_difference);
+    work.tracked.open_count = work.tracked.open_count.saturating_add_signed(applied.open_difference);
     work.tracked.recount |= applied.was_refused;
     work.touched += applied.touched;
     if applied.touched > 0 || applied.is_unsure {

@@ -39,10 +39,7 @@ impl Pass<'_> {
         let is_worth_a_record =
             record.touched > 0 || !record.problems.is_empty() || !record.deferred.is_empty();
         if is_worth_a_record {
-            self.app
-                .store
-                .put_pass(&record, self.app.config.run_retention)
-                .await?;
+            self.app.store.put_pass(&record, self.app.config.run_retention).await?;
         }
         let ended = self.ended(&tally, &record, marks_are_stored);
         if let Err(overtaken) = self.app.store.end_pass(self.claim, &ended).await? {
@@ -156,10 +153,7 @@ impl Tally {
     fn of(roster: &Roster, fence: u64) -> Self {
         let mut tally = Self::default();
         let results = roster.work.iter().map(|work| (&work.name, &work.result));
-        let unknown = roster
-            .unknown
-            .iter()
-            .map(|Unknown { name, result }| (name, result));
+        let unknown = roster.unknown.iter().map(|Unknown { name, result }| (name, result));
         for (name, result) in results.chain(unknown) {
             tally.configured += 1;
             match result {
@@ -168,26 +162,13 @@ impl Tally {
                 WorkResult::Deferred | WorkResult::UnderWay => tally.deferred.push(name.clone()),
             }
         }
-        tally.backfilling = roster
-            .work
-            .iter()
-            .filter(|work| work.tracked.backfill.is_some())
-            .count();
-        tally.held = roster
-            .work
-            .iter()
-            .filter(|work| work.tracked.held_absent.is_some())
-            .count();
+        tally.backfilling = roster.work.iter().filter(|work| work.tracked.backfill.is_some()).count();
+        tally.held = roster.work.iter().filter(|work| work.tracked.held_absent.is_some()).count();
         tally.first_read = roster.work.iter().map(|work| work.first_read).sum();
-        tally.deferred_got_further = roster
-            .work
-            .iter()
-            .any(|work| work.got_further && matches!(work.result, WorkResult::Deferred));
+        tally.deferred_got_further =
+            roster.work.iter().any(|work| work.got_further && matches!(work.result, WorkResult::Deferred));
         tally.touched = roster.work.iter().map(|work| work.touched).sum();
-        tally.may_have_changed = roster
-            .work
-            .iter()
-            .any(|work| work.tracked.last_change_fence == fence);
+        tally.may_have_changed = roster.work.iter().any(|work| work.tracked.last_change_fence == fence);
         tally
     }
 
@@ -227,10 +208,7 @@ impl Tally {
 /// told once.
 fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally) {
     let of_work = roster.work.iter().map(|work| (&work.name, &work.result));
-    let of_unknown = roster
-        .unknown
-        .iter()
-        .map(|unknown| (&unknown.name, &unknown.result));
+    let of_unknown = roster.unknown.iter().map(|unknown| (&unknown.name, &unknown.result));
     let mut alike: Vec<(Problem, Vec<&RepositoryName>)> = Vec::new();
     for (name, result) in of_work.chain(of_unknown) {
         let WorkResult::Failed(problem) = result else {
@@ -255,9 +233,7 @@ fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally) {
             problem.message = format!("{first}, {second} and {} more: {}", more.len(), problem.message);
             outcome.add(problem);
         } else {
-            names
-                .into_iter()
-                .for_each(|name| outcome.add(problem.clone().of(name)));
+            names.into_iter().for_each(|name| outcome.add(problem.clone().of(name)));
         }
     }
 }

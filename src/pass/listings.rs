@@ -78,10 +78,7 @@ impl Pass<'_> {
         }
         let reading = match work.tracked.backfill {
             Some(_) => Reading::Backfill,
-            None => Reading::Delta {
-                cursor: listing.cursor_before,
-                settled: work.tracked.settled,
-            },
+            None => Reading::Delta { cursor: listing.cursor_before, settled: work.tracked.settled },
         };
         let applied = self.apply(work.tracked.id, &page.issues, reading).await;
         work.tracked.recount |= applied.was_refused;
@@ -89,10 +86,7 @@ impl Pass<'_> {
         if applied.touched > 0 || applied.is_unsure {
             work.tracked.last_change_fence = self.fence();
         }
-        work.tracked.open_count = work
-            .tracked
-            .open_count
-            .saturating_add_signed(applied.open_difference);
+        work.tracked.open_count = work.tracked.open_count.saturating_add_signed(applied.open_difference);
         if reading == Reading::Backfill {
             work.first_read += u64::try_from(applied.open_difference).unwrap_or_default();
         }

@@ -46,23 +46,14 @@ impl Pass<'_> {
         name: &RepositoryName,
         found: Repository,
     ) {
-        self.remember(
-            fleet,
-            name,
-            ConfiguredName {
-                id: Some(found.id),
-                why: None,
-            },
-        )
-        .await;
+        self.remember(fleet, name, ConfiguredName { id: Some(found.id), why: None }).await;
         if let Some(first) = roster.work.iter().find(|known| known.id() == found.id) {
             outcome.add(same_repository(name, &first.name));
             return;
         }
         let stored = fleet.repositories.get(&found.id).cloned();
-        let mut tracked = stored
-            .clone()
-            .unwrap_or_else(|| TrackedRepository::new(found.id, found.name.clone()));
+        let mut tracked =
+            stored.clone().unwrap_or_else(|| TrackedRepository::new(found.id, found.name.clone()));
         tracked.name = found.name;
         let mut work = Work::new(name, tracked, stored);
         if found.disabled {
@@ -88,20 +79,14 @@ impl Pass<'_> {
         let known = fleet.names.get(&name.key()).and_then(|known| known.id);
         let known = known.filter(|id| roster.work.iter().all(|work| work.id() != *id));
         if let Some(stored) = known.and_then(|id| fleet.repositories.get(&id)).cloned() {
-            roster.work.push(Work {
-                result,
-                ..Work::new(name, stored.clone(), Some(stored))
-            });
+            roster.work.push(Work { result, ..Work::new(name, stored.clone(), Some(stored)) });
             return;
         }
         if matches!(&result, WorkResult::Failed(problem) if problem.code == ProblemCode::RepositoryNotFound) {
             let why = Some(ProblemCode::RepositoryNotFound);
             self.remember(fleet, name, ConfiguredName { id: None, why }).await;
         }
-        roster.unknown.push(Unknown {
-            name: name.clone(),
-            result,
-        });
+        roster.unknown.push(Unknown { name: name.clone(), result });
     }
 
     /// Stores what a name stands for when that is news. Losing it costs nothing but the same write again.

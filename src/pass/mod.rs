@@ -128,11 +128,7 @@ impl Pass<'_> {
 
     /// Stores a repository's marks, unless they stand in the table already.
     async fn store(&self, work: &mut Work) -> Result<(), StoreError> {
-        if work.needs_storing() {
-            self.store_anyway(work).await
-        } else {
-            Ok(())
-        }
+        if work.needs_storing() { self.store_anyway(work).await } else { Ok(()) }
     }
 
     async fn store_anyway(&self, work: &mut Work) -> Result<(), StoreError> {

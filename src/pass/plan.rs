@@ -39,11 +39,7 @@ pub struct Write {
 impl Write {
     /// A first sight of which agents are not told.
     fn untold(row: CachedIssue) -> Self {
-        Self {
-            row,
-            was_open: false,
-            touches: false,
-        }
+        Self { row, was_open: false, touches: false }
     }
 
     /// What the write does to the count of open issues.
@@ -94,11 +90,7 @@ pub fn observed(
         if touches {
             next.stamp = row.stamp.with(change_between(row, &next), fence);
         }
-        return Some(Write {
-            row: next,
-            was_open: row.is_open(),
-            touches,
-        });
+        return Some(Write { row: next, was_open: row.is_open(), touches });
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
     let told_by_a_dead_pass = matches!(reading, Reading::Delta { cursor, .. }
@@ -109,21 +101,14 @@ pub fn observed(
     if !is_there_again && !told_by_a_dead_pass {
         return None;
     }
-    let mut next = CachedIssue {
-        revision: row.revision + 1,
-        ..row.clone()
-    };
+    let mut next = CachedIssue { revision: row.revision + 1, ..row.clone() };
     if is_there_again {
         next.missing_since = None;
     }
     if told_by_a_dead_pass {
         next.stamp = row.stamp.renewed(fence);
     }
-    Some(Write {
-        row: next,
-        was_open: row.is_open(),
-        touches: told_by_a_dead_pass,
-    })
+    Some(Write { row: next, was_open: row.is_open(), touches: told_by_a_dead_pass })
 }
 
 /// The write that removes an issue from the open ones, given GitHub's word that it has gone; none when the row
@@ -147,11 +132,7 @@ pub fn removed(row: &CachedIssue, gone: &Gone, fence: u64) -> Option<Write> {
 /// The write that notes the first 404 of an issue; none when one is noted, or the row is no longer open.
 pub fn missing(row: &CachedIssue, at: Timestamp) -> Option<Write> {
     (row.is_open() && row.missing_since.is_none() && row.read_at <= at).then(|| Write {
-        row: CachedIssue {
-            missing_since: Some(at),
-            revision: row.revision + 1,
-            ..row.clone()
-        },
+        row: CachedIssue { missing_since: Some(at), revision: row.revision + 1, ..row.clone() },
         was_open: true,
         touches: false,
     })
@@ -187,11 +168,7 @@ fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
         IssueState::Closed => Change::Edited,
     };
     row.stamp = row.stamp.with(change, fence);
-    Write {
-        row,
-        was_open: false,
-        touches: true,
-    }
+    Write { row, was_open: false, touches: true }
 }
 
 /// What happened between two versions of an issue. Closing and reopening between two looks leaves the state as

@@ -33,11 +33,7 @@ fn issue() -> impl Strategy<Value = Issue> {
             title: format!("title {title}"),
             body: None,
             url: format!("https://github.com/acme/api/issues/{number}"),
-            state: if is_open {
-                IssueState::Open
-            } else {
-                IssueState::Closed
-            },
+            state: if is_open { IssueState::Open } else { IssueState::Closed },
             state_reason: reason.map(str::to_owned),
             labels: vec![format!("label {label}")],
             assignees: Vec::new(),
@@ -69,11 +65,7 @@ fn reading() -> impl Strategy<Value = Reading> {
 
 fn gone() -> impl Strategy<Value = Gone> {
     let reason = prop::sample::select(vec![Change::Moved, Change::Deleted, Change::Hidden]);
-    (reason, instant()).prop_map(|(reason, proved_at)| Gone {
-        reason,
-        proved_at,
-        moved_to: None,
-    })
+    (reason, instant()).prop_map(|(reason, proved_at)| Gone { reason, proved_at, moved_to: None })
 }
 
 /// Any row that passes may have left: seen, perhaps missing or gone, perhaps changed under some fence.
@@ -82,9 +74,7 @@ fn row() -> impl Strategy<Value = CachedIssue> {
         Just(Stamp::default()),
         (1..FENCES).prop_map(|fence| Stamp::default().with(Change::Opened, fence)),
         (1..FENCES, 0..3_u64).prop_map(|(fence, later)| {
-            Stamp::default()
-                .with(Change::Closed, fence)
-                .with(Change::Edited, fence + later)
+            Stamp::default().with(Change::Closed, fence).with(Change::Edited, fence + later)
         }),
     ];
     let absence = (prop::option::of(instant()), prop::option::of(gone()));
@@ -125,9 +115,7 @@ fn shown(rows: &Rows) -> HashMap<IssueNumber, CachedIssue> {
         read_at: at(0),
         ..row.clone()
     };
-    rows.iter()
-        .map(|(number, row)| (*number, without_ours(row)))
-        .collect()
+    rows.iter().map(|(number, row)| (*number, without_ours(row))).collect()
 }
 
 /// The versions of some issues, each read at least once while it was the newest, and perhaps once more long after,
@@ -146,15 +134,9 @@ fn history() -> impl Strategy<Value = (Vec<Observation>, HashMap<IssueNumber, Is
                 updated_at: before + std::time::Duration::from_secs(later.unsigned_abs()),
                 ..issue
             };
-            let read = |second| Observation {
-                issue: issue.clone(),
-                read_at: at(second),
-            };
+            let read = |second| Observation { issue: issue.clone(), read_at: at(second) };
             seen.extend((0..reads).map(|n| read(100 + 10 * turn + n)));
-            late.insert(
-                (issue.number, issue.updated_at),
-                is_read_late.then(|| read(1_000 - turn)),
-            );
+            late.insert((issue.number, issue.updated_at), is_read_late.then(|| read(1_000 - turn)));
             last.insert(issue.number, issue);
         }
         seen.extend(late.into_values().flatten());

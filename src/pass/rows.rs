@@ -42,10 +42,7 @@ impl Pass<'_> {
         let cached = match self.app.store.issues(repository, &numbers, consistent).await {
             Ok(cached) => cached,
             Err(error) => {
-                return Applied {
-                    failure: Some(error.into()),
-                    ..Applied::default()
-                };
+                return Applied { failure: Some(error.into()), ..Applied::default() };
             }
         };
         let fence = self.fence();
@@ -68,11 +65,7 @@ impl Pass<'_> {
                 return applied;
             }
             let rows: Vec<CachedIssue> = writes.iter().map(|write| write.row.clone()).collect();
-            let results = self
-                .app
-                .store
-                .put_issues(repository, rows, &|| !self.is_over())
-                .await;
+            let results = self.app.store.put_issues(repository, rows, &|| !self.is_over()).await;
             let mut again = Vec::new();
             for (write, result) in writes.into_iter().zip(results) {
                 match result {

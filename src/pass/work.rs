@@ -82,11 +82,9 @@ impl WorkResult {
             Ok(Err(StepError::GitHub(GitHubError::Deadline))) => Some(Self::Deferred),
             Ok(Err(StepError::GitHub(error))) => Some(Self::Failed(github_problem(&error, phase, now))),
             Ok(Err(StepError::Store(error))) => Some(Self::Failed(store_problem(&error, phase))),
-            Err(crash) => Some(Self::Failed(Problem::error(
-                ProblemCode::PhaseCrashed,
-                phase,
-                crash.to_string(),
-            ))),
+            Err(crash) => {
+                Some(Self::Failed(Problem::error(ProblemCode::PhaseCrashed, phase, crash.to_string())))
+            }
         }
     }
 }
@@ -147,10 +145,7 @@ impl Work {
         if self.tracked.is_settled() != stored.is_settled() {
             return true;
         }
-        TrackedRepository {
-            settled: stored.settled,
-            ..self.tracked.clone()
-        } != *stored
+        TrackedRepository { settled: stored.settled, ..self.tracked.clone() } != *stored
     }
 
     /// Takes what a part of the work met.
@@ -168,14 +163,8 @@ impl Work {
     pub(super) fn note_health(&mut self, now: Timestamp) {
         self.tracked.failure = match &self.result {
             WorkResult::Failed(problem) => {
-                let before = self
-                    .tracked
-                    .failure
-                    .filter(|failure| failure.code == problem.code);
-                before.or(Some(RepositoryFailure {
-                    code: problem.code,
-                    since: now,
-                }))
+                let before = self.tracked.failure.filter(|failure| failure.code == problem.code);
+                before.or(Some(RepositoryFailure { code: problem.code, since: now }))
             }
             WorkResult::Synced => None,
             WorkResult::Deferred | WorkResult::UnderWay => self.tracked.failure,
@@ -204,10 +193,7 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
 /// Seconds until an instant, rounded up; none when it has passed.
 fn seconds_until(at: Timestamp, now: Timestamp) -> Option<u64> {
     let millis = at.duration_since(now).as_millis();
-    u64::try_from(millis)
-        .ok()
-        .filter(|millis| *millis > 0)
-        .map(|millis| millis.div_ceil(1_000))
+    u64::try_from(millis).ok().filter(|millis| *millis > 0).map(|millis| millis.div_ceil(1_000))
 }
 
 /// What is told of a failure of the table.

@@ -26,11 +26,7 @@ pub struct FleetState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     claim_owner: Option<Uuid>,
     /// When its claim runs out. A number, so that DynamoDB can compare it.
-    #[serde(
-        default,
-        with = "millisecond::optional",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
     claim_until: Option<Timestamp>,
     /// How the last pass ended; none before the first one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,11 +199,7 @@ impl Store {
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Ok(Claim {
-                pass_id,
-                fence,
-                before,
-            })),
+            Ok(_) => Ok(Ok(Claim { pass_id, fence, before })),
             Err(error) => match refused(&error) {
                 Some(item) => Ok(Err(Overtaken(value_of(item)?))),
                 None => Err(store_error("UpdateItem")(error)),
@@ -236,10 +228,7 @@ impl Store {
             Err(error) => match refused(&error) {
                 Some(item) => {
                     let state: FleetState = value_of(item)?;
-                    let is_ours = state
-                        .ended
-                        .as_ref()
-                        .is_some_and(|last| last.pass_id == claim.pass_id);
+                    let is_ours = state.ended.as_ref().is_some_and(|last| last.pass_id == claim.pass_id);
                     Ok(if is_ours { Ok(()) } else { Err(Overtaken(state)) })
                 }
                 None => Err(store_error("UpdateItem")(error)),
@@ -285,11 +274,7 @@ impl Store {
         let mut fleet = Fleet::default();
         while let Some(item) = pages.next().await {
             let item = item.map_err(store_error("Query"))?;
-            let sk = item
-                .get("sk")
-                .and_then(|sk| sk.as_s().ok())
-                .cloned()
-                .unwrap_or_default();
+            let sk = item.get("sk").and_then(|sk| sk.as_s().ok()).cloned().unwrap_or_default();
             if sk.starts_with(REPOSITORY_PREFIX) {
                 let repository: TrackedRepository = value_of(item)?;
                 fleet.repositories.insert(repository.id, repository);
@@ -306,8 +291,7 @@ impl Store {
         claim: &Claim,
         repository: &TrackedRepository,
     ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::repository(repository.id), repository))
-            .await
+        self.put_fenced(claim, item_of(&Key::repository(repository.id), repository)).await
     }
 
     /// Writes what a configured name stands for.

@@ -90,9 +90,7 @@ impl Store {
         consistent: bool,
     ) -> Result<HashMap<IssueNumber, CachedIssue>, StoreError> {
         let mut found = HashMap::new();
-        let keys = numbers
-            .iter()
-            .map(|number| Key::issue(repository, *number).attributes());
+        let keys = numbers.iter().map(|number| Key::issue(repository, *number).attributes());
         let mut keys: Vec<Item> = keys.collect();
         while !keys.is_empty() {
             let batch = keys.split_off(keys.len().saturating_sub(BATCH));
@@ -112,12 +110,7 @@ impl Store {
                     .send()
                     .await
                     .map_err(store_error("BatchGetItem"))?;
-                for item in answer
-                    .responses
-                    .unwrap_or_default()
-                    .remove(&self.table)
-                    .unwrap_or_default()
-                {
+                for item in answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default() {
                     let row: CachedIssue = value_of(item)?;
                     found.insert(row.number, row);
                 }

@@ -72,10 +72,7 @@ pub struct StoreError {
 impl StoreError {
     /// A row that changed each time it was to be written.
     pub fn contended() -> Self {
-        Self {
-            operation: "PutItem",
-            code: "a row that kept changing".to_owned(),
-        }
+        Self { operation: "PutItem", code: "a row that kept changing".to_owned() }
     }
 }
 
@@ -95,10 +92,7 @@ impl Store {
                     .build(),
             )
             .build();
-        Self {
-            client: Client::from_conf(config),
-            table: table.to_owned(),
-        }
+        Self { client: Client::from_conf(config), table: table.to_owned() }
     }
 }
 
@@ -161,10 +155,7 @@ fn item_of(key: &keys::Key, value: &impl Serialize) -> Item {
 fn value_of<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     serde_dynamo::from_item(item).map_err(|error| {
         tracing::error!(cause = %error, "An item of the table cannot be read.");
-        StoreError {
-            operation: "read",
-            code: "an item of another shape".to_owned(),
-        }
+        StoreError { operation: "read", code: "an item of another shape".to_owned() }
     })
 }
 

@@ -75,10 +75,7 @@ impl Store {
         told: Position,
         last_beat_at: Timestamp,
     ) -> Result<(), StoreError> {
-        let agent = AgentItem {
-            last_beat_at,
-            told: position_as_text(told),
-        };
+        let agent = AgentItem { last_beat_at, told: position_as_text(told) };
         let answer = self
             .client
             .put_item()
@@ -104,19 +101,12 @@ impl Store {
         run: &AgentRun,
         retention: Duration,
     ) -> Result<(), StoreError> {
-        self.put(record(
-            &Key::run(agent, run.run_id),
-            run,
-            run.started_at,
-            retention,
-        ))
-        .await
+        self.put(record(&Key::run(agent, run.run_id), run, run.started_at, retention)).await
     }
 
     /// Writes a pass's record.
     pub async fn put_pass(&self, pass: &PassRecord, retention: Duration) -> Result<(), StoreError> {
-        self.put(record(&Key::pass(pass.pass_id), pass, pass.started_at, retention))
-            .await
+        self.put(record(&Key::pass(pass.pass_id), pass, pass.started_at, retention)).await
     }
 
     /// A pass's record; none when it has expired.
@@ -147,16 +137,10 @@ fn position_from_text(text: &str) -> Option<Position> {
         "~" => None,
         within => {
             let (repository, issue) = within.split_once('#')?;
-            Some((
-                RepositoryId(repository.parse().ok()?),
-                IssueNumber(issue.parse().ok()?),
-            ))
+            Some((RepositoryId(repository.parse().ok()?), IssueNumber(issue.parse().ok()?)))
         }
     };
-    Some(Position {
-        fence: fence.parse().ok()?,
-        within,
-    })
+    Some(Position { fence: fence.parse().ok()?, within })
 }
 
 #[cfg(test)]
@@ -169,13 +153,8 @@ mod tests {
             fence,
             within: within.map(|(repository, issue)| (RepositoryId(repository), IssueNumber(issue))),
         };
-        let ascending = [
-            at(0, None),
-            at(9, Some((2, 10))),
-            at(9, Some((10, 2))),
-            at(9, None),
-            at(10, Some((1, 1))),
-        ];
+        let ascending =
+            [at(0, None), at(9, Some((2, 10))), at(9, Some((10, 2))), at(9, None), at(10, Some((1, 1)))];
         let texts = ascending.map(position_as_text);
         assert!(texts.is_sorted(), "{texts:?}");
         assert_eq!(texts.map(|text| position_from_text(&text)), ascending.map(Some));

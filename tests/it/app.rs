@@ -82,21 +82,12 @@ impl Setup {
                 github.create_repository(repository);
             }
         });
-        let mut variables: HashMap<String, String> = world
-            .environment()
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
+        let mut variables: HashMap<String, String> =
+            world.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         variables.insert("REPOSITORIES".to_owned(), self.repositories.join(","));
         variables.extend(self.variables);
         let app = Arc::new(service(&world, &variables, self.timing));
-        TestApp {
-            world,
-            app,
-            variables,
-            timing: self.timing,
-            ends_well: true,
-        }
+        TestApp { world, app, variables, timing: self.timing, ends_well: true }
     }
 }
 
@@ -117,10 +108,7 @@ fn service(world: &LocalStack, variables: &HashMap<String, String>, timing: Timi
             .http_client(transport.aws_client().expect("a client"))
             .build()
     };
-    let aws = Aws {
-        dynamodb: aws(world.dynamodb.url()),
-        secrets_manager: aws(world.secrets.url()),
-    };
+    let aws = Aws { dynamodb: aws(world.dynamodb.url()), secrets_manager: aws(world.secrets.url()) };
     let local = world.clock.clone();
     let clock = Clock::from_fn(move || local.now());
     App::new(config, timing, clock, &transport, &aws).expect("a service")
@@ -140,9 +128,7 @@ impl TestApp {
     /// closed acme/api#1, edited acme/api#2, opened acme/web#1.
     pub async fn after_a_first_beat() -> Self {
         let app = Self::tracking(&["acme/api", "acme/web"]).start().await;
-        app.world
-            .github
-            .arrange(|github| github.open_issues("acme/api", 3));
+        app.world.github.arrange(|github| github.open_issues("acme/api", 3));
         app.agent("alpha").beat().await;
         app.outlive_freshness();
         app.world.github.arrange(|github| {
@@ -166,11 +152,7 @@ impl TestApp {
 
     /// An agent with a valid token.
     pub fn agent(&self, name: &str) -> Agent<'_> {
-        Agent {
-            test: self,
-            app: Arc::clone(&self.app),
-            name: name.to_owned(),
-        }
+        Agent { test: self, app: Arc::clone(&self.app), name: name.to_owned() }
     }
 
     /// Someone who sends whatever he likes.
@@ -204,20 +186,14 @@ impl TestApp {
 
     /// The cached row of an issue; null when there is none.
     pub fn row(&self, repository: &str, number: u64) -> Value {
-        let id = self
-            .world
-            .github
-            .arrange(|github| github.repository_id(repository));
+        let id = self.world.github.arrange(|github| github.repository_id(repository));
         let (pk, sk) = (format!("REPO#{id}"), format!("ISSUE#{number:010}"));
         self.world.dynamodb.item(TABLE_NAME, &pk, &sk).unwrap_or_default()
     }
 
     /// The numbers of the cached open issues of a repository.
     pub fn open_rows(&self, repository: &str) -> Vec<u64> {
-        let id = self
-            .world
-            .github
-            .arrange(|github| github.repository_id(repository));
+        let id = self.world.github.arrange(|github| github.repository_id(repository));
         self.items(&format!("REPO#{id}"), "ISSUE#")
             .iter()
             .filter(|row| row.get("openUpdatedAt").is_some())
@@ -227,22 +203,13 @@ impl TestApp {
 
     /// The marks of a repository.
     pub fn marks(&self, repository: &str) -> Value {
-        let id = self
-            .world
-            .github
-            .arrange(|github| github.repository_id(repository));
-        self.world
-            .dynamodb
-            .item(TABLE_NAME, "FLEET", &format!("REPO#{id}"))
-            .unwrap_or_default()
+        let id = self.world.github.arrange(|github| github.repository_id(repository));
+        self.world.dynamodb.item(TABLE_NAME, "FLEET", &format!("REPO#{id}")).unwrap_or_default()
     }
 
     /// The fleet's state.
     pub fn state(&self) -> Value {
-        self.world
-            .dynamodb
-            .item(TABLE_NAME, "FLEET", "STATE")
-            .unwrap_or_default()
+        self.world.dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default()
     }
 
     /// Paths and queries that GitHub was asked for, sorted.
@@ -300,25 +267,16 @@ impl TestApp {
         let asked = self.asked();
         let listings = asked.iter().filter(|path| path.contains("/issues?"));
         let since = |path: &String| path.split_once("since=").map(|(_, rest)| rest.to_owned());
-        listings
-            .map(|path| since(path).unwrap_or_default().replace("%3A", ":"))
-            .collect()
+        listings.map(|path| since(path).unwrap_or_default().replace("%3A", ":")).collect()
     }
 
     /// The keys of the items written in a repository's partition since the last clearing, refused ones included.
     pub fn written(&self, repository: &str) -> Vec<String> {
-        let id = self
-            .world
-            .github
-            .arrange(|github| github.repository_id(repository));
+        let id = self.world.github.arrange(|github| github.repository_id(repository));
         let writes = self.world.dynamodb.requests();
         let items = writes.iter().map(|exchange| {
             let request = &exchange.request;
-            if request["Item"].is_object() {
-                &request["Item"]
-            } else {
-                &request["Key"]
-            }
+            if request["Item"].is_object() { &request["Item"] } else { &request["Key"] }
         });
         items
             .filter(|item| item["pk"]["S"] == format!("REPO#{id}"))
@@ -350,10 +308,8 @@ async fn invoke(app: Arc<App>, event: &Value, deadline: Option<Timestamp>) -> Re
         context.deadline = u64::try_from(deadline.as_millisecond()).expect("after 1970");
         request.extensions_mut().insert(context);
     }
-    let response = agent_heartbeat::http::service(app)
-        .oneshot(request)
-        .await
-        .expect("handlers always answer");
+    let response =
+        agent_heartbeat::http::service(app).oneshot(request).await.expect("handlers always answer");
     let (parts, body) = response.into_parts();
     let body = body.collect().await.expect("a whole body").to_bytes();
     Reply {
@@ -473,40 +429,23 @@ impl Answer {
             .iter()
             .map(|touch| {
                 let url = touch["url"].as_str().expect("a URL");
-                let path = url
-                    .strip_prefix("https://github.com/")
-                    .expect("a page of GitHub's");
+                let path = url.strip_prefix("https://github.com/").expect("a page of GitHub's");
                 let (repository, number) = path.split_once("/issues/").expect("an issue's page");
                 let change = touch["change"].as_str().expect("a change");
-                (
-                    repository.to_owned(),
-                    number.parse().expect("a number"),
-                    change.to_owned(),
-                )
+                (repository.to_owned(), number.parse().expect("a number"), change.to_owned())
             })
             .collect();
         touched.sort();
-        touched
-            .into_iter()
-            .map(|(repository, n, change)| format!("{change} {repository}#{n}"))
-            .collect()
+        touched.into_iter().map(|(repository, n, change)| format!("{change} {repository}#{n}")).collect()
     }
 
     pub fn lines(&self, field: &str) -> Vec<&str> {
-        self.0[field]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .filter_map(Value::as_str)
-            .collect()
+        self.0[field].as_array().expect("a list").iter().filter_map(Value::as_str).collect()
     }
 
     pub fn codes(&self) -> Vec<&str> {
         let problems = self.0["problems"].as_array().expect("a list");
-        problems
-            .iter()
-            .filter_map(|problem| problem["code"].as_str())
-            .collect()
+        problems.iter().filter_map(|problem| problem["code"].as_str()).collect()
     }
 }
 

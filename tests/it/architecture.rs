@@ -10,10 +10,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("schedule", &["heartbeat", "app"]),
     ("heartbeat", &["pass", "app", "store"]),
     ("pass", &["app", "github", "store"]),
-    (
-        "app",
-        &["config", "secrets", "github", "store", "clock", "transport"],
-    ),
+    ("app", &["config", "secrets", "github", "store", "clock", "transport"]),
     ("github", &["secrets", "clock", "transport"]),
     ("store", &["telemetry"]),
     ("secrets", &["clock", "telemetry"]),
@@ -50,10 +47,7 @@ impl Source {
 
     /// Its lines without those that are comments.
     fn code(&self) -> String {
-        let lines = self
-            .text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"));
+        let lines = self.text.lines().filter(|line| !line.trim_start().starts_with("//"));
         lines.map(|line| format!("{line}\n")).collect()
     }
 
@@ -72,9 +66,7 @@ impl Source {
         code.match_indices(start).any(|(at, _)| {
             let is_a_word = !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
             let rest = &code[at..];
-            let word = rest
-                .find(|c: char| !c.is_alphanumeric() && c != '_')
-                .unwrap_or(rest.len());
+            let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
             is_a_word && rest[word..].starts_with("::")
         })
     }
@@ -130,11 +122,7 @@ fn sources() -> Vec<Source> {
 fn every_module_has_its_arrows_and_every_arrow_its_module() {
     let found: BTreeSet<String> = sources().iter().map(Source::module).collect();
     let known = ARROWS.map(|(module, _)| module);
-    let known: BTreeSet<String> = known
-        .into_iter()
-        .chain(["domain", "lib"])
-        .map(str::to_owned)
-        .collect();
+    let known: BTreeSet<String> = known.into_iter().chain(["domain", "lib"]).map(str::to_owned).collect();
     assert_eq!(found, known);
 }
 
@@ -143,10 +131,7 @@ fn modules_use_only_what_the_arrows_allow() {
     let mut wrong = Vec::new();
     for source in sources() {
         let module = source.module();
-        let allowed = ARROWS
-            .iter()
-            .find(|(name, _)| *name == module)
-            .map_or(&[][..], |(_, allowed)| allowed);
+        let allowed = ARROWS.iter().find(|(name, _)| *name == module).map_or(&[][..], |(_, allowed)| allowed);
         for used in source.uses() {
             let is_fine =
                 used == module || allowed.contains(&used.as_str()) || (used == "domain" && module != "bin");
@@ -162,11 +147,8 @@ fn modules_use_only_what_the_arrows_allow() {
 fn every_arrow_is_used() {
     let sources = sources();
     for (module, allowed) in ARROWS {
-        let used: BTreeSet<String> = sources
-            .iter()
-            .filter(|source| source.module() == module)
-            .flat_map(Source::uses)
-            .collect();
+        let used: BTreeSet<String> =
+            sources.iter().filter(|source| source.module() == module).flat_map(Source::uses).collect();
         for arrow in allowed {
             assert!(used.contains(*arrow), "{module} does not use {arrow} any more");
         }
@@ -226,10 +208,7 @@ fn the_eyes_of_these_tests_see() {
                type T = my_reqwest::X; struct W(aws_config::Y);\n"
             .to_owned(),
     };
-    assert_eq!(
-        source.uses().into_iter().collect::<Vec<_>>(),
-        ["app", "clock", "config", "store"]
-    );
+    assert_eq!(source.uses().into_iter().collect::<Vec<_>>(), ["app", "clock", "config", "store"]);
     assert_eq!(
         ["reqwest", "aws_", "aws", "tokio"].map(|start| source.names(start)),
         [false, true, true, false]

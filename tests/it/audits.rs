@@ -39,18 +39,12 @@ pub async fn audit(app: &TestApp) -> Answer {
 
 /// How often single issues were asked for since the last clearing.
 pub fn issues_asked_for(app: &TestApp) -> usize {
-    app.asked()
-        .iter()
-        .filter(|path| path.contains("/issues/"))
-        .count()
+    app.asked().iter().filter(|path| path.contains("/issues/")).count()
 }
 
 /// How many pages of open issues were listed since the last clearing: an audit's.
 pub fn pages_audited(app: &TestApp) -> usize {
-    app.asked()
-        .iter()
-        .filter(|path| path.contains("state=open"))
-        .count()
+    app.asked().iter().filter(|path| path.contains("state=open")).count()
 }
 
 /// Deletes issues.
@@ -111,10 +105,7 @@ async fn a_deleted_issue_is_deleted_and_told_once() {
     let app = settled(2).await;
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     let answer = audit(&app).await;
-    assert_eq!(
-        (answer.status(), answer.touched()),
-        ("ok", vec!["deleted acme/api#1".to_owned()])
-    );
+    assert_eq!((answer.status(), answer.touched()), ("ok", vec!["deleted acme/api#1".to_owned()]));
     assert_eq!(app.open_rows(API), [2]);
     assert_eq!(app.marks(API)["openCount"], 1);
     assert_eq!(app.row(API, 1)["gone"]["reason"], "deleted");
@@ -127,16 +118,12 @@ async fn an_issue_transferred_to_a_tracked_repository_is_moved_there_and_told_on
     let app = tracking(&[API, WEB]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
-    app.world
-        .github
-        .arrange(|github| github.transfer_issue(API, 1, WEB));
+    app.world.github.arrange(|github| github.transfer_issue(API, 1, WEB));
     let answer = audit(&app).await;
     assert_eq!(answer.touched(), ["moved acme/api#1", "opened acme/web#1"]);
     let moved = answer.0["touched"].as_array().expect("a list");
     assert!(
-        moved
-            .iter()
-            .any(|touch| touch["movedTo"] == "https://github.com/acme/web/issues/1"),
+        moved.iter().any(|touch| touch["movedTo"] == "https://github.com/acme/web/issues/1"),
         "{moved:#?}"
     );
     assert_eq!((app.open_rows(API), app.open_rows(WEB)), (vec![2], vec![1]));
@@ -173,10 +160,7 @@ async fn an_issue_transferred_to_where_the_token_may_not_read_is_moved_all_the_s
         });
         app.world.github.fault(Matching::issue("acme/else", 1), refusal);
         let answer = audit(&app).await;
-        assert_eq!(
-            (answer.status(), answer.touched()),
-            ("ok", vec!["moved acme/api#1".to_owned()])
-        );
+        assert_eq!((answer.status(), answer.touched()), ("ok", vec!["moved acme/api#1".to_owned()]));
     }
 }
 
@@ -201,13 +185,9 @@ async fn an_issue_transferred_there_and_back_is_alive_again_under_its_new_number
     let app = tracking(&[API, WEB]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
-    app.world
-        .github
-        .arrange(|github| github.transfer_issue(API, 1, WEB));
+    app.world.github.arrange(|github| github.transfer_issue(API, 1, WEB));
     audit(&app).await;
-    app.world
-        .github
-        .arrange(|github| github.transfer_issue(WEB, 1, API));
+    app.world.github.arrange(|github| github.transfer_issue(WEB, 1, API));
     let answer = audit(&app).await;
     assert_eq!(answer.touched(), ["opened acme/api#3", "moved acme/web#1"]);
     assert_eq!((app.open_rows(API), app.open_rows(WEB)), (vec![2, 3], vec![]));
@@ -221,10 +201,7 @@ async fn an_issue_that_is_back_after_its_tombstone_is_alive_again() {
     assert_eq!(audit(&app).await.touched(), ["hidden acme/api#1"]);
     app.world.github.arrange(|github| github.show_issue(API, 1));
     assert_eq!(audit(&app).await.touched(), ["reopened acme/api#1"]);
-    assert_eq!(
-        (app.open_rows(API), &app.marks(API)["openCount"]),
-        (vec![1, 2], &Value::from(2))
-    );
+    assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![1, 2], &Value::from(2)));
     assert!(app.row(API, 1).get("gone").is_none());
 }
 
@@ -238,11 +215,7 @@ async fn an_issue_hidden_once_and_then_back_is_untouched() {
     assert_eq!(audit(&app).await.touched(), [""; 0]);
 
     app.world.github.arrange(|github| github.hide_issue(API, 1));
-    assert_eq!(
-        audit(&app).await.touched(),
-        [""; 0],
-        "it was seen since: this is a first time again"
-    );
+    assert_eq!(audit(&app).await.touched(), [""; 0], "it was seen since: this is a first time again");
     assert_eq!(app.open_rows(API), [1, 2]);
 }
 
@@ -254,10 +227,7 @@ async fn an_issue_hidden_for_good_is_hidden_after_the_second_audit() {
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
     let answer = audit(&app).await;
-    assert_eq!(
-        (answer.status(), answer.touched()),
-        ("ok", vec!["hidden acme/api#1".to_owned()])
-    );
+    assert_eq!((answer.status(), answer.touched()), ("ok", vec!["hidden acme/api#1".to_owned()]));
     assert_eq!(app.open_rows(API), [2]);
     assert_eq!(audit(&app).await.touched(), [""; 0]);
 }
@@ -284,9 +254,7 @@ async fn an_absent_issue_that_is_there_when_asked_for_is_written_as_it_is() {
     let app = settled(2).await;
     let page = |github: &mut World| github.hide_issue(API, 1);
     // Hidden from the listings of the audit only, and closed when it is asked for.
-    app.world
-        .github
-        .before(Matching::listing(API).query("state", "open"), page);
+    app.world.github.before(Matching::listing(API).query("state", "open"), page);
     app.world.github.before(Matching::issue(API, 1), |github| {
         github.show_issue(API, 1);
         github.close_issue(API, 1);
@@ -300,9 +268,7 @@ async fn an_absent_issue_that_is_there_when_asked_for_is_written_as_it_is() {
 async fn an_issue_that_is_open_on_github_and_missing_in_the_cache_is_written_by_the_next_audit() {
     let app = settled(2).await;
     let id = app.world.github.arrange(|github| github.repository_id(API));
-    app.world
-        .dynamodb
-        .delete_item(local_stack::TABLE_NAME, &format!("REPO#{id}"), "ISSUE#0000000001");
+    app.world.dynamodb.delete_item(local_stack::TABLE_NAME, &format!("REPO#{id}"), "ISSUE#0000000001");
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
     assert_eq!(app.open_rows(API), [2], "no listing shows it");
@@ -316,14 +282,12 @@ async fn an_issue_that_is_open_on_github_and_missing_in_the_cache_is_written_by_
 async fn an_issue_that_another_page_of_the_same_audit_shows_is_not_asked_for() {
     let app = tracking(&[API]).start().await;
     let first = app.ago(1_000);
-    app.world
-        .github
-        .arrange(|github| open_spread(github, API, 101, first));
+    app.world.github.arrange(|github| open_spread(github, API, 101, first));
     app.agent("alpha").beat().await;
     let pages = Matching::listing(API).query("state", "open");
-    app.world.github.before(pages, |github| {
-        github.edit_issue(API, 1, |issue| issue.title = "Moved on".into())
-    });
+    app.world
+        .github
+        .before(pages, |github| github.edit_issue(API, 1, |issue| issue.title = "Moved on".into()));
     let answer = audit(&app).await;
     assert_eq!(answer.touched(), ["edited acme/api#1"]);
     assert_eq!((pages_audited(&app), issues_asked_for(&app)), (2, 0));

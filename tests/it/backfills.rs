@@ -38,9 +38,7 @@ async fn an_issue_closed_before_page_two_of_a_backfill_is_closed_after_the_next_
  {
     let app = TestApp::tracking(&[API]).start().await;
     let first = app.ago(1_000);
-    app.world
-        .github
-        .arrange(|github| open_spread(github, API, 150, first));
+    app.world.github.arrange(|github| open_spread(github, API, 150, first));
     // The first request of a backfill asks for the newest change only.
     app.world.github.before(Matching::listing(API).nth(3), |github| {
         github.close_issue(API, 1);
@@ -77,19 +75,14 @@ async fn after_the_backfill_of_a_repository_without_open_issues_the_first_delta_
     let since = (first + SignedDuration::from_secs(148)).to_string();
     assert_eq!(app.listed_since(), [since]);
     let rows = app.items("REPO#", "ISSUE#");
-    assert!(
-        rows.iter().all(|row| row.get("changeFence").is_none()),
-        "what was closed before is not news"
-    );
+    assert!(rows.iter().all(|row| row.get("changeFence").is_none()), "what was closed before is not news");
 }
 
 #[tokio::test]
 async fn after_the_backfill_of_one_ancient_issue_the_first_delta_is_small() {
     let app = TestApp::tracking(&[API]).start().await;
     let years_ago: Timestamp = "2015-03-04T05:06:07Z".parse().expect("an instant");
-    app.world
-        .github
-        .arrange(|github| github.open_issue_at(API, "Ancient", years_ago));
+    app.world.github.arrange(|github| github.open_issue_at(API, "Ancient", years_ago));
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     app.clear_requests();
@@ -101,22 +94,14 @@ async fn after_the_backfill_of_one_ancient_issue_the_first_delta_is_small() {
 async fn a_backfill_that_is_cut_by_the_deadline_goes_on_where_it_was() {
     let app = TestApp::tracking(&[API]).start().await;
     let first = app.ago(1_000);
-    app.world
-        .github
-        .arrange(|github| open_spread(github, API, 150, first));
+    app.world.github.arrange(|github| open_spread(github, API, 150, first));
     for request in 1..=3 {
         let clock = app.world.clock.clone();
         let slow = Matching::listing(API).nth(request);
-        app.world
-            .github
-            .before(slow, move |_| clock.advance(Duration::from_secs(2)));
+        app.world.github.before(slow, move |_| clock.advance(Duration::from_secs(2)));
     }
     let cut = app.agent("alpha").beat_within(10).await;
-    assert_eq!(
-        (cut.status(), &cut.0["freshAt"]),
-        ("ok", &Value::Null),
-        "{cut:#?}"
-    );
+    assert_eq!((cut.status(), &cut.0["freshAt"]), ("ok", &Value::Null), "{cut:#?}");
     assert_eq!(
         cut.0["summary"],
         "Synced 0 of 1 repository: 0 issues changed, 100 read for the first time; 1 repository is left to the next pass."
@@ -126,10 +111,7 @@ async fn a_backfill_that_is_cut_by_the_deadline_goes_on_where_it_was() {
     app.clear_requests();
     let rest = app.agent("alpha").beat_within(10).await;
     assert_eq!((rest.status(), rest.touched().len()), ("ok", 0));
-    assert_eq!(
-        app.listed_since(),
-        [(first + SignedDuration::from_secs(98)).to_string()]
-    );
+    assert_eq!(app.listed_since(), [(first + SignedDuration::from_secs(98)).to_string()]);
     assert_eq!(app.open_rows(API), (1..=150).collect::<Vec<_>>());
     assert_eq!(app.revisions(), [(1, 150)]);
 }
@@ -138,16 +120,11 @@ async fn a_backfill_that_is_cut_by_the_deadline_goes_on_where_it_was() {
 async fn an_issue_closed_between_two_passes_of_a_backfill_is_closed_after_the_pass_that_follows_it() {
     let app = TestApp::tracking(&[API]).start().await;
     let first = app.ago(1_000);
-    app.world
-        .github
-        .arrange(|github| open_spread(github, API, 150, first));
+    app.world.github.arrange(|github| open_spread(github, API, 150, first));
     let page_two = Matching::listing(API).nth(3);
     app.world.github.fault(page_two, Fault::Status(502).times(3));
     let failed = app.agent("alpha").beat().await;
-    assert_eq!(
-        (failed.codes(), &failed.0["freshAt"]),
-        (vec!["github_unavailable"], &Value::Null)
-    );
+    assert_eq!((failed.codes(), &failed.0["freshAt"]), (vec!["github_unavailable"], &Value::Null));
     assert_eq!(app.open_rows(API), (1..=100).collect::<Vec<_>>());
     app.pass_time(600);
     app.world.github.arrange(|github| github.close_issue(API, 1));

@@ -11,10 +11,8 @@ const INTERVAL: u64 = 600;
 
 /// An agent that has seen three open issues, and a repository that is not tracked.
 async fn an_agent_that_knows_three_issues() -> TestApp {
-    let app = TestApp::tracking(&["acme/api"])
-        .with("AUDIT_INTERVAL_SECONDS", &INTERVAL.to_string())
-        .start()
-        .await;
+    let app =
+        TestApp::tracking(&["acme/api"]).with("AUDIT_INTERVAL_SECONDS", &INTERVAL.to_string()).start().await;
     app.world.github.arrange(|github| {
         github.create_repository("acme/attic");
         github.open_issues("acme/api", 3);
@@ -44,13 +42,9 @@ async fn an_audit_without_news_tells_nothing() {
 #[tokio::test]
 async fn an_issue_closed_and_opened_again_between_two_passes_is_told_as_reopened() {
     let app = an_agent_that_knows_three_issues().await;
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     app.pass_time(5);
-    app.world
-        .github
-        .arrange(|github| github.reopen_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.reopen_issue("acme/api", 1));
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.touched(), ["reopened acme/api#1"]);
 }
@@ -107,12 +101,7 @@ async fn the_last_change_wins_and_an_edit_hides_none() {
     }
     let answer = app.agent("beta").beat().await;
     assert!(answer.is_coalesced());
-    let expected = [
-        "reopened acme/api#1",
-        "closed acme/api#2",
-        "edited acme/api#3",
-        "opened acme/api#4",
-    ];
+    let expected = ["reopened acme/api#1", "closed acme/api#2", "edited acme/api#3", "opened acme/api#4"];
     assert_eq!(answer.touched(), expected);
 }
 
@@ -120,9 +109,7 @@ async fn the_last_change_wins_and_an_edit_hides_none() {
 async fn a_deleted_issue_is_told_as_deleted_and_once() {
     let app = an_agent_that_knows_three_issues().await;
     app.agent("alpha").beat().await;
-    app.world
-        .github
-        .arrange(|github| github.delete_issue("acme/api", 2));
+    app.world.github.arrange(|github| github.delete_issue("acme/api", 2));
     assert_eq!(beat_with_an_audit(&app).await.touched(), ["deleted acme/api#2"]);
     assert_eq!(beat_with_an_audit(&app).await.touched(), [""; 0]);
     assert_eq!(app.open_rows("acme/api"), [1, 3]);
@@ -133,9 +120,7 @@ async fn a_deleted_issue_is_told_as_deleted_and_once() {
 async fn a_removal_of_which_the_table_never_says_whether_it_was_written_is_told() {
     let app = an_agent_that_knows_three_issues().await;
     app.agent("alpha").beat().await;
-    app.world
-        .github
-        .arrange(|github| github.delete_issue("acme/api", 2));
+    app.world.github.arrange(|github| github.delete_issue("acme/api", 2));
     let removal = || On::operation("PutItem").containing("deleted");
     app.world.dynamodb.fault(removal(), Fault::LoseAnswer);
     app.world.dynamodb.fault(removal(), Fault::Cut.times(2));
@@ -151,9 +136,7 @@ async fn a_removal_of_which_the_table_never_says_whether_it_was_written_is_told(
 async fn a_moved_issue_is_told_under_its_old_address_with_the_new_one() {
     let app = an_agent_that_knows_three_issues().await;
     app.agent("alpha").beat().await;
-    app.world
-        .github
-        .arrange(|github| github.transfer_issue("acme/api", 2, "acme/attic"));
+    app.world.github.arrange(|github| github.transfer_issue("acme/api", 2, "acme/attic"));
     let answer = beat_with_an_audit(&app).await;
     assert_eq!(
         answer.0["touched"],
@@ -170,15 +153,11 @@ async fn a_moved_issue_is_told_under_its_old_address_with_the_new_one() {
 async fn an_issue_that_stays_away_is_told_as_hidden_and_as_reopened_when_it_is_back() {
     let app = an_agent_that_knows_three_issues().await;
     app.agent("alpha").beat().await;
-    app.world
-        .github
-        .arrange(|github| github.hide_issue("acme/api", 2));
+    app.world.github.arrange(|github| github.hide_issue("acme/api", 2));
     assert_eq!(beat_with_an_audit(&app).await.touched(), [""; 0]);
     assert_eq!(beat_with_an_audit(&app).await.touched(), ["hidden acme/api#2"]);
     assert_eq!(beat_with_an_audit(&app).await.touched(), [""; 0]);
-    app.world
-        .github
-        .arrange(|github| github.show_issue("acme/api", 2));
+    app.world.github.arrange(|github| github.show_issue("acme/api", 2));
     assert_eq!(beat_with_an_audit(&app).await.touched(), ["reopened acme/api#2"]);
     assert_eq!(app.open_rows("acme/api"), [1, 2, 3]);
 }

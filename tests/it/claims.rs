@@ -31,10 +31,7 @@ async fn a_fresh_pass_serves_every_beat_without_another_request() {
 
 #[tokio::test]
 async fn a_pass_serves_until_its_freshness_has_run_out() {
-    let app = TestApp::tracking(&["acme/api"])
-        .with("FRESHNESS_SECONDS", "45")
-        .start()
-        .await;
+    let app = TestApp::tracking(&["acme/api"]).with("FRESHNESS_SECONDS", "45").start().await;
     app.agent("alpha").beat().await;
     app.pass_time(44);
     assert!(app.agent("alpha").beat().await.is_coalesced());
@@ -60,9 +57,7 @@ async fn fifty_beats_and_the_schedule_at_once_make_one_pass() {
         assert_eq!(crowded.asked_of_github(), alone.asked_of_github());
         for app in [&alone, &crowded] {
             app.pass_time(150);
-            app.world
-                .github
-                .arrange(|github| github.close_issue("acme/web", 2));
+            app.world.github.arrange(|github| github.close_issue("acme/web", 2));
         }
     }
     assert_eq!(crowded.items("REPO#", "ISSUE#"), alone.items("REPO#", "ISSUE#"));
@@ -79,10 +74,7 @@ async fn a_beat_that_finds_the_first_pass_running_says_so_and_does_not_wait() {
     assert_eq!((answer.status(), answer.is_coalesced()), ("warning", true));
     assert_eq!(answer.codes(), ["first_pass_running"]);
     assert_eq!(answer.0["freshAt"], serde_json::Value::Null);
-    assert_eq!(
-        answer.0["summary"],
-        "Joined the first pass, which is still running."
-    );
+    assert_eq!(answer.0["summary"], "Joined the first pass, which is still running.");
     held.release();
     assert_eq!(first.await.status(), "ok");
     assert_eq!(app.agent("beta").beat().await.status(), "ok");
@@ -111,9 +103,7 @@ async fn a_coalesced_beat_is_stale_a_minute_after_the_freshness_ran_out() {
 #[tokio::test]
 async fn a_coalesced_beat_carries_the_status_and_problems_of_the_last_ended_pass() {
     let app = three_issues(&["acme/api", "acme/web"]).await;
-    app.world
-        .github
-        .arrange(|github| github.hide_repository("acme/web"));
+    app.world.github.arrange(|github| github.hide_repository("acme/web"));
     let ran = app.agent("alpha").beat().await;
     let joined = app.agent("beta").beat().await;
     assert_eq!([ran.is_coalesced(), joined.is_coalesced()], [false, true]);
@@ -158,17 +148,10 @@ async fn a_stretched_freshness_is_kept_for_the_beats_of_other_sandboxes() {
 #[tokio::test]
 async fn a_pass_that_fails_gives_its_claim_back() {
     let app = three_issues(&["acme/api"]).await;
-    app.world
-        .dynamodb
-        .fault(On::operation("Query"), Fault::InternalError.times(3));
+    app.world.dynamodb.fault(On::operation("Query"), Fault::InternalError.times(3));
     let failed = app.agent("alpha").beat().await;
     assert_eq!((failed.status(), failed.is_coalesced()), ("error", false));
     assert_eq!(failed.codes(), ["store_unavailable"]);
     let next = app.agent("beta").beat().await;
-    assert_eq!(
-        (next.status(), next.is_coalesced()),
-        ("ok", false),
-        "{:#}",
-        next.0
-    );
+    assert_eq!((next.status(), next.is_coalesced()), ("ok", false), "{:#}", next.0);
 }

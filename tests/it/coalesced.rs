@@ -53,9 +53,7 @@ async fn a_coalesced_beat_tells_the_same_of_a_pass_that_another_agent_ran() {
 #[tokio::test]
 async fn a_coalesced_beat_carries_the_status_and_problems_of_the_pass_it_joined() {
     let app = TestApp::after_a_first_beat().await;
-    app.world
-        .github
-        .fault(Matching::any_listing(), Fault::Status(502).times(6));
+    app.world.github.fault(Matching::any_listing(), Fault::Status(502).times(6));
     let ran = app.agent("alpha").beat().await;
     let joined = app.agent("beta").beat().await;
     assert!(joined.is_coalesced());

@@ -27,9 +27,7 @@ const FIELDS: [&str; 14] = [
 #[tokio::test]
 async fn the_first_beat_of_all_says_that_nothing_was_touched() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 2));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 2));
     let answer = app.agent("alpha").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
     {
@@ -95,9 +93,7 @@ async fn a_later_beat_tells_each_touched_issue_and_what_happened_to_it() {
 #[tokio::test]
 async fn a_repository_that_fails_beside_a_good_one_is_a_warning() {
     let app = TestApp::after_a_first_beat().await;
-    app.world
-        .github
-        .fault(Matching::listing("acme/web"), Fault::Status(502).times(3));
+    app.world.github.fault(Matching::listing("acme/web"), Fault::Status(502).times(3));
     let answer = app.agent("alpha").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
     {
@@ -145,9 +141,7 @@ async fn a_repository_that_fails_beside_a_good_one_is_a_warning() {
 #[tokio::test]
 async fn when_every_repository_fails_the_beat_is_an_error_and_still_answered() {
     let app = TestApp::after_a_first_beat().await;
-    app.world
-        .github
-        .fault(Matching::any_listing(), Fault::Status(502).times(6));
+    app.world.github.fault(Matching::any_listing(), Fault::Status(502).times(6));
     let answer = app.agent("alpha").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
     {
@@ -232,12 +226,7 @@ async fn no_answer_has_a_field_beyond_the_contract_so_none_that_judges_issues() 
     let mut expected = FIELDS;
     expected.sort_unstable();
     for Answer(answer) in [told, coalesced, failed] {
-        let fields: Vec<&str> = answer
-            .as_object()
-            .expect("an object")
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let fields: Vec<&str> = answer.as_object().expect("an object").keys().map(String::as_str).collect();
         assert_eq!(fields, expected);
         for touch in answer["touched"].as_array().expect("a list") {
             let fields: Vec<&String> = touch.as_object().expect("an object").keys().collect();
@@ -251,9 +240,7 @@ async fn lists_are_capped_at_200_and_the_count_is_exact() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 201));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 201));
     let first = app.agent("alpha").beat().await;
     let second = app.agent("alpha").beat().await;
     let third = app.agent("alpha").beat().await;
@@ -264,31 +251,20 @@ async fn lists_are_capped_at_200_and_the_count_is_exact() {
             answer.0["touchedCount"].as_u64().expect("a count"),
         )
     };
-    assert_eq!(
-        [told(&first), told(&second), told(&third)],
-        [(200, 200, 201), (1, 1, 1), (0, 0, 0)]
-    );
-    let all: std::collections::HashSet<&str> = [&first, &second]
-        .iter()
-        .flat_map(|answer| answer.lines("touchedIssueUrls"))
-        .collect();
+    assert_eq!([told(&first), told(&second), told(&third)], [(200, 200, 201), (1, 1, 1), (0, 0, 0)]);
+    let all: std::collections::HashSet<&str> =
+        [&first, &second].iter().flat_map(|answer| answer.lines("touchedIssueUrls")).collect();
     assert_eq!(all.len(), 201);
 }
 
 #[tokio::test]
 async fn a_run_that_cannot_be_written_is_a_warning_and_what_it_told_is_told_again() {
     let app = TestApp::after_a_first_beat().await;
-    app.world.dynamodb.fault(
-        On::operation("PutItem").containing("RUN#"),
-        TableFault::AccessDenied.forever(),
-    );
+    app.world.dynamodb.fault(On::operation("PutItem").containing("RUN#"), TableFault::AccessDenied.forever());
     let unrecorded = app.agent("alpha").beat().await;
     app.world.dynamodb.heal();
     let recorded = app.agent("alpha").beat().await;
-    assert_eq!(
-        (unrecorded.status(), unrecorded.codes()),
-        ("warning", vec!["run_not_recorded"])
-    );
+    assert_eq!((unrecorded.status(), unrecorded.codes()), ("warning", vec!["run_not_recorded"]));
     assert!(unrecorded.lines("warnings")[0].starts_with("record: "));
     assert_eq!(unrecorded.touched().len(), 3);
     assert_eq!(recorded.touched(), unrecorded.touched());
@@ -311,11 +287,7 @@ async fn no_token_and_nothing_of_an_answer_of_githubs_leaves_in_a_response_or_a_
         (200, format!(r#"[{{"number":"{THEIRS}"}}]"#)),
     ] {
         let app = TestApp::after_a_first_beat().await;
-        let answer = Fault::Answer {
-            status,
-            headers: Vec::new(),
-            body,
-        };
+        let answer = Fault::Answer { status, headers: Vec::new(), body };
         app.world.github.fault(Matching::any_listing(), answer.forever());
         let answer = app.agent("alpha").beat().await;
         assert_eq!(answer.status(), "error", "{status}");
@@ -330,9 +302,9 @@ async fn no_token_and_nothing_of_an_answer_of_githubs_leaves_in_a_response_or_a_
 async fn the_summary_counts_what_was_left_to_the_next_pass() {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     let clock = app.world.clock.clone();
-    app.world.github.before(Matching::listing("acme/web"), move |_| {
-        clock.advance(std::time::Duration::from_secs(21))
-    });
+    app.world
+        .github
+        .before(Matching::listing("acme/web"), move |_| clock.advance(std::time::Duration::from_secs(21)));
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("ok", vec![]));
     assert_eq!(answer.0["freshAt"], serde_json::Value::Null);

@@ -25,33 +25,22 @@ async fn cost_of_a_beat(app: &TestApp, agent: &str) -> (Answer, Cost) {
     app.world.dynamodb.clear_requests();
     let answer = app.agent(agent).beat().await;
     assert_eq!(answer.status(), "ok", "{:#}", answer.0);
-    let cost = Cost {
-        github: app.world.github.requests().len(),
-        dynamodb: app.world.dynamodb.capacity(),
-    };
+    let cost = Cost { github: app.world.github.requests().len(), dynamodb: app.world.dynamodb.capacity() };
     (answer, cost)
 }
 
 impl Cost {
     /// `2 requests, 3.5 read units, 4 write units`
     fn text(&self) -> String {
-        let Capacity {
-            read_units,
-            write_units,
-        } = self.dynamodb;
-        format!(
-            "{} requests, {read_units} read units, {write_units} write units",
-            self.github
-        )
+        let Capacity { read_units, write_units } = self.dynamodb;
+        format!("{} requests, {read_units} read units, {write_units} write units", self.github)
     }
 }
 
 #[tokio::test]
 async fn a_coalesced_beat_without_news_asks_github_nothing_and_costs_two_reads_and_two_writes() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| open_issues_apart(github, "acme/api", 10));
+    app.world.github.arrange(|github| open_issues_apart(github, "acme/api", 10));
     app.agent("alpha").beat().await;
     app.agent("beta").beat().await;
     let (answer, cost) = cost_of_a_beat(&app, "beta").await;
@@ -64,9 +53,7 @@ async fn an_idle_pass_asks_twice_for_each_repository_and_writes_only_the_claim_a
     let repositories = ["acme/a", "acme/b", "acme/c", "acme/d", "acme/e"];
     let app = TestApp::tracking(&repositories).start().await;
     app.world.github.arrange(|github| {
-        repositories
-            .iter()
-            .for_each(|name| open_issues_apart(github, name, 100));
+        repositories.iter().for_each(|name| open_issues_apart(github, name, 100));
     });
     app.agent("alpha").beat().await;
     app.pass_time(300);
@@ -79,9 +66,7 @@ async fn an_idle_pass_asks_twice_for_each_repository_and_writes_only_the_claim_a
 #[tokio::test]
 async fn a_backfill_of_500_issues_costs_its_pages_and_two_writes_an_issue() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| open_issues_apart(github, "acme/api", 500));
+    app.world.github.arrange(|github| open_issues_apart(github, "acme/api", 500));
     let (_, cost) = cost_of_a_beat(&app, "alpha").await;
     assert_eq!(app.open_rows("acme/api").len(), 500);
     insta::assert_snapshot!(cost.text(), @"8 requests, 255.5 read units, 1012 write units");
@@ -90,16 +75,12 @@ async fn a_backfill_of_500_issues_costs_its_pages_and_two_writes_an_issue() {
 #[tokio::test]
 async fn a_burst_of_changes_costs_what_it_changes() {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
-    app.world
-        .github
-        .arrange(|github| open_issues_apart(github, "acme/api", 100));
+    app.world.github.arrange(|github| open_issues_apart(github, "acme/api", 100));
     app.agent("alpha").beat().await;
     app.pass_time(300);
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    app.world
-        .github
-        .arrange(|github| (1..=10).for_each(|n| github.comment("acme/api", n)));
+    app.world.github.arrange(|github| (1..=10).for_each(|n| github.comment("acme/api", n)));
     let (answer, cost) = cost_of_a_beat(&app, "alpha").await;
     assert_eq!(answer.touched().len(), 10);
     insta::assert_snapshot!(cost.text(), @"4 requests, 15 read units, 47 write units");

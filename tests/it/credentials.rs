@@ -18,10 +18,7 @@ async fn two_repositories() -> TestApp {
 /// How often the GitHub token was read from Secrets Manager.
 fn reads(app: &TestApp) -> usize {
     let requests = app.world.secrets.requests();
-    requests
-        .iter()
-        .filter(|read| read.request["SecretId"] == GITHUB_CREDENTIALS_SECRET_ID)
-        .count()
+    requests.iter().filter(|read| read.request["SecretId"] == GITHUB_CREDENTIALS_SECRET_ID).count()
 }
 
 #[tokio::test]
@@ -38,13 +35,7 @@ async fn the_token_may_stand_in_json() {
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, json);
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
     let token = Some(fingerprint("another-token"));
-    assert!(
-        app.world
-            .github
-            .requests()
-            .iter()
-            .all(|request| request.token == token)
-    );
+    assert!(app.world.github.requests().iter().all(|request| request.token == token));
 }
 
 #[tokio::test]
@@ -53,10 +44,7 @@ async fn credentials_that_cannot_be_read_are_an_error_until_they_can() {
     let secret = On::operation("GetSecretValue").containing(GITHUB_CREDENTIALS_SECRET_ID);
     app.world.secrets.fault(secret, Broken::AccessDenied.forever());
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.codes()),
-        ("error", vec!["credentials_unavailable"])
-    );
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_unavailable"]));
     assert_eq!(answer.0["problems"][0]["retryable"], true);
     assert_eq!(app.asked_of_github(), [""; 0]);
     app.world.secrets.heal();
@@ -66,20 +54,11 @@ async fn credentials_that_cannot_be_read_are_an_error_until_they_can() {
 
 #[tokio::test]
 async fn credentials_of_a_wrong_form_are_an_error_that_does_not_show_them() {
-    for wrong in [
-        r#"{"tokens":["wrong-form"]}"#,
-        r#"{"token":""}"#,
-        "wrong-form of words",
-        "{wrong-form",
-    ] {
+    for wrong in [r#"{"tokens":["wrong-form"]}"#, r#"{"token":""}"#, "wrong-form of words", "{wrong-form"] {
         let app = two_repositories().await;
         app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, wrong);
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(
-            (answer.status(), answer.codes()),
-            ("error", vec!["github_unauthorized"]),
-            "{wrong}"
-        );
+        assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]), "{wrong}");
         assert_eq!(answer.0["problems"][0]["retryable"], false);
         assert!(!answer.0.to_string().contains("wrong-form"), "{:#}", answer.0);
         assert_eq!(app.asked_of_github(), [""; 0]);
@@ -89,30 +68,16 @@ async fn credentials_of_a_wrong_form_are_an_error_that_does_not_show_them() {
 #[tokio::test]
 async fn a_token_rotated_in_the_middle_of_a_pass_is_read_afresh_once() {
     let app = two_repositories().await;
-    app.world
-        .secrets
-        .put_secret(GITHUB_CREDENTIALS_SECRET_ID, "the-old-token");
-    let mut held = app
-        .world
-        .github
-        .hold(Matching::listing("acme/web").query("state", "open").nth(2));
+    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "the-old-token");
+    let mut held = app.world.github.hold(Matching::listing("acme/web").query("state", "open").nth(2));
     let alpha = app.agent("alpha");
     let mut beat = Box::pin(alpha.beat());
     assert!(crate::app::until_held(&mut beat, &mut held).await.is_none());
-    app.world
-        .secrets
-        .put_secret(GITHUB_CREDENTIALS_SECRET_ID, "the-new-token");
-    app.world
-        .github
-        .arrange(|github| github.accept_only(["the-new-token"]));
+    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "the-new-token");
+    app.world.github.arrange(|github| github.accept_only(["the-new-token"]));
     held.release();
     let answer = beat.await;
-    assert_eq!(
-        (answer.status(), answer.codes().len()),
-        ("ok", 0),
-        "{:#}",
-        answer.0
-    );
+    assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
     assert_eq!(app.open_rows("acme/web").len(), 150);
     assert_eq!(reads(&app), 2);
 }
@@ -121,14 +86,9 @@ async fn a_token_rotated_in_the_middle_of_a_pass_is_read_afresh_once() {
 async fn a_token_that_answers_401_mid_pass_is_read_afresh_once_and_then_reported() {
     let app = two_repositories().await;
     let second_page = Matching::listing("acme/web").query("state", "open").nth(2);
-    app.world
-        .github
-        .before(second_page, |github| github.accept_only(["some-other-token"]));
+    app.world.github.before(second_page, |github| github.accept_only(["some-other-token"]));
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.codes()),
-        ("warning", vec!["github_unauthorized"])
-    );
+    assert_eq!((answer.status(), answer.codes()), ("warning", vec!["github_unauthorized"]));
     assert_eq!(answer.0["problems"][0]["retryable"], false);
     assert_eq!(reads(&app), 2);
     assert_eq!(app.open_rows("acme/web").len(), 100);
@@ -137,14 +97,9 @@ async fn a_token_that_answers_401_mid_pass_is_read_afresh_once_and_then_reported
 #[tokio::test]
 async fn a_token_that_nobody_accepts_is_told_once_and_not_hammered_with() {
     let app = two_repositories().await;
-    app.world
-        .github
-        .arrange(|github| github.accept_only(["some-other-token"]));
+    app.world.github.arrange(|github| github.accept_only(["some-other-token"]));
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.codes()),
-        ("error", vec!["github_unauthorized"])
-    );
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
     assert_eq!(app.asked_of_github(), ["/repos/acme/api", "/repos/acme/web"]);
     assert_eq!(reads(&app), 2);
 }
@@ -159,32 +114,16 @@ async fn no_secret_and_nothing_of_githubs_words_is_in_any_answer_or_item() {
         body: format!("upstream-words {GITHUB_TOKEN}"),
     };
     for status in [200, 401, 403, 422, 429, 503] {
-        app.world
-            .github
-            .fault(Matching::any_listing(), upstream(status).forever());
+        app.world.github.fault(Matching::any_listing(), upstream(status).forever());
         said.push(app.agent("alpha").beat().await.0.to_string());
         app.world.github.heal();
         app.pass_time(90);
     }
-    app.world
-        .dynamodb
-        .fault(On::operation("Query"), Broken::AccessDenied.times(1));
+    app.world.dynamodb.fault(On::operation("Query"), Broken::AccessDenied.times(1));
     said.push(app.agent("alpha").beat().await.0.to_string());
-    said.extend(
-        app.world
-            .dynamodb
-            .items(TABLE_NAME)
-            .iter()
-            .map(ToString::to_string),
-    );
+    said.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
     for text in said {
-        for secret in [
-            AGENT_TOKEN,
-            GITHUB_TOKEN,
-            "upstream-words",
-            "Denied on order",
-            "127.0.0.1",
-        ] {
+        for secret in [AGENT_TOKEN, GITHUB_TOKEN, "upstream-words", "Denied on order", "127.0.0.1"] {
             assert!(!text.contains(secret), "{text}");
         }
     }

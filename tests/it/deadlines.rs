@@ -16,12 +16,7 @@ async fn two_repositories() -> TestApp {
 
 /// Not done is not failed: the next pass goes on.
 fn assert_deferred(answer: &Answer, summary: &str) {
-    assert_eq!(
-        (answer.status(), answer.codes().len()),
-        ("ok", 0),
-        "{:#}",
-        answer.0
-    );
+    assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
     assert_eq!(answer.0["summary"], summary);
     assert_eq!(answer.0["freshAt"], serde_json::Value::Null);
 }
@@ -65,10 +60,7 @@ async fn an_invocation_with_hardly_any_time_asks_nothing_of_github() {
 #[tokio::test]
 async fn a_deadline_of_1970_is_a_stand_ins_and_leaves_the_whole_budget() {
     let app = two_repositories().await;
-    let answer = app
-        .agent("alpha")
-        .beat_until(Some(jiff::Timestamp::UNIX_EPOCH))
-        .await;
+    let answer = app.agent("alpha").beat_until(Some(jiff::Timestamp::UNIX_EPOCH)).await;
     assert_eq!(answer.status(), "ok");
     assert_eq!(app.open_rows("acme/web").len(), 150);
 }
@@ -93,14 +85,9 @@ async fn nothing_is_asked_after_the_pass_has_used_its_budget() {
 async fn nothing_is_repeated_after_the_pass_has_used_its_budget() {
     let app = TestApp::tracking(&["acme/web"]).start().await;
     let listing = Matching::listing("acme/web").query("state", "open");
-    app.world
-        .github
-        .fault(listing.clone(), Fault::Status(502).forever());
+    app.world.github.fault(listing.clone(), Fault::Status(502).forever());
     let answer = beat_that_waits_for(&app, listing, 25).await;
-    assert_eq!(
-        (answer.status(), answer.codes()),
-        ("error", vec!["github_unavailable"])
-    );
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"]));
     let asked = app.asked_of_github();
     let pages = asked.iter().filter(|path| path.contains("web/issues?state=open"));
     assert_eq!(pages.count(), 1);
@@ -124,9 +111,7 @@ async fn a_near_deadline_of_the_invocation_cuts_the_budget() {
 #[tokio::test]
 async fn no_row_is_written_after_the_pass_has_used_its_budget() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 90));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 90));
     let row = On::operation("PutItem").containing("ISSUE#");
     let mut held = app.world.dynamodb.hold_every(row);
     let alpha = app.agent("alpha");

@@ -20,13 +20,7 @@ fn the_folder_holds_the_documented_events_and_nothing_else() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
     let found: BTreeSet<String> = std::fs::read_dir(folder)
         .expect("the folder")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .into_string()
-                .expect("a plain name")
-        })
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a plain name"))
         .collect();
     assert_eq!(found, FILES.map(str::to_owned).into());
 }
@@ -46,11 +40,7 @@ async fn every_event_is_answered_by_the_function_it_is_meant_for() {
             assert_eq!(app.items("AGENT", ""), [json!(null); 0]);
         } else {
             let reply = app.stranger().sends(&event).await;
-            assert_eq!(
-                (reply.status, &reply.body["status"]),
-                (200, &json!("ok")),
-                "{file}"
-            );
+            assert_eq!((reply.status, &reply.body["status"]), (200, &json!("ok")), "{file}");
             assert_eq!(app.runs("alpha").len(), 1, "{file}");
         }
     }

@@ -24,10 +24,8 @@ async fn with_an_issue_each(repositories: &[&str]) -> TestApp {
 fn failures(answer: &Answer) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or("all").to_owned();
     let problems = answer.0["problems"].as_array().expect("a list");
-    let mut failures: Vec<_> = problems
-        .iter()
-        .map(|problem| (text(&problem["repository"]), text(&problem["code"])))
-        .collect();
+    let mut failures: Vec<_> =
+        problems.iter().map(|problem| (text(&problem["repository"]), text(&problem["code"]))).collect();
     failures.sort();
     failures
 }
@@ -48,9 +46,7 @@ async fn without_a_failure_there_is_no_problem() {
 #[tokio::test]
 async fn one_of_five_repositories_fails_is_a_warning() {
     let app = with_an_issue_each(&FIVE).await;
-    app.world
-        .github
-        .fault(Matching::listing("acme/web"), Fault::Status(502).forever());
+    app.world.github.fault(Matching::listing("acme/web"), Fault::Status(502).forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "warning");
     assert_eq!(
@@ -71,9 +67,7 @@ async fn one_of_five_repositories_fails_is_a_warning() {
 #[tokio::test]
 async fn all_of_five_repositories_fail_is_an_error_and_each_is_told() {
     let app = with_an_issue_each(&FIVE).await;
-    app.world
-        .github
-        .fault(Matching::any_listing(), Fault::Status(502).forever());
+    app.world.github.fault(Matching::any_listing(), Fault::Status(502).forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "error");
     assert_eq!(answer.lines("warnings"), [""; 0]);
@@ -85,9 +79,7 @@ async fn all_of_five_repositories_fail_is_an_error_and_each_is_told() {
 #[tokio::test]
 async fn the_only_repository_fails_is_an_error() {
     let app = with_an_issue_each(&["acme/api"]).await;
-    app.world
-        .github
-        .arrange(|github| github.hide_repository("acme/api"));
+    app.world.github.arrange(|github| github.hide_repository("acme/api"));
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "error");
     assert_eq!(answer.codes(), ["repository_not_found"]);
@@ -155,9 +147,7 @@ async fn github_down_is_an_error_until_it_is_back() {
 #[tokio::test]
 async fn dynamodb_down_is_an_error_and_the_beat_is_answered() {
     let app = with_an_issue_each(&["acme/api"]).await;
-    app.world
-        .dynamodb
-        .fault(On::anything(), Broken::InternalError.forever());
+    app.world.dynamodb.fault(On::anything(), Broken::InternalError.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "error");
     assert_eq!(answer.codes(), ["store_unavailable", "run_not_recorded"]);
@@ -178,10 +168,7 @@ async fn dynamodb_hanging_is_an_error_in_bounded_time() {
         .await;
     app.world.dynamodb.fault(On::anything(), Broken::Hang.forever());
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.codes()),
-        ("error", vec!["store_unavailable", "run_not_recorded"])
-    );
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["store_unavailable", "run_not_recorded"]));
 }
 
 #[tokio::test]
@@ -193,10 +180,7 @@ async fn a_beat_whose_agent_cannot_be_read_is_recorded_all_the_same() {
     assert_eq!(answer.status(), "error");
     assert_eq!(answer.codes(), ["store_unavailable"]);
     let run = app.runs("alpha").pop().expect("a run");
-    assert_eq!(
-        (&run["status"], &run["errors"]),
-        (&json!("error"), &answer.0["errors"])
-    );
+    assert_eq!((&run["status"], &run["errors"]), (&json!("error"), &answer.0["errors"]));
 }
 
 #[tokio::test]
@@ -204,13 +188,8 @@ async fn a_run_that_cannot_be_written_is_a_warning_and_what_it_told_is_told_agai
     let app = with_an_issue_each(&["acme/api"]).await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
-    app.world.dynamodb.fault(
-        On::operation("PutItem").containing("RUN#"),
-        Broken::AccessDenied.forever(),
-    );
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
+    app.world.dynamodb.fault(On::operation("PutItem").containing("RUN#"), Broken::AccessDenied.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.is_coalesced()), ("warning", false));
     assert_eq!(answer.codes(), ["run_not_recorded"]);
@@ -226,30 +205,20 @@ async fn changes_that_cannot_be_read_are_told_by_the_next_beat() {
     let app = with_an_issue_each(&["acme/api"]).await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     let changes = On::operation("Query").containing("Changes");
     app.world.dynamodb.fault(changes, Broken::InternalError.times(3));
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.codes()),
-        ("error", vec!["store_unavailable"])
-    );
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["store_unavailable"]));
     assert_eq!(answer.touched(), [""; 0]);
     let next = app.agent("alpha").beat().await;
-    assert_eq!(
-        (next.status(), next.touched()),
-        ("ok", vec!["closed acme/api#1".to_owned()])
-    );
+    assert_eq!((next.status(), next.touched()), ("ok", vec!["closed acme/api#1".to_owned()]));
 }
 
 #[tokio::test]
 async fn an_error_is_recorded_as_it_was_answered() {
     let app = with_an_issue_each(&["acme/api"]).await;
-    app.world
-        .github
-        .fault(Matching::anything(), Fault::Status(503).forever());
+    app.world.github.fault(Matching::anything(), Fault::Status(503).forever());
     let answer = app.agent("alpha").beat().await;
     let run = app.runs("alpha").pop().expect("a run");
     for field in ["runId", "status", "summary", "warnings", "errors", "coalesced"] {

@@ -25,9 +25,7 @@ fn left_over(app: &TestApp) -> Value {
 #[tokio::test]
 async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_audited_again_every_pass() {
     let app = settled(1_000).await;
-    app.world
-        .github
-        .fault(Matching::listing(API), Fault::EmptyList.forever());
+    app.world.github.fault(Matching::listing(API), Fault::EmptyList.forever());
     let held = audit(&app).await;
     assert_eq!(held.status(), "error");
     insta::assert_json_snapshot!(held.0["problems"], @r#"
@@ -42,11 +40,7 @@ async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_au
       }
     ]
     "#);
-    assert_eq!(
-        app.asked().len(),
-        3,
-        "the repository, its changes, its open issues"
-    );
+    assert_eq!(app.asked().len(), 3, "the repository, its changes, its open issues");
     for _ in 0..2 {
         app.outlive_freshness();
         app.clear_requests();
@@ -70,10 +64,7 @@ async fn a_held_audit_is_lifted_by_a_plausible_listing_of_a_later_audit() {
     app.world.github.arrange(|github| github.delete_issue(API, 7));
     app.outlive_freshness();
     let lifted = app.agent("alpha").beat().await;
-    assert_eq!(
-        (lifted.status(), lifted.touched()),
-        ("ok", vec!["deleted acme/api#7".to_owned()])
-    );
+    assert_eq!((lifted.status(), lifted.touched()), ("ok", vec!["deleted acme/api#7".to_owned()]));
     assert_eq!(app.open_rows(API).len(), 29);
 }
 
@@ -81,9 +72,7 @@ async fn a_held_audit_is_lifted_by_a_plausible_listing_of_a_later_audit() {
 async fn a_held_audit_of_one_repository_is_an_error_and_the_others_are_synced() {
     let app = tracking(&[API, WEB]).start().await;
     let first = app.ago(1_000);
-    app.world
-        .github
-        .arrange(|github| open_spread(github, API, 30, first));
+    app.world.github.arrange(|github| open_spread(github, API, 30, first));
     app.agent("alpha").beat().await;
     app.world.github.arrange(|github| {
         delete(github, API, 1..=30);
@@ -92,10 +81,7 @@ async fn a_held_audit_of_one_repository_is_an_error_and_the_others_are_synced() 
     let answer = audit(&app).await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["audit_held"]));
     assert_eq!(answer.touched(), ["opened acme/web#1"]);
-    assert_eq!(
-        answer.0["summary"],
-        "Synced 2 of 2 repositories: 1 issue changed."
-    );
+    assert_eq!(answer.0["summary"], "Synced 2 of 2 repositories: 1 issue changed.");
 }
 
 #[tokio::test]
@@ -124,31 +110,20 @@ async fn a_tenth_of_the_open_issues_is_believed_and_one_more_is_not() {
 async fn an_audit_cut_off_by_a_limit_on_page_three_loses_nothing_and_goes_on_where_it_was() {
     let app = settled(400).await;
     app.world.github.arrange(|github| github.delete_issue(API, 5));
-    app.world
-        .github
-        .fault(audited_pages().nth(3), Fault::secondary_limit(Some("90")));
+    app.world.github.fault(audited_pages().nth(3), Fault::secondary_limit(Some("90")));
     let cut = audit(&app).await;
-    assert_eq!(
-        (cut.status(), cut.codes()),
-        ("error", vec!["github_rate_limited"])
-    );
+    assert_eq!((cut.status(), cut.codes()), ("error", vec!["github_rate_limited"]));
     assert_eq!((cut.touched().len(), app.asked().len()), (0, 5));
     assert_eq!(app.open_rows(API).len(), 400);
 
     app.outlive_freshness();
     app.clear_requests();
     let limited = app.agent("alpha").beat().await;
-    assert_eq!(
-        (limited.codes(), app.asked()),
-        (vec!["github_rate_limited"], vec![])
-    );
+    assert_eq!((limited.codes(), app.asked()), (vec!["github_rate_limited"], vec![]));
 
     app.pass_time(60);
     let healed = app.agent("alpha").beat().await;
-    assert_eq!(
-        (healed.status(), healed.touched()),
-        ("ok", vec!["deleted acme/api#5".to_owned()])
-    );
+    assert_eq!((healed.status(), healed.touched()), ("ok", vec!["deleted acme/api#5".to_owned()]));
     assert_eq!((pages_audited(&app), issues_asked_for(&app)), (3, 1));
     assert_eq!(app.open_rows(API).len(), 399);
     app.outlive_freshness();
@@ -161,9 +136,7 @@ async fn an_audit_cut_off_by_a_limit_on_page_three_loses_nothing_and_goes_on_whe
 async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
     let app = settled(250).await;
     app.world.github.arrange(|github| github.delete_issue(API, 5));
-    app.world
-        .github
-        .fault(audited_pages().nth(3), Fault::Status(500).times(3));
+    app.world.github.fault(audited_pages().nth(3), Fault::Status(500).times(3));
     assert_eq!(audit(&app).await.codes(), ["github_unavailable"]);
     let position = app.row(API, 199)["updatedAt"].clone();
     insta::assert_json_snapshot!(left_over(&app), {".pk" => "[repository]"}, @r#"
@@ -178,11 +151,7 @@ async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
     }
     "#);
     assert_eq!(left_over(&app)["position"], position);
-    assert_eq!(
-        app.open_rows(API).len(),
-        250,
-        "an incomplete listing removes nothing"
-    );
+    assert_eq!(app.open_rows(API).len(), 250, "an incomplete listing removes nothing");
 
     app.outlive_freshness();
     app.clear_requests();
@@ -196,9 +165,7 @@ async fn an_absent_issue_that_two_passes_of_one_audit_compared_is_asked_for_once
     let app = settled(250).await;
     // The last but one of the first page: the second pass begins a second before the last one.
     app.world.github.arrange(|github| github.hide_issue(API, 100));
-    app.world
-        .github
-        .fault(audited_pages().nth(2), Fault::Status(500).times(3));
+    app.world.github.fault(audited_pages().nth(2), Fault::Status(500).times(3));
     audit(&app).await;
     assert_eq!(left_over(&app)["candidates"], serde_json::json!([100]));
     app.outlive_freshness();
@@ -226,10 +193,7 @@ async fn at_most_a_hundred_absent_issues_are_asked_for_in_a_pass_over_all_reposi
         }
     });
     let first = audit(&app).await;
-    assert_eq!(
-        (first.status(), first.0["touchedCount"].as_u64()),
-        ("ok", Some(100))
-    );
+    assert_eq!((first.status(), first.0["touchedCount"].as_u64()), ("ok", Some(100)));
     assert_eq!((issues_asked_for(&app), pages_audited(&app)), (100, 6));
     // So many requests stretch the freshness.
     app.pass_time(300);
@@ -247,17 +211,12 @@ async fn an_audit_cut_by_the_deadline_goes_on_with_the_next_one_to_ask() {
     let app = settled(20).await;
     app.world.github.arrange(|github| delete(github, API, 1..=5));
     let clock = app.world.clock.clone();
-    app.world.github.before(Matching::issue(API, 3), move |_| {
-        clock.advance(Duration::from_secs(10))
-    });
+    app.world.github.before(Matching::issue(API, 3), move |_| clock.advance(Duration::from_secs(10)));
     app.pass_time(INTERVAL);
     let cut = app.agent("alpha").beat_within(10).await;
     assert_eq!(
         (cut.status(), cut.touched()),
-        (
-            "ok",
-            vec!["deleted acme/api#1".into(), "deleted acme/api#2".into()]
-        )
+        ("ok", vec!["deleted acme/api#1".into(), "deleted acme/api#2".into()])
     );
     assert_eq!(left_over(&app)["candidates"], serde_json::json!([3, 4, 5]));
     app.outlive_freshness();
@@ -270,9 +229,7 @@ async fn an_audit_cut_by_the_deadline_goes_on_with_the_next_one_to_ask() {
 async fn an_absent_issue_of_which_github_says_nothing_stays_and_is_asked_for_by_the_next_pass() {
     let app = settled(20).await;
     app.world.github.arrange(|github| delete(github, API, 1..=2));
-    app.world
-        .github
-        .fault(Matching::issue(API, 2), Fault::Status(503).times(3));
+    app.world.github.fault(Matching::issue(API, 2), Fault::Status(503).times(3));
     let failed = audit(&app).await;
     assert_eq!(
         (failed.codes(), failed.touched()),

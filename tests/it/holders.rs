@@ -79,20 +79,12 @@ async fn a_holder_that_dies_at_any_request_leaves_no_touch_untold() {
             ("ok", NEWS.map(str::to_owned).to_vec()),
             "after request {n}"
         );
-        assert_eq!(
-            app.agent("alpha").beat().await.touched(),
-            NEWS,
-            "after request {n}"
-        );
+        assert_eq!(app.agent("alpha").beat().await.touched(), NEWS, "after request {n}");
         assert_in_step(&app);
         // What the dead one had under way arrives after all.
         held.release();
         app.pass_time(150);
-        assert_eq!(
-            app.agent("beta").beat().await.touched(),
-            [""; 0],
-            "after request {n}"
-        );
+        assert_eq!(app.agent("beta").beat().await.touched(), [""; 0], "after request {n}");
         assert_in_step(&app);
     }
 }
@@ -140,12 +132,7 @@ async fn the_answer_to_any_request_can_be_lost_without_a_trace() {
         let app = news().await;
         app.world.dynamodb.fault(On::anything().nth(n), Fault::LoseAnswer);
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(
-            (answer.status(), answer.is_coalesced()),
-            ("ok", false),
-            "request {n}: {:#}",
-            answer.0
-        );
+        assert_eq!((answer.status(), answer.is_coalesced()), ("ok", false), "request {n}: {:#}", answer.0);
         assert_eq!(answer.touched(), NEWS, "request {n}");
         assert_eq!(answer.0["touchedCount"], 3, "request {n}");
         assert_eq!(app.asked_of_github(), github, "request {n}");
@@ -159,9 +146,7 @@ async fn the_answer_to_any_request_can_be_lost_without_a_trace() {
 #[tokio::test]
 async fn a_backfill_goes_on_where_a_dead_holder_left_it() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 130));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 130));
     let second_page = Matching::listing("acme/api").query("state", "open").nth(2);
     let mut held = app.world.github.hold(second_page);
     let alpha = app.agent("alpha");
@@ -202,9 +187,7 @@ async fn a_holder_that_stalls_over_any_answer_of_githubs_gives_way() {
 async fn the_table_can_fail_at_any_request_and_nothing_is_lost() {
     for n in 1..=requests_of_a_beat().await {
         let app = news().await;
-        app.world
-            .dynamodb
-            .fault(On::anything().nth(n), Fault::AccessDenied);
+        app.world.dynamodb.fault(On::anything().nth(n), Fault::AccessDenied);
         let mut told = app.agent("alpha").beat().await.touched();
         app.pass_time(31);
         for answer in [app.agent("alpha").beat().await, app.agent("beta").beat().await] {
@@ -223,9 +206,7 @@ async fn the_table_can_fail_at_any_request_and_nothing_is_lost() {
 async fn a_holder_that_dies_at_any_request_of_the_first_pass_leaves_a_right_count() {
     for n in 1.. {
         let mut app = TestApp::tracking(&["acme/api"]).start().await;
-        app.world
-            .github
-            .arrange(|github| github.open_issues("acme/api", 3));
+        app.world.github.arrange(|github| github.open_issues("acme/api", 3));
         let mut held = app.world.dynamodb.hold(On::anything().nth(n));
         let alpha = app.agent("alpha");
         let mut dying = Box::pin(alpha.beat());
@@ -238,11 +219,7 @@ async fn a_holder_that_dies_at_any_request_of_the_first_pass_leaves_a_right_coun
         }
         app.pass_time(31);
         let next = app.agent("beta").beat().await;
-        assert_eq!(
-            (next.status(), next.touched().len()),
-            ("ok", 0),
-            "after request {n}"
-        );
+        assert_eq!((next.status(), next.touched().len()), ("ok", 0), "after request {n}");
         assert_eq!(app.open_rows("acme/api"), [1, 2, 3], "after request {n}");
         assert_eq!(app.marks("acme/api")["openCount"], 3, "after request {n}");
     }
@@ -251,10 +228,7 @@ async fn a_holder_that_dies_at_any_request_of_the_first_pass_leaves_a_right_coun
 #[tokio::test]
 async fn a_holder_that_dies_leaves_a_running_agent_run() {
     let app = news().await;
-    let mut held = app
-        .world
-        .dynamodb
-        .hold(On::operation("PutItem").containing("ISSUE#"));
+    let mut held = app.world.dynamodb.hold(On::operation("PutItem").containing("ISSUE#"));
     let alpha = app.agent("alpha");
     let mut dying = Box::pin(alpha.beat());
     assert!(until_held(&mut dying, &mut held).await.is_none());

@@ -36,17 +36,11 @@ async fn health_is_public_and_says_only_status_and_version() {
         .stranger()
         .sends_changed(|event| {
             ask(event, "GET", "/api/health");
-            event["headers"]
-                .as_object_mut()
-                .expect("headers")
-                .remove("authorization");
+            event["headers"].as_object_mut().expect("headers").remove("authorization");
         })
         .await;
     assert_eq!(reply.status, 200);
-    assert_eq!(
-        reply.body,
-        json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})
-    );
+    assert_eq!(reply.body, json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}));
     assert_eq!(app.world.secrets.requests(), []);
     assert_eq!(app.world.dynamodb.requests(), []);
 }
@@ -71,10 +65,7 @@ async fn without_a_token_nobody_beats_and_nothing_is_done() {
     let reply = app
         .stranger()
         .sends_changed(|event| {
-            event["headers"]
-                .as_object_mut()
-                .expect("headers")
-                .remove("authorization");
+            event["headers"].as_object_mut().expect("headers").remove("authorization");
         })
         .await;
     assert_eq!(reply.headers["www-authenticate"], "Bearer");
@@ -110,10 +101,8 @@ async fn what_is_not_one_valid_bearer_token_is_unauthorized() {
         json!(joined_with_space),
         json!([format!("Bearer {AGENT_TOKEN}"), format!("Bearer {AGENT_TOKEN}")]),
     ] {
-        let reply = app
-            .stranger()
-            .sends_changed(|event| event["headers"]["authorization"] = header.clone())
-            .await;
+        let reply =
+            app.stranger().sends_changed(|event| event["headers"]["authorization"] = header.clone()).await;
         assert_refused(&reply, 401, "Unauthorized");
         assert_eq!(reply.headers["www-authenticate"], "Bearer", "{header}");
     }
@@ -138,10 +127,7 @@ async fn a_name_that_no_agent_can_have_is_a_bad_request() {
         "%FF",
     ] {
         let path = format!("/api/agents/{name}/heartbeat");
-        let reply = app
-            .stranger()
-            .sends_changed(|event| ask(event, "POST", &path))
-            .await;
+        let reply = app.stranger().sends_changed(|event| ask(event, "POST", &path)).await;
         assert_refused(&reply, 400, "Bad Request");
     }
     assert_eq!(app.world.dynamodb.requests(), []);
@@ -151,17 +137,11 @@ async fn a_name_that_no_agent_can_have_is_a_bad_request() {
 async fn any_agent_name_may_beat_percent_encoded_or_not() {
     let app = app().await;
     let longest = "x".repeat(64);
-    for (sent, name) in [
-        ("Agent.7_b-c", "Agent.7_b-c"),
-        ("0", "0"),
-        (&longest, &longest),
-        ("al%70ha", "alpha"),
-    ] {
+    for (sent, name) in
+        [("Agent.7_b-c", "Agent.7_b-c"), ("0", "0"), (&longest, &longest), ("al%70ha", "alpha")]
+    {
         let path = format!("/api/agents/{sent}/heartbeat");
-        let reply = app
-            .stranger()
-            .sends_changed(|event| ask(event, "POST", &path))
-            .await;
+        let reply = app.stranger().sends_changed(|event| ask(event, "POST", &path)).await;
         assert_eq!((reply.status, &reply.body["agentName"]), (200, &json!(name)));
         assert_eq!(app.runs(name).len(), 1);
     }
@@ -184,26 +164,12 @@ async fn a_stranger_is_not_told_whether_a_name_or_a_body_is_good() {
 #[tokio::test]
 async fn the_body_is_empty_or_a_json_object() {
     let app = app().await;
-    for body in [
-        json!(null),
-        json!(""),
-        json!(" \r\n"),
-        json!("{}"),
-        json!("{\"a\": [1]}\n"),
-    ] {
-        let reply = app
-            .stranger()
-            .sends_changed(|event| event["body"] = body.clone())
-            .await;
+    for body in [json!(null), json!(""), json!(" \r\n"), json!("{}"), json!("{\"a\": [1]}\n")] {
+        let reply = app.stranger().sends_changed(|event| event["body"] = body.clone()).await;
         assert_eq!(reply.status, 200, "{body}: {reply:#?}");
     }
-    for body in [
-        "{", "not JSON", "[]", "[{}]", "null", "7", "\"{}\"", "{} {}", "{}x",
-    ] {
-        let reply = app
-            .stranger()
-            .sends_changed(|event| event["body"] = body.into())
-            .await;
+    for body in ["{", "not JSON", "[]", "[{}]", "null", "7", "\"{}\"", "{} {}", "{}x"] {
+        let reply = app.stranger().sends_changed(|event| event["body"] = body.into()).await;
         assert_refused(&reply, 400, "Bad Request");
     }
 }
@@ -228,15 +194,9 @@ async fn a_body_in_base64_is_read_as_what_it_encodes() {
 async fn a_body_above_64_kib_is_too_large() {
     let app = app().await;
     let body = |length: usize| format!("{{{}}}", " ".repeat(length - 2));
-    let longest = app
-        .stranger()
-        .sends_changed(|event| event["body"] = body(LONGEST_BODY).into())
-        .await;
+    let longest = app.stranger().sends_changed(|event| event["body"] = body(LONGEST_BODY).into()).await;
     assert_eq!(longest.status, 200);
-    let longer = app
-        .stranger()
-        .sends_changed(|event| event["body"] = body(LONGEST_BODY + 1).into())
-        .await;
+    let longer = app.stranger().sends_changed(|event| event["body"] = body(LONGEST_BODY + 1).into()).await;
     assert_refused(&longer, 413, "Payload Too Large");
 }
 
@@ -253,10 +213,7 @@ async fn what_is_not_there_is_not_found() {
         "/prod/api/agents/alpha/heartbeat",
         "/api/health/x",
     ] {
-        let reply = app
-            .stranger()
-            .sends_changed(|event| ask(event, "POST", path))
-            .await;
+        let reply = app.stranger().sends_changed(|event| ask(event, "POST", path)).await;
         assert_refused(&reply, 404, "Not Found");
     }
 }
@@ -271,10 +228,7 @@ async fn another_method_is_not_allowed_and_the_answer_says_which_is() {
         ("OPTIONS", "/api/agents/alpha/heartbeat", "POST"),
         ("POST", "/api/health", "GET,HEAD"),
     ] {
-        let reply = app
-            .stranger()
-            .sends_changed(|event| ask(event, method, path))
-            .await;
+        let reply = app.stranger().sends_changed(|event| ask(event, method, path)).await;
         assert_refused(&reply, 405, "Method Not Allowed");
         assert_eq!(reply.headers["allow"], allowed, "{method} {path}");
     }
@@ -283,17 +237,9 @@ async fn another_method_is_not_allowed_and_the_answer_says_which_is() {
 #[tokio::test]
 async fn a_beat_comes_through_every_kind_of_front() {
     let app = app().await;
-    for file in [
-        "heartbeat.json",
-        "heartbeat-rest-api.json",
-        "heartbeat-function-url.json",
-    ] {
+    for file in ["heartbeat.json", "heartbeat-rest-api.json", "heartbeat-function-url.json"] {
         let reply = app.stranger().sends(&TestApp::event(file)).await;
-        assert_eq!(
-            (reply.status, &reply.body["agentName"]),
-            (200, &json!("alpha")),
-            "{file}"
-        );
+        assert_eq!((reply.status, &reply.body["agentName"]), (200, &json!("alpha")), "{file}");
     }
     assert_eq!(app.runs("alpha").len(), 3);
 }

@@ -26,11 +26,7 @@ async fn labels_that_stay_as_they_are_are_stored_and_told_no_more() {
     });
     app.agent("alpha").beat().await;
     let row = app.row(API, 1);
-    assert_eq!(
-        row["labels"],
-        serde_json::json!(["zebra", "apple"]),
-        "as GitHub has them"
-    );
+    assert_eq!(row["labels"], serde_json::json!(["zebra", "apple"]), "as GitHub has them");
     for _ in 0..2 {
         assert_eq!(beat(&app).await, [""; 0]);
         assert_eq!(app.row(API, 1), row);
@@ -39,21 +35,14 @@ async fn labels_that_stay_as_they_are_are_stored_and_told_no_more() {
 
 #[tokio::test]
 async fn an_issue_with_an_excluded_label_is_kept_and_never_told_until_the_label_is_gone() {
-    let mut app = TestApp::tracking(&[API])
-        .with("EXCLUDED_LABELS", "on hold, wontfix")
-        .start()
-        .await;
+    let mut app = TestApp::tracking(&[API]).with("EXCLUDED_LABELS", "on hold, wontfix").start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
     app.clear_requests();
 
     app.world.github.arrange(|github| label(github, 1, &["On Hold"]));
     assert_eq!(beat(&app).await, [""; 0]);
-    assert_eq!(
-        app.row(API, 1)["labels"][0],
-        "On Hold",
-        "the row is kept and compared like all others"
-    );
+    assert_eq!(app.row(API, 1)["labels"][0], "On Hold", "the row is kept and compared like all others");
     app.world.github.arrange(|github| github.close_issue(API, 1));
     assert_eq!(beat(&app).await, [""; 0]);
     assert_eq!(app.open_rows(API), [2]);
@@ -71,10 +60,7 @@ async fn an_issue_with_an_excluded_label_is_kept_and_never_told_until_the_label_
     app.world.github.arrange(|github| github.comment(API, 2));
     assert_eq!(beat(&app).await, ["edited acme/api#2"]);
     let is_of_an_audit = |path: &String| path.contains("state=open") || path.contains("/issues/");
-    assert!(
-        !app.asked().iter().any(is_of_an_audit),
-        "no audit is caused by it"
-    );
+    assert!(!app.asked().iter().any(is_of_an_audit), "no audit is caused by it");
 }
 
 #[tokio::test]
@@ -92,9 +78,7 @@ async fn a_renamed_label_is_shown_by_the_next_audit() {
         .arrange(|github| github.open_pull_request(API, "Newer, so that the others are not read again"));
     app.pass_time(130);
     app.agent("alpha").beat().await;
-    app.world
-        .github
-        .arrange(|github| github.rename_label(API, "bug", "defect"));
+    app.world.github.arrange(|github| github.rename_label(API, "bug", "defect"));
     assert_eq!(beat(&app).await, [""; 0], "no updated_at moves");
     app.pass_time(21_600);
     assert_eq!(beat(&app).await, ["edited acme/api#1", "edited acme/api#2"]);
@@ -108,15 +92,10 @@ async fn state_follows_github_when_issues_are_closed_and_reopened() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 1));
     app.agent("alpha").beat().await;
-    app.world
-        .github
-        .arrange(|github| github.close_issue_as(API, 1, "not_planned"));
+    app.world.github.arrange(|github| github.close_issue_as(API, 1, "not_planned"));
     assert_eq!(beat(&app).await, ["closed acme/api#1"]);
     let row = app.row(API, 1);
-    assert_eq!(
-        [&row["state"], &row["stateReason"], &row["status"]],
-        ["closed", "not_planned", "done"]
-    );
+    assert_eq!([&row["state"], &row["stateReason"], &row["status"]], ["closed", "not_planned", "done"]);
     assert_eq!(row["closedAt"], row["updatedAt"]);
     app.world.github.arrange(|github| github.reopen_issue(API, 1));
     assert_eq!(beat(&app).await, ["reopened acme/api#1"]);
@@ -154,22 +133,11 @@ async fn the_derived_status_is_the_designs_one_value() {
     app.world.github.arrange(|github| github.reopen_issue(API, 7));
     app.world.github.arrange(|github| github.close_issue(API, 7));
     beat(&app).await;
-    let status = |number| {
-        app.row(API, number)
-            .get("status")
-            .map_or("none".to_owned(), |status| status.to_string())
-    };
+    let status =
+        |number| app.row(API, number).get("status").map_or("none".to_owned(), |status| status.to_string());
     assert_eq!(
         (1..=7).map(status).collect::<Vec<_>>(),
-        [
-            "none",
-            "\"in-review\"",
-            "\"in-progress\"",
-            "\"backlog\"",
-            "\"ready\"",
-            "none",
-            "\"done\""
-        ]
+        ["none", "\"in-review\"", "\"in-progress\"", "\"backlog\"", "\"ready\"", "none", "\"done\""]
     );
 }
 
@@ -219,13 +187,7 @@ async fn a_row_holds_what_github_shows_but_never_the_body() {
     let stored = serde_json::to_string(&app.items("", "")).expect("JSON");
     assert!(!stored.contains("nobody stores"));
 
-    app.world
-        .github
-        .arrange(|github| github.edit_issue(API, 1, |issue| issue.body = None));
-    assert_eq!(
-        beat(&app).await,
-        ["edited acme/api#1"],
-        "the body counts in the digest"
-    );
+    app.world.github.arrange(|github| github.edit_issue(API, 1, |issue| issue.body = None));
+    assert_eq!(beat(&app).await, ["edited acme/api#1"], "the body counts in the digest");
     assert_ne!(app.row(API, 1)["digest"], row["digest"]);
 }

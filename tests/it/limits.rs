@@ -41,12 +41,7 @@ async fn nobody_calls_until_it_lifts(app: &TestApp, seconds: u64) {
     }
     app.pass_time(40);
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.is_coalesced()),
-        ("ok", false),
-        "{:#}",
-        answer.0
-    );
+    assert_eq!((answer.status(), answer.is_coalesced()), ("ok", false), "{:#}", answer.0);
 }
 
 #[tokio::test]
@@ -74,10 +69,7 @@ async fn a_429_with_nothing_remaining_keeps_everybody_away_until_the_reset() {
     let reset = app.world.clock.now().as_second() + 300;
     let limit = Fault::Answer {
         status: 429,
-        headers: vec![
-            ("x-ratelimit-remaining", "0".to_owned()),
-            ("x-ratelimit-reset", reset.to_string()),
-        ],
+        headers: vec![("x-ratelimit-remaining", "0".to_owned()), ("x-ratelimit-reset", reset.to_string())],
         body: "{}".to_owned(),
     };
     app.world.github.fault(Matching::anything(), limit.forever());
@@ -87,11 +79,8 @@ async fn a_429_with_nothing_remaining_keeps_everybody_away_until_the_reset() {
 #[tokio::test]
 async fn a_429_with_a_retry_after_keeps_everybody_away_for_so_long() {
     let app = two_repositories().await;
-    let limit = Fault::Answer {
-        status: 429,
-        headers: vec![("retry-after", "90".to_owned())],
-        body: "{}".to_owned(),
-    };
+    let limit =
+        Fault::Answer { status: 429, headers: vec![("retry-after", "90".to_owned())], body: "{}".to_owned() };
     app.world.github.fault(Matching::anything(), limit.forever());
     nobody_calls_until_it_lifts(&app, 90).await;
 }
@@ -111,11 +100,8 @@ async fn fifty_agents_at_once_meet_a_limit_once() {
 #[tokio::test]
 async fn a_beat_that_joins_is_told_the_seconds_that_are_left() {
     let app = two_repositories().await;
-    let limit = Fault::Answer {
-        status: 429,
-        headers: vec![("retry-after", "25".to_owned())],
-        body: "{}".to_owned(),
-    };
+    let limit =
+        Fault::Answer { status: 429, headers: vec![("retry-after", "25".to_owned())], body: "{}".to_owned() };
     app.world.github.fault(Matching::anything(), limit.times(2));
     assert_limited(&app.agent("alpha").beat().await, 25);
     app.pass_time(20);
@@ -145,28 +131,21 @@ async fn a_limit_met_in_the_middle_of_a_listing_keeps_what_was_read() {
 #[tokio::test]
 async fn a_limit_is_not_asked_again_and_not_waited_for() {
     let app = two_repositories().await;
-    let limit = Fault::Answer {
-        status: 429,
-        headers: vec![("retry-after", "5".to_owned())],
-        body: "{}".to_owned(),
-    };
+    let limit =
+        Fault::Answer { status: 429, headers: vec![("retry-after", "5".to_owned())], body: "{}".to_owned() };
     app.world.github.fault(Matching::listing("acme/web"), limit);
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "warning");
     assert_limited(&answer, 5);
     let of_web = app.world.github.requests();
-    let listings = of_web
-        .iter()
-        .filter(|request| request.path.starts_with("/repos/acme/web/issues"));
+    let listings = of_web.iter().filter(|request| request.path.starts_with("/repos/acme/web/issues"));
     assert_eq!(listings.count(), 1);
 }
 
 #[tokio::test]
 async fn a_forbidden_repository_is_no_limit() {
     let app = two_repositories().await;
-    app.world
-        .github
-        .fault(Matching::listing("acme/web"), Fault::saml_required());
+    app.world.github.fault(Matching::listing("acme/web"), Fault::saml_required());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "warning");
     assert_eq!(answer.codes(), ["github_forbidden"]);

@@ -23,11 +23,7 @@ async fn an_empty_repository_is_read_and_has_nothing_to_tell() {
     let app = TestApp::tracking(&[API]).start().await;
     for _ in 0..2 {
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(
-            (answer.status(), answer.touched().len()),
-            ("ok", 0),
-            "{answer:#?}"
-        );
+        assert_eq!((answer.status(), answer.touched().len()), ("ok", 0), "{answer:#?}");
         assert_eq!(app.items("REPO#", ""), [] as [serde_json::Value; 0]);
         app.outlive_freshness();
     }
@@ -47,15 +43,9 @@ async fn an_issue_that_github_shows_late_is_read_within_two_minutes_while_newer_
     let mut told = Vec::new();
     for _ in 0..4 {
         let newest = app.ago(5);
-        app.world
-            .github
-            .arrange(|github| github.open_issue_at(API, "Newer", newest));
+        app.world.github.arrange(|github| github.open_issue_at(API, "Newer", newest));
         told.push(app.agent("alpha").beat().await.touched());
-        assert_eq!(
-            app.marks(API)["cursor"],
-            newest.to_string(),
-            "the cursor is no clock"
-        );
+        assert_eq!(app.marks(API)["cursor"], newest.to_string(), "the cursor is no clock");
         app.pass_time(35);
     }
     let expected: [&[&str]; 4] = [
@@ -87,12 +77,7 @@ async fn an_issue_not_cached_before_is_told_as_opened_reopened_closed_or_edited(
     let answer = app.agent("alpha").beat().await;
     assert_eq!(
         answer.touched(),
-        [
-            "edited acme/api#1",
-            "reopened acme/api#2",
-            "opened acme/api#3",
-            "closed acme/api#4"
-        ]
+        ["edited acme/api#1", "reopened acme/api#2", "opened acme/api#3", "closed acme/api#4"]
     );
     assert_eq!(app.open_rows(API), [2, 3]);
 }
@@ -103,28 +88,15 @@ async fn when_page_two_fails_the_cursor_stays_at_what_was_written_and_nothing_is
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     let first = app.ago(1_000);
-    app.world
-        .github
-        .arrange(|github| open_spread(github, API, 150, first));
-    app.world
-        .github
-        .fault(Matching::listing(API).nth(2), Fault::Status(500).times(3));
+    app.world.github.arrange(|github| open_spread(github, API, 150, first));
+    app.world.github.fault(Matching::listing(API).nth(2), Fault::Status(500).times(3));
     let failed = app.agent("alpha").beat().await;
     assert_eq!(failed.codes(), ["github_unavailable"]);
-    assert_eq!(
-        app.marks(API)["cursor"],
-        (first + SignedDuration::from_secs(99)).to_string()
-    );
+    assert_eq!(app.marks(API)["cursor"], (first + SignedDuration::from_secs(99)).to_string());
     assert_eq!(app.open_rows(API), (1..=100).collect::<Vec<_>>());
     app.outlive_freshness();
     let healed = app.agent("alpha").beat().await;
-    assert_eq!(
-        (
-            failed.0["touchedCount"].as_u64(),
-            healed.0["touchedCount"].as_u64()
-        ),
-        (Some(100), Some(50))
-    );
+    assert_eq!((failed.0["touchedCount"].as_u64(), healed.0["touchedCount"].as_u64()), (Some(100), Some(50)));
     assert_eq!(app.open_rows(API), (1..=150).collect::<Vec<_>>());
     assert_eq!(app.revisions(), [(1, 150)]);
 }
@@ -135,19 +107,12 @@ async fn when_one_write_fails_the_cursor_stays_before_its_page_and_nothing_is_mi
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     let first = app.ago(1_000);
-    app.world
-        .github
-        .arrange(|github| open_spread(github, API, 150, first));
+    app.world.github.arrange(|github| open_spread(github, API, 150, first));
     let write = On::operation("PutItem").containing("ISSUE#0000000149");
-    app.world
-        .dynamodb
-        .fault(write, StoreFault::InternalError.forever());
+    app.world.dynamodb.fault(write, StoreFault::InternalError.forever());
     let failed = app.agent("alpha").beat().await;
     assert_eq!(failed.codes(), ["store_unavailable"]);
-    assert_eq!(
-        app.marks(API)["cursor"],
-        (first + SignedDuration::from_secs(99)).to_string()
-    );
+    assert_eq!(app.marks(API)["cursor"], (first + SignedDuration::from_secs(99)).to_string());
     app.world.dynamodb.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
@@ -190,9 +155,7 @@ async fn an_issue_edited_or_closed_before_page_two_is_asked_is_stored_once_and_s
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     let first = app.ago(1_000);
-    app.world
-        .github
-        .arrange(|github| open_spread(github, API, 150, first));
+    app.world.github.arrange(|github| open_spread(github, API, 150, first));
     app.world.github.before(Matching::listing(API).nth(2), |github| {
         github.close_issue(API, 1);
         github.edit_issue(API, 2, |issue| issue.title = "Edited".into());
@@ -218,15 +181,9 @@ async fn a_page_of_pull_requests_before_three_issues_gives_three_issues() {
 
     app.outlive_freshness();
     let now = app.ago(0);
-    app.world
-        .github
-        .arrange(|github| open_pull_requests(github, API, 1, now));
+    app.world.github.arrange(|github| open_pull_requests(github, API, 1, now));
     assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
-    assert_eq!(
-        app.marks(API)["cursor"],
-        now.to_string(),
-        "pull requests count for the cursor"
-    );
+    assert_eq!(app.marks(API)["cursor"], now.to_string(), "pull requests count for the cursor");
 }
 
 #[tokio::test]
@@ -265,11 +222,7 @@ async fn a_next_link_to_another_host_is_not_followed_and_that_host_never_sees_th
     let app = TestApp::tracking(&[API]).start().await;
     let elsewhere = GitHub::start(app.world.clock.clone()).await;
     let link = format!("<{}/repositories/1/issues?page=2>; rel=\"next\"", elsewhere.url());
-    let page = Fault::Answer {
-        status: 200,
-        headers: vec![("link", link)],
-        body: "[]".into(),
-    };
+    let page = Fault::Answer { status: 200, headers: vec![("link", link)], body: "[]".into() };
     app.world.github.fault(Matching::listing(API).nth(2), page);
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["github_unexpected_answer"]);

@@ -44,9 +44,7 @@ fn assert_recorded(run: &Value, answer: &Value) {
 async fn an_agent_run_says_what_the_answer_said_and_expires_after_90_days() {
     let app = tracking_two().await;
     let answer = app.agent("alpha").beat().await;
-    let [run] = &app.runs("alpha")[..] else {
-        panic!("{:#?}", app.runs("alpha"))
-    };
+    let [run] = &app.runs("alpha")[..] else { panic!("{:#?}", app.runs("alpha")) };
     assert_recorded(run, &answer.0);
     assert_json_snapshot!(run, {".runId" => "[id]", ".sk" => "[key]", ".passId" => "[id]"}, @r#"
     {
@@ -69,10 +67,7 @@ async fn an_agent_run_says_what_the_answer_said_and_expires_after_90_days() {
     }
     "#);
     assert_eq!(run["expiresAt"], start() + 90 * 86_400);
-    assert_eq!(
-        run["sk"],
-        format!("RUN#{}", answer.0["runId"].as_str().expect("an id"))
-    );
+    assert_eq!(run["sk"], format!("RUN#{}", answer.0["runId"].as_str().expect("an id")));
 }
 
 #[tokio::test]
@@ -139,16 +134,12 @@ async fn a_pass_is_recorded_only_when_it_changed_something_or_met_a_problem() {
     assert_eq!(app.items("PASSES", "").len(), before, "an idle pass");
 
     app.outlive_freshness();
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     app.agent("alpha").beat().await;
     assert_eq!(app.items("PASSES", "").len(), before + 1, "a change");
 
     app.outlive_freshness();
-    app.world
-        .github
-        .fault(Matching::listing("acme/web"), Fault::Status(502).times(3));
+    app.world.github.fault(Matching::listing("acme/web"), Fault::Status(502).times(3));
     app.agent("alpha").beat().await;
     let passes = app.items("PASSES", "");
     assert_eq!(passes.len(), before + 2, "a problem");
@@ -202,25 +193,15 @@ async fn the_agents_item_holds_its_last_beat_and_what_it_was_told_and_stays() {
 
 #[tokio::test]
 async fn records_expire_after_the_days_configured_and_nothing_else_does() {
-    let app = TestApp::tracking(&["acme/api"])
-        .with("RUN_RETENTION_DAYS", "7")
-        .start()
-        .await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 1));
+    let app = TestApp::tracking(&["acme/api"]).with("RUN_RETENTION_DAYS", "7").start().await;
+    app.world.github.arrange(|github| github.open_issues("acme/api", 1));
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     app.agent("alpha").beat().await;
     for record in [app.items("AGENT#", ""), app.items("PASSES", "")].concat() {
-        let started: jiff::Timestamp = record["startedAt"]
-            .as_str()
-            .expect("a text")
-            .parse()
-            .expect("an instant");
+        let started: jiff::Timestamp =
+            record["startedAt"].as_str().expect("a text").parse().expect("an instant");
         assert_eq!(record["expiresAt"], started.as_second() + 7 * 86_400);
     }
     for kept in ["FLEET", "REPO#", "AGENTS"] {
@@ -232,18 +213,11 @@ async fn records_expire_after_the_days_configured_and_nothing_else_does() {
 
 #[tokio::test]
 async fn warnings_from_sync_and_from_reconcile_are_in_the_answer_and_in_the_run() {
-    let app = TestApp::tracking(&["acme/api", "acme/web", "acme/cli"])
-        .start()
-        .await;
+    let app = TestApp::tracking(&["acme/api", "acme/web", "acme/cli"]).start().await;
     app.agent("alpha").beat().await;
     app.pass_time(AUDIT_INTERVAL);
-    app.world
-        .github
-        .fault(Matching::listing("acme/api"), Fault::Status(502).times(3));
-    app.world.github.fault(
-        Matching::listing("acme/web").query("state", "open"),
-        Fault::Status(502).times(3),
-    );
+    app.world.github.fault(Matching::listing("acme/api"), Fault::Status(502).times(3));
+    app.world.github.fault(Matching::listing("acme/web").query("state", "open"), Fault::Status(502).times(3));
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.lines("errors")), ("warning", vec![]));
     assert_json_snapshot!(answer.0["warnings"], @r#"
@@ -260,13 +234,8 @@ async fn errors_from_sync_and_from_reconcile_are_in_the_answer_and_in_the_run() 
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     app.agent("alpha").beat().await;
     app.pass_time(AUDIT_INTERVAL);
-    app.world
-        .github
-        .fault(Matching::listing("acme/api"), Fault::Status(502).times(3));
-    app.world.github.fault(
-        Matching::listing("acme/web").query("state", "open"),
-        Fault::Status(502).times(3),
-    );
+    app.world.github.fault(Matching::listing("acme/api"), Fault::Status(502).times(3));
+    app.world.github.fault(Matching::listing("acme/web").query("state", "open"), Fault::Status(502).times(3));
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.lines("warnings")), ("error", vec![]));
     assert_json_snapshot!(answer.0["errors"], @r#"
@@ -281,15 +250,10 @@ async fn errors_from_sync_and_from_reconcile_are_in_the_answer_and_in_the_run() 
 #[tokio::test]
 async fn a_held_audit_is_an_error_of_reconcile_and_recorded() {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 21));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 21));
     app.agent("alpha").beat().await;
     app.pass_time(AUDIT_INTERVAL);
-    app.world.github.fault(
-        Matching::listing("acme/api").query("state", "open"),
-        Fault::EmptyList,
-    );
+    app.world.github.fault(Matching::listing("acme/api").query("state", "open"), Fault::EmptyList);
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.lines("warnings")), ("error", vec![]));
     assert_json_snapshot!(answer.0["errors"], @r#"
@@ -307,15 +271,9 @@ async fn a_beat_that_cannot_read_the_table_runs_nothing_and_is_recorded_all_the_
         let app = TestApp::after_a_first_beat().await;
         let before = app.items("AGENTS", "");
         app.world.github.clear_requests();
-        app.world.dynamodb.fault(
-            On::operation("GetItem").containing(unreadable),
-            TableFault::AccessDenied,
-        );
+        app.world.dynamodb.fault(On::operation("GetItem").containing(unreadable), TableFault::AccessDenied);
         let failed = app.agent("alpha").beat().await;
-        assert_eq!(
-            (failed.status(), failed.codes()),
-            ("error", vec!["store_unavailable"])
-        );
+        assert_eq!((failed.status(), failed.codes()), ("error", vec!["store_unavailable"]));
         assert_eq!(app.world.github.requests(), []);
         assert_recorded(app.runs("alpha").last().expect("a run"), &failed.0);
         assert_eq!(app.items("AGENTS", ""), before, "its position stays");
@@ -326,9 +284,7 @@ async fn a_beat_that_cannot_read_the_table_runs_nothing_and_is_recorded_all_the_
 #[tokio::test]
 async fn a_beat_that_can_neither_read_nor_write_the_table_says_both() {
     let app = tracking_two().await;
-    app.world
-        .dynamodb
-        .fault(On::anything(), TableFault::AccessDenied.forever());
+    app.world.dynamodb.fault(On::anything(), TableFault::AccessDenied.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "error");
     assert_eq!(answer.codes(), ["store_unavailable", "run_not_recorded"]);
@@ -338,15 +294,9 @@ async fn a_beat_that_can_neither_read_nor_write_the_table_says_both() {
 #[tokio::test]
 async fn a_pass_that_fails_on_the_table_is_an_error_and_the_next_beat_runs_another() {
     let app = TestApp::after_a_first_beat().await;
-    app.world.dynamodb.fault(
-        On::operation("Query").containing(":fleet"),
-        TableFault::AccessDenied,
-    );
+    app.world.dynamodb.fault(On::operation("Query").containing(":fleet"), TableFault::AccessDenied);
     let failed = app.agent("alpha").beat().await;
-    assert_eq!(
-        (failed.status(), failed.codes()),
-        ("error", vec!["store_unavailable"])
-    );
+    assert_eq!((failed.status(), failed.codes()), ("error", vec!["store_unavailable"]));
     assert_recorded(app.runs("alpha").last().expect("a run"), &failed.0);
     let healed = app.agent("alpha").beat().await;
     assert_eq!((healed.status(), healed.is_coalesced()), ("ok", false));

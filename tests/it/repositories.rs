@@ -31,10 +31,7 @@ async fn a_renamed_repository_keeps_its_history_under_the_name_that_is_configure
         github.close_issue("acme/core", 1);
     });
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.touched()),
-        ("ok", vec!["closed acme/core#1".to_owned()])
-    );
+    assert_eq!((answer.status(), answer.touched()), ("ok", vec!["closed acme/core#1".to_owned()]));
     assert_eq!(app.marks("acme/core")["name"], "acme/core");
     assert_eq!(app.items("FLEET", "REPO#").len(), 1);
     assert_eq!(app.open_rows("acme/core"), [2]);
@@ -51,10 +48,7 @@ async fn a_rename_between_two_requests_of_a_pass_is_healed_by_the_next_one() {
     app.world.github.before(Matching::listing(API), |github| {
         github.rename_repository(API, "acme/core");
     });
-    assert_eq!(
-        app.agent("alpha").beat().await.codes(),
-        ["github_unexpected_answer"]
-    );
+    assert_eq!(app.agent("alpha").beat().await.codes(), ["github_unexpected_answer"]);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.touched(), ["opened acme/core#1"]);
 }
@@ -73,17 +67,9 @@ async fn the_history_of_a_renamed_repository_does_not_mix_with_that_of_a_new_one
         new
     });
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.touched().len()),
-        ("ok", 0),
-        "a backfill touches nothing"
-    );
+    assert_eq!((answer.status(), answer.touched().len()), ("ok", 0), "a backfill touches nothing");
     assert_eq!(app.open_rows(API), [1]);
-    assert_eq!(
-        app.open_rows("acme/core"),
-        [1, 2],
-        "the old one's rows are kept and not read on"
-    );
+    assert_eq!(app.open_rows("acme/core"), [1, 2], "the old one's rows are kept and not read on");
     assert_eq!(app.items("FLEET", "NAME#acme/api")[0]["id"], new);
 
     app.outlive_freshness();
@@ -93,10 +79,7 @@ async fn the_history_of_a_renamed_repository_does_not_mix_with_that_of_a_new_one
 
 /// `acme/api` and `acme/core`, of which the first is the old name of the second.
 async fn two_names_of_one() -> TestApp {
-    let app = TestApp::tracking(&[API])
-        .with("REPOSITORIES", "acme/api acme/core")
-        .start()
-        .await;
+    let app = TestApp::tracking(&[API]).with("REPOSITORIES", "acme/api acme/core").start().await;
     app.world.github.arrange(|github| {
         github.rename_repository(API, "acme/core");
         github.open_issue("acme/core", "One");
@@ -125,10 +108,7 @@ async fn two_configured_names_of_one_repository_are_read_once_and_warned_of() {
       }
     ]
     "#);
-    assert_eq!(
-        answer.0["freshAt"], "2026-11-22T06:00:31.000Z",
-        "it agrees with GitHub all the same"
-    );
+    assert_eq!(answer.0["freshAt"], "2026-11-22T06:00:31.000Z", "it agrees with GitHub all the same");
 }
 
 #[tokio::test]
@@ -137,12 +117,8 @@ async fn when_only_one_of_two_names_of_a_repository_fails_it_is_read_by_the_othe
         let app = two_names_of_one().await;
         app.agent("alpha").beat().await;
         app.outlive_freshness();
-        app.world
-            .github
-            .arrange(|github| github.open_issue("acme/core", "Two"));
-        app.world
-            .github
-            .fault(Matching::path(failing), Fault::Status(502).times(3));
+        app.world.github.arrange(|github| github.open_issue("acme/core", "Two"));
+        app.world.github.fault(Matching::path(failing), Fault::Status(502).times(3));
         let answer = app.agent("alpha").beat().await;
         assert_eq!(answer.touched(), ["opened acme/core#2"], "{failing}");
         assert_eq!(answer.codes(), ["github_unavailable"], "{failing}");
@@ -156,20 +132,14 @@ async fn when_only_one_of_two_names_of_a_repository_fails_it_is_read_by_the_othe
 
 #[tokio::test]
 async fn a_repository_that_does_not_exist_is_a_problem_of_its_own_and_the_others_are_synced() {
-    let app = TestApp::tracking(&[API])
-        .with("REPOSITORIES", "acme/api, acme/nothing")
-        .start()
-        .await;
+    let app = TestApp::tracking(&[API]).with("REPOSITORIES", "acme/api, acme/nothing").start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     for summary in [
         "Synced 1 of 2 repositories: 0 issues changed, 2 read for the first time.",
         "Synced 1 of 2 repositories: 0 issues changed.",
     ] {
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(
-            (answer.status(), answer.codes()),
-            ("warning", vec!["repository_not_found"])
-        );
+        assert_eq!((answer.status(), answer.codes()), ("warning", vec!["repository_not_found"]));
         assert_eq!(answer.0["problems"][0]["repository"], "acme/nothing");
         assert_eq!(answer.0["problems"][0]["retryable"], false);
         assert_eq!(answer.0["summary"], summary);
@@ -177,18 +147,12 @@ async fn a_repository_that_does_not_exist_is_a_problem_of_its_own_and_the_others
         app.outlive_freshness();
     }
     let name = &app.items("FLEET", "NAME#acme/nothing")[0];
-    assert_eq!(
-        (&name["id"], &name["why"]),
-        (&json!(null), &json!("repository_not_found"))
-    );
+    assert_eq!((&name["id"], &name["why"]), (&json!(null), &json!("repository_not_found")));
 }
 
 #[tokio::test]
 async fn a_hidden_repository_keeps_its_rows_and_its_cursor_and_is_told_of_nothing_when_it_is_back() {
-    let app = TestApp::tracking(&[API, WEB])
-        .with("AUDIT_INTERVAL_SECONDS", "60")
-        .start()
-        .await;
+    let app = TestApp::tracking(&[API, WEB]).with("AUDIT_INTERVAL_SECONDS", "60").start().await;
     app.world.github.arrange(|github| github.open_issues(API, 3));
     app.agent("alpha").beat().await;
     let cursor = app.marks(API)["cursor"].clone();
@@ -196,10 +160,7 @@ async fn a_hidden_repository_keeps_its_rows_and_its_cursor_and_is_told_of_nothin
     for _ in 0..3 {
         app.pass_time(300);
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(
-            (answer.status(), answer.codes()),
-            ("warning", vec!["repository_not_found"])
-        );
+        assert_eq!((answer.status(), answer.codes()), ("warning", vec!["repository_not_found"]));
         assert_eq!(answer.touched(), [""; 0]);
         assert_eq!(app.open_rows(API), [1, 2, 3]);
         assert_eq!(app.marks(API)["cursor"], cursor);
@@ -210,10 +171,7 @@ async fn a_hidden_repository_keeps_its_rows_and_its_cursor_and_is_told_of_nothin
     });
     app.pass_time(300);
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.touched()),
-        ("ok", vec!["closed acme/api#2".to_owned()])
-    );
+    assert_eq!((answer.status(), answer.touched()), ("ok", vec!["closed acme/api#2".to_owned()]));
 }
 
 #[tokio::test]
@@ -226,15 +184,9 @@ async fn a_disabled_repository_keeps_its_rows_and_its_cursor_and_is_reported() {
     app.outlive_freshness();
     app.clear_requests();
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.codes()),
-        ("warning", vec!["repository_disabled"])
-    );
+    assert_eq!((answer.status(), answer.codes()), ("warning", vec!["repository_disabled"]));
     assert_eq!(app.listed_since().len(), 1, "only the other one is listed");
-    assert_eq!(
-        (app.open_rows(API), &app.marks(API)["cursor"]),
-        (vec![1, 2], &cursor)
-    );
+    assert_eq!((app.open_rows(API), &app.marks(API)["cursor"]), (vec![1, 2], &cursor));
     assert_eq!(app.marks(API)["failure"]["code"], "repository_disabled");
 }
 
@@ -257,10 +209,7 @@ async fn a_repository_whose_issues_are_switched_off_keeps_its_rows_and_says_so_u
     app.world.github.arrange(|github| github.disable_issues(API));
     app.outlive_freshness();
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(
-        (answer.status(), answer.codes()),
-        ("error", vec!["issues_disabled"])
-    );
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["issues_disabled"]));
     assert_eq!(app.open_rows(API), [1, 2]);
     app.world.github.arrange(|github| github.enable_issues(API));
     app.outlive_freshness();

@@ -26,10 +26,7 @@ async fn with_news(setup: Setup) -> TestApp {
 
 fn listings_of_web(app: &TestApp) -> usize {
     let asked = app.asked_of_github();
-    asked
-        .iter()
-        .filter(|path| path.starts_with("/repos/acme/web/issues"))
-        .count()
+    asked.iter().filter(|path| path.starts_with("/repos/acme/web/issues")).count()
 }
 
 /// The listing of one repository failed in this way; the other was read, and the next pass reads both.
@@ -43,10 +40,7 @@ async fn assert_reported(app: &TestApp, answer: &Answer, code: &str, what: &str)
     app.world.github.heal();
     app.outlive_freshness();
     let next = app.agent("alpha").beat().await;
-    assert_eq!(
-        (next.status(), next.touched()),
-        ("ok", vec!["opened acme/web#1".to_owned()])
-    );
+    assert_eq!((next.status(), next.touched()), ("ok", vec!["opened acme/web#1".to_owned()]));
 }
 
 #[tokio::test]
@@ -79,9 +73,7 @@ async fn what_fails_three_times_is_reported_as_such() {
     ];
     for (fault, what) in failures {
         let app = with_news(two_repositories()).await;
-        app.world
-            .github
-            .fault(Matching::listing("acme/web"), fault.forever());
+        app.world.github.fault(Matching::listing("acme/web"), fault.forever());
         let answer = app.agent("alpha").beat().await;
         assert_eq!(listings_of_web(&app), 3, "{what}");
         assert_reported(&app, &answer, "github_unavailable", what).await;
@@ -95,9 +87,7 @@ async fn github_hangs_and_the_beat_is_answered_in_bounded_time() {
         timing.github.attempts = 2;
     });
     let app = with_news(impatient).await;
-    app.world
-        .github
-        .fault(Matching::listing("acme/web"), Fault::Hang.forever());
+    app.world.github.fault(Matching::listing("acme/web"), Fault::Hang.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(listings_of_web(&app), 2);
     let what = "GitHub did not answer in time twice";
@@ -106,11 +96,7 @@ async fn github_hangs_and_the_beat_is_answered_in_bounded_time() {
 
 #[tokio::test]
 async fn an_answer_that_is_not_understood_is_reported_and_not_repeated() {
-    let answer = |body: &str| Fault::Answer {
-        status: 200,
-        headers: Vec::new(),
-        body: body.to_owned(),
-    };
+    let answer = |body: &str| Fault::Answer { status: 200, headers: Vec::new(), body: body.to_owned() };
     let understood = "GitHub's answer is not one this service understands";
     let answers = [
         (Fault::Garbage, "not JSON (line 1, column 1)"),
@@ -120,9 +106,7 @@ async fn an_answer_that_is_not_understood_is_reported_and_not_repeated() {
     ];
     for (fault, what) in answers {
         let app = with_news(two_repositories()).await;
-        app.world
-            .github
-            .fault(Matching::listing("acme/web"), fault.forever());
+        app.world.github.fault(Matching::listing("acme/web"), fault.forever());
         let answer = app.agent("alpha").beat().await;
         assert_eq!(listings_of_web(&app), 1, "{what}");
         let what = format!("{understood}: {what}");
@@ -133,9 +117,7 @@ async fn an_answer_that_is_not_understood_is_reported_and_not_repeated() {
 #[tokio::test]
 async fn a_repository_that_answers_nonsense_when_it_is_looked_up_fails_alone() {
     let app = with_news(two_repositories()).await;
-    app.world
-        .github
-        .fault(Matching::repository("acme/web"), Fault::Garbage);
+    app.world.github.fault(Matching::repository("acme/web"), Fault::Garbage);
     let answer = app.agent("alpha").beat().await;
     let what = "GitHub's answer is not one this service understands: not JSON (line 1, column 1)";
     assert_reported(&app, &answer, "github_unexpected_answer", what).await;
@@ -145,9 +127,7 @@ async fn a_repository_that_answers_nonsense_when_it_is_looked_up_fails_alone() {
 async fn a_second_page_that_fails_keeps_the_first_and_the_rest_follows() {
     for fault in [Fault::Status(500), Fault::HalfPage, Fault::Garbage, Fault::Cut] {
         let app = TestApp::tracking(&["acme/api"]).start().await;
-        app.world
-            .github
-            .arrange(|github| github.open_issues("acme/api", 150));
+        app.world.github.arrange(|github| github.open_issues("acme/api", 150));
         let second = Matching::listing("acme/api").query("state", "open").nth(2);
         app.world.github.fault(second, fault.clone().forever());
         assert_eq!(app.agent("alpha").beat().await.status(), "error", "{fault:?}");
@@ -163,10 +143,7 @@ async fn a_second_page_that_fails_keeps_the_first_and_the_rest_follows() {
 
 #[tokio::test]
 async fn github_out_of_reach_is_reported() {
-    let app = TestApp::tracking(&["acme/api"])
-        .with("GITHUB_API_URL", "http://127.0.0.1:1")
-        .start()
-        .await;
+    let app = TestApp::tracking(&["acme/api"]).with("GITHUB_API_URL", "http://127.0.0.1:1").start().await;
     let answer = app.agent("alpha").beat().await;
     let line = "sync: acme/api: GitHub could not be reached three times; the next pass tries again";
     assert_eq!((answer.status(), answer.lines("errors")), ("error", vec![line]));

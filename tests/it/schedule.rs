@@ -17,9 +17,9 @@ fn passes_run(app: &TestApp) -> u64 {
 fn slow(app: &TestApp, which: &Matching, requests: usize, seconds: u64) {
     for n in 1..=requests {
         let clock = app.world.clock.clone();
-        app.world.github.before(which.clone().nth(n as u64), move |_| {
-            clock.advance(Duration::from_secs(seconds))
-        });
+        app.world
+            .github
+            .before(which.clone().nth(n as u64), move |_| clock.advance(Duration::from_secs(seconds)));
     }
 }
 
@@ -33,10 +33,7 @@ async fn a_scheduled_beat_of_an_idle_fleet_is_ok_and_touches_nothing() {
 
 #[tokio::test]
 async fn a_scheduled_beat_is_recorded_as_scheduled_under_the_name_configured() {
-    let app = TestApp::tracking(&["acme/api"])
-        .with("SCHEDULE_AGENT_NAME", "night-watch")
-        .start()
-        .await;
+    let app = TestApp::tracking(&["acme/api"]).with("SCHEDULE_AGENT_NAME", "night-watch").start().await;
     for _ in 0..2 {
         app.schedule().beat().await.expect("a good beat");
         app.pass_time(1);
@@ -44,39 +41,27 @@ async fn a_scheduled_beat_is_recorded_as_scheduled_under_the_name_configured() {
     let runs = app.runs("night-watch");
     let types: Vec<&Value> = runs.iter().map(|run| &run["type"]).collect();
     assert_eq!(types, ["scheduled", "scheduled"]);
-    assert_eq!(
-        (&runs[0]["coalesced"], &runs[1]["coalesced"]),
-        (&false.into(), &true.into())
-    );
+    assert_eq!((&runs[0]["coalesced"], &runs[1]["coalesced"]), (&false.into(), &true.into()));
     assert_eq!(app.runs("scheduler").len(), 0);
 }
 
 #[tokio::test]
 async fn an_agent_learns_from_a_scheduled_pass_what_changed_since_its_own_last_beat() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 1));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 1));
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     let scheduled = app.schedule().beat().await.expect("a good beat");
     let answer = app.agent("alpha").beat().await;
     assert_eq!(scheduled.touched(), ["closed acme/api#1"]);
-    assert_eq!(
-        (answer.is_coalesced(), answer.touched()),
-        (true, vec!["closed acme/api#1".to_owned()])
-    );
+    assert_eq!((answer.is_coalesced(), answer.touched()), (true, vec!["closed acme/api#1".to_owned()]));
 }
 
 #[tokio::test]
 async fn a_scheduled_error_fails_the_invocation_and_is_recorded() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .fault(Matching::any_listing(), Fault::Status(502).times(3));
+    app.world.github.fault(Matching::any_listing(), Fault::Status(502).times(3));
     let failed = app.schedule().beat().await.expect_err("a failed invocation");
     insta::assert_snapshot!(failed, @r#"
     the scheduled beat failed: sync: acme/api: GitHub answered 502 three times; the next pass tries again
@@ -87,9 +72,7 @@ async fn a_scheduled_error_fails_the_invocation_and_is_recorded() {
 #[tokio::test]
 async fn a_scheduled_warning_does_not_fail_the_invocation() {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
-    app.world
-        .github
-        .fault(Matching::listing("acme/web"), Fault::Status(502).times(3));
+    app.world.github.fault(Matching::listing("acme/web"), Fault::Status(502).times(3));
     let answer = app.schedule().beat().await.expect("no failure");
     assert_eq!(answer.status(), "warning");
 }
@@ -97,9 +80,7 @@ async fn a_scheduled_warning_does_not_fail_the_invocation() {
 #[tokio::test]
 async fn a_scheduled_beat_runs_passes_until_nothing_is_left_over() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 250));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 250));
     slow(&app, &Matching::listing("acme/api"), 6, 7);
     let answer = app.schedule().beat().await.expect("a good beat");
     assert_eq!(answer.status(), "ok", "{:#}", answer.0);
@@ -112,9 +93,7 @@ async fn a_scheduled_beat_runs_passes_until_nothing_is_left_over() {
 #[tokio::test]
 async fn an_agents_beat_runs_one_pass_however_much_is_left_over() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 250));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 250));
     slow(&app, &Matching::listing("acme/api"), 3, 7);
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), &answer.0["freshAt"]), ("ok", &Value::Null));
@@ -136,9 +115,7 @@ async fn a_schedule_does_not_go_on_when_the_last_pass_got_no_further() {
 #[tokio::test]
 async fn a_schedule_begins_no_pass_that_its_invocation_has_no_time_for() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 250));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 250));
     slow(&app, &Matching::listing("acme/api"), 5, 7);
     let begun = app.world.clock.now();
     let answer = app.schedule().beat_within(40).await.expect("a good beat");

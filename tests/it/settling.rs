@@ -20,12 +20,7 @@ async fn a_settled_idle_pass_writes_no_issue_and_no_mark_and_touches_nothing() {
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.touched().len()), ("ok", 0));
         assert_eq!(app.written(API), [""; 0]);
-        assert_eq!(
-            app.asked().len(),
-            2,
-            "the repository and one page: {:?}",
-            app.asked()
-        );
+        assert_eq!(app.asked().len(), 2, "the repository and one page: {:?}", app.asked());
         assert_eq!(app.marks(API), marks);
     }
 }
@@ -76,10 +71,7 @@ async fn cursor_and_settled_never_move_back() {
     }
     assert!(marks.iter().map(|[cursor, _]| cursor).is_sorted(), "{marks:#?}");
     assert!(marks.iter().map(|[_, settled]| settled).is_sorted(), "{marks:#?}");
-    assert!(
-        marks.iter().all(|[cursor, settled]| settled <= cursor),
-        "{marks:#?}"
-    );
+    assert!(marks.iter().all(|[cursor, settled]| settled <= cursor), "{marks:#?}");
     assert!(marks[0] < marks[7], "they do move: {marks:#?}");
 }
 
@@ -98,9 +90,7 @@ async fn after_a_listing_that_was_cut_short_the_next_one_starts_at_the_cursor_an
             });
         }
     });
-    app.world
-        .github
-        .fault(Matching::listing(API).nth(2), Fault::Status(502).times(3));
+    app.world.github.fault(Matching::listing(API).nth(2), Fault::Status(502).times(3));
     let since = async || {
         app.clear_requests();
         app.agent("alpha").beat().await;

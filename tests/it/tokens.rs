@@ -29,9 +29,7 @@ fn reads(app: &TestApp) -> usize {
 }
 
 fn secrets_manager_is_down(app: &TestApp) {
-    app.world
-        .secrets
-        .fault(On::anything(), Fault::AccessDenied.forever());
+    app.world.secrets.fault(On::anything(), Fault::AccessDenied.forever());
 }
 
 #[tokio::test]
@@ -56,10 +54,7 @@ async fn a_plain_secret_is_one_token() {
 #[tokio::test]
 async fn each_token_of_the_json_form_lets_any_agent_in() {
     let app = app().await;
-    store(
-        &app,
-        r#"{"tokens":[{"token":"first","agents":["*"]},{"token":"second","agents":["*"]}]}"#,
-    );
+    store(&app, r#"{"tokens":[{"token":"first","agents":["*"]},{"token":"second","agents":["*"]}]}"#);
     for token in ["first", "second"] {
         assert_eq!(knock(&app, token).await.status, 200, "{token}");
     }

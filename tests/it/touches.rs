@@ -23,9 +23,7 @@ async fn the_first_beat_reads_all_open_issues_and_touches_none() {
 #[tokio::test]
 async fn a_later_beat_tells_what_was_opened_edited_and_closed() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 3));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 3));
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     app.world.github.arrange(|github| {
@@ -48,9 +46,7 @@ async fn a_later_beat_tells_what_was_opened_edited_and_closed() {
 #[tokio::test]
 async fn re_reading_an_unchanged_issue_touches_nothing() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 3));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 3));
     app.agent("alpha").beat().await;
     let before = app.items("REPO#", "ISSUE#");
     for _ in 0..3 {
@@ -65,25 +61,18 @@ async fn re_reading_an_unchanged_issue_touches_nothing() {
 #[tokio::test]
 async fn a_coalesced_beat_learns_what_another_agents_pass_changed_since_its_own_last_beat() {
     let app = two_agents_and_two_issues().await;
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     app.agent("alpha").beat().await;
     let answer = app.agent("beta").beat().await;
     assert!(answer.is_coalesced());
     assert_eq!(answer.touched(), ["closed acme/api#1"]);
-    assert_eq!(
-        answer.lines("touchedIssueUrls"),
-        ["https://github.com/acme/api/issues/1"]
-    );
+    assert_eq!(answer.lines("touchedIssueUrls"), ["https://github.com/acme/api/issues/1"]);
 }
 
 #[tokio::test]
 async fn each_agent_is_told_each_change_once() {
     let app = two_agents_and_two_issues().await;
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     for agent in ["alpha", "beta"] {
         assert_eq!(app.agent(agent).beat().await.touched(), ["closed acme/api#1"]);
         assert_eq!(app.agent(agent).beat().await.touched(), [""; 0]);
@@ -99,9 +88,7 @@ async fn each_agent_is_told_each_change_once() {
 #[tokio::test]
 async fn what_is_told_stands_in_the_agent_run() {
     let app = two_agents_and_two_issues().await;
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     for agent in ["alpha", "beta"] {
         let answer = app.agent(agent).beat().await;
         let run = app.runs(agent).pop().expect("a run");
@@ -115,14 +102,10 @@ async fn what_is_told_stands_in_the_agent_run() {
 #[tokio::test]
 async fn an_agents_first_beat_tells_what_changed_in_the_pass_that_served_it() {
     let app = two_agents_and_two_issues().await;
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 2));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 2));
     let runs_it = app.agent("gamma").beat().await;
     let joins_it = app.agent("delta").beat().await;
     assert_eq!([runs_it.is_coalesced(), joins_it.is_coalesced()], [false, true]);
@@ -133,9 +116,7 @@ async fn an_agents_first_beat_tells_what_changed_in_the_pass_that_served_it() {
 #[tokio::test]
 async fn an_agent_whose_first_beat_fell_into_the_first_running_pass_misses_nothing() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 2));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 2));
     let mut held = app.world.github.hold(Matching::listing("acme/api"));
     let alpha = app.agent("alpha");
     let mut first = Box::pin(alpha.beat());
@@ -147,27 +128,17 @@ async fn an_agent_whose_first_beat_fell_into_the_first_running_pass_misses_nothi
     first.await;
     for issue in [1, 2] {
         app.outlive_freshness();
-        app.world
-            .github
-            .arrange(|github| github.close_issue("acme/api", issue));
+        app.world.github.arrange(|github| github.close_issue("acme/api", issue));
         app.agent("alpha").beat().await;
     }
-    assert_eq!(
-        app.agent("beta").beat().await.touched(),
-        ["closed acme/api#1", "closed acme/api#2"]
-    );
+    assert_eq!(app.agent("beta").beat().await.touched(), ["closed acme/api#1", "closed acme/api#2"]);
 }
 
 #[tokio::test]
 async fn what_a_running_pass_changed_is_told_when_it_has_ended() {
     let app = two_agents_and_two_issues().await;
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
-    let mut held = app
-        .world
-        .dynamodb
-        .hold(On::operation("UpdateItem").containing("SET ended"));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
+    let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("SET ended"));
     let alpha = app.agent("alpha");
     let mut running = Box::pin(alpha.beat());
     assert!(until_held(&mut running, &mut held).await.is_none());
@@ -223,9 +194,7 @@ async fn what_changes_again_while_the_rest_is_told_in_turns_is_not_lost() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("beta").beat().await;
     app.outlive_freshness();
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 250));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 250));
     let first = app.agent("beta").beat().await;
     let told = first.touched();
     app.outlive_freshness();
@@ -251,9 +220,7 @@ async fn a_slower_beat_of_the_same_agent_does_not_make_it_hear_a_change_again() 
     let mut slow = Box::pin(alpha.beat());
     assert!(until_held(&mut slow, &mut held).await.is_none());
     app.outlive_freshness();
-    app.world
-        .github
-        .arrange(|github| github.close_issue("acme/api", 1));
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     assert_eq!(app.agent("alpha").beat().await.touched(), ["closed acme/api#1"]);
     held.release();
     assert_eq!(slow.await.touched(), [""; 0]);
@@ -263,9 +230,7 @@ async fn a_slower_beat_of_the_same_agent_does_not_make_it_hear_a_change_again() 
 /// Both agents have beaten, and the next beat runs a pass.
 async fn two_agents_and_two_issues() -> TestApp {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 2));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 2));
     app.agent("alpha").beat().await;
     app.agent("beta").beat().await;
     app.outlive_freshness();

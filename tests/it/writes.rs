@@ -8,9 +8,7 @@ use crate::app::TestApp;
 /// 150 issues, each updated in a second of its own, so that a listing of all has two pages.
 async fn an_agent_that_knows_150_issues() -> TestApp {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 150));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 150));
     app.agent("alpha").beat().await;
     app.agent("beta").beat().await;
     app.pass_time(150);
@@ -20,9 +18,7 @@ async fn an_agent_that_knows_150_issues() -> TestApp {
 fn close_each_in_its_own_second(app: &TestApp, issues: std::ops::RangeInclusive<u64>) {
     for number in issues {
         app.pass_time(1);
-        app.world
-            .github
-            .arrange(|github| github.close_issue("acme/api", number));
+        app.world.github.arrange(|github| github.close_issue("acme/api", number));
     }
 }
 
@@ -34,18 +30,13 @@ fn row_write(number: u64) -> On {
 async fn one_write_fails_and_the_cursor_stays_at_what_was_written() {
     let app = an_agent_that_knows_150_issues().await;
     close_each_in_its_own_second(&app, 1..=150);
-    app.world
-        .dynamodb
-        .fault(row_write(130), Fault::InternalError.forever());
+    app.world.dynamodb.fault(row_write(130), Fault::InternalError.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "error");
     assert_eq!(answer.codes(), ["store_unavailable"]);
     assert_eq!(app.row("acme/api", 130)["state"], "open");
     // The first page has the 100 oldest changes.
-    assert_eq!(
-        app.marks("acme/api")["cursor"],
-        app.row("acme/api", 100)["updatedAt"]
-    );
+    assert_eq!(app.marks("acme/api")["cursor"], app.row("acme/api", 100)["updatedAt"]);
 }
 
 #[tokio::test]
@@ -53,9 +44,7 @@ async fn after_healing_nothing_is_missing_and_the_open_issues_are_counted_anew()
     let app = an_agent_that_knows_150_issues().await;
     close_each_in_its_own_second(&app, 1..=120);
     for number in [5, 110] {
-        app.world
-            .dynamodb
-            .fault(row_write(number), Fault::InternalError.times(3));
+        app.world.dynamodb.fault(row_write(number), Fault::InternalError.times(3));
     }
     for status in ["error", "error", "ok"] {
         let answer = app.agent("alpha").beat().await;
@@ -73,9 +62,7 @@ async fn after_healing_nothing_is_missing_and_the_open_issues_are_counted_anew()
 async fn an_agent_is_told_all_of_a_page_that_was_written_in_part() {
     let app = an_agent_that_knows_150_issues().await;
     close_each_in_its_own_second(&app, 1..=3);
-    app.world
-        .dynamodb
-        .fault(row_write(2), Fault::InternalError.times(3));
+    app.world.dynamodb.fault(row_write(2), Fault::InternalError.times(3));
     let first = app.agent("alpha").beat().await.touched();
     app.outlive_freshness();
     let second = app.agent("alpha").beat().await.touched();
@@ -88,17 +75,10 @@ async fn an_agent_is_told_all_of_a_page_that_was_written_in_part() {
 #[tokio::test]
 async fn a_backfill_whose_write_fails_is_finished_by_the_next_pass() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 20));
-    app.world
-        .dynamodb
-        .fault(row_write(7), Fault::InternalError.times(3));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 20));
+    app.world.dynamodb.fault(row_write(7), Fault::InternalError.times(3));
     let failed = app.agent("alpha").beat().await;
-    assert_eq!(
-        (failed.status(), failed.0["freshAt"].clone()),
-        ("error", json!(null))
-    );
+    assert_eq!((failed.status(), failed.0["freshAt"].clone()), ("error", json!(null)));
     app.outlive_freshness();
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.touched().len()), ("ok", 0));
@@ -109,16 +89,12 @@ async fn a_backfill_whose_write_fails_is_finished_by_the_next_pass() {
 #[tokio::test]
 async fn marks_that_cannot_be_written_cost_a_page_to_read_again_and_nothing_else() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 5));
+    app.world.github.arrange(|github| github.open_issues("acme/api", 5));
     app.agent("alpha").beat().await;
     app.agent("beta").beat().await;
     app.pass_time(150);
     close_each_in_its_own_second(&app, 1..=2);
-    let marks = On::operation("PutItem")
-        .containing("FLEET")
-        .containing("openCount");
+    let marks = On::operation("PutItem").containing("FLEET").containing("openCount");
     app.world.dynamodb.fault(marks, Fault::InternalError.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["store_unavailable"]);
@@ -128,21 +104,14 @@ async fn marks_that_cannot_be_written_cost_a_page_to_read_again_and_nothing_else
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
     assert_eq!(app.marks("acme/api")["openCount"], 3);
-    assert_eq!(
-        app.agent("beta").beat().await.touched(),
-        ["closed acme/api#1", "closed acme/api#2"]
-    );
+    assert_eq!(app.agent("beta").beat().await.touched(), ["closed acme/api#1", "closed acme/api#2"]);
 }
 
 #[tokio::test]
 async fn a_first_pass_whose_marks_cannot_be_written_leaves_a_right_count() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world
-        .github
-        .arrange(|github| github.open_issues("acme/api", 20));
-    let marks = On::operation("PutItem")
-        .containing("FLEET")
-        .containing("openCount");
+    app.world.github.arrange(|github| github.open_issues("acme/api", 20));
+    let marks = On::operation("PutItem").containing("FLEET").containing("openCount");
     app.world.dynamodb.fault(marks, Fault::InternalError.forever());
     assert_eq!(app.agent("alpha").beat().await.codes(), ["store_unavailable"]);
     app.world.dynamodb.heal();

@@ -66,10 +66,7 @@ impl Gate {
     pub(crate) fn new() -> (Self, Held) {
         let (arrived, arrivals) = watch::channel(0);
         let (closing, closed) = watch::channel(());
-        let held = Held {
-            arrived: arrivals,
-            _closed: closing,
-        };
+        let held = Held { arrived: arrivals, _closed: closing };
         (Self { arrived, closed }, held)
     }
 

@@ -57,19 +57,12 @@ impl LocalStack {
     /// Starts all of them, with the table kept in `storage`.
     pub async fn start_with(clock: Clock, storage: Storage) -> Self {
         let dynamodb = DynamoDb::start(clock.clone(), storage).await;
-        dynamodb
-            .create_table(TABLE_NAME, &Template::of_the_project())
-            .await;
+        dynamodb.create_table(TABLE_NAME, &Template::of_the_project()).await;
         let secrets = SecretsManager::start(clock.clone()).await;
         secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENT_TOKEN);
         secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN);
         let github = GitHub::start(clock.clone()).await;
-        Self {
-            clock,
-            dynamodb,
-            github,
-            secrets,
-        }
+        Self { clock, dynamodb, github, secrets }
     }
 
     /// The environment in which the service finds all of it. The caller adds what it wants tracked.
@@ -112,15 +105,11 @@ mod tests {
             .collect();
         assert_eq!(urls.len(), 3);
         for url in &urls {
-            proxy::caller::call(url, "", &serde_json::Value::Null)
-                .await
-                .expect("it is up");
+            proxy::caller::call(url, "", &serde_json::Value::Null).await.expect("it is up");
         }
         drop(stack);
         for url in urls {
-            proxy::caller::call(url, "", &serde_json::Value::Null)
-                .await
-                .expect_err("it is down");
+            proxy::caller::call(url, "", &serde_json::Value::Null).await.expect_err("it is down");
         }
     }
 

@@ -41,11 +41,7 @@ struct Version {
 impl SecretsManager {
     /// Starts one on a free port, without secrets.
     pub async fn start(clock: Clock) -> Self {
-        Self::in_front_of(Vault {
-            clock,
-            secrets: Mutex::default(),
-        })
-        .await
+        Self::in_front_of(Vault { clock, secrets: Mutex::default() }).await
     }
 
     /// Makes this the secret's `AWSCURRENT` version, and the one before its `AWSPREVIOUS`.
@@ -63,10 +59,9 @@ impl SecretsManager {
 impl Vault {
     fn put(&self, name: &str, string: &str) {
         let mut secrets = self.secrets();
-        let secret = secrets.entry(name.to_owned()).or_insert_with(|| Secret {
-            arn: SecretsManager::arn(name),
-            versions: Vec::new(),
-        });
+        let secret = secrets
+            .entry(name.to_owned())
+            .or_insert_with(|| Secret { arn: SecretsManager::arn(name), versions: Vec::new() });
         secret.versions.push(Version {
             id: format!("00000000-0000-4000-8000-{:012}", secret.versions.len() + 1),
             string: string.to_owned(),
@@ -79,19 +74,13 @@ impl Vault {
             return Answer::exception((400, "InvalidRequestException"), "You must provide SecretId.");
         };
         let secrets = self.secrets();
-        let found = secrets
-            .iter()
-            .find(|(name, secret)| *name == asked || secret.arn == asked);
+        let found = secrets.iter().find(|(name, secret)| *name == asked || secret.arn == asked);
         let Some((name, secret)) = found else {
             return not_found("Secrets Manager can't find the specified secret.");
         };
         let (id, stage) = (request["VersionId"].as_str(), request["VersionStage"].as_str());
         // Without either it is the current one; with both, both must be true of it.
-        let stage = if id.is_none() {
-            stage.or(Some("AWSCURRENT"))
-        } else {
-            stage
-        };
+        let stage = if id.is_none() { stage.or(Some("AWSCURRENT")) } else { stage };
         let version = secret.staged().find(|(version, stages)| {
             id.is_none_or(|id| id == version.id) && stage.is_none_or(|stage| stages.contains(&stage))
         });
@@ -109,9 +98,7 @@ impl Vault {
     }
 
     fn secrets(&self) -> std::sync::MutexGuard<'_, HashMap<String, Secret>> {
-        self.secrets
-            .lock()
-            .expect("nothing panics while it holds this lock")
+        self.secrets.lock().expect("nothing panics while it holds this lock")
     }
 }
 
@@ -141,11 +128,7 @@ impl Upstream for Vault {
 }
 
 fn ok(body: &Value) -> Answer {
-    Answer {
-        status: 200,
-        body: Bytes::from(body.to_string()),
-        capacity: Capacity::default(),
-    }
+    Answer { status: 200, body: Bytes::from(body.to_string()), capacity: Capacity::default() }
 }
 
 fn not_found(message: &str) -> Answer {
@@ -158,9 +141,7 @@ mod tests {
     use crate::proxy::caller;
 
     async fn get(secrets: &SecretsManager, request: Value) -> (u16, Value) {
-        caller::call(secrets.url(), "secretsmanager.GetSecretValue", &request)
-            .await
-            .expect("an answer")
+        caller::call(secrets.url(), "secretsmanager.GetSecretValue", &request).await.expect("an answer")
     }
 
     #[tokio::test]
@@ -177,20 +158,11 @@ mod tests {
         assert_eq!(get(&secrets, previous).await.1["SecretString"], "first");
 
         secrets.put_secret("tokens", "third");
-        let (status, gone) = get(
-            &secrets,
-            json!({ "SecretId": "tokens", "VersionStage": "AWSPENDING" }),
-        )
-        .await;
-        assert_eq!(
-            (status, &gone["__type"]),
-            (400, &json!("ResourceNotFoundException"))
-        );
-        let (_, by_id) = get(
-            &secrets,
-            json!({ "SecretId": "tokens", "VersionId": current["VersionId"] }),
-        )
-        .await;
+        let (status, gone) =
+            get(&secrets, json!({ "SecretId": "tokens", "VersionStage": "AWSPENDING" })).await;
+        assert_eq!((status, &gone["__type"]), (400, &json!("ResourceNotFoundException")));
+        let (_, by_id) =
+            get(&secrets, json!({ "SecretId": "tokens", "VersionId": current["VersionId"] })).await;
         assert_eq!(by_id["VersionStages"], json!(["AWSPREVIOUS"]));
     }
 
@@ -204,9 +176,8 @@ mod tests {
             let (status, body) = get(&secrets, json!({ "SecretId": "none" })).await;
             answers.push((status, body["__type"].as_str().unwrap_or_default().to_owned()));
         }
-        let (status, body) = caller::call(secrets.url(), "secretsmanager.ListSecrets", &json!({}))
-            .await
-            .expect("an answer");
+        let (status, body) =
+            caller::call(secrets.url(), "secretsmanager.ListSecrets", &json!({})).await.expect("an answer");
         answers.push((status, body["__type"].as_str().unwrap_or_default().to_owned()));
         let expected = [
             (500, "InternalServiceError"),

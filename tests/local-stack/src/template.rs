@@ -173,9 +173,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 }
 
 fn intrinsic<E: de::Error>(name: &str) -> E {
-    E::custom(format!(
-        "{name}: the local world needs this value written out and evaluates no intrinsic"
-    ))
+    E::custom(format!("{name}: the local world needs this value written out and evaluates no intrinsic"))
 }
 
 #[cfg(test)]
@@ -187,10 +185,7 @@ mod tests {
         let template = Template::of_the_project();
         let request = template.create_table_request("heartbeat");
         assert_eq!(request["TableName"], "heartbeat");
-        assert_eq!(
-            request["KeySchema"][1],
-            json!({ "AttributeName": "sk", "KeyType": "RANGE" })
-        );
+        assert_eq!(request["KeySchema"][1], json!({ "AttributeName": "sk", "KeyType": "RANGE" }));
         assert_eq!(request["AttributeDefinitions"][3]["AttributeType"], "N");
         assert_eq!(request["LocalSecondaryIndexes"][0]["IndexName"], "OpenIssues");
         assert_eq!(request["LocalSecondaryIndexes"][1]["IndexName"], "Changes");

@@ -19,19 +19,13 @@ impl Answer {
         let envelope: Value =
             serde_json::from_str(text).map_err(|_| Failure::Unreadable("it is not JSON"))?;
         let Some(status) = envelope.get("statusCode").and_then(Value::as_u64) else {
-            return Ok(Self {
-                http_status: None,
-                body: text.to_owned(),
-            });
+            return Ok(Self { http_status: None, body: text.to_owned() });
         };
         if envelope.get("isBase64Encoded") == Some(&Value::Bool(true)) {
             return Err(Failure::Unreadable("the body is not text"));
         }
         let body = envelope.get("body").and_then(Value::as_str).unwrap_or_default();
-        Ok(Self {
-            http_status: u16::try_from(status).ok(),
-            body: body.to_owned(),
-        })
+        Ok(Self { http_status: u16::try_from(status).ok(), body: body.to_owned() })
     }
 
     /// The body, indented if it is JSON, its fields in the order they were sent in.
@@ -73,9 +67,6 @@ mod tests {
 
     #[test]
     fn a_body_that_is_no_json_is_shown_as_it_is() {
-        assert_eq!(
-            read(r#"{"statusCode":502,"body":"Bad gateway"}"#).pretty(),
-            "Bad gateway"
-        );
+        assert_eq!(read(r#"{"statusCode":502,"body":"Bad gateway"}"#).pretty(), "Bad gateway");
     }
 }

@@ -44,10 +44,7 @@ pub(crate) enum Failure {
 impl Failure {
     /// A file that could not be used.
     pub(crate) fn file(path: &Path, error: io::Error) -> Self {
-        Self::File {
-            path: path.to_owned(),
-            error,
-        }
+        Self::File { path: path.to_owned(), error }
     }
 
     /// 2 when the call itself was wrong, else 1.

@@ -59,10 +59,7 @@ impl Functions {
             // At `info` it greets.
             .env("RUST_LOG", "warn");
         let emulator = Process::start("cargo-lambda".to_owned(), emulator)?;
-        let mut functions = Self {
-            url,
-            processes: vec![emulator],
-        };
+        let mut functions = Self { url, processes: vec![emulator] };
         // A function that finds nobody to ask for its first event ends.
         functions.until_ready(invocations(&functions.url, API)).await?;
 
@@ -81,13 +78,9 @@ impl Functions {
                 .env("AWS_LAMBDA_FUNCTION_NAME", name)
                 .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
                 .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
-            functions
-                .processes
-                .push(Process::start(format!("The function `{name}`"), function)?);
+            functions.processes.push(Process::start(format!("The function `{name}`"), function)?);
         }
-        functions
-            .until_ready(format!("{}/api/health", functions.function_url(API)))
-            .await?;
+        functions.until_ready(format!("{}/api/health", functions.function_url(API))).await?;
         Ok(functions)
     }
 
@@ -142,8 +135,7 @@ impl Functions {
             }
         };
         let answer = tokio::time::timeout(Duration::from_secs(READY_SECONDS), answer);
-        self.unless_ended(async { answer.await.map_err(|_| Failure::NotReady(READY_SECONDS)) })
-            .await
+        self.unless_ended(async { answer.await.map_err(|_| Failure::NotReady(READY_SECONDS)) }).await
     }
 
     async fn unless_ended<T>(
@@ -194,11 +186,8 @@ async fn send(request: hyper::http::request::Builder, body: Bytes) -> Result<(St
         }
     })?;
     let status = response.status();
-    let body = response
-        .into_body()
-        .collect()
-        .await
-        .map_err(|error| Failure::FunctionError(error.to_string()))?;
+    let body =
+        response.into_body().collect().await.map_err(|error| Failure::FunctionError(error.to_string()))?;
     Ok((status, body.to_bytes()))
 }
 

@@ -36,11 +36,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let mut functions = surroundings.start_functions(&stack, &[API], "warn").await?;
 
     match &surroundings.tracked {
-        Tracked::OnGitHub {
-            repositories,
-            api_url,
-            ..
-        } => {
+        Tracked::OnGitHub { repositories, api_url, .. } => {
             let github = api_url.as_deref().unwrap_or("the real GitHub");
             eprintln!("\nOne beat over {repositories} on {github}:");
             beat(&mut functions).await?;
@@ -80,9 +76,7 @@ async fn three_beats(functions: &mut Functions, stack: &LocalStack) -> Result<()
 pub(crate) async fn dev() -> Result<(), Failure> {
     let surroundings = Surroundings::from_env()?;
     let stack = surroundings.start_stack().await?;
-    let mut functions = surroundings
-        .start_functions(&stack, &[API, SCHEDULE], "info")
-        .await?;
+    let mut functions = surroundings.start_functions(&stack, &[API, SCHEDULE], "info").await?;
     let _session = Session::open(functions.url())?;
 
     let github = stack.github.url();
@@ -112,17 +106,11 @@ pub(crate) async fn invoke(event: &Path) -> Result<(), Failure> {
     let event = read(event)?;
     let url = Session::url()?;
     // Only what came over HTTP has one.
-    let function = if event.get("requestContext").is_some() {
-        API
-    } else {
-        SCHEDULE
-    };
-    let answer = functions::invoke(&url, function, &event)
-        .await
-        .map_err(|failure| match failure {
-            Failure::Unreachable(_) => Failure::NoSession,
-            other => other,
-        })?;
+    let function = if event.get("requestContext").is_some() { API } else { SCHEDULE };
+    let answer = functions::invoke(&url, function, &event).await.map_err(|failure| match failure {
+        Failure::Unreachable(_) => Failure::NoSession,
+        other => other,
+    })?;
     if let Some(status) = answer.http_status {
         eprintln!("HTTP {status}");
     }
@@ -155,17 +143,11 @@ struct Beat {
 /// Waits until the pass that ended by `finished` no longer serves a beat.
 async fn wait_until_stale(stack: &LocalStack, finished: Timestamp) {
     // The table knows: the service may let a pass serve longer than configured, to spare GitHub's rate limit.
-    let state = stack
-        .dynamodb
-        .item(TABLE_NAME, "FLEET", "STATE")
-        .unwrap_or_default();
+    let state = stack.dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default();
     let seconds = state["ended"]["freshnessSeconds"].as_u64();
     let freshness = seconds.map_or(LOCAL_FRESHNESS, Duration::from_secs);
     let age = Duration::try_from(stack.clock.now().duration_since(finished)).unwrap_or_default();
-    eprintln!(
-        "A pass serves every beat for {} s; waiting for that.",
-        freshness.as_secs()
-    );
+    eprintln!("A pass serves every beat for {} s; waiting for that.", freshness.as_secs());
     // Clocks that round to milliseconds must not make it a near miss.
     tokio::time::sleep(freshness.saturating_sub(age) + Duration::from_millis(50)).await;
 }
@@ -177,7 +159,5 @@ fn read(event: &Path) -> Result<serde_json::Value, Failure> {
 
 fn print(answer: &Answer) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", answer.pretty())
-        .and_then(|()| out.flush())
-        .map_err(|_| Failure::OutputClosed)
+    writeln!(out, "{}", answer.pretty()).and_then(|()| out.flush()).map_err(|_| Failure::OutputClosed)
 }

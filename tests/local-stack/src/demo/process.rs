@@ -27,12 +27,7 @@ impl Process {
             .process_group(0);
         let built = built(&command);
         match command.spawn() {
-            Ok(child) => Ok(Self {
-                name,
-                command,
-                child,
-                built,
-            }),
+            Ok(child) => Ok(Self { name, command, child, built }),
             Err(error) => Err(not_started(&command, error)),
         }
     }
@@ -75,14 +70,9 @@ impl Drop for Process {
 }
 
 fn built(command: &Command) -> Option<SystemTime> {
-    std::fs::metadata(command.get_program())
-        .and_then(|file| file.modified())
-        .ok()
+    std::fs::metadata(command.get_program()).and_then(|file| file.modified()).ok()
 }
 
 fn not_started(command: &Command, error: io::Error) -> Failure {
-    Failure::NotStarted {
-        program: command.get_program().into(),
-        error,
-    }
+    Failure::NotStarted { program: command.get_program().into(), error }
 }

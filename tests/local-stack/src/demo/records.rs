@@ -65,17 +65,11 @@ mod tests {
             json!({"pk": "AGENT#alpha", "sk": "RUN#2"}),
         ];
         let table = table(&items);
-        let lines: Vec<Vec<&str>> = table
-            .lines()
-            .skip(1)
-            .map(|line| line.split_whitespace().collect())
-            .collect();
+        let lines: Vec<Vec<&str>> =
+            table.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(
             lines,
-            [
-                vec!["fleet", "state", "1", "FLEET", "STATE"],
-                vec!["AgentRun", "2", "AGENT#alpha", "RUN#2"]
-            ]
+            [vec!["fleet", "state", "1", "FLEET", "STATE"], vec!["AgentRun", "2", "AGENT#alpha", "RUN#2"]]
         );
     }
 }

@@ -27,10 +27,7 @@ impl Session {
     pub(crate) fn url() -> Result<String, Failure> {
         let text = fs::read(FILE).map_err(|_| Failure::NoSession)?;
         let session: Value = serde_json::from_slice(&text).map_err(|_| Failure::NoSession)?;
-        session["url"]
-            .as_str()
-            .map(str::to_owned)
-            .ok_or(Failure::NoSession)
+        session["url"].as_str().map(str::to_owned).ok_or(Failure::NoSession)
     }
 }
 

@@ -20,11 +20,7 @@ pub(crate) enum Tracked {
     /// The made-up repositories on the local GitHub.
     MadeUp,
     /// `REPOSITORIES`, on the real GitHub or the one that `GITHUB_API_URL` names.
-    OnGitHub {
-        repositories: String,
-        token: Option<String>,
-        api_url: Option<String>,
-    },
+    OnGitHub { repositories: String, token: Option<String>, api_url: Option<String> },
 }
 
 /// The environment, read once.
@@ -54,9 +50,7 @@ impl Surroundings {
         };
         Ok(Self {
             tracked,
-            cargo_lambda: variable("CARGO_LAMBDA")
-                .map(PathBuf::from)
-                .ok_or(Failure::CargoLambdaMissing)?,
+            cargo_lambda: variable("CARGO_LAMBDA").map(PathBuf::from).ok_or(Failure::CargoLambdaMissing)?,
             storage: variable("TABLE_FILE").map_or(Storage::Memory, |path| Storage::File(path.into())),
             log_level: variable("RUST_LOG"),
         })
@@ -85,9 +79,7 @@ impl Surroundings {
                 // A large organisation's; with less, a pass must serve for longer than LOCAL_FRESHNESS.
                 world.set_budget(15_000, 15_000, world.now());
             }),
-            Tracked::OnGitHub {
-                token: Some(token), ..
-            } => {
+            Tracked::OnGitHub { token: Some(token), .. } => {
                 stack.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, token);
             }
             Tracked::OnGitHub { token: None, .. } => {}
@@ -106,10 +98,7 @@ impl Surroundings {
         log_level: &str,
     ) -> Result<Functions, Failure> {
         let mut environment = stack.environment();
-        environment.push((
-            "RUST_LOG",
-            self.log_level.as_deref().unwrap_or(log_level).to_owned(),
-        ));
+        environment.push(("RUST_LOG", self.log_level.as_deref().unwrap_or(log_level).to_owned()));
         match &self.tracked {
             Tracked::MadeUp => {
                 environment.push(("REPOSITORIES", MADE_UP.to_owned()));
@@ -117,11 +106,7 @@ impl Surroundings {
                 // A proxy could not reach it.
                 environment.push(("NO_PROXY", "127.0.0.1".to_owned()));
             }
-            Tracked::OnGitHub {
-                repositories,
-                token,
-                api_url,
-            } => {
+            Tracked::OnGitHub { repositories, token, api_url } => {
                 environment.push(("REPOSITORIES", repositories.clone()));
                 if token.is_some() {
                     environment.retain(|(name, _)| *name != "GITHUB_API_URL");

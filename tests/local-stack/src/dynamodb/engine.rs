@@ -33,28 +33,18 @@ impl Engine {
             Storage::File(path) => Database::new(&path.to_string_lossy()),
         };
         let database = database.unwrap_or_else(|error| panic!("the database cannot be opened: {error}"));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a free port on the loopback");
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on the loopback");
         let address = listener.local_addr().expect("a bound listener has an address");
         let (running, mut stopped) = watch::channel(());
-        tokio::spawn(dynoxide::server::serve_with_shutdown(
-            listener,
-            database.clone(),
-            async move {
-                // Nothing is ever sent, so this ends when the sender is dropped.
-                let _ = stopped.changed().await;
-            },
-        ));
+        tokio::spawn(dynoxide::server::serve_with_shutdown(listener, database.clone(), async move {
+            // Nothing is ever sent, so this ends when the sender is dropped.
+            let _ = stopped.changed().await;
+        }));
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self {
-            database,
-            url: format!("http://{address}/"),
-            client,
-            _running: running,
-        }
+        Self { database, url: format!("http://{address}/"), client, _running: running }
     }
 
     pub(super) fn database(&self) -> &Database {
@@ -63,12 +53,7 @@ impl Engine {
 
     async fn forward(&self, mut call: Call) -> Result<(u16, Bytes), hyper_util::client::legacy::Error> {
         // They speak of the body as it came and of the connection it came by.
-        for name in [
-            header::CONTENT_LENGTH,
-            header::TRANSFER_ENCODING,
-            header::CONNECTION,
-            header::HOST,
-        ] {
+        for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::HOST] {
             call.headers.remove(name);
         }
         let mut request = Request::new(Full::new(call.body));
@@ -78,19 +63,14 @@ impl Engine {
         let response = self.client.request(request).await?;
         let status = response.status().as_u16();
         let body = response.into_body().collect().await;
-        Ok((
-            status,
-            body.map(http_body_util::Collected::to_bytes).unwrap_or_default(),
-        ))
+        Ok((status, body.map(http_body_util::Collected::to_bytes).unwrap_or_default()))
     }
 }
 
 impl Upstream for Engine {
     const CONTENT_TYPE: &'static str = "application/x-amz-json-1.0";
-    const THROTTLED: (u16, &'static str) = (
-        400,
-        "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-    );
+    const THROTTLED: (u16, &'static str) =
+        (400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException");
     const FAILED: (u16, &'static str) = (500, "com.amazonaws.dynamodb.v20120810#InternalServerError");
 
     async fn answer(&self, mut call: Call) -> Answer {

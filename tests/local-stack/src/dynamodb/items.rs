@@ -20,11 +20,8 @@ impl DynamoDb {
         let mut items = Vec::new();
         let mut exclusive_start_key = None;
         loop {
-            let page = ScanRequest {
-                table_name: table.to_owned(),
-                exclusive_start_key,
-                ..ScanRequest::default()
-            };
+            let page =
+                ScanRequest { table_name: table.to_owned(), exclusive_start_key, ..ScanRequest::default() };
             let page = self.upstream().database().scan(page).expect("the table exists");
             items.extend(page.items.unwrap_or_default());
             exclusive_start_key = page.last_evaluated_key;
@@ -49,26 +46,13 @@ impl DynamoDb {
     /// An attribute whose value stays keeps its type, and a set stays a set; any
     /// other array becomes a list.
     pub fn put_item(&self, table: &str, item: &Value) {
-        let key = |name: &str| {
-            item[name]
-                .as_str()
-                .expect("an item has the string keys pk and sk")
-        };
+        let key = |name: &str| item[name].as_str().expect("an item has the string keys pk and sk");
         let before = self.typed_item(table, key("pk"), key("sk")).unwrap_or_default();
         let fields = item.as_object().expect("an item is a JSON object");
-        let item = fields
-            .iter()
-            .map(|(name, value)| (name.clone(), typed(value, before.get(name))))
-            .collect();
-        let put = PutItemRequest {
-            table_name: table.to_owned(),
-            item,
-            ..PutItemRequest::default()
-        };
-        self.upstream()
-            .database()
-            .put_item(put)
-            .expect("the engine takes the item");
+        let item =
+            fields.iter().map(|(name, value)| (name.clone(), typed(value, before.get(name)))).collect();
+        let put = PutItemRequest { table_name: table.to_owned(), item, ..PutItemRequest::default() };
+        self.upstream().database().put_item(put).expect("the engine takes the item");
     }
 
     /// Deletes the item of this key; it need not be there.
@@ -78,23 +62,13 @@ impl DynamoDb {
             key: key(pk, sk),
             ..DeleteItemRequest::default()
         };
-        self.upstream()
-            .database()
-            .delete_item(delete)
-            .expect("the engine deletes the item");
+        self.upstream().database().delete_item(delete).expect("the engine deletes the item");
     }
 
     fn typed_item(&self, table: &str, pk: &str, sk: &str) -> Option<Item> {
-        let get = GetItemRequest {
-            table_name: table.to_owned(),
-            key: key(pk, sk),
-            ..GetItemRequest::default()
-        };
-        self.upstream()
-            .database()
-            .get_item(get)
-            .expect("the table exists")
-            .item
+        let get =
+            GetItemRequest { table_name: table.to_owned(), key: key(pk, sk), ..GetItemRequest::default() };
+        self.upstream().database().get_item(get).expect("the table exists").item
     }
 }
 
@@ -105,9 +79,7 @@ fn key(pk: &str, sk: &str) -> Item {
 }
 
 fn plain_item(item: &Item) -> Value {
-    item.iter()
-        .map(|(name, value)| (name.clone(), plain(value)))
-        .collect()
+    item.iter().map(|(name, value)| (name.clone(), plain(value))).collect()
 }
 
 fn plain(value: &AttributeValue) -> Value {
@@ -148,18 +120,9 @@ fn typed(value: &Value, before: Option<&AttributeValue>) -> AttributeValue {
     {
         return before.clone();
     }
-    let texts = |values: &[Value]| {
-        values
-            .iter()
-            .map(|value| value.as_str().map(str::to_owned))
-            .collect()
-    };
-    let numbers = |values: &[Value]| {
-        values
-            .iter()
-            .map(|value| value.is_number().then(|| value.to_string()))
-            .collect()
-    };
+    let texts = |values: &[Value]| values.iter().map(|value| value.as_str().map(str::to_owned)).collect();
+    let numbers =
+        |values: &[Value]| values.iter().map(|value| value.is_number().then(|| value.to_string())).collect();
     match (value, before) {
         (Value::Array(values), Some(AttributeValue::SS(_))) => {
             AttributeValue::SS(Option::expect(texts(values), "a set of strings holds strings"))
@@ -175,9 +138,7 @@ fn typed(value: &Value, before: Option<&AttributeValue>) -> AttributeValue {
             AttributeValue::L(values.iter().map(|value| typed(value, None)).collect())
         }
         (Value::Object(fields), _) => {
-            let fields = fields
-                .iter()
-                .map(|(name, value)| (name.clone(), typed(value, None)));
+            let fields = fields.iter().map(|(name, value)| (name.clone(), typed(value, None)));
             AttributeValue::M(fields.collect::<HashMap<_, _>>())
         }
     }

@@ -10,13 +10,7 @@ use serde_json::Value;
 use crate::proxy::{Answer, Capacity};
 
 const READS: [&str; 5] = ["GetItem", "BatchGetItem", "Query", "Scan", "TransactGetItems"];
-const WRITES: [&str; 5] = [
-    "PutItem",
-    "UpdateItem",
-    "DeleteItem",
-    "BatchWriteItem",
-    "TransactWriteItems",
-];
+const WRITES: [&str; 5] = ["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"];
 
 /// How one request is metered.
 pub(super) struct Meter {
@@ -28,9 +22,7 @@ pub(super) struct Meter {
 /// Makes the request ask for its capacity, if it can and does not already.
 pub(super) fn attach(operation: &str, body: &mut Bytes) -> Meter {
     let mut request: Value = serde_json::from_slice(body).unwrap_or_default();
-    let asked = request["ReturnConsumedCapacity"]
-        .as_str()
-        .is_some_and(|level| level != "NONE");
+    let asked = request["ReturnConsumedCapacity"].as_str().is_some_and(|level| level != "NONE");
     let billed = READS.contains(&operation) || WRITES.contains(&operation);
     let hidden = billed && !asked && request.is_object();
     if hidden {
@@ -44,18 +36,10 @@ impl Meter {
     /// The caller's answer, and what the request cost.
     pub(super) fn read(self, operation: &str, status: u16, body: Bytes) -> Answer {
         let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else {
-            return Answer {
-                status,
-                body,
-                capacity: Capacity::default(),
-            };
+            return Answer { status, body, capacity: Capacity::default() };
         };
         if status != 200 {
-            return Answer {
-                status,
-                body,
-                capacity: self.refused(&answer),
-            };
+            return Answer { status, body, capacity: self.refused(&answer) };
         }
         let consumed = &answer["ConsumedCapacity"];
         let capacity = match consumed {
@@ -69,11 +53,7 @@ impl Meter {
             }
             _ => body,
         };
-        Answer {
-            status,
-            body,
-            capacity,
-        }
+        Answer { status, body, capacity }
     }
 
     /// A refused condition costs a write all the same: one unit for an item of up to
@@ -83,30 +63,19 @@ impl Meter {
         let write_units = if code.ends_with("#ConditionalCheckFailedException") {
             1.0
         } else if code.ends_with("#TransactionCanceledException") {
-            self.request["TransactItems"]
-                .as_array()
-                .map_or(0.0, |items| items.iter().map(|_| 2.0).sum())
+            self.request["TransactItems"].as_array().map_or(0.0, |items| items.iter().map(|_| 2.0).sum())
         } else {
             0.0
         };
-        Capacity {
-            read_units: 0.0,
-            write_units,
-        }
+        Capacity { read_units: 0.0, write_units }
     }
 }
 
 fn units(operation: &str, consumed: &Value) -> Capacity {
     let units = consumed["CapacityUnits"].as_f64().unwrap_or_default();
     if READS.contains(&operation) {
-        Capacity {
-            read_units: units,
-            write_units: 0.0,
-        }
+        Capacity { read_units: units, write_units: 0.0 }
     } else {
-        Capacity {
-            read_units: 0.0,
-            write_units: units,
-        }
+        Capacity { read_units: 0.0, write_units: units }
     }
 }

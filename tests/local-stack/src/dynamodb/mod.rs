@@ -69,10 +69,7 @@ impl DynamoDb {
 
     /// Deletes every item whose time to live is over, as DynamoDB does within days. Gives their number.
     pub fn expire(&self) -> usize {
-        self.upstream()
-            .database()
-            .sweep_ttl()
-            .expect("the engine can delete what it holds")
+        self.upstream().database().sweep_ttl().expect("the engine can delete what it holds")
     }
 }
 

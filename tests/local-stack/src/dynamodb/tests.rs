@@ -40,11 +40,7 @@ async fn write_units(dynamodb: &DynamoDb, operation: &str, request: Value) -> f6
     dynamodb.clear_requests();
     let (status, body) = send(dynamodb, operation, request).await;
     assert_eq!(status, 200, "{body}");
-    assert_eq!(
-        body.get("ConsumedCapacity"),
-        None,
-        "the caller did not ask for it"
-    );
+    assert_eq!(body.get("ConsumedCapacity"), None, "the caller did not ask for it");
     dynamodb.capacity().write_units
 }
 
@@ -79,28 +75,14 @@ async fn open_issues(dynamodb: &DynamoDb) -> Vec<Value> {
 async fn the_open_index_is_sparse_ordered_and_consistent() {
     let dynamodb = dynamodb().await;
     assert_eq!(open_issues(&dynamodb).await, Vec::<Value>::new());
-    send(
-        &dynamodb,
-        "PutItem",
-        json!({ "Item": open_issue(1, "2026-11-22T06:00:00Z") }),
-    )
-    .await;
-    send(
-        &dynamodb,
-        "PutItem",
-        json!({ "Item": open_issue(2, "2026-11-22T05:00:00Z") }),
-    )
-    .await;
+    send(&dynamodb, "PutItem", json!({ "Item": open_issue(1, "2026-11-22T06:00:00Z") })).await;
+    send(&dynamodb, "PutItem", json!({ "Item": open_issue(2, "2026-11-22T05:00:00Z") })).await;
     send(&dynamodb, "PutItem", json!({ "Item": issue(3) })).await;
     let found = open_issues(&dynamodb).await;
     let numbers: Vec<_> = found.iter().filter_map(|item| item["sk"]["S"].as_str()).collect();
     assert_eq!(numbers, ["ISSUE#0000002", "ISSUE#0000001"]);
     assert_eq!(found[0]["labelsDigest"]["S"], "d1");
-    assert_eq!(
-        found[0].get("title"),
-        None,
-        "the index holds only what it projects"
-    );
+    assert_eq!(found[0].get("title"), None, "the index holds only what it projects");
 
     let close = json!({ "Key": key(2), "UpdateExpression": "REMOVE openUpdatedAt" });
     assert_eq!(send(&dynamodb, "UpdateItem", close).await.0, 200);
@@ -113,42 +95,22 @@ async fn writes_cost_what_aws_bills_for_rows_and_indexes() {
     let put = |item: Value| json!({ "Item": item });
     let opened = open_issue(1, "2026-11-22T06:00:00Z");
     let moved = open_issue(1, "2026-11-22T07:00:00Z");
-    assert_eq!(
-        write_units(&dynamodb, "PutItem", put(issue(2))).await,
-        1.0,
-        "a row in no index"
-    );
+    assert_eq!(write_units(&dynamodb, "PutItem", put(issue(2))).await, 1.0, "a row in no index");
     assert_eq!(
         write_units(&dynamodb, "PutItem", put(opened.clone())).await,
         2.0,
         "a row and its index entry"
     );
-    assert_eq!(
-        write_units(&dynamodb, "PutItem", put(opened)).await,
-        1.0,
-        "an entry that stays is free"
-    );
-    assert_eq!(
-        write_units(&dynamodb, "PutItem", put(moved)).await,
-        3.0,
-        "one that moves is deleted and put"
-    );
+    assert_eq!(write_units(&dynamodb, "PutItem", put(opened)).await, 1.0, "an entry that stays is free");
+    assert_eq!(write_units(&dynamodb, "PutItem", put(moved)).await, 3.0, "one that moves is deleted and put");
     let delete = json!({ "Key": key(1) });
-    assert_eq!(
-        write_units(&dynamodb, "DeleteItem", delete).await,
-        2.0,
-        "the row and its entry"
-    );
+    assert_eq!(write_units(&dynamodb, "DeleteItem", delete).await, 2.0, "the row and its entry");
 
     let transaction = json!({ "TransactItems": [
         { "Put": { "TableName": TABLE, "Item": issue(4) } },
         { "Put": { "TableName": TABLE, "Item": issue(5) } },
     ] });
-    assert_eq!(
-        write_units(&dynamodb, "TransactWriteItems", transaction).await,
-        4.0,
-        "twice for each row"
-    );
+    assert_eq!(write_units(&dynamodb, "TransactWriteItems", transaction).await, 4.0, "twice for each row");
 }
 
 #[tokio::test]
@@ -168,11 +130,7 @@ async fn reads_cost_half_unless_they_are_consistent() {
         assert_eq!(send(&dynamodb, operation, request).await.0, 200);
         read_units.push(dynamodb.capacity().read_units);
     }
-    assert_eq!(
-        read_units,
-        [0.5, 1.0, 2.0],
-        "what is not there costs as much as what is"
-    );
+    assert_eq!(read_units, [0.5, 1.0, 2.0], "what is not there costs as much as what is");
 }
 
 #[tokio::test]
@@ -180,17 +138,8 @@ async fn a_caller_that_asks_for_the_capacity_gets_it() {
     let dynamodb = dynamodb().await;
     let put = json!({ "Item": open_issue(1, "2026-11-22T06:00:00Z"), "ReturnConsumedCapacity": "INDEXES" });
     let (_, body) = send(&dynamodb, "PutItem", put).await;
-    assert_eq!(
-        body["ConsumedCapacity"]["LocalSecondaryIndexes"]["OpenIssues"]["CapacityUnits"],
-        1.0
-    );
-    assert_eq!(
-        dynamodb.capacity(),
-        Capacity {
-            read_units: 0.0,
-            write_units: 2.0
-        }
-    );
+    assert_eq!(body["ConsumedCapacity"]["LocalSecondaryIndexes"]["OpenIssues"]["CapacityUnits"], 1.0);
+    assert_eq!(dynamodb.capacity(), Capacity { read_units: 0.0, write_units: 2.0 });
 }
 
 #[tokio::test]
@@ -227,11 +176,7 @@ async fn a_refused_condition_shows_the_item_and_is_billed() {
         (400, &json!("None"), &json!("ConditionalCheckFailed"))
     );
     assert_eq!(reasons[1]["Item"], issue(1));
-    assert_eq!(
-        dynamodb.item(TABLE, "REPO#1", "ISSUE#0000002"),
-        None,
-        "all or nothing"
-    );
+    assert_eq!(dynamodb.item(TABLE, "REPO#1", "ISSUE#0000002"), None, "all or nothing");
     assert_eq!(dynamodb.capacity().write_units, 4.0);
 }
 
@@ -239,24 +184,15 @@ async fn a_refused_condition_shows_the_item_and_is_billed() {
 async fn a_cut_request_is_not_carried_out_and_one_whose_answer_is_lost_is() {
     let dynamodb = dynamodb().await;
     dynamodb.fault(On::operation("PutItem").containing("ISSUE#0000001"), Fault::Cut);
-    dynamodb.fault(
-        On::operation("PutItem").containing("ISSUE#0000002"),
-        Fault::LoseAnswer,
-    );
+    dynamodb.fault(On::operation("PutItem").containing("ISSUE#0000002"), Fault::LoseAnswer);
     for number in [1, 2] {
         let put = json!({ "TableName": TABLE, "Item": issue(number) });
-        try_send(&dynamodb, "PutItem", &put)
-            .await
-            .expect_err("the connection is reset");
+        try_send(&dynamodb, "PutItem", &put).await.expect_err("the connection is reset");
     }
     let items = dynamodb.items(TABLE);
     let written: Vec<_> = items.iter().map(|item| &item["sk"]).collect();
     assert_eq!(written, ["ISSUE#0000002"]);
-    let outcomes: Vec<_> = dynamodb
-        .requests()
-        .into_iter()
-        .map(|exchange| exchange.outcome)
-        .collect();
+    let outcomes: Vec<_> = dynamodb.requests().into_iter().map(|exchange| exchange.outcome).collect();
     assert_eq!(outcomes, [Outcome::Cut, Outcome::AnswerLost]);
 }
 
@@ -310,11 +246,7 @@ async fn items_are_plain_json_and_can_be_drifted() {
     dynamodb.put_item(TABLE, &drifted);
     assert_eq!(dynamodb.item(TABLE, "REPO#1", "ISSUE#0000001"), Some(drifted));
     let (_, body) = send(&dynamodb, "GetItem", json!({ "Key": key(1) })).await;
-    assert_eq!(
-        body["Item"]["labels"],
-        json!({ "SS": ["bug"] }),
-        "a set stays a set"
-    );
+    assert_eq!(body["Item"]["labels"], json!({ "SS": ["bug"] }), "a set stays a set");
     dynamodb.delete_item(TABLE, "REPO#1", "ISSUE#0000001");
     assert_eq!(dynamodb.item(TABLE, "REPO#1", "ISSUE#0000001"), None);
 }
@@ -327,12 +259,5 @@ async fn items_expire_by_the_local_clock_and_only_when_told() {
     dynamodb.put_item(TABLE, &json!({ "pk": "PASSES", "sk": "1", "expiresAt": 60 }));
     assert_eq!(dynamodb.expire(), 0);
     clock.advance(Duration::from_secs(61));
-    assert_eq!(
-        (
-            dynamodb.items(TABLE).len(),
-            dynamodb.expire(),
-            dynamodb.items(TABLE).len()
-        ),
-        (1, 1, 0)
-    );
+    assert_eq!((dynamodb.items(TABLE).len(), dynamodb.expire(), dynamodb.items(TABLE).len()), (1, 1, 0));
 }

@@ -25,11 +25,7 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) fn json(status: u16, body: &Value) -> Self {
         let headers = vec![header("content-type", "application/json; charset=utf-8")];
-        Self {
-            status,
-            headers,
-            body: body.to_string().into_bytes(),
-        }
+        Self { status, headers, body: body.to_string().into_bytes() }
     }
 
     pub(super) fn error(status: u16, message: &str, about: &About) -> Self {
@@ -51,11 +47,7 @@ impl Answer {
 
     /// Adds a header unless the answer has one of that name.
     pub(super) fn or_with(self, name: &str, value: &str) -> Self {
-        if self
-            .headers
-            .iter()
-            .any(|(present, _)| present.eq_ignore_ascii_case(name))
-        {
+        if self.headers.iter().any(|(present, _)| present.eq_ignore_ascii_case(name)) {
             self
         } else {
             self.with(name, value)
@@ -79,11 +71,7 @@ impl World {
     pub(super) fn admit(&mut self, sender: &Sender<'_>, target: &Target) -> Result<(), Answer> {
         if !sender.has_user_agent {
             let body = b"Request forbidden by administrative rules: it has no User-Agent header.".to_vec();
-            return Err(Answer {
-                status: 403,
-                headers: vec![header("content-type", "text/plain")],
-                body,
-            });
+            return Err(Answer { status: 403, headers: vec![header("content-type", "text/plain")], body });
         }
         if let Some(accepted) = &self.accepted_tokens {
             match sender.token {
@@ -125,10 +113,7 @@ impl World {
             (&Method::GET, Target::Root) => Answer::json(200, &root::render(api)),
             (&Method::GET, Target::RateLimit) => {
                 let now = self.now();
-                Answer::json(
-                    200,
-                    &render::rate_limit(self.budgets.of(token.unwrap_or_default(), now)),
-                )
+                Answer::json(200, &render::rate_limit(self.budgets.of(token.unwrap_or_default(), now)))
             }
             (_, Target::Repository(address, part)) => self.answer_repository(asked, address, *part, api),
             _ => Answer::not_found(&About::Anything),
@@ -136,14 +121,11 @@ impl World {
     }
 
     fn answer_repository(&mut self, asked: &Asked, address: &Address, part: Part, api: &str) -> Answer {
-        let found = self
-            .find(asked, address, part, api)
-            .map(|repository| repository.full_name.clone());
+        let found = self.find(asked, address, part, api).map(|repository| repository.full_name.clone());
         let answer = found.and_then(|name| match (&asked.method, part) {
-            (&Method::GET, Part::Itself) => Ok(Answer::json(
-                200,
-                &render::repository(self, api, self.repository(&name)),
-            )),
+            (&Method::GET, Part::Itself) => {
+                Ok(Answer::json(200, &render::repository(self, api, self.repository(&name))))
+            }
             (&Method::GET, Part::Issues) => Ok(self.answer_listing(asked, self.repository(&name), api)),
             (&Method::GET, Part::Issue(number)) => self.answer_issue(200, &name, number, api),
             (&Method::POST, Part::Issues) => {
@@ -169,9 +151,8 @@ impl World {
             Part::Issue(_) => About::Issue,
         };
         let id = asked.repository_id(self);
-        let repository = id
-            .and_then(|id| self.visible_repository(id))
-            .ok_or_else(|| Answer::not_found(&about))?;
+        let repository =
+            id.and_then(|id| self.visible_repository(id)).ok_or_else(|| Answer::not_found(&about))?;
         if let Address::Name(name) = address
             && let Named::Former(id) = self.named(name)
         {
@@ -186,18 +167,10 @@ impl World {
             return Err(Answer::error(403, "Repository access blocked", &about));
         }
         if !repository.has_issues {
-            return Err(Answer::error(
-                410,
-                "Issues has been disabled in this repository.",
-                &about,
-            ));
+            return Err(Answer::error(410, "Issues has been disabled in this repository.", &about));
         }
         if repository.archived && asked.method != Method::GET {
-            return Err(Answer::error(
-                403,
-                "Repository was archived so is read-only.",
-                &about,
-            ));
+            return Err(Answer::error(403, "Repository was archived so is read-only.", &about));
         }
         Ok(repository)
     }
@@ -215,10 +188,7 @@ impl World {
                 let (id, number) = self.whereabouts(*repository, *number);
                 // GitHub does not tell where an issue went to those who may not read it there.
                 self.visible_repository(id).ok_or_else(not_found)?;
-                Err(Answer::moved(
-                    301,
-                    &format!("{api}/repositories/{id}/issues/{number}"),
-                ))
+                Err(Answer::moved(301, &format!("{api}/repositories/{id}/issues/{number}")))
             }
         }
     }

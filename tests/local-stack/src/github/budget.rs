@@ -29,23 +29,12 @@ pub(super) struct UsedUp;
 
 impl Budgets {
     pub(super) fn new(reset: Timestamp) -> Self {
-        let beginning = Budget {
-            limit: DEFAULT_LIMIT,
-            remaining: DEFAULT_LIMIT,
-            reset,
-        };
-        Self {
-            beginning,
-            of_token: HashMap::new(),
-        }
+        let beginning = Budget { limit: DEFAULT_LIMIT, remaining: DEFAULT_LIMIT, reset };
+        Self { beginning, of_token: HashMap::new() }
     }
 
     pub(super) fn set(&mut self, limit: u64, remaining: u64, reset: Timestamp) {
-        self.beginning = Budget {
-            limit,
-            remaining,
-            reset,
-        };
+        self.beginning = Budget { limit, remaining, reset };
         self.of_token.clear();
     }
 

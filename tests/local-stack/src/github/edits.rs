@@ -87,9 +87,7 @@ impl World {
 
     /// Takes a label off an issue.
     pub fn remove_label(&mut self, repository: &str, number: u64, label: &str) {
-        self.edit_issue(repository, number, |issue| {
-            issue.labels.retain(|name| name != label)
-        });
+        self.edit_issue(repository, number, |issue| issue.labels.retain(|name| name != label));
     }
 
     /// Assigns an issue to a user.
@@ -100,10 +98,7 @@ impl World {
     /// Renames a label everywhere in a repository. No issue's `updated_at` moves.
     pub fn rename_label(&mut self, repository: &str, label: &str, new_name: &str) {
         let repository = self.repository_mut(repository);
-        let id = repository
-            .labels
-            .remove(label)
-            .expect("a label can only be renamed when there is one");
+        let id = repository.labels.remove(label).expect("a label can only be renamed when there is one");
         repository.labels.insert(new_name.to_owned(), id);
         for numbered in repository.numbers.values_mut() {
             let Numbered::Issue(versions) = numbered else {
@@ -139,10 +134,7 @@ impl World {
     pub fn transfer_issue(&mut self, repository: &str, number: u64, target: &str) -> u64 {
         let (id, now) = (self.next_id(), self.now());
         let (target_id, new_number) = (self.repository_id(target), self.repository(target).next_number());
-        let moved = Numbered::Transferred {
-            repository: target_id,
-            number: new_number,
-        };
+        let moved = Numbered::Transferred { repository: target_id, number: new_number };
         let mut issue = self.take(repository, number, moved);
         assert!(
             !issue.is_pull_request,
@@ -156,9 +148,7 @@ impl World {
     /// Shows an issue's last edit late: until the clock reaches `until`, readers get the version before it,
     /// or nothing when the last edit was its opening. What is edited meanwhile is late with it.
     pub fn show_late(&mut self, repository: &str, number: u64, until: Timestamp) {
-        self.repository_mut(repository)
-            .versions_mut(number)
-            .show_late(until);
+        self.repository_mut(repository).versions_mut(number).show_late(until);
     }
 
     /// The web address of an issue, as agents are told it.
@@ -211,12 +201,8 @@ impl World {
         let issue = self.issue(repository, number);
         let logins: Vec<String> = issue.user.iter().chain(&issue.assignees).cloned().collect();
         let known = &self.repository(repository).labels;
-        let new_labels: Vec<String> = issue
-            .labels
-            .iter()
-            .filter(|name| !known.contains_key(*name))
-            .cloned()
-            .collect();
+        let new_labels: Vec<String> =
+            issue.labels.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
         for login in logins {
             self.know_user(&login);
         }

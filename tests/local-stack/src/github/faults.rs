@@ -39,27 +39,18 @@ pub enum Fault {
 impl Fault {
     /// Meets the next `times` matching requests.
     pub fn times(self, times: u64) -> Repeated<Self> {
-        Repeated {
-            fault: self,
-            times: Some(times),
-        }
+        Repeated { fault: self, times: Some(times) }
     }
 
     /// Meets every matching request, until [`GitHub::heal`](super::GitHub::heal).
     pub fn forever(self) -> Repeated<Self> {
-        Repeated {
-            fault: self,
-            times: None,
-        }
+        Repeated { fault: self, times: None }
     }
 
     /// A secondary rate limit: 403 with requests remaining, told by its words, and by a `Retry-After` if
     /// one is given.
     pub fn secondary_limit(retry_after: Option<&str>) -> Self {
-        let headers = retry_after
-            .map(|value| ("retry-after", value.to_owned()))
-            .into_iter()
-            .collect();
+        let headers = retry_after.map(|value| ("retry-after", value.to_owned())).into_iter().collect();
         Self::json(
             403,
             headers,
@@ -83,11 +74,7 @@ impl Fault {
     fn json(status: u16, mut headers: Vec<(&'static str, String)>, message: &str, about: &About) -> Self {
         let body = super::render::error(status, message, about).to_string();
         headers.push(("content-type", "application/json; charset=utf-8".to_owned()));
-        Self::Answer {
-            status,
-            headers,
-            body,
-        }
+        Self::Answer { status, headers, body }
     }
 }
 
@@ -114,15 +101,8 @@ pub(super) fn of_status(status: u16) -> Answer {
 }
 
 pub(super) fn exactly(status: u16, headers: Vec<(&'static str, String)>, body: String) -> Answer {
-    let headers = headers
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect();
-    Answer {
-        status,
-        headers,
-        body: body.into_bytes(),
-    }
+    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Answer { status, headers, body: body.into_bytes() }
 }
 
 pub(super) fn empty_list() -> Answer {
@@ -134,9 +114,5 @@ pub(super) fn garbage() -> Answer {
     let body = b"<!DOCTYPE html>\n<html><head><title>Unicorn!</title></head><body>This page is taking too \
                  long to load.</body></html>\n";
     let headers = vec![("content-type".to_owned(), "text/html; charset=utf-8".to_owned())];
-    Answer {
-        status: 200,
-        headers,
-        body: body.to_vec(),
-    }
+    Answer { status: 200, headers, body: body.to_vec() }
 }

@@ -83,12 +83,7 @@ struct Late {
 
 impl Versions {
     pub(super) fn new(issue: Issue) -> Self {
-        Self {
-            current: issue,
-            previous: None,
-            late: None,
-            hidden: false,
-        }
+        Self { current: issue, previous: None, late: None, hidden: false }
     }
 
     /// Makes a version of its own of what `change` does.
@@ -99,10 +94,7 @@ impl Versions {
 
     /// Shows the version before the current one, or nothing, until `until`.
     pub(super) fn show_late(&mut self, until: Timestamp) {
-        self.late = Some(Late {
-            until,
-            shown: self.previous.clone(),
-        });
+        self.late = Some(Late { until, shown: self.previous.clone() });
     }
 
     /// What a reader sees at `now`. While a version is late, later ones are too.
@@ -119,8 +111,6 @@ impl Versions {
     /// Every version that could be shown again, for what concerns them all: a renamed label.
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Issue> {
         let shown = self.late.as_mut().and_then(|late| late.shown.as_mut());
-        std::iter::once(&mut self.current)
-            .chain(self.previous.as_mut())
-            .chain(shown)
+        std::iter::once(&mut self.current).chain(self.previous.as_mut()).chain(shown)
     }
 }

@@ -60,12 +60,7 @@ pub(super) enum Refused {
 
 impl Wanted {
     pub(super) fn parse(asked: &Asked) -> Result<Self, Refused> {
-        let positive = |name| {
-            asked
-                .parameter(name)
-                .and_then(|text| text.parse().ok())
-                .filter(|&n| n > 0)
-        };
+        let positive = |name| asked.parameter(name).and_then(|text| text.parse().ok()).filter(|&n| n > 0);
         Ok(Self {
             state: match asked.parameter("state").unwrap_or("open") {
                 "open" => Some(State::Open),
@@ -79,11 +74,7 @@ impl Wanted {
                 Some(Err(_)) => return Err(Refused::Invalid("since")),
             },
             labels: asked.parameter("labels").map_or_else(Vec::new, |names| {
-                names
-                    .split(',')
-                    .filter(|name| !name.is_empty())
-                    .map(str::to_owned)
-                    .collect()
+                names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
             }),
             sort: match asked.parameter("sort").unwrap_or("created") {
                 "created" => Sort::Created,
@@ -118,10 +109,8 @@ impl Wanted {
         if style == LinkStyle::After && self.page > 1 && self.after.is_none() {
             return Err(Refused::PageNumber);
         }
-        let mut found: Vec<&Issue> = repository
-            .visible_issues(now)
-            .filter(|issue| self.includes(issue))
-            .collect();
+        let mut found: Vec<&Issue> =
+            repository.visible_issues(now).filter(|issue| self.includes(issue)).collect();
         found.sort_unstable_by(|one, other| self.order(self.place(one), self.place(other)));
 
         let start = match self.after {
@@ -158,20 +147,13 @@ impl Wanted {
     }
 
     fn order(&self, one: Place, other: Place) -> Ordering {
-        if self.descending {
-            other.cmp(&one)
-        } else {
-            one.cmp(&other)
-        }
+        if self.descending { other.cmp(&one) } else { one.cmp(&other) }
     }
 
     /// The links in the order in which GitHub writes them.
     fn links_by_position(&self, url: &str, pages: usize) -> Option<String> {
         let link = |page: usize, relation: &str| {
-            format!(
-                "<{url}?{filter}page={page}>; rel=\"{relation}\"",
-                filter = self.filter
-            )
+            format!("<{url}?{filter}page={page}>; rel=\"{relation}\"", filter = self.filter)
         };
         let mut links = Vec::new();
         if self.page > 1 {
@@ -208,16 +190,11 @@ fn without_page(query: &str) -> String {
 
 fn encode((value, number): Place) -> String {
     // The padding is percent-encoded on GitHub too: a client that decodes and joins links anew breaks them.
-    URL_SAFE
-        .encode(format!("cursor:v2:{value}:{number}"))
-        .replace('=', "%3D")
+    URL_SAFE.encode(format!("cursor:v2:{value}:{number}")).replace('=', "%3D")
 }
 
 fn decode(after: &str) -> Option<Place> {
     let bytes = URL_SAFE.decode(after).ok()?;
-    let (value, number) = std::str::from_utf8(&bytes)
-        .ok()?
-        .strip_prefix("cursor:v2:")?
-        .split_once(':')?;
+    let (value, number) = std::str::from_utf8(&bytes).ok()?.strip_prefix("cursor:v2:")?.split_once(':')?;
     Some((value.parse().ok()?, number.parse().ok()?))
 }

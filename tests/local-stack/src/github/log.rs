@@ -44,9 +44,7 @@ impl Log {
     }
 
     pub(super) fn answered(&mut self, Entry(index): Entry, status: u16) {
-        let request = index
-            .checked_sub(self.cleared)
-            .and_then(|index| self.requests.get_mut(index));
+        let request = index.checked_sub(self.cleared).and_then(|index| self.requests.get_mut(index));
         if let Some(request) = request {
             request.status = Some(status);
         }

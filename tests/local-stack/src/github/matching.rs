@@ -80,11 +80,7 @@ impl Matching {
     }
 
     fn new(what: What) -> Self {
-        Self {
-            what,
-            query: Vec::new(),
-            nth: 1,
-        }
+        Self { what, query: Vec::new(), nth: 1 }
     }
 
     /// Whether a request is one of these, not looking at its turn.
@@ -104,11 +100,7 @@ impl Matching {
             What::Listing(name) => reads(Part::Issues) && of(name),
             What::Issue(name, number) => reads(Part::Issue(*number)) && of(name),
         };
-        covered
-            && self
-                .query
-                .iter()
-                .all(|(name, value)| asked.parameter(name) == Some(value))
+        covered && self.query.iter().all(|(name, value)| asked.parameter(name) == Some(value))
     }
 }
 

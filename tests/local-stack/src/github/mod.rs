@@ -71,9 +71,7 @@ pub struct GitHub {
 impl GitHub {
     /// Starts an empty GitHub on a free port of this machine, with the time of `clock`.
     pub async fn start(clock: Clock) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("the system has a free port");
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("the system has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
             url: format!("http://{address}"),
@@ -87,10 +85,7 @@ impl GitHub {
             .into_make_service_with_connect_info::<wire::Cutter>();
         let mut serving = JoinSet::new();
         serving.spawn(axum::serve(wire::Wires(listener), router).into_future());
-        Self {
-            shared,
-            _serving: Arc::new(serving),
-        }
+        Self { shared, _serving: Arc::new(serving) }
     }
 
     /// Where the API is: `http://127.0.0.1:PORT`, without a slash at the end.

@@ -33,16 +33,9 @@ pub(super) fn issue(world: &World, api: &str, repository: &Repository, issue: &I
     let repository_url = format!("{api}/repos/{}", repository.full_name);
     let url = format!("{repository_url}/issues/{}", issue.number);
     let html_url = html_url(repository, issue);
-    let labels: Vec<Value> = issue
-        .labels
-        .iter()
-        .map(|name| label(&repository_url, name, repository.labels[name]))
-        .collect();
-    let assignees: Vec<Value> = issue
-        .assignees
-        .iter()
-        .map(|login| user(world, api, login))
-        .collect();
+    let labels: Vec<Value> =
+        issue.labels.iter().map(|name| label(&repository_url, name, repository.labels[name])).collect();
+    let assignees: Vec<Value> = issue.assignees.iter().map(|login| user(world, api, login)).collect();
     let mut rendered = json!({
         "url": url,
         "repository_url": repository_url,

@@ -60,9 +60,7 @@ impl Repository {
 
     /// How many issues and pull requests are open: GitHub counts both as `open_issues_count`.
     pub(super) fn open_count(&self, now: Timestamp) -> usize {
-        self.visible_issues(now)
-            .filter(|issue| issue.state == State::Open)
-            .count()
+        self.visible_issues(now).filter(|issue| issue.state == State::Open).count()
     }
 
     /// The next number: one that was never given, for numbers of deleted and transferred issues stay taken.

@@ -56,17 +56,12 @@ impl Script {
 
     /// Takes back all faults.
     pub(super) fn heal(&mut self) {
-        self.orders
-            .retain(|order| !matches!(order.action, Action::Fault(_)));
+        self.orders.retain(|order| !matches!(order.action, Action::Fault(_)));
     }
 
     /// The orders that no request has met yet.
     pub(super) fn unmet(&self) -> Vec<String> {
-        self.orders
-            .iter()
-            .filter(|order| !order.met)
-            .map(|order| format!("{:?}", order.matching))
-            .collect()
+        self.orders.iter().filter(|order| !order.met).map(|order| format!("{:?}", order.matching)).collect()
     }
 
     /// What `asked` meets; orders that are used up are struck off.
@@ -86,12 +81,7 @@ impl Script {
     }
 
     fn order(&mut self, matching: Matching, action: Action) {
-        self.orders.push(Order {
-            matching,
-            matched: 0,
-            met: false,
-            action,
-        });
+        self.orders.push(Order { matching, matched: 0, met: false, action });
     }
 }
 

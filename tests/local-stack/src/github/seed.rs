@@ -11,57 +11,21 @@ pub fn demo(world: &mut World) {
     let ago = |hours: i64| now - SignedDuration::from_hours(hours);
 
     let mut api = Seeding::of(world, "acme/api");
-    api.issue(
-        "Refuse uploads larger than the quota before reading them",
-        ago(700),
-        &["bug", "status/ready"],
-    );
-    api.issue(
-        "Retry webhooks with a growing pause",
-        ago(620),
-        &["enhancement", "status/backlog"],
-    );
-    api.closed(
-        "Health check answers 200 while the database is away",
-        ago(600),
-        "completed",
-    );
-    api.issue(
-        "Orders of more than 999 items are shown twice",
-        ago(410),
-        &["bug", "status/in-progress"],
-    );
+    api.issue("Refuse uploads larger than the quota before reading them", ago(700), &["bug", "status/ready"]);
+    api.issue("Retry webhooks with a growing pause", ago(620), &["enhancement", "status/backlog"]);
+    api.closed("Health check answers 200 while the database is away", ago(600), "completed");
+    api.issue("Orders of more than 999 items are shown twice", ago(410), &["bug", "status/in-progress"]);
     api.pull_request("Read the quota once per request", ago(96));
-    api.issue(
-        "Page through invoices by date instead of by number",
-        ago(52),
-        &["status/ready"],
-    );
+    api.issue("Page through invoices by date instead of by number", ago(52), &["status/ready"]);
     api.issue("Tokens with a trailing newline are refused", ago(5), &["bug"]);
 
     let mut web = Seeding::of(world, "acme/web");
-    web.issue(
-        "The cart forgets its discount after a reload",
-        ago(500),
-        &["bug", "status/in-review"],
-    );
-    web.issue(
-        "Keyboard focus is lost when a dialog closes",
-        ago(330),
-        &["accessibility"],
-    );
+    web.issue("The cart forgets its discount after a reload", ago(500), &["bug", "status/in-review"]);
+    web.issue("Keyboard focus is lost when a dialog closes", ago(330), &["accessibility"]);
     web.closed("Support browsers that are ten years old", ago(300), "not_planned");
-    web.issue(
-        "Show prices in the visitor's currency 💶",
-        ago(120),
-        &["enhancement", "status/backlog"],
-    );
+    web.issue("Show prices in the visitor's currency 💶", ago(120), &["enhancement", "status/backlog"]);
     web.pull_request("Keep the discount in the session", ago(30));
-    web.issue(
-        "Search suggestions flicker on slow networks",
-        ago(9),
-        &["bug", "status/ready"],
-    );
+    web.issue("Search suggestions flicker on slow networks", ago(9), &["bug", "status/ready"]);
 
     let mut docs = Seeding::of(world, "acme/docs");
     docs.issue("Explain how to rotate a token", ago(260), &["status/ready"]);

@@ -55,10 +55,7 @@ pub(super) async fn serve(
         status: None,
     };
     let entry = lock(&shared.log).add(request);
-    let sender = Sender {
-        token: token.as_deref(),
-        has_user_agent: headers.contains_key(header::USER_AGENT),
-    };
+    let sender = Sender { token: token.as_deref(), has_user_agent: headers.contains_key(header::USER_AGENT) };
     match shared.answer(&asked, &sender).await {
         Sending::Whole(answer) => {
             lock(&shared.log).answered(entry, answer.status);
@@ -79,9 +76,7 @@ pub(super) async fn serve(
 impl Shared {
     fn name_of(&self, asked: &Asked) -> Option<String> {
         let world = lock(&self.world);
-        asked
-            .repository_id(&world)
-            .map(|id| world.repositories[&id].full_name.clone())
+        asked.repository_id(&world).map(|id| world.repositories[&id].full_name.clone())
     }
 
     async fn answer(&self, asked: &Asked, sender: &Sender<'_>) -> Sending {
@@ -104,11 +99,9 @@ impl Shared {
             Some(Fault::HalfPage) => Sending::Half(self.right_answer(asked, sender)),
             Some(Fault::Status(status)) => self.instead(asked, sender, faults::of_status(status)),
             Some(Fault::EmptyList) => self.instead(asked, sender, faults::empty_list()),
-            Some(Fault::Answer {
-                status,
-                headers,
-                body,
-            }) => self.instead(asked, sender, faults::exactly(status, headers, body)),
+            Some(Fault::Answer { status, headers, body }) => {
+                self.instead(asked, sender, faults::exactly(status, headers, body))
+            }
             Some(Fault::Garbage) => Sending::Whole(faults::garbage()),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::Cut) => Sending::Cut,
@@ -143,10 +136,7 @@ fn token(headers: &HeaderMap) -> Option<String> {
 }
 
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers
-        .get(name)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned)
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
 }
 
 fn respond(answer: Answer, body: impl FnOnce(Vec<u8>) -> Body) -> Response {
@@ -154,14 +144,10 @@ fn respond(answer: Answer, body: impl FnOnce(Vec<u8>) -> Body) -> Response {
     let mut response = Response::new(body(answer.body));
     *response.status_mut() =
         StatusCode::from_u16(answer.status).expect("a status ordered or answered has three digits");
-    response
-        .headers_mut()
-        .insert(header::CONTENT_LENGTH, length.into());
+    response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     for (name, value) in answer.headers {
         let name = HeaderName::try_from(name).expect("a header ordered or answered has a proper name");
-        let value = value
-            .try_into()
-            .expect("a header ordered or answered has a proper value");
+        let value = value.try_into().expect("a header ordered or answered has a proper value");
         response.headers_mut().insert(name, value);
     }
     response

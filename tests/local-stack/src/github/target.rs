@@ -51,30 +51,16 @@ impl Asked {
         let Query(pairs) = Query::try_from_uri(uri).unwrap_or_default();
         let target = Target::parse(uri.path());
         let query = uri.query().unwrap_or_default().to_owned();
-        Self {
-            method,
-            path: uri.path().to_owned(),
-            query,
-            pairs,
-            body,
-            target,
-        }
+        Self { method, path: uri.path().to_owned(), query, pairs, body, target }
     }
 
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
-        self.pairs
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// Path and query, as asked.
     pub(super) fn path_and_query(&self) -> String {
-        if self.query.is_empty() {
-            self.path.clone()
-        } else {
-            format!("{}?{}", self.path, self.query)
-        }
+        if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
     }
 
     /// The repository asked for, under whichever name, if there is one.

@@ -24,11 +24,7 @@ impl Cutter {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.0.load(Ordering::SeqCst) {
-            Err(io::ErrorKind::ConnectionReset.into())
-        } else {
-            Ok(())
-        }
+        if self.0.load(Ordering::SeqCst) { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     }
 }
 
@@ -49,13 +45,7 @@ impl Listener for Wires {
         let (stream, address) = Listener::accept(&mut self.0).await;
         // Small answers on a kept connection would otherwise wait for the client's acknowledgement.
         let _ = stream.set_nodelay(true);
-        (
-            Wire {
-                stream,
-                cutter: Cutter::default(),
-            },
-            address,
-        )
+        (Wire { stream, cutter: Cutter::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

@@ -76,15 +76,11 @@ impl World {
 
     /// Creates a repository and tells its id. Its name may be one that another had before.
     pub fn create_repository(&mut self, full_name: &str) -> u64 {
-        assert!(
-            full_name.split('/').count() == 2,
-            "a repository is named owner/name, not {full_name:?}"
-        );
+        assert!(full_name.split('/').count() == 2, "a repository is named owner/name, not {full_name:?}");
         let id = self.next_id();
         let taken = self.current_names.insert(key(full_name), id);
         assert!(taken.is_none(), "there is a repository {full_name} already");
-        self.repositories
-            .insert(id, Repository::new(id, full_name, self.now()));
+        self.repositories.insert(id, Repository::new(id, full_name, self.now()));
         let owner = owner_of(full_name).to_owned();
         self.know_user(&owner);
         id
@@ -94,10 +90,7 @@ impl World {
     pub fn rename_repository(&mut self, full_name: &str, new_name: &str) {
         let id = self.repository_id(full_name);
         let taken = self.current_names.insert(key(new_name), id);
-        assert!(
-            taken.is_none_or(|other| other == id),
-            "there is a repository {new_name} already"
-        );
+        assert!(taken.is_none_or(|other| other == id), "there is a repository {new_name} already");
         if key(full_name) != key(new_name) {
             self.current_names.remove(&key(full_name));
             self.former_names.insert(key(full_name), id);
@@ -152,9 +145,7 @@ impl World {
 
     pub(super) fn repository_mut(&mut self, full_name: &str) -> &mut Repository {
         let id = self.repository_id(full_name);
-        self.repositories
-            .get_mut(&id)
-            .expect("a current name leads to a repository")
+        self.repositories.get_mut(&id).expect("a current name leads to a repository")
     }
 
     pub(super) fn named(&self, full_name: &str) -> Named {

@@ -14,20 +14,12 @@ pub(crate) async fn call(url: &str, target: &str, body: &Value) -> Result<(u16, 
         .header("content-type", "application/x-amz-json-1.0")
         .header("x-amz-target", target)
         .header("x-amz-date", "20261122T060000Z")
-        .header(
-            "authorization",
-            "AWS4-HMAC-SHA256 Credential=local, SignedHeaders=host, Signature=none",
-        )
+        .header("authorization", "AWS4-HMAC-SHA256 Credential=local, SignedHeaders=host, Signature=none")
         .body(Full::new(Bytes::from(body.to_string())))
         .expect("its parts are constants and an URL");
     let client = Client::builder(TokioExecutor::new()).build_http();
     let response = client.request(request).await?;
     let status = response.status().as_u16();
-    let body = response
-        .into_body()
-        .collect()
-        .await
-        .expect("answers are sent whole")
-        .to_bytes();
+    let body = response.into_body().collect().await.expect("answers are sent whole").to_bytes();
     Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
 }

@@ -50,19 +50,9 @@ async fn respond<U: Upstream>(
 ) -> Result<Response<Full<Bytes>>, Cut> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
-    let target = parts
-        .headers
-        .get("x-amz-target")
-        .and_then(|target| target.to_str().ok());
-    let operation = target
-        .and_then(|target| target.rsplit('.').next())
-        .unwrap_or_default()
-        .to_owned();
-    let call = Call {
-        operation,
-        headers: parts.headers,
-        body,
-    };
+    let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
+    let call = Call { operation, headers: parts.headers, body };
     // On a task of its own, because a request that has left its caller is carried
     // out whether or not the caller still waits for the answer.
     let carried_out = while_running(running, async move { shared.carry_out(call).await });

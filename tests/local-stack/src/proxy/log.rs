@@ -79,9 +79,7 @@ impl fmt::Display for Exchange {
                 write!(line, " {subject}")?;
             }
         }
-        let key = [&self.request["Key"], &self.request["Item"]]
-            .into_iter()
-            .find(|key| key.is_object());
+        let key = [&self.request["Key"], &self.request["Item"]].into_iter().find(|key| key.is_object());
         if let Some(key) = key {
             let part = |name: &str| key[name]["S"].as_str().unwrap_or("?").to_owned();
             write!(line, " {} {}", part("pk"), part("sk"))?;
@@ -90,10 +88,7 @@ impl fmt::Display for Exchange {
             Outcome::Refused { status, code } => write!(line, ": {status} {code}")?,
             other => write!(line, ": {other:?}")?,
         }
-        let Capacity {
-            read_units,
-            write_units,
-        } = self.capacity;
+        let Capacity { read_units, write_units } = self.capacity;
         write!(line, " ({read_units} read, {write_units} write)")
     }
 }
@@ -106,10 +101,7 @@ impl Outcome {
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let code = body["__type"].as_str().unwrap_or_default();
         let code = code.rsplit('#').next().unwrap_or_default().to_owned();
-        Self::Refused {
-            status: answer.status,
-            code,
-        }
+        Self::Refused { status: answer.status, code }
     }
 }
 

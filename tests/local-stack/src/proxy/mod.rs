@@ -57,11 +57,7 @@ impl Answer {
     /// An error as AWS's JSON protocols render it.
     pub(crate) fn exception((status, code): (u16, &str), message: &str) -> Self {
         let body = serde_json::json!({ "__type": code, "message": message }).to_string();
-        Self {
-            status,
-            body: body.into(),
-            capacity: Capacity::default(),
-        }
+        Self { status, body: body.into(), capacity: Capacity::default() }
     }
 }
 
@@ -86,22 +82,13 @@ struct Cut;
 #[expect(private_bounds, reason = "what stands behind a proxy is this crate's to say")]
 impl<U: Upstream> Proxy<U> {
     pub(crate) async fn in_front_of(upstream: U) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .await
-            .expect("a free port on the loopback");
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on the loopback");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let shared = Arc::new(Shared {
-            upstream,
-            orders: Orders::default(),
-            log: Log::default(),
-        });
+        let shared = Arc::new(Shared { upstream, orders: Orders::default(), log: Log::default() });
         let (running, stopped) = watch::channel(());
         tokio::spawn(listener::listen(listener, shared.clone(), stopped));
-        Self {
-            url: format!("http://{address}"),
-            shared,
-            _running: running,
-        }
+        Self { url: format!("http://{address}"), shared, _running: running }
     }
 
     pub(crate) fn upstream(&self) -> &U {
@@ -160,28 +147,21 @@ impl<U: Upstream> Shared<U> {
     /// One request from its arrival to its answer, through all that was ordered for it.
     async fn carry_out(&self, call: Call) -> Result<Answer, Cut> {
         let text = String::from_utf8_lossy(&call.body).into_owned();
-        let Meeting {
-            hold,
-            fault,
-            hold_answer,
-        } = self.orders.meet(&call.operation, &text);
+        let Meeting { hold, fault, hold_answer } = self.orders.meet(&call.operation, &text);
         let entry = self.log.arrived(&call.operation, &text);
         if let Some(gate) = hold {
             gate.pass().await;
         }
         let instead = match fault {
             None | Some(Fault::LoseAnswer) => None,
-            Some(Fault::Status(status)) => Some(Answer {
-                status,
-                body: Bytes::new(),
-                capacity: Capacity::default(),
-            }),
+            Some(Fault::Status(status)) => {
+                Some(Answer { status, body: Bytes::new(), capacity: Capacity::default() })
+            }
             Some(Fault::Throttle) => Some(Answer::exception(U::THROTTLED, "Throttled on order.")),
             Some(Fault::InternalError) => Some(Answer::exception(U::FAILED, "Failed on order.")),
-            Some(Fault::AccessDenied) => Some(Answer::exception(
-                (400, "AccessDeniedException"),
-                "Denied on order.",
-            )),
+            Some(Fault::AccessDenied) => {
+                Some(Answer::exception((400, "AccessDeniedException"), "Denied on order."))
+            }
             Some(Fault::Cut) => {
                 self.log.ended(entry, Outcome::Cut, Capacity::default());
                 return Err(Cut);
@@ -200,11 +180,7 @@ impl<U: Upstream> Shared<U> {
             None => self.upstream.answer(call).await,
         };
         let lost = fault == Some(Fault::LoseAnswer);
-        let outcome = if lost {
-            Outcome::AnswerLost
-        } else {
-            Outcome::of(&answer)
-        };
+        let outcome = if lost { Outcome::AnswerLost } else { Outcome::of(&answer) };
         self.log.ended(entry, outcome, answer.capacity);
         if let Some(gate) = hold_answer {
             gate.pass().await;

@@ -19,19 +19,12 @@ pub struct On {
 impl On {
     /// Every request.
     pub fn anything() -> Self {
-        Self {
-            operation: None,
-            fragments: Vec::new(),
-            nth: 1,
-        }
+        Self { operation: None, fragments: Vec::new(), nth: 1 }
     }
 
     /// Requests of this operation, by AWS's name for it, such as `PutItem`.
     pub fn operation(name: &'static str) -> Self {
-        Self {
-            operation: Some(name),
-            ..Self::anything()
-        }
+        Self { operation: Some(name), ..Self::anything() }
     }
 
     /// Of those, only requests whose JSON text, as sent, has this in it.
@@ -82,18 +75,12 @@ pub enum Fault {
 impl Fault {
     /// Meets the next `times` matching requests.
     pub fn times(self, times: u64) -> Repeated<Self> {
-        Repeated {
-            fault: self,
-            times: Some(times),
-        }
+        Repeated { fault: self, times: Some(times) }
     }
 
     /// Meets every matching request, until the service is healed.
     pub fn forever(self) -> Repeated<Self> {
-        Repeated {
-            fault: self,
-            times: None,
-        }
+        Repeated { fault: self, times: None }
     }
 }
 
@@ -155,33 +142,25 @@ impl Orders {
 
     /// Takes back all faults.
     pub(super) fn heal(&self) {
-        self.standing()
-            .retain(|order| !matches!(order.action, Action::Fault(_)));
+        self.standing().retain(|order| !matches!(order.action, Action::Fault(_)));
     }
 
     /// The orders that no request has met yet.
     pub(super) fn unmet(&self) -> Vec<String> {
         let orders = self.standing();
         let unmet = orders.iter().filter(|order| !order.met);
-        unmet
-            .map(|Order { on, action, .. }| format!("{action:?} {on:?}"))
-            .collect()
+        unmet.map(|Order { on, action, .. }| format!("{action:?} {on:?}")).collect()
     }
 
     /// What a request meets. Orders that are used up are struck off.
     pub(super) fn meet(&self, operation: &str, text: &str) -> Meeting {
         let mut meeting = Meeting::default();
-        self.standing()
-            .retain_mut(|order| !order.on.meets(operation, text) || order.add_to(&mut meeting));
+        self.standing().retain_mut(|order| !order.on.meets(operation, text) || order.add_to(&mut meeting));
         meeting
     }
 
     fn give(&self, on: On, action: Action) {
-        self.standing().push(Order {
-            on,
-            action,
-            met: false,
-        });
+        self.standing().push(Order { on, action, met: false });
     }
 
     fn standing(&self) -> MutexGuard<'_, Vec<Order>> {
@@ -240,9 +219,7 @@ mod tests {
     fn the_first_ones_can_be_let_pass_and_healing_takes_faults_back() {
         let orders = Orders::default();
         orders.fault(On::anything().nth(3), Fault::Hang.forever());
-        let met: Vec<_> = (0..4)
-            .map(|_| orders.meet("PutItem", "").fault.is_some())
-            .collect();
+        let met: Vec<_> = (0..4).map(|_| orders.meet("PutItem", "").fault.is_some()).collect();
         assert_eq!(met, [false, false, true, true]);
         orders.heal();
         assert_eq!(orders.meet("PutItem", "").fault, None);

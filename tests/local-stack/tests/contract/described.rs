@@ -29,10 +29,7 @@ struct Description {
 
 impl Description {
     fn read() -> Self {
-        Self {
-            document: published::description(),
-            validators: BTreeMap::new(),
-        }
+        Self { document: published::description(), validators: BTreeMap::new() }
     }
 
     /// Fails unless `answered` has the status, and the shape that GitHub describes for it on this route.
@@ -47,12 +44,7 @@ impl Description {
             .iter_errors(&answered.body)
             .map(|error| format!("{}: {error}", error.instance_path()))
             .collect();
-        assert!(
-            errors.is_empty(),
-            "{route:?}, {status}:\n{}\n{:#}",
-            errors.join("\n"),
-            answered.body
-        );
+        assert!(errors.is_empty(), "{route:?}, {status}:\n{}\n{:#}", errors.join("\n"), answered.body);
         if status >= 400 {
             // Optional in the description, and on every error that GitHub answers.
             assert_eq!(answered.body["status"], status.to_string());
@@ -80,12 +72,8 @@ fn response_schema(document: &Value, route @ (method, path): Route, status: u16)
 }
 
 fn at<'a>(document: &'a Value, reference: &str) -> &'a Value {
-    let pointer = reference
-        .strip_prefix('#')
-        .expect("the description refers only to itself");
-    document
-        .pointer(pointer)
-        .unwrap_or_else(|| panic!("{reference} leads nowhere"))
+    let pointer = reference.strip_prefix('#').expect("the description refers only to itself");
+    document.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"))
 }
 
 fn validator(document: &Value, schema: &Value) -> Validator {
@@ -93,9 +81,7 @@ fn validator(document: &Value, schema: &Value) -> Validator {
     collect_references(document, schema, &mut schemas);
     let mut root = as_json_schema(schema);
     // The description is large: a validator gets only the schemas that it can reach.
-    let reachable = schemas
-        .into_iter()
-        .map(|(name, schema)| (name.to_owned(), as_json_schema(schema)));
+    let reachable = schemas.into_iter().map(|(name, schema)| (name.to_owned(), as_json_schema(schema)));
     root["components"] = json!({ "schemas": Value::Object(reachable.collect()) });
     jsonschema::options()
         .with_draft(jsonschema::Draft::Draft202012)
@@ -106,21 +92,15 @@ fn validator(document: &Value, schema: &Value) -> Validator {
 
 fn collect_references<'a>(document: &'a Value, schema: &'a Value, into: &mut BTreeMap<&'a str, &'a Value>) {
     if let Some(reference) = schema["$ref"].as_str() {
-        let name = reference
-            .strip_prefix("#/components/schemas/")
-            .expect("schemas refer to schemas");
+        let name = reference.strip_prefix("#/components/schemas/").expect("schemas refer to schemas");
         let schema = at(document, reference);
         if into.insert(name, schema).is_none() {
             collect_references(document, schema, into);
         }
     }
     match schema {
-        Value::Object(fields) => fields
-            .values()
-            .for_each(|value| collect_references(document, value, into)),
-        Value::Array(values) => values
-            .iter()
-            .for_each(|value| collect_references(document, value, into)),
+        Value::Object(fields) => fields.values().for_each(|value| collect_references(document, value, into)),
+        Value::Array(values) => values.iter().for_each(|value| collect_references(document, value, into)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -214,11 +194,7 @@ async fn refusals_are_as_described() {
     description.check(ISSUE, 410, &scene.get("/repos/acme/api/issues/1").await);
     description.check(ISSUE, 404, &scene.get("/repos/acme/api/issues/2").await);
     description.check(LISTING, 422, &scene.get("/repos/acme/api/issues?page=2").await);
-    description.check(
-        LISTING,
-        422,
-        &scene.get("/repos/acme/api/issues?sort=loudest").await,
-    );
+    description.check(LISTING, 422, &scene.get("/repos/acme/api/issues?sort=loudest").await);
     scene.github.world().disable_issues("acme/api");
     description.check(LISTING, 410, &scene.get("/repos/acme/api/issues").await);
     description.check(ISSUE, 410, &scene.get("/repos/acme/api/issues/3").await);
@@ -243,29 +219,13 @@ async fn answers_to_edits_are_as_described() {
     scene.github.arrange(all_shapes);
     let issues = "/repos/acme/api/issues";
     let issue = "/repos/acme/api/issues/5";
-    description.check(
-        OPENING,
-        201,
-        &scene.send(Method::POST, issues, r#"{"title": "New"}"#).await,
-    );
+    description.check(OPENING, 201, &scene.send(Method::POST, issues, r#"{"title": "New"}"#).await);
     description.check(OPENING, 400, &scene.send(Method::POST, issues, "no JSON").await);
     description.check(OPENING, 422, &scene.send(Method::POST, issues, "{}").await);
-    description.check(
-        CHANGING,
-        200,
-        &scene.send(Method::PATCH, issue, r#"{"state": "closed"}"#).await,
-    );
-    description.check(
-        CHANGING,
-        422,
-        &scene.send(Method::PATCH, issue, r#"{"state": "ajar"}"#).await,
-    );
+    description.check(CHANGING, 200, &scene.send(Method::PATCH, issue, r#"{"state": "closed"}"#).await);
+    description.check(CHANGING, 422, &scene.send(Method::PATCH, issue, r#"{"state": "ajar"}"#).await);
     scene.github.world().archive("acme/api");
-    description.check(
-        OPENING,
-        403,
-        &scene.send(Method::POST, issues, r#"{"title": "New"}"#).await,
-    );
+    description.check(OPENING, 403, &scene.send(Method::POST, issues, r#"{"title": "New"}"#).await);
     scene.github.world().delete_issue("acme/api", 5);
     description.check(ISSUE, 410, &scene.get(issue).await);
 }

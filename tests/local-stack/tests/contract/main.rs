@@ -39,10 +39,7 @@ impl Scene {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client without TLS needs nothing");
-        Self {
-            github: GitHub::start(clock).await,
-            client,
-        }
+        Self { github: GitHub::start(clock).await, client }
     }
 
     async fn get(&self, path: &str) -> Answered {
@@ -55,18 +52,12 @@ impl Scene {
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await.expect("a whole body");
-        Answered {
-            status,
-            headers,
-            body: serde_json::from_slice(&body).expect("answers are JSON"),
-        }
+        Answered { status, headers, body: serde_json::from_slice(&body).expect("answers are JSON") }
     }
 }
 
 impl Answered {
     fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().expect("GitHub's headers are ASCII"))
+        self.headers.get(name).map(|value| value.to_str().expect("GitHub's headers are ASCII"))
     }
 }

@@ -15,9 +15,7 @@ pub(crate) fn description() -> Value {
 /// The recorded exchanges of a scenario.
 pub(crate) fn recording(scenario: &str) -> Vec<Exchange> {
     let path = format!("scenarios/api.github.com/{scenario}/normalized-fixture.json");
-    let Value::Array(exchanges) = read("fixtures", &path) else {
-        panic!("{path} is no list of exchanges")
-    };
+    let Value::Array(exchanges) = read("fixtures", &path) else { panic!("{path} is no list of exchanges") };
     exchanges.into_iter().map(Exchange).collect()
 }
 
@@ -47,10 +45,7 @@ impl Exchange {
     }
 
     fn text(&self, pointer: &str) -> &str {
-        self.0
-            .pointer(pointer)
-            .and_then(Value::as_str)
-            .expect("an exchange has a method and a path")
+        self.0.pointer(pointer).and_then(Value::as_str).expect("an exchange has a method and a path")
     }
 }
 
@@ -61,23 +56,15 @@ fn read(package: &str, path: &str) -> Value {
         .expect("contract/pins names every package");
     let path = cache().join(format!("{package}-{version}")).join(path);
     let text = fs::read(&path).unwrap_or_else(|error| {
-        panic!(
-            "cannot read {}: {error}\n`make contract` fetches it and runs this test",
-            path.display()
-        )
+        panic!("cannot read {}: {error}\n`make contract` fetches it and runs this test", path.display())
     });
     serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{} is broken: {error}", path.display()))
 }
 
 /// Where `contract/fetch` puts it.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "only the environment tells where the user's cache is"
-)]
+#[allow(clippy::disallowed_methods, reason = "only the environment tells where the user's cache is")]
 fn cache() -> PathBuf {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .filter(|path| !path.is_empty())
-        .map(PathBuf::from);
+    let cache = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
     let home = || PathBuf::from(env::var_os("HOME").expect("HOME is set")).join(".cache");
     cache.unwrap_or_else(home).join("agent-heartbeat/contract")
 }

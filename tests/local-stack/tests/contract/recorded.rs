@@ -37,18 +37,12 @@ fn fields(value: &Value) -> BTreeSet<String> {
             .iter()
             .flat_map(|(name, value)| {
                 let own = format!("/{name}");
-                let inner = fields(value)
-                    .into_iter()
-                    .map(|field| format!("{own}{field}"))
-                    .collect::<Vec<_>>();
+                let inner =
+                    fields(value).into_iter().map(|field| format!("{own}{field}")).collect::<Vec<_>>();
                 std::iter::once(own).chain(inner)
             })
             .collect(),
-        Value::Array(items) => items
-            .iter()
-            .flat_map(fields)
-            .map(|field| format!("/…{field}"))
-            .collect(),
+        Value::Array(items) => items.iter().flat_map(fields).map(|field| format!("/…{field}")).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => BTreeSet::new(),
     }
 }
@@ -56,17 +50,9 @@ fn fields(value: &Value) -> BTreeSet<String> {
 fn assert_no_field_is_missing(ours: &Value, exchange: &Exchange) {
     let ours = fields(ours);
     let recorded = fields(exchange.body());
-    let told = |field: &&String| {
-        !TOLD_TO_ADMINISTRATORS
-            .iter()
-            .any(|prefix| field.starts_with(prefix))
-    };
+    let told = |field: &&String| !TOLD_TO_ADMINISTRATORS.iter().any(|prefix| field.starts_with(prefix));
     let missing: Vec<_> = recorded.difference(&ours).filter(told).collect();
-    assert!(
-        missing.is_empty(),
-        "{}: GitHub also tells {missing:?}",
-        exchange.path()
-    );
+    assert!(missing.is_empty(), "{}: GitHub also tells {missing:?}", exchange.path());
 }
 
 #[tokio::test]
@@ -82,9 +68,7 @@ async fn pages_of_issues_are_linked_as_recorded() {
     assert_eq!(exchanges.len(), 5);
     for exchange in &exchanges {
         let answered = scene.get(&as_ours(exchange.path(), &scene, repository)).await;
-        let link = exchange
-            .header("link")
-            .map(|link| as_ours(link, &scene, repository));
+        let link = exchange.header("link").map(|link| as_ours(link, &scene, repository));
         assert_eq!(answered.status, exchange.status());
         assert_eq!(answered.header("link"), link.as_deref());
         assert_eq!(answered.header("content-type"), exchange.header("content-type"));
@@ -94,21 +78,13 @@ async fn pages_of_issues_are_linked_as_recorded() {
             let issues = body.as_array().expect("a listing is an array");
             issues
                 .iter()
-                .map(|issue| {
-                    [&issue["number"], &issue["html_url"]]
-                        .into_iter()
-                        .cloned()
-                        .collect()
-                })
+                .map(|issue| [&issue["number"], &issue["html_url"]].into_iter().cloned().collect())
                 .collect()
         };
         assert_eq!(listed(&answered.body), listed(exchange.body()));
         assert_no_field_is_missing(&answered.body, exchange);
         for name in ["limit", "remaining", "reset", "resource", "used"] {
-            assert!(
-                answered.header(&format!("x-ratelimit-{name}")).is_some(),
-                "{name}"
-            );
+            assert!(answered.header(&format!("x-ratelimit-{name}")).is_some(), "{name}");
         }
     }
 }
@@ -126,33 +102,19 @@ async fn the_way_to_a_renamed_repository_is_as_recorded() {
     // Renaming over HTTP, which is recorded too, is not simulated.
     let answerable = |exchange: &&Exchange| exchange.method() == "get" || exchange.status() == 307;
     let answerable: Vec<_> = exchanges.iter().filter(answerable).collect();
-    assert_eq!(
-        answerable
-            .iter()
-            .map(|exchange| exchange.status())
-            .collect::<Vec<_>>(),
-        [301, 200, 307]
-    );
+    assert_eq!(answerable.iter().map(|exchange| exchange.status()).collect::<Vec<_>>(), [301, 200, 307]);
     for exchange in answerable {
-        let method = exchange
-            .method()
-            .to_uppercase()
-            .parse()
-            .expect("a recorded method is one");
+        let method = exchange.method().to_uppercase().parse().expect("a recorded method is one");
         let path = as_ours(exchange.path(), &scene, repository);
         let answered = scene.send(method, &path, "").await;
-        let location = exchange
-            .header("location")
-            .map(|url| as_ours(url, &scene, repository));
+        let location = exchange.header("location").map(|url| as_ours(url, &scene, repository));
         assert_eq!(answered.status, exchange.status());
         assert_eq!(answered.header("location"), location.as_deref());
         assert_no_field_is_missing(&answered.body, exchange);
         let recorded = exchange.body();
         assert_eq!(answered.body["message"], recorded["message"]);
         assert_eq!(answered.body["full_name"], recorded["full_name"]);
-        let url = recorded["url"]
-            .as_str()
-            .map(|url| as_ours(url, &scene, repository));
+        let url = recorded["url"].as_str().map(|url| as_ours(url, &scene, repository));
         assert_eq!(answered.body["url"].as_str(), url.as_deref());
     }
 }
@@ -160,17 +122,11 @@ async fn the_way_to_a_renamed_repository_is_as_recorded() {
 #[tokio::test]
 async fn repositories_the_root_and_errors_tell_all_that_is_recorded() {
     let scene = Scene::new().await;
-    scene
-        .github
-        .world()
-        .create_repository("octokit-fixture-org/hello-world");
+    scene.github.world().create_repository("octokit-fixture-org/hello-world");
     for (scenario, path) in [
         ("get-repository", "/repos/octokit-fixture-org/hello-world"),
         ("get-root", "/"),
-        (
-            "errors",
-            "/repos/octokit-fixture-org/hello-world/issues?sort=loudest",
-        ),
+        ("errors", "/repos/octokit-fixture-org/hello-world/issues?sort=loudest"),
     ] {
         let exchanges = recording(scenario);
         let exchange = exchanges.first().expect("a scenario has an exchange");

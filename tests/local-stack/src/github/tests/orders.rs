@@ -9,9 +9,7 @@ async fn faults_are_met_in_the_order_they_were_given_and_then_all_is_well() {
     let listing = || Matching::listing("acme/api");
     scene.github.fault(listing(), Fault::Status(502).times(2));
     scene.github.fault(listing(), Fault::EmptyList);
-    scene
-        .github
-        .fault(listing().nth(5), Fault::secondary_limit(Some("60")));
+    scene.github.fault(listing().nth(5), Fault::secondary_limit(Some("60")));
     scene.github.fault(Matching::path("/rate_limit"), Fault::Garbage);
     scene.github.world().open_issue("acme/api", "One");
 
@@ -19,11 +17,7 @@ async fn faults_are_met_in_the_order_they_were_given_and_then_all_is_well() {
     for _ in 0..6 {
         let answered = scene.get("/repos/acme/api/issues").await;
         let remaining = answered.header("x-ratelimit-remaining").map(str::to_owned);
-        met.push((
-            answered.status,
-            answered.body.as_array().map(Vec::len),
-            remaining.expect("a budget"),
-        ));
+        met.push((answered.status, answered.body.as_array().map(Vec::len), remaining.expect("a budget")));
     }
     let expected = [
         (502, None, "4999"),
@@ -33,17 +27,9 @@ async fn faults_are_met_in_the_order_they_were_given_and_then_all_is_well() {
         (403, None, "4995"),
         (200, Some(1), "4994"),
     ];
-    assert_eq!(
-        met,
-        expected.map(|(status, issues, remaining)| (status, issues, remaining.to_owned()))
-    );
+    assert_eq!(met, expected.map(|(status, issues, remaining)| (status, issues, remaining.to_owned())));
 
-    let statuses: Vec<_> = scene
-        .github
-        .requests()
-        .iter()
-        .map(|request| request.status)
-        .collect();
+    let statuses: Vec<_> = scene.github.requests().iter().map(|request| request.status).collect();
     assert_eq!(statuses, expected.map(|(status, ..)| Some(status)));
     assert_eq!(scene.github.unmet().len(), 1, "nobody asked for the budget");
     scene.github.heal();
@@ -55,9 +41,7 @@ async fn broken_connections_look_broken() {
     let scene = Scene::new().await;
     let url = format!("{}/repos/acme/api", scene.github.url());
     scene.github.fault(Matching::repository("acme/api"), Fault::Cut);
-    scene
-        .github
-        .fault(Matching::repository("acme/api"), Fault::HalfPage);
+    scene.github.fault(Matching::repository("acme/api"), Fault::HalfPage);
 
     assert!(scene.send(&url).await.is_err());
     let half = scene.send(&url).await.expect("headers come whole");
