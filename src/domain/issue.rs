@@ -1,5 +1,6 @@
 //! An issue as GitHub shows it, and as the cache keeps it.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -121,6 +122,11 @@ pub fn labels_digest(labels: &[String]) -> String {
         digest.update(label);
     }
     hex(&digest.finalize()[..8])
+}
+
+/// Whether one of these labels is in a set of lower-case ones. GitHub compares labels without regard to case.
+pub fn has_label_in(given: &[String], labels: &HashSet<String>) -> bool {
+    !labels.is_empty() && given.iter().any(|label| labels.contains(&label.to_lowercase()))
 }
 
 fn sorted(words: &[String]) -> Vec<&str> {
@@ -264,6 +270,11 @@ impl CachedIssue {
     /// Whether it counts as open: open on GitHub and still there.
     pub fn is_open(&self) -> bool {
         self.state == IssueState::Open && self.gone.is_none()
+    }
+
+    /// Whether it bears one of these labels, which are in lower case.
+    pub fn has_label_in(&self, labels: &HashSet<String>) -> bool {
+        has_label_in(&self.labels, labels)
     }
 
     /// The row that follows `previous` when GitHub shows `seen`, not yet stamped with a change.

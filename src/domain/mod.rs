@@ -10,7 +10,8 @@ mod tracking;
 
 pub use agent::{AgentName, InvalidAgentName};
 pub use issue::{
-    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, labels_digest,
+    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, has_label_in,
+    labels_digest,
 };
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};

@@ -63,6 +63,8 @@ pub enum ProblemCode {
     GithubUnexpectedAnswer,
     /// GitHub's credentials could not be read from Secrets Manager.
     CredentialsUnavailable,
+    /// The secret with GitHub's credentials has none of the known forms.
+    CredentialsInvalid,
     /// The table could not be read or written.
     StoreUnavailable,
     /// So many issues are absent at once that nothing is believed.

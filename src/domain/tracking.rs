@@ -83,7 +83,8 @@ pub struct AuditProgress {
     pub position: Option<Timestamp>,
     /// Whether the comparison reached its end, so that only asking is left.
     pub compared: bool,
-    /// The cached open issues that GitHub did not list and that are still to be asked for, ascending.
+    /// The cached open issues that GitHub did not list and that are still to be asked for; ascending once all is
+    /// compared.
     pub candidates: Vec<IssueNumber>,
 }
 

@@ -314,6 +314,14 @@ fn next_link(text: &str) -> Option<Url> {
     })
 }
 
+/// GitHub's limits lift within the hour; whatever it says, we ask again then.
+const LONGEST_LIMIT: Duration = Duration::from_secs(3_600);
+
+fn at_most(until: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let latest = now.checked_add(LONGEST_LIMIT).unwrap_or(now);
+    until.map_or(latest, |until| until.min(latest))
+}
+
 /// Until when an answer tells us to stay away; none when it is not about a limit.
 fn limit(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Option<Timestamp> {
     if !matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
@@ -321,12 +329,12 @@ fn limit(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -
     }
     let wait = header(headers, RETRY_AFTER.as_str()).and_then(|text| text.parse().ok());
     if let Some(seconds) = wait {
-        return now.checked_add(Duration::from_secs(seconds)).ok();
+        return Some(at_most(now.checked_add(Duration::from_secs(seconds)).ok(), now));
     }
     if header(headers, "x-ratelimit-remaining") == Some("0") {
         let reset = header(headers, "x-ratelimit-reset").and_then(|text| text.parse().ok());
         if let Some(reset) = reset.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
-            return Some(reset);
+            return Some(at_most(Some(reset), now));
         }
     }
     let is_secondary = body.windows(20).any(|words| words.eq_ignore_ascii_case(b"secondary rate limit"));

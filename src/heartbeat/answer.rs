@@ -69,7 +69,8 @@ impl Beat<'_> {
         // Before the first pass has ended nothing is known of changes.
         let summary = if basis.coalesced && basis.ended.is_some() {
             let changed = counted(told.count, "issue", "issues");
-            format!("{} {changed} changed since this agent's last beat.", basis.summary)
+            let since = if self.is_first { "in it" } else { "since this agent's last beat" };
+            format!("{} {changed} changed {since}.", basis.summary)
         } else {
             basis.summary.clone()
         };

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use futures_util::StreamExt as _;
 
-use crate::domain::{Change, IssueNumber, Position, RepositoryId, Touch, TrackedRepository};
+use crate::domain::{Change, IssueNumber, Position, RepositoryId, Touch, TrackedRepository, has_label_in};
 use crate::store::{ChangedIssue, Ended, StoreError};
 
 use super::answer::Told;
@@ -66,8 +66,7 @@ fn select(
     let mut news: Vec<(u64, (RepositoryId, IssueNumber), Touch)> = Vec::new();
     for (repository, changes) in changes {
         for changed in changes {
-            let is_excluded =
-                changed.labels.iter().any(|label| excluded_labels.contains(&label.to_lowercase()));
+            let is_excluded = has_label_in(&changed.labels, excluded_labels);
             let issue = (repository, changed.number);
             if let Some((fence, change)) = untold(&changed, issue, position, ended).filter(|_| !is_excluded) {
                 let moved_to = changed.moved_to.filter(|_| change == Change::Moved);

@@ -18,7 +18,6 @@ use crate::github::{Complete, GitHubError, IssueAnswer, Listing, Repository, Sco
 use crate::store::OpenIssue;
 
 use super::plan::{self, Reading};
-use super::rows::Applied;
 use super::work::{StepError, Work};
 use super::{Pass, guard};
 
@@ -28,12 +27,14 @@ const MOST_ASKED: usize = 100;
 /// How many audits run at the same time.
 const AUDITS_AT_ONCE: usize = 4;
 
+/// After so many odd answers about single issues an audit gives up for this interval.
+const MOST_ODD: usize = 5;
+
 /// So many absent issues are believed in any case.
 const ALWAYS_PLAUSIBLE: usize = 20;
 
 impl Pass<'_> {
-    /// Audits the repositories that are due. One that fails to be audited was synced all the same, but does not
-    /// count as agreeing with GitHub.
+    /// Audits the repositories that are due. One that fails to be audited was synced all the same.
     pub(super) async fn audit(&self, work: &mut [Work]) {
         let due = work.iter_mut().filter(|work| self.is_due(work));
         futures_util::stream::iter(due)
@@ -74,41 +75,59 @@ impl Pass<'_> {
             false => None,
         };
         let mut progress = left.unwrap_or_default();
-        if let Err(error) = self.go_on(work, &mut progress).await {
-            // What was compared and asked need not be done again. Losing this only repeats it.
-            let is_begun = progress != AuditProgress::default();
-            if is_begun && self.app.store.put_audit_progress(work.id(), &progress).await.is_ok() {
-                work.tracked.audit_under_way = true;
+        let odd = match self.go_on(work, &mut progress).await {
+            Ok(odd) => odd,
+            Err(error) => {
+                // What was compared and asked need not be done again. Losing this only repeats it.
+                let is_begun = progress != AuditProgress::default();
+                if is_begun && self.app.store.put_audit_progress(work.id(), &progress).await.is_ok() {
+                    work.tracked.audit_under_way = true;
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
+        };
         if work.tracked.audit_under_way {
             self.app.store.delete_audit_progress(work.id()).await?;
             work.tracked.audit_under_way = false;
         }
         work.tracked.audited_at = Some(self.date());
-        Ok(self.store(work).await?)
+        self.store(work).await?;
+        odd.map_or(Ok(()), |odd| Err(odd.into()))
     }
 
-    /// Goes on with an audit where it was left.
-    async fn go_on(&self, work: &mut Work, progress: &mut AuditProgress) -> Result<(), StepError> {
+    /// Goes on with an audit where it was left, to its end. Returns the first odd answer about a single issue, which
+    /// must not keep the others from being asked for; the next interval asks again.
+    async fn go_on(
+        &self,
+        work: &mut Work,
+        progress: &mut AuditProgress,
+    ) -> Result<Option<GitHubError>, StepError> {
         if !progress.compared {
             self.compare(work, progress).await?;
         }
+        let mut odd = Vec::new();
         // A held audit has no candidates: nothing is asked for until the next interval.
         while let Some(number) = progress.candidates.first().copied() {
             if self.is_over() || self.asked.fetch_add(1, Ordering::Relaxed) >= MOST_ASKED {
                 return Err(GitHubError::Deadline.into());
             }
-            self.ask(work, number).await?;
+            match self.ask(work, number).await {
+                Ok(()) => work.got_further = true,
+                Err(StepError::GitHub(error @ (GitHubError::Forbidden | GitHubError::Unexpected(_)))) => {
+                    odd.push(error);
+                    if odd.len() >= MOST_ODD {
+                        break;
+                    }
+                }
+                Err(error) => return Err(error),
+            }
             progress.candidates.remove(0);
-            work.got_further = true;
         }
         if work.tracked.recount {
             work.tracked.open_count = self.app.store.count_open(work.id()).await?;
             work.tracked.recount = false;
         }
-        Ok(())
+        Ok(odd.into_iter().next())
     }
 
     /// Compares page by page, and writes what differs. At the end the absent issues are the candidates, or, if
@@ -140,7 +159,8 @@ impl Pass<'_> {
             if !different.is_empty() {
                 let reading = Reading::Audit(work.tracked.cursor);
                 let applied = self.apply(work.id(), &different, reading).await;
-                count(self.fence(), work, applied)?;
+                work.count(&applied, self.fence());
+                applied.failure.map_or(Ok(()), Err)?;
             }
             // What lies before the page's end and was not on it is absent; what shares its last second may
             // stand on the next page.
@@ -208,7 +228,8 @@ impl Pass<'_> {
                 self.write(work.id(), replan(row).into_iter().collect(), &replan).await
             }
         };
-        count(fence, work, applied)
+        work.count(&applied, fence);
+        applied.failure.map_or(Ok(()), Err)
     }
 
     /// A 404 may pass: an issue counts as hidden when an audit at least one interval later meets it again.
@@ -232,17 +253,6 @@ fn differs(cached: &HashMap<IssueNumber, OpenIssue>, seen: &Observation) -> bool
             && cached.updated_at == seen.issue.updated_at
             && cached.labels_digest == labels_digest(&seen.issue.labels)
     })
-}
-
-/// Takes over what the writes came to.
-fn count(fence: u64, work: &mut Work, applied: Applied) -> Result<(), StepError> {
-    work.tracked.open_count = work.tracked.open_count.saturating_add_signed(applied.open_difference);
-    work.tracked.recount |= applied.was_refused;
-    work.touched += applied.touched;
-    if applied.touched > 0 || applied.is_unsure {
-        work.tracked.last_change_fence = fence;
-    }
-    applied.failure.map_or(Ok(()), Err)
 }
 
 /// What is told of a repository whose audit is held.

@@ -81,12 +81,7 @@ impl Pass<'_> {
             None => Reading::Delta { cursor: listing.cursor_before, settled: work.tracked.settled },
         };
         let applied = self.apply(work.tracked.id, &page.issues, reading).await;
-        work.tracked.recount |= applied.was_refused;
-        work.touched += applied.touched;
-        if applied.touched > 0 || applied.is_unsure {
-            work.tracked.last_change_fence = self.fence();
-        }
-        work.tracked.open_count = work.tracked.open_count.saturating_add_signed(applied.open_difference);
+        work.count(&applied, self.fence());
         if reading == Reading::Backfill {
             work.first_read += u64::try_from(applied.open_difference).unwrap_or_default();
         }

@@ -11,6 +11,7 @@ mod listings;
 mod lookup;
 pub mod plan;
 mod rows;
+mod tally;
 mod work;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

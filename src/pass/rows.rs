@@ -17,7 +17,9 @@ const MOST_ROUNDS: u32 = 5;
 pub(super) struct Applied {
     /// What they did to the number of open issues.
     pub(super) open_difference: i64,
-    /// How many issues agents are to be told of.
+    /// How many issues changed.
+    pub(super) changed: u64,
+    /// How many of those agents may be told of: without the excluded ones.
     pub(super) touched: u64,
     /// Whether the table left open if a write was carried out: what it wrote is then to be looked for.
     pub(super) is_unsure: bool,
@@ -71,13 +73,13 @@ impl Pass<'_> {
                 match result {
                     Ok(Put::Written) => {
                         applied.open_difference += write.open_difference();
-                        applied.touched += u64::from(write.touches);
+                        self.tally(&mut applied, &write);
                     }
                     Ok(Put::Changed(row)) => {
                         applied.was_refused = true;
                         // A write whose answer was lost meets itself: it is done, and it is to be told.
                         if *row == write.row {
-                            applied.touched += u64::from(write.touches);
+                            self.tally(&mut applied, &write);
                         } else {
                             again.extend(replan(&row));
                         }
@@ -97,6 +99,12 @@ impl Pass<'_> {
             applied.failure = applied.failure.or(Some(StoreError::contended().into()));
         }
         applied
+    }
+
+    fn tally(&self, applied: &mut Applied, write: &Write) {
+        let is_excluded = write.row.has_label_in(&self.app.config.excluded_labels);
+        applied.changed += u64::from(write.touches);
+        applied.touched += u64::from(write.touches && !is_excluded);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::github::{GitHubError, Listing};
 use crate::store::StoreError;
 
 use super::Crashed;
+use super::rows::Applied;
 
 /// One configured repository and how far the pass has come with it.
 #[derive(Debug)]
@@ -21,9 +22,13 @@ pub(super) struct Work {
     pub(super) stored: Option<TrackedRepository>,
     /// The listing, once it has begun.
     pub(super) listing: Option<ListingUnderWay>,
-    /// How it came out.
+    /// How its listing came out.
     pub(super) result: WorkResult,
+    /// How its audit came out; none when none was due, or it is complete.
+    pub(super) audit_result: Option<WorkResult>,
     /// How many of its issues changed.
+    pub(super) changed: u64,
+    /// How many of those agents may be told of: without the excluded ones.
     pub(super) touched: u64,
     /// How many of its issues a backfill read in this pass.
     pub(super) first_read: u64,
@@ -71,6 +76,14 @@ pub(super) enum WorkResult {
 }
 
 impl WorkResult {
+    /// What failed.
+    pub(super) fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Failed(problem) => Some(problem),
+            _ => None,
+        }
+    }
+
     /// What follows from what a part of the work met: time that ran out defers, everything else fails.
     pub(super) fn of<T>(
         phase: Phase,
@@ -120,6 +133,8 @@ impl Work {
             tracked,
             listing: None,
             result: WorkResult::UnderWay,
+            audit_result: None,
+            changed: 0,
             touched: 0,
             first_read: 0,
             got_further: false,
@@ -148,26 +163,45 @@ impl Work {
         TrackedRepository { settled: stored.settled, ..self.tracked.clone() } != *stored
     }
 
-    /// Takes what a part of the work met.
+    /// Takes what a step of the listing or of the audit met.
     pub(super) fn take(&mut self, phase: Phase, met: Result<Result<(), StepError>, Crashed>, now: Timestamp) {
         if matches!(met, Ok(Err(StepError::Store(_))) | Err(Crashed)) {
             // Some rows may have been written and some not.
             self.tracked.recount = true;
         }
-        if let Some(result) = WorkResult::of(phase, met, now) {
-            self.result = result;
+        let Some(result) = WorkResult::of(phase, met, now) else { return };
+        match phase {
+            Phase::Reconcile => self.audit_result = Some(result),
+            Phase::Sync | Phase::Record => self.result = result,
         }
+    }
+
+    /// Takes over what the writes of a page, or of an answer about one issue, came to.
+    pub(super) fn count(&mut self, applied: &Applied, fence: u64) {
+        self.tracked.open_count = self.tracked.open_count.saturating_add_signed(applied.open_difference);
+        self.tracked.recount |= applied.was_refused;
+        self.changed += applied.changed;
+        self.touched += applied.touched;
+        if applied.changed > 0 || applied.is_unsure {
+            self.tracked.last_change_fence = fence;
+        }
+    }
+
+    /// What failed: its listing, or else its audit.
+    pub(super) fn failure(&self) -> Option<&Problem> {
+        let audit = self.audit_result.as_ref().and_then(WorkResult::problem);
+        self.result.problem().or(audit)
     }
 
     /// Notes its health for the table: the kind of failure, and since when.
     pub(super) fn note_health(&mut self, now: Timestamp) {
-        self.tracked.failure = match &self.result {
-            WorkResult::Failed(problem) => {
+        self.tracked.failure = match self.failure() {
+            Some(problem) => {
                 let before = self.tracked.failure.filter(|failure| failure.code == problem.code);
                 before.or(Some(RepositoryFailure { code: problem.code, since: now }))
             }
-            WorkResult::Synced => None,
-            WorkResult::Deferred | WorkResult::UnderWay => self.tracked.failure,
+            None if self.is_synced() => None,
+            None => self.tracked.failure,
         };
     }
 }
@@ -183,7 +217,8 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
         }
         GitHubError::Unexpected(_) => passing(ProblemCode::GithubUnexpectedAnswer),
         GitHubError::CredentialsUnavailable => passing(ProblemCode::CredentialsUnavailable),
-        GitHubError::Unauthorized | GitHubError::BadCredentials => lasting(ProblemCode::GithubUnauthorized),
+        GitHubError::Unauthorized => lasting(ProblemCode::GithubUnauthorized),
+        GitHubError::BadCredentials => lasting(ProblemCode::CredentialsInvalid),
         GitHubError::Forbidden => lasting(ProblemCode::GithubForbidden),
         GitHubError::NotFound => lasting(ProblemCode::RepositoryNotFound),
         GitHubError::IssuesDisabled => lasting(ProblemCode::IssuesDisabled),

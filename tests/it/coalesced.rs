@@ -23,7 +23,7 @@ async fn a_coalesced_beat_tells_the_same_of_a_pass_that_another_agent_ran() {
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:38.000Z",
       "status": "ok",
-      "summary": "Joined the pass that ended 7 s ago: 3 issues changed since this agent's last beat.",
+      "summary": "Joined the pass that ended 7 s ago: 3 issues changed in it.",
       "touched": [
         {
           "change": "closed",

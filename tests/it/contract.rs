@@ -108,6 +108,7 @@ async fn a_repository_that_fails_beside_a_good_one_is_a_warning() {
           "message": "GitHub answered 502 three times; the next pass tries again",
           "phase": "sync",
           "repository": "acme/web",
+          "retryAfterSeconds": 30,
           "retryable": true,
           "severity": "warning"
         }
@@ -159,6 +160,7 @@ async fn when_every_repository_fails_the_beat_is_an_error_and_still_answered() {
           "message": "GitHub answered 502 three times; the next pass tries again",
           "phase": "sync",
           "repository": "acme/api",
+          "retryAfterSeconds": 30,
           "retryable": true,
           "severity": "error"
         },
@@ -167,6 +169,7 @@ async fn when_every_repository_fails_the_beat_is_an_error_and_still_answered() {
           "message": "GitHub answered 502 three times; the next pass tries again",
           "phase": "sync",
           "repository": "acme/web",
+          "retryAfterSeconds": 30,
           "retryable": true,
           "severity": "error"
         }

@@ -58,7 +58,7 @@ async fn credentials_of_a_wrong_form_are_an_error_that_does_not_show_them() {
         let app = two_repositories().await;
         app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, wrong);
         let answer = app.agent("alpha").beat().await;
-        assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]), "{wrong}");
+        assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"]), "{wrong}");
         assert_eq!(answer.0["problems"][0]["retryable"], false);
         assert!(!answer.0.to_string().contains("wrong-form"), "{:#}", answer.0);
         assert_eq!(app.asked_of_github(), [""; 0]);

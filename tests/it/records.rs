@@ -159,6 +159,7 @@ async fn a_pass_is_recorded_only_when_it_changed_something_or_met_a_problem() {
           "message": "GitHub answered 502 three times; the next pass tries again",
           "phase": "sync",
           "repository": "acme/web",
+          "retryAfterSeconds": 30,
           "retryable": true,
           "severity": "warning"
         }

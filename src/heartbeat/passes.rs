@@ -1,0 +1,109 @@
+//! The passes that a beat runs itself, and how long they may take.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::{Phase, Position, Problem, ProblemCode, RunType};
+use crate::pass::{self, Crashed, PassEnd, PassReport, guard};
+use crate::store::{Claim, FleetState, Overtaken, StoreError};
+
+use super::{Basis, Beat};
+
+impl Beat<'_> {
+    pub(super) async fn claim(&self, state: FleetState) -> Result<Result<Claim, Overtaken>, StoreError> {
+        let now = self.app.clock.now();
+        let until = now.checked_add(self.app.timing.claim).unwrap_or(now);
+        self.app.store.claim(state, self.app.clock.new_id(), now, until).await
+    }
+
+    /// An agent's beat runs one pass. A scheduled one, for which nobody waits, runs one after another while
+    /// something is left to the next pass and the last one got further.
+    pub(super) async fn run_passes(&mut self, claim: Claim, deadline: Option<Timestamp>) -> Basis {
+        let first_position = Position::after(claim.before().ended_fence());
+        let (mut basis, mut goes_on) = self.run_pass(&claim, deadline).await;
+        let mut passes = 1;
+        while goes_on && self.run_type == RunType::Scheduled && self.has_time_for_another(deadline) {
+            let claimed = match self.app.store.state().await {
+                Ok(state) => self.claim(state).await,
+                Err(error) => Err(error),
+            };
+            // Another beat has the claim, or the table does not answer: what was done stands.
+            let Ok(Ok(claim)) = claimed else { break };
+            (basis, goes_on) = self.run_pass(&claim, deadline).await;
+            passes += 1;
+        }
+        if passes > 1 {
+            basis.summary = format!("Ran {passes} passes, the last of which: {}", basis.summary);
+        }
+        Basis { first_position, ..basis }
+    }
+
+    /// Runs one pass; tells also whether another one at once would get further.
+    async fn run_pass(&mut self, claim: &Claim, deadline: Option<Timestamp>) -> (Basis, bool) {
+        let basis = match guard(pass::run(self.app, claim, self.pass_deadline(deadline))).await {
+            Ok(Ok(report)) => {
+                let goes_on = report.got_further && !report.deferred.is_empty();
+                return (self.ran(report), goes_on);
+            }
+            Ok(Err(PassEnd::Overtaken(Overtaken(state)))) => self.join(state).await,
+            Ok(Err(PassEnd::Store(error))) => {
+                self.give_back(claim).await;
+                self.failed(claim.before().clone(), &error)
+            }
+            Err(Crashed) => {
+                self.give_back(claim).await;
+                let problem = Problem::error(ProblemCode::PhaseCrashed, Phase::Sync, Crashed.to_string());
+                self.outcome.add(problem);
+                Basis::without_pass(claim.before().clone(), "The pass crashed.")
+            }
+        };
+        (basis, false)
+    }
+
+    /// Nobody is to wait for a pass that failed. Should this fail too, the claim runs out.
+    async fn give_back(&self, claim: &Claim) {
+        if let Err(error) = self.app.store.release(claim).await {
+            tracing::warn!(pass.id = %claim.pass_id(), cause = %error, "A claim was not given back.");
+        }
+    }
+
+    fn has_time_for_another(&self, deadline: Option<Timestamp>) -> bool {
+        let timing = &self.app.timing;
+        let least = timing.answering + 2 * timing.pass_ending;
+        let left = deadline.map(|deadline| Duration::try_from(deadline.duration_since(self.app.clock.now())));
+        left.is_some_and(|left| left.unwrap_or_default() > least)
+    }
+
+    /// When the pass must stop working: its own budget, or what the invocation leaves of it. A deadline that
+    /// has passed already is a stand-in's: the budget is whole then.
+    fn pass_deadline(&self, deadline: Option<Timestamp>) -> Timestamp {
+        let timing = &self.app.timing;
+        let now = self.app.clock.now();
+        let budget = now.checked_add(timing.pass_budget).unwrap_or(now);
+        let end = deadline
+            .filter(|deadline| *deadline > self.started_at)
+            .and_then(|deadline| deadline.checked_sub(timing.answering).ok())
+            .map_or(budget, |deadline| deadline.min(budget));
+        end.checked_sub(timing.pass_ending).unwrap_or(end)
+    }
+
+    fn ran(&mut self, report: PassReport) -> Basis {
+        self.outcome = report.outcome;
+        tracing::info!(
+            pass.id = %report.ended.pass_id,
+            pass.fence = report.ended.fence,
+            pass.deferred = report.deferred.len(),
+            github.requests = report.github_requests,
+            issues.touched = report.touched,
+            "A pass ended."
+        );
+        Basis {
+            fleet: Some(report.fleet),
+            summary: report.summary,
+            coalesced: false,
+            first_position: Position::after(report.ended.fence.saturating_sub(1)),
+            ended: Some(report.ended),
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The AgentRun, and what the agent has been told.
+
+use crate::domain::{AgentRun, Phase, Position, Problem, ProblemCode, RunStatus};
+use crate::store::{Claim, StoreError};
+
+use super::answer::Told;
+use super::{AgentHeartbeatResponse, Basis, Beat};
+
+impl Beat<'_> {
+    /// Records the beat and answers it, also when it cannot be recorded. The position moves last: what is not
+    /// recorded is told again. Without one, what the agent was told before is not known, and it stays.
+    pub(super) async fn close(
+        mut self,
+        basis: &Basis,
+        told: &Told,
+        position: Option<Position>,
+    ) -> AgentHeartbeatResponse {
+        let mut answer = self.answer(basis, told);
+        if let Err(error) = self.put_run(&self.run(basis, &answer)).await {
+            self.not_recorded(&error);
+            answer = self.answer(basis, told);
+        } else if let Some(position) = position
+            && let Err(error) = self.app.store.put_agent(self.agent, position, answer.finished_at).await
+        {
+            self.not_recorded(&error);
+            answer = self.answer(basis, told);
+            // The run is there and says otherwise; if this fails too, the log has it.
+            let _ = self.put_run(&self.run(basis, &answer)).await;
+        }
+        answer.log();
+        answer
+    }
+
+    fn not_recorded(&mut self, error: &StoreError) {
+        self.outcome.add(Problem::warning(
+            ProblemCode::RunNotRecorded,
+            Phase::Record,
+            format!("this beat is not fully recorded: {error}; what it tells is told again by the next"),
+        ));
+    }
+
+    /// Leaves a trace of the beat that runs a pass, should it die.
+    pub(super) async fn record_running(&self, claim: &Claim) {
+        let run = AgentRun {
+            run_id: self.run_id,
+            agent_name: self.agent.to_string(),
+            run_type: self.run_type,
+            status: RunStatus::Running,
+            started_at: self.started_at,
+            finished_at: None,
+            summary: "Running a pass.".to_owned(),
+            warnings: Vec::new(),
+            errors: Vec::new(),
+            touched_issue_urls: Vec::new(),
+            touched_count: 0,
+            pass_id: Some(claim.pass_id()),
+            coalesced: false,
+        };
+        if let Err(error) = self.put_run(&run).await {
+            tracing::warn!(run.id = %self.run_id, cause = %error, "The start of a run was not recorded.");
+        }
+    }
+
+    fn run(&self, basis: &Basis, answer: &AgentHeartbeatResponse) -> AgentRun {
+        AgentRun {
+            run_id: self.run_id,
+            agent_name: self.agent.to_string(),
+            run_type: self.run_type,
+            status: answer.status,
+            started_at: self.started_at,
+            finished_at: Some(answer.finished_at),
+            summary: answer.summary.clone(),
+            warnings: answer.warnings.clone(),
+            errors: answer.errors.clone(),
+            touched_issue_urls: answer.touched_issue_urls.clone(),
+            touched_count: answer.touched_count,
+            pass_id: basis.ended.as_ref().map(|ended| ended.pass_id),
+            coalesced: basis.coalesced,
+        }
+    }
+
+    async fn put_run(&self, run: &AgentRun) -> Result<(), StoreError> {
+        self.app.store.put_run(self.agent, run, self.app.config.run_retention).await
+    }
+}
