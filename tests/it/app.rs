@@ -1,4 +1,4 @@
-//! The service under test, in the local world, with the roles that come to its door.
+//! The service under test, in the local world.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,19 +8,18 @@ use agent_heartbeat::app::{App, Aws, Timing};
 use agent_heartbeat::clock::Clock;
 use agent_heartbeat::config::Config;
 use agent_heartbeat::github::RetryPolicy;
-use agent_heartbeat::schedule::{self, ScheduledBeatFailed};
 use agent_heartbeat::secrets::SecretLifetimes;
 use agent_heartbeat::store::StorePatience;
 use agent_heartbeat::transport::Transport;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
-use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
 use local_stack::fault::Held;
 use local_stack::github::World;
-use local_stack::{AGENT_TOKEN, LocalStack, TABLE_NAME};
+use local_stack::{LocalStack, TABLE_NAME};
 use serde_json::Value;
-use tower::util::ServiceExt as _;
+
+pub use crate::roles::{Agent, Answer, Reply, Schedule, Stranger};
 
 /// When every test's world begins.
 pub const START: &str = "2026-11-22T06:00:00Z";
@@ -28,7 +27,7 @@ pub const START: &str = "2026-11-22T06:00:00Z";
 /// The local world and the service in it. Dropping it fails the test if an order was never met.
 pub struct TestApp {
     pub world: LocalStack,
-    app: Arc<App>,
+    pub app: Arc<App>,
     variables: HashMap<String, String>,
     timing: Timing,
     ends_well: bool,
@@ -297,155 +296,6 @@ impl Drop for TestApp {
         if self.ends_well && !std::thread::panicking() {
             assert!(unmet.is_empty(), "arranged in vain: {unmet:#?}");
         }
-    }
-}
-
-/// Lambda's event through the function's handler: what `lambda_http` does, without the runtime's own loop.
-async fn invoke(app: Arc<App>, event: &Value, deadline: Option<Timestamp>) -> Reply {
-    let mut request = lambda_http::request::from_str(&event.to_string()).expect("an HTTP event of Lambda's");
-    if let Some(deadline) = deadline {
-        let mut context = lambda_http::Context::default();
-        context.deadline = u64::try_from(deadline.as_millisecond()).expect("after 1970");
-        request.extensions_mut().insert(context);
-    }
-    let response =
-        agent_heartbeat::http::service(app).oneshot(request).await.expect("handlers always answer");
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.expect("a whole body").to_bytes();
-    Reply {
-        status: parts.status.as_u16(),
-        headers: parts
-            .headers
-            .iter()
-            .map(|(k, v)| (k.to_string(), v.to_str().unwrap_or("?").to_owned()))
-            .collect(),
-        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-    }
-}
-
-/// An HTTP answer.
-#[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HashMap<String, String>,
-    pub body: Value,
-}
-
-/// An agent that may beat.
-pub struct Agent<'a> {
-    test: &'a TestApp,
-    app: Arc<App>,
-    name: String,
-}
-
-impl Agent<'_> {
-    /// The same agent, served by another sandbox.
-    pub fn in_sandbox(mut self, app: Arc<App>) -> Self {
-        self.app = app;
-        self
-    }
-
-    /// Beats, and expects an answer.
-    pub async fn beat(&self) -> Answer {
-        self.beat_until(None).await
-    }
-
-    /// Beats in an invocation that ends after so many seconds.
-    pub async fn beat_within(&self, seconds: u64) -> Answer {
-        let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
-        self.beat_until(Some(deadline)).await
-    }
-
-    /// Beats in an invocation that ends then; without a deadline when there is none to know.
-    pub async fn beat_until(&self, deadline: Option<Timestamp>) -> Answer {
-        let mut event = TestApp::event("heartbeat.json");
-        let path = format!("/api/agents/{}/heartbeat", self.name);
-        event["rawPath"] = path.clone().into();
-        event["requestContext"]["http"]["path"] = path.into();
-        event["headers"]["authorization"] = format!("Bearer {AGENT_TOKEN}").into();
-        let reply = invoke(Arc::clone(&self.app), &event, deadline).await;
-        assert_eq!(reply.status, 200, "{reply:#?}");
-        Answer(reply.body)
-    }
-}
-
-/// Whoever knocks.
-pub struct Stranger<'a> {
-    test: &'a TestApp,
-}
-
-impl Stranger<'_> {
-    /// Sends an event as it is.
-    pub async fn sends(&self, event: &Value) -> Reply {
-        invoke(Arc::clone(&self.test.app), event, None).await
-    }
-
-    /// Sends `events/heartbeat.json`, changed.
-    pub async fn sends_changed(&self, change: impl FnOnce(&mut Value)) -> Reply {
-        let mut event = TestApp::event("heartbeat.json");
-        change(&mut event);
-        self.sends(&event).await
-    }
-}
-
-/// EventBridge.
-pub struct Schedule<'a> {
-    test: &'a TestApp,
-}
-
-impl Schedule<'_> {
-    /// Beats as the schedule does, with five minutes of time.
-    pub async fn beat(&self) -> Result<Answer, ScheduledBeatFailed> {
-        self.beat_within(300).await
-    }
-
-    /// Beats in an invocation that ends after so many seconds.
-    pub async fn beat_within(&self, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
-        let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
-        schedule::beat(&self.test.app, Some(deadline))
-            .await
-            .map(|answer| Answer(serde_json::to_value(answer).expect("an answer is JSON")))
-    }
-}
-
-/// The answer to a beat.
-#[derive(Clone, Debug)]
-pub struct Answer(pub Value);
-
-impl Answer {
-    pub fn status(&self) -> &str {
-        self.0["status"].as_str().expect("a status")
-    }
-
-    pub fn is_coalesced(&self) -> bool {
-        self.0["coalesced"].as_bool().expect("a flag")
-    }
-
-    /// What changed, as `closed acme/api#7`, in order of repository and number.
-    pub fn touched(&self) -> Vec<String> {
-        let mut touched: Vec<(String, u64, String)> = self.0["touched"]
-            .as_array()
-            .expect("a list")
-            .iter()
-            .map(|touch| {
-                let url = touch["url"].as_str().expect("a URL");
-                let path = url.strip_prefix("https://github.com/").expect("a page of GitHub's");
-                let (repository, number) = path.split_once("/issues/").expect("an issue's page");
-                let change = touch["change"].as_str().expect("a change");
-                (repository.to_owned(), number.parse().expect("a number"), change.to_owned())
-            })
-            .collect();
-        touched.sort();
-        touched.into_iter().map(|(repository, n, change)| format!("{change} {repository}#{n}")).collect()
-    }
-
-    pub fn lines(&self, field: &str) -> Vec<&str> {
-        self.0[field].as_array().expect("a list").iter().filter_map(Value::as_str).collect()
-    }
-
-    pub fn codes(&self) -> Vec<&str> {
-        let problems = self.0["problems"].as_array().expect("a list");
-        problems.iter().filter_map(|problem| problem["code"].as_str()).collect()
     }
 }
 

@@ -292,3 +292,33 @@ async fn an_issue_that_another_page_of_the_same_audit_shows_is_not_asked_for() {
     assert_eq!(answer.touched(), ["edited acme/api#1"]);
     assert_eq!((pages_audited(&app), issues_asked_for(&app)), (2, 0));
 }
+
+#[tokio::test]
+async fn one_issue_with_an_odd_answer_does_not_keep_the_others_from_being_asked_for() {
+    let app = settled(20).await;
+    app.world.github.arrange(|github| delete(github, API, 1..=3));
+    app.world.github.fault(Matching::issue(API, 1), Fault::Status(451).forever());
+    let answer = audit(&app).await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unexpected_answer"]));
+    assert_eq!(answer.touched(), ["deleted acme/api#2", "deleted acme/api#3"]);
+    assert_eq!(app.open_rows(API)[..2], [1, 4], "nothing was said of the first that could be believed");
+    app.outlive_freshness();
+    app.clear_requests();
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    assert_eq!(issues_asked_for(&app), 0, "the next interval asks again");
+    app.world.github.heal();
+    assert_eq!(audit(&app).await.touched(), ["deleted acme/api#1"]);
+}
+
+#[tokio::test]
+async fn an_audit_gives_up_after_five_odd_answers() {
+    let app = settled(20).await;
+    app.world.github.arrange(|github| delete(github, API, 1..=9));
+    for number in 1..=9 {
+        app.world.github.fault(Matching::issue(API, number), Fault::saml_required().forever());
+    }
+    let answer = audit(&app).await;
+    assert_eq!(answer.codes(), ["github_forbidden"]);
+    assert_eq!(issues_asked_for(&app), 5);
+    app.world.github.heal();
+}

@@ -226,3 +226,33 @@ async fn an_error_is_recorded_as_it_was_answered() {
     }
     assert_eq!(run["status"], "error");
 }
+
+#[tokio::test]
+async fn a_position_that_cannot_be_written_is_told_in_the_answer_and_in_the_run() {
+    let app = with_an_issue_each(&["acme/api"]).await;
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
+    let position = On::operation("PutItem").containing("AGENTS");
+    app.world.dynamodb.fault(position, Broken::AccessDenied.forever());
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("warning", vec!["run_not_recorded"]));
+    let runs = app.runs("alpha");
+    assert_eq!(runs.last().expect("a run")["status"], "warning");
+    app.world.dynamodb.heal();
+    assert_eq!(app.agent("alpha").beat().await.touched(), answer.touched(), "told again");
+}
+
+#[tokio::test]
+async fn a_pass_whose_record_cannot_be_written_has_ended_all_the_same() {
+    let app = with_an_issue_each(&["acme/api"]).await;
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
+    let record = On::operation("PutItem").containing("PASSES");
+    app.world.dynamodb.fault(record, Broken::AccessDenied.forever());
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.touched()), ("ok", vec!["closed acme/api#1".to_owned()]));
+    app.world.dynamodb.heal();
+    assert!(app.agent("beta").beat().await.is_coalesced());
+}

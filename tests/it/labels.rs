@@ -191,3 +191,18 @@ async fn a_row_holds_what_github_shows_but_never_the_body() {
     assert_eq!(beat(&app).await, ["edited acme/api#1"], "the body counts in the digest");
     assert_ne!(app.row(API, 1)["digest"], row["digest"]);
 }
+
+#[tokio::test]
+async fn an_excluded_issue_is_not_counted_in_the_summary() {
+    let app = TestApp::tracking(&[API]).with("EXCLUDED_LABELS", "spam").start().await;
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| {
+        github.open_issue(API, "Told");
+        github.open_issue(API, "Not told");
+        label(github, 2, &["Spam"]);
+    });
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(answer.touched(), ["opened acme/api#1"]);
+    assert_eq!(answer.0["summary"], "Synced 1 of 1 repository: 1 issue changed.");
+}

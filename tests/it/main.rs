@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod app;
+mod roles;
 
 mod architecture;
 mod audits;
