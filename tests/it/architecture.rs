@@ -25,7 +25,7 @@ const CRATES: [(&str, &[&str]); 5] = [
     ("lambda_", &["http", "bin"]),
     ("reqwest", &["github", "transport"]),
     ("aws_", &["store", "secrets", "app", "transport"]),
-    ("axum", &["http", "transport"]),
+    ("axum", &["http"]),
     ("tokio", &["bin", "github", "secrets", "pass"]),
 ];
 
