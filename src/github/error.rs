@@ -1,7 +1,5 @@
 //! What can go wrong with GitHub, told in terms of what to do about it.
 
-use std::fmt;
-
 use jiff::Timestamp;
 
 use crate::secrets::SecretUnavailable;
@@ -13,12 +11,14 @@ pub enum GitHubError {
     #[error("there was no time left to ask GitHub")]
     Deadline,
     /// GitHub could not be reached or failed, and repeating did not help.
-    #[error("GitHub {failure} {}", times(*.attempts))]
+    #[error("{}", unavailable(*.failure, *.attempts, .origin))]
     Unavailable {
         /// What the last attempt met.
         failure: Failure,
         /// How often it was tried.
         attempts: u32,
+        /// Where.
+        origin: String,
     },
     /// The token's limit is used up.
     #[error("GitHub's rate limit for this token is used up until {until:.0}")]
@@ -76,22 +76,18 @@ pub enum Failure {
     BrokeOff,
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => write!(f, "answered {status}"),
-            Self::Unreachable => f.write_str("could not be reached"),
-            Self::TimedOut => f.write_str("did not answer in time"),
-            Self::BrokeOff => f.write_str("broke off its answer"),
-        }
-    }
-}
-
-fn times(attempts: u32) -> String {
-    match attempts {
+/// A sentence; where nothing answered it tells the address, which may be the mistake.
+fn unavailable(failure: Failure, attempts: u32, origin: &str) -> String {
+    let times = match attempts {
         1 => "once".to_owned(),
         2 => "twice".to_owned(),
         3 => "three times".to_owned(),
         more => format!("{more} times"),
+    };
+    match failure {
+        Failure::Status(status) => format!("GitHub answered {status} {times}"),
+        Failure::BrokeOff => format!("GitHub broke off its answer {times}"),
+        Failure::Unreachable => format!("GitHub could not be reached at {origin} (tried {times})"),
+        Failure::TimedOut => format!("GitHub at {origin} did not answer in time (tried {times})"),
     }
 }

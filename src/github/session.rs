@@ -197,7 +197,8 @@ impl<'a> Session<'a> {
                 .wait_after(attempt, github.clock.random_share())
                 .filter(|wait| *wait < self.remaining());
             let Some(wait) = wait else {
-                return Err(GitHubError::Unavailable { failure, attempts: attempt });
+                let origin = github.api_url.origin().ascii_serialization();
+                return Err(GitHubError::Unavailable { failure, attempts: attempt, origin });
             };
             tokio::time::sleep(wait).await;
             attempt += 1;

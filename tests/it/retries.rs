@@ -90,8 +90,8 @@ async fn github_hangs_and_the_beat_is_answered_in_bounded_time() {
     app.world.github.fault(Matching::listing("acme/web"), Fault::Hang.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(listings_of_web(&app), 2);
-    let what = "GitHub did not answer in time twice";
-    assert_reported(&app, &answer, "github_unavailable", what).await;
+    let what = format!("GitHub at {} did not answer in time (tried twice)", app.world.github.url());
+    assert_reported(&app, &answer, "github_unavailable", &what).await;
 }
 
 #[tokio::test]
@@ -145,7 +145,8 @@ async fn a_second_page_that_fails_keeps_the_first_and_the_rest_follows() {
 async fn github_out_of_reach_is_reported() {
     let app = TestApp::tracking(&["acme/api"]).with("GITHUB_API_URL", "http://127.0.0.1:1").start().await;
     let answer = app.agent("alpha").beat().await;
-    let line = "sync: acme/api: GitHub could not be reached three times; the next pass tries again";
+    let line = "sync: acme/api: GitHub could not be reached at http://127.0.0.1:1 (tried three times); the next pass \
+                tries again";
     assert_eq!((answer.status(), answer.lines("errors")), ("error", vec![line]));
     assert_eq!(answer.codes(), ["github_unavailable"]);
 }
