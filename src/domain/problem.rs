@@ -175,9 +175,3 @@ impl Outcome {
         self.problems.iter().filter(|p| p.severity == severity).map(Problem::line).collect()
     }
 }
-
-impl From<Vec<Problem>> for Outcome {
-    fn from(problems: Vec<Problem>) -> Self {
-        Self { problems }
-    }
-}

@@ -102,8 +102,9 @@ impl<'a> Session<'a> {
             match answer.status {
                 StatusCode::OK => {
                     let wire::Repository { id, full_name, disabled } = answer.json()?;
-                    let name = RepositoryName::parse(&full_name)
-                        .map_err(|error| GitHubError::Unexpected(error.to_string()))?;
+                    let name = RepositoryName::parse(&full_name).map_err(|_| {
+                        GitHubError::Unexpected("a repository's name of another form".to_owned())
+                    })?;
                     return Ok(Repository { id: RepositoryId(id), name, disabled });
                 }
                 StatusCode::NOT_FOUND => return Err(GitHubError::NotFound),
@@ -176,8 +177,13 @@ impl<'a> Session<'a> {
         let mut token = github.credentials.token().await?;
         let mut attempt = 1;
         let mut has_new_token = false;
+        let mut last_failure = Failure::TimedOut;
         loop {
             let failure = match self.attempt(&url, &token).await {
+                // What was met before the time was up is worth telling; else this waits for the next pass.
+                Attempt::Refused(GitHubError::Deadline) if attempt > 1 => {
+                    return Err(self.unavailable(last_failure, attempt - 1));
+                }
                 Attempt::Answered(answer) => return Ok(answer),
                 Attempt::Refused(GitHubError::Unauthorized) => {
                     let newer = github.credentials.token_instead_of(&token).await;
@@ -197,12 +203,17 @@ impl<'a> Session<'a> {
                 .wait_after(attempt, github.clock.random_share())
                 .filter(|wait| *wait < self.remaining());
             let Some(wait) = wait else {
-                let origin = github.api_url.origin().ascii_serialization();
-                return Err(GitHubError::Unavailable { failure, attempts: attempt, origin });
+                return Err(self.unavailable(failure, attempt));
             };
+            last_failure = failure;
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    fn unavailable(&self, failure: Failure, attempts: u32) -> GitHubError {
+        let origin = self.github.api_url.origin().ascii_serialization();
+        GitHubError::Unavailable { failure, attempts, origin }
     }
 
     async fn attempt(&self, url: &Url, token: &Token) -> Attempt {
@@ -215,6 +226,16 @@ impl<'a> Session<'a> {
         if remaining.is_zero() {
             return Attempt::Refused(GitHubError::Deadline);
         }
+        let patience = github.retry.attempt_timeout.min(remaining);
+        // Our own time being up says nothing of GitHub.
+        let failed = |error: reqwest::Error| {
+            let is_cut = error.is_timeout() && !error.is_connect() && patience < github.retry.attempt_timeout;
+            if is_cut {
+                Attempt::Refused(GitHubError::Deadline)
+            } else {
+                Attempt::Failed(retry::healable_error(&error))
+            }
+        };
         self.requests.fetch_add(1, Ordering::Relaxed);
         let sent = github
             .http
@@ -222,16 +243,16 @@ impl<'a> Session<'a> {
             .bearer_auth(token.token.expose())
             .header(ACCEPT, "application/vnd.github+json")
             .header("x-github-api-version", API_VERSION)
-            .timeout(github.retry.attempt_timeout.min(remaining))
+            .timeout(patience)
             .send();
         let answer = match sent.await {
             Ok(answer) => answer,
-            Err(error) => return Attempt::Failed(retry::healable_error(&error)),
+            Err(error) => return failed(error),
         };
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = match answer.bytes().await {
-            Ok(body) => body.to_vec(),
-            Err(error) => return Attempt::Failed(retry::healable_error(&error)),
+            Ok(body) => Vec::from(body),
+            Err(error) => return failed(error),
         };
         if let Some(limit) = header(&headers, "x-ratelimit-limit").and_then(|limit| limit.parse().ok()) {
             let _ = self.hourly_limit.set(limit);

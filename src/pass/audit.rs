@@ -36,12 +36,12 @@ const ALWAYS_PLAUSIBLE: usize = 20;
 impl Pass<'_> {
     /// Audits the repositories that are due. One that fails to be audited was synced all the same.
     pub(super) async fn audit(&self, work: &mut [Work]) {
-        let due = work.iter_mut().filter(|work| self.is_due(work));
+        let due = self.in_turn(work).filter(|work| self.is_due(work));
         futures_util::stream::iter(due)
             .for_each_concurrent(AUDITS_AT_ONCE, |work| {
                 async move {
                     let met = guard(self.audit_one(work)).await;
-                    work.take(Phase::Reconcile, met, self.app.clock.now());
+                    work.take(Phase::Reconcile, met, self.fence(), self.app.clock.now());
                 }
                 .boxed()
             })
@@ -91,7 +91,7 @@ impl Pass<'_> {
             work.tracked.audit_under_way = false;
         }
         work.tracked.audited_at = Some(self.date());
-        self.store(work).await?;
+        self.store_marks(work).await?;
         odd.map_or(Ok(()), |odd| Err(odd.into()))
     }
 

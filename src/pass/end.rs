@@ -1,14 +1,17 @@
 //! Ends a pass: its marks, its record and the fleet's state are written, in that order. Who reads the state can
 //! rely on the rest.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::domain::{Outcome, RunStatus};
+use futures_util::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+
+use crate::domain::Outcome;
 use crate::store::{Ended, Fleet, Overtaken, PassRecord};
 
 use super::tally::{self, Tally};
 use super::work::{Roster, Work};
-use super::{Pass, PassEnd, PassReport, audit};
+use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport, audit};
 
 impl Pass<'_> {
     pub(super) async fn end(
@@ -37,9 +40,17 @@ impl Pass<'_> {
             }
         }
         let is_recorded = self.record(&tally, &outcome).await;
+        let has_problems = is_recorded && !outcome.problems().is_empty();
         let ended = Ended {
-            problems_from: (is_recorded && !outcome.problems().is_empty()).then_some(self.claim.pass_id()),
-            ..self.ended(&tally, outcome.status(), marks_are_stored)
+            pass_id: self.claim.pass_id(),
+            fence: self.fence(),
+            at: self.app.clock.now(),
+            status: outcome.status(),
+            fresh_at: self.fresh_at(&tally),
+            freshness_seconds: freshness,
+            last_change_fence: self.last_change_fence(&tally),
+            search_all_fence: self.search_all_fence(marks_are_stored),
+            problems_from: has_problems.then_some(self.claim.pass_id()),
         };
         if let Err(overtaken) = self.app.store.end_pass(self.claim, &ended).await? {
             return Err(PassEnd::Overtaken(overtaken));
@@ -57,16 +68,25 @@ impl Pass<'_> {
     }
 
     /// Writes the marks that are not in the table yet: those of the repositories whose health changed, since a
-    /// page's own writes include its marks. Returns whether all are.
+    /// page's own writes include its marks. Returns whether all are. A table that fails once is not asked for the
+    /// rest: the time is kept for the state.
     async fn store_all(&self, work: &mut [Work]) -> bool {
-        let mut all_stored = true;
-        for work in work {
-            if let Err(error) = self.store(work).await {
-                tracing::warn!(repository.name = %work.name, cause = %error, "Marks were not stored.");
-                all_stored = false;
-            }
-        }
-        all_stored
+        let has_failed = &AtomicBool::new(false);
+        futures_util::stream::iter(work.iter_mut())
+            .for_each_concurrent(MARKS_AT_ONCE, |work| {
+                async move {
+                    if has_failed.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    if let Err(error) = self.store_marks(work).await {
+                        tracing::warn!(repository.name = %work.name, cause = %error, "Marks were not stored.");
+                        has_failed.store(true, Ordering::Relaxed);
+                    }
+                }
+                .boxed()
+            })
+            .await;
+        !has_failed.load(Ordering::Relaxed)
     }
 
     /// Records the pass when it changed something, met a problem or left something. Returns whether a record is
@@ -94,37 +114,29 @@ impl Pass<'_> {
         put.is_ok()
     }
 
-    fn ended(&self, tally: &Tally, status: RunStatus, marks_are_stored: bool) -> Ended {
-        let before = self.claim.before().ended.as_ref();
-        let takes_over = self.claim.takes_over();
-        let fence = self.fence();
-        let fresh_before = before.and_then(|ended| ended.fresh_at);
-        let agrees = tally.configured > 0 && tally.synced == tally.configured;
-        Ended {
-            pass_id: self.claim.pass_id(),
-            fence,
-            at: self.app.clock.now(),
-            status,
-            fresh_at: if tally.backfilling > 0 {
-                None
-            } else if agrees {
-                self.github.first_date().max(fresh_before)
-            } else {
-                fresh_before
-            },
-            freshness_seconds: self.freshness(tally.configured),
-            last_change_fence: if tally.may_have_changed || takes_over {
-                fence
-            } else {
-                before.map_or(0, |ended| ended.last_change_fence)
-            },
-            search_all_fence: if takes_over || !marks_are_stored {
-                fence
-            } else {
-                before.map_or(0, |ended| ended.search_all_fence)
-            },
-            problems_from: None,
+    fn fresh_at(&self, tally: &Tally) -> Option<Timestamp> {
+        let before = self.claim.before().ended.as_ref().and_then(|ended| ended.fresh_at);
+        if tally.backfilling > 0 {
+            None
+        } else if tally.configured > 0 && tally.synced == tally.configured {
+            self.github.first_date().max(before)
+        } else {
+            before
         }
+    }
+
+    fn last_change_fence(&self, tally: &Tally) -> u64 {
+        if tally.may_have_changed || self.claim.takes_over() {
+            return self.fence();
+        }
+        self.claim.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence)
+    }
+
+    fn search_all_fence(&self, marks_are_stored: bool) -> u64 {
+        if self.claim.takes_over() || !marks_are_stored {
+            return self.fence();
+        }
+        self.claim.before().ended.as_ref().map_or(0, |ended| ended.search_all_fence)
     }
 
     /// For how long this pass serves every beat: as configured, or longer where passes like this one that follow

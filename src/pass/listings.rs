@@ -13,20 +13,20 @@ use super::{Pass, REPOSITORIES_AT_ONCE, guard};
 impl Pass<'_> {
     /// Lists all repositories that were found, until each is read to its end or the time is up.
     pub(super) async fn list(&self, work: &mut [Work]) {
-        futures_util::stream::iter(work.iter_mut().filter(|work| work.is_under_way()))
+        futures_util::stream::iter(self.in_turn(work).filter(|work| work.is_under_way()))
             .for_each_concurrent(REPOSITORIES_AT_ONCE, |work| {
                 async move {
                     let met = guard(self.begin(work)).await;
-                    work.take(Phase::Sync, met, self.app.clock.now());
+                    work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
                 }
                 .boxed()
             })
             .await;
-        futures_util::stream::iter(work.iter_mut().filter(|work| work.is_under_way()))
+        futures_util::stream::iter(self.in_turn(work).filter(|work| work.is_under_way()))
             .for_each_concurrent(REPOSITORIES_AT_ONCE, |work| {
                 async move {
                     let met = guard(self.read_on(work)).await;
-                    work.take(Phase::Sync, met, self.app.clock.now());
+                    work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
                 }
                 .boxed()
             })
@@ -94,7 +94,7 @@ impl Pass<'_> {
             work.tracked.open_count = self.app.store.count_open(work.tracked.id).await?;
             work.tracked.recount = false;
         }
-        self.store(work).await?;
+        self.store_marks(work).await?;
         if page.complete.is_some() {
             work.result = WorkResult::Synced;
         }

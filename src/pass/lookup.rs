@@ -73,7 +73,7 @@ impl Pass<'_> {
     /// the roster under another name, only this name has failed: two workers would overwrite each other's marks.
     async fn not_found(&self, roster: &mut Roster, fleet: &mut Fleet, name: &RepositoryName, failed: Lookup) {
         let met = failed.map(|lookup| lookup.map_err(StepError::from));
-        let Some(result) = WorkResult::of(Phase::Sync, met, self.app.clock.now()) else {
+        let Some(result) = WorkResult::after(Phase::Sync, met, self.app.clock.now()) else {
             return;
         };
         let known = fleet.names.get(&name.key()).and_then(|known| known.id);

@@ -16,20 +16,24 @@ mod work;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::app::App;
 use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName};
-use crate::github::Session;
+use crate::github::{GitHubError, Session};
 use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
 
 pub use guard::{Crashed, guard};
 
-use work::{Roster, Work};
+use work::{Roster, StepError, Work};
 
 /// How many repositories are worked on at the same time. GitHub allows 100 concurrent requests for all uses of
 /// a token together.
 const REPOSITORIES_AT_ONCE: usize = 8;
+
+/// How many repositories' marks are written at the same time.
+const MARKS_AT_ONCE: usize = 16;
 
 /// What a pass that ended did.
 #[derive(Debug)]
@@ -105,6 +109,7 @@ pub async fn run(app: &App, claim: &Claim, deadline: Timestamp) -> Result<PassRe
         );
     } else {
         roster = pass.look_up(&mut fleet, &mut outcome).await;
+        pass.distrust_counts(&mut roster.work);
         pass.fence_off(&mut roster.work).await;
         pass.list(&mut roster.work).await;
         pass.audit(&mut roster.work).await;
@@ -128,11 +133,11 @@ impl Pass<'_> {
     }
 
     /// Stores a repository's marks, unless they stand in the table already.
-    async fn store(&self, work: &mut Work) -> Result<(), StoreError> {
-        if work.needs_storing() { self.store_anyway(work).await } else { Ok(()) }
+    async fn store_marks(&self, work: &mut Work) -> Result<(), StoreError> {
+        if work.needs_storing() { self.overwrite_marks(work).await } else { Ok(()) }
     }
 
-    async fn store_anyway(&self, work: &mut Work) -> Result<(), StoreError> {
+    async fn overwrite_marks(&self, work: &mut Work) -> Result<(), StoreError> {
         match self.app.store.put_repository(self.claim, &work.tracked).await? {
             Ok(()) => work.stored = Some(work.tracked.clone()),
             Err(Stale) => self.give_way(),
@@ -140,24 +145,43 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// After a dead pass, or one that could not store its marks, rows may have been written that no stored count
+    /// knows of: the open issues are counted anew everywhere.
+    fn distrust_counts(&self, work: &mut [Work]) {
+        let before = self.claim.before().ended.as_ref();
+        let marks_lagged = before.is_some_and(|ended| ended.search_all_fence == ended.fence);
+        if self.claim.takes_over() || marks_lagged {
+            work.iter_mut().for_each(|work| work.tracked.recount = true);
+        }
+    }
+
     /// After a dead pass: writes every known repository's marks again, under this pass's fence. Should the dead
     /// one come back, its writes of marks are refused from here on, and without the marks the rows that it may
     /// still write are read again, and told, by the next pass.
-    ///
-    /// Here, and after a pass that could not store its marks, the open issues are counted anew everywhere: rows
-    /// may have been written that no stored count knows of.
     async fn fence_off(&self, work: &mut [Work]) {
-        let takes_over = self.claim.takes_over();
-        let before = self.claim.before().ended.as_ref();
-        let marks_may_lag = takes_over || before.is_some_and(|ended| ended.search_all_fence == ended.fence);
-        for work in work.iter_mut() {
-            work.tracked.recount |= marks_may_lag;
-            if takes_over
-                && work.stored.is_some()
-                && let Err(error) = self.store_anyway(work).await
-            {
-                work.take(Phase::Sync, Ok(Err(error.into())), self.app.clock.now());
-            }
+        if !self.claim.takes_over() {
+            return;
         }
+        futures_util::stream::iter(work.iter_mut().filter(|work| work.stored.is_some()))
+            .for_each_concurrent(MARKS_AT_ONCE, |work| {
+                async move {
+                    // What could not be fenced off must not be worked on.
+                    let met = match self.is_over() {
+                        true => Err(GitHubError::Deadline.into()),
+                        false => self.overwrite_marks(work).await.map_err(StepError::from),
+                    };
+                    work.take(Phase::Sync, Ok(met), self.fence(), self.app.clock.now());
+                }
+                .boxed()
+            })
+            .await;
+    }
+
+    /// The order in which repositories are worked on: each pass begins with another one, so that none is left out
+    /// for ever when the time does not suffice for all.
+    fn in_turn<'w, T>(&self, all: &'w mut [T]) -> impl Iterator<Item = &'w mut T> + use<'w, T> {
+        let first = usize::try_from(self.fence()).unwrap_or_default() % all.len().max(1);
+        let (before, after) = all.split_at_mut(first);
+        after.iter_mut().chain(before)
     }
 }

@@ -26,9 +26,7 @@ pub(super) struct Work {
     pub(super) result: WorkResult,
     /// How its audit came out; none when none was due, or it is complete.
     pub(super) audit_result: Option<WorkResult>,
-    /// How many of its issues changed.
-    pub(super) changed: u64,
-    /// How many of those agents may be told of: without the excluded ones.
+    /// How many of its issues changed that agents may be told of: without the excluded ones.
     pub(super) touched: u64,
     /// How many of its issues a backfill read in this pass.
     pub(super) first_read: u64,
@@ -85,7 +83,7 @@ impl WorkResult {
     }
 
     /// What follows from what a part of the work met: time that ran out defers, everything else fails.
-    pub(super) fn of<T>(
+    pub(super) fn after<T>(
         phase: Phase,
         met: Result<Result<T, StepError>, Crashed>,
         now: Timestamp,
@@ -134,7 +132,6 @@ impl Work {
             listing: None,
             result: WorkResult::UnderWay,
             audit_result: None,
-            changed: 0,
             touched: 0,
             first_read: 0,
             got_further: false,
@@ -164,12 +161,19 @@ impl Work {
     }
 
     /// Takes what a step of the listing or of the audit met.
-    pub(super) fn take(&mut self, phase: Phase, met: Result<Result<(), StepError>, Crashed>, now: Timestamp) {
-        if matches!(met, Ok(Err(StepError::Store(_))) | Err(Crashed)) {
+    pub(super) fn take(
+        &mut self,
+        phase: Phase,
+        met: Result<Result<(), StepError>, Crashed>,
+        fence: u64,
+        now: Timestamp,
+    ) {
+        if matches!(met, Err(Crashed)) {
             // Some rows may have been written and some not.
             self.tracked.recount = true;
+            self.tracked.last_change_fence = fence;
         }
-        let Some(result) = WorkResult::of(phase, met, now) else { return };
+        let Some(result) = WorkResult::after(phase, met, now) else { return };
         match phase {
             Phase::Reconcile => self.audit_result = Some(result),
             Phase::Sync | Phase::Record => self.result = result,
@@ -179,8 +183,7 @@ impl Work {
     /// Takes over what the writes of a page, or of an answer about one issue, came to.
     pub(super) fn count(&mut self, applied: &Applied, fence: u64) {
         self.tracked.open_count = self.tracked.open_count.saturating_add_signed(applied.open_difference);
-        self.tracked.recount |= applied.was_refused;
-        self.changed += applied.changed;
+        self.tracked.recount |= applied.was_refused || applied.is_unsure;
         self.touched += applied.touched;
         if applied.changed > 0 || applied.is_unsure {
             self.tracked.last_change_fence = fence;
