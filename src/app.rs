@@ -117,7 +117,12 @@ impl App {
     ) -> Result<Self, StartError> {
         let secrets_manager = aws_sdk_secretsmanager::Client::from_conf(
             aws_sdk_secretsmanager::config::Builder::from(&aws.secrets_manager)
-                .timeout_config(TimeoutConfig::builder().operation_timeout(timing.secret).build())
+                .timeout_config(
+                    TimeoutConfig::builder()
+                        .operation_attempt_timeout(timing.secret / 3)
+                        .operation_timeout(timing.secret)
+                        .build(),
+                )
                 .build(),
         );
         let secret = |id: &str| CachedSecret::new(secrets_manager.clone(), id, timing.secrets, clock.clone());

@@ -113,8 +113,11 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn file(&mut self, name: &str) -> Option<PathBuf> {
         let path = PathBuf::from(self.text(name)?);
-        if !path.is_file() {
-            self.mistakes.push(format!("{name} is `{}`: there is no such file", path.display()));
+        let holds_certificates =
+            std::fs::read_to_string(&path).is_ok_and(|text| text.contains("-----BEGIN CERTIFICATE-----"));
+        if !holds_certificates {
+            self.mistakes
+                .push(format!("{name} is `{}`: that is no PEM file of certificates", path.display()));
         }
         Some(path)
     }
@@ -138,7 +141,13 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         let url = Url::parse(text.trim_end_matches('/')).ok().filter(|url| {
             let is_bare = url.query().is_none() && url.fragment().is_none();
             let is_anonymous = url.username().is_empty() && url.password().is_none();
-            matches!(url.scheme(), "http" | "https") && url.has_host() && is_bare && is_anonymous
+            let is_safe = match url.scheme() {
+                "https" => url.has_host(),
+                // The token would cross the network in clear.
+                "http" => matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")),
+                _ => false,
+            };
+            is_safe && is_bare && is_anonymous
         });
         url.unwrap_or_else(|| {
             // The text is not repeated: a password may stand in it.
@@ -216,7 +225,7 @@ mod tests {
         REPOSITORIES: `a/b/c` is not of the form owner/name
         REPOSITORIES names `Acme/API` twice
         GITHUB_API_URL is no URL such as https://api.github.com, without credentials or query
-        SSL_CERT_FILE is `nowhere.pem`: there is no such file
+        SSL_CERT_FILE is `nowhere.pem`: that is no PEM file of certificates
         FRESHNESS_SECONDS is `soon`: it takes a whole number from 1 to 3600
         AUDIT_INTERVAL_SECONDS is `0`: it takes a whole number from 60 to 2592000
         SCHEDULE_AGENT_NAME is `the scheduler`: an agent name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit

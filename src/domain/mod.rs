@@ -17,4 +17,4 @@ pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunStatus, RunType, Touch};
 pub use text::{counted, iso_millis};
-pub use tracking::{AuditProgress, Backfill, RepositoryFailure, TrackedRepository};
+pub use tracking::{AuditProgress, Backfill, HeldAudit, RepositoryFailure, TrackedRepository, second_before};

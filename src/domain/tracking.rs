@@ -45,9 +45,9 @@ pub struct TrackedRepository {
     /// Whether an audit is under way, with its progress in an item of its own.
     #[serde(default)]
     pub audit_under_way: bool,
-    /// How many issues the last audit found absent, when it was too many to be believed.
+    /// What the last audit found, when it was too much to be believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held_absent: Option<u64>,
+    pub held: Option<HeldAudit>,
     /// What is wrong with it, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<RepositoryFailure>,
@@ -74,10 +74,27 @@ pub struct RepositoryFailure {
     pub since: Timestamp,
 }
 
+/// An audit that was held: nothing was asked for, and nothing removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldAudit {
+    /// How many cached open issues GitHub did not list.
+    pub absent: u64,
+    /// How many there were.
+    pub of: u64,
+}
+
+/// One second before: whether GitHub's `since` includes its own second, its texts tell differently.
+pub fn second_before(at: Timestamp) -> Timestamp {
+    at.checked_sub(Duration::from_secs(1)).unwrap_or(at)
+}
+
 /// What a pass leaves of an audit that it could not finish.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditProgress {
+    /// GitHub's `Date` when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Timestamp>,
     /// The newest `updated_at` up to which GitHub's open issues have been compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Timestamp>,
@@ -103,7 +120,7 @@ impl TrackedRepository {
             last_change_fence: 0,
             audited_at: None,
             audit_under_way: false,
-            held_absent: None,
+            held: None,
             failure: None,
         }
     }

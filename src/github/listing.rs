@@ -3,13 +3,11 @@
 //! A page number is a position: an issue edited or closed between two pages shifts the rest, and the next page
 //! skips its neighbour. So the next request asks for what changed since the newest `updated_at` read so far.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use url::Url;
 
-use crate::domain::{Observation, RepositoryName};
+use crate::domain::{Observation, RepositoryName, second_before};
 
 use super::wire::Entry;
 use super::{GitHubError, Session};
@@ -58,11 +56,6 @@ enum Next {
     ByValue,
     ByLink(Url),
     Nothing,
-}
-
-/// One second before: whether `since` includes its own second, GitHub's texts tell differently.
-fn second_before(at: Timestamp) -> Timestamp {
-    at.checked_sub(Duration::from_secs(1)).unwrap_or(at)
 }
 
 impl Listing {

@@ -37,8 +37,8 @@ pub struct AgentHeartbeatResponse {
     pub run_id: Uuid,
     /// Whether another beat ran the pass that this answer speaks of.
     pub coalesced: bool,
-    /// What GitHub showed at this time is in the store, for every repository; null until it is for the first
-    /// time.
+    /// What GitHub showed at this time is in the store, for every repository; null while any of them is read for
+    /// the first time.
     #[serde(serialize_with = "optional_millis")]
     pub fresh_at: Option<Timestamp>,
     /// What happened to each of `touchedIssueUrls`.

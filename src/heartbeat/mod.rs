@@ -40,6 +40,8 @@ struct Beat<'a> {
 struct Basis {
     /// How the last pass ended; none before the first.
     ended: Option<Ended>,
+    /// The pass that this beat ran, also when it failed, or joined; none when there was none.
+    pass_id: Option<Uuid>,
     /// The repositories, when they were read anyway.
     fleet: Option<Fleet>,
     /// The end of the summary.
@@ -104,6 +106,7 @@ impl Beat<'_> {
             ));
             return Basis {
                 ended: None,
+                pass_id: None,
                 fleet: None,
                 summary: "Joined the first pass, which is still running.".to_owned(),
                 coalesced: true,
@@ -124,6 +127,7 @@ impl Beat<'_> {
             fleet: None,
             coalesced: true,
             first_position: Position::after(ended.fence.saturating_sub(1)),
+            pass_id: Some(ended.pass_id),
             ended: Some(ended),
         }
     }
@@ -175,6 +179,7 @@ impl Basis {
     fn without_pass(state: FleetState, summary: &str) -> Self {
         Self {
             first_position: Position::after(state.ended_fence()),
+            pass_id: None,
             ended: state.ended,
             fleet: None,
             summary: summary.to_owned(),

@@ -21,7 +21,8 @@ impl Beat<'_> {
     /// something is left to the next pass and the last one got further.
     pub(super) async fn run_passes(&mut self, claim: Claim, deadline: Option<Timestamp>) -> Basis {
         let first_position = Position::after(claim.before().ended_fence());
-        let (mut basis, mut goes_on) = self.run_pass(&claim, deadline).await;
+        let mut asked = 0;
+        let (mut basis, mut goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
         let mut passes = 1;
         while goes_on && self.run_type == RunType::Scheduled && self.has_time_for_another(deadline) {
             let claimed = match self.app.store.state().await {
@@ -30,7 +31,7 @@ impl Beat<'_> {
             };
             // Another beat has the claim, or the table does not answer: what was done stands.
             let Ok(Ok(claim)) = claimed else { break };
-            (basis, goes_on) = self.run_pass(&claim, deadline).await;
+            (basis, goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
             passes += 1;
         }
         if passes > 1 {
@@ -40,22 +41,30 @@ impl Beat<'_> {
     }
 
     /// Runs one pass; tells also whether another one at once would get further.
-    async fn run_pass(&mut self, claim: &Claim, deadline: Option<Timestamp>) -> (Basis, bool) {
-        let basis = match guard(pass::run(self.app, claim, self.pass_deadline(deadline))).await {
+    async fn run_pass(
+        &mut self,
+        claim: &Claim,
+        deadline: Option<Timestamp>,
+        asked: &mut u64,
+    ) -> (Basis, bool) {
+        let stop = self.pass_deadline(claim, deadline);
+        let basis = match guard(pass::run(self.app, claim, stop, *asked)).await {
             Ok(Ok(report)) => {
-                let goes_on = report.got_further && !report.deferred.is_empty();
+                *asked += report.github_requests;
+                let goes_on = report.may_go_on;
                 return (self.ran(report), goes_on);
             }
             Ok(Err(PassEnd::Overtaken(Overtaken(state)))) => self.join(state).await,
             Ok(Err(PassEnd::Store(error))) => {
                 self.give_back(claim).await;
-                self.failed(claim.before().clone(), &error)
+                Basis { pass_id: Some(claim.pass_id()), ..self.failed(claim.before().clone(), &error) }
             }
             Err(Crashed) => {
                 self.give_back(claim).await;
                 let problem = Problem::error(ProblemCode::PhaseCrashed, Phase::Sync, Crashed.to_string());
                 self.outcome.add(problem);
-                Basis::without_pass(claim.before().clone(), "The pass crashed.")
+                let basis = Basis::without_pass(claim.before().clone(), "The pass crashed.");
+                Basis { pass_id: Some(claim.pass_id()), ..basis }
             }
         };
         (basis, false)
@@ -77,10 +86,10 @@ impl Beat<'_> {
 
     /// When the pass must stop working: its own budget, or what the invocation leaves of it. A deadline that
     /// has passed already is a stand-in's: the budget is whole then.
-    fn pass_deadline(&self, deadline: Option<Timestamp>) -> Timestamp {
+    fn pass_deadline(&self, claim: &Claim, deadline: Option<Timestamp>) -> Timestamp {
         let timing = &self.app.timing;
-        let now = self.app.clock.now();
-        let budget = now.checked_add(timing.pass_budget).unwrap_or(now);
+        let taken_at = claim.taken_at();
+        let budget = taken_at.checked_add(timing.pass_budget).unwrap_or(taken_at);
         let end = deadline
             .filter(|deadline| *deadline > self.started_at)
             .and_then(|deadline| deadline.checked_sub(timing.answering).ok())
@@ -103,6 +112,7 @@ impl Beat<'_> {
             summary: report.summary,
             coalesced: false,
             first_position: Position::after(report.ended.fence.saturating_sub(1)),
+            pass_id: Some(report.ended.pass_id),
             ended: Some(report.ended),
         }
     }

@@ -74,7 +74,7 @@ impl Beat<'_> {
             errors: answer.errors.clone(),
             touched_issue_urls: answer.touched_issue_urls.clone(),
             touched_count: answer.touched_count,
-            pass_id: basis.ended.as_ref().map(|ended| ended.pass_id),
+            pass_id: basis.pass_id,
             coalesced: basis.coalesced,
         }
     }

@@ -1,15 +1,20 @@
 //! Who may beat: the agents' tokens, compared by digest in constant time.
 
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::app::App;
 use crate::secrets::{CachedSecret, Secret};
 
 use super::Refusal;
 
-/// The proof that a request carries a valid agent token. Only [`Authenticated::check`] makes one.
+/// The proof that a request carries a valid agent token. A handler that takes one lets nobody else in.
 #[derive(Clone, Copy, Debug)]
 pub struct Authenticated(());
 
@@ -26,10 +31,18 @@ struct TokenEntry {
     agents: Vec<String>,
 }
 
+impl FromRequestParts<Arc<App>> for Authenticated {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        Self::check(&parts.headers, &app.agent_tokens).await
+    }
+}
+
 impl Authenticated {
     /// Checks the `Authorization` header. A token that does not match makes the secret be read again, so that a
     /// rotation works at once; how often, [`CachedSecret`] limits.
-    pub async fn check(headers: &HeaderMap, tokens: &CachedSecret) -> Result<Self, Refusal> {
+    async fn check(headers: &HeaderMap, tokens: &CachedSecret) -> Result<Self, Refusal> {
         let given = bearer(headers).ok_or(Refusal::Unauthorized)?;
         let secret = tokens.get().await?;
         if allows(&secret, given) {

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
@@ -53,13 +53,12 @@ fn router(app: Arc<App>) -> Router {
 }
 
 async fn heartbeat(
+    _: Authenticated,
     State(app): State<Arc<App>>,
     context: Option<axum::Extension<Context>>,
-    headers: HeaderMap,
     path: Result<Path<String>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
-    Authenticated::check(&headers, &app.agent_tokens).await?;
     let Path(agent) = path.map_err(|_| Refusal::Path)?;
     let agent = AgentName::parse(&agent)?;
     check_body(&body.map_err(|_| Refusal::TooLarge)?)?;

@@ -11,8 +11,8 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::{
-    AuditProgress, CachedIssue, Change, Gone, IssueNumber, Observation, Phase, Problem, ProblemCode,
-    labels_digest,
+    AuditProgress, CachedIssue, Change, Gone, HeldAudit, IssueNumber, Observation, Phase, Problem,
+    ProblemCode, labels_digest, second_before,
 };
 use crate::github::{Complete, GitHubError, IssueAnswer, Listing, Repository, Scope};
 use crate::store::OpenIssue;
@@ -74,12 +74,17 @@ impl Pass<'_> {
             true => self.app.store.audit_progress(work.id()).await?,
             false => None,
         };
-        let mut progress = left.unwrap_or_default();
+        // What was found an interval ago is found anew, or an issue that never answers would end all audits.
+        let is_current = |left: &AuditProgress| {
+            left.began_at.is_some_and(|at| elapsed(at, self.date()) < self.app.config.audit_interval)
+        };
+        let mut progress = left.filter(is_current).unwrap_or_default();
+        progress.began_at.get_or_insert(self.date());
         let odd = match self.go_on(work, &mut progress).await {
             Ok(odd) => odd,
             Err(error) => {
                 // What was compared and asked need not be done again. Losing this only repeats it.
-                let is_begun = progress != AuditProgress::default();
+                let is_begun = progress.compared || progress.position.is_some();
                 if is_begun && self.app.store.put_audit_progress(work.id(), &progress).await.is_ok() {
                     work.tracked.audit_under_way = true;
                 }
@@ -106,6 +111,7 @@ impl Pass<'_> {
             self.compare(work, progress).await?;
         }
         let mut odd = Vec::new();
+        let mut unanswered = Vec::new();
         // A held audit has no candidates: nothing is asked for until the next interval.
         while let Some(number) = progress.candidates.first().copied() {
             if self.is_over() || self.asked.fetch_add(1, Ordering::Relaxed) >= MOST_ASKED {
@@ -113,15 +119,23 @@ impl Pass<'_> {
             }
             match self.ask(work, number).await {
                 Ok(()) => work.got_further = true,
-                Err(StepError::GitHub(error @ (GitHubError::Forbidden | GitHubError::Unexpected(_)))) => {
-                    odd.push(error);
-                    if odd.len() >= MOST_ODD {
-                        break;
+                Err(StepError::GitHub(error)) if is_odd(&error) => {
+                    if matches!(error, GitHubError::Unavailable { .. }) {
+                        unanswered.push(number);
                     }
+                    odd.push(error);
                 }
                 Err(error) => return Err(error),
             }
             progress.candidates.remove(0);
+            if odd.len() >= MOST_ODD {
+                break;
+            }
+        }
+        if !unanswered.is_empty() {
+            // They may answer in the next pass, which goes on with them.
+            progress.candidates.append(&mut unanswered);
+            return Err(odd.swap_remove(0).into());
         }
         if work.tracked.recount {
             work.tracked.open_count = self.app.store.count_open(work.id()).await?;
@@ -133,7 +147,7 @@ impl Pass<'_> {
     /// Compares page by page, and writes what differs. At the end the absent issues are the candidates, or, if
     /// they are too many, the audit is held.
     async fn compare(&self, work: &mut Work, progress: &mut AuditProgress) -> Result<(), StepError> {
-        let from = progress.position.and_then(|at| at.checked_sub(Duration::from_secs(1)).ok());
+        let from = progress.position.map(second_before);
         let cached = self.app.store.open_issues(work.id(), from).await?;
         let cached: HashMap<IssueNumber, OpenIssue> =
             cached.into_iter().map(|open| (open.number, open)).collect();
@@ -193,10 +207,10 @@ impl Pass<'_> {
                 issues.open = work.tracked.open_count,
                 "An audit is held."
             );
-            *progress = AuditProgress::default();
-            work.tracked.held_absent = Some(absent as u64);
+            progress.candidates.clear();
+            work.tracked.held = Some(HeldAudit { absent: absent as u64, of: work.tracked.open_count });
         } else {
-            work.tracked.held_absent = None;
+            work.tracked.held = None;
         }
     }
 
@@ -246,6 +260,11 @@ fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
+/// Whether an answer is about this one issue and lets the others be asked for.
+fn is_odd(error: &GitHubError) -> bool {
+    matches!(error, GitHubError::Forbidden | GitHubError::Unexpected(_) | GitHubError::Unavailable { .. })
+}
+
 /// Whether the cached open issues lack this one, or have it otherwise.
 fn differs(cached: &HashMap<IssueNumber, OpenIssue>, seen: &Observation) -> bool {
     !cached.get(&seen.issue.number).is_some_and(|cached| {
@@ -255,16 +274,17 @@ fn differs(cached: &HashMap<IssueNumber, OpenIssue>, seen: &Observation) -> bool
     })
 }
 
-/// What is told of a repository whose audit is held.
-pub(super) fn held_problem(work: &Work, absent: u64) -> Problem {
-    Problem::error(
-        ProblemCode::AuditHeld,
-        Phase::Reconcile,
-        format!(
-            "GitHub lists {absent} of the {} cached open issues no more, too many to be believed: nothing was \
-             removed; the next audit looks again",
-            work.tracked.open_count
-        ),
-    )
-    .of(&work.name)
+impl Pass<'_> {
+    /// What is told of a repository whose audit is held; none when it is not.
+    pub(super) fn held_problem(&self, work: &Work) -> Option<Problem> {
+        let HeldAudit { absent, of } = work.tracked.held?;
+        let message = format!(
+            "GitHub lists {absent} of the {of} cached open issues no more, too many to be believed: nothing was \
+             removed; the next audit looks again"
+        );
+        let interval = self.app.config.audit_interval;
+        let waited = work.tracked.audited_at.map_or(Duration::ZERO, |at| elapsed(at, self.date()));
+        let problem = Problem::error(ProblemCode::AuditHeld, Phase::Reconcile, message);
+        Some(problem.of(&work.name).retry_after(Some(interval.saturating_sub(waited).as_secs())))
+    }
 }

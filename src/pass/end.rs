@@ -11,7 +11,7 @@ use crate::store::{Ended, Fleet, Overtaken, PassRecord};
 
 use super::tally::{self, Tally};
 use super::work::{Roster, Work};
-use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport, audit};
+use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport};
 
 impl Pass<'_> {
     pub(super) async fn end(
@@ -35,8 +35,8 @@ impl Pass<'_> {
         let freshness = self.freshness(tally.configured);
         tally::add_failures(&mut outcome, &roster, &tally, freshness);
         for work in &roster.work {
-            if let Some(absent) = work.tracked.held_absent {
-                outcome.add(audit::held_problem(work, absent));
+            if let Some(held) = self.held_problem(work) {
+                outcome.add(held);
             }
         }
         let is_recorded = self.record(&tally, &outcome).await;
@@ -60,7 +60,7 @@ impl Pass<'_> {
             outcome,
             summary: tally.summary(),
             fleet,
-            got_further: roster.work.iter().any(|work| work.got_further),
+            may_go_on: self.may_go_on(&roster, &tally),
             touched: tally.touched,
             deferred: tally.deferred,
             github_requests: self.github.requests(),
@@ -139,16 +139,29 @@ impl Pass<'_> {
         self.claim.before().ended.as_ref().map_or(0, |ended| ended.search_all_fence)
     }
 
+    fn may_go_on(&self, roster: &Roster, tally: &Tally) -> bool {
+        let got_further = roster.work.iter().any(|work| work.got_further);
+        let has_budget = self.half_of_hour().is_none_or(|half| self.asked() < half);
+        got_further && has_budget && !tally.deferred.is_empty()
+    }
+
+    /// What this invocation has asked of GitHub.
+    fn asked(&self) -> u64 {
+        self.asked_before + self.github.requests()
+    }
+
+    /// Half of what GitHub grants this token in an hour: what all passes together may use.
+    fn half_of_hour(&self) -> Option<u64> {
+        self.github.hourly_limit().filter(|limit| *limit > 0).map(|limit| (limit / 2).max(1))
+    }
+
     /// For how long this pass serves every beat: as configured, or longer where passes like this one that follow
     /// each other at once would use up more than half of what GitHub grants in an hour. An idle pass asks twice
     /// for each repository; one that could not ask everything counts as such.
     fn freshness(&self, repositories: usize) -> u64 {
         let configured = self.app.config.freshness.as_secs();
-        let Some(hourly_limit) = self.github.hourly_limit().filter(|limit| *limit > 0) else {
-            return configured;
-        };
-        let requests = self.github.requests().max(2 * repositories as u64);
-        let half = (hourly_limit / 2).max(1);
+        let Some(half) = self.half_of_hour() else { return configured };
+        let requests = self.asked().max(2 * repositories as u64);
         // A pass that begins within the hour counts whole. One that takes most of the half stays alone in it.
         let share = (half + 1).saturating_sub(requests).max(half.div_ceil(2));
         configured.max((requests * 3_600).div_ceil(share))

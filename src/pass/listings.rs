@@ -53,6 +53,8 @@ impl Pass<'_> {
             from_settled: !work.tracked.cut_short,
             first_date: None,
             cursor_before: work.tracked.cursor,
+            // A count that is not trusted tells of writes that nobody has accounted for, and told.
+            told: (!work.tracked.recount).then(|| self.claim.before().ended_fence()),
         });
         self.read_page(work).await
     }
@@ -78,7 +80,11 @@ impl Pass<'_> {
         }
         let reading = match work.tracked.backfill {
             Some(_) => Reading::Backfill,
-            None => Reading::Delta { cursor: listing.cursor_before, settled: work.tracked.settled },
+            None => Reading::Delta {
+                cursor: listing.cursor_before,
+                settled: work.tracked.settled,
+                told: listing.told,
+            },
         };
         let applied = self.apply(work.tracked.id, &page.issues, reading).await;
         work.count(&applied, self.fence());

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 
 use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName, TrackedRepository};
 use crate::github::{GitHubError, Repository};
-use crate::store::{ConfiguredName, Fleet, Stale};
+use crate::store::{ConfiguredName, Fleet, Stale, StoreError};
 
 use super::work::{Roster, StepError, Unknown, Work, WorkResult};
 use super::{Crashed, Pass, REPOSITORIES_AT_ONCE, guard};
@@ -18,11 +18,16 @@ impl Pass<'_> {
     /// One piece of work for each configured repository.
     pub(super) async fn look_up(&self, fleet: &mut Fleet, outcome: &mut Outcome) -> Roster {
         let configured = &self.app.config.repositories;
-        let lookups: Vec<Lookup> = futures_util::stream::iter(configured.clone())
+        let mut names = configured.clone();
+        let first = self.first_in_turn(names.len());
+        names.rotate_left(first);
+        let mut lookups: Vec<Lookup> = futures_util::stream::iter(names)
             .map(|name| async move { guard(self.github.repository(&name)).await })
             .buffered(REPOSITORIES_AT_ONCE)
             .collect()
             .await;
+        // In the configured order, so that the first of two names of one repository is always the same.
+        lookups.rotate_right(first);
         let mut roster = Roster::default();
         let mut failures = Vec::new();
         for (name, lookup) in configured.iter().zip(lookups) {
@@ -46,7 +51,7 @@ impl Pass<'_> {
         name: &RepositoryName,
         found: Repository,
     ) {
-        self.remember(fleet, name, ConfiguredName { id: Some(found.id), why: None }).await;
+        let named = self.remember(fleet, name, ConfiguredName { id: Some(found.id), why: None }).await;
         if let Some(first) = roster.work.iter().find(|known| known.id() == found.id) {
             outcome.add(same_repository(name, &first.name));
             return;
@@ -66,6 +71,8 @@ impl Pass<'_> {
                 .lasting(),
             );
         }
+        // Agents find a repository's changes by its configured name: without it they would not be told.
+        work.take(Phase::Sync, Ok(named.map_err(StepError::from)), self.fence(), self.app.clock.now());
         roster.work.push(work);
     }
 
@@ -84,21 +91,28 @@ impl Pass<'_> {
         }
         if matches!(&result, WorkResult::Failed(problem) if problem.code == ProblemCode::RepositoryNotFound) {
             let why = Some(ProblemCode::RepositoryNotFound);
-            self.remember(fleet, name, ConfiguredName { id: None, why }).await;
+            if let Err(error) = self.remember(fleet, name, ConfiguredName { id: None, why }).await {
+                tracing::warn!(repository.name = %name, cause = %error, "It was not stored why a name stands for nothing.");
+            }
         }
         roster.unknown.push(Unknown { name: name.clone(), result });
     }
 
-    /// Stores what a name stands for when that is news. Losing it costs nothing but the same write again.
-    async fn remember(&self, fleet: &mut Fleet, name: &RepositoryName, known: ConfiguredName) {
+    /// Stores what a name stands for when that is news.
+    async fn remember(
+        &self,
+        fleet: &mut Fleet,
+        name: &RepositoryName,
+        known: ConfiguredName,
+    ) -> Result<(), StoreError> {
         if self.is_over() || fleet.names.get(&name.key()) == Some(&known) {
-            return;
+            return Ok(());
         }
-        match self.app.store.put_name(self.claim, name, &known).await {
-            Ok(Ok(())) => drop(fleet.names.insert(name.key(), known)),
-            Ok(Err(Stale)) => self.give_way(),
-            Err(error) => tracing::warn!(repository.name = %name, cause = %error, "A name was not stored."),
+        match self.app.store.put_name(self.claim, name, &known).await? {
+            Ok(()) => drop(fleet.names.insert(name.key(), known)),
+            Err(Stale) => self.give_way(),
         }
+        Ok(())
     }
 }
 

@@ -48,11 +48,12 @@ pub struct PassReport {
     pub fleet: Fleet,
     /// The repositories it had no time to finish.
     pub deferred: Vec<RepositoryName>,
-    /// Whether it read or wrote anything new, so that another pass at once may finish the deferred ones.
-    pub got_further: bool,
+    /// Whether another pass at once may finish the deferred ones: this one got further, and GitHub's budget allows
+    /// it.
+    pub may_go_on: bool,
     /// How many issues it changed.
     pub touched: u64,
-    /// Requests to GitHub.
+    /// Requests to GitHub in this pass.
     pub github_requests: u64,
 }
 
@@ -76,6 +77,8 @@ struct Pass<'a> {
     app: &'a App,
     claim: &'a Claim,
     github: Session<'a>,
+    /// Requests to GitHub of the passes before it in the same invocation.
+    asked_before: u64,
     started_at: Timestamp,
     /// No request, write or retry begins after it; only the end, which has its own share of the budget.
     deadline: Timestamp,
@@ -85,11 +88,19 @@ struct Pass<'a> {
 }
 
 /// Runs the pass that `claim` allows. It works until `deadline` at most and then ends.
-pub async fn run(app: &App, claim: &Claim, deadline: Timestamp) -> Result<PassReport, PassEnd> {
+/// `asked_before` is what the passes before it in the same invocation asked of GitHub: together they keep within
+/// the budget.
+pub async fn run(
+    app: &App,
+    claim: &Claim,
+    deadline: Timestamp,
+    asked_before: u64,
+) -> Result<PassReport, PassEnd> {
     let pass = Pass {
         app,
         claim,
         github: app.github.session(deadline),
+        asked_before,
         started_at: app.clock.now(),
         deadline,
         is_stale: AtomicBool::new(false),
@@ -177,11 +188,14 @@ impl Pass<'_> {
             .await;
     }
 
-    /// The order in which repositories are worked on: each pass begins with another one, so that none is left out
-    /// for ever when the time does not suffice for all.
+    /// Each pass begins with another repository, so that none is left out for ever when the time does not suffice
+    /// for all.
+    fn first_in_turn(&self, of: usize) -> usize {
+        usize::try_from(self.fence()).unwrap_or_default() % of.max(1)
+    }
+
     fn in_turn<'w, T>(&self, all: &'w mut [T]) -> impl Iterator<Item = &'w mut T> + use<'w, T> {
-        let first = usize::try_from(self.fence()).unwrap_or_default() % all.len().max(1);
-        let (before, after) = all.split_at_mut(first);
+        let (before, after) = all.split_at_mut(self.first_in_turn(all.len()));
         after.iter_mut().chain(before)
     }
 }

@@ -20,6 +20,8 @@ pub enum Reading {
         cursor: Option<Timestamp>,
         /// The settled mark.
         settled: Option<Timestamp>,
+        /// The fence of the last pass, when agents have been told of all that it wrote here.
+        told: Option<u64>,
     },
     /// The audit, with the stored cursor.
     Audit(Option<Timestamp>),
@@ -93,22 +95,22 @@ pub fn observed(
         return Some(Write { row: next, was_open: row.is_open(), touches });
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
-    let told_by_a_dead_pass = matches!(reading, Reading::Delta { cursor, .. }
+    let may_be_untold = matches!(reading, Reading::Delta { cursor, told, .. }
         if row.digest == seen.issue.digest()
             && row.updated_at == seen.issue.updated_at
             && cursor.is_none_or(|cursor| row.updated_at > cursor)
-            && row.stamp.fence.is_some_and(|stamped| stamped < fence));
-    if !is_there_again && !told_by_a_dead_pass {
+            && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told));
+    if !is_there_again && !may_be_untold {
         return None;
     }
     let mut next = CachedIssue { revision: row.revision + 1, ..row.clone() };
     if is_there_again {
         next.missing_since = None;
     }
-    if told_by_a_dead_pass {
+    if may_be_untold {
         next.stamp = row.stamp.renewed(fence);
     }
-    Some(Write { row: next, was_open: row.is_open(), touches: told_by_a_dead_pass })
+    Some(Write { row: next, was_open: row.is_open(), touches: may_be_untold })
 }
 
 /// The write that removes an issue from the open ones, given GitHub's word that it has gone; none when the row

@@ -57,8 +57,8 @@ fn observations() -> impl Strategy<Value = Vec<Observation>> {
 fn reading() -> impl Strategy<Value = Reading> {
     prop_oneof![
         Just(Reading::Backfill),
-        (prop::option::of(instant()), prop::option::of(instant()))
-            .prop_map(|(cursor, settled)| Reading::Delta { cursor, settled }),
+        (prop::option::of(instant()), prop::option::of(instant()), prop::option::of(1..FENCES))
+            .prop_map(|(cursor, settled, told)| Reading::Delta { cursor, settled, told }),
         prop::option::of(instant()).prop_map(Reading::Audit),
     ]
 }

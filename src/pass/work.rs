@@ -58,6 +58,8 @@ pub(super) struct ListingUnderWay {
     pub(super) first_date: Option<Timestamp>,
     /// The cursor it found.
     pub(super) cursor_before: Option<Timestamp>,
+    /// The fence of the last pass, when agents have been told of all that it wrote here.
+    pub(super) told: Option<u64>,
 }
 
 /// How a repository came out of a pass.

@@ -86,6 +86,7 @@ impl FleetState {
 pub struct Claim {
     pass_id: Uuid,
     fence: u64,
+    taken_at: Timestamp,
     before: FleetState,
 }
 
@@ -98,6 +99,11 @@ impl Claim {
     /// Its fence.
     pub fn fence(&self) -> u64 {
         self.fence
+    }
+
+    /// From when it counts: its budget begins here.
+    pub fn taken_at(&self) -> Timestamp {
+        self.taken_at
     }
 
     /// The state it was claimed on.
@@ -199,7 +205,7 @@ impl Store {
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Ok(Claim { pass_id, fence, before })),
+            Ok(_) => Ok(Ok(Claim { pass_id, fence, taken_at: now, before })),
             Err(error) => match refused(&error) {
                 Some(item) => Ok(Err(Overtaken(value_of(item)?))),
                 None => Err(store_error("UpdateItem")(error)),

@@ -35,6 +35,7 @@ async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_au
         "message": "GitHub lists 1000 of the 1000 cached open issues no more, too many to be believed: nothing was removed; the next audit looks again",
         "phase": "reconcile",
         "repository": "acme/api",
+        "retryAfterSeconds": 3600,
         "retryable": true,
         "severity": "error"
       }
@@ -141,6 +142,7 @@ async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
     let position = app.row(API, 199)["updatedAt"].clone();
     insta::assert_json_snapshot!(left_over(&app), {".pk" => "[repository]"}, @r#"
     {
+      "beganAt": "2026-11-22T07:02:10Z",
       "candidates": [
         5
       ],
