@@ -3,6 +3,7 @@
 use insta::assert_json_snapshot;
 use local_stack::dynamodb::{Fault as TableFault, On};
 use local_stack::github::{Fault, Matching};
+use serde_json::json;
 
 use crate::app::{Answer, TestApp};
 
@@ -297,6 +298,23 @@ async fn no_token_and_nothing_of_an_answer_of_githubs_leaves_in_a_response_or_a_
         let said = format!("{} {:?}", answer.0, app.items("", ""));
         for secret in [THEIRS, local_stack::AGENT_TOKEN, local_stack::GITHUB_TOKEN] {
             assert!(!said.contains(secret), "{status}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_of_a_repositorys_odd_name_leaves_in_a_response_or_a_record() {
+    const THEIRS: &str = "what-github-said-is-not-ours-to-repeat";
+    for full_name in [THEIRS.to_owned(), format!("acme/{THEIRS} <br>"), format!("a/b/{THEIRS}")] {
+        let app = TestApp::after_a_first_beat().await;
+        let body = json!({ "id": 1, "full_name": full_name, "disabled": false }).to_string();
+        let answer = Fault::Answer { status: 200, headers: Vec::new(), body };
+        app.world.github.fault(Matching::repository("acme/api"), answer.forever());
+        for agent in ["alpha", "beta"] {
+            let answer = app.agent(agent).beat().await;
+            assert_eq!(answer.codes(), ["github_unexpected_answer"], "{full_name}");
+            let said = format!("{} {:?}", answer.0, app.items("", ""));
+            assert!(!said.contains(THEIRS), "{full_name}: {said}");
         }
     }
 }

@@ -1,9 +1,11 @@
 //! The time a pass has: its own budget, or what the invocation leaves of it.
 
+use std::time::Duration;
+
 use local_stack::dynamodb::On;
 use local_stack::github::{Fault, Matching};
 
-use crate::app::{Answer, TestApp, until_held};
+use crate::app::{Answer, Setup, TestApp, open_spread, until_held};
 
 async fn two_repositories() -> TestApp {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
@@ -139,4 +141,89 @@ fn rows_sent(app: &TestApp) -> usize {
         .iter()
         .filter(|exchange| exchange.operation == "PutItem" && exchange.to_string().contains("ISSUE#"))
         .count()
+}
+
+/// A backfill of two pages, the second of which GitHub never sends. The first takes all but the last `left` of the
+/// pass.
+async fn second_page_hangs(setup: Setup, left: Duration) -> TestApp {
+    let app = setup.start().await;
+    let first = app.ago(1_000);
+    app.world.github.arrange(|github| open_spread(github, "acme/api", 150, first));
+    let pages = Matching::listing("acme/api").query("state", "open");
+    let (clock, timing) = (app.world.clock.clone(), app.app.timing);
+    let spent = timing.pass_budget - timing.pass_ending - left;
+    app.world.github.before(pages.clone(), move |_| clock.advance(spent));
+    app.world.github.fault(pages.nth(2), Fault::Hang);
+    app
+}
+
+/// The pass ends long before the patience with GitHub does.
+async fn second_page_is_cut_off() -> TestApp {
+    second_page_hangs(TestApp::tracking(&["acme/api"]), Duration::from_millis(300)).await
+}
+
+#[tokio::test]
+async fn a_request_that_the_passes_deadline_cuts_off_is_left_to_the_next_pass() {
+    let app = second_page_is_cut_off().await;
+    let answer = app.agent("alpha").beat().await;
+    let summary = "Synced 0 of 1 repository: 0 issues changed, 100 read for the first time; \
+                   1 repository is left to the next pass.";
+    assert_deferred(&answer, summary);
+    assert_eq!(app.marks("acme/api").get("failure"), None);
+    app.outlive_freshness();
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    assert_eq!(app.open_rows("acme/api").len(), 150);
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_longer_than_the_patience_with_github_has_failed() {
+    let impatient = TestApp::tracking(&["acme/api"]).timing(|timing| {
+        timing.github.attempt_timeout = Duration::from_millis(500);
+        timing.github.attempts = 1;
+    });
+    let app = second_page_hangs(impatient, Duration::from_secs(1)).await;
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"]), "{:#}", answer.0);
+    assert_eq!(app.marks("acme/api")["failure"]["code"], "github_unavailable");
+}
+
+#[tokio::test]
+async fn a_schedule_goes_on_after_a_request_that_the_passes_deadline_cut_off() {
+    let app = second_page_is_cut_off().await;
+    let answer = app.schedule().beat().await.expect("a good beat");
+    assert_eq!((answer.status(), app.state()["fence"].clone()), ("ok", 2.into()), "{:#}", answer.0);
+    assert_eq!(app.open_rows("acme/api").len(), 150);
+    assert!(answer.0["freshAt"].is_string(), "{:#}", answer.0);
+}
+
+#[tokio::test]
+async fn a_table_that_hangs_when_the_time_is_up_is_not_waited_for_once_for_each_repository() {
+    let names: Vec<String> = (1..=40).map(|n| format!("acme/r{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let impatient = TestApp::tracking(&names).timing(|timing| {
+        timing.store.attempt = Duration::from_millis(400);
+        timing.store.attempts = 1;
+    });
+    let app = impatient.start().await;
+    app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 1)));
+    let mut held = app.world.dynamodb.hold_every(On::operation("PutItem").containing("openCount"));
+    let alpha = app.agent("alpha");
+    let mut beat = Box::pin(alpha.beat());
+    tokio::select! {
+        early = &mut beat => panic!("{early:?}"),
+        () = held.all_arrived(8) => {}
+    }
+    app.world.dynamodb.clear_requests();
+    app.pass_time(25);
+    let answer = beat.await;
+    assert_eq!((answer.status(), answer.codes()[0]), ("error", "store_unavailable"), "{:#}", answer.0);
+    let asked = app.world.dynamodb.requests().len();
+    assert!(asked <= 24, "16 marks at once, the end and the records: {asked}");
+    held.release();
+    app.pass_time(600);
+    let healed = app.agent("alpha").beat().await;
+    assert_eq!((healed.status(), healed.is_coalesced()), ("ok", false), "{:#}", healed.0);
+    for name in names {
+        assert_eq!((app.open_rows(name), &app.marks(name)["openCount"]), (vec![1], &1.into()), "{name}");
+    }
 }

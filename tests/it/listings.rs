@@ -1,8 +1,11 @@
 //! Reading what changed: pages by value, and marks that only say what was read and written.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use local_stack::dynamodb::{Fault as StoreFault, On};
 use local_stack::github::{Fault, GitHub, LinkStyle, Matching, World};
+use serde_json::Value;
 
 use crate::app::{TestApp, open_spread};
 
@@ -24,7 +27,7 @@ async fn an_empty_repository_is_read_and_has_nothing_to_tell() {
     for _ in 0..2 {
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.touched().len()), ("ok", 0), "{answer:#?}");
-        assert_eq!(app.items("REPO#", ""), [] as [serde_json::Value; 0]);
+        assert_eq!(app.items("REPO#", ""), [] as [Value; 0]);
         app.outlive_freshness();
     }
 }
@@ -227,4 +230,28 @@ async fn a_next_link_to_another_host_is_not_followed_and_that_host_never_sees_th
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["github_unexpected_answer"]);
     assert_eq!(elsewhere.requests(), []);
+}
+
+#[tokio::test]
+async fn no_repository_starves_while_each_pass_has_time_for_eight_of_nine() {
+    let names: Vec<String> = (1..=9).map(|n| format!("acme/r{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let app = TestApp::tracking(&names).start().await;
+    app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 1)));
+    // Eight at once take 20 s of a pass's 21. After some five passes GitHub is quick again.
+    for n in 1..=45 {
+        let clock = app.world.clock.clone();
+        let listing = Matching::any_listing().nth(n);
+        app.world.github.before(listing, move |_| clock.advance(Duration::from_millis(2_500)));
+    }
+    for _ in 0..4 {
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!((answer.status(), &answer.0["freshAt"]), ("ok", &Value::Null), "{:#}", answer.0);
+        app.pass_time(60);
+    }
+    for name in names {
+        assert_eq!(app.open_rows(name), [1], "{name}");
+    }
+    let answer = app.agent("alpha").beat().await;
+    assert!(answer.0["freshAt"].is_string(), "{:#}", answer.0);
 }

@@ -24,6 +24,7 @@ mod labels;
 mod limits;
 mod listings;
 mod records;
+mod removals;
 mod repositories;
 mod retries;
 mod schedule;

@@ -1,0 +1,138 @@
+//! Removals that an audit proves, when who writes them dies, stalls, or is not told what became of its requests.
+//!
+//! Each is tried at every request to DynamoDB that a beat with such an audit makes.
+
+use local_stack::dynamodb::{Fault, On};
+
+use crate::app::{Agent, TestApp, until_held};
+use crate::audits::{INTERVAL, tracking};
+
+const API: &str = "acme/api";
+const NEWS: &str = "deleted acme/api#1";
+
+/// Alpha and beta have beaten, an issue has been deleted since, and the next beat's audit finds it absent.
+async fn deleted() -> TestApp {
+    let app = tracking(&[API]).start().await;
+    app.world.github.arrange(|github| {
+        github.open_issues(API, 3);
+        github.open_pull_request(API, "A pull request");
+    });
+    for agent in ["alpha", "beta"] {
+        app.agent(agent).beat().await;
+    }
+    app.pass_time(150);
+    for agent in ["alpha", "beta"] {
+        app.agent(agent).beat().await;
+    }
+    app.pass_time(INTERVAL);
+    app.world.github.arrange(|github| github.delete_issue(API, 1));
+    app.clear_requests();
+    app
+}
+
+/// The row has ended as a tombstone, and the count agrees with the rows.
+fn assert_in_step(app: &TestApp, when: &str) {
+    assert_eq!(app.row(API, 1)["gone"]["reason"], "deleted", "{when}");
+    assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![2, 3], &2.into()), "{when}");
+}
+
+/// How many requests to DynamoDB a beat with the removal makes.
+async fn requests_of_a_beat() -> u64 {
+    let app = deleted().await;
+    assert_eq!(app.agent("alpha").beat().await.touched(), [NEWS]);
+    assert_in_step(&app, "undisturbed");
+    let requests = app.world.dynamodb.requests().len();
+    assert!(requests > 10, "{requests}");
+    requests as u64
+}
+
+/// What an agent is told by a pass once the next interval is over, and by the one after.
+async fn later_told(app: &TestApp, agent: &Agent<'_>) -> Vec<String> {
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        app.pass_time(INTERVAL);
+        told.extend(agent.beat().await.touched());
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_holder_that_dies_at_any_request_leaves_no_removal_untold() {
+    for n in 1..=requests_of_a_beat().await {
+        let app = deleted().await;
+        let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
+        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
+        let mut dying = Box::pin(alpha.beat());
+        assert!(until_held(&mut dying, &mut held).await.is_none());
+        drop(dying);
+        app.pass_time(31);
+        let mut told = [beta.beat().await.touched(), alpha.beat().await.touched()];
+        // What the dead one had under way arrives after all.
+        held.release();
+        told[0].extend(later_told(&app, &beta).await);
+        told[1].extend(later_told(&app, &alpha).await);
+        for told in told {
+            assert!(
+                !told.is_empty() && told.iter().all(|touch| touch == NEWS),
+                "after request {n}: {told:?}"
+            );
+        }
+        assert_in_step(&app, &format!("after request {n}"));
+    }
+}
+
+#[tokio::test]
+async fn a_holder_that_stalls_at_any_request_and_comes_back_leaves_no_removal_untold() {
+    for n in 1..=requests_of_a_beat().await {
+        let app = deleted().await;
+        let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
+        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
+        let mut stalled = Box::pin(alpha.beat());
+        assert!(until_held(&mut stalled, &mut held).await.is_none());
+        app.pass_time(31);
+        let takes_over = beta.beat().await;
+        assert!(!takes_over.is_coalesced(), "at request {n}");
+        held.release();
+        let mut told = [takes_over.touched(), stalled.await.touched()];
+        told[0].extend(later_told(&app, &beta).await);
+        told[1].extend(later_told(&app, &alpha).await);
+        for told in told {
+            assert!(!told.is_empty() && told.iter().all(|touch| touch == NEWS), "at request {n}: {told:?}");
+        }
+        assert_in_step(&app, &format!("at request {n}"));
+    }
+}
+
+#[tokio::test]
+async fn a_removal_whose_answer_is_lost_is_told_all_the_same() {
+    for n in 1..=requests_of_a_beat().await {
+        let app = deleted().await;
+        app.world.dynamodb.fault(On::anything().nth(n), Fault::LoseAnswer);
+        for agent in ["alpha", "beta"] {
+            let answer = app.agent(agent).beat().await;
+            assert_eq!(
+                (answer.status(), answer.touched()),
+                ("ok", vec![NEWS.to_owned()]),
+                "{agent}, request {n}"
+            );
+        }
+        assert_in_step(&app, &format!("request {n}"));
+    }
+}
+
+#[tokio::test]
+async fn the_table_can_fail_at_any_request_and_a_removal_is_told_all_the_same() {
+    for n in 1..=requests_of_a_beat().await {
+        let app = deleted().await;
+        let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
+        app.world.dynamodb.fault(On::anything().nth(n), Fault::AccessDenied);
+        let mut told = [Vec::new(), alpha.beat().await.touched()];
+        app.pass_time(31);
+        told[0].extend(later_told(&app, &beta).await);
+        told[1].extend(later_told(&app, &alpha).await);
+        for told in told {
+            assert!(!told.is_empty() && told.iter().all(|touch| touch == NEWS), "request {n}: {told:?}");
+        }
+        assert_in_step(&app, &format!("request {n}"));
+    }
+}
