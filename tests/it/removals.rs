@@ -136,3 +136,51 @@ async fn the_table_can_fail_at_any_request_and_a_removal_is_told_all_the_same() 
         assert_in_step(&app, &format!("request {n}"));
     }
 }
+
+#[tokio::test]
+async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_refused_or_told() {
+    const EDIT: &str = "edited acme/api#1";
+    for n in 1.. {
+        let mut app = tracking(&[API]).start().await;
+        app.world.github.arrange(|github| {
+            github.open_issues(API, 2);
+            github.add_label(API, 1, "bug");
+        });
+        let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
+        for _ in 0..2 {
+            alpha.beat().await;
+            beta.beat().await;
+            app.pass_time(150);
+        }
+        app.pass_time(INTERVAL);
+        // Only an audit sees it: no `updated_at` moves.
+        app.world.github.arrange(|github| github.rename_label(API, "bug", "defect"));
+        app.clear_requests();
+        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
+        let mut dying = Box::pin(alpha.beat());
+        let ended = until_held(&mut dying, &mut held).await;
+        drop(dying);
+        if let Some(answer) = ended {
+            assert_eq!(answer.touched(), [EDIT]);
+            drop((alpha, beta));
+            app.leaves_orders_open();
+            break;
+        }
+        app.pass_time(31);
+        let audits = Matching::listing(API).query("state", "open");
+        app.world.github.fault(audits, GitHubFault::Status(502).forever());
+        let mut told = [beta.beat().await.touched(), alpha.beat().await.touched()];
+        held.release();
+        app.nothing_is_under_way().await;
+        app.world.github.heal();
+        told[0].extend(later_told(&app, &beta).await);
+        told[1].extend(later_told(&app, &alpha).await);
+        for told in told {
+            assert!(
+                !told.is_empty() && told.iter().all(|touch| touch == EDIT),
+                "after request {n}: {told:?}"
+            );
+        }
+        assert_eq!(app.row(API, 1)["labels"], serde_json::json!(["defect"]), "after request {n}");
+    }
+}

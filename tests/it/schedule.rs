@@ -63,9 +63,10 @@ async fn a_scheduled_error_fails_the_invocation_and_is_recorded() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.fault(Matching::any_listing(), Fault::Status(502).times(3));
     let failed = app.schedule().beat().await.expect_err("a failed invocation");
-    insta::assert_snapshot!(failed, @r#"
-    the scheduled beat failed: sync: acme/api: GitHub answered 502 three times; the next pass tries again
-    "#);
+    assert_eq!(
+        failed.to_string(),
+        "the scheduled beat failed: sync: acme/api: GitHub answered 502 three times; the next pass tries again"
+    );
     assert_eq!(app.runs("scheduler")[0]["status"], "error");
 }
 
