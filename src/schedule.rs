@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{RunStatus, RunType};
+use crate::domain::{RunType, Status};
 use crate::heartbeat::{self, AgentHeartbeatResponse};
 
 /// A scheduled beat whose status is `error`: the invocation fails, so that alarms and retries see it.
@@ -17,7 +17,7 @@ pub async fn beat(
     deadline: Option<Timestamp>,
 ) -> Result<AgentHeartbeatResponse, ScheduledBeatFailed> {
     let answer = heartbeat::beat(app, &app.config.schedule_agent_name, RunType::Scheduled, deadline).await;
-    if answer.status == RunStatus::Error {
+    if answer.status == Status::Error {
         return Err(ScheduledBeatFailed(Box::new(answer)));
     }
     Ok(answer)

@@ -15,6 +15,6 @@ pub use issue::{
 };
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
-pub use run::{AgentRun, Position, RunStatus, RunType, Touch};
+pub use run::{AgentRun, Position, RunType, Status, Touch};
 pub use text::{counted, iso_millis};
 pub use tracking::{AuditProgress, Backfill, HeldAudit, RepositoryFailure, TrackedRepository, second_before};

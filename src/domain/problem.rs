@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RepositoryName, RunStatus};
+use super::{RepositoryName, Status};
 
 /// The part of a beat that a problem belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -162,11 +162,11 @@ impl Outcome {
     }
 
     /// The worst severity, as a run's status.
-    pub fn status(&self) -> RunStatus {
+    pub fn status(&self) -> Status {
         match self.problems.iter().map(|problem| problem.severity).max() {
-            None => RunStatus::Ok,
-            Some(Severity::Warning) => RunStatus::Warning,
-            Some(Severity::Error) => RunStatus::Error,
+            None => Status::Ok,
+            Some(Severity::Warning) => Status::Warning,
+            Some(Severity::Error) => Status::Error,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The record of one beat.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{Change, IssueNumber, RepositoryId};
@@ -9,9 +9,7 @@ use super::{Change, IssueNumber, RepositoryId};
 /// How a beat came out, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum RunStatus {
-    /// Written before the pass that this beat runs; what is left of a beat that died.
-    Running,
+pub enum Status {
     /// Nothing went wrong.
     Ok,
     /// Part of the work was not done.
@@ -21,7 +19,7 @@ pub enum RunStatus {
 }
 
 /// What set the beat off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunType {
     /// An agent called the endpoint.
@@ -31,7 +29,7 @@ pub enum RunType {
 }
 
 /// One issue that changed, as agents are told of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Touch {
     /// The issue's page on GitHub.
@@ -39,12 +37,12 @@ pub struct Touch {
     /// What happened last.
     pub change: Change,
     /// Where a moved issue is now, when GitHub shows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<String>,
 }
 
 /// How far an agent has been told of changes. Changes are told in the order fence, repository, issue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The fence it has reached.
     pub fence: u64,
@@ -65,7 +63,7 @@ impl Position {
 }
 
 /// The record of one beat, kept for `RUN_RETENTION_DAYS`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentRun {
     /// A UUID of version 7: runs sort by their start.
@@ -75,12 +73,13 @@ pub struct AgentRun {
     /// What set the beat off.
     #[serde(rename = "type")]
     pub run_type: RunType,
-    /// How it came out.
-    pub status: RunStatus,
+    /// How it came out; none while it runs, which is stored as `running` and is what a beat that died leaves.
+    #[serde(serialize_with = "or_running")]
+    pub status: Option<Status>,
     /// When it began.
     pub started_at: Timestamp,
     /// When it was answered; absent while it runs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     /// What was done, in one sentence with counts.
     pub summary: String,
@@ -92,9 +91,16 @@ pub struct AgentRun {
     pub touched_issue_urls: Vec<String>,
     /// How many there were to tell, exactly.
     pub touched_count: u64,
-    /// The pass the answer speaks of; absent when none has ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The pass that the beat ran or joined; absent when none has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pass_id: Option<Uuid>,
     /// Whether another beat ran that pass.
     pub coalesced: bool,
+}
+
+fn or_running<S: Serializer>(status: &Option<Status>, serializer: S) -> Result<S::Ok, S::Error> {
+    match status {
+        Some(status) => status.serialize(serializer),
+        None => serializer.serialize_str("running"),
+    }
 }

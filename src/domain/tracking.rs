@@ -135,10 +135,11 @@ impl TrackedRepository {
         self.cursor = self.cursor.max(newest);
     }
 
-    /// Moves the settled mark after a complete listing from it, whose first answer bore `first_date`.
-    pub fn settle(&mut self, first_date: Timestamp) {
+    /// Moves the settled mark after a complete listing from it, whose first answer bore `first_date`, but not past a
+    /// second that is to be read once more.
+    pub fn settle(&mut self, first_date: Timestamp, crowded: Option<Timestamp>) {
         let shown_by_then = first_date.checked_sub(LATEST_SHOWN).unwrap_or(first_date);
-        let settled = self.cursor.map(|cursor| cursor.min(shown_by_then));
+        let settled = self.cursor.map(|cursor| cursor.min(shown_by_then).min(crowded.unwrap_or(cursor)));
         self.settled = self.settled.max(settled);
     }
 

@@ -37,6 +37,9 @@ pub struct Page {
     pub newest: Option<Timestamp>,
     /// The `Date` of the answer.
     pub date: Timestamp,
+    /// Set when it was reached by its position, which an edit in the meantime shifts: the newest `updated_at` before
+    /// it. More issues than fit on a page share that second.
+    pub by_position: Option<Timestamp>,
     /// Set on the last page.
     pub complete: Option<Complete>,
 }
@@ -72,9 +75,9 @@ impl Listing {
 
     /// Reads the next page; none after the last one. After an error the same page is read by another call.
     pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<Page>, GitHubError> {
-        let url = match &self.next {
-            Next::ByValue => self.url(session),
-            Next::ByLink(url) => url.clone(),
+        let (url, by_position) = match &self.next {
+            Next::ByValue => (self.url(session), None),
+            Next::ByLink(url) => (url.clone(), self.newest),
             Next::Nothing => return Ok(None),
         };
         let answer = session.get(url).await?;
@@ -95,6 +98,7 @@ impl Listing {
                 .collect(),
             newest,
             date: answer.date,
+            by_position,
             complete: matches!(self.next, Next::Nothing).then_some(Complete(())),
         }))
     }

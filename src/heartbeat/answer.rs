@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::domain::{Position, Problem, RunStatus, Severity, Touch, counted, iso_millis};
+use crate::domain::{Position, Problem, Severity, Status, Touch, counted, iso_millis};
 
 use super::{Basis, Beat};
 
@@ -15,7 +15,7 @@ use super::{Basis, Beat};
 #[serde(rename_all = "camelCase")]
 pub struct AgentHeartbeatResponse {
     /// `error` if any error, else `warning` if any warning, else `ok`.
-    pub status: RunStatus,
+    pub status: Status,
     /// Who beat.
     pub agent_name: String,
     /// When the beat came in: RFC 3339, UTC, milliseconds.
@@ -75,7 +75,7 @@ impl Beat<'_> {
             basis.summary.clone()
         };
         AgentHeartbeatResponse {
-            status: self.outcome.status().max(worst_of_pass.unwrap_or(RunStatus::Ok)),
+            status: self.outcome.status().max(worst_of_pass.unwrap_or(Status::Ok)),
             agent_name: self.agent.to_string(),
             started_at: self.started_at,
             finished_at: self.app.clock.now(),

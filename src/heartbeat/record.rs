@@ -1,6 +1,6 @@
 //! The AgentRun, and what the agent has been told.
 
-use crate::domain::{AgentRun, Phase, Position, Problem, ProblemCode, RunStatus};
+use crate::domain::{AgentRun, Phase, Position, Problem, ProblemCode};
 use crate::store::{Claim, StoreError};
 
 use super::answer::Told;
@@ -45,7 +45,7 @@ impl Beat<'_> {
             run_id: self.run_id,
             agent_name: self.agent.to_string(),
             run_type: self.run_type,
-            status: RunStatus::Running,
+            status: None,
             started_at: self.started_at,
             finished_at: None,
             summary: "Running a pass.".to_owned(),
@@ -66,7 +66,7 @@ impl Beat<'_> {
             run_id: self.run_id,
             agent_name: self.agent.to_string(),
             run_type: self.run_type,
-            status: answer.status,
+            status: Some(answer.status),
             started_at: self.started_at,
             finished_at: Some(answer.finished_at),
             summary: answer.summary.clone(),

@@ -52,6 +52,7 @@ impl Pass<'_> {
             pages,
             from_settled: !work.tracked.cut_short,
             first_date: None,
+            crowded: None,
             cursor_before: work.tracked.cursor,
             // A count that is not trusted tells of writes that nobody has accounted for, and told.
             told: (!work.tracked.recount).then(|| self.claim.before().ended_fence()),
@@ -95,7 +96,8 @@ impl Pass<'_> {
             return Err(failure);
         }
         work.got_further |= work.tracked.backfill.is_some() || page.newest > work.tracked.cursor;
-        self.move_marks(work, &page, first_date);
+        let brought_news = applied.changed > 0;
+        self.move_marks(work, &page, first_date, brought_news);
         if work.tracked.recount && page.complete.is_some() {
             work.tracked.open_count = self.app.store.count_open(work.tracked.id).await?;
             work.tracked.recount = false;
@@ -107,8 +109,12 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn move_marks(&self, work: &mut Work, page: &Page, first_date: Timestamp) {
-        let from_settled = work.listing.as_ref().is_some_and(|listing| listing.from_settled);
+    fn move_marks(&self, work: &mut Work, page: &Page, first_date: Timestamp, brought_news: bool) {
+        let Some(listing) = &mut work.listing else { return };
+        if brought_news {
+            listing.crowded = listing.crowded.or(page.by_position);
+        }
+        let (from_settled, crowded) = (listing.from_settled, listing.crowded);
         let tracked = &mut work.tracked;
         match &mut tracked.backfill {
             Some(backfill) => {
@@ -117,14 +123,14 @@ impl Pass<'_> {
                     let began_at = backfill.began_at.unwrap_or(first_date);
                     tracked.backfill = None;
                     tracked.audited_at = Some(page.date);
-                    tracked.settle(began_at);
+                    tracked.settle(began_at, None);
                 }
             }
             None => {
                 tracked.advance(page.newest);
                 tracked.cut_short = page.complete.is_none();
                 if page.complete.is_some() && from_settled {
-                    tracked.settle(first_date);
+                    tracked.settle(first_date, crowded);
                 }
             }
         }

@@ -3,7 +3,10 @@
 //! A rename keeps its history, because the id stays. A new repository under an old name starts afresh, because
 //! its id is another. Two names of one id are one repository.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
+use jiff::Timestamp;
 
 use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName, TrackedRepository};
 use crate::github::{GitHubError, Repository};
@@ -22,7 +25,12 @@ impl Pass<'_> {
         let first = self.first_in_turn(names.len());
         names.rotate_left(first);
         let mut lookups: Vec<Lookup> = futures_util::stream::iter(names)
-            .map(|name| async move { guard(self.github.repository(&name)).await })
+            .map(|name| async move {
+                if self.app.clock.now() >= self.half_time() {
+                    return Ok(Err(GitHubError::Deadline));
+                }
+                guard(self.github.repository(&name)).await
+            })
             .buffered(REPOSITORIES_AT_ONCE)
             .collect()
             .await;
@@ -41,6 +49,12 @@ impl Pass<'_> {
             self.not_found(&mut roster, fleet, name, failed).await;
         }
         roster
+    }
+
+    /// No repository is looked up any more when half of the pass's time is over: what was found is to be read, too.
+    fn half_time(&self) -> Timestamp {
+        let all = Duration::try_from(self.deadline.duration_since(self.started_at)).unwrap_or_default();
+        self.started_at.checked_add(all / 2).unwrap_or(self.deadline)
     }
 
     async fn found(

@@ -56,6 +56,9 @@ pub(super) struct ListingUnderWay {
     pub(super) from_settled: bool,
     /// The `Date` of its first answer.
     pub(super) first_date: Option<Timestamp>,
+    /// The first second of which a page was reached by its position and brought news. Its neighbour may have slipped
+    /// onto a page already read, so it is to be read once more.
+    pub(super) crowded: Option<Timestamp>,
     /// The cursor it found.
     pub(super) cursor_before: Option<Timestamp>,
     /// The fence of the last pass, when agents have been told of all that it wrote here.

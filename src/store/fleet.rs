@@ -10,7 +10,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{AuditProgress, ProblemCode, RepositoryId, RepositoryName, RunStatus, TrackedRepository};
+use crate::domain::{AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TrackedRepository};
 
 use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
 use super::{Item, Store, StoreError, item_of, number, store_error, text, value_of};
@@ -44,7 +44,7 @@ pub struct Ended {
     /// When it ended.
     pub at: Timestamp,
     /// How it came out.
-    pub status: RunStatus,
+    pub status: Status,
     /// The first `Date` of the last pass in which every repository agreed with GitHub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh_at: Option<Timestamp>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{
-    AgentName, AgentRun, IssueNumber, Position, Problem, RepositoryId, RepositoryName, RunStatus,
+    AgentName, AgentRun, IssueNumber, Position, Problem, RepositoryId, RepositoryName, Status,
 };
 
 use super::keys::{EXPIRES_AT, Key};
@@ -41,7 +41,7 @@ pub struct PassRecord {
     /// When it ended.
     pub ended_at: Timestamp,
     /// How it came out.
-    pub status: RunStatus,
+    pub status: Status,
     /// What it did, in one sentence.
     pub summary: String,
     /// What it met.

@@ -104,3 +104,26 @@ async fn after_a_listing_that_was_cut_short_the_next_one_starts_at_the_cursor_an
     assert_eq!(app.marks(API)["cutShort"], false);
     assert_eq!(since().await, "2026-11-22T05:57:58Z");
 }
+
+#[tokio::test]
+async fn an_issue_that_slips_onto_a_page_already_read_of_a_crowded_second_is_read_by_the_next_pass() {
+    let app = TestApp::tracking(&[API]).start().await;
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.open_issues(API, 250));
+    app.pass_time(600);
+    let second_page = Matching::listing(API).page(2);
+    app.world.github.before(second_page, |github| {
+        github.edit_issue(API, 1, |issue| issue.title = "Edited".into());
+    });
+    app.agent("alpha").beat().await;
+    assert_eq!(app.open_rows(API).len(), 249, "the edit has shifted the pages");
+    app.outlive_freshness();
+    assert!(app.agent("alpha").beat().await.touched().contains(&"opened acme/api#101".to_owned()));
+    assert_eq!(app.open_rows(API), (1..=250).collect::<Vec<_>>());
+    app.pass_time(130);
+    app.agent("alpha").beat().await;
+    app.pass_time(130);
+    app.agent("alpha").beat().await;
+    let marks = app.marks(API);
+    assert_eq!(marks["settled"], marks["cursor"], "the crowd is read once more and then never again");
+}
