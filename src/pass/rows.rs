@@ -67,7 +67,7 @@ impl Pass<'_> {
                 return applied;
             }
             let rows: Vec<CachedIssue> = writes.iter().map(|write| write.row.clone()).collect();
-            let results = self.app.store.put_issues(repository, rows, &|| !self.is_over()).await;
+            let results = self.app.store.put_issues(self.claim, repository, rows, &|| !self.is_over()).await;
             let mut again = Vec::new();
             for (write, result) in writes.into_iter().zip(results) {
                 match result {
@@ -83,6 +83,10 @@ impl Pass<'_> {
                         } else {
                             again.extend(replan(&row));
                         }
+                    }
+                    Ok(Put::Stale) => {
+                        self.give_way();
+                        applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
                     Ok(Put::NotBegun) => {
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::domain::{CachedIssue, IssueNumber, RepositoryId, Stamp};
 
 use super::keys::{self, CHANGES, Key, OPEN_ISSUES, OPEN_UPDATED_AT};
-use super::{Item, Store, StoreError, item_of, number, store_error, text, value_of};
+use super::{Claim, Item, Store, StoreError, item_of, number, store_error, text, value_of};
 
 /// DynamoDB's most keys in one BatchGetItem.
 const BATCH: usize = 100;
@@ -28,6 +28,17 @@ pub enum Put {
     Changed(Box<CachedIssue>),
     /// It was not begun any more.
     NotBegun,
+    /// The claim is gone, and with it the right to remove an issue.
+    Stale,
+}
+
+/// A row as an item, with what its indexes need.
+pub(super) fn issue_item(repository: RepositoryId, row: &CachedIssue) -> Item {
+    let mut item = item_of(&Key::issue(repository, row.number), row);
+    if row.is_open() {
+        item.insert(OPEN_UPDATED_AT.to_owned(), text(row.updated_at.to_string()));
+    }
+    item
 }
 
 /// An entry of the index of open issues.
@@ -121,9 +132,11 @@ impl Store {
     }
 
     /// Writes rows, several at a time, each over the revision it was planned on. The answers are in the order of
-    /// the rows; all are tried, whatever one of them meets, for as long as `may_begin` allows it.
+    /// the rows; all are tried, whatever one of them meets, for as long as `may_begin` allows it. A tombstone is
+    /// written only while `claim` holds.
     pub async fn put_issues(
         &self,
+        claim: &Claim,
         repository: RepositoryId,
         rows: Vec<CachedIssue>,
         may_begin: &(dyn Fn() -> bool + Sync),
@@ -131,10 +144,12 @@ impl Store {
         futures_util::stream::iter(rows)
             .map(|row| {
                 async move {
-                    if may_begin() {
-                        self.put_issue(repository, row).await
-                    } else {
+                    if !may_begin() {
                         Ok(Put::NotBegun)
+                    } else if row.gone.is_some() {
+                        self.put_removal(claim, repository, &row).await
+                    } else {
+                        self.put_issue(repository, &row).await
                     }
                 }
                 .boxed()
@@ -144,16 +159,12 @@ impl Store {
             .await
     }
 
-    async fn put_issue(&self, repository: RepositoryId, row: CachedIssue) -> Result<Put, StoreError> {
-        let mut item = item_of(&Key::issue(repository, row.number), &row);
-        if row.is_open() {
-            item.insert(OPEN_UPDATED_AT.to_owned(), text(row.updated_at.to_string()));
-        }
+    async fn put_issue(&self, repository: RepositoryId, row: &CachedIssue) -> Result<Put, StoreError> {
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(item))
+            .set_item(Some(issue_item(repository, row)))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match row.revision {
             0 | 1 => put.condition_expression("attribute_not_exists(pk)"),

@@ -6,6 +6,7 @@
 mod fleet;
 mod issues;
 mod keys;
+mod removals;
 mod runs;
 
 use std::collections::HashMap;

@@ -121,7 +121,7 @@ async fn a_removal_of_which_the_table_never_says_whether_it_was_written_is_told(
     let app = an_agent_that_knows_three_issues().await;
     app.agent("alpha").beat().await;
     app.world.github.arrange(|github| github.delete_issue("acme/api", 2));
-    let removal = || On::operation("PutItem").containing("deleted");
+    let removal = || On::operation("TransactWriteItems").containing("deleted");
     app.world.dynamodb.fault(removal(), Fault::LoseAnswer);
     app.world.dynamodb.fault(removal(), Fault::Cut.times(2));
     app.pass_time(INTERVAL);

@@ -1,0 +1,79 @@
+//! Removing an issue from the open ones: the one write that no later reading would notice had it come too late.
+//!
+//! A page's row that a stalled pass still writes is read again, and told, by the next listing. A tombstone is not:
+//! its issue is in no list. So it is written together with a check that its pass still holds the claim.
+
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    CancellationReason, ConditionCheck, Put as PutAction, ReturnValuesOnConditionCheckFailure,
+    TransactWriteItem,
+};
+
+use crate::domain::{CachedIssue, RepositoryId};
+
+use super::issues::issue_item;
+use super::keys::Key;
+use super::{Claim, Put, Store, StoreError, number, store_error, text, value_of};
+
+/// DynamoDB's word for a transaction that met another one on the same item. It changed nothing and may be repeated.
+const CONFLICT: &str = "TransactionConflict";
+
+/// DynamoDB's word for a condition that did not hold.
+const REFUSED: &str = "ConditionalCheckFailed";
+
+/// How often a transaction that met another one is repeated.
+const MOST_CONFLICTS: u32 = 5;
+
+impl Store {
+    /// Writes a tombstone over the revision it was planned on, while `claim` holds.
+    pub(super) async fn put_removal(
+        &self,
+        claim: &Claim,
+        repository: RepositoryId,
+        row: &CachedIssue,
+    ) -> Result<Put, StoreError> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(Key::state().attributes()))
+            .condition_expression("fence = :fence AND claimOwner = :me")
+            .expression_attribute_values(":fence", number(claim.fence()))
+            .expression_attribute_values(":me", text(claim.pass_id()))
+            .build()
+            .expect("all that a check needs is set");
+        let put = PutAction::builder()
+            .table_name(&self.table)
+            .set_item(Some(issue_item(repository, row)))
+            .condition_expression("revision = :planned_on")
+            .expression_attribute_values(":planned_on", number(row.revision - 1))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .build()
+            .expect("all that a put needs is set");
+        let mut conflicts = 0;
+        loop {
+            let answer = self
+                .client
+                .transact_write_items()
+                .transact_items(TransactWriteItem::builder().condition_check(check.clone()).build())
+                .transact_items(TransactWriteItem::builder().put(put.clone()).build())
+                .send()
+                .await;
+            let Err(error) = answer else { return Ok(Put::Written) };
+            let reasons = match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    cancelled.cancellation_reasons()
+                }
+                _ => return Err(store_error("TransactWriteItems")(error)),
+            };
+            match reasons {
+                [check, _] if check.code() == Some(REFUSED) => return Ok(Put::Stale),
+                [_, CancellationReason { item: Some(item), code: Some(code), .. }] if code == REFUSED => {
+                    return value_of(item.clone()).map(Put::Changed);
+                }
+                _ if conflicts < MOST_CONFLICTS && reasons.iter().any(|r| r.code() == Some(CONFLICT)) => {
+                    conflicts += 1;
+                }
+                _ => return Err(store_error("TransactWriteItems")(error)),
+            }
+        }
+    }
+}
