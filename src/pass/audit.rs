@@ -232,14 +232,14 @@ impl Pass<'_> {
             }
             IssueAnswer::Gone(gone) => {
                 let replan = |row: &CachedIssue| plan::removed(row, &gone, fence);
-                self.write(work.id(), replan(row).into_iter().collect(), &replan).await
+                self.write(Some(self.claim), work.id(), replan(row).into_iter().collect(), &replan).await
             }
             IssueAnswer::NotVisible(at) => {
                 let replan = |row: &CachedIssue| match self.hidden_for_good(row.missing_since, at) {
                     Some(gone) => plan::removed(row, &gone, fence),
                     None => plan::missing(row, at),
                 };
-                self.write(work.id(), replan(row).into_iter().collect(), &replan).await
+                self.write(Some(self.claim), work.id(), replan(row).into_iter().collect(), &replan).await
             }
         };
         work.count(&applied, fence);

@@ -19,6 +19,13 @@ const BATCH: usize = 100;
 /// How many rows are written at the same time.
 const WRITES_AT_ONCE: usize = 32;
 
+/// The condition of a row's first write.
+pub(super) const IS_NEW: &str = "attribute_not_exists(pk)";
+/// The condition of every later one.
+pub(super) const IS_PLANNED_ON: &str = "revision = :planned_on";
+/// Its parameter: the revision of the row that is replaced.
+pub(super) const PLANNED_ON: &str = ":planned_on";
+
 /// How one row's write ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Put {
@@ -28,7 +35,7 @@ pub enum Put {
     Changed(Box<CachedIssue>),
     /// It was not begun any more.
     NotBegun,
-    /// The claim is gone, and with it the right to remove an issue.
+    /// The claim that was to guard it is gone.
     Stale,
 }
 
@@ -132,11 +139,12 @@ impl Store {
     }
 
     /// Writes rows, several at a time, each over the revision it was planned on. The answers are in the order of
-    /// the rows; all are tried, whatever one of them meets, for as long as `may_begin` allows it. A tombstone is
-    /// written only while `claim` holds.
+    /// the rows; all are tried, whatever one of them meets, for as long as `may_begin` allows it. With a `guard`
+    /// they are written one by one, and only while that claim holds: transactions that check one item at the same
+    /// time refuse each other.
     pub async fn put_issues(
         &self,
-        claim: &Claim,
+        guard: Option<&Claim>,
         repository: RepositoryId,
         rows: Vec<CachedIssue>,
         may_begin: &(dyn Fn() -> bool + Sync),
@@ -144,17 +152,15 @@ impl Store {
         futures_util::stream::iter(rows)
             .map(|row| {
                 async move {
-                    if !may_begin() {
-                        Ok(Put::NotBegun)
-                    } else if row.gone.is_some() {
-                        self.put_removal(claim, repository, &row).await
-                    } else {
-                        self.put_issue(repository, &row).await
+                    match guard {
+                        _ if !may_begin() => Ok(Put::NotBegun),
+                        Some(claim) => self.put_guarded(claim, repository, &row).await,
+                        None => self.put_issue(repository, &row).await,
                     }
                 }
                 .boxed()
             })
-            .buffered(WRITES_AT_ONCE)
+            .buffered(if guard.is_some() { 1 } else { WRITES_AT_ONCE })
             .collect()
             .await
     }
@@ -167,10 +173,10 @@ impl Store {
             .set_item(Some(issue_item(repository, row)))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match row.revision {
-            0 | 1 => put.condition_expression("attribute_not_exists(pk)"),
+            0 | 1 => put.condition_expression(IS_NEW),
             revision => put
-                .condition_expression("revision = :planned_on")
-                .expression_attribute_values(":planned_on", number(revision - 1)),
+                .condition_expression(IS_PLANNED_ON)
+                .expression_attribute_values(PLANNED_ON, number(revision - 1)),
         };
         match put.send().await {
             Ok(_) => Ok(Put::Written),

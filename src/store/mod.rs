@@ -4,9 +4,9 @@
 //! fence and is refused below the stored one, and a row is written over exactly the revision it was planned on.
 
 mod fleet;
+mod guarded;
 mod issues;
 mod keys;
-mod removals;
 mod runs;
 
 use std::collections::HashMap;

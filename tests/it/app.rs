@@ -14,6 +14,7 @@ use agent_heartbeat::transport::Transport;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use jiff::{SignedDuration, Timestamp};
+use local_stack::dynamodb::Outcome;
 use local_stack::fault::Held;
 use local_stack::github::World;
 use local_stack::{LocalStack, TABLE_NAME};
@@ -172,6 +173,13 @@ impl TestApp {
     /// Lets the last pass's freshness run out.
     pub fn outlive_freshness(&self) {
         self.pass_time(31);
+    }
+
+    /// Waits until every request that has reached DynamoDB is carried out, also those that nobody waits for.
+    pub async fn nothing_is_under_way(&self) {
+        while self.world.dynamodb.requests().iter().any(|request| request.outcome == Outcome::Pending) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// The stored items whose keys start like this, in order.

@@ -3,6 +3,7 @@
 //! Each is tried at every request to DynamoDB that a beat with such an audit makes.
 
 use local_stack::dynamodb::{Fault, On};
+use local_stack::github::{Fault as GitHubFault, Matching};
 
 use crate::app::{Agent, TestApp, until_held};
 use crate::audits::{INTERVAL, tracking};

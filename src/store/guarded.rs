@@ -1,7 +1,7 @@
-//! Removing an issue from the open ones: the one write that no later reading would notice had it come too late.
+//! Rows that an audit writes: no later listing would notice had they come too late.
 //!
-//! A page's row that a stalled pass still writes is read again, and told, by the next listing. A tombstone is not:
-//! its issue is in no list. So it is written together with a check that its pass still holds the claim.
+//! A listing's row that a stalled pass still writes is read again, and told, by the next listing. What only an audit
+//! finds lies behind all cursors. So it is written together with a check that its pass still holds the claim.
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
 
 use crate::domain::{CachedIssue, RepositoryId};
 
-use super::issues::issue_item;
+use super::issues::{IS_NEW, IS_PLANNED_ON, PLANNED_ON, issue_item};
 use super::keys::Key;
 use super::{Claim, Put, Store, StoreError, number, store_error, text, value_of};
 
@@ -25,8 +25,8 @@ const REFUSED: &str = "ConditionalCheckFailed";
 const MOST_CONFLICTS: u32 = 5;
 
 impl Store {
-    /// Writes a tombstone over the revision it was planned on, while `claim` holds.
-    pub(super) async fn put_removal(
+    /// Writes a row over the revision it was planned on, while `claim` holds. Costs twice as much as without.
+    pub(super) async fn put_guarded(
         &self,
         claim: &Claim,
         repository: RepositoryId,
@@ -43,11 +43,14 @@ impl Store {
         let put = PutAction::builder()
             .table_name(&self.table)
             .set_item(Some(issue_item(repository, row)))
-            .condition_expression("revision = :planned_on")
-            .expression_attribute_values(":planned_on", number(row.revision - 1))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .build()
-            .expect("all that a put needs is set");
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let put = match row.revision {
+            0 | 1 => put.condition_expression(IS_NEW),
+            revision => put
+                .condition_expression(IS_PLANNED_ON)
+                .expression_attribute_values(PLANNED_ON, number(revision - 1)),
+        };
+        let put = put.build().expect("all that a put needs is set");
         let mut conflicts = 0;
         loop {
             let answer = self
