@@ -5,7 +5,7 @@
 use local_stack::dynamodb::{Fault, On};
 use local_stack::github::{Fault as GitHubFault, Matching};
 
-use crate::app::{Agent, TestApp, until_held};
+use crate::app::{Agent, TestApp, open_spread, until_held};
 use crate::audits::{INTERVAL, tracking};
 
 const API: &str = "acme/api";
@@ -171,9 +171,14 @@ async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_r
     const EDIT: &str = "edited acme/api#1";
     for n in 1.. {
         let mut app = tracking(&[API]).start().await;
+        let long_ago = app.ago(1_000);
         app.world.github.arrange(|github| {
-            github.open_issues(API, 2);
-            github.add_label(API, 1, "bug");
+            open_spread(github, API, 2, long_ago);
+            github.edit_issue(API, 1, |issue| {
+                issue.labels = vec!["bug".to_owned()];
+                issue.updated_at = long_ago;
+            });
+            github.open_pull_request(API, "A newer one, which keeps the issues out of the listings to come");
         });
         app.pass_time(10);
         app.world.github.arrange(|github| github.open_pull_request(API, "A pull request"));
