@@ -180,8 +180,6 @@ async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_r
             });
             github.open_pull_request(API, "A newer one, which keeps the issues out of the listings to come");
         });
-        app.pass_time(10);
-        app.world.github.arrange(|github| github.open_pull_request(API, "A pull request"));
         let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
         for _ in 0..2 {
             alpha.beat().await;
@@ -189,7 +187,7 @@ async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_r
             app.pass_time(150);
         }
         app.pass_time(INTERVAL);
-        // Only an audit sees it: no `updated_at` moves, and listings begin at the pull request.
+        // Only an audit sees it: no `updated_at` moves.
         app.world.github.arrange(|github| github.rename_label(API, "bug", "defect"));
         app.clear_requests();
         let mut held = app.world.dynamodb.hold(On::anything().nth(n));
