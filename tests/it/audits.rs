@@ -322,3 +322,20 @@ async fn an_audit_gives_up_after_five_odd_answers() {
     assert_eq!(issues_asked_for(&app), 5);
     app.world.github.heal();
 }
+
+#[tokio::test]
+async fn an_issue_edited_while_an_audit_is_under_way_is_told_once() {
+    let app = settled(2).await;
+    app.world.github.before(Matching::listing(API).query("state", "open"), |github| {
+        github.edit_issue(API, 1, |issue| issue.title = "Edited".into());
+    });
+    let audited = audit(&app).await;
+    assert_eq!((audited.status(), pages_audited(&app)), ("ok", 1));
+    let mut told = audited.touched();
+    for _ in 0..3 {
+        app.pass_time(130);
+        told.extend(app.agent("alpha").beat().await.touched());
+    }
+    assert_eq!(told, ["edited acme/api#1"]);
+    assert_eq!((app.row(API, 1)["title"].as_str(), app.revisions()), (Some("Edited"), vec![(1, 1), (2, 1)]));
+}

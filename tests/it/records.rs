@@ -303,3 +303,17 @@ async fn a_pass_that_fails_on_the_table_is_an_error_and_the_next_beat_runs_anoth
     assert_eq!((healed.status(), healed.is_coalesced()), ("ok", false));
     assert_eq!(healed.touched().len(), 3);
 }
+
+#[tokio::test]
+async fn the_run_of_a_pass_that_failed_on_the_table_names_that_pass_and_not_the_one_before() {
+    let app = TestApp::after_a_first_beat().await;
+    app.world.dynamodb.clear_requests();
+    app.world.dynamodb.fault(On::operation("Query").containing(":fleet"), TableFault::AccessDenied);
+    assert_eq!(app.agent("alpha").beat().await.codes(), ["store_unavailable"]);
+    let requests = app.world.dynamodb.requests();
+    let claim = requests.iter().find(|exchange| exchange.operation == "UpdateItem").expect("a claim");
+    let own = &claim.request["ExpressionAttributeValues"][":me"]["S"];
+    let [before, failed] = &app.runs("alpha")[..] else { panic!("{:#?}", app.runs("alpha")) };
+    assert_eq!((&failed["status"], &failed["passId"]), (&json!("error"), own));
+    assert_ne!(failed["passId"], before["passId"]);
+}

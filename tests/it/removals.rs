@@ -105,6 +105,34 @@ async fn a_holder_that_stalls_at_any_request_and_comes_back_leaves_no_removal_un
 }
 
 #[tokio::test]
+async fn a_removal_that_arrives_late_after_a_pass_that_could_not_audit_is_refused_or_told() {
+    for n in 1..=requests_of_a_beat().await {
+        let app = deleted().await;
+        let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
+        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
+        let mut dying = Box::pin(alpha.beat());
+        assert!(until_held(&mut dying, &mut held).await.is_none());
+        drop(dying);
+        app.pass_time(31);
+        let audits = Matching::listing(API).query("state", "open");
+        app.world.github.fault(audits, GitHubFault::Status(502).forever());
+        let mut told = [beta.beat().await.touched(), alpha.beat().await.touched()];
+        held.release();
+        app.nothing_is_under_way().await;
+        app.world.github.heal();
+        told[0].extend(later_told(&app, &beta).await);
+        told[1].extend(later_told(&app, &alpha).await);
+        for told in told {
+            assert!(
+                !told.is_empty() && told.iter().all(|touch| touch == NEWS),
+                "after request {n}: {told:?}"
+            );
+        }
+        assert_in_step(&app, &format!("after request {n}"));
+    }
+}
+
+#[tokio::test]
 async fn a_removal_whose_answer_is_lost_is_told_all_the_same() {
     for n in 1..=requests_of_a_beat().await {
         let app = deleted().await;

@@ -1,5 +1,6 @@
 //! Repositories are known by GitHub's id: renamed, replaced, configured twice, hidden, disabled.
 
+use local_stack::dynamodb::{Fault as StoreFault, On};
 use local_stack::github::{Fault, GitHub, Matching};
 use serde_json::json;
 
@@ -234,4 +235,32 @@ async fn a_redirect_of_a_repository_to_another_host_is_not_followed_and_that_hos
     assert_eq!(elsewhere.requests(), []);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+}
+
+#[tokio::test]
+async fn news_of_a_renamed_repository_whose_new_name_cannot_be_stored_is_told_once_it_can() {
+    let mut app = TestApp::tracking(&[API]).start().await;
+    app.world.github.arrange(|github| github.open_issues(API, 2));
+    for agent in ["alpha", "beta"] {
+        app.agent(agent).beat().await;
+    }
+    app.pass_time(150);
+    app.world.github.arrange(|github| {
+        github.rename_repository(API, "acme/core");
+        github.close_issue("acme/core", 1);
+    });
+    app.restart_with("REPOSITORIES", "acme/core");
+    let name = On::operation("PutItem").containing("NAME#acme/core");
+    app.world.dynamodb.fault(name, StoreFault::InternalError.times(3));
+    let mut told = app.agent("alpha").beat().await.touched();
+    app.outlive_freshness();
+    let beta = app.agent("beta").beat().await;
+    told.extend(app.agent("alpha").beat().await.touched());
+    assert_eq!((beta.status(), beta.touched()), ("ok", vec!["closed acme/core#1".to_owned()]));
+    assert_eq!(told, ["closed acme/core#1"]);
+    assert_eq!(app.items("FLEET", "NAME#acme/core").len(), 1);
+    app.outlive_freshness();
+    for agent in ["alpha", "beta"] {
+        assert_eq!(app.agent(agent).beat().await.touched(), [""; 0], "{agent}");
+    }
 }
