@@ -191,7 +191,10 @@ impl Pass<'_> {
     /// Each pass begins with another repository, so that none is left out for ever when the time does not suffice
     /// for all.
     fn first_in_turn(&self, of: usize) -> usize {
-        usize::try_from(self.fence()).unwrap_or_default() % of.max(1)
+        // The golden ratio's multiples fall evenly over the circle, however few or many are taken.
+        const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
+        let share = u128::from(self.fence().wrapping_mul(GOLDEN_RATIO));
+        usize::try_from((share * of as u128) >> 64).unwrap_or_default()
     }
 
     fn in_turn<'w, T>(&self, all: &'w mut [T]) -> impl Iterator<Item = &'w mut T> + use<'w, T> {

@@ -255,3 +255,27 @@ async fn no_repository_starves_while_each_pass_has_time_for_eight_of_nine() {
     let answer = app.agent("alpha").beat().await;
     assert!(answer.0["freshAt"].is_string(), "{:#}", answer.0);
 }
+
+#[tokio::test]
+async fn no_repository_starves_while_looking_all_up_would_take_the_whole_pass() {
+    let names: Vec<String> = (1..=40).map(|n| format!("acme/r{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut app = TestApp::tracking(&names).start().await;
+    app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 1)));
+    // Each look-up takes 700 ms of a pass's 21 s, 28 s for all.
+    for name in &names {
+        for n in 1..=20 {
+            let clock = app.world.clock.clone();
+            let lookup = Matching::repository(name).nth(n);
+            app.world.github.before(lookup, move |_| clock.advance(Duration::from_millis(700)));
+        }
+    }
+    for _ in 0..6 {
+        assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+        app.pass_time(60);
+    }
+    for name in names {
+        assert_eq!(app.open_rows(name), [1], "{name}");
+    }
+    app.leaves_orders_open();
+}
