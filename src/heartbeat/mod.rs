@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{AgentName, Outcome, Phase, Position, Problem, ProblemCode, RunType, Severity};
+use crate::domain::{AgentName, Outcome, Phase, Position, Problem, ProblemCode, RunType};
 use crate::store::{Agent, Ended, Fleet, FleetState, Overtaken, StoreError};
 
 pub use answer::AgentHeartbeatResponse;
@@ -44,7 +44,7 @@ struct Basis {
     pass_id: Option<Uuid>,
     /// The repositories, when they were read anyway.
     fleet: Option<Fleet>,
-    /// The end of the summary.
+    /// What was done. A coalesced beat's summary goes on with what changed.
     summary: String,
     /// Whether another beat ran the pass.
     coalesced: bool,
@@ -143,12 +143,12 @@ impl Beat<'_> {
                 }
             }
             Ok(None) => {}
-            Err(error) => self.outcome.add(table_problem(&error, Severity::Error)),
+            Err(error) => self.outcome.add(table_problem(&error)),
         }
     }
 
     fn failed(&mut self, state: FleetState, error: &StoreError) -> Basis {
-        self.outcome.add(table_problem(error, Severity::Error));
+        self.outcome.add(table_problem(error));
         Basis::without_pass(state, "The pass did not end.")
     }
 
@@ -158,7 +158,7 @@ impl Beat<'_> {
         let told = match self.tell(&basis, position).await {
             Ok(told) => told,
             Err(error) => {
-                self.outcome.add(table_problem(&error, Severity::Error));
+                self.outcome.add(table_problem(&error));
                 Told::nothing(position)
             }
         };
@@ -168,7 +168,7 @@ impl Beat<'_> {
 
     /// What the agent was told before is not known: its position stays, and the next beat tells what is new.
     async fn without_table(mut self, error: &StoreError) -> AgentHeartbeatResponse {
-        self.outcome.add(table_problem(error, Severity::Error));
+        self.outcome.add(table_problem(error));
         let basis = Basis::without_pass(FleetState::default(), "Synced nothing: the table cannot be used.");
         let told = Told::nothing(basis.first_position);
         self.close(&basis, &told, None).await
@@ -188,7 +188,7 @@ impl Basis {
     }
 }
 
-fn table_problem(error: &StoreError, severity: Severity) -> Problem {
+fn table_problem(error: &StoreError) -> Problem {
     let message = format!("{error}; check TABLE_NAME and the function's access to it, then beat again");
-    Problem { severity, ..Problem::error(ProblemCode::StoreUnavailable, Phase::Sync, message) }
+    Problem::error(ProblemCode::StoreUnavailable, Phase::Sync, message)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Phase, Position, Problem, ProblemCode, RunType};
+use crate::domain::{Outcome, Phase, Position, Problem, ProblemCode, RunType};
 use crate::pass::{self, Crashed, PassEnd, PassReport, guard};
 use crate::store::{Claim, FleetState, Overtaken, StoreError};
 
@@ -47,6 +47,8 @@ impl Beat<'_> {
         deadline: Option<Timestamp>,
         asked: &mut u64,
     ) -> (Basis, bool) {
+        // What an earlier pass of this invocation met is that pass's.
+        self.outcome = Outcome::default();
         let stop = self.pass_deadline(claim, deadline);
         let basis = match guard(pass::run(self.app, claim, stop, *asked)).await {
             Ok(Ok(report)) => {

@@ -18,7 +18,7 @@ use super::Refusal;
 #[derive(Clone, Copy, Debug)]
 pub struct Authenticated(());
 
-/// The secret's JSON form. Binding a token to agents is read and not yet told apart: every entry is one for all.
+/// The secret's JSON form. An entry that is not for all agents (`*`) lets nobody in: tokens cannot be bound yet.
 #[derive(Deserialize)]
 struct TokensForm {
     tokens: Vec<TokenEntry>,

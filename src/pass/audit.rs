@@ -27,7 +27,7 @@ const MOST_ASKED: usize = 100;
 /// How many audits run at the same time.
 const AUDITS_AT_ONCE: usize = 4;
 
-/// After so many odd answers about single issues an audit gives up for this interval.
+/// After so many odd answers about single issues an audit asks for no more of them.
 const MOST_ODD: usize = 5;
 
 /// So many absent issues are believed in any case.
@@ -101,7 +101,7 @@ impl Pass<'_> {
     }
 
     /// Goes on with an audit where it was left, to its end. Returns the first odd answer about a single issue, which
-    /// must not keep the others from being asked for; the next interval asks again.
+    /// must not keep the others from being asked for; the next audit asks again.
     async fn go_on(
         &self,
         work: &mut Work,
@@ -111,30 +111,32 @@ impl Pass<'_> {
             self.compare(work, progress).await?;
         }
         let mut odd = Vec::new();
-        let mut unanswered = Vec::new();
+        // The candidates before this one did not answer. They stay: the next pass asks them again.
+        let mut next = 0;
         // A held audit has no candidates: nothing is asked for until the next interval.
-        while let Some(number) = progress.candidates.first().copied() {
+        while let Some(number) = progress.candidates.get(next).copied()
+            && odd.len() < MOST_ODD
+        {
             if self.is_over() || self.asked.fetch_add(1, Ordering::Relaxed) >= MOST_ASKED {
                 return Err(GitHubError::Deadline.into());
             }
             match self.ask(work, number).await {
-                Ok(()) => work.got_further = true,
-                Err(StepError::GitHub(error)) if is_odd(&error) => {
-                    if matches!(error, GitHubError::Unavailable { .. }) {
-                        unanswered.push(number);
-                    }
+                Ok(()) => {
+                    progress.candidates.remove(next);
+                    work.got_further = true;
+                }
+                Err(StepError::GitHub(error @ GitHubError::Unavailable { .. })) => {
+                    next += 1;
+                    odd.push(error);
+                }
+                Err(StepError::GitHub(error @ (GitHubError::Forbidden | GitHubError::Unexpected(_)))) => {
+                    progress.candidates.remove(next);
                     odd.push(error);
                 }
                 Err(error) => return Err(error),
             }
-            progress.candidates.remove(0);
-            if odd.len() >= MOST_ODD {
-                break;
-            }
         }
-        if !unanswered.is_empty() {
-            // They may answer in the next pass, which goes on with them.
-            progress.candidates.append(&mut unanswered);
+        if next > 0 {
             return Err(odd.swap_remove(0).into());
         }
         if work.tracked.recount {
@@ -258,11 +260,6 @@ impl Pass<'_> {
 
 fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
-}
-
-/// Whether an answer is about this one issue and lets the others be asked for.
-fn is_odd(error: &GitHubError) -> bool {
-    matches!(error, GitHubError::Forbidden | GitHubError::Unexpected(_) | GitHubError::Unavailable { .. })
 }
 
 /// Whether the cached open issues lack this one, or have it otherwise.

@@ -51,15 +51,15 @@ impl Pass<'_> {
         let writes = plan::page(&cached, seen, reading, fence);
         let replan =
             |row: &CachedIssue| plan::observed(Some(row), plan::newest(seen, row.number)?, reading, fence);
-        let guard = matches!(reading, Reading::Audit(_)).then_some(self.claim);
-        self.write(guard, repository, writes, &replan).await
+        let under = matches!(reading, Reading::Audit(_)).then_some(self.claim);
+        self.write(under, repository, writes, &replan).await
     }
 
-    /// Writes rows, an audit's under the guard of the claim; `replan` decides anew about one that is not what it was
+    /// Writes rows, an audit's `under` the claim; `replan` decides anew about one that is not what it was
     /// planned on.
     pub(super) async fn write(
         &self,
-        guard: Option<&Claim>,
+        under: Option<&Claim>,
         repository: RepositoryId,
         mut writes: Vec<Write>,
         replan: &(dyn Fn(&CachedIssue) -> Option<Write> + Sync),
@@ -70,7 +70,7 @@ impl Pass<'_> {
                 return applied;
             }
             let rows: Vec<CachedIssue> = writes.iter().map(|write| write.row.clone()).collect();
-            let results = self.app.store.put_issues(guard, repository, rows, &|| !self.is_over()).await;
+            let results = self.app.store.put_issues(under, repository, rows, &|| !self.is_over()).await;
             let mut again = Vec::new();
             for (write, result) in writes.into_iter().zip(results) {
                 match result {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::domain::{AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TrackedRepository};
 
 use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
-use super::{Item, Store, StoreError, item_of, number, store_error, text, value_of};
+use super::{Item, Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
 
 /// The fleet's state: who may run the pass, and how the last one ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -254,13 +254,7 @@ impl Store {
             .expression_attribute_values(":me", text(claim.pass_id))
             .send()
             .await;
-        match answer {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(refused) if refused.is_conditional_check_failed_exception() => Ok(()),
-                _ => Err(store_error("UpdateItem")(error)),
-            },
-        }
+        carried_out("UpdateItem", answer).map(drop)
     }
 
     /// Everything in the fleet's partition. Some 100 repositories are a page of 1 MB at most.
@@ -321,13 +315,7 @@ impl Store {
             .expression_attribute_values(":fence", number(claim.fence))
             .send()
             .await;
-        match answer {
-            Ok(_) => Ok(Ok(())),
-            Err(error) => match error.as_service_error() {
-                Some(refused) if refused.is_conditional_check_failed_exception() => Ok(Err(Stale)),
-                _ => Err(store_error("PutItem")(error)),
-            },
-        }
+        Ok(if carried_out("PutItem", answer)? { Ok(()) } else { Err(Stale) })
     }
 
     /// What an earlier pass left of an audit.

@@ -35,7 +35,7 @@ pub enum Put {
     Changed(Box<CachedIssue>),
     /// It was not begun any more.
     NotBegun,
-    /// The claim that was to guard it is gone.
+    /// The claim it was to be written under is gone.
     Stale,
 }
 
@@ -139,12 +139,12 @@ impl Store {
     }
 
     /// Writes rows, several at a time, each over the revision it was planned on. The answers are in the order of
-    /// the rows; all are tried, whatever one of them meets, for as long as `may_begin` allows it. With a `guard`
+    /// the rows; all are tried, whatever one of them meets, for as long as `may_begin` allows it. Under a claim
     /// they are written one by one, and only while that claim holds: transactions that check one item at the same
     /// time refuse each other.
     pub async fn put_issues(
         &self,
-        guard: Option<&Claim>,
+        under: Option<&Claim>,
         repository: RepositoryId,
         rows: Vec<CachedIssue>,
         may_begin: &(dyn Fn() -> bool + Sync),
@@ -152,15 +152,15 @@ impl Store {
         futures_util::stream::iter(rows)
             .map(|row| {
                 async move {
-                    match guard {
+                    match under {
                         _ if !may_begin() => Ok(Put::NotBegun),
-                        Some(claim) => self.put_guarded(claim, repository, &row).await,
+                        Some(claim) => self.put_under_claim(claim, repository, &row).await,
                         None => self.put_issue(repository, &row).await,
                     }
                 }
                 .boxed()
             })
-            .buffered(if guard.is_some() { 1 } else { WRITES_AT_ONCE })
+            .buffered(if under.is_some() { 1 } else { WRITES_AT_ONCE })
             .collect()
             .await
     }

@@ -4,10 +4,10 @@
 //! fence and is refused below the stored one, and a row is written over exactly the revision it was planned on.
 
 mod fleet;
-mod guarded;
 mod issues;
 mod keys;
 mod runs;
+mod under_claim;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -141,6 +141,22 @@ where
         let cause = telemetry::causes(&error);
         tracing::warn!(store.operation = operation, cause, "A call to DynamoDB failed.");
         StoreError { operation, code }
+    }
+}
+
+/// Whether a conditional write was carried out; not when its condition did not hold.
+fn carried_out<T, E, R>(
+    operation: &'static str,
+    answer: Result<T, SdkError<E, R>>,
+) -> Result<bool, StoreError>
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    match answer {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
+        Err(error) => Err(store_error(operation)(error)),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 
 use super::keys::{EXPIRES_AT, Key};
-use super::{Item, Store, StoreError, item_of, number, store_error, text};
+use super::{Item, Store, StoreError, carried_out, item_of, number, text};
 
 /// What is remembered of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,13 +85,7 @@ impl Store {
             .set_item(Some(item_of(&Key::agent(name), &agent)))
             .send()
             .await;
-        match answer {
-            Ok(_) => Ok(()),
-            Err(error) => match error.as_service_error() {
-                Some(refused) if refused.is_conditional_check_failed_exception() => Ok(()),
-                _ => Err(store_error("PutItem")(error)),
-            },
-        }
+        carried_out("PutItem", answer).map(drop)
     }
 
     /// Writes an AgentRun, over its `running` form if there is one.

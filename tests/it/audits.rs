@@ -339,3 +339,19 @@ async fn an_issue_edited_while_an_audit_is_under_way_is_told_once() {
     assert_eq!(told, ["edited acme/api#1"]);
     assert_eq!((app.row(API, 1)["title"].as_str(), app.revisions()), (Some("Edited"), vec![(1, 1), (2, 1)]));
 }
+
+#[tokio::test]
+async fn an_issue_that_does_not_answer_is_asked_for_again_also_when_a_limit_ends_the_asking() {
+    let app = settled(20).await;
+    app.world.github.arrange(|github| delete(github, API, 1..=3));
+    app.world.github.fault(Matching::issue(API, 1), Fault::Status(502).times(3));
+    app.world.github.fault(Matching::issue(API, 3), Fault::secondary_limit(Some("60")));
+    let cut = audit(&app).await;
+    assert_eq!(
+        (cut.touched(), cut.codes()),
+        (vec!["deleted acme/api#2".to_owned()], vec!["github_rate_limited"])
+    );
+    app.pass_time(61);
+    let next = app.agent("alpha").beat().await;
+    assert_eq!(next.touched(), ["deleted acme/api#1", "deleted acme/api#3"]);
+}

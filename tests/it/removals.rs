@@ -37,6 +37,13 @@ fn assert_in_step(app: &TestApp, when: &str) {
     assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![2, 3], &2.into()), "{when}");
 }
 
+/// Each agent was told, at least once, and of nothing else.
+fn assert_told(news: &str, told: [Vec<String>; 2], when: &str) {
+    for told in told {
+        assert!(!told.is_empty() && told.iter().all(|touch| touch == news), "{when}: {told:?}");
+    }
+}
+
 /// How many requests to DynamoDB a beat with the removal makes.
 async fn requests_of_a_beat() -> u64 {
     let app = deleted().await;
@@ -72,12 +79,7 @@ async fn a_holder_that_dies_at_any_request_leaves_no_removal_untold() {
         held.release();
         told[0].extend(later_told(&app, &beta).await);
         told[1].extend(later_told(&app, &alpha).await);
-        for told in told {
-            assert!(
-                !told.is_empty() && told.iter().all(|touch| touch == NEWS),
-                "after request {n}: {told:?}"
-            );
-        }
+        assert_told(NEWS, told, &format!("after request {n}"));
         assert_in_step(&app, &format!("after request {n}"));
     }
 }
@@ -97,9 +99,7 @@ async fn a_holder_that_stalls_at_any_request_and_comes_back_leaves_no_removal_un
         let mut told = [takes_over.touched(), stalled.await.touched()];
         told[0].extend(later_told(&app, &beta).await);
         told[1].extend(later_told(&app, &alpha).await);
-        for told in told {
-            assert!(!told.is_empty() && told.iter().all(|touch| touch == NEWS), "at request {n}: {told:?}");
-        }
+        assert_told(NEWS, told, &format!("at request {n}"));
         assert_in_step(&app, &format!("at request {n}"));
     }
 }
@@ -122,12 +122,7 @@ async fn a_removal_that_arrives_late_after_a_pass_that_could_not_audit_is_refuse
         app.world.github.heal();
         told[0].extend(later_told(&app, &beta).await);
         told[1].extend(later_told(&app, &alpha).await);
-        for told in told {
-            assert!(
-                !told.is_empty() && told.iter().all(|touch| touch == NEWS),
-                "after request {n}: {told:?}"
-            );
-        }
+        assert_told(NEWS, told, &format!("after request {n}"));
         assert_in_step(&app, &format!("after request {n}"));
     }
 }
@@ -159,9 +154,7 @@ async fn the_table_can_fail_at_any_request_and_a_removal_is_told_all_the_same() 
         app.pass_time(31);
         told[0].extend(later_told(&app, &beta).await);
         told[1].extend(later_told(&app, &alpha).await);
-        for told in told {
-            assert!(!told.is_empty() && told.iter().all(|touch| touch == NEWS), "request {n}: {told:?}");
-        }
+        assert_told(NEWS, told, &format!("request {n}"));
         assert_in_step(&app, &format!("request {n}"));
     }
 }
@@ -209,12 +202,7 @@ async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_r
         app.world.github.heal();
         told[0].extend(later_told(&app, &beta).await);
         told[1].extend(later_told(&app, &alpha).await);
-        for told in told {
-            assert!(
-                !told.is_empty() && told.iter().all(|touch| touch == EDIT),
-                "after request {n}: {told:?}"
-            );
-        }
+        assert_told(EDIT, told, &format!("after request {n}"));
         assert_eq!(app.row(API, 1)["labels"], serde_json::json!(["defect"]), "after request {n}");
     }
 }

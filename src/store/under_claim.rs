@@ -26,7 +26,7 @@ const MOST_CONFLICTS: u32 = 5;
 
 impl Store {
     /// Writes a row over the revision it was planned on, while `claim` holds. Costs twice as much as without.
-    pub(super) async fn put_guarded(
+    pub(super) async fn put_under_claim(
         &self,
         claim: &Claim,
         repository: RepositoryId,
