@@ -18,6 +18,17 @@ pub enum Status {
     Error,
 }
 
+impl Status {
+    /// The word for it, in answers, records and logs alike.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What set the beat off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

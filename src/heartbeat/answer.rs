@@ -100,7 +100,7 @@ impl AgentHeartbeatResponse {
         tracing::info!(
             agent.name = self.agent_name,
             run.id = %self.run_id,
-            run.status = ?self.status,
+            run.status = self.status.as_str(),
             run.coalesced = self.coalesced,
             run.duration_ms = duration.as_millis() as u64,
             issues.told = self.touched_count,
