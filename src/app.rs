@@ -7,7 +7,7 @@ use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::github::{Credentials, GitHub, RetryPolicy};
+use crate::github::{Addresses, Credentials, GitHub, RetryPolicy};
 use crate::secrets::{CachedSecret, SecretLifetimes};
 use crate::store::{Store, StorePatience};
 use crate::transport::{Transport, TransportError};
@@ -130,7 +130,7 @@ impl App {
             agent_tokens: secret(&config.agent_tokens_secret_id),
             github: GitHub::new(
                 transport,
-                config.github_api_url.clone(),
+                Addresses { api: config.github_api_url.clone(), graphql: config.github_graphql_url.clone() },
                 Credentials::new(secret(&config.github_credentials_secret_id)),
                 timing.github,
                 clock.clone(),

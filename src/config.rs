@@ -22,6 +22,8 @@ pub struct Config {
     pub repositories: Vec<RepositoryName>,
     /// `GITHUB_API_URL`: where GitHub's REST API is, without a slash at the end.
     pub github_api_url: Url,
+    /// `GITHUB_GRAPHQL_URL`: where GitHub's GraphQL API is.
+    pub github_graphql_url: Url,
     /// `SSL_CERT_FILE`: a PEM file of further trusted roots.
     pub ssl_cert_file: Option<PathBuf>,
     /// `EXCLUDED_LABELS`: issues with one of these are never told to agents. In lower case.
@@ -58,6 +60,7 @@ impl Config {
     /// Reads the variables that `lookup` knows. An empty variable counts as one that is not set.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader { lookup, mistakes: Vec::new() };
+        let github_api_url = reader.url("GITHUB_API_URL", "https://api.github.com");
         let config = Self {
             table_name: reader.required("TABLE_NAME", "the DynamoDB table"),
             agent_tokens_secret_id: reader
@@ -65,7 +68,8 @@ impl Config {
             github_credentials_secret_id: reader
                 .required("GITHUB_CREDENTIALS_SECRET_ID", "the secret with the GitHub token"),
             repositories: reader.repositories(),
-            github_api_url: reader.url("GITHUB_API_URL", "https://api.github.com"),
+            github_graphql_url: reader.url("GITHUB_GRAPHQL_URL", &graphql_url(&github_api_url)),
+            github_api_url,
             ssl_cert_file: reader.file("SSL_CERT_FILE"),
             excluded_labels: reader.text("EXCLUDED_LABELS").map(|text| labels(&text)).unwrap_or_default(),
             freshness: Duration::from_secs(reader.number("FRESHNESS_SECONDS", 30, 1, 3_600)),
@@ -86,6 +90,12 @@ impl Config {
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
 pub fn rust_log() -> Option<String> {
     std::env::var("RUST_LOG").ok()
+}
+
+/// Where the GraphQL API is beside a REST API: an Enterprise Server has them at `/api/v3` and `/api/graphql`.
+fn graphql_url(api_url: &Url) -> String {
+    let api_url = api_url.as_str().trim_end_matches('/');
+    format!("{}/graphql", api_url.strip_suffix("/v3").unwrap_or(api_url))
 }
 
 /// Label names are separated by commas or newlines only: they may contain spaces.

@@ -13,6 +13,35 @@ pub(super) struct Repository {
     pub(super) disabled: bool,
 }
 
+/// A repository as the probe asks for it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Probed {
+    pub(super) database_id: Option<u64>,
+    pub(super) name_with_owner: String,
+    pub(super) is_disabled: bool,
+    pub(super) has_issues_enabled: bool,
+    pub(super) newest: Newest,
+    pub(super) open: Counted,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Newest {
+    pub(super) nodes: Vec<Option<Updated>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Updated {
+    pub(super) updated_at: Timestamp,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Counted {
+    pub(super) total_count: u64,
+}
+
 /// One entry of a listing: an issue, or a pull request when it has `pull_request`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {

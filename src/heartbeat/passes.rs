@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{Outcome, Phase, Position, Problem, ProblemCode, RunType};
-use crate::pass::{self, Crashed, PassEnd, PassReport, guard};
+use crate::pass::{self, Asked, Crashed, PassEnd, PassReport, guard};
 use crate::store::{Claim, FleetState, Overtaken, StoreError};
 
 use super::{Basis, Beat};
@@ -21,7 +21,7 @@ impl Beat<'_> {
     /// something is left to the next pass and the last one got further.
     pub(super) async fn run_passes(&mut self, claim: Claim, deadline: Option<Timestamp>) -> Basis {
         let first_position = Position::after(claim.before().ended_fence());
-        let mut asked = 0;
+        let mut asked = Asked::default();
         let (mut basis, mut goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
         let mut passes = 1;
         while goes_on && self.run_type == RunType::Scheduled && self.has_time_for_another(deadline) {
@@ -45,14 +45,14 @@ impl Beat<'_> {
         &mut self,
         claim: &Claim,
         deadline: Option<Timestamp>,
-        asked: &mut u64,
+        asked: &mut Asked,
     ) -> (Basis, bool) {
         // What an earlier pass of this invocation met is that pass's.
         self.outcome = Outcome::default();
         let stop = self.pass_deadline(claim, deadline);
         let basis = match guard(pass::run(self.app, claim, stop, *asked)).await {
             Ok(Ok(report)) => {
-                *asked += report.github_requests;
+                *asked = *asked + report.asked;
                 let goes_on = report.may_go_on;
                 return (self.ran(report), goes_on);
             }
@@ -105,7 +105,8 @@ impl Beat<'_> {
             pass.id = %report.ended.pass_id,
             pass.fence = report.ended.fence,
             pass.deferred = report.deferred.len(),
-            github.requests = report.github_requests,
+            github.requests = report.asked.requests(),
+            github.points = report.asked.points,
             issues.touched = report.touched,
             "A pass ended."
         );

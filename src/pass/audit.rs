@@ -14,11 +14,11 @@ use crate::domain::{
     AuditProgress, CachedIssue, Change, Gone, HeldAudit, IssueNumber, Observation, Phase, Problem,
     ProblemCode, labels_digest, second_before,
 };
-use crate::github::{Complete, GitHubError, IssueAnswer, Listing, Repository, Scope};
+use crate::github::{Complete, GitHubError, IssueAnswer, Listing, Scope};
 use crate::store::OpenIssue;
 
 use super::plan::{self, Reading};
-use super::work::{StepError, Work};
+use super::work::{StepError, Work, WorkResult};
 use super::{Pass, guard};
 
 /// How many absent issues a pass asks for, over all repositories.
@@ -52,10 +52,10 @@ impl Pass<'_> {
     /// time, is left alone for one interval more; then it is audited all the same, since every step of an audit
     /// is as careful with new changes as a listing is.
     fn is_due(&self, work: &Work) -> bool {
-        if !work.is_synced() || work.tracked.backfill.is_some() {
+        if !work.is_read() || work.tracked.backfill.is_some() {
             return false;
         }
-        if work.tracked.audit_under_way {
+        if work.tracked.audit_under_way || work.has_drifted {
             return true;
         }
         let interval = self.app.config.audit_interval;
@@ -70,6 +70,7 @@ impl Pass<'_> {
     }
 
     async fn audit_one(&self, work: &mut Work) -> Result<(), StepError> {
+        self.has_budget_to_spare()?;
         let left = match work.tracked.audit_under_way {
             true => self.app.store.audit_progress(work.id()).await?,
             false => None,
@@ -96,8 +97,19 @@ impl Pass<'_> {
             work.tracked.audit_under_way = false;
         }
         work.tracked.audited_at = Some(self.date());
+        self.note_what_is_left(work);
         self.store_marks(work).await?;
         odd.map_or(Ok(()), |odd| Err(odd.into()))
+    }
+
+    /// What this audit did not explain of the numbers of open issues causes no other one.
+    fn note_what_is_left(&self, work: &mut Work) {
+        if let Some(probe) = work.probe {
+            work.tracked.note_unexplained(probe.open);
+        }
+        if work.tracked.held.is_none() && matches!(work.result, WorkResult::Drifted) {
+            work.result = WorkResult::Synced;
+        }
     }
 
     /// Goes on with an audit where it was left, to its end. Returns the first odd answer about a single issue, which
@@ -140,8 +152,7 @@ impl Pass<'_> {
             return Err(odd.swap_remove(0).into());
         }
         if work.tracked.recount {
-            work.tracked.open_count = self.app.store.count_open(work.id()).await?;
-            work.tracked.recount = false;
+            self.recount(work).await?;
         }
         Ok(odd.into_iter().next())
     }
@@ -223,8 +234,7 @@ impl Pass<'_> {
         let Some(row) = cached.get(&number).filter(|row| row.is_open()) else {
             return Ok(());
         };
-        let repository = Repository { id: work.id(), name: work.tracked.name.clone(), disabled: false };
-        let answer = self.github.issue(&repository, number).await?;
+        let answer = self.github.issue(work.id(), &work.tracked.name, number).await?;
         if self.is_over() {
             return Err(GitHubError::Deadline.into());
         }

@@ -4,7 +4,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::Phase;
-use crate::github::{GitHubError, Listing, Page, Scope};
+use crate::github::{GitHubError, Listing, Page, Probe, Scope};
 
 use super::plan::Reading;
 use super::work::{ListingUnderWay, StepError, Work, WorkResult};
@@ -33,14 +33,25 @@ impl Pass<'_> {
             .await;
     }
 
-    /// Begins a repository's listing, or goes on with its backfill, and reads the first page.
+    /// Passes over a repository in which the probe saw nothing new. Begins the listing of another, or goes on with
+    /// its backfill, and reads the first page.
     async fn begin(&self, work: &mut Work) -> Result<(), StepError> {
+        if let Some(probe) = work.probe
+            && !work.tracked.is_listing_due(probe.newest, probe.date)
+        {
+            return self.pass_over(work, probe).await;
+        }
         let tracked = &mut work.tracked;
+        tracked.drift = None;
         let pages = match &mut tracked.backfill {
             Some(backfill) => {
+                self.has_budget_to_spare()?;
                 if backfill.began_at.is_none() {
                     // What changes from here on is newer than this cursor: the first delta sees it.
-                    let (newest, date) = self.github.newest_update(&tracked.name).await?;
+                    let (newest, date) = match work.probe {
+                        Some(probe) => (probe.newest, probe.date),
+                        None => self.github.newest_update(&tracked.name).await?,
+                    };
                     backfill.began_at = Some(date);
                     tracked.cursor = newest;
                 }
@@ -60,8 +71,36 @@ impl Pass<'_> {
         self.read_page(work).await
     }
 
+    /// Nothing is newer than the cursor. What the number of open issues says then is noted only of what is settled:
+    /// before, GitHub may count what it does not show yet.
+    async fn pass_over(&self, work: &mut Work, probe: Probe) -> Result<(), StepError> {
+        if work.tracked.recount {
+            self.recount(work).await?;
+        }
+        let tracked = &mut work.tracked;
+        if tracked.agrees_with(probe.open) {
+            tracked.drift = None;
+            work.result = WorkResult::Synced;
+        } else {
+            work.has_drifted = tracked.is_settled() && tracked.drift == Some(probe.open);
+            tracked.drift = Some(probe.open).filter(|_| tracked.is_settled());
+            work.result = WorkResult::Drifted;
+        }
+        Ok(())
+    }
+
+    /// Counts the open issues anew.
+    pub(super) async fn recount(&self, work: &mut Work) -> Result<(), StepError> {
+        work.tracked.open_count = self.app.store.count_open(work.id()).await?;
+        work.tracked.recount = false;
+        Ok(())
+    }
+
     async fn read_on(&self, work: &mut Work) -> Result<(), StepError> {
         while work.is_under_way() {
+            if work.tracked.backfill.is_some() {
+                self.has_budget_to_spare()?;
+            }
             self.read_page(work).await?;
         }
         Ok(())
@@ -99,8 +138,7 @@ impl Pass<'_> {
         let brought_news = applied.changed > 0;
         self.move_marks(work, &page, first_date, brought_news);
         if work.tracked.recount && page.complete.is_some() {
-            work.tracked.open_count = self.app.store.count_open(work.tracked.id).await?;
-            work.tracked.recount = false;
+            self.recount(work).await?;
         }
         self.store_marks(work).await?;
         if page.complete.is_some() {

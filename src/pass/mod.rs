@@ -14,16 +14,18 @@ mod rows;
 mod tally;
 mod work;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName};
-use crate::github::{GitHubError, Session};
+use crate::domain::{Api, Outcome, Phase, Problem, ProblemCode, RepositoryName};
+use crate::github::{GitHubError, NoGraphql, Session};
 use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
 
+pub use crate::github::Asked;
 pub use guard::{Crashed, guard};
 
 use work::{Roster, StepError, Work};
@@ -53,8 +55,8 @@ pub struct PassReport {
     pub may_go_on: bool,
     /// How many issues it changed.
     pub touched: u64,
-    /// Requests to GitHub in this pass.
-    pub github_requests: u64,
+    /// What it asked of GitHub.
+    pub asked: Asked,
 }
 
 /// Why a pass has no end of its own.
@@ -77,14 +79,18 @@ struct Pass<'a> {
     app: &'a App,
     claim: &'a Claim,
     github: Session<'a>,
-    /// Requests to GitHub of the passes before it in the same invocation.
-    asked_before: u64,
+    /// What the passes before it in the same invocation asked of GitHub.
+    asked_before: Asked,
     started_at: Timestamp,
     /// No request, write or retry begins after it; only the end, which has its own share of the budget.
     deadline: Timestamp,
     is_stale: AtomicBool,
     /// How many absent issues the audits of all repositories have asked for.
     asked: AtomicUsize,
+    /// Set when there was no probe, to why.
+    no_probe: OnceLock<NoGraphql>,
+    /// Set when something was put off to save GitHub's budget: when that is granted anew.
+    put_off_until: OnceLock<Timestamp>,
 }
 
 /// Runs the pass that `claim` allows. It works until `deadline` at most and then ends.
@@ -94,19 +100,22 @@ pub async fn run(
     app: &App,
     claim: &Claim,
     deadline: Timestamp,
-    asked_before: u64,
+    asked_before: Asked,
 ) -> Result<PassReport, PassEnd> {
     let pass = Pass {
         app,
         claim,
-        github: app.github.session(deadline),
+        github: app.github.session(deadline, claim.before().limits()),
         asked_before,
         started_at: app.clock.now(),
         deadline,
         is_stale: AtomicBool::new(false),
         asked: AtomicUsize::new(0),
+        no_probe: OnceLock::new(),
+        put_off_until: OnceLock::new(),
     };
-    let mut fleet = app.store.fleet().await?;
+    let (fleet, looks) = futures_util::join!(app.store.fleet().boxed(), pass.look().boxed());
+    let mut fleet = fleet?;
     let mut roster = Roster::default();
     let mut outcome = Outcome::default();
     if app.config.repositories.is_empty() {
@@ -119,7 +128,7 @@ pub async fn run(
             .lasting(),
         );
     } else {
-        roster = pass.look_up(&mut fleet, &mut outcome).await;
+        roster = pass.enroll(looks, &mut fleet, &mut outcome).await;
         pass.distrust_counts(&mut roster.work);
         pass.fence_off(&mut roster.work).await;
         pass.list(&mut roster.work).await;
@@ -141,6 +150,16 @@ impl Pass<'_> {
     /// A later pass has taken over: this one stops.
     fn give_way(&self) {
         self.is_stale.store(true, Ordering::Relaxed);
+    }
+
+    /// What can wait is put off while less than a tenth of a budget is left.
+    fn has_budget_to_spare(&self) -> Result<(), StepError> {
+        let low_until =
+            [Api::Rest, Api::GraphQl].into_iter().filter_map(|api| self.github.low_until(api)).max();
+        low_until.map_or(Ok(()), |until| {
+            let _ = self.put_off_until.set(until);
+            Err(StepError::PutOff)
+        })
     }
 
     /// Stores a repository's marks, unless they stand in the table already.

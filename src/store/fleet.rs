@@ -10,7 +10,9 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TrackedRepository};
+use crate::domain::{
+    AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TokenLimits, TrackedRepository,
+};
 
 use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
 use super::{Item, Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
@@ -59,6 +61,9 @@ pub struct Ended {
     /// The pass whose record holds the problems; none when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,
+    /// What is known of the limits of GitHub's token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<TokenLimits>,
 }
 
 impl FleetState {
@@ -73,6 +78,11 @@ impl FleetState {
     /// Whether a pass is running.
     pub fn is_claimed(&self, now: Timestamp) -> bool {
         self.claim_until.is_some_and(|until| until > now)
+    }
+
+    /// What the last pass knew of the limits of GitHub's token.
+    pub fn limits(&self) -> Option<&TokenLimits> {
+        self.ended.as_ref()?.limits.as_ref()
     }
 
     /// The fence of the last pass that ended; 0 before the first.
