@@ -6,7 +6,7 @@ use std::sync::Arc;
 use agent_heartbeat::{app::App, config, schedule, telemetry};
 use jiff::Timestamp;
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -18,13 +18,12 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let handler = service_fn(|event: LambdaEvent<IgnoredAny>| {
+    let handler = service_fn(|event: LambdaEvent<Value>| {
         let app = Arc::clone(&app);
         async move {
             let deadline = i64::try_from(event.context.deadline).ok();
-            schedule::beat(&app, deadline.and_then(|millis| Timestamp::from_millisecond(millis).ok()))
-                .await
-                .map_err(lambda_runtime::Error::from)
+            let deadline = deadline.and_then(|millis| Timestamp::from_millisecond(millis).ok());
+            schedule::beat(&app, event.payload, deadline).await.map_err(lambda_runtime::Error::from)
         }
     });
     match lambda_runtime::run(handler).await {

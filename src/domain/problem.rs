@@ -73,6 +73,8 @@ pub enum ProblemCode {
     StoreUnavailable,
     /// So many issues are absent at once that nothing is believed.
     AuditHeld,
+    /// An operator's word on a held audit could not be heeded.
+    NotConfirmed,
     /// No pass has ended yet; one is running.
     FirstPassRunning,
     /// The last pass ended too long ago to be called fresh.

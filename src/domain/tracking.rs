@@ -113,6 +113,9 @@ pub struct AuditProgress {
     /// The newest `updated_at` up to which GitHub's open issues have been compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Timestamp>,
+    /// Whether an operator said that whatever is absent is to be believed.
+    #[serde(default)]
+    pub believed: bool,
     /// Whether the comparison reached its end, so that only asking is left.
     pub compared: bool,
     /// The cached open issues that GitHub did not list and that are still to be asked for; ascending once all is

@@ -5,6 +5,8 @@ use jiff::Timestamp;
 use crate::domain::Api;
 use crate::secrets::SecretUnavailable;
 
+use super::retry;
+
 /// Why GitHub gave no answer that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GitHubError {
@@ -75,6 +77,17 @@ pub enum NoGraphql {
     /// No points are left.
     #[error("GitHub's budget of GraphQL points for this token is used up until {0:.0}")]
     UsedUp(Timestamp),
+}
+
+impl GitHubError {
+    /// Whether it concerns the GraphQL API only, so that the REST API may serve instead.
+    pub fn is_of_graphql(&self) -> bool {
+        match self {
+            Self::NoGraphql(_) => true,
+            Self::Unavailable { failure, .. } => retry::asked_too_much(*failure),
+            _ => false,
+        }
+    }
 }
 
 impl From<SecretUnavailable> for GitHubError {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Api;
@@ -68,7 +68,7 @@ struct Error {
 #[serde(untagged)]
 enum Segment {
     Field(String),
-    Index(u64),
+    Index(IgnoredAny),
 }
 
 impl Session<'_> {

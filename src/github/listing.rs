@@ -24,9 +24,10 @@ pub enum Scope {
     All,
 }
 
-/// The proof that a listing was read to its end. Only [`Listing::next_page`] makes one.
+/// The proof that a listing was read to its end. Only [`Listing::next_page`] and [`super::OpenIssues::next_page`] make
+/// one.
 #[derive(Clone, Copy, Debug)]
-pub struct Complete(());
+pub struct Complete(pub(super) ());
 
 /// One page of a listing.
 #[derive(Debug)]

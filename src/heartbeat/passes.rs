@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{Outcome, Phase, Position, Problem, ProblemCode, RunType};
-use crate::pass::{self, Asked, Crashed, PassEnd, PassReport, guard};
+use crate::pass::{self, Asked, Crashed, PassEnd, PassReport, Terms, guard};
 use crate::store::{Claim, FleetState, Overtaken, StoreError};
 
 use super::{Basis, Beat};
@@ -24,7 +24,9 @@ impl Beat<'_> {
         let mut asked = Asked::default();
         let (mut basis, mut goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
         let mut passes = 1;
-        while goes_on && self.run_type == RunType::Scheduled && self.has_time_for_another(deadline) {
+        // What a pass said of an operator's word is not to be lost to the next one's answer.
+        let may_go_on = self.run_type == RunType::Scheduled && self.confirmed.is_none();
+        while goes_on && may_go_on && self.has_time_for_another(deadline) {
             let claimed = match self.app.store.state().await {
                 Ok(state) => self.claim(state).await,
                 Err(error) => Err(error),
@@ -49,8 +51,12 @@ impl Beat<'_> {
     ) -> (Basis, bool) {
         // What an earlier pass of this invocation met is that pass's.
         self.outcome = Outcome::default();
-        let stop = self.pass_deadline(claim, deadline);
-        let basis = match guard(pass::run(self.app, claim, stop, *asked)).await {
+        let terms = Terms {
+            deadline: self.pass_deadline(claim, deadline),
+            asked_before: *asked,
+            confirmed: self.confirmed,
+        };
+        let basis = match guard(pass::run(self.app, claim, terms)).await {
             Ok(Ok(report)) => {
                 *asked = *asked + report.asked;
                 let goes_on = report.may_go_on;
@@ -110,6 +116,7 @@ impl Beat<'_> {
             issues.touched = report.touched,
             "A pass ended."
         );
+        self.confirmed = None;
         Basis {
             fleet: Some(report.fleet),
             summary: report.summary,
@@ -117,6 +124,7 @@ impl Beat<'_> {
             first_position: Position::after(report.ended.fence.saturating_sub(1)),
             pass_id: Some(report.ended.pass_id),
             ended: Some(report.ended),
+            claimed_until: None,
         }
     }
 }

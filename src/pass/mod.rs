@@ -5,6 +5,7 @@
 //! behind GitHub, never wrong about it, and the next pass goes on from there.
 
 mod audit;
+mod compare;
 mod end;
 mod guard;
 mod listings;
@@ -26,6 +27,7 @@ use crate::github::{GitHubError, NoGraphql, Session};
 use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
 
 pub use crate::github::Asked;
+pub(crate) use audit::not_confirmed;
 pub use guard::{Crashed, guard};
 
 use work::{Roster, StepError, Work};
@@ -74,6 +76,17 @@ impl From<StoreError> for PassEnd {
     }
 }
 
+/// What a pass is to keep to.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// It works until then at most, and then ends.
+    pub deadline: Timestamp,
+    /// What the passes before it in the same invocation asked of GitHub: together they keep within the budget.
+    pub asked_before: Asked,
+    /// The repository whose held audit an operator confirms.
+    pub confirmed: Option<&'a RepositoryName>,
+}
+
 /// What all parts of a pass share.
 struct Pass<'a> {
     app: &'a App,
@@ -93,15 +106,9 @@ struct Pass<'a> {
     put_off_until: OnceLock<Timestamp>,
 }
 
-/// Runs the pass that `claim` allows. It works until `deadline` at most and then ends.
-/// `asked_before` is what the passes before it in the same invocation asked of GitHub: together they keep within
-/// the budget.
-pub async fn run(
-    app: &App,
-    claim: &Claim,
-    deadline: Timestamp,
-    asked_before: Asked,
-) -> Result<PassReport, PassEnd> {
+/// Runs the pass that `claim` allows.
+pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassReport, PassEnd> {
+    let Terms { deadline, asked_before, confirmed } = terms;
     let pass = Pass {
         app,
         claim,
@@ -132,6 +139,9 @@ pub async fn run(
         pass.distrust_counts(&mut roster.work);
         pass.fence_off(&mut roster.work).await;
         pass.list(&mut roster.work).await;
+        if let Some(confirmed) = confirmed {
+            pass.heed(confirmed, &mut roster.work, &mut outcome);
+        }
         pass.audit(&mut roster.work).await;
     }
     pass.end(roster, fleet, outcome).await

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::domain::{
     Phase, Problem, ProblemCode, RepositoryFailure, RepositoryId, RepositoryName, TrackedRepository,
+    seconds_until,
 };
 use crate::github::{GitHubError, Listing, NoGraphql, Probe};
 use crate::store::StoreError;
@@ -28,6 +29,8 @@ pub(super) struct Work {
     pub(super) result: WorkResult,
     /// Whether two probes in a row saw the same number of open issues, which is not the cached one.
     pub(super) has_drifted: bool,
+    /// Whether an operator said that what its held audit found is true.
+    pub(super) is_believed: bool,
     /// How its audit came out; none when none was due, or it is complete.
     pub(super) audit_result: Option<WorkResult>,
     /// How many of its issues changed that agents may be told of: without the excluded ones.
@@ -147,6 +150,7 @@ impl Work {
             listing: None,
             result: WorkResult::UnderWay,
             has_drifted: false,
+            is_believed: false,
             audit_result: None,
             touched: 0,
             first_read: 0,
@@ -160,10 +164,6 @@ impl Work {
 
     pub(super) fn is_under_way(&self) -> bool {
         matches!(self.result, WorkResult::UnderWay)
-    }
-
-    pub(super) fn is_synced(&self) -> bool {
-        matches!(self.result, WorkResult::Synced)
     }
 
     /// Whether all that GitHub showed of it is read: listed to the end, or nothing was newer.
@@ -268,12 +268,6 @@ pub(super) fn budget_low_problem(until: Timestamp, now: Timestamp) -> Problem {
     );
     let problem = Problem::warning(ProblemCode::GithubBudgetLow, Phase::Sync, message);
     problem.retry_after(seconds_until(until, now))
-}
-
-/// Seconds until an instant, rounded up; none when it has passed.
-fn seconds_until(at: Timestamp, now: Timestamp) -> Option<u64> {
-    let millis = at.duration_since(now).as_millis();
-    u64::try_from(millis).ok().filter(|millis| *millis > 0).map(|millis| millis.div_ceil(1_000))
 }
 
 /// What is told of a failure of the table.

@@ -1,6 +1,7 @@
 //! What every pass reads at once: the state with the claim, the tracked repositories, the configured names.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -66,18 +67,27 @@ pub struct Ended {
     pub limits: Option<TokenLimits>,
 }
 
+impl Ended {
+    /// Until when it serves every beat.
+    pub fn fresh_until(&self) -> Timestamp {
+        self.at.checked_add(Duration::from_secs(self.freshness_seconds)).unwrap_or(Timestamp::MAX)
+    }
+}
+
 impl FleetState {
     /// Whether the last pass still serves every beat.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        self.ended.as_ref().is_some_and(|ended| {
-            let age = now.duration_since(ended.at).as_secs();
-            age < i64::try_from(ended.freshness_seconds).unwrap_or(i64::MAX)
-        })
+        self.ended.as_ref().is_some_and(|ended| now < ended.fresh_until())
     }
 
     /// Whether a pass is running.
     pub fn is_claimed(&self, now: Timestamp) -> bool {
-        self.claim_until.is_some_and(|until| until > now)
+        self.claimed_until(now).is_some()
+    }
+
+    /// When the claim of the running pass ends; none when no pass is running.
+    pub fn claimed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.claim_until.filter(|until| *until > now)
     }
 
     /// What the last pass knew of the limits of GitHub's token.
