@@ -40,7 +40,8 @@ impl Fault {
         Self::Partial(Partial { lack: Lack::NodesBehind(answered), failure })
     }
 
-    /// One node of the first repository's connections is null, with an error without a type.
+    /// One node of the first repository's connections is null, with an error without a type at the first field
+    /// of it that cannot be.
     pub fn node_error(place: usize) -> Self {
         let failure = Failure::new(None, "Something went wrong while executing your query.");
         Self::Partial(Partial { lack: Lack::Node(place), failure })

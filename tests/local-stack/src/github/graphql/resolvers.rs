@@ -55,7 +55,11 @@ struct PageInfo {
     has_next: bool,
 }
 
-struct IssueObject<'w>(&'w Issue);
+struct IssueObject<'w> {
+    issue: &'w Issue,
+    /// Why none of its fields can be had.
+    failure: Option<&'w Failure>,
+}
 
 struct LabelConnection<'w> {
     names: &'w [String],
@@ -188,14 +192,13 @@ impl ObjectValue for IssueConnection<'_> {
         Ok(match (info.field_name(), self.without) {
             ("nodes", Without::Nodes(failure)) => return Err(failure.clone().into_field_error()),
             ("nodes", without) => {
-                ResolvedValue::List(Box::new(self.page.iter().enumerate().map(move |(place, issue)| {
-                    match without {
-                        Without::Node(lacking, failure) if lacking == place => {
-                            Err(failure.clone().into_field_error())
-                        }
-                        _ => Ok(ResolvedValue::object(IssueObject(issue))),
-                    }
-                })))
+                ResolvedValue::list(self.page.iter().enumerate().map(move |(place, issue)| {
+                    let failure = match without {
+                        Without::Node(lacking, failure) if lacking == place => Some(failure),
+                        _ => None,
+                    };
+                    ResolvedValue::object(IssueObject { issue, failure })
+                }))
             }
             ("pageInfo", _) => ResolvedValue::object(PageInfo {
                 end_cursor: self.page.last().map(|last| self.order.place(last).cursor()),
@@ -227,7 +230,10 @@ impl ObjectValue for IssueObject<'_> {
     }
 
     fn resolve_field<'a>(&'a self, info: &'a ResolveInfo<'a>) -> Resolved<'a> {
-        let Self(issue) = self;
+        let Self { issue, failure } = self;
+        if let Some(failure) = *failure {
+            return Err(failure.clone().into_field_error());
+        }
         Ok(match info.field_name() {
             "id" => ResolvedValue::leaf(format!("I_{}", issue.id)),
             "number" => ResolvedValue::leaf(issue.number),
