@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use super::budget::Budgets;
+use super::graphql::Service;
 use super::repository::Repository;
 use crate::clock::Clock;
 
@@ -15,7 +16,11 @@ use crate::clock::Clock;
 pub struct World {
     /// How listings link their pages.
     pub links: LinkStyle,
+    /// Of requests to REST.
     pub(super) budgets: Budgets,
+    /// Of GraphQL's points.
+    pub(super) points: Budgets,
+    pub(super) graphql: Service,
     pub(super) accepted_tokens: Option<Vec<String>>,
     pub(super) repositories: BTreeMap<u64, Repository>,
     pub(super) user_ids: HashMap<String, u64>,
@@ -49,6 +54,8 @@ impl World {
         Self {
             links: LinkStyle::Pages,
             budgets: Budgets::new(clock.now() + SignedDuration::from_hours(1)),
+            points: Budgets::new(clock.now() + SignedDuration::from_hours(1)),
+            graphql: Service::default(),
             accepted_tokens: None,
             repositories: BTreeMap::new(),
             user_ids: HashMap::new(),
@@ -69,9 +76,14 @@ impl World {
         self.accepted_tokens = Some(tokens.map(str::to_owned).to_vec());
     }
 
-    /// Gives every token a budget of `limit` requests, of which `remaining` are left until `reset`.
+    /// Gives every token a budget of `limit` REST requests, of which `remaining` are left until `reset`.
     pub fn set_budget(&mut self, limit: u64, remaining: u64, reset: Timestamp) {
         self.budgets.set(limit, remaining, reset);
+    }
+
+    /// Gives every token a budget of `limit` GraphQL points, of which `remaining` are left until `reset`.
+    pub fn set_graphql_budget(&mut self, limit: u64, remaining: u64, reset: Timestamp) {
+        self.points.set(limit, remaining, reset);
     }
 
     /// Creates a repository and tells its id. Its name may be one that another had before.
@@ -155,6 +167,22 @@ impl World {
             (None, Some(&id)) => Named::Former(id),
             (None, None) => Named::Unknown,
         }
+    }
+
+    /// Whether two names lead to one repository, or are one name that leads nowhere.
+    pub(super) fn same_repository(&self, one: &str, other: &str) -> bool {
+        match (self.named(one), self.named(other)) {
+            (Named::Unknown, Named::Unknown) => key(one) == key(other),
+            (Named::Current(one) | Named::Former(one), Named::Current(other) | Named::Former(other)) => {
+                one == other
+            }
+            _ => false,
+        }
+    }
+
+    /// A repository that the token may see.
+    pub(super) fn visible_repository(&self, id: u64) -> Option<&Repository> {
+        self.repositories.get(&id).filter(|repository| repository.visible)
     }
 
     /// Ids come from one counter, so that a run of the same edits gives the same ids.
