@@ -12,7 +12,19 @@ use crate::published;
 
 const OURS: &str = include_str!("../../src/github/graphql/schema.graphql");
 
-static GITHUBS: LazyLock<Valid<Schema>> = LazyLock::new(|| parsed(&published::schema()));
+/// GitHub's schema. What is published defines two fields of one type twice; the first ones count.
+static GITHUBS: LazyLock<Valid<Schema>> = LazyLock::new(|| {
+    let schema = Schema::parse(published::schema(), "published.graphql").unwrap_or_else(|refused| {
+        for error in refused.errors.iter() {
+            let message = error.error.to_string();
+            let twice =
+                message.starts_with("duplicate definitions") && message.contains("`EnterpriseOwnerInfo`");
+            assert!(twice, "{message}");
+        }
+        refused.partial
+    });
+    schema.validate().unwrap_or_else(|refused| panic!("{}", refused.errors))
+});
 
 fn parsed(schema: &str) -> Valid<Schema> {
     Schema::parse_and_validate(schema, "schema.graphql")
