@@ -4,6 +4,7 @@
 //! whose issues are disabled, or that is disabled itself, has none to show, and says so in its flags.
 
 use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedValue};
+use jiff::Timestamp;
 use std::cell::Cell;
 
 use super::super::budget::Budget;
@@ -153,6 +154,7 @@ impl<'w> RepositoryObject<'w> {
                 },
                 descending: order.get("direction").and_then(|way| way.as_str()) == Some("DESC"),
             });
+        let since = argument("filterBy").and_then(|filter| filter.get("since")?.as_str()?.parse().ok());
         let after = match argument("after").and_then(|after| after.as_str()) {
             None => None,
             Some(cursor) => Some(Place::of_cursor(cursor).ok_or_else(|| {
@@ -168,6 +170,7 @@ impl<'w> RepositoryObject<'w> {
             .repository
             .visible_issues(self.world.now())
             .filter(|issue| shows && !issue.is_pull_request)
+            .filter(|issue| since.is_none_or(|since: Timestamp| issue.updated_at >= since))
             .filter(|issue| states.as_ref().is_none_or(|states| states.contains(&state(issue))))
             .collect();
         order.sort(&mut found);
