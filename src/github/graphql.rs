@@ -92,7 +92,7 @@ impl Session<'_> {
         let Envelope { data, errors } = answer.json::<Envelope<T>>()?;
         let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref()).map_or(1, |limit| limit.cost);
         self.count(|asked| asked.points += cost);
-        if errors.iter().any(|error| error.is("RATE_LIMITED")) {
+        if errors.iter().any(|error| error.is("RATE_LIMITED") || error.is("RATE_LIMIT")) {
             self.github.close(answer.limit, Api::GraphQl);
             let limited = GitHubError::RateLimited { until: answer.limit.until(), api: Api::GraphQl };
             return Err(self.unless_rest_serves(limited));
