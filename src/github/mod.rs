@@ -23,7 +23,14 @@ pub use retry::RetryPolicy;
 pub use session::{IssueAnswer, Repository, Session};
 
 use crate::clock::Clock;
+use crate::secrets::ReadingFailed;
+use crate::telemetry;
 use crate::transport::{Transport, TransportError};
+
+/// Why no connection to GitHub could be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreachable(String);
 
 /// GitHub's REST API at one address, with one token.
 #[derive(Debug)]
@@ -59,6 +66,20 @@ impl GitHub {
     /// The calls of one pass: none is sent after `deadline`.
     pub fn session(&self, deadline: Timestamp) -> Session<'_> {
         Session::new(self, deadline)
+    }
+
+    /// Reads the token's secret ahead of its first use.
+    pub async fn prefetch_credentials(&self) -> Result<(), ReadingFailed> {
+        self.credentials.prefetch().await
+    }
+
+    /// Opens a connection that the first pass will find. Whatever GitHub answers will do; no token is sent, so
+    /// that nothing of its budget is spent.
+    pub async fn connect(&self) -> Result<(), Unreachable> {
+        match self.http.head(self.api_url.clone()).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Unreachable(telemetry::causes(&error.without_url()))),
+        }
     }
 
     fn limit(&self) -> Option<Timestamp> {
