@@ -29,6 +29,7 @@ mod repositories;
 mod retries;
 mod schedule;
 mod settling;
+mod start;
 mod tokens;
 mod touches;
 mod writes;
