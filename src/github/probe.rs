@@ -104,13 +104,15 @@ impl wire::Probed {
         if !self.has_issues_enabled {
             return Err(GitHubError::IssuesDisabled);
         }
+        let newest =
+            self.newest.nodes.ok_or_else(|| GitHubError::Unexpected("issues with a gap".to_owned()))?;
         Ok(Repository {
             id: RepositoryId(id),
             name: RepositoryName::parse(&self.name_with_owner)
                 .map_err(|_| GitHubError::Unexpected("a repository's name of another form".to_owned()))?,
             disabled: self.is_disabled,
             probe: Some(Probe {
-                newest: self.newest.nodes.iter().flatten().map(|issue| issue.updated_at).max(),
+                newest: newest.into_iter().flatten().map(|issue| issue.updated_at).max(),
                 open: self.open.total_count,
                 date,
             }),

@@ -13,7 +13,7 @@ pub(super) struct Repository {
     pub(super) disabled: bool,
 }
 
-/// A repository as the probe asks for it.
+/// A repository as the probe asks for it. What GitHub's schema allows to be null is null where a part failed.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Probed {
@@ -27,7 +27,7 @@ pub(super) struct Probed {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Newest {
-    pub(super) nodes: Vec<Option<Updated>>,
+    pub(super) nodes: Option<Vec<Option<Updated>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,7 +59,7 @@ pub(super) struct OpenIssuesOf {
 #[serde(rename_all = "camelCase")]
 pub(super) struct OpenIssuesPage {
     pub(super) page_info: PageInfo,
-    pub(super) nodes: Vec<Option<OpenIssue>>,
+    pub(super) nodes: Option<Vec<Option<OpenIssue>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,7 +79,7 @@ pub(super) struct OpenIssue {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct LabelNames {
-    pub(super) nodes: Vec<Option<LabelName>>,
+    pub(super) nodes: Option<Vec<Option<LabelName>>>,
 }
 
 #[derive(Debug, Deserialize)]
