@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Api;
 
 use super::session::Question;
-use super::{Failure, GitHubError, NoGraphql, Session};
+use super::{Failure, GitHubError, NoGraphql, Session, meter};
 
 /// What GitHub answered.
 #[derive(Debug)]
@@ -61,6 +61,8 @@ struct Error {
     #[serde(rename = "type")]
     kind: Option<String>,
     #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
     path: Vec<Segment>,
 }
 
@@ -92,7 +94,7 @@ impl Session<'_> {
         let Envelope { data, errors } = answer.json::<Envelope<T>>()?;
         let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref()).map_or(1, |limit| limit.cost);
         self.count(|asked| asked.points += cost);
-        if errors.iter().any(|error| error.is("RATE_LIMITED") || error.is("RATE_LIMIT")) {
+        if errors.iter().any(Error::is_limit) {
             self.github.close(answer.limit, Api::GraphQl);
             let limited = GitHubError::RateLimited { until: answer.limit.until(), api: Api::GraphQl };
             return Err(self.unless_rest_serves(limited));
@@ -129,6 +131,14 @@ impl Session<'_> {
 impl Error {
     fn is(&self, kind: &str) -> bool {
         self.kind.as_deref() == Some(kind)
+    }
+
+    /// A secondary limit bears no type: its words tell it.
+    fn is_limit(&self) -> bool {
+        let message = self.message.as_deref().unwrap_or_default();
+        self.is("RATE_LIMITED")
+            || self.is("RATE_LIMIT")
+            || meter::speaks_of_secondary_limit(message.as_bytes())
     }
 
     fn of_part(self) -> Option<PartFailed> {

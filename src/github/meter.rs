@@ -58,20 +58,32 @@ pub(super) fn limit(status: StatusCode, headers: &HeaderMap, body: &[u8], now: T
     if !matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
         return None;
     }
-    if let Some(until) = header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, now)) {
-        return Some(Limit::Secondary(at_most(until, now)));
-    }
-    used_up(headers, now).or_else(|| {
-        let is_secondary = body.windows(20).any(|words| words.eq_ignore_ascii_case(b"secondary rate limit"));
-        let is_limit = is_secondary || status == StatusCode::TOO_MANY_REQUESTS;
-        is_limit.then(|| Limit::Secondary(now.checked_add(SECONDARY_LIMIT_WAIT).unwrap_or(now)))
+    told_by(headers, now).or_else(|| {
+        let is_limit = speaks_of_secondary_limit(body) || status == StatusCode::TOO_MANY_REQUESTS;
+        is_limit.then(|| unnamed(now))
     })
 }
 
-/// The limit that a GraphQL answer tells of by the error type `RATE_LIMITED`, whatever its status.
+/// The limit that a GraphQL answer tells of by one of its errors, whatever its status.
 pub(super) fn rate_limited(headers: &HeaderMap, now: Timestamp) -> Limit {
-    let wait = Limit::Secondary(now.checked_add(SECONDARY_LIMIT_WAIT).unwrap_or(now));
-    used_up(headers, now).unwrap_or(wait)
+    told_by(headers, now).unwrap_or_else(|| unnamed(now))
+}
+
+/// Whether a text has GitHub's words for a secondary limit.
+pub(super) fn speaks_of_secondary_limit(text: &[u8]) -> bool {
+    text.windows(20).any(|words| words.eq_ignore_ascii_case(b"secondary rate limit"))
+}
+
+fn told_by(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {
+    match header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, now)) {
+        Some(until) => Some(Limit::Secondary(at_most(until, now))),
+        None => used_up(headers, now),
+    }
+}
+
+/// A limit of which GitHub does not say when it lifts.
+fn unnamed(now: Timestamp) -> Limit {
+    Limit::Secondary(now.checked_add(SECONDARY_LIMIT_WAIT).unwrap_or(now))
 }
 
 fn used_up(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {

@@ -85,7 +85,7 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) date: Timestamp,
     pub(super) next: Option<Url>,
-    /// The limit that GitHub speaks of should the body say `RATE_LIMITED`.
+    /// The limit that GitHub speaks of should one of the body's errors be about a limit.
     pub(super) limit: Limit,
     location: Option<Url>,
     body: Vec<u8>,
