@@ -6,7 +6,7 @@ use local_stack::dynamodb::{Fault, On};
 use local_stack::github::{Fault as GitHubFault, Matching};
 
 use crate::app::{Agent, TestApp, open_spread, until_held};
-use crate::audits::{INTERVAL, tracking};
+use crate::audits::{INTERVAL, audited_page, tracking};
 
 const API: &str = "acme/api";
 const NEWS: &str = "deleted acme/api#1";
@@ -29,6 +29,13 @@ async fn deleted() -> TestApp {
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     app.clear_requests();
     app
+}
+
+/// No open issues can be listed for an audit, by either API; the next pass's probe, its first question, is answered.
+fn break_audits(app: &TestApp) {
+    app.world.github.fault(audited_page(1), GitHubFault::Status(502).forever());
+    let listings = Matching::listing(API).query("state", "open");
+    app.world.github.fault(listings, GitHubFault::Status(502).forever());
 }
 
 /// The row has ended as a tombstone, and the count agrees with the rows.
@@ -93,6 +100,8 @@ async fn a_holder_that_stalls_at_any_request_and_comes_back_leaves_no_removal_un
         let mut stalled = Box::pin(alpha.beat());
         assert!(until_held(&mut stalled, &mut held).await.is_none());
         app.pass_time(31);
+        // What stalls is a sandbox: within one, nobody but the stalled one would run.
+        let beta = beta.in_sandbox(app.another_sandbox());
         let takes_over = beta.beat().await;
         assert!(!takes_over.is_coalesced(), "at request {n}");
         held.release();
@@ -114,8 +123,7 @@ async fn a_removal_that_arrives_late_after_a_pass_that_could_not_audit_is_refuse
         assert!(until_held(&mut dying, &mut held).await.is_none());
         drop(dying);
         app.pass_time(31);
-        let audits = Matching::listing(API).query("state", "open");
-        app.world.github.fault(audits, GitHubFault::Status(502).forever());
+        break_audits(&app);
         let mut told = [beta.beat().await.touched(), alpha.beat().await.touched()];
         held.release();
         app.nothing_is_under_way().await;
@@ -194,8 +202,7 @@ async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_r
             break;
         }
         app.pass_time(31);
-        let audits = Matching::listing(API).query("state", "open");
-        app.world.github.fault(audits, GitHubFault::Status(502).forever());
+        break_audits(&app);
         let mut told = [beta.beat().await.touched(), alpha.beat().await.touched()];
         held.release();
         app.nothing_is_under_way().await;
