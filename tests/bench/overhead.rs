@@ -1,0 +1,95 @@
+//! What the local world itself adds to the ordered delays, measured before anything else: it stands in every wall
+//! time, and in no chain.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use agent_heartbeat::transport::Transport;
+use futures_util::future::try_join_all;
+use local_stack::{GITHUB_TOKEN, TABLE_NAME};
+use reqwest::RequestBuilder;
+use serde::Serialize;
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use crate::world::{DYNAMODB_DELAY, REST_DELAY, World};
+
+/// How many requests follow each other.
+const ALONE: u32 = 50;
+
+/// How many requests come at once.
+const AT_ONCE: u32 = 300;
+
+/// What one of its servers adds.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Overhead {
+    server: &'static str,
+    delay_ms: f64,
+    /// Added to a request that comes alone, on average over [`ALONE`].
+    alone_ms: f64,
+    /// How many came at once,
+    at_once: u32,
+    /// and how long all of them took together.
+    at_once_ms: f64,
+}
+
+impl fmt::Display for Overhead {
+    fn fmt(&self, line: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, delay_ms, alone_ms, at_once, at_once_ms } = self;
+        write!(
+            line,
+            "The local {server} adds {alone_ms:.2} ms to its {delay_ms} ms; {at_once} requests at once take it \
+             {at_once_ms:.0} ms."
+        )
+    }
+}
+
+/// Measures the world, which is to be at its distance.
+pub fn measure(runtime: &Runtime, world: &World) -> Vec<Overhead> {
+    let transport = Transport::new(None, Duration::from_secs(3)).expect("the built-in roots");
+    let client = transport.client().build().expect("a client");
+    let url = format!("{}/repos/{}", world.github().url(), world.repositories[0]);
+    let github = || client.get(&url).bearer_auth(GITHUB_TOKEN).header("user-agent", "bench");
+    let key = json!({ "pk": { "S": "FLEET" }, "sk": { "S": "STATE" } });
+    let get = json!({ "TableName": TABLE_NAME, "Key": key }).to_string();
+    let dynamodb = || {
+        client
+            .post(world.dynamodb_url())
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", "DynamoDB_20120810.GetItem")
+            .header("x-amz-date", "20261122T060000Z")
+            .header("authorization", "AWS4-HMAC-SHA256 Credential=local, SignedHeaders=host, Signature=none")
+            .body(get.clone())
+    };
+    vec![
+        runtime.block_on(of_server("GitHub (REST)", REST_DELAY, github)),
+        runtime.block_on(of_server("DynamoDB", DYNAMODB_DELAY, dynamodb)),
+    ]
+}
+
+async fn of_server(server: &'static str, delay: Duration, request: impl Fn() -> RequestBuilder) -> Overhead {
+    // The first request opens the connection.
+    send(request()).await.expect("an answer");
+    let began = Instant::now();
+    for _ in 0..ALONE {
+        send(request()).await.expect("an answer");
+    }
+    let alone = began.elapsed() / ALONE - delay;
+    let began = Instant::now();
+    try_join_all((0..AT_ONCE).map(|_| send(request()))).await.expect("answers");
+    let at_once = began.elapsed();
+    assert!(at_once < delay * AT_ONCE / 2, "{server} makes requests wait for each other: {at_once:?}");
+    let millis = |time: Duration| (time.as_secs_f64() * 100_000.0).round() / 100.0;
+    Overhead {
+        server,
+        delay_ms: millis(delay),
+        alone_ms: millis(alone),
+        at_once: AT_ONCE,
+        at_once_ms: millis(at_once),
+    }
+}
+
+async fn send(request: RequestBuilder) -> reqwest::Result<()> {
+    request.send().await?.error_for_status()?.bytes().await.map(drop)
+}
