@@ -101,7 +101,7 @@ impl Row {
     /// How it stands against its targets, in words.
     pub fn verdict(&self) -> String {
         if self.targets.is_empty() {
-            return String::new();
+            return "–".to_owned();
         }
         let missed: Vec<String> = self.targets.iter().filter_map(Target::missed).collect();
         if missed.is_empty() { "met".to_owned() } else { format!("missed by {}", missed.join(", ")) }
