@@ -50,6 +50,7 @@ fn measure() {
         world.move_away();
         overhead::measure(&runtime, &world)
     };
+    overheads.iter().for_each(|overhead| progress.tell(&overhead.to_string()));
     let mut rows = fleet::rows(&runtime, &progress);
     rows.push(fleet::thousand(&runtime, &progress));
     rows.extend(repository::rows(&runtime, &progress));

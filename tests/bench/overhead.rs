@@ -9,7 +9,7 @@ use futures_util::future::try_join_all;
 use local_stack::{GITHUB_TOKEN, TABLE_NAME};
 use reqwest::RequestBuilder;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::world::{DYNAMODB_DELAY, REST_DELAY, World};
@@ -50,34 +50,50 @@ pub fn measure(runtime: &Runtime, world: &World) -> Vec<Overhead> {
     let transport = Transport::new(None, Duration::from_secs(3)).expect("the built-in roots");
     let client = transport.client().build().expect("a client");
     let url = format!("{}/repos/{}", world.github().url(), world.repositories[0]);
-    let github = || client.get(&url).bearer_auth(GITHUB_TOKEN).header("user-agent", "bench");
-    let key = json!({ "pk": { "S": "FLEET" }, "sk": { "S": "STATE" } });
-    let get = json!({ "TableName": TABLE_NAME, "Key": key }).to_string();
-    let dynamodb = || {
+    let rest = |_| client.get(&url).bearer_auth(GITHUB_TOKEN).header("user-agent", "bench");
+    let dynamodb = |operation: &str, request: &Value| {
         client
             .post(world.dynamodb_url())
             .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amz-target", "DynamoDB_20120810.GetItem")
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
             .header("x-amz-date", "20261122T060000Z")
             .header("authorization", "AWS4-HMAC-SHA256 Credential=local, SignedHeaders=host, Signature=none")
-            .body(get.clone())
+            .body(request.to_string())
+    };
+    let key = json!({ "pk": { "S": "FLEET" }, "sk": { "S": "STATE" } });
+    let get = json!({ "TableName": TABLE_NAME, "Key": key });
+    // As large as the row of an issue, and in the index of open ones.
+    let put = |n| {
+        let item = json!({
+            "pk": { "S": "REPO#0" },
+            "sk": { "S": format!("ISSUE#{n:010}") },
+            "openUpdatedAt": { "S": "2026-11-22T06:00:00Z" },
+            "labelsDigest": { "S": "0123456789abcdef" },
+            "rest": { "S": "-".repeat(500) },
+        });
+        json!({ "TableName": TABLE_NAME, "Item": item, "ConditionExpression": "attribute_not_exists(pk)" })
     };
     vec![
-        runtime.block_on(of_server("GitHub (REST)", REST_DELAY, github)),
-        runtime.block_on(of_server("DynamoDB", DYNAMODB_DELAY, dynamodb)),
+        runtime.block_on(of_server("GitHub (REST)", REST_DELAY, rest)),
+        runtime.block_on(of_server("DynamoDB (reads)", DYNAMODB_DELAY, |_| dynamodb("GetItem", &get))),
+        runtime.block_on(of_server("DynamoDB (writes)", DYNAMODB_DELAY, |n| dynamodb("PutItem", &put(n)))),
     ]
 }
 
-async fn of_server(server: &'static str, delay: Duration, request: impl Fn() -> RequestBuilder) -> Overhead {
+async fn of_server(
+    server: &'static str,
+    delay: Duration,
+    request: impl Fn(u32) -> RequestBuilder,
+) -> Overhead {
     // The first request opens the connection.
-    send(request()).await.expect("an answer");
+    send(request(0)).await.expect("an answer");
     let began = Instant::now();
-    for _ in 0..ALONE {
-        send(request()).await.expect("an answer");
+    for n in 1..=ALONE {
+        send(request(n)).await.expect("an answer");
     }
     let alone = began.elapsed() / ALONE - delay;
     let began = Instant::now();
-    try_join_all((0..AT_ONCE).map(|_| send(request()))).await.expect("answers");
+    try_join_all((1..=AT_ONCE).map(|n| send(request(ALONE + n)))).await.expect("answers");
     let at_once = began.elapsed();
     assert!(at_once < delay * AT_ONCE / 2, "{server} makes requests wait for each other: {at_once:?}");
     let millis = |time: Duration| (time.as_secs_f64() * 100_000.0).round() / 100.0;
