@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::json;
 
 use crate::overhead::Overhead;
 use crate::row::Row;
@@ -21,7 +20,7 @@ const PROFILE: &str =
     "release (opt-level s), but thin local LTO and 16 codegen units instead of fat LTO and 1";
 
 /// The whole run.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Report {
     /// What the local world adds to its delays.
     pub overheads: Vec<Overhead>,
@@ -29,6 +28,25 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// The JSON, as the head of this file describes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    profile: &'static str,
+    cores: usize,
+    delays_ms: Delays,
+    overheads: &'a [Overhead],
+    rows: &'a [Row],
+    seconds: u64,
+}
+
+#[derive(Serialize)]
+struct Delays {
+    rest: u128,
+    graphql: u128,
+    dynamodb: u128,
 }
 
 const HEADINGS: [&str; 12] = [
@@ -43,20 +61,19 @@ impl Report {
         let folder = target.parent().expect("it is a folder of cargo's target folder").join("bench");
         std::fs::create_dir_all(&folder)?;
         let file = folder.join("pass.json");
-        let millis = |delay: Duration| delay.as_secs_f64() * 1_000.0;
-        let report = json!({
-            "profile": PROFILE,
-            "cores": cores(),
-            "delaysMs": {
-                "rest": millis(REST_DELAY),
-                "graphql": millis(GRAPHQL_DELAY),
-                "dynamodb": millis(DYNAMODB_DELAY),
+        let document = Document {
+            profile: PROFILE,
+            cores: cores(),
+            delays_ms: Delays {
+                rest: REST_DELAY.as_millis(),
+                graphql: GRAPHQL_DELAY.as_millis(),
+                dynamodb: DYNAMODB_DELAY.as_millis(),
             },
-            "overheads": self.overheads,
-            "rows": self.rows,
-            "seconds": self.took.as_secs(),
-        });
-        std::fs::write(&file, format!("{report:#}\n"))?;
+            overheads: &self.overheads,
+            rows: &self.rows,
+            seconds: self.took.as_secs(),
+        };
+        std::fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&document)?))?;
         Ok(file)
     }
 
