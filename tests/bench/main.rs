@@ -42,6 +42,7 @@ fn main() {
 }
 
 fn measure() {
+    let load_before = report::load_average();
     let progress = Progress::begin();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     progress.tell("the local world itself");
@@ -55,7 +56,7 @@ fn measure() {
     rows.push(fleet::thousand(&runtime, &progress));
     rows.extend(repository::rows(&runtime, &progress));
     rows.extend(comparison::rows(&runtime, &progress));
-    let report = Report { overheads, rows, took: progress.elapsed() };
+    let report = Report { load_before, overheads, rows, took: progress.elapsed() };
     report.print();
     let file = report.save().expect("cargo's target folder can be written to");
     progress.tell(&format!("done: {}", file.display()));

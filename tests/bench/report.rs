@@ -1,9 +1,9 @@
 //! What the benchmark tells: the table for people on standard output, and `bench/pass.json` below cargo's target
 //! folder for programs.
 //!
-//! The JSON is one object: `profile` (how it was built), `cores`, `delaysMs` (`rest`, `graphql`, `dynamodb`),
-//! `overheads` (what the local world itself adds to them), `rows` (see [`Row`]) and `seconds` (the whole run). Names
-//! stay; new ones may come.
+//! The JSON is one object: `profile` (how it was built), `cores`, `loadBefore` (the machine's load average of the
+//! minute before: what else ran lengthens times), `delaysMs` (`rest`, `graphql`, `dynamodb`), `overheads` (what the
+//! local world itself adds to them), `rows` (see [`Row`]) and `seconds` (the whole run). Names stay; new ones may come.
 
 use std::io;
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ const PROFILE: &str =
 /// The whole run.
 #[derive(Debug)]
 pub struct Report {
+    /// How busy the machine was with other things, as [`load_average`] told before it began.
+    pub load_before: f64,
     /// What the local world adds to its delays.
     pub overheads: Vec<Overhead>,
     /// In the order they were measured.
@@ -36,6 +38,7 @@ pub struct Report {
 struct Document<'a> {
     profile: &'static str,
     cores: usize,
+    load_before: f64,
     delays_ms: Delays,
     overheads: &'a [Overhead],
     rows: &'a [Row],
@@ -64,6 +67,7 @@ impl Report {
         let document = Document {
             profile: PROFILE,
             cores: cores(),
+            load_before: self.load_before,
             delays_ms: Delays {
                 rest: REST_DELAY.as_millis(),
                 graphql: GRAPHQL_DELAY.as_millis(),
@@ -79,10 +83,11 @@ impl Report {
 
     /// The table, and what has to be known to read it.
     pub fn print(&self) {
+        println!("Distances: REST {REST_DELAY:?}, GraphQL {GRAPHQL_DELAY:?}, DynamoDB {DYNAMODB_DELAY:?}.");
         println!(
-            "Distances: REST {REST_DELAY:?}, GraphQL {GRAPHQL_DELAY:?}, DynamoDB {DYNAMODB_DELAY:?}. {} cores, shared by the \
-             service and the world around it.",
-            cores()
+            "{} cores, shared by the service and the world around it; load average before: {}.",
+            cores(),
+            self.load_before
         );
         for overhead in &self.overheads {
             println!("{overhead}");
@@ -126,4 +131,10 @@ fn cells(row: &Row) -> [String; 12] {
 
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How many programs wanted a core, on average over the last minute.
+pub fn load_average() -> f64 {
+    let told = std::fs::read_to_string("/proc/loadavg").expect("Linux tells its load");
+    told.split(' ').next().and_then(|load| load.parse().ok()).expect("it begins with the last minute's")
 }
