@@ -3,8 +3,9 @@
 //! What is shown late or hidden in REST is so here. Pull requests are not among the issues. A repository
 //! whose issues are disabled, or that is disabled itself, has none to show, and says so in its flags.
 
-use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedValue};
 use std::cell::Cell;
+
+use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedValue};
 
 use super::super::budget::Budget;
 use super::super::issue::{Issue, State};
