@@ -161,8 +161,6 @@ impl<'w> RepositoryObject<'w> {
                 Failure::new("INVALID_CURSOR_ARGUMENTS", message)
             })?),
         };
-        let first = argument("first").and_then(|first| first.as_u64()).unwrap_or(0);
-        let first = usize::try_from(first).expect("a page of at most 100 fits");
 
         let shows = self.repository.has_issues && !self.repository.disabled;
         let mut found: Vec<&Issue> = self
@@ -173,7 +171,7 @@ impl<'w> RepositoryObject<'w> {
             .collect();
         order.sort(&mut found);
         let start = after.map_or(0, |after| order.up_to(&found, after));
-        let end = start.saturating_add(first).min(found.len());
+        let end = (start + first(info)).min(found.len());
         Ok(IssueConnection {
             page: found[start..end].to_vec(),
             total: found.len(),
@@ -241,11 +239,7 @@ impl ObjectValue for IssueObject<'_> {
             "state" => ResolvedValue::leaf(state(issue)),
             "title" => ResolvedValue::leaf(issue.title.as_str()),
             "updatedAt" => ResolvedValue::leaf(issue.updated_at.to_string()),
-            "labels" => {
-                let first = info.arguments().get("first").and_then(|first| first.as_u64()).unwrap_or(0);
-                let first = usize::try_from(first).expect("a page of at most 100 fits");
-                ResolvedValue::object(LabelConnection { names: &issue.labels, first })
-            }
+            "labels" => ResolvedValue::object(LabelConnection { names: &issue.labels, first: first(info) }),
             _ => return Err(self.unknown_field_error(info)),
         })
     }
@@ -302,4 +296,10 @@ fn state(issue: &Issue) -> &'static str {
         State::Open => "OPEN",
         State::Closed => "CLOSED",
     }
+}
+
+/// The size of the page asked for; a connection that is only counted has none.
+fn first(info: &ResolveInfo<'_>) -> usize {
+    let first = info.arguments().get("first").and_then(|first| first.as_u64()).unwrap_or(0);
+    usize::try_from(first).expect("the cost's count let no page of more than 100 through")
 }
