@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::wire::{Done, Order};
+use crate::wire::{Done, Order, READY};
 use crate::world::{Counted, World};
 
 /// Longer than any row takes: a child that hangs ends the run.
@@ -57,7 +57,9 @@ impl<'w> Sandbox<'w> {
             .spawn()
             .expect("this program can be started again");
         let done = BufReader::new(ours.try_clone().expect("sockets can be cloned"));
-        Self { world, child, orders: ours, done }
+        let mut sandbox = Self { world, child, orders: ours, done };
+        assert_eq!(sandbox.hear().trim_end(), READY, "the child did not start");
+        sandbox
     }
 
     /// Lets an agent beat until a pass has read every repository to its end.
@@ -87,9 +89,8 @@ impl<'w> Sandbox<'w> {
             .expect("the child listens; if it has ended, its last words stand above");
         let mut line = String::new();
         self.done.read_line(&mut line).expect("the child answers in time");
-        let Ok(Done { answers, wall, cpu, peak_rss_kib }) = serde_json::from_str(&line) else {
-            panic!("the child has ended, or said what is no answer: {line:?}");
-        };
+        let done = serde_json::from_str(&line).expect("the child answers what was asked");
+        let Done { answers, wall, cpu, peak_rss_kib } = done;
         let answer = |body: &String| Answer(serde_json::from_str(body).expect("an answer is JSON"));
         Sample {
             answers: answers.iter().map(answer).collect(),
@@ -98,6 +99,14 @@ impl<'w> Sandbox<'w> {
             cpu,
             peak_rss_kib,
         }
+    }
+
+    /// The child's next line. When it has ended instead, its last words stand on standard error.
+    fn hear(&mut self) -> String {
+        let mut line = String::new();
+        self.done.read_line(&mut line).expect("the child answers in time");
+        assert!(!line.is_empty(), "the child has ended");
+        line
     }
 }
 

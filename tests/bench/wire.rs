@@ -64,10 +64,14 @@ impl Time {
     }
 }
 
+/// What a child says when it can take orders.
+pub const READY: &str = "ready";
+
 /// Carries out orders until nobody gives them any more. Between two of them nothing in this process runs, as
 /// between two invocations of a Lambda function.
 pub fn serve(runtime: &Runtime, time: &Time, function: &impl Function) -> io::Result<()> {
     let mut answers = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    writeln!(answers, "{READY}")?;
     for line in BufReader::new(answers.try_clone()?).lines() {
         let order: Order = serde_json::from_str(&line?)?;
         time.ahead_millis.store(order.ahead_millis, Ordering::Relaxed);
