@@ -47,7 +47,7 @@ fn measure() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     progress.tell("the local world itself");
     let overheads = {
-        let world = World::start(&runtime, 1, 1);
+        let world = World::start(&runtime, 100, 100);
         world.move_away();
         overhead::measure(&runtime, &world)
     };

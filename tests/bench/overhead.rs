@@ -12,13 +12,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use crate::world::{DYNAMODB_DELAY, REST_DELAY, World};
+use crate::world::{DYNAMODB_DELAY, GRAPHQL_DELAY, REST_DELAY, World};
 
 /// How many requests follow each other.
-const ALONE: u32 = 50;
+const ALONE: u32 = 30;
 
 /// How many requests come at once.
 const AT_ONCE: u32 = 300;
+
+/// How many probes come at once: those of 1,000 repositories.
+const PROBES_AT_ONCE: u32 = 10;
 
 /// What one of its servers adds.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -51,6 +54,12 @@ pub fn measure(runtime: &Runtime, world: &World) -> Vec<Overhead> {
     let client = transport.client().build().expect("a client");
     let url = format!("{}/repos/{}", world.github().url(), world.repositories[0]);
     let rest = |_| client.get(&url).bearer_auth(GITHUB_TOKEN).header("user-agent", "bench");
+    let probe = json!({ "query": probe_of(&world.repositories) }).to_string();
+    let graphql_url = format!("{}/graphql", world.github().url());
+    let graphql = |_| {
+        let request = client.post(&graphql_url).bearer_auth(GITHUB_TOKEN).header("user-agent", "bench");
+        request.header("content-type", "application/json").body(probe.clone())
+    };
     let dynamodb = |operation: &str, request: &Value| {
         client
             .post(world.dynamodb_url())
@@ -74,15 +83,32 @@ pub fn measure(runtime: &Runtime, world: &World) -> Vec<Overhead> {
         json!({ "TableName": TABLE_NAME, "Item": item, "ConditionExpression": "attribute_not_exists(pk)" })
     };
     vec![
-        runtime.block_on(of_server("GitHub (REST)", REST_DELAY, rest)),
-        runtime.block_on(of_server("DynamoDB (reads)", DYNAMODB_DELAY, |_| dynamodb("GetItem", &get))),
-        runtime.block_on(of_server("DynamoDB (writes)", DYNAMODB_DELAY, |n| dynamodb("PutItem", &put(n)))),
+        runtime.block_on(of_server("GitHub (REST)", REST_DELAY, AT_ONCE, rest)),
+        runtime.block_on(of_server("GitHub (GraphQL)", GRAPHQL_DELAY, PROBES_AT_ONCE, graphql)),
+        runtime
+            .block_on(of_server("DynamoDB (reads)", DYNAMODB_DELAY, AT_ONCE, |_| dynamodb("GetItem", &get))),
+        runtime.block_on(of_server("DynamoDB (writes)", DYNAMODB_DELAY, AT_ONCE, |n| {
+            dynamodb("PutItem", &put(n))
+        })),
     ]
+}
+
+/// A look at all of these repositories, such as the service takes.
+fn probe_of(repositories: &[String]) -> String {
+    let look = |(n, repository): (usize, &String)| {
+        let (owner, name) = repository.split_once('/').expect("owner/name");
+        format!(
+            "r{n}: repository(owner: \"{owner}\", name: \"{name}\") {{ databaseId open: issues(states: OPEN) {{ totalCount }} \
+             newest: issues(first: 1, orderBy: {{field: UPDATED_AT, direction: DESC}}) {{ nodes {{ updatedAt }} }} }}"
+        )
+    };
+    format!("{{ {} }}", repositories.iter().enumerate().map(look).collect::<Vec<_>>().join(" "))
 }
 
 async fn of_server(
     server: &'static str,
     delay: Duration,
+    count: u32,
     request: impl Fn(u32) -> RequestBuilder,
 ) -> Overhead {
     // The first request opens the connection.
@@ -93,19 +119,22 @@ async fn of_server(
     }
     let alone = began.elapsed() / ALONE - delay;
     let began = Instant::now();
-    try_join_all((1..=AT_ONCE).map(|n| send(request(ALONE + n)))).await.expect("answers");
+    try_join_all((1..=count).map(|n| send(request(ALONE + n)))).await.expect("answers");
     let at_once = began.elapsed();
-    assert!(at_once < delay * AT_ONCE / 2, "{server} makes requests wait for each other: {at_once:?}");
+    assert!(at_once < delay * count / 2, "{server} makes requests wait for each other: {at_once:?}");
     let millis = |time: Duration| (time.as_secs_f64() * 100_000.0).round() / 100.0;
     Overhead {
         server,
         delay_ms: millis(delay),
         alone_ms: millis(alone),
-        at_once: AT_ONCE,
+        at_once: count,
         at_once_ms: millis(at_once),
     }
 }
 
 async fn send(request: RequestBuilder) -> reqwest::Result<()> {
-    request.send().await?.error_for_status()?.bytes().await.map(drop)
+    let body = request.send().await?.error_for_status()?.text().await?;
+    // So GraphQL tells of errors, with status 200.
+    assert!(!body.contains("\"errors\""), "{body}");
+    Ok(())
 }

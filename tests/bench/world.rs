@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use local_stack::clock::Clock;
 use local_stack::dynamodb::{self, Capacity, On, Outcome};
-use local_stack::github::{self, GitHub, Matching};
+use local_stack::github::{self, GitHub, GraphQlCall, Matching};
 use local_stack::{LocalStack, TABLE_NAME};
 use tokio::runtime::Runtime;
 
@@ -70,7 +70,9 @@ impl World {
         local.github.arrange(|github| {
             let now = github.now();
             // What a pass costs is the question here, not how long a token lasts.
-            github.set_budget(1_000_000, 1_000_000, now + SignedDuration::from_hours(24 * 365));
+            let in_a_year = now + SignedDuration::from_hours(24 * 365);
+            github.set_budget(1_000_000, 1_000_000, in_a_year);
+            github.set_graphql_budget(1_000_000, 1_000_000, in_a_year);
             for repository in &repositories {
                 github.create_repository(repository);
                 for n in 0..issues {
@@ -96,6 +98,8 @@ impl World {
 
     /// Puts it at its distance: every request is answered later, each by itself, however many come at once.
     pub fn move_away(&self) {
+        // A request meets the first order that is meant for it.
+        self.local.github.fault(Matching::graphql(), github::Fault::Delay(GRAPHQL_DELAY).forever());
         self.local.github.fault(Matching::anything(), github::Fault::Delay(REST_DELAY).forever());
         self.local.dynamodb.fault(On::anything(), dynamodb::Fault::Delay(DYNAMODB_DELAY).forever());
     }
@@ -155,10 +159,12 @@ impl World {
             other => panic!("DynamoDB was to answer, not {other:?}"),
         };
         let Capacity { read_units, write_units } = exchanges.iter().map(|exchange| exchange.capacity).sum();
+        let graphql: Vec<&GraphQlCall> =
+            requests.iter().filter_map(|request| request.graphql.as_ref()).collect();
         Counted {
-            rest_requests: requests.len() as u64,
-            graphql_requests: 0,
-            graphql_points: 0,
+            rest_requests: (requests.len() - graphql.len()) as u64,
+            graphql_requests: graphql.len() as u64,
+            graphql_points: graphql.iter().map(|call| call.points).sum(),
             dynamodb_requests: exchanges.len() as u64,
             read_units,
             write_units,
