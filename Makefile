@@ -71,6 +71,11 @@ contract: ## Check the local GitHub against what GitHub publishes (needs npm)
 	tests/local-stack/contract/fetch
 	cargo test -p local-stack --features contract --test contract
 
+# The root package alone, for the same reason as above.
+.PHONY: bench
+bench: ## Measure what beats and passes cost, against the targets (some five minutes, once it is built)
+	@cargo bench --locked -p agent-heartbeat --bench pass
+
 .PHONY: check
 check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans, unused dependencies
 	cargo fmt --all --check

@@ -3,8 +3,9 @@
 //! The state is plain data ([`World`]); requests are answered from it, and from it alone, so that a test
 //! arranges what GitHub has, lets the service ask, and looks. Orders ([`GitHub::fault`],
 //! [`GitHub::before`], [`GitHub::hold`]) make single requests go wrong, change the state between two of
-//! them, or make them wait. What the service does not use is absent: conditional requests, compression,
-//! writing (but opening and changing an issue, for people), and secondary rate limits that nobody ordered.
+//! them, or make them wait. REST and GraphQL ([`Matching::graphql`]) answer from the same state, each with a
+//! budget of its own. What the service does not use is absent: conditional requests, compression, writing (but
+//! opening and changing an issue, for people), and secondary rate limits that nobody ordered.
 //!
 //! ```
 //! # use local_stack::{clock::Clock, github::{Fault, GitHub, Matching}};
