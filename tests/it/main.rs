@@ -29,6 +29,8 @@ mod repositories;
 mod retries;
 mod schedule;
 mod settling;
+mod simulation;
+mod simulation_deaths;
 mod tokens;
 mod touches;
 mod writes;

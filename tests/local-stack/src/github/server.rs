@@ -15,6 +15,7 @@ use super::script::Script;
 use super::target::Asked;
 use super::wire::Cutter;
 use super::world::World;
+use crate::turnstile::Turnstile;
 
 /// What the server and the handles of it share. Who locks more than one takes them in this order.
 pub(super) struct Shared {
@@ -22,6 +23,7 @@ pub(super) struct Shared {
     pub(super) world: Mutex<World>,
     pub(super) script: Mutex<Script>,
     pub(super) log: Mutex<Log>,
+    pub(super) turnstile: Turnstile,
 }
 
 /// Locks also what a failed test left locked: its own failure says more than a poisoned lock would.
@@ -54,9 +56,13 @@ pub(super) async fn serve(
         api_version: text(&headers, "x-github-api-version"),
         status: None,
     };
+    let what = format!("GitHub {} {}", request.method, request.path);
     let entry = lock(&shared.log).add(request);
+    let passage = shared.turnstile.enter(|| what).await;
     let sender = Sender { token: token.as_deref(), has_user_agent: headers.contains_key(header::USER_AGENT) };
-    match shared.answer(&asked, &sender).await {
+    let sending = shared.answer(&asked, &sender).await;
+    passage.carried_out().await;
+    match sending {
         Sending::Whole(answer) => {
             lock(&shared.log).answered(entry, answer.status);
             respond(answer, Body::from)
