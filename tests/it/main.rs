@@ -31,6 +31,7 @@ mod schedule;
 mod settling;
 mod simulation;
 mod simulation_deaths;
+mod simulation_overlaps;
 mod tokens;
 mod touches;
 mod writes;

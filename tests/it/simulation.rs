@@ -5,7 +5,9 @@
 //! in between. Clocks stand still unless a test moves them, in the service, the table's engine and GitHub alike.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use agent_heartbeat::app::App;
 use local_stack::TABLE_NAME;
 use local_stack::turnstile::{Admission, Led, Stop, Stopped};
 use serde_json::Value;
@@ -30,7 +32,7 @@ pub const BETA: &str = "beta";
 pub const NEWCOMER: &str = "newcomer";
 
 /// The fields that tell only by which way the end was reached: nothing else may differ.
-const BY_THE_WAY: [(&str, &str); 9] = [
+const BY_THE_WAY: [(&str, &str); 8] = [
     ("revision", "counts the writes of a row, repeated ones included"),
     ("readAt", "the `Date` of the answer that was written; a later pass gets a later one"),
     ("provedAt", "likewise, of the answer that told of a removal"),
@@ -39,7 +41,6 @@ const BY_THE_WAY: [(&str, &str); 9] = [
     ("fence", "the pass that wrote the marks last"),
     ("lastChangeFence", "the last pass that told anything of the repository"),
     ("auditedAt", "the `Date` in the pass that completed the audit"),
-    ("settled", "waits for company: a mark that lags costs a page to read again, never an issue"),
 ];
 
 /// What a simulated beat finds.
@@ -115,6 +116,8 @@ impl Scenario {
 /// One run of a scenario.
 pub struct Run<'a> {
     app: &'a TestApp,
+    /// Where beta and the newcomer are served: Lambda gives a sandbox one beat at a time.
+    elsewhere: Arc<App>,
     scenario: Scenario,
     /// The issues that each agent has been told of.
     told: BTreeMap<&'static str, BTreeSet<String>>,
@@ -127,19 +130,18 @@ pub struct Run<'a> {
 impl<'a> Run<'a> {
     pub fn of(scenario: Scenario, app: &'a TestApp) -> Self {
         let (alpha_at, ended) = (position(app, ALPHA), (ended(app), None));
-        Self { app, scenario, told: BTreeMap::new(), alpha_at, ended }
+        Self { app, elsewhere: app.another_sandbox(), scenario, told: BTreeMap::new(), alpha_at, ended }
     }
 
-    /// Lets an agent beat. The newcomer is served by another sandbox; at first it finds no living pass, and runs one.
+    /// Lets an agent beat. When the newcomer comes it finds no living pass, and runs one.
     pub async fn beat(&mut self, name: &'static str) {
-        let agent = self.app.agent(name);
         let is_first = name == NEWCOMER && self.ended.1.is_none();
-        let answer = if is_first {
+        if is_first {
             self.ended.1 = Some(ended(self.app));
-            agent.in_sandbox(self.app.another_sandbox()).beat().await
-        } else {
-            agent.beat().await
-        };
+        }
+        let agent = self.app.agent(name);
+        let agent = if name == ALPHA { agent } else { agent.in_sandbox(Arc::clone(&self.elsewhere)) };
+        let answer = agent.beat().await;
         assert_eq!(answer.status(), "ok", "{:#}", answer.0);
         assert!(!(is_first && answer.is_coalesced()), "{:#}", answer.0);
         self.answered(name, &answer);
@@ -249,6 +251,16 @@ pub async fn undisturbed(scenario: Scenario, admission: Admission) -> (Vec<Strin
     (order, again)
 }
 
+#[tokio::test]
+async fn a_simulated_beat_asks_for_the_same_in_the_same_order_each_time() {
+    let (order, end) = undisturbed(Scenario::Whole, Admission::OneByOne).await;
+    assert!((40..=64).contains(&order.len()), "{}: {order:#?}", order.len());
+    for server in ["DynamoDB", "GitHub", "Secrets Manager"] {
+        assert!(order.iter().any(|request| request.starts_with(server)), "{server}");
+    }
+    assert_eq!(undisturbed(Scenario::Whole, Admission::OneByOne).await, (order, end));
+}
+
 /// The places to stop at among so many requests; one alone when `SIMULATION_K` names it.
 #[expect(
     clippy::disallowed_methods,
@@ -263,16 +275,27 @@ pub fn places(requests: usize) -> Vec<usize> {
 
 /// Says, should its test fail, which case it was.
 pub struct Case {
-    pub test: &'static str,
-    pub stop: Stop,
-    pub what: String,
+    test: &'static str,
+    stop: Stop,
+    what: Option<String>,
+}
+
+impl Case {
+    pub fn new(test: &'static str, stop: Stop) -> Self {
+        Self { test, stop, what: None }
+    }
+
+    /// What was stopped.
+    pub fn is_of(&mut self, stopped: &Stopped) {
+        self.what = Some(stopped.what().to_owned());
+    }
 }
 
 impl Drop for Case {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let (Stop::Before(k) | Stop::After(k)) = self.stop;
-            eprintln!("Stopped {:?}: {}", self.stop, self.what);
+            eprintln!("It stopped {:?}: {}", self.stop, self.what.as_deref().unwrap_or("nothing yet"));
             eprintln!("Again:  SIMULATION_K={k} cargo test -p agent-heartbeat --test it {}", self.test);
         }
     }

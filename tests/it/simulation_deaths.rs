@@ -11,17 +11,17 @@ async fn dies_at_each(test: &'static str, scenario: Scenario, admission: Admissi
     for k in places(order.len()) {
         let app = scenario.begin().await;
         let mut run = Run::of(scenario, &app);
-        let mut case = Case { test, stop: stop(k), what: "nothing".to_owned() };
+        let mut case = Case::new(test, stop(k));
         let turnstile = &app.world.turnstile;
         let alpha = app.agent(ALPHA);
         let mut beat = Box::pin(alpha.beat());
-        let Led::UpTo(stopped) = turnstile.lead(admission, Some(case.stop), &mut beat).await else {
+        let Led::UpTo(stopped) = turnstile.lead(admission, Some(stop(k)), &mut beat).await else {
             panic!("there is no such request");
         };
-        case.what = stopped.what().to_owned();
+        case.is_of(&stopped);
         let arrived = turnstile.arrived();
         drop(beat);
-        let on_its_way = match case.stop {
+        let on_its_way = match stop(k) {
             Stop::Before(_) => Some(stopped),
             Stop::After(_) => {
                 stopped.let_go();
@@ -33,8 +33,8 @@ async fn dies_at_each(test: &'static str, scenario: Scenario, admission: Admissi
         turnstile.stillness().await;
         assert_eq!(turnstile.arrived(), arrived, "a beat that is dead went on asking");
         run.alpha_has_died();
-        for (once, end) in run.settle(on_its_way).await.iter().flatten().zip(end.iter().cycle()) {
-            assert_eq!(once, end);
+        for stands in run.settle(on_its_way).await {
+            assert_eq!(stands, end);
         }
         run.assert_all_told();
     }
@@ -50,4 +50,11 @@ async fn a_beat_that_dies_before_any_request_is_carried_out_leaves_no_trace() {
 async fn a_beat_that_dies_when_any_request_has_been_carried_out_leaves_no_trace() {
     let test = "a_beat_that_dies_when_any_request_has_been_carried_out_leaves_no_trace";
     dies_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::After).await;
+}
+
+#[tokio::test]
+async fn a_beat_with_all_its_requests_under_way_at_once_can_die_just_so() {
+    let test = "a_beat_with_all_its_requests_under_way_at_once_can_die_just_so";
+    dies_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::Before).await;
+    dies_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::After).await;
 }

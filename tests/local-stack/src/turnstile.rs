@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
 /// So many rounds of all tasks, without anything arriving or leaving, count as stillness. The longest way between
-/// two requests that was seen, over a new connection, took 9.
+/// two requests that was seen, over a new connection, took 10.
 const STILL: u32 = 40;
 
 /// The turnstile. Clones are the same one.
