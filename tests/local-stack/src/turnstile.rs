@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 
 /// So many rounds of all tasks, without anything arriving or leaving, count as stillness. The longest way between
 /// two requests that was seen, over a new connection, took 10.
-const STILL: u32 = 40;
+const STILL: u32 = 25;
 
 /// The turnstile. Clones are the same one.
 #[derive(Clone, Default)]
