@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use agent_heartbeat::app::App;
 use local_stack::TABLE_NAME;
+use local_stack::github::{Fault, Matching};
 use local_stack::turnstile::{Admission, Led, Stop, Stopped};
 use serde_json::Value;
 
@@ -113,6 +114,16 @@ impl Scenario {
     }
 }
 
+/// What becomes of the first pass after the disturbed one.
+#[derive(Clone, Copy, Debug)]
+pub enum Next {
+    /// It is whole.
+    Reads,
+    /// GitHub lists nothing: what the disturbed one had sent arrives, or it comes back, before anybody has read the
+    /// same.
+    CannotRead,
+}
+
 /// One run of a scenario.
 pub struct Run<'a> {
     app: &'a TestApp,
@@ -145,6 +156,16 @@ impl<'a> Run<'a> {
         assert_eq!(answer.status(), "ok", "{:#}", answer.0);
         assert!(!(is_first && answer.is_coalesced()), "{:#}", answer.0);
         self.answered(name, &answer);
+    }
+
+    /// Lets beta run a pass while GitHub lists nothing. That is told as the error it is.
+    pub async fn a_pass_fails(&mut self) {
+        self.app.world.github.fault(Matching::any_listing(), Fault::Status(502).forever());
+        let beta = self.app.agent(BETA).in_sandbox(Arc::clone(&self.elsewhere));
+        let answer = beta.beat().await;
+        self.app.world.github.heal();
+        assert_eq!((answer.status(), answer.is_coalesced()), ("error", false), "{:#}", answer.0);
+        self.answered(BETA, &answer);
     }
 
     /// Notes what an agent was told. It must be news, and stand in the beat's AgentRun.

@@ -2,11 +2,17 @@
 
 use local_stack::turnstile::{Admission, Led, Stop};
 
-use crate::simulation::{A_WHILE, ALPHA, Case, Run, Scenario, places, undisturbed};
+use crate::simulation::{A_WHILE, ALPHA, Case, Next, Run, Scenario, places, undisturbed};
 
 /// Lets alpha's beat die at each of its requests. What has left it before that arrives: at once when the request was
 /// carried out, after the next beats when it was not.
-async fn dies_at_each(test: &'static str, scenario: Scenario, admission: Admission, stop: fn(usize) -> Stop) {
+async fn dies_at_each(
+    test: &'static str,
+    scenario: Scenario,
+    admission: Admission,
+    stop: fn(usize) -> Stop,
+    next: Next,
+) {
     let (order, end) = undisturbed(scenario, admission).await;
     for k in places(order.len()) {
         let app = scenario.begin().await;
@@ -33,6 +39,16 @@ async fn dies_at_each(test: &'static str, scenario: Scenario, admission: Admissi
         turnstile.stillness().await;
         assert_eq!(turnstile.arrived(), arrived, "a beat that is dead went on asking");
         run.alpha_has_died();
+        let on_its_way = match next {
+            Next::Reads => on_its_way,
+            Next::CannotRead => {
+                run.a_pass_fails().await;
+                drop(on_its_way);
+                turnstile.stillness().await;
+                run.alpha_has_died();
+                None
+            }
+        };
         for stands in run.settle(on_its_way).await {
             assert_eq!(stands, end);
         }
@@ -43,18 +59,24 @@ async fn dies_at_each(test: &'static str, scenario: Scenario, admission: Admissi
 #[tokio::test]
 async fn a_beat_that_dies_before_any_request_is_carried_out_leaves_no_trace() {
     let test = "a_beat_that_dies_before_any_request_is_carried_out_leaves_no_trace";
-    dies_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before).await;
+    dies_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::Reads).await;
 }
 
 #[tokio::test]
 async fn a_beat_that_dies_when_any_request_has_been_carried_out_leaves_no_trace() {
     let test = "a_beat_that_dies_when_any_request_has_been_carried_out_leaves_no_trace";
-    dies_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::After).await;
+    dies_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::After, Next::Reads).await;
+}
+
+#[tokio::test]
+async fn what_a_dead_beat_had_sent_can_arrive_after_a_pass_that_could_not_read_github() {
+    let test = "what_a_dead_beat_had_sent_can_arrive_after_a_pass_that_could_not_read_github";
+    dies_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::CannotRead).await;
 }
 
 #[tokio::test]
 async fn a_beat_with_all_its_requests_under_way_at_once_can_die_just_so() {
     let test = "a_beat_with_all_its_requests_under_way_at_once_can_die_just_so";
-    dies_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::Before).await;
-    dies_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::After).await;
+    dies_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::Before, Next::Reads).await;
+    dies_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::After, Next::Reads).await;
 }

@@ -3,13 +3,14 @@
 
 use local_stack::turnstile::{Admission, Led, Stop};
 
-use crate::simulation::{A_WHILE, ALPHA, BETA, Case, NEWCOMER, Run, Scenario, places, undisturbed};
+use crate::simulation::{A_WHILE, ALPHA, BETA, Case, NEWCOMER, Next, Run, Scenario, places, undisturbed};
 
 async fn stalls_at_each(
     test: &'static str,
     scenario: Scenario,
     admission: Admission,
     stop: fn(usize) -> Stop,
+    next: Next,
 ) {
     let (order, end) = undisturbed(scenario, admission).await;
     for k in places(order.len()) {
@@ -24,8 +25,13 @@ async fn stalls_at_each(
         };
         case.is_of(&stopped);
         app.pass_time(A_WHILE);
-        run.beat(NEWCOMER).await;
-        run.beat(BETA).await;
+        match next {
+            Next::Reads => {
+                run.beat(NEWCOMER).await;
+                run.beat(BETA).await;
+            }
+            Next::CannotRead => run.a_pass_fails().await,
+        }
         stopped.let_go();
         let Led::ToItsEnd(late) = turnstile.lead(admission, None, &mut beat).await else {
             panic!("nothing was to be stopped any more");
@@ -41,18 +47,24 @@ async fn stalls_at_each(
 #[tokio::test]
 async fn a_beat_that_stalls_before_any_request_is_carried_out_and_comes_back_does_no_harm() {
     let test = "a_beat_that_stalls_before_any_request_is_carried_out_and_comes_back_does_no_harm";
-    stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before).await;
+    stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::Reads).await;
 }
 
 #[tokio::test]
 async fn a_beat_that_stalls_when_any_request_has_been_carried_out_and_comes_back_does_no_harm() {
     let test = "a_beat_that_stalls_when_any_request_has_been_carried_out_and_comes_back_does_no_harm";
-    stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::After).await;
+    stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::After, Next::Reads).await;
+}
+
+#[tokio::test]
+async fn a_beat_that_stalls_can_come_back_after_a_pass_that_could_not_read_github() {
+    let test = "a_beat_that_stalls_can_come_back_after_a_pass_that_could_not_read_github";
+    stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::CannotRead).await;
 }
 
 #[tokio::test]
 async fn a_beat_with_all_its_requests_under_way_at_once_can_stall_just_so() {
     let test = "a_beat_with_all_its_requests_under_way_at_once_can_stall_just_so";
-    stalls_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::Before).await;
-    stalls_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::After).await;
+    stalls_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::Before, Next::Reads).await;
+    stalls_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::After, Next::Reads).await;
 }
