@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use agent_heartbeat::app::App;
 use local_stack::TABLE_NAME;
+use local_stack::dynamodb::On;
 use local_stack::github::{Fault, Matching};
 use local_stack::turnstile::{Admission, Led, Stop, Stopped};
 use serde_json::Value;
 
-use crate::app::{Answer, TestApp, open_spread};
+use crate::app::{Agent, Answer, TestApp, open_spread, until_held};
 use crate::audits::{INTERVAL, tracking};
 
 const API: &str = "acme/api";
@@ -50,6 +51,8 @@ pub enum Scenario {
     /// Three repositories: one with edits, a close, an issue deleted, one moved, one opened and one that only its
     /// audit finds changed; one under a new name; and one to be read for the first time.
     Whole,
+    /// The same after a beat that died and another that could not read GitHub: no count is trusted any more.
+    AfterTrouble,
     /// One repository with an edit, a close and an issue deleted, and one to be read for the first time.
     Small,
 }
@@ -58,7 +61,7 @@ impl Scenario {
     /// What the agents are to be told.
     fn news(self) -> &'static [&'static str] {
         match self {
-            Self::Whole => &[
+            Self::Whole | Self::AfterTrouble => &[
                 "closed acme/api#1",
                 "edited acme/api#2",
                 "deleted acme/api#3",
@@ -75,7 +78,7 @@ impl Scenario {
     /// The world just before the beat: alpha and beta know what is tracked, and all of the news is to be found.
     pub async fn begin(self) -> TestApp {
         let names = [API, WEB, DOCS].join(",");
-        let tracked = if let Self::Whole = self { names } else { [API, DOCS].join(",") };
+        let tracked = if let Self::Small = self { [API, DOCS].join(",") } else { names };
         let app = tracking(&[API, WEB]).with("REPOSITORIES", &tracked).start().await;
         let long_ago = app.ago(1_000);
         app.world.github.arrange(|github| {
@@ -99,7 +102,7 @@ impl Scenario {
             github.close_issue(API, 1);
             github.edit_issue(API, 2, |issue| issue.title = "Another title".to_owned());
             github.delete_issue(API, 3);
-            if let Self::Whole = self {
+            if !matches!(self, Self::Small) {
                 github.transfer_issue(API, 4, WEB);
                 github.rename_label(API, "bug", "defect");
                 github.open_issue(API, "New");
@@ -109,7 +112,17 @@ impl Scenario {
             github.create_repository(DOCS);
             github.open_issues(DOCS, 2);
         });
-        app.clear_requests();
+        if let Self::AfterTrouble = self {
+            let mut held = app.world.dynamodb.hold_answer(On::operation("UpdateItem"));
+            let beta = app.agent(BETA);
+            let mut dying = Box::pin(beta.beat());
+            assert!(until_held(&mut dying, &mut held).await.is_none());
+            drop(dying);
+            held.release();
+            app.pass_time(A_WHILE);
+            cannot_read(&app, &app.agent(BETA)).await;
+            app.pass_time(A_WHILE);
+        }
         app
     }
 }
@@ -158,13 +171,10 @@ impl<'a> Run<'a> {
         self.answered(name, &answer);
     }
 
-    /// Lets beta run a pass while GitHub lists nothing. That is told as the error it is.
+    /// Lets beta run a pass while GitHub lists nothing.
     pub async fn a_pass_fails(&mut self) {
-        self.app.world.github.fault(Matching::any_listing(), Fault::Status(502).forever());
         let beta = self.app.agent(BETA).in_sandbox(Arc::clone(&self.elsewhere));
-        let answer = beta.beat().await;
-        self.app.world.github.heal();
-        assert_eq!((answer.status(), answer.is_coalesced()), ("error", false), "{:#}", answer.0);
+        let answer = cannot_read(self.app, &beta).await;
         self.answered(BETA, &answer);
     }
 
@@ -228,6 +238,15 @@ impl<'a> Run<'a> {
         items.iter_mut().for_each(forget_the_way);
         items
     }
+}
+
+/// Lets an agent run a pass while GitHub lists nothing. That is told as the error it is.
+async fn cannot_read(app: &TestApp, agent: &Agent<'_>) -> Answer {
+    app.world.github.fault(Matching::any_listing(), Fault::Status(502).forever());
+    let answer = agent.beat().await;
+    app.world.github.heal();
+    assert_eq!((answer.status(), answer.is_coalesced()), ("error", false), "{:#}", answer.0);
+    answer
 }
 
 fn forget_the_way(value: &mut Value) {

@@ -32,10 +32,12 @@ async fn stalls_at_each(
             }
             Next::CannotRead => run.a_pass_fails().await,
         }
+        let ended = app.state()["ended"].clone();
         stopped.let_go();
         let Led::ToItsEnd(late) = turnstile.lead(admission, None, &mut beat).await else {
             panic!("nothing was to be stopped any more");
         };
+        assert_eq!(app.state()["ended"], ended);
         run.answered(ALPHA, &late);
         for stands in run.settle(None).await {
             assert_eq!(stands, end);
@@ -60,6 +62,12 @@ async fn a_beat_that_stalls_when_any_request_has_been_carried_out_and_comes_back
 async fn a_beat_that_stalls_can_come_back_after_a_pass_that_could_not_read_github() {
     let test = "a_beat_that_stalls_can_come_back_after_a_pass_that_could_not_read_github";
     stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::CannotRead).await;
+}
+
+#[tokio::test]
+async fn a_beat_that_stalls_can_come_back_in_an_hour_in_which_others_cannot_read_github() {
+    let test = "a_beat_that_stalls_can_come_back_in_an_hour_in_which_others_cannot_read_github";
+    stalls_at_each(test, Scenario::AfterTrouble, Admission::OneByOne, Stop::Before, Next::CannotRead).await;
 }
 
 #[tokio::test]

@@ -292,3 +292,79 @@ impl Drop for EndOfLeading<'_> {
         drop(waiting);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join3;
+    use serde_json::json;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::proxy::caller;
+    use crate::{LocalStack, TABLE_NAME};
+
+    /// Puts an item, and asks GitHub and Secrets Manager, all at once.
+    async fn ask_all(stack: &LocalStack) {
+        let item = json!({ "TableName": TABLE_NAME, "Item": { "pk": { "S": "a" }, "sk": { "S": "b" } } });
+        let secret = json!({ "SecretId": "tokens" });
+        let (put, got, shown) = join3(
+            caller::call(stack.dynamodb.url(), "DynamoDB_20120810.PutItem", &item),
+            caller::call(stack.secrets.url(), "secretsmanager.GetSecretValue", &secret),
+            caller::call(stack.github.url(), "", &json!(null)),
+        )
+        .await;
+        put.and(got).and(shown).expect("all answer");
+    }
+
+    #[tokio::test]
+    async fn requests_to_all_servers_are_let_in_one_by_one_in_the_same_order() {
+        let stack = LocalStack::start(Clock::system()).await;
+        for _ in 0..3 {
+            let mut asking = Box::pin(ask_all(&stack));
+            let led = stack.turnstile.lead(Admission::OneByOne, None, &mut asking).await;
+            assert!(matches!(led, Led::ToItsEnd(())));
+            let order = ["DynamoDB PutItem a b", "GitHub POST /", "Secrets Manager GetSecretValue tokens"];
+            assert_eq!(stack.turnstile.order(), order);
+        }
+        assert_eq!(stack.turnstile.arrived(), 9);
+    }
+
+    #[tokio::test]
+    async fn a_request_is_stopped_before_it_is_carried_out_or_after_it() {
+        for (admission, behind) in [(Admission::OneByOne, 0), (Admission::AsTheyCome, 2)] {
+            for stop in [Stop::Before(1), Stop::After(1)] {
+                let stack = LocalStack::start(Clock::system()).await;
+                let mut asking = Box::pin(ask_all(&stack));
+                let Led::UpTo(stopped) = stack.turnstile.lead(admission, Some(stop), &mut asking).await
+                else {
+                    panic!("there is a first request");
+                };
+                let item = || stack.dynamodb.item(TABLE_NAME, "a", "b");
+                let is_put = stopped.what() == "DynamoDB PutItem a b";
+                assert_eq!(item().is_some(), !is_put || stop == Stop::After(1), "{admission:?} {stop:?}");
+                assert_eq!(stack.turnstile.order().len(), behind + 1);
+                // Whether or not anybody waits for it.
+                drop(asking);
+                stopped.let_go();
+                stack.turnstile.stillness().await;
+                assert!(item().is_some(), "{admission:?} {stop:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_was_stopped_can_be_led_to_its_end() {
+        let stack = LocalStack::start(Clock::system()).await;
+        let mut asking = Box::pin(ask_all(&stack));
+        let stop = Some(Stop::Before(2));
+        let Led::UpTo(stopped) = stack.turnstile.lead(Admission::OneByOne, stop, &mut asking).await else {
+            panic!("there is a second request");
+        };
+        assert_eq!(stopped.what(), "GitHub POST /");
+        stopped.let_go();
+        assert!(matches!(
+            stack.turnstile.lead(Admission::OneByOne, stop, &mut asking).await,
+            Led::ToItsEnd(())
+        ));
+    }
+}
