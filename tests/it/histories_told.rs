@@ -40,7 +40,7 @@ struct Agent {
     runs: BTreeSet<String>,
     /// What those told that the position does not count yet, and all issues as they were then.
     not_counted: Vec<(Vec<Key>, Issues)>,
-    /// What it knows; nothing before its first beat.
+    /// What it knows; none before its first beat.
     knows: Option<Issues>,
 }
 
@@ -101,20 +101,21 @@ impl Told {
 
 impl Agent {
     /// A beat counts as answered once it has moved the position: nothing was left to do then but to send the answer.
+    /// The first that leaves one is the agent's first; those that the table could not remember are as if they had
+    /// never been.
     fn move_to(&mut self, position: Value) {
         if position == self.position {
             return;
         }
         self.position = position;
-        for (told, ended) in std::mem::take(&mut self.not_counted) {
-            match &mut self.knows {
-                None => self.knows = Some(ended),
-                Some(knows) => {
-                    knows.extend(
-                        told.into_iter().filter_map(|key| Some((key.clone(), ended.get(&key)?.clone()))),
-                    );
-                }
-            }
+        let mut answered = std::mem::take(&mut self.not_counted);
+        if self.knows.is_none() {
+            self.knows = answered.pop().map(|(_, ended)| ended);
+            return;
+        }
+        for (told, ended) in answered {
+            let told = told.into_iter().filter_map(|key| Some((key.clone(), ended.get(&key)?.clone())));
+            self.knows.get_or_insert_default().extend(told);
         }
     }
 }

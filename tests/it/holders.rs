@@ -1,10 +1,9 @@
-//! What a holder of the claim leaves that dies, stalls, or is not told what became of its requests.
-//!
-//! Each is tried at every request to DynamoDB that a beat with news makes.
+//! What a holder of the claim leaves that the table fails, or that is not told what became of its requests; and one
+//! that dies in a first reading. Deaths and stalls of any later pass are simulated in `simulation_deaths.rs` and
+//! `simulation_overlaps.rs`.
 
 use local_stack::dynamodb::{Fault, On};
 use local_stack::github::Matching;
-use serde_json::Value;
 
 use crate::app::{TestApp, until_held};
 
@@ -48,18 +47,6 @@ async fn requests_of_a_beat() -> u64 {
     let requests = app.world.dynamodb.requests().len();
     assert!(requests > 10, "{requests}");
     requests as u64
-}
-
-/// The rows without what tells one writing of the same from another.
-fn shown(app: &TestApp) -> Vec<Value> {
-    let mut rows = app.items("REPO#", "ISSUE#");
-    for row in &mut rows {
-        let row = row.as_object_mut().expect("a row");
-        for field in ["revision", "readAt", "changeFence", "changeKindFence"] {
-            row.remove(field);
-        }
-    }
-    rows
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! Removals that an audit proves, when who writes them dies, stalls, or is not told what became of its requests.
+//! Removals that an audit proves, when the table fails who writes them or does not tell what became of a request, and
+//! when they come late, after a pass that could not audit.
 //!
 //! Each is tried at every request to DynamoDB that a beat with such an audit makes.
 
