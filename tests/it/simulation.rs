@@ -1,8 +1,9 @@
-//! The stage of the simulation: two scenarios, what must be the same in the end however a beat was disturbed, and
-//! what each agent must have been told.
+//! The stage of the simulation: what a beat finds, what must be the same in the end however it was disturbed, and what
+//! each agent must have been told.
 //!
 //! `simulation_deaths.rs` lets the beat die at each of its requests, `simulation_overlaps.rs` lets another beat come
-//! in between. Clocks stand still unless a test moves them, in the service, the table's engine and GitHub alike.
+//! in between. Clocks stand still unless a test moves them, in the service, the table's engine and GitHub alike. A
+//! case that fails says how to run it alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use agent_heartbeat::app::App;
 use local_stack::TABLE_NAME;
 use local_stack::dynamodb::On;
-use local_stack::github::{Fault, Matching};
+use local_stack::github::{Fault, Matching, State};
 use local_stack::turnstile::{Admission, Led, Stop, Stopped};
 use serde_json::Value;
 
@@ -75,11 +76,16 @@ impl Scenario {
         }
     }
 
+    fn tracked(self) -> &'static [&'static str] {
+        match self {
+            Self::Whole | Self::AfterTrouble => &[API, WEB, DOCS],
+            Self::Small => &[API, DOCS],
+        }
+    }
+
     /// The world just before the beat: alpha and beta know what is tracked, and all of the news is to be found.
     pub async fn begin(self) -> TestApp {
-        let names = [API, WEB, DOCS].join(",");
-        let tracked = if let Self::Small = self { [API, DOCS].join(",") } else { names };
-        let app = tracking(&[API, WEB]).with("REPOSITORIES", &tracked).start().await;
+        let app = tracking(&[API, WEB]).with("REPOSITORIES", &self.tracked().join(",")).start().await;
         let long_ago = app.ago(1_000);
         app.world.github.arrange(|github| {
             for (repository, issues) in [(API, 5), (WEB, 2)] {
@@ -147,21 +153,30 @@ pub struct Run<'a> {
     told: BTreeMap<&'static str, BTreeSet<String>>,
     /// Where alpha stood before its beat.
     alpha_at: Value,
-    /// The last pass that had ended before alpha's beat, and when the newcomer came.
-    ended: (Value, Option<Value>),
+    /// The last pass that had ended before alpha's beat.
+    ended_before: Value,
+    /// The last pass that had ended when the newcomer came; none before that.
+    ended_for_newcomer: Option<Value>,
 }
 
 impl<'a> Run<'a> {
     pub fn of(scenario: Scenario, app: &'a TestApp) -> Self {
-        let (alpha_at, ended) = (position(app, ALPHA), (ended(app), None));
-        Self { app, elsewhere: app.another_sandbox(), scenario, told: BTreeMap::new(), alpha_at, ended }
+        Self {
+            app,
+            elsewhere: app.another_sandbox(),
+            scenario,
+            told: BTreeMap::new(),
+            alpha_at: position(app, ALPHA),
+            ended_before: ended(app),
+            ended_for_newcomer: None,
+        }
     }
 
     /// Lets an agent beat. When the newcomer comes it finds no living pass, and runs one.
     pub async fn beat(&mut self, name: &'static str) {
-        let is_first = name == NEWCOMER && self.ended.1.is_none();
+        let is_first = name == NEWCOMER && self.ended_for_newcomer.is_none();
         if is_first {
-            self.ended.1 = Some(ended(self.app));
+            self.ended_for_newcomer = Some(ended(self.app));
         }
         let agent = self.app.agent(name);
         let agent = if name == ALPHA { agent } else { agent.in_sandbox(Arc::clone(&self.elsewhere)) };
@@ -223,7 +238,7 @@ impl<'a> Run<'a> {
         let news = self.scenario.news().iter();
         let news: BTreeSet<String> =
             news.filter_map(|touch| Some(touch.split_once(' ')?.1.to_owned())).collect();
-        let concerns_newcomer = self.ended.1.as_ref() == Some(&self.ended.0);
+        let concerns_newcomer = self.ended_for_newcomer.as_ref() == Some(&self.ended_before);
         for agent in [ALPHA, BETA, NEWCOMER] {
             if agent != NEWCOMER || concerns_newcomer {
                 assert_eq!(self.told.get(agent), Some(&news), "told to {agent}");
@@ -288,6 +303,15 @@ pub async fn undisturbed(scenario: Scenario, admission: Admission) -> (Vec<Strin
     let [once, again] = run.settle(None).await;
     assert_eq!(once, again);
     run.assert_all_told();
+    for name in scenario.tracked() {
+        let name = if *name == WEB { SITE } else { name };
+        let github = app.world.github.world();
+        let issues = github.repository(name).visible_issues(github.now());
+        let open = issues.filter(|issue| issue.state == State::Open && !issue.is_pull_request);
+        let open: Vec<u64> = open.map(|issue| issue.number).collect();
+        drop(github);
+        assert_eq!(app.open_rows(name), open, "{name}");
+    }
     (order, again)
 }
 
