@@ -167,7 +167,10 @@ impl Stage {
         self.app.world.dynamodb.heal();
         self.app.world.github.heal();
         let reset = self.app.ago(-3_600);
-        self.app.world.github.arrange(|github| github.set_budget(5_000, 5_000, reset));
+        self.app.world.github.arrange(|github| {
+            github.set_budget(5_000, 5_000, reset);
+            self.names.show(github);
+        });
         // No limit is remembered for longer than an hour.
         for seconds in [3_601, A_WHILE, 2 * INTERVAL] {
             self.app.pass_time(seconds);

@@ -43,6 +43,8 @@ enum What {
     Hide,
     Show,
     RenameRepository,
+    HideRepository,
+    ShowRepository,
     /// Gives a label another name everywhere. No `updated_at` moves.
     RenameLabel(usize),
 }
@@ -61,6 +63,8 @@ pub fn edit() -> impl Strategy<Value = Edit> {
         2 => Just(What::Hide),
         2 => Just(What::Show),
         1 => Just(What::RenameRepository),
+        1 => Just(What::HideRepository),
+        1 => Just(What::ShowRepository),
         1 => label.prop_map(What::RenameLabel),
     ];
     // GitHub shows a change at most two minutes late.
@@ -99,6 +103,8 @@ impl Names {
                 self.today[edit.repository] = format!("acme/renamed-{}", self.renames);
                 github.rename_repository(&name, &self.today[edit.repository]);
             }
+            What::HideRepository => github.hide_repository(&name),
+            What::ShowRepository => github.show_repository(&name),
             What::RenameLabel(label) => {
                 let issues = github.repository(&name).issues();
                 if issues.into_iter().any(|issue| issue.labels.iter().any(|name| name == LABELS[label])) {
@@ -144,9 +150,18 @@ impl Names {
                 let there = github.transfer_issue(name, number, target);
                 return show_late(github, target, there, edit.late);
             }
-            What::Open | What::RenameRepository | What::RenameLabel(_) => {}
+            What::Open
+            | What::RenameRepository
+            | What::HideRepository
+            | What::ShowRepository
+            | What::RenameLabel(_) => {}
         }
         show_late(github, name, number, edit.late);
+    }
+
+    /// Lets the token see all tracked repositories again.
+    pub fn show(&self, github: &mut World) {
+        self.today.iter().for_each(|name| github.show_repository(name));
     }
 
     /// The cached open issues are GitHub's, and each count is that of its rows.
