@@ -1,6 +1,7 @@
 //! HTTPS in front of the local world, so that a start pays for the handshakes it would pay for in AWS.
 //!
-//! Requests and answers are passed on as they are. HTTP/2 is offered where GitHub offers it and AWS does not.
+//! Requests and answers are passed on as they are. HTTP/2 is offered where GitHub offers it and AWS does not. All
+//! keys are of P-256 and a chain is one certificate long; those of the real hosts are longer, and some of RSA.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -18,9 +19,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
-use tokio_rustls::rustls::version::TLS13;
 
 /// The name that the certificates are made out to, and under which the endpoints are found.
 const HOST: &str = "localhost";
@@ -54,14 +54,9 @@ impl Authority {
         let certificate = CertificateParams::new([HOST.to_owned()])
             .and_then(|parameters| parameters.signed_by(&key, &self.issuer))
             .expect("a host name makes a certificate");
-        // The suite that AWS and GitHub choose; left to the client it would be a costlier one.
-        let provider = CryptoProvider {
-            cipher_suites: vec![ring::cipher_suite::TLS13_AES_128_GCM_SHA256],
-            ..ring::default_provider()
-        };
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
-            .with_protocol_versions(&[&TLS13])
-            .expect("the suite is one of TLS 1.3")
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks the default protocol versions")
             .with_no_client_auth()
             .with_single_cert(
                 vec![certificate.der().clone()],
