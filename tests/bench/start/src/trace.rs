@@ -34,6 +34,7 @@ pub(crate) async fn init(function: &Function, outside: &Outside, file: &Path) ->
     let mut command: Vec<String> = tracer.map(str::to_owned).into();
     command.extend(function.command.iter().cloned());
     let mut variables = outside.variables();
+    // Sandboxes have no search path; the tracer is found by one.
     variables.push(("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()));
     let mut sandbox = Sandbox::start(&Function { command }, &variables).await;
     sandbox.is_ready().await;
