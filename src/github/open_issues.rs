@@ -86,7 +86,8 @@ impl OpenIssues {
         if page_info.has_next_page && (page_info.end_cursor.is_none() || page_info.end_cursor == self.after) {
             return Err(GitHubError::Unexpected("a page that leads nowhere".to_owned()));
         }
-        let issues: Option<Vec<SeenOpen>> = nodes.into_iter().map(|node| node.map(SeenOpen::from)).collect();
+        let issues: Option<Vec<SeenOpen>> =
+            nodes.and_then(|nodes| nodes.into_iter().map(|node| node.map(SeenOpen::from)).collect());
         let issues = issues.ok_or_else(|| GitHubError::Unexpected("a page with gaps".to_owned()))?;
         self.after = page_info.end_cursor;
         self.is_complete = !page_info.has_next_page;
@@ -103,7 +104,7 @@ impl From<&Observation> for SeenOpen {
 
 impl From<wire::OpenIssue> for SeenOpen {
     fn from(issue: wire::OpenIssue) -> Self {
-        let labels = issue.labels.into_iter().flat_map(|labels| labels.nodes);
+        let labels = issue.labels.and_then(|labels| labels.nodes).into_iter().flatten();
         Self {
             number: IssueNumber(issue.number),
             updated_at: issue.updated_at,

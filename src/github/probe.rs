@@ -110,7 +110,7 @@ impl wire::Probed {
                 .map_err(|_| GitHubError::Unexpected("a repository's name of another form".to_owned()))?,
             disabled: self.is_disabled,
             probe: Some(Probe {
-                newest: self.newest.nodes.iter().flatten().map(|issue| issue.updated_at).max(),
+                newest: self.newest.nodes.iter().flatten().flatten().map(|issue| issue.updated_at).max(),
                 open: self.open.total_count,
                 date,
             }),

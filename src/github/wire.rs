@@ -27,7 +27,8 @@ pub(super) struct Probed {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Newest {
-    pub(super) nodes: Vec<Option<Updated>>,
+    /// None where GitHub stopped in the middle; an error says so then.
+    pub(super) nodes: Option<Vec<Option<Updated>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,7 +60,8 @@ pub(super) struct OpenIssuesOf {
 #[serde(rename_all = "camelCase")]
 pub(super) struct OpenIssuesPage {
     pub(super) page_info: PageInfo,
-    pub(super) nodes: Vec<Option<OpenIssue>>,
+    /// None where GitHub stopped in the middle.
+    pub(super) nodes: Option<Vec<Option<OpenIssue>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,7 +81,7 @@ pub(super) struct OpenIssue {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct LabelNames {
-    pub(super) nodes: Vec<Option<LabelName>>,
+    pub(super) nodes: Option<Vec<Option<LabelName>>>,
 }
 
 #[derive(Debug, Deserialize)]
