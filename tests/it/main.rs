@@ -23,6 +23,7 @@ mod http;
 mod labels;
 mod limits;
 mod listings;
+mod probe;
 mod records;
 mod removals;
 mod repositories;
