@@ -43,16 +43,22 @@ impl Session<'_> {
             if batch.len() == 1 { |_| true } else { |failure| !retry::asked_too_much(failure) };
         let mut answers = Vec::with_capacity(batch.len());
         let mut failures_in_a_row = 0;
+        let mut last_failure = None;
         let mut parts = vec![&batch[..]];
         while let Some(part) = parts.pop() {
             let error = match self.look_at(part, heals).await {
                 Ok(found) => {
-                    failures_in_a_row = 0;
+                    (failures_in_a_row, last_failure) = (0, None);
                     answers.extend(found);
                     continue;
                 }
                 Err(error) => error,
             };
+            if error == GitHubError::Deadline {
+                // What was met before the time was up is worth telling.
+                answers.resize(batch.len(), Err(last_failure.unwrap_or(error)));
+                break;
+            }
             failures_in_a_row += 1;
             let is_too_much = matches!(&error, GitHubError::Unavailable { failure, .. }
                 if retry::asked_too_much(*failure));
@@ -61,6 +67,7 @@ impl Session<'_> {
                 answers.resize(batch.len(), Err(error));
                 break;
             }
+            last_failure = Some(error.clone());
             match part {
                 [_] => answers.push(Err(error)),
                 _ => {
