@@ -1,5 +1,7 @@
 //! The probe: one question about a hundred repositories, and what it takes to be believed of each.
 
+use std::time::Duration;
+
 use local_stack::github::{Fault, Matching};
 use serde_json::Value;
 
@@ -294,8 +296,8 @@ async fn a_total_outage_costs_few_questions_however_large_the_fleet() {
 
 #[tokio::test]
 async fn a_probe_that_hangs_is_given_up_in_bounded_time_and_the_next_one_serves() {
-    let impatient = TestApp::tracking(&FIVE)
-        .timing(|timing| timing.github.attempt_timeout = std::time::Duration::from_millis(300));
+    let impatient =
+        TestApp::tracking(&FIVE).timing(|timing| timing.github.attempt_timeout = Duration::from_millis(300));
     let app = settled(impatient, &FIVE).await;
     app.world.github.fault(Matching::graphql(), Fault::Hang.forever());
     let answer = app.agent("alpha").beat().await;
@@ -307,6 +309,20 @@ async fn a_probe_that_hangs_is_given_up_in_bounded_time_and_the_next_one_serves(
     app.world.github.heal();
     app.outlive_freshness();
     assert_ok(&app.agent("alpha").beat().await);
+}
+
+#[tokio::test]
+async fn an_outage_that_uses_up_the_passes_time_is_told_and_not_taken_for_work_that_is_left_over() {
+    let app = fleet(&names(100)).start().await;
+    for n in 1..=3 {
+        let clock = app.world.clock.clone();
+        app.world.github.before(Matching::graphql().nth(n), move |_| clock.advance(Duration::from_secs(10)));
+    }
+    app.world.github.fault(Matching::graphql(), Fault::Status(504).forever());
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(batches(&app), [100, 50, 25]);
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"]), "{:#}", answer.0);
+    assert!(answer.lines("errors")[0].contains("GitHub answered 504"), "{:#}", answer.0);
 }
 
 #[tokio::test]
