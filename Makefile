@@ -35,7 +35,7 @@ CARGO_SHEAR := $(TOOLS)/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '  make invoke-%-25s Send this event to the function that `make dev` runs\n' $(EVENTS)
 
 .PHONY: run
@@ -50,6 +50,15 @@ dev: binaries $(CARGO_LAMBDA) ## The same world, kept running, to beat with curl
 $(addprefix invoke-,$(EVENTS)): invoke-%: binaries
 	@exec $(LOCAL_STACK) invoke events/$*.json
 
+.PHONY: confirm-audit
+confirm-audit: $(if $(FUNCTION),$(CARGO_LAMBDA),binaries) ## Confirm a held audit: REPOSITORY=owner/name, and FUNCTION=… where it is deployed
+	@test -n '$(REPOSITORY)' || { echo 'Name the repository: make confirm-audit REPOSITORY=owner/name' >&2; exit 1; }
+ifdef FUNCTION
+	@'$(CARGO_LAMBDA)' lambda invoke --remote '$(FUNCTION)' --data-ascii '{"confirmAudit":"$(REPOSITORY)"}'
+else
+	@echo '{"confirmAudit":"$(REPOSITORY)"}' | $(LOCAL_STACK) invoke /dev/stdin
+endif
+
 # One package at a time: built together, the local world's test client would take over the service's features,
 # whose TLS waits for a provider that only the service brings.
 .PHONY: test
@@ -61,6 +70,11 @@ test: ## Run all tests that need only Rust and a C compiler
 contract: ## Check the local GitHub against what GitHub publishes (needs npm)
 	tests/local-stack/contract/fetch
 	cargo test -p local-stack --features contract --test contract
+
+# The root package alone, for the same reason as above.
+.PHONY: bench
+bench: ## Measure what beats and passes cost, against the targets (some five minutes, once it is built)
+	@cargo bench --locked -p agent-heartbeat --bench pass
 
 .PHONY: check
 check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans, unused dependencies

@@ -1,5 +1,6 @@
 //! The long-lived handles, built once per cold start and shared by every invocation of the sandbox.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -40,6 +41,8 @@ pub struct Timing {
     pub claim: Duration,
     /// What is left of an invocation for the answer, once its pass has ended.
     pub answering: Duration,
+    /// The longest that each part of the preparation may take, of the 10 s that Lambda grants an init.
+    pub preparation: Duration,
     /// The longest wait for a connection to any host.
     pub connect: Duration,
     /// The longest wait for one secret.
@@ -59,6 +62,7 @@ impl Default for Timing {
             pass_ending: Duration::from_secs(4),
             claim: Duration::from_secs(30),
             answering: Duration::from_millis(1_500),
+            preparation: Duration::from_secs(2),
             connect: Duration::from_secs(3),
             secret: Duration::from_secs(3),
             secrets: SecretLifetimes::default(),
@@ -140,5 +144,27 @@ impl App {
             timing,
             clock,
         })
+    }
+
+    /// Does ahead what the first beat would wait for: reads both secrets and opens a connection to each host, all
+    /// at the same time. Lambda's init has a full core for it, an invocation only a share of one.
+    ///
+    /// What fails here is only noted: the first beat tries again, and tells what it meets.
+    pub async fn prepare(&self) {
+        futures_util::join!(
+            self.ahead("the agents' tokens", self.agent_tokens.prefetch()),
+            self.ahead("GitHub's credentials", self.github.prefetch_credentials()),
+            self.ahead("the connection to GitHub", self.github.connect()),
+            self.ahead("the connection to DynamoDB", self.store.connect()),
+        );
+    }
+
+    async fn ahead<E: Display>(&self, part: &'static str, work: impl Future<Output = Result<(), E>>) {
+        let cause = match tokio::time::timeout(self.timing.preparation, work).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::info!(part, cause, "Not ready ahead of the first beat.");
     }
 }

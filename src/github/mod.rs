@@ -31,10 +31,17 @@ pub use session::{Asked, Session};
 
 use crate::clock::Clock;
 use crate::domain::{Api, TokenLimits};
+use crate::secrets::ReadingFailed;
+use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
 use credentials::Token;
 use meter::Limit;
+
+/// Why no connection to GitHub could be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreachable(String);
 
 /// GitHub at one address, with one token.
 #[derive(Debug)]
@@ -93,6 +100,20 @@ impl GitHub {
             self.learn(known);
         }
         Session::new(self, deadline)
+    }
+
+    /// Reads the token's secret ahead of its first use.
+    pub async fn prefetch_credentials(&self) -> Result<(), ReadingFailed> {
+        self.credentials.prefetch().await
+    }
+
+    /// Opens a connection that the first pass will find. Whatever GitHub answers will do; no token is sent, so
+    /// that nothing of its budget is spent.
+    pub async fn connect(&self) -> Result<(), Unreachable> {
+        match self.http.head(self.api_url.clone()).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Unreachable(telemetry::causes(&error.without_url()))),
+        }
     }
 
     fn limits(&self) -> Option<TokenLimits> {

@@ -86,8 +86,8 @@ impl OpenIssues {
         if page_info.has_next_page && (page_info.end_cursor.is_none() || page_info.end_cursor == self.after) {
             return Err(GitHubError::Unexpected("a page that leads nowhere".to_owned()));
         }
-        let issues: Option<Vec<SeenOpen>> =
-            nodes.and_then(|nodes| nodes.into_iter().map(|node| node.map(SeenOpen::from)).collect());
+        let issues: Option<Vec<SeenOpen>> = nodes
+            .and_then(|nodes| nodes.into_iter().map(|node| node.and_then(wire::OpenIssue::seen)).collect());
         let issues = issues.ok_or_else(|| GitHubError::Unexpected("a page with gaps".to_owned()))?;
         self.after = page_info.end_cursor;
         self.is_complete = !page_info.has_next_page;
@@ -102,13 +102,11 @@ impl From<&Observation> for SeenOpen {
     }
 }
 
-impl From<wire::OpenIssue> for SeenOpen {
-    fn from(issue: wire::OpenIssue) -> Self {
-        let labels = issue.labels.and_then(|labels| labels.nodes).into_iter().flatten();
-        Self {
-            number: IssueNumber(issue.number),
-            updated_at: issue.updated_at,
-            labels: labels.flatten().map(|label| label.name).collect(),
-        }
+impl wire::OpenIssue {
+    /// None when a part of it is missing.
+    fn seen(self) -> Option<SeenOpen> {
+        let labels: Option<Vec<String>> =
+            self.labels?.nodes?.into_iter().map(|label| label.map(|label| label.name)).collect();
+        Some(SeenOpen { number: IssueNumber(self.number), updated_at: self.updated_at, labels: labels? })
     }
 }

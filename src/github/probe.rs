@@ -43,34 +43,31 @@ impl Session<'_> {
             if batch.len() == 1 { |_| true } else { |failure| !retry::asked_too_much(failure) };
         let mut answers = Vec::with_capacity(batch.len());
         let mut failures_in_a_row = 0;
-        let mut last_failure = None;
+        let mut met = None;
         let mut parts = vec![&batch[..]];
         while let Some(part) = parts.pop() {
             let error = match self.look_at(part, heals).await {
                 Ok(found) => {
-                    (failures_in_a_row, last_failure) = (0, None);
+                    (failures_in_a_row, met) = (0, None);
                     answers.extend(found);
                     continue;
                 }
+                // What was met before the time was up is worth telling; else this waits for the next pass.
+                Err(GitHubError::Deadline) => met.take().unwrap_or(GitHubError::Deadline),
                 Err(error) => error,
             };
-            if error == GitHubError::Deadline {
-                // What was met before the time was up is worth telling.
-                answers.resize(batch.len(), Err(last_failure.unwrap_or(error)));
-                break;
-            }
             failures_in_a_row += 1;
             let is_too_much = matches!(&error, GitHubError::Unavailable { failure, .. }
                 if retry::asked_too_much(*failure));
-            if !is_too_much || failures_in_a_row >= MOST_FAILURES_IN_A_ROW {
+            if !is_too_much || failures_in_a_row >= MOST_FAILURES_IN_A_ROW || self.is_over() {
                 // It lies with none of them.
                 answers.resize(batch.len(), Err(error));
                 break;
             }
-            last_failure = Some(error.clone());
             match part {
                 [_] => answers.push(Err(error)),
                 _ => {
+                    met = Some(error);
                     let (first, second) = part.split_at(part.len() / 2);
                     parts.extend([second, first]);
                 }
@@ -112,13 +109,15 @@ impl wire::Probed {
         if !self.has_issues_enabled {
             return Err(GitHubError::IssuesDisabled);
         }
+        let newest: Option<Vec<_>> = self.newest.nodes.and_then(|nodes| nodes.into_iter().collect());
+        let newest = newest.ok_or_else(|| GitHubError::Unexpected("issues with a gap".to_owned()))?;
         Ok(Repository {
             id: RepositoryId(id),
             name: RepositoryName::parse(&self.name_with_owner)
                 .map_err(|_| GitHubError::Unexpected("a repository's name of another form".to_owned()))?,
             disabled: self.is_disabled,
             probe: Some(Probe {
-                newest: self.newest.nodes.iter().flatten().flatten().map(|issue| issue.updated_at).max(),
+                newest: newest.into_iter().map(|issue| issue.updated_at).max(),
                 open: self.open.total_count,
                 date,
             }),

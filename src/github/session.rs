@@ -311,6 +311,11 @@ impl<'a> Session<'a> {
         add(&mut self.asked.lock().expect("nothing panics while counting"));
     }
 
+    /// Whether there is no time for another request.
+    pub(super) fn is_over(&self) -> bool {
+        self.remaining().is_zero()
+    }
+
     fn remaining(&self) -> Duration {
         Duration::try_from(self.deadline.duration_since(self.github.clock.now())).unwrap_or_default()
     }

@@ -13,7 +13,7 @@ pub(super) struct Repository {
     pub(super) disabled: bool,
 }
 
-/// A repository as the probe asks for it.
+/// A repository as the probe asks for it. What GitHub's schema allows to be null is null where a part failed.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Probed {
@@ -27,7 +27,6 @@ pub(super) struct Probed {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Newest {
-    /// None where GitHub stopped in the middle; an error says so then.
     pub(super) nodes: Option<Vec<Option<Updated>>>,
 }
 
@@ -60,7 +59,6 @@ pub(super) struct OpenIssuesOf {
 #[serde(rename_all = "camelCase")]
 pub(super) struct OpenIssuesPage {
     pub(super) page_info: PageInfo,
-    /// None where GitHub stopped in the middle.
     pub(super) nodes: Option<Vec<Option<OpenIssue>>>,
 }
 
