@@ -6,15 +6,18 @@ mod app;
 mod roles;
 
 mod architecture;
+mod audit_pages;
 mod audits;
 mod backfills;
 mod changes;
 mod claims;
 mod coalesced;
+mod confirmations;
 mod contract;
 mod costs;
 mod credentials;
 mod deadlines;
+mod drift;
 mod events;
 mod failures;
 mod held_audits;
