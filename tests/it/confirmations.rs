@@ -105,8 +105,15 @@ async fn a_word_for_an_audit_that_is_not_held_or_of_a_repository_that_is_none_of
 async fn a_word_that_names_no_repository_fails_before_anything_is_asked() {
     let app = held(30, 25).await;
     let before = app.items("", "");
-    for name in [json!(""), json!("acme"), json!("acme/api/1"), json!(7), json!([API]), json!({"name": API})]
-    {
+    for name in [
+        Value::Null,
+        json!(""),
+        json!("acme"),
+        json!("acme/api/1"),
+        json!(7),
+        json!([API]),
+        json!({"name": API}),
+    ] {
         let why = why(app.schedule().sends(json!({ "confirmAudit": name }), 300).await);
         assert!(
             why.starts_with("nothing was confirmed: confirmAudit takes the name of one repository"),
