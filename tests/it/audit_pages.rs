@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use local_stack::github::{Fault, Request, World};
+use local_stack::github::{Fault, Matching, Request, World};
 use serde_json::{Value, json};
 
 use crate::app::{TestApp, open_spread};
@@ -102,6 +102,25 @@ async fn without_graphql_an_audit_lists_by_rest() {
     assert_eq!(answer.codes(), ["probe_unavailable"]);
     assert_eq!(answer.touched(), ["edited acme/api#1", "edited acme/api#2", "deleted acme/api#3"]);
     assert_eq!(asked_for(&app), (0, 2, 1));
+}
+
+#[tokio::test]
+async fn an_audit_by_rest_that_is_cut_off_removes_nothing_and_goes_on_where_it_was() {
+    let app = settled(250).await;
+    app.world.github.arrange(|github| {
+        github.remove_graphql();
+        delete(github, API, [5, 200]);
+    });
+    let third_page = Matching::listing(API).query("state", "open").nth(3);
+    app.world.github.fault(third_page, Fault::Status(500).times(3));
+    let cut = audit(&app).await;
+    assert_eq!(cut.codes(), ["probe_unavailable", "github_unavailable"]);
+    assert_eq!((app.open_rows(API).len(), issues_asked_for(&app)), (250, 0));
+    app.outlive_freshness();
+    app.clear_requests();
+    let rest = app.agent("alpha").beat().await;
+    assert_eq!(rest.touched(), ["deleted acme/api#5", "deleted acme/api#200"]);
+    assert_eq!(asked_for(&app), (0, 1, 2));
 }
 
 #[tokio::test]
