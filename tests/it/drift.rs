@@ -131,6 +131,25 @@ async fn two_probes_with_two_different_counts_start_no_audit_and_a_third_one_doe
 }
 
 #[tokio::test]
+async fn a_listing_between_two_probes_makes_the_second_one_the_first() {
+    let app = settled(3).await;
+    app.pass_time(60);
+    app.world.github.arrange(|github| github.delete_issue(API, 1));
+    assert_eq!(pages_audited_in(&app, 1).await, [0]);
+    // News that are settled at once, and leave the count as it is.
+    let settled_by_now = app.ago(91);
+    app.world.github.arrange(|github| {
+        github.edit_issue(API, 2, |issue| {
+            issue.title = "Edited".into();
+            issue.updated_at = settled_by_now;
+        });
+    });
+    assert_eq!(probe(&app).await.touched(), ["edited acme/api#2"]);
+    assert_eq!(app.marks(API)["settled"], app.marks(API)["cursor"]);
+    assert_eq!(pages_audited_in(&app, 2).await, [0, 1]);
+}
+
+#[tokio::test]
 async fn the_difference_that_a_held_audit_leaves_starts_no_other() {
     let app = settled(30).await;
     app.world.github.arrange(|github| delete(github, API, 1..=30));
