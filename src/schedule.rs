@@ -1,7 +1,6 @@
 //! Beats that no agent asked for: EventBridge keeps the copy fresh, and an operator confirms a held audit.
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::Value;
 
 use crate::app::App;
@@ -19,15 +18,6 @@ pub enum ScheduledBeatFailed {
     Name(#[from] InvalidRepositoryName),
 }
 
-/// What an operator's event says; a schedule's says nothing of the kind.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Order {
-    /// The repository whose held audit is to be believed.
-    #[serde(default)]
-    confirm_audit: Option<Value>,
-}
-
 /// Answers a schedule's event, whatever it holds, or an operator's: `{"confirmAudit": "owner/name"}`.
 /// `deadline` is when the invocation ends.
 pub async fn beat(
@@ -35,9 +25,8 @@ pub async fn beat(
     event: Value,
     deadline: Option<Timestamp>,
 ) -> Result<AgentHeartbeatResponse, ScheduledBeatFailed> {
-    let order = serde_json::from_value::<Order>(event).unwrap_or_default();
-    let confirmed = order.confirm_audit.map(|name| match name {
-        Value::String(name) => RepositoryName::parse(&name),
+    let confirmed = event.get("confirmAudit").map(|name| match name {
+        Value::String(name) => RepositoryName::parse(name),
         other => Err(InvalidRepositoryName(other.to_string())),
     });
     let confirmed = confirmed.transpose()?;

@@ -22,10 +22,10 @@ impl Beat<'_> {
     pub(super) async fn run_passes(&mut self, claim: Claim, deadline: Option<Timestamp>) -> Basis {
         let first_position = Position::after(claim.before().ended_fence());
         let mut asked = Asked::default();
-        let (mut basis, mut goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
-        let mut passes = 1;
         // What a pass said of an operator's word is not to be lost to the next one's answer.
         let may_go_on = self.run_type == RunType::Scheduled && self.confirmed.is_none();
+        let (mut basis, mut goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
+        let mut passes = 1;
         while goes_on && may_go_on && self.has_time_for_another(deadline) {
             let claimed = match self.app.store.state().await {
                 Ok(state) => self.claim(state).await,

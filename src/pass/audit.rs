@@ -68,7 +68,6 @@ impl Pass<'_> {
     }
 
     async fn audit_one(&self, work: &mut Work) -> Result<(), StepError> {
-        self.has_budget_to_spare()?;
         let left = match work.tracked.audit_under_way {
             true => self.app.store.audit_progress(work.id()).await?,
             false => None,
@@ -119,6 +118,8 @@ impl Pass<'_> {
         work: &mut Work,
         progress: &mut AuditProgress,
     ) -> Result<Option<GitHubError>, StepError> {
+        // Not earlier: what is put off is kept like what time cuts off, an operator's word included.
+        self.has_budget_to_spare()?;
         if !progress.compared {
             self.compare(work, progress).await?;
         }

@@ -36,20 +36,28 @@ async fn two_hundred_and_fifty_issues_of_one_second_are_stored_once_in_a_backfil
 #[tokio::test]
 async fn an_issue_closed_before_page_two_of_a_backfill_is_closed_after_the_next_pass_and_its_neighbour_is_stored()
  {
-    let app = TestApp::tracking(&[API]).start().await;
-    let first = app.ago(1_000);
-    app.world.github.arrange(|github| open_spread(github, API, 150, first));
-    app.world.github.before(Matching::listing(API).nth(2), |github| {
-        github.close_issue(API, 1);
-        github.edit_issue(API, 2, |issue| issue.title = "Edited".into());
-    });
-    app.agent("alpha").beat().await;
-    assert_eq!(app.items("REPO#", "ISSUE#").len(), 150);
-    assert_eq!(app.row(API, 2)["title"], "Edited");
-    app.outlive_freshness();
-    let answer = app.agent("alpha").beat().await;
-    assert_eq!(answer.touched(), ["closed acme/api#1"]);
-    assert_eq!(app.open_rows(API), (2..=150).collect::<Vec<_>>());
+    // Without the probe a backfill asks for the newest change first.
+    for (has_graphql, second_page) in [(true, 2), (false, 3)] {
+        let app = TestApp::tracking(&[API]).start().await;
+        let first = app.ago(1_000);
+        app.world.github.arrange(|github| {
+            open_spread(github, API, 150, first);
+            if !has_graphql {
+                github.remove_graphql();
+            }
+        });
+        app.world.github.before(Matching::listing(API).nth(second_page), |github| {
+            github.close_issue(API, 1);
+            github.edit_issue(API, 2, |issue| issue.title = "Edited".into());
+        });
+        app.agent("alpha").beat().await;
+        assert_eq!(app.items("REPO#", "ISSUE#").len(), 150);
+        assert_eq!(app.row(API, 2)["title"], "Edited");
+        app.outlive_freshness();
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!(answer.touched(), ["closed acme/api#1"]);
+        assert_eq!(app.open_rows(API), (2..=150).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
     app.world.github.arrange(|github| github.delete_issue(API, 5));
     app.world.github.fault(audited_page(3), Fault::Status(500).times(3));
     assert_eq!(audit(&app).await.codes(), ["github_unavailable"]);
-    let position = app.row(API, 200)["updatedAt"].clone();
+    let position = app.row(API, 201)["updatedAt"].clone();
     insta::assert_json_snapshot!(left_over(&app), {".pk" => "[repository]"}, @r#"
     {
       "beganAt": "2026-11-22T07:02:10Z",

@@ -1,6 +1,6 @@
 //! Settling: what GitHub may still show late is read once more, and then never again.
 
-use local_stack::github::{Fault, Matching};
+use local_stack::github::{Fault, Matching, World};
 
 use crate::app::TestApp;
 
@@ -21,6 +21,26 @@ async fn a_settled_idle_pass_writes_no_issue_and_no_mark_and_touches_nothing() {
         assert_eq!((answer.status(), answer.touched().len()), ("ok", 0));
         assert_eq!(app.written(API), [""; 0]);
         assert_eq!(app.asked(), ["/graphql"], "the probe");
+        assert_eq!(app.marks(API), marks);
+    }
+}
+
+#[tokio::test]
+async fn a_settled_idle_pass_without_graphql_reads_one_page_and_writes_no_issue_and_no_mark() {
+    let app = TestApp::tracking(&[API]).start().await;
+    app.world.github.arrange(World::remove_graphql);
+    app.world.github.arrange(|github| github.open_issues(API, 3));
+    app.agent("alpha").beat().await;
+    app.pass_time(130);
+    app.agent("alpha").beat().await;
+    let marks = app.marks(API);
+    for _ in 0..2 {
+        app.outlive_freshness();
+        app.clear_requests();
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!((answer.codes(), answer.touched()), (vec!["probe_unavailable"], vec![]));
+        assert_eq!(app.written(API), [""; 0]);
+        assert_eq!((app.asked().len(), app.listed_since().len()), (3, 1), "{:?}", app.asked());
         assert_eq!(app.marks(API), marks);
     }
 }
@@ -106,23 +126,31 @@ async fn after_a_listing_that_was_cut_short_the_next_one_starts_at_the_cursor_an
 
 #[tokio::test]
 async fn an_issue_that_slips_onto_a_page_already_read_of_a_crowded_second_is_read_when_the_rest_settles() {
-    let app = TestApp::tracking(&[API]).start().await;
-    app.agent("alpha").beat().await;
-    app.world.github.arrange(|github| github.open_issues(API, 250));
-    app.pass_time(600);
-    let second_page = Matching::listing(API).page(2);
-    app.world.github.before(second_page, |github| {
-        github.edit_issue(API, 1, |issue| issue.title = "Edited".into());
-    });
-    app.agent("alpha").beat().await;
-    assert_eq!(app.open_rows(API).len(), 249, "the edit has shifted the pages");
-    app.pass_time(130);
-    assert!(app.agent("alpha").beat().await.touched().contains(&"opened acme/api#101".to_owned()));
-    assert_eq!(app.open_rows(API), (1..=250).collect::<Vec<_>>());
-    app.pass_time(130);
-    app.agent("alpha").beat().await;
-    app.pass_time(130);
-    app.agent("alpha").beat().await;
-    let marks = app.marks(API);
-    assert_eq!(marks["settled"], marks["cursor"], "the crowd is read once more and then never again");
+    // Without the probe each pass lists.
+    for (has_graphql, seconds) in [(true, 130), (false, 31)] {
+        let app = TestApp::tracking(&[API]).start().await;
+        app.agent("alpha").beat().await;
+        app.world.github.arrange(|github| {
+            github.open_issues(API, 250);
+            if !has_graphql {
+                github.remove_graphql();
+            }
+        });
+        app.pass_time(600);
+        let second_page = Matching::listing(API).page(2);
+        app.world.github.before(second_page, |github| {
+            github.edit_issue(API, 1, |issue| issue.title = "Edited".into());
+        });
+        app.agent("alpha").beat().await;
+        assert_eq!(app.open_rows(API).len(), 249, "the edit has shifted the pages");
+        app.pass_time(seconds);
+        assert!(app.agent("alpha").beat().await.touched().contains(&"opened acme/api#101".to_owned()));
+        assert_eq!(app.open_rows(API), (1..=250).collect::<Vec<_>>());
+        app.pass_time(130);
+        app.agent("alpha").beat().await;
+        app.pass_time(130);
+        app.agent("alpha").beat().await;
+        let marks = app.marks(API);
+        assert_eq!(marks["settled"], marks["cursor"], "the crowd is read once more and then never again");
+    }
 }
