@@ -59,7 +59,7 @@ enum Trouble {
 }
 
 fn step(seen: Seen) -> impl Strategy<Value = Step> {
-    let waits = vec![1, 10, 31, 60, 121, A_WHILE, 600, INTERVAL / 2, INTERVAL, 2 * INTERVAL];
+    let mut waits = vec![1, 10, 31, 31, 60, 121, A_WHILE];
     let mut troubles = vec![
         Trouble::Status(401),
         Trouble::Status(404),
@@ -74,6 +74,7 @@ fn step(seen: Seen) -> impl Strategy<Value = Step> {
     if seen == Seen::ByAudits {
         // A listing that says there is nothing cannot be told from one that is right.
         troubles.push(Trouble::EmptyList);
+        waits.extend([600, INTERVAL / 2, INTERVAL, 2 * INTERVAL]);
     }
     let table_faults = vec![
         TableFault::LoseAnswer,
@@ -86,8 +87,8 @@ fn step(seen: Seen) -> impl Strategy<Value = Step> {
     let stop = prop_oneof![(1..50_usize).prop_map(Stop::Before), (1..50_usize).prop_map(Stop::After)];
     prop_oneof![
         12 => edit(seen).prop_map(Step::Edit),
-        5 => prop::sample::select(waits).prop_map(Step::Wait),
-        5 => agent.clone().prop_map(Step::Beat),
+        8 => prop::sample::select(waits).prop_map(Step::Wait),
+        8 => agent.clone().prop_map(Step::Beat),
         2 => (agent, stop).prop_map(|(agent, stop)| Step::Die(agent, stop)),
         1 => Just(Step::Arrive),
         1 => (prop::sample::select(troubles), 1..10_u64, 1..5_u64)

@@ -83,7 +83,7 @@ pub fn edit(seen: Seen) -> impl Strategy<Value = Edit> {
         Seen::ByAudits => prop_oneof![3 => by_listings, 1 => by_audits].boxed(),
     };
     // GitHub shows a change at most two minutes late.
-    let late = prop::option::weighted(0.2, prop::sample::select(vec![5, 60, 120]));
+    let late = prop::option::weighted(0.4, prop::sample::select(vec![5, 60, 120]));
     (0..HOME.len(), 0..6_usize, what, late).prop_map(|(repository, issue, what, late)| Edit {
         repository,
         issue,
