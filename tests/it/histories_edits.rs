@@ -49,26 +49,41 @@ enum What {
     RenameLabel(usize),
 }
 
-pub fn edit() -> impl Strategy<Value = Edit> {
+/// Which edits a history has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Those that listings show.
+    ByListings,
+    /// Those that only an audit shows, too.
+    ByAudits,
+}
+
+pub fn edit(seen: Seen) -> impl Strategy<Value = Edit> {
     let label = 0..LABELS.len();
-    let what = prop_oneof![
+    let by_listings = prop_oneof![
         8 => Just(What::Open),
         4 => (0..3_u8).prop_map(What::Title),
         4 => label.clone().prop_map(What::Label),
         1 => Just(What::Comment),
         6 => Just(What::Close),
         4 => Just(What::Reopen),
+        1 => Just(What::RenameRepository),
+        1 => Just(What::HideRepository),
+        1 => Just(What::ShowRepository),
+    ];
+    let by_audits = prop_oneof![
         3 => Just(What::Delete),
         3 => (0..=HOME.len()).prop_map(What::Transfer),
         2 => Just(What::Hide),
         2 => Just(What::Show),
-        1 => Just(What::RenameRepository),
-        1 => Just(What::HideRepository),
-        1 => Just(What::ShowRepository),
         1 => label.prop_map(What::RenameLabel),
     ];
+    let what = match seen {
+        Seen::ByListings => by_listings.boxed(),
+        Seen::ByAudits => prop_oneof![3 => by_listings, 1 => by_audits].boxed(),
+    };
     // GitHub shows a change at most two minutes late.
-    let late = prop::option::weighted(0.2, prop::sample::select(vec![5, 60, 120]));
+    let late = prop::option::weighted(0.4, prop::sample::select(vec![5, 60, 120]));
     (0..HOME.len(), 0..6_usize, what, late).prop_map(|(repository, issue, what, late)| Edit {
         repository,
         issue,
