@@ -71,6 +71,24 @@ contract: ## Check the local GitHub against what GitHub publishes (needs npm)
 	tests/local-stack/contract/fetch
 	cargo test -p local-stack --features contract --test contract
 
+# The root package alone, for the same reason as above.
+.PHONY: bench
+bench: ## Measure what beats and passes cost, against the targets (some five minutes, once it is built)
+	@cargo bench --locked -p agent-heartbeat --bench pass
+
+# The functions as cargo builds them for this machine: `make build` differs in the C library's version only. Each is
+# built alone, so that it has no features of another's. The local world and the clients need no optimising.
+BENCH_START := $(CARGO_TARGET_DIR)/bench/start
+
+.PHONY: bench-start
+bench-start: ## Measure what a cold start costs, beside a hello and a Node function (needs Node 20, npm, strace)
+	@command -v strace >/dev/null || { echo 'bench-start needs strace' >&2; exit 1; }
+	tests/bench/start/node/build $(BENCH_START)-peer.mjs
+	cargo build --release --locked -p agent-heartbeat --bin api
+	cargo build --release --locked -p hello
+	@cargo run --quiet --locked -p bench-start -- $(CARGO_TARGET_DIR)/release/api $(CARGO_TARGET_DIR)/release/hello \
+		$(BENCH_START)-peer.mjs $(BENCH_START).json
+
 .PHONY: check
 check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans, unused dependencies
 	cargo fmt --all --check
@@ -91,7 +109,7 @@ ci: check test contract build ## What a change must pass: check, test, contract,
 .PHONY: binaries
 binaries:
 	@test -x $(LOCAL_STACK) || echo 'Building the functions and the local world: some minutes this first time' >&2
-	@cargo build --workspace --bins
+	@cargo build -p agent-heartbeat -p local-stack --bins
 
 .PHONY: target-installed
 target-installed:

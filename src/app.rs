@@ -3,13 +3,14 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::github::{Addresses, Credentials, GitHub, RetryPolicy};
-use crate::secrets::{CachedSecret, SecretLifetimes};
+use crate::secrets::{CachedSecret, ReadingFailed, SecretLifetimes};
 use crate::store::{Store, StorePatience};
 use crate::transport::{Transport, TransportError};
 
@@ -41,7 +42,7 @@ pub struct Timing {
     pub claim: Duration,
     /// What is left of an invocation for the answer, once its pass has ended.
     pub answering: Duration,
-    /// The longest that each part of the preparation may take, of the 10 s that Lambda grants an init.
+    /// The longest that the preparation may take with any host, of the 10 s that Lambda grants an init.
     pub preparation: Duration,
     /// The longest wait for a connection to any host.
     pub connect: Duration,
@@ -82,10 +83,15 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// What the SDK's own variables say.
+    /// What the SDK's own variables say. Lambda sets those of the region and the credentials; the other places where
+    /// the SDK would look for them are built at a cost even when they are not needed.
     pub async fn from_env(transport: &Transport) -> Result<Self, StartError> {
-        let config =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(transport.aws_client()?).load().await;
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(EnvironmentVariableRegionProvider::new())
+            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+            .http_client(transport.aws_client()?)
+            .load()
+            .await;
         Ok(Self { dynamodb: config.clone(), secrets_manager: config })
     }
 }
@@ -147,24 +153,30 @@ impl App {
     }
 
     /// Does ahead what the first beat would wait for: reads both secrets and opens a connection to each host, all
-    /// at the same time. Lambda's init has a full core for it, an invocation only a share of one.
+    /// hosts at the same time. Lambda's init has a full core for it, an invocation only a share of one.
     ///
     /// What fails here is only noted: the first beat tries again, and tells what it meets.
     pub async fn prepare(&self) {
         futures_util::join!(
-            self.ahead("the agents' tokens", self.agent_tokens.prefetch()),
-            self.ahead("GitHub's credentials", self.github.prefetch_credentials()),
-            self.ahead("the connection to GitHub", self.github.connect()),
-            self.ahead("the connection to DynamoDB", self.store.connect()),
+            self.ahead("Secrets Manager", self.prefetch_secrets()),
+            self.ahead("DynamoDB", self.store.connect()),
+            self.ahead("GitHub", self.github.connect()),
         );
     }
 
-    async fn ahead<E: Display>(&self, part: &'static str, work: impl Future<Output = Result<(), E>>) {
+    /// One after the other, on one connection: a second one would cost a handshake, and GitHub, which is further
+    /// away, is not there any sooner.
+    async fn prefetch_secrets(&self) -> Result<(), ReadingFailed> {
+        let agent_tokens = self.agent_tokens.prefetch().await;
+        self.github.prefetch_credentials().await.and(agent_tokens)
+    }
+
+    async fn ahead<E: Display>(&self, host: &'static str, work: impl Future<Output = Result<(), E>>) {
         let cause = match tokio::time::timeout(self.timing.preparation, work).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
-        tracing::info!(part, cause, "Not ready ahead of the first beat.");
+        tracing::info!(host, cause, "Not ready ahead of the first beat.");
     }
 }

@@ -18,8 +18,9 @@ const BATCH: usize = 100;
 /// How many batches are asked at the same time. GitHub allows 100 concurrent requests for all uses of a token.
 const BATCHES_AT_ONCE: usize = 16;
 
-/// So many failures in a row are not the fault of one repository, which halving would have found by then.
-const MOST_FAILURES_IN_A_ROW: u32 = BATCH.ilog2() + 2;
+/// So many failures in a row are not the fault of single repositories: halving finds one in half as many, and its
+/// neighbours soon after.
+const MOST_FAILURES_IN_A_ROW: u32 = 2 * (BATCH.ilog2() + 1);
 
 /// Looks at one repository; what a batch is composed of.
 const ONE: &str = include_str!("probe.graphql");

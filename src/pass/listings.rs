@@ -43,7 +43,7 @@ impl Pass<'_> {
         }
         let tracked = &mut work.tracked;
         tracked.drift = None;
-        let pages = match &mut tracked.backfill {
+        let mut pages = match &mut tracked.backfill {
             Some(backfill) => {
                 self.has_budget_to_spare()?;
                 if backfill.began_at.is_none() {
@@ -60,7 +60,6 @@ impl Pass<'_> {
             None => Listing::new(&tracked.name, Scope::All, tracked.listing_start()),
         };
         work.listing = Some(ListingUnderWay {
-            pages,
             from_settled: !work.tracked.cut_short,
             first_date: None,
             crowded: None,
@@ -68,7 +67,11 @@ impl Pass<'_> {
             // A count that is not trusted tells of writes that nobody has accounted for, and told.
             told: (!work.tracked.recount).then(|| self.claim.before().ended_fence()),
         });
-        self.read_page(work).await
+        if let Some(page) = pages.next_page(&self.github).await? {
+            self.take_in(work, page).await?;
+        }
+        work.pages = Some(pages);
+        Ok(())
     }
 
     /// Nothing is newer than the cursor. What the number of open issues says then is noted only of what is settled:
@@ -96,22 +99,33 @@ impl Pass<'_> {
         Ok(())
     }
 
+    /// Reads the rest, one page ahead of what is written: GitHub and the table are waited for at the same time.
     async fn read_on(&self, work: &mut Work) -> Result<(), StepError> {
-        while work.is_under_way() {
-            if work.tracked.backfill.is_some() {
-                self.has_budget_to_spare()?;
-            }
-            self.read_page(work).await?;
+        let Some(mut pages) = work.pages.take() else {
+            return Ok(());
+        };
+        let is_backfill = work.tracked.backfill.is_some();
+        let mut next = self.read_ahead(&mut pages, is_backfill).await?;
+        while let Some(page) = next {
+            let (taken_in, ahead) =
+                futures_util::join!(self.take_in(work, page), self.read_ahead(&mut pages, is_backfill));
+            taken_in?;
+            next = ahead?;
         }
         Ok(())
     }
 
-    /// Reads one page, writes its rows, and only then moves the marks: a death in between costs this page.
-    async fn read_page(&self, work: &mut Work) -> Result<(), StepError> {
+    /// The next page; none after the last one.
+    async fn read_ahead(&self, pages: &mut Listing, is_backfill: bool) -> Result<Option<Page>, StepError> {
+        if is_backfill && !pages.is_complete() {
+            self.has_budget_to_spare()?;
+        }
+        Ok(pages.next_page(&self.github).await?)
+    }
+
+    /// Writes a page's rows, and only then moves the marks: a death in between costs this page.
+    async fn take_in(&self, work: &mut Work, page: Page) -> Result<(), StepError> {
         let Some(listing) = &mut work.listing else {
-            return Ok(());
-        };
-        let Some(page) = listing.pages.next_page(&self.github).await? else {
             return Ok(());
         };
         let first_date = *listing.first_date.get_or_insert(page.date);

@@ -25,6 +25,8 @@ pub(super) struct Work {
     pub(super) probe: Option<Probe>,
     /// The listing, once it has begun.
     pub(super) listing: Option<ListingUnderWay>,
+    /// What is left to read of it.
+    pub(super) pages: Option<Listing>,
     /// How its listing came out.
     pub(super) result: WorkResult,
     /// Whether two probes in a row saw the same number of open issues, which is not the cached one.
@@ -58,7 +60,6 @@ pub(super) struct Roster {
 /// A listing in this pass.
 #[derive(Debug)]
 pub(super) struct ListingUnderWay {
-    pub(super) pages: Listing,
     /// Whether it began at the settled mark, so that its end may move that mark.
     pub(super) from_settled: bool,
     /// The `Date` of its first answer.
@@ -148,6 +149,7 @@ impl Work {
             tracked,
             probe,
             listing: None,
+            pages: None,
             result: WorkResult::UnderWay,
             has_drifted: false,
             is_believed: false,

@@ -1,4 +1,5 @@
-//! Removals that an audit proves, when who writes them dies, stalls, or is not told what became of its requests.
+//! Removals that an audit proves, when the table fails who writes them or does not tell what became of a request, and
+//! when they come late, after a pass that could not audit.
 //!
 //! Each is tried at every request to DynamoDB that a beat with such an audit makes.
 
@@ -69,48 +70,6 @@ async fn later_told(app: &TestApp, agent: &Agent<'_>) -> Vec<String> {
         told.extend(agent.beat().await.touched());
     }
     told
-}
-
-#[tokio::test]
-async fn a_holder_that_dies_at_any_request_leaves_no_removal_untold() {
-    for n in 1..=requests_of_a_beat().await {
-        let app = deleted().await;
-        let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
-        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
-        let mut dying = Box::pin(alpha.beat());
-        assert!(until_held(&mut dying, &mut held).await.is_none());
-        drop(dying);
-        app.pass_time(31);
-        let mut told = [beta.beat().await.touched(), alpha.beat().await.touched()];
-        // What the dead one had under way arrives after all.
-        held.release();
-        told[0].extend(later_told(&app, &beta).await);
-        told[1].extend(later_told(&app, &alpha).await);
-        assert_told(NEWS, told, &format!("after request {n}"));
-        assert_in_step(&app, &format!("after request {n}"));
-    }
-}
-
-#[tokio::test]
-async fn a_holder_that_stalls_at_any_request_and_comes_back_leaves_no_removal_untold() {
-    for n in 1..=requests_of_a_beat().await {
-        let app = deleted().await;
-        let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
-        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
-        let mut stalled = Box::pin(alpha.beat());
-        assert!(until_held(&mut stalled, &mut held).await.is_none());
-        app.pass_time(31);
-        // What stalls is a sandbox: within one, nobody but the stalled one would run.
-        let beta = beta.in_sandbox(app.another_sandbox());
-        let takes_over = beta.beat().await;
-        assert!(!takes_over.is_coalesced(), "at request {n}");
-        held.release();
-        let mut told = [takes_over.touched(), stalled.await.touched()];
-        told[0].extend(later_told(&app, &beta).await);
-        told[1].extend(later_told(&app, &alpha).await);
-        assert_told(NEWS, told, &format!("at request {n}"));
-        assert_in_step(&app, &format!("at request {n}"));
-    }
 }
 
 #[tokio::test]

@@ -84,11 +84,11 @@ async fn the_preparation_reads_both_secrets_and_asks_each_host_once_for_half_a_r
 async fn all_hosts_are_asked_at_the_same_time() {
     let app =
         TestApp::tracking(&[]).timing(|timing| timing.preparation = Duration::from_secs(10)).start().await;
-    let mut secrets = app.world.secrets.hold_every(On::anything());
+    let mut secrets = app.world.secrets.hold(On::anything());
     let mut dynamodb = app.world.dynamodb.hold(On::anything());
     let mut github = app.world.github.hold(Matching::anything());
     let everything_has_arrived = async {
-        secrets.all_arrived(2).await;
+        secrets.arrived().await;
         dynamodb.arrived().await;
         github.arrived().await;
     };
@@ -210,17 +210,12 @@ async fn what_fails_at_the_start_is_logged_once_each_and_tells_no_secret() {
         .lines()
         .map(|line| {
             let line: HashMap<String, String> = serde_json::from_str(line).expect("a line of JSON");
-            (line["level"].clone(), line["part"].clone())
+            (line["level"].clone(), line["host"].clone())
         })
         .collect();
     lines.sort();
-    let parts = [
-        "GitHub's credentials",
-        "the agents' tokens",
-        "the connection to DynamoDB",
-        "the connection to GitHub",
-    ];
-    assert_eq!(lines, parts.map(|part| ("INFO".to_owned(), part.to_owned())), "{log}");
+    let hosts = ["DynamoDB", "GitHub", "Secrets Manager"];
+    assert_eq!(lines, hosts.map(|host| ("INFO".to_owned(), host.to_owned())), "{log}");
     assert!(!log.contains(AGENT_TOKEN) && !log.contains(GITHUB_TOKEN), "{log}");
 }
 

@@ -1,6 +1,6 @@
 // A heartbeat function in Node, for comparison: the same start and the same coalesced beat as the service's.
 //
-// Its init builds the clients, reads both secrets and opens a connection to each host, all at the same time. A beat
+// Its init builds the clients, reads both secrets and opens a connection to each host, all hosts at once. A beat
 // checks the token, reads the fleet's state and the agent consistently and at once, then writes the run, then the
 // agent. In its favour: it knows no pass, no change to tell and no failure, uses DynamoDB's plain client, and keeps
 // connections alive by the SDK's own default.
@@ -16,8 +16,7 @@ const dynamodb = new DynamoDBClient({});
 const secretsManager = new SecretsManagerClient({});
 
 const [agentToken] = await Promise.all([
-  readSecret(AGENT_TOKENS_SECRET_ID),
-  readSecret(GITHUB_CREDENTIALS_SECRET_ID),
+  readSecrets(),
   fetch(GITHUB_API_URL, { method: "HEAD", headers: { "user-agent": "peer" } }),
   read("FLEET", "STATE", false),
 ]);
@@ -75,6 +74,13 @@ export async function handler(event) {
     },
   );
   return respond(200, { ...run, freshAt: ended.freshAt.S, touched: [], problems: [] });
+}
+
+/** One after the other, on one connection. */
+async function readSecrets() {
+  const agentToken = await readSecret(AGENT_TOKENS_SECRET_ID);
+  await readSecret(GITHUB_CREDENTIALS_SECRET_ID);
+  return agentToken;
 }
 
 async function readSecret(id) {

@@ -1,6 +1,7 @@
 //! HTTPS in front of the local world, so that a start pays for the handshakes it would pay for in AWS.
 //!
-//! Requests and answers are passed on as they are. HTTP/2 is offered where GitHub offers it and AWS does not.
+//! Requests and answers are passed on as they are. HTTP/2 is offered where GitHub offers it and AWS does not. All
+//! keys are of P-256 and a chain is one certificate long; those of the real hosts are longer, and some of RSA.
 
 use std::fs;
 use std::net::Ipv4Addr;

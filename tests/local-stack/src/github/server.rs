@@ -16,6 +16,7 @@ use super::script::Script;
 use super::target::Asked;
 use super::wire::Cutter;
 use super::world::World;
+use crate::turnstile::Turnstile;
 
 /// What the server and the handles of it share. Who locks more than one takes them in this order.
 pub(super) struct Shared {
@@ -23,6 +24,7 @@ pub(super) struct Shared {
     pub(super) world: Mutex<World>,
     pub(super) script: Mutex<Script>,
     pub(super) log: Mutex<Log>,
+    pub(super) turnstile: Turnstile,
 }
 
 /// Locks also what a failed test left locked: its own failure says more than a poisoned lock would.
@@ -56,9 +58,13 @@ pub(super) async fn serve(
         status: None,
         graphql: asked.graphql.as_ref().map(|query| query.logged()),
     };
+    let what = format!("GitHub {} {}", request.method, request.path);
     let entry = lock(&shared.log).add(request);
+    let passage = shared.turnstile.enter(|| what).await;
     let sender = Sender { token: token.as_deref(), has_user_agent: headers.contains_key(header::USER_AGENT) };
-    match shared.answer(&asked, &sender).await {
+    let sending = shared.answer(&asked, &sender).await;
+    passage.carried_out().await;
+    match sending {
         Sending::Whole(answer) => {
             lock(&shared.log).answered(entry, &answer);
             respond(answer, Body::from)

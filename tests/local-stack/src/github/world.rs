@@ -98,7 +98,8 @@ impl World {
         id
     }
 
-    /// Renames a repository. Its old name answers 301, until another repository takes it.
+    /// Renames a repository. Its old name answers 301, and GraphQL follows it, until another repository takes
+    /// it.
     pub fn rename_repository(&mut self, full_name: &str, new_name: &str) {
         let id = self.repository_id(full_name);
         let taken = self.current_names.insert(key(new_name), id);
@@ -112,7 +113,8 @@ impl World {
         self.know_user(&owner);
     }
 
-    /// Makes every address of a repository answer 404, as if the token had lost its access.
+    /// Makes every address of a repository answer 404, and GraphQL `NOT_FOUND`, as if the token had lost its
+    /// access.
     pub fn hide_repository(&mut self, full_name: &str) {
         self.repository_mut(full_name).visible = false;
     }
@@ -122,7 +124,7 @@ impl World {
         self.repository_mut(full_name).visible = true;
     }
 
-    /// Makes the issues of a repository answer 410.
+    /// Makes the issues of a repository answer 410; GraphQL says so in `hasIssuesEnabled` and shows none.
     pub fn disable_issues(&mut self, full_name: &str) {
         self.repository_mut(full_name).has_issues = false;
     }
@@ -137,7 +139,7 @@ impl World {
         self.repository_mut(full_name).archived = true;
     }
 
-    /// Disables a repository: it says so, and its issues answer 403.
+    /// Disables a repository: it says so, and its issues answer 403; GraphQL shows none.
     pub fn disable(&mut self, full_name: &str) {
         self.repository_mut(full_name).disabled = true;
     }

@@ -94,7 +94,7 @@ impl<'a> Count<'a> {
                     return nodes;
                 }
                 _ => Failure::new(
-                    "INVALID_PAGINATION",
+                    None,
                     format!("`first` on the `{name}` connection must be from 1 to {MAX_FIRST}."),
                 ),
             },

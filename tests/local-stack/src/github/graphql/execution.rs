@@ -30,9 +30,6 @@ impl World {
         if let Some(Trouble::Absent) = self.graphql_trouble(query) {
             return Err(Answer::error(404, "Not Found", &About::Anything));
         }
-        if let Err(Refused::Body(words)) = &query.content {
-            return Err(Answer::error(400, words, &About::GraphQl));
-        }
         let now = self.now();
         let points = query.points();
         self.points.of(token, now).spend(points).map_err(|UsedUp| {

@@ -115,7 +115,7 @@ impl Content {
                 refused
                     .errors
                     .iter()
-                    .map(|diagnostic| QueryError::from(diagnostic.unstable_to_json_compat()))
+                    .map(|diagnostic| QueryError::from(diagnostic.to_json()))
                     .collect::<Vec<_>>()
             })?;
         let refused = |error: apollo_compiler::request::RequestError| {

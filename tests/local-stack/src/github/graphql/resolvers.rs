@@ -3,9 +3,10 @@
 //! What is shown late or hidden in REST is so here. Pull requests are not among the issues. A repository
 //! whose issues are disabled, or that is disabled itself, has none to show, and says so in its flags.
 
+use std::cell::Cell;
+
 use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedValue};
 use jiff::Timestamp;
-use std::cell::Cell;
 
 use super::super::budget::Budget;
 use super::super::issue::{Issue, State};
@@ -162,8 +163,6 @@ impl<'w> RepositoryObject<'w> {
                 Failure::new("INVALID_CURSOR_ARGUMENTS", message)
             })?),
         };
-        let first = argument("first").and_then(|first| first.as_u64()).unwrap_or(0);
-        let first = usize::try_from(first).expect("a page of at most 100 fits");
 
         let shows = self.repository.has_issues && !self.repository.disabled;
         let mut found: Vec<&Issue> = self
@@ -175,7 +174,7 @@ impl<'w> RepositoryObject<'w> {
             .collect();
         order.sort(&mut found);
         let start = after.map_or(0, |after| order.up_to(&found, after));
-        let end = start.saturating_add(first).min(found.len());
+        let end = (start + first(info)).min(found.len());
         Ok(IssueConnection {
             page: found[start..end].to_vec(),
             total: found.len(),
@@ -243,11 +242,7 @@ impl ObjectValue for IssueObject<'_> {
             "state" => ResolvedValue::leaf(state(issue)),
             "title" => ResolvedValue::leaf(issue.title.as_str()),
             "updatedAt" => ResolvedValue::leaf(issue.updated_at.to_string()),
-            "labels" => {
-                let first = info.arguments().get("first").and_then(|first| first.as_u64()).unwrap_or(0);
-                let first = usize::try_from(first).expect("a page of at most 100 fits");
-                ResolvedValue::object(LabelConnection { names: &issue.labels, first })
-            }
+            "labels" => ResolvedValue::object(LabelConnection { names: &issue.labels, first: first(info) }),
             _ => return Err(self.unknown_field_error(info)),
         })
     }
@@ -304,4 +299,10 @@ fn state(issue: &Issue) -> &'static str {
         State::Open => "OPEN",
         State::Closed => "CLOSED",
     }
+}
+
+/// The size of the page asked for; a connection that is only counted has none.
+fn first(info: &ResolveInfo<'_>) -> usize {
+    let first = info.arguments().get("first").and_then(|first| first.as_u64()).unwrap_or(0);
+    usize::try_from(first).expect("the cost's count let no page of more than 100 through")
 }
