@@ -149,17 +149,13 @@ async fn points_that_are_used_up_midway_leave_the_rest_to_rest() {
 
 #[tokio::test]
 async fn a_page_with_a_gap_or_with_errors_removes_nothing_and_the_next_pass_reads_it_again() {
-    let gap = |app: &TestApp| last_page(app, json!([null]));
-    let error = |_: &TestApp| Fault::node_error(3);
-    let forbidden = |_: &TestApp| Fault::repository_error(API, "FORBIDDEN");
-    let unknown = |_: &TestApp| Fault::repository_error(API, None);
-    let faults: [(fn(&TestApp) -> Fault, &str); 4] = [
+    let gap: fn(&TestApp) -> Fault = |app| last_page(app, json!([null]));
+    for (fault, code) in [
         (gap, "github_unexpected_answer"),
-        (error, "github_unexpected_answer"),
-        (forbidden, "github_forbidden"),
-        (unknown, "github_unexpected_answer"),
-    ];
-    for (fault, code) in faults {
+        (|_| Fault::node_error(3), "github_unexpected_answer"),
+        (|_| Fault::repository_error(API, "FORBIDDEN"), "github_forbidden"),
+        (|_| Fault::repository_error(API, None), "github_unexpected_answer"),
+    ] {
         let app = settled(10).await;
         app.world.github.arrange(|github| github.delete_issue(API, 1));
         app.world.github.fault(audited_page(1), fault(&app));
