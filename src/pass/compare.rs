@@ -59,7 +59,7 @@ impl Pass<'_> {
             None => listing(progress, work),
         };
         loop {
-            let Some(page) = self.next_page(&mut pages).await? else {
+            let Some(page) = self.next_open(&mut pages).await? else {
                 pages = listing(progress, work);
                 continue;
             };
@@ -105,7 +105,7 @@ impl Pass<'_> {
     }
 
     /// The next page; none where GraphQL does not serve and a listing may.
-    async fn next_page(&self, pages: &mut Pages) -> Result<Option<Page>, StepError> {
+    async fn next_open(&self, pages: &mut Pages) -> Result<Option<Page>, StepError> {
         let without_end = || GitHubError::Unexpected("a listing without an end".to_owned());
         let page = match pages {
             Pages::Whole(listing) => listing.next_page(&self.github).await?.ok_or_else(without_end)?,

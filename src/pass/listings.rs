@@ -1,5 +1,7 @@
 //! Reads what changed, repository by repository: the first pages of all before the rest of any.
 
+use std::time::Duration;
+
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
@@ -9,6 +11,9 @@ use crate::github::{GitHubError, Listing, Page, Probe, Scope};
 use super::plan::Reading;
 use super::work::{ListingUnderWay, StepError, Work, WorkResult};
 use super::{Pass, REPOSITORIES_AT_ONCE, guard};
+
+/// GitHub hardly ever takes longer for a page.
+const A_SLOW_PAGE: Duration = Duration::from_secs(2);
 
 impl Pass<'_> {
     /// Lists all repositories that were found, until each is read to its end or the time is up.
@@ -99,28 +104,42 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Reads the rest, one page ahead of what is written: GitHub and the table are waited for at the same time.
+    /// Reads the rest, one page ahead of what is written: GitHub and the table are waited for at the same time. Near
+    /// the deadline one after the other, so that it cuts off one page and not two.
     async fn read_on(&self, work: &mut Work) -> Result<(), StepError> {
         let Some(mut pages) = work.pages.take() else {
             return Ok(());
         };
         let is_backfill = work.tracked.backfill.is_some();
-        let mut next = self.read_ahead(&mut pages, is_backfill).await?;
+        let mut next = self.next_page(&mut pages, is_backfill).await?;
         while let Some(page) = next {
-            let (taken_in, ahead) =
-                futures_util::join!(self.take_in(work, page), self.read_ahead(&mut pages, is_backfill));
+            let ahead = async {
+                match self.is_near_its_end() {
+                    false => Some(self.next_page(&mut pages, is_backfill).await),
+                    true => None,
+                }
+            };
+            let (taken_in, ahead) = futures_util::join!(self.take_in(work, page), ahead);
             taken_in?;
-            next = ahead?;
+            next = match ahead {
+                Some(page) => page?,
+                None => self.next_page(&mut pages, is_backfill).await?,
+            };
         }
         Ok(())
     }
 
     /// The next page; none after the last one.
-    async fn read_ahead(&self, pages: &mut Listing, is_backfill: bool) -> Result<Option<Page>, StepError> {
+    async fn next_page(&self, pages: &mut Listing, is_backfill: bool) -> Result<Option<Page>, StepError> {
         if is_backfill && !pages.is_complete() {
             self.has_budget_to_spare()?;
         }
         Ok(pages.next_page(&self.github).await?)
+    }
+
+    fn is_near_its_end(&self) -> bool {
+        let left = Duration::try_from(self.deadline.duration_since(self.app.clock.now()));
+        left.unwrap_or_default() < A_SLOW_PAGE
     }
 
     /// Writes a page's rows, and only then moves the marks: a death in between costs this page.

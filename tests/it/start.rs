@@ -159,7 +159,7 @@ async fn without_github_it_ends_and_the_first_beat_asks_as_ever() {
         forget(&app.world);
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{fault:?}");
-        assert_eq!(app.asked()[0], "/repos/acme/api", "{fault:?}");
+        assert_eq!(app.asked()[0], "/graphql", "{fault:?}");
     }
 }
 
