@@ -62,7 +62,7 @@ impl Beat<'_> {
                 let goes_on = report.may_go_on;
                 return (self.ran(report), goes_on);
             }
-            Ok(Err(PassEnd::Overtaken(Overtaken(state)))) => self.join(state).await,
+            Ok(Err(PassEnd::Overtaken(overtaken))) => self.join(overtaken.0).await,
             Ok(Err(PassEnd::Store(error))) => {
                 self.give_back(claim).await;
                 Basis { pass_id: Some(claim.pass_id()), ..self.failed(claim.before().clone(), &error) }

@@ -27,7 +27,8 @@ impl Pass<'_> {
         }
         let marks_are_stored = self.store_all(&mut roster.work).await;
         if self.is_stale.load(Ordering::Relaxed) {
-            return Err(PassEnd::Overtaken(Overtaken(self.app.store.state().await?)));
+            let state = self.app.store.state().await?;
+            return Err(Overtaken(state).into());
         }
         for work in &roster.work {
             fleet.repositories.insert(work.id(), work.tracked.clone());
@@ -61,7 +62,7 @@ impl Pass<'_> {
             limits: self.github.limits(),
         };
         if let Err(overtaken) = self.app.store.end_pass(self.claim, &ended).await? {
-            return Err(PassEnd::Overtaken(overtaken));
+            return Err(overtaken.into());
         }
         Ok(PassReport {
             ended,

@@ -65,9 +65,15 @@ pub struct PassReport {
 #[derive(Debug)]
 pub enum PassEnd {
     /// Another pass took the claim over; here is the state as it is now.
-    Overtaken(Overtaken),
+    Overtaken(Box<Overtaken>),
     /// The table could not be read or written.
     Store(StoreError),
+}
+
+impl From<Overtaken> for PassEnd {
+    fn from(overtaken: Overtaken) -> Self {
+        Self::Overtaken(Box::new(overtaken))
+    }
 }
 
 impl From<StoreError> for PassEnd {

@@ -209,7 +209,7 @@ async fn live(seen: Seen, steps: &[Step]) {
     }
     stage.ends().await;
     stage.names.assert_in_step(&stage.app);
-    stage.told.assert_nothing_missed();
+    stage.told.assert_nothing_missed(|issue| stage.names.are_without(&stage.app, issue));
     stage.is_quiet().await;
 }
 

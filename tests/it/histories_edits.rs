@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::app::TestApp;
+use crate::histories_told::Key;
 
 /// The tracked repositories, by the names they are configured under.
 pub const HOME: [&str; 2] = ["acme/api", "acme/web"];
@@ -177,6 +178,17 @@ impl Names {
     /// Lets the token see all tracked repositories again.
     pub fn show(&self, github: &mut World) {
         self.today.iter().for_each(|name| github.show_repository(name));
+    }
+
+    /// Whether GitHub has no such issue any more.
+    pub fn are_without(&self, app: &TestApp, (partition, sort_key): &Key) -> bool {
+        app.world.github.arrange(|github| {
+            !self.today.iter().any(|name| {
+                let is_its = format!("REPO#{}", github.repository_id(name)) == *partition;
+                let mut issues = github.repository(name).issues();
+                is_its && issues.any(|issue| format!("ISSUE#{:010}", issue.number) == *sort_key)
+            })
+        })
     }
 
     /// The cached open issues are GitHub's, and each count is that of its rows.

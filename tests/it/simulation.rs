@@ -255,9 +255,9 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Lets an agent run a pass while GitHub lists nothing. That is told as the error it is.
+/// Lets an agent run a pass while GitHub answers nothing. That is told as the error it is.
 async fn cannot_read(app: &TestApp, agent: &Agent<'_>) -> Answer {
-    app.world.github.fault(Matching::any_listing(), Fault::Status(502).forever());
+    app.world.github.fault(Matching::anything(), Fault::Status(502).forever());
     let answer = agent.beat().await;
     app.world.github.heal();
     assert_eq!((answer.status(), answer.is_coalesced()), ("error", false), "{:#}", answer.0);
