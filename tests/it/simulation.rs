@@ -35,7 +35,7 @@ pub const BETA: &str = "beta";
 pub const NEWCOMER: &str = "newcomer";
 
 /// The fields that tell only by which way the end was reached: nothing else may differ.
-const BY_THE_WAY: [(&str, &str); 8] = [
+const BY_THE_WAY: [(&str, &str); 9] = [
     ("revision", "counts the writes of a row, repeated ones included"),
     ("readAt", "the `Date` of the answer that was written; a later pass gets a later one"),
     ("provedAt", "likewise, of the answer that told of a removal"),
@@ -43,6 +43,7 @@ const BY_THE_WAY: [(&str, &str); 8] = [
     ("changeKindFence", "likewise"),
     ("fence", "the pass that wrote the marks last"),
     ("lastChangeFence", "the last pass that told anything of the repository"),
+    ("settled", "a backfill that one pass began and another ended settles a pass later"),
     ("auditedAt", "the `Date` in the pass that completed the audit"),
 ];
 
@@ -138,7 +139,7 @@ impl Scenario {
 pub enum Next {
     /// It is whole.
     Reads,
-    /// GitHub lists nothing: what the disturbed one had sent arrives, or it comes back, before anybody has read the
+    /// GitHub answers nothing: what the disturbed one had sent arrives, or it comes back, before anybody has read the
     /// same.
     CannotRead,
 }
@@ -186,7 +187,7 @@ impl<'a> Run<'a> {
         self.answered(name, &answer);
     }
 
-    /// Lets beta run a pass while GitHub lists nothing.
+    /// Lets beta run a pass while GitHub answers nothing.
     pub async fn a_pass_fails(&mut self) {
         let beta = self.app.agent(BETA).in_sandbox(Arc::clone(&self.elsewhere));
         let answer = cannot_read(self.app, &beta).await;
