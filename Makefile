@@ -35,7 +35,7 @@ CARGO_SHEAR := $(TOOLS)/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf '  make invoke-%-25s Send this event to the function that `make dev` runs\n' $(EVENTS)
 
 .PHONY: run
@@ -50,6 +50,15 @@ dev: binaries $(CARGO_LAMBDA) ## The same world, kept running, to beat with curl
 $(addprefix invoke-,$(EVENTS)): invoke-%: binaries
 	@exec $(LOCAL_STACK) invoke events/$*.json
 
+.PHONY: confirm-audit
+confirm-audit: $(if $(FUNCTION),$(CARGO_LAMBDA),binaries) ## Confirm a held audit: REPOSITORY=owner/name, and FUNCTION=… where it is deployed
+	@test -n '$(REPOSITORY)' || { echo 'Name the repository: make confirm-audit REPOSITORY=owner/name' >&2; exit 1; }
+ifdef FUNCTION
+	@'$(CARGO_LAMBDA)' lambda invoke --remote '$(FUNCTION)' --data-ascii '{"confirmAudit":"$(REPOSITORY)"}'
+else
+	@echo '{"confirmAudit":"$(REPOSITORY)"}' | $(LOCAL_STACK) invoke /dev/stdin
+endif
+
 # One package at a time: built together, the local world's test client would take over the service's features,
 # whose TLS waits for a provider that only the service brings.
 .PHONY: test
@@ -61,6 +70,24 @@ test: ## Run all tests that need only Rust and a C compiler
 contract: ## Check the local GitHub against what GitHub publishes (needs npm)
 	tests/local-stack/contract/fetch
 	cargo test -p local-stack --features contract --test contract
+
+# The root package alone, for the same reason as above.
+.PHONY: bench
+bench: ## Measure what beats and passes cost, against the targets (some five minutes, once it is built)
+	@cargo bench --locked -p agent-heartbeat --bench pass
+
+# The functions as cargo builds them for this machine: `make build` differs in the C library's version only. Each is
+# built alone, so that it has no features of another's. The local world and the clients need no optimising.
+BENCH_START := $(CARGO_TARGET_DIR)/bench/start
+
+.PHONY: bench-start
+bench-start: ## Measure what a cold start costs, beside a hello and a Node function (needs Node 20, npm, strace)
+	@command -v strace >/dev/null || { echo 'bench-start needs strace' >&2; exit 1; }
+	tests/bench/start/node/build $(BENCH_START)-peer.mjs
+	cargo build --release --locked -p agent-heartbeat --bin api
+	cargo build --release --locked -p hello
+	@cargo run --quiet --locked -p bench-start -- $(CARGO_TARGET_DIR)/release/api $(CARGO_TARGET_DIR)/release/hello \
+		$(BENCH_START)-peer.mjs $(BENCH_START).json
 
 .PHONY: check
 check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans, unused dependencies
@@ -82,7 +109,7 @@ ci: check test contract build ## What a change must pass: check, test, contract,
 .PHONY: binaries
 binaries:
 	@test -x $(LOCAL_STACK) || echo 'Building the functions and the local world: some minutes this first time' >&2
-	@cargo build --workspace --bins
+	@cargo build -p agent-heartbeat -p local-stack --bins
 
 .PHONY: target-installed
 target-installed:

@@ -1,14 +1,16 @@
 //! The long-lived handles, built once per cold start and shared by every invocation of the sandbox.
 
+use std::fmt::Display;
 use std::time::Duration;
 
+use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::github::{Credentials, GitHub, RetryPolicy};
-use crate::secrets::{CachedSecret, SecretLifetimes};
+use crate::github::{Addresses, Credentials, GitHub, RetryPolicy};
+use crate::secrets::{CachedSecret, ReadingFailed, SecretLifetimes};
 use crate::store::{Store, StorePatience};
 use crate::transport::{Transport, TransportError};
 
@@ -40,6 +42,8 @@ pub struct Timing {
     pub claim: Duration,
     /// What is left of an invocation for the answer, once its pass has ended.
     pub answering: Duration,
+    /// The longest that the preparation may take with any host, of the 10 s that Lambda grants an init.
+    pub preparation: Duration,
     /// The longest wait for a connection to any host.
     pub connect: Duration,
     /// The longest wait for one secret.
@@ -59,6 +63,7 @@ impl Default for Timing {
             pass_ending: Duration::from_secs(4),
             claim: Duration::from_secs(30),
             answering: Duration::from_millis(1_500),
+            preparation: Duration::from_secs(2),
             connect: Duration::from_secs(3),
             secret: Duration::from_secs(3),
             secrets: SecretLifetimes::default(),
@@ -78,10 +83,15 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// What the SDK's own variables say.
+    /// What the SDK's own variables say. Lambda sets those of the region and the credentials; the other places where
+    /// the SDK would look for them are built at a cost even when they are not needed.
     pub async fn from_env(transport: &Transport) -> Result<Self, StartError> {
-        let config =
-            aws_config::defaults(BehaviorVersion::latest()).http_client(transport.aws_client()?).load().await;
+        let config = aws_config::defaults(BehaviorVersion::latest())
+            .region(EnvironmentVariableRegionProvider::new())
+            .credentials_provider(EnvironmentVariableCredentialsProvider::new())
+            .http_client(transport.aws_client()?)
+            .load()
+            .await;
         Ok(Self { dynamodb: config.clone(), secrets_manager: config })
     }
 }
@@ -130,7 +140,7 @@ impl App {
             agent_tokens: secret(&config.agent_tokens_secret_id),
             github: GitHub::new(
                 transport,
-                config.github_api_url.clone(),
+                Addresses { api: config.github_api_url.clone(), graphql: config.github_graphql_url.clone() },
                 Credentials::new(secret(&config.github_credentials_secret_id)),
                 timing.github,
                 clock.clone(),
@@ -140,5 +150,33 @@ impl App {
             timing,
             clock,
         })
+    }
+
+    /// Does ahead what the first beat would wait for: reads both secrets and opens a connection to each host, all
+    /// hosts at the same time. Lambda's init has a full core for it, an invocation only a share of one.
+    ///
+    /// What fails here is only noted: the first beat tries again, and tells what it meets.
+    pub async fn prepare(&self) {
+        futures_util::join!(
+            self.ahead("Secrets Manager", self.prefetch_secrets()),
+            self.ahead("DynamoDB", self.store.connect()),
+            self.ahead("GitHub", self.github.connect()),
+        );
+    }
+
+    /// One after the other, on one connection: a second one would cost a handshake, and GitHub, which is further
+    /// away, is not there any sooner.
+    async fn prefetch_secrets(&self) -> Result<(), ReadingFailed> {
+        let agent_tokens = self.agent_tokens.prefetch().await;
+        self.github.prefetch_credentials().await.and(agent_tokens)
+    }
+
+    async fn ahead<E: Display>(&self, host: &'static str, work: impl Future<Output = Result<(), E>>) {
+        let cause = match tokio::time::timeout(self.timing.preparation, work).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        tracing::info!(host, cause, "Not ready ahead of the first beat.");
     }
 }

@@ -37,9 +37,9 @@ impl Clock {
         Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, seconds, nanoseconds))
     }
 
-    /// A random share of 1, for spreading retries.
-    pub fn random_share(&self) -> f64 {
-        fastrand::f64()
+    /// A random number, for spreading retries.
+    pub fn random(&self) -> u64 {
+        fastrand::u64(..)
     }
 }
 

@@ -22,12 +22,16 @@ pub struct Config {
     pub repositories: Vec<RepositoryName>,
     /// `GITHUB_API_URL`: where GitHub's REST API is, without a slash at the end.
     pub github_api_url: Url,
+    /// `GITHUB_GRAPHQL_URL`: where GitHub's GraphQL API is.
+    pub github_graphql_url: Url,
     /// `SSL_CERT_FILE`: a PEM file of further trusted roots.
     pub ssl_cert_file: Option<PathBuf>,
     /// `EXCLUDED_LABELS`: issues with one of these are never told to agents. In lower case.
     pub excluded_labels: HashSet<String>,
     /// `FRESHNESS_SECONDS`: a pass younger than this serves every beat.
     pub freshness: Duration,
+    /// `HEARTBEAT_INTERVAL_SECONDS`: how often agents are to beat where nothing else tells when to come back.
+    pub heartbeat_interval: Duration,
     /// `AUDIT_INTERVAL_SECONDS`: every repository is audited at least this often.
     pub audit_interval: Duration,
     /// `SCHEDULE_AGENT_NAME`: the name that scheduled beats are recorded under.
@@ -58,6 +62,7 @@ impl Config {
     /// Reads the variables that `lookup` knows. An empty variable counts as one that is not set.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader { lookup, mistakes: Vec::new() };
+        let github_api_url = reader.url("GITHUB_API_URL", "https://api.github.com");
         let config = Self {
             table_name: reader.required("TABLE_NAME", "the DynamoDB table"),
             agent_tokens_secret_id: reader
@@ -65,10 +70,17 @@ impl Config {
             github_credentials_secret_id: reader
                 .required("GITHUB_CREDENTIALS_SECRET_ID", "the secret with the GitHub token"),
             repositories: reader.repositories(),
-            github_api_url: reader.url("GITHUB_API_URL", "https://api.github.com"),
+            github_graphql_url: reader.url("GITHUB_GRAPHQL_URL", &graphql_url(&github_api_url)),
+            github_api_url,
             ssl_cert_file: reader.file("SSL_CERT_FILE"),
             excluded_labels: reader.text("EXCLUDED_LABELS").map(|text| labels(&text)).unwrap_or_default(),
             freshness: Duration::from_secs(reader.number("FRESHNESS_SECONDS", 30, 1, 3_600)),
+            heartbeat_interval: Duration::from_secs(reader.number(
+                "HEARTBEAT_INTERVAL_SECONDS",
+                900,
+                1,
+                86_400,
+            )),
             audit_interval: Duration::from_secs(reader.number(
                 "AUDIT_INTERVAL_SECONDS",
                 21_600,
@@ -86,6 +98,12 @@ impl Config {
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
 pub fn rust_log() -> Option<String> {
     std::env::var("RUST_LOG").ok()
+}
+
+/// Where the GraphQL API is beside a REST API: an Enterprise Server has them at `/api/v3` and `/api/graphql`.
+fn graphql_url(api_url: &Url) -> String {
+    let api_url = api_url.as_str().trim_end_matches('/');
+    format!("{}/graphql", api_url.strip_suffix("/v3").unwrap_or(api_url))
 }
 
 /// Label names are separated by commas or newlines only: they may contain spaces.
@@ -198,10 +216,24 @@ mod tests {
         let config = read(&REQUIRED).unwrap();
         assert_eq!(config.repositories, []);
         assert_eq!(config.github_api_url.as_str(), "https://api.github.com/");
+        assert_eq!(config.github_graphql_url.as_str(), "https://api.github.com/graphql");
         assert_eq!(config.freshness.as_secs(), 30);
+        assert_eq!(config.heartbeat_interval.as_secs(), 900);
         assert_eq!(config.audit_interval.as_secs(), 21_600);
         assert_eq!(config.schedule_agent_name.as_str(), "scheduler");
         assert_eq!(config.run_retention.as_secs(), 90 * 86_400);
+    }
+
+    #[test]
+    fn the_graphql_api_is_beside_the_rest_api_unless_it_is_said_to_be_elsewhere() {
+        let graphql = |variables: &[(&str, &str)]| {
+            read(&[&REQUIRED[..], variables].concat()).unwrap().github_graphql_url.to_string()
+        };
+        assert_eq!(
+            graphql(&[("GITHUB_API_URL", "https://github.example/api/v3")]),
+            "https://github.example/api/graphql"
+        );
+        assert_eq!(graphql(&[("GITHUB_GRAPHQL_URL", "https://g.example/q")]), "https://g.example/q");
     }
 
     #[test]
@@ -211,7 +243,9 @@ mod tests {
             ("REPOSITORIES", "acme, a/b/c acme/api\nAcme/API"),
             ("GITHUB_API_URL", "https://me:secret@github.example"),
             ("SSL_CERT_FILE", "nowhere.pem"),
+            ("GITHUB_GRAPHQL_URL", "http://github.example/graphql"),
             ("FRESHNESS_SECONDS", "soon"),
+            ("HEARTBEAT_INTERVAL_SECONDS", "0"),
             ("AUDIT_INTERVAL_SECONDS", "0"),
             ("SCHEDULE_AGENT_NAME", "the scheduler"),
             ("RUN_RETENTION_DAYS", "-1"),
@@ -225,8 +259,10 @@ mod tests {
         REPOSITORIES: `a/b/c` is not of the form owner/name
         REPOSITORIES names `Acme/API` twice
         GITHUB_API_URL is no URL such as https://api.github.com, without credentials or query
+        GITHUB_GRAPHQL_URL is no URL such as https://api.github.com/graphql, without credentials or query
         SSL_CERT_FILE is `nowhere.pem`: that is no PEM file of certificates
         FRESHNESS_SECONDS is `soon`: it takes a whole number from 1 to 3600
+        HEARTBEAT_INTERVAL_SECONDS is `0`: it takes a whole number from 1 to 86400
         AUDIT_INTERVAL_SECONDS is `0`: it takes a whole number from 60 to 2592000
         SCHEDULE_AGENT_NAME is `the scheduler`: an agent name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit
         RUN_RETENTION_DAYS is `-1`: it takes a whole number from 1 to 3650

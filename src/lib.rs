@@ -18,5 +18,6 @@ pub mod config;
 pub mod http;
 pub mod schedule;
 pub mod secrets;
+pub mod start;
 pub mod telemetry;
 pub mod transport;

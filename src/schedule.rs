@@ -1,24 +1,44 @@
-//! A beat that no agent asked for: EventBridge Scheduler, or an EventBridge rule, keeps the copy fresh.
+//! Beats that no agent asked for: EventBridge keeps the copy fresh, and an operator confirms a held audit.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::app::App;
-use crate::domain::{RunType, Status};
-use crate::heartbeat::{self, AgentHeartbeatResponse};
+use crate::domain::{InvalidRepositoryName, RepositoryName, RunType, Status};
+use crate::heartbeat::{self, AgentHeartbeatResponse, BeatRequest};
 
-/// A scheduled beat whose status is `error`: the invocation fails, so that alarms and retries see it.
+/// Why an invocation fails, so that alarms and retries see it.
 #[derive(Debug, thiserror::Error)]
-#[error("the scheduled beat failed: {}", .0.errors.join("; "))]
-pub struct ScheduledBeatFailed(pub Box<AgentHeartbeatResponse>);
+pub enum ScheduledBeatFailed {
+    /// The beat's status is `error`.
+    #[error("the scheduled beat failed: {}", .0.errors.join("; "))]
+    Beat(Box<AgentHeartbeatResponse>),
+    /// An operator's event names no repository.
+    #[error("nothing was confirmed: confirmAudit takes the name of one repository: {0}")]
+    Name(#[from] InvalidRepositoryName),
+}
 
-/// Answers a schedule's event, whatever it holds. `deadline` is when the invocation ends.
+/// Answers a schedule's event, whatever it holds, or an operator's: `{"confirmAudit": "owner/name"}`.
+/// `deadline` is when the invocation ends.
 pub async fn beat(
     app: &App,
+    event: Value,
     deadline: Option<Timestamp>,
 ) -> Result<AgentHeartbeatResponse, ScheduledBeatFailed> {
-    let answer = heartbeat::beat(app, &app.config.schedule_agent_name, RunType::Scheduled, deadline).await;
+    let confirmed = event.get("confirmAudit").map(|name| match name {
+        Value::String(name) => RepositoryName::parse(name),
+        other => Err(InvalidRepositoryName(other.to_string())),
+    });
+    let confirmed = confirmed.transpose()?;
+    let request = BeatRequest {
+        agent: &app.config.schedule_agent_name,
+        run_type: RunType::Scheduled,
+        deadline,
+        confirmed: confirmed.as_ref(),
+    };
+    let answer = heartbeat::beat(app, request).await;
     if answer.status == Status::Error {
-        return Err(ScheduledBeatFailed(Box::new(answer)));
+        return Err(ScheduledBeatFailed::Beat(Box::new(answer)));
     }
     Ok(answer)
 }

@@ -40,6 +40,11 @@ impl fmt::Debug for Secret {
 #[error("the secret cannot be read from Secrets Manager")]
 pub struct SecretUnavailable;
 
+/// Why one reading of a secret failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ReadingFailed(String);
+
 /// How long a secret is believed.
 #[derive(Clone, Copy, Debug)]
 pub struct SecretLifetimes {
@@ -86,6 +91,16 @@ impl CachedSecret {
         Self { client, secret_id: secret_id.to_owned(), lifetimes, clock, state: Mutex::default() }
     }
 
+    /// Reads the secret ahead of its first use. A failure is forgotten: the first [`CachedSecret::get`] then reads
+    /// as if nobody had tried.
+    pub async fn prefetch(&self) -> Result<(), ReadingFailed> {
+        let mut state = self.state.lock().await;
+        let now = self.clock.now();
+        let secret = self.ask().await?;
+        state.cached = Some((secret, now));
+        Ok(())
+    }
+
     /// The secret as it was read at most a minute ago, or up to an hour ago while Secrets Manager is down.
     pub async fn get(&self) -> Result<Secret, SecretUnavailable> {
         let mut state = self.state.lock().await;
@@ -118,26 +133,28 @@ impl CachedSecret {
         let has_just_failed =
             state.failed_at.is_some_and(|at| is_younger(at, now, self.lifetimes.between_rereads));
         if !has_just_failed {
-            match self.client.get_secret_value().secret_id(&self.secret_id).send().await {
-                Ok(answer) => {
-                    if let Some(text) = answer.secret_string() {
-                        let secret = Secret::new(text.trim());
-                        *state = State { cached: Some((secret.clone(), now)), failed_at: None, ..*state };
-                        return Ok(secret);
-                    }
-                    tracing::error!(secret.id = self.secret_id, "The secret holds no text.");
+            match self.ask().await {
+                Ok(secret) => {
+                    *state = State { cached: Some((secret.clone(), now)), failed_at: None, ..*state };
+                    return Ok(secret);
                 }
                 Err(error) => {
-                    let cause = telemetry::causes(&error);
-                    tracing::error!(secret.id = self.secret_id, cause, "The secret could not be read.");
+                    tracing::error!(secret.id = self.secret_id, cause = %error, "The secret could not be read.");
+                    state.failed_at = Some(now);
                 }
             }
-            state.failed_at = Some(now);
         }
         match &state.cached {
             Some((secret, read_at)) if is_younger(*read_at, now, self.lifetimes.stale) => Ok(secret.clone()),
             _ => Err(SecretUnavailable),
         }
+    }
+
+    async fn ask(&self) -> Result<Secret, ReadingFailed> {
+        let asked = self.client.get_secret_value().secret_id(&self.secret_id).send().await;
+        let answer = asked.map_err(|error| ReadingFailed(telemetry::causes(&error)))?;
+        let text = answer.secret_string().ok_or_else(|| ReadingFailed("it holds no text".to_owned()))?;
+        Ok(Secret::new(text.trim()))
     }
 }
 

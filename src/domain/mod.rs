@@ -1,7 +1,9 @@
 //! The values the service speaks of and the rules they keep. No I/O and no client crates.
 
 mod agent;
+mod digest;
 mod issue;
+mod limits;
 mod problem;
 mod repository;
 mod run;
@@ -13,8 +15,9 @@ pub use issue::{
     CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, has_label_in,
     labels_digest,
 };
+pub use limits::{Api, Budget, TokenLimits};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunType, Status, Touch};
-pub use text::{counted, iso_millis};
+pub use text::{counted, iso_millis, seconds_until};
 pub use tracking::{AuditProgress, Backfill, HeldAudit, RepositoryFailure, TrackedRepository, second_before};

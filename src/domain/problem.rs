@@ -57,10 +57,14 @@ pub enum ProblemCode {
     GithubForbidden,
     /// GitHub's limit for this token is used up.
     GithubRateLimited,
+    /// Less than a tenth of GitHub's hourly budget is left: what can wait does.
+    GithubBudgetLow,
     /// GitHub could not be reached or answered with a failure of its own.
     GithubUnavailable,
     /// GitHub's answer is not one we understand.
     GithubUnexpectedAnswer,
+    /// GitHub's GraphQL API cannot be used: each repository is asked for by itself.
+    ProbeUnavailable,
     /// GitHub's credentials could not be read from Secrets Manager.
     CredentialsUnavailable,
     /// The secret with GitHub's credentials has none of the known forms.
@@ -69,6 +73,8 @@ pub enum ProblemCode {
     StoreUnavailable,
     /// So many issues are absent at once that nothing is believed.
     AuditHeld,
+    /// An operator's word on a held audit could not be heeded.
+    NotConfirmed,
     /// No pass has ended yet; one is running.
     FirstPassRunning,
     /// The last pass ended too long ago to be called fresh.

@@ -49,6 +49,16 @@ impl RepositoryName {
         &self.0
     }
 
+    /// The part before the slash.
+    pub fn owner(&self) -> &str {
+        self.0.split_once('/').map_or("", |(owner, _)| owner)
+    }
+
+    /// The part after the slash.
+    pub fn name(&self) -> &str {
+        self.0.split_once('/').map_or("", |(_, name)| name)
+    }
+
     /// The name in lower case: equal for all spellings of one repository.
     pub fn key(&self) -> String {
         self.0.to_ascii_lowercase()

@@ -45,6 +45,12 @@ pub struct TrackedRepository {
     /// Whether an audit is under way, with its progress in an item of its own.
     #[serde(default)]
     pub audit_under_way: bool,
+    /// GitHub's number of open issues less the cached one, as the last audit left it: what it could not explain.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unexplained: i64,
+    /// GitHub's number of open issues when the last probe found another difference than that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<u64>,
     /// What the last audit found, when it was too much to be believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldAudit>,
@@ -88,6 +94,15 @@ pub fn second_before(at: Timestamp) -> Timestamp {
     at.checked_sub(Duration::from_secs(1)).unwrap_or(at)
 }
 
+/// Up to here GitHub shows everything at `date`.
+fn before_latest_shown(date: Timestamp) -> Timestamp {
+    date.checked_sub(LATEST_SHOWN).unwrap_or(date)
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
 /// What a pass leaves of an audit that it could not finish.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -98,6 +113,9 @@ pub struct AuditProgress {
     /// The newest `updated_at` up to which GitHub's open issues have been compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Timestamp>,
+    /// Whether an operator said that whatever is absent is to be believed.
+    #[serde(default)]
+    pub believed: bool,
     /// Whether the comparison reached its end, so that only asking is left.
     pub compared: bool,
     /// The cached open issues that GitHub did not list and that are still to be asked for; ascending once all is
@@ -120,9 +138,36 @@ impl TrackedRepository {
             last_change_fence: 0,
             audited_at: None,
             audit_under_way: false,
+            unexplained: 0,
+            drift: None,
             held: None,
             failure: None,
         }
+    }
+
+    /// Whether a listing is due, given the newest `updated_at` that GitHub shows at `date`: something is newer than
+    /// the cursor, the last listing was cut short, or what may have been shown late is to be read by now.
+    pub fn is_listing_due(&self, newest: Option<Timestamp>, date: Timestamp) -> bool {
+        let may_settle = || self.cursor.is_some_and(|cursor| cursor <= before_latest_shown(date));
+        self.backfill.is_some()
+            || self.cut_short
+            || newest > self.cursor
+            || (self.settled != self.cursor && may_settle())
+    }
+
+    /// Whether GitHub's number of open issues differs from the cached one by exactly what the last audit left.
+    pub fn agrees_with(&self, open: u64) -> bool {
+        self.difference_to(open) == self.unexplained
+    }
+
+    /// Notes the difference that an audit leaves, so that it alone causes no other.
+    pub fn note_unexplained(&mut self, open: u64) {
+        self.unexplained = self.difference_to(open);
+        self.drift = None;
+    }
+
+    fn difference_to(&self, open: u64) -> i64 {
+        open.cast_signed().saturating_sub(self.open_count.cast_signed())
     }
 
     /// From where the next listing reads: the settled mark, or the cursor after a listing that was cut short.
@@ -138,7 +183,7 @@ impl TrackedRepository {
     /// Moves the settled mark after a complete listing from it, whose first answer bore `first_date`, but not past a
     /// second that is to be read once more.
     pub fn settle(&mut self, first_date: Timestamp, crowded: Option<Timestamp>) {
-        let shown_by_then = first_date.checked_sub(LATEST_SHOWN).unwrap_or(first_date);
+        let shown_by_then = before_latest_shown(first_date);
         let settled = self.cursor.map(|cursor| cursor.min(shown_by_then).min(crowded.unwrap_or(cursor)));
         self.settled = self.settled.max(settled);
     }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::secrets::{CachedSecret, Secret};
+use crate::secrets::{CachedSecret, ReadingFailed, Secret};
 
 use super::GitHubError;
 
@@ -27,6 +27,10 @@ impl Credentials {
     /// Credentials in that secret.
     pub fn new(secret: CachedSecret) -> Self {
         Self(secret)
+    }
+
+    pub(super) async fn prefetch(&self) -> Result<(), ReadingFailed> {
+        self.0.prefetch().await
     }
 
     pub(super) async fn token(&self) -> Result<Token, GitHubError> {

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
+use crate::domain::Api;
 use crate::secrets::SecretUnavailable;
+
+use super::retry;
 
 /// Why GitHub gave no answer that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +28,12 @@ pub enum GitHubError {
     RateLimited {
         /// When it lifts.
         until: Timestamp,
+        /// What was asked.
+        api: Api,
     },
+    /// The GraphQL API cannot be used; the REST API may serve.
+    #[error(transparent)]
+    NoGraphql(#[from] NoGraphql),
     /// 401.
     #[error(
         "GitHub does not accept the token in GITHUB_CREDENTIALS_SECRET_ID (401); store a valid one there"
@@ -57,6 +65,31 @@ pub enum GitHubError {
     BadCredentials,
 }
 
+/// Why the GraphQL API cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoGraphql {
+    /// 404.
+    #[error("GitHub has no GraphQL API at GITHUB_GRAPHQL_URL (404)")]
+    Missing,
+    /// 403 that is not a limit.
+    #[error("GitHub forbids the token its GraphQL API (403)")]
+    Forbidden,
+    /// No points are left.
+    #[error("GitHub's budget of GraphQL points for this token is used up until {0:.0}")]
+    UsedUp(Timestamp),
+}
+
+impl GitHubError {
+    /// Whether it concerns the GraphQL API only, so that the REST API may serve instead.
+    pub fn is_of_graphql(&self) -> bool {
+        match self {
+            Self::NoGraphql(_) => true,
+            Self::Unavailable { failure, .. } => retry::asked_too_much(*failure),
+            _ => false,
+        }
+    }
+}
+
 impl From<SecretUnavailable> for GitHubError {
     fn from(_: SecretUnavailable) -> Self {
         Self::CredentialsUnavailable
@@ -74,6 +107,8 @@ pub enum Failure {
     TimedOut,
     /// The connection broke off before the answer was whole.
     BrokeOff,
+    /// GitHub took the question and executed nothing of it, or not all.
+    NotExecuted,
 }
 
 /// A sentence; where nothing answered it tells the address, which may be the mistake.
@@ -86,6 +121,7 @@ fn unavailable(failure: Failure, attempts: u32, origin: &str) -> String {
     };
     match failure {
         Failure::Status(status) => format!("GitHub answered {status} {times}"),
+        Failure::NotExecuted => format!("GitHub did not execute a query ({times})"),
         Failure::BrokeOff => format!("GitHub broke off its answer {times}"),
         Failure::Unreachable => format!("GitHub could not be reached at {origin} (tried {times})"),
         Failure::TimedOut => format!("GitHub at {origin} did not answer in time (tried {times})"),

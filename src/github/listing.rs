@@ -24,9 +24,10 @@ pub enum Scope {
     All,
 }
 
-/// The proof that a listing was read to its end. Only [`Listing::next_page`] makes one.
+/// The proof that a listing was read to its end. Only [`Listing::next_page`] and [`super::OpenIssues::next_page`] make
+/// one.
 #[derive(Clone, Copy, Debug)]
-pub struct Complete(());
+pub struct Complete(pub(super) ());
 
 /// One page of a listing.
 #[derive(Debug)]
@@ -73,6 +74,11 @@ impl Listing {
         }
     }
 
+    /// Whether the last page was read.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.next, Next::Nothing)
+    }
+
     /// Reads the next page; none after the last one. After an error the same page is read by another call.
     pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<Page>, GitHubError> {
         let (url, by_position) = match &self.next {
@@ -99,7 +105,7 @@ impl Listing {
             newest,
             date: answer.date,
             by_position,
-            complete: matches!(self.next, Next::Nothing).then_some(Complete(())),
+            complete: self.is_complete().then_some(Complete(())),
         }))
     }
 

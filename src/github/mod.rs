@@ -1,11 +1,16 @@
-//! The client for GitHub's REST API: what we read of it, one request at a time, within a deadline.
+//! The client for GitHub: what we read of its REST and GraphQL APIs, one request at a time, within a deadline.
 //!
 //! It follows no redirect unasked, since a redirect tells of a rename or a transfer; it knows GitHub's limits
 //! and repeats what can heal. It decides nothing about issues.
 
 mod credentials;
 mod error;
+mod graphql;
 mod listing;
+mod meter;
+mod open_issues;
+mod probe;
+mod repository;
 mod retry;
 mod session;
 mod wire;
@@ -17,31 +22,54 @@ use jiff::Timestamp;
 use url::Url;
 
 pub use credentials::Credentials;
-pub use error::{Failure, GitHubError};
+pub use error::{Failure, GitHubError, NoGraphql};
 pub use listing::{Complete, Listing, Page, Scope};
+pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
+pub use repository::{IssueAnswer, Probe, Repository};
 pub use retry::RetryPolicy;
-pub use session::{IssueAnswer, Repository, Session};
+pub use session::{Asked, Session};
 
 use crate::clock::Clock;
+use crate::domain::{Api, TokenLimits};
+use crate::secrets::ReadingFailed;
+use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
-/// GitHub's REST API at one address, with one token.
+use credentials::Token;
+use meter::Limit;
+
+/// Why no connection to GitHub could be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreachable(String);
+
+/// GitHub at one address, with one token.
 #[derive(Debug)]
 pub struct GitHub {
     http: reqwest::Client,
     api_url: Url,
+    graphql_url: Url,
     credentials: Credentials,
     retry: RetryPolicy,
     clock: Clock,
-    /// Until when GitHub told us to stay away.
-    limited_until: Mutex<Option<Timestamp>>,
+    /// What is known of the limits of the token that was used last.
+    limits: Mutex<Option<TokenLimits>>,
+}
+
+/// Where GitHub's two APIs are.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// The REST API's, without a slash at the end.
+    pub api: Url,
+    /// The GraphQL API's.
+    pub graphql: Url,
 }
 
 impl GitHub {
     /// A client. Nothing is sent yet.
     pub fn new(
         transport: &Transport,
-        api_url: Url,
+        addresses: Addresses,
         credentials: Credentials,
         retry: RetryPolicy,
         clock: Clock,
@@ -53,20 +81,68 @@ impl GitHub {
             // GitHub allows 100 concurrent requests; a pass has far fewer under way.
             .pool_idle_timeout(Duration::from_secs(50))
             .build()?;
-        Ok(Self { http, api_url, credentials, retry, clock, limited_until: Mutex::new(None) })
+        let Addresses { api, graphql } = addresses;
+        Ok(Self {
+            http,
+            api_url: api,
+            graphql_url: graphql,
+            credentials,
+            retry,
+            clock,
+            limits: Mutex::default(),
+        })
     }
 
-    /// The calls of one pass: none is sent after `deadline`.
-    pub fn session(&self, deadline: Timestamp) -> Session<'_> {
+    /// The calls of one pass: none is sent after `deadline`, nor against the limits that are `known` from other
+    /// sandboxes.
+    pub fn session(&self, deadline: Timestamp, known: Option<&TokenLimits>) -> Session<'_> {
+        if let Some(known) = known {
+            self.learn(known);
+        }
         Session::new(self, deadline)
     }
 
-    fn limit(&self) -> Option<Timestamp> {
-        *self.limited_until.lock().expect("nothing panics while holding the limit")
+    /// Reads the token's secret ahead of its first use.
+    pub async fn prefetch_credentials(&self) -> Result<(), ReadingFailed> {
+        self.credentials.prefetch().await
     }
 
-    fn set_limit(&self, until: Timestamp) {
-        let mut limited_until = self.limited_until.lock().expect("nothing panics while holding the limit");
-        *limited_until = (*limited_until).max(Some(until));
+    /// Opens a connection that the first pass will find. Whatever GitHub answers will do; no token is sent, so
+    /// that nothing of its budget is spent.
+    pub async fn connect(&self) -> Result<(), Unreachable> {
+        match self.http.head(self.api_url.clone()).send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Unreachable(telemetry::causes(&error.without_url()))),
+        }
+    }
+
+    fn limits(&self) -> Option<TokenLimits> {
+        self.limits.lock().expect(NOTHING_PANICS).clone()
+    }
+
+    /// Takes in what another sandbox knows. It ended the last pass: what it says of another token is newer, too.
+    fn learn(&self, known: &TokenLimits) {
+        let mut limits = self.limits.lock().expect(NOTHING_PANICS);
+        match &mut *limits {
+            Some(limits) if limits.are_those_of(known) => limits.merge(known),
+            _ => *limits = Some(known.clone()),
+        }
+    }
+
+    /// Reads or notes the limits of the token at hand. Another one has limits of its own.
+    fn with_limits<T>(&self, token: &Token, act: impl FnOnce(&mut TokenLimits) -> T) -> T {
+        let token = token.token.expose();
+        let mut limits = self.limits.lock().expect(NOTHING_PANICS);
+        let known = limits.take().filter(|limits| limits.are_of(token));
+        act(limits.insert(known.unwrap_or_else(|| TokenLimits::of(token))))
+    }
+
+    /// Notes a limit of the token that was used last.
+    fn close(&self, limit: Limit, asked: Api) {
+        if let Some(limits) = &mut *self.limits.lock().expect(NOTHING_PANICS) {
+            limit.close(limits, asked);
+        }
     }
 }
+
+const NOTHING_PANICS: &str = "nothing panics while it holds the limits";

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use backon::ExponentialBuilder;
+
 use super::Failure;
 
 /// How often and how patiently one request is tried.
@@ -11,23 +13,25 @@ pub struct RetryPolicy {
     pub attempts: u32,
     /// How long one attempt may take, the whole answer included. GitHub itself gives up after 10 s.
     pub attempt_timeout: Duration,
-    /// The wait before the second attempt; it doubles each time. A random share of up to half is taken off, so
-    /// that many clients do not come back together.
+    /// The wait before the second attempt; it doubles each time. A random share of it is added, so that many clients
+    /// do not come back together.
     pub first_wait: Duration,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { attempts: 3, attempt_timeout: Duration::from_secs(10), first_wait: Duration::from_millis(250) }
+        Self { attempts: 3, attempt_timeout: Duration::from_secs(10), first_wait: Duration::from_millis(200) }
     }
 }
 
 impl RetryPolicy {
-    /// The wait after the `attempt`th failed attempt (from 1); none when it was the last one. `random` is from
-    /// 0 to 1.
-    pub(super) fn wait_after(&self, attempt: u32, random: f64) -> Option<Duration> {
-        let doubled = self.first_wait * 2_u32.pow(attempt.saturating_sub(1).min(8));
-        (attempt < self.attempts).then(|| doubled.mul_f64(1.0 - random.clamp(0.0, 1.0) / 2.0))
+    /// The waits between the attempts.
+    pub(super) fn waits(&self, random: u64) -> ExponentialBuilder {
+        ExponentialBuilder::new()
+            .with_min_delay(self.first_wait)
+            .with_max_times(self.attempts.saturating_sub(1) as usize)
+            .with_jitter()
+            .with_jitter_seed(random)
     }
 }
 
@@ -48,15 +52,7 @@ pub(super) fn healable_error(error: &reqwest::Error) -> Failure {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_double_and_end_with_the_last_attempt() {
-        let policy = RetryPolicy { first_wait: Duration::from_millis(100), ..RetryPolicy::default() };
-        assert_eq!(policy.wait_after(1, 0.0), Some(Duration::from_millis(100)));
-        assert_eq!(policy.wait_after(2, 1.0), Some(Duration::from_millis(100)));
-        assert_eq!(policy.wait_after(3, 0.0), None);
-    }
+/// Whether a question asked too much at once. Asked again it would fail again; asked in halves it may not.
+pub(super) fn asked_too_much(failure: Failure) -> bool {
+    matches!(failure, Failure::Status(502 | 504) | Failure::TimedOut | Failure::NotExecuted)
 }

@@ -1,70 +1,112 @@
-//! The calls of one pass, each within its deadline.
+//! The calls of one pass, each within its deadline, repeated as the retry rule says, and metered.
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ops::Add;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use backon::Retryable as _;
 use jiff::Timestamp;
-use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, DATE, HeaderMap, LINK, LOCATION, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, LINK, LOCATION};
+use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::domain::{Change, Gone, IssueNumber, Observation, RepositoryId, RepositoryName};
+use crate::domain::{Api, TokenLimits};
 
 use super::credentials::Token;
-use super::{Failure, GitHub, GitHubError, retry, wire};
+use super::meter::{self, Limit, header, http_date};
+use super::{Failure, GitHub, GitHubError, retry};
 
 /// The version of the REST API that answers are understood in.
 const API_VERSION: &str = "2022-11-28";
 
-/// How often a renamed repository's redirect is followed.
-const MOST_REDIRECTS: u32 = 3;
-
-/// The wait GitHub asks for after a secondary limit that names none.
-const SECONDARY_LIMIT_WAIT: Duration = Duration::from_secs(60);
-
-/// A repository as GitHub shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Repository {
-    /// Its id.
-    pub id: RepositoryId,
-    /// Its name today, which is another than the one asked for after a rename.
-    pub name: RepositoryName,
-    /// Whether GitHub has disabled it.
-    pub disabled: bool,
+/// What was asked of GitHub, repeated requests included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Requests to the REST API.
+    pub rest: u64,
+    /// Requests to the GraphQL API.
+    pub graphql: u64,
+    /// What those cost, in points.
+    pub points: u64,
 }
 
-/// What GitHub says of one issue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IssueAnswer {
-    /// It is here, as shown.
-    Here(Box<Observation>),
-    /// It was deleted, or moved to another repository.
-    Gone(Gone),
-    /// GitHub shows nothing and does not say why (404), at this `Date`.
-    NotVisible(Timestamp),
+impl Asked {
+    /// Requests to both APIs.
+    pub fn requests(self) -> u64 {
+        self.rest + self.graphql
+    }
+
+    /// What is counted against the budget of an API.
+    pub fn of(self, api: Api) -> u64 {
+        match api {
+            Api::Rest => self.rest,
+            Api::GraphQl => self.points,
+        }
+    }
 }
 
-/// The calls of one pass, counted. None is sent after its deadline.
+impl Add for Asked {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            rest: self.rest + other.rest,
+            graphql: self.graphql + other.graphql,
+            points: self.points + other.points,
+        }
+    }
+}
+
+/// The calls of one pass. None is sent after its deadline, or against a limit.
 #[derive(Debug)]
 pub struct Session<'a> {
-    github: &'a GitHub,
+    pub(super) github: &'a GitHub,
     deadline: Timestamp,
-    requests: AtomicU64,
+    asked: Mutex<Asked>,
     first_date: OnceLock<Timestamp>,
-    hourly_limit: OnceLock<u64>,
     /// Set when GitHub refused the token and there is no newer one: asking on would only look like an attack.
     has_bad_token: AtomicBool,
 }
 
+/// One question.
+#[derive(Clone, Debug)]
+pub(super) enum Question {
+    /// To the REST API.
+    Get(Url),
+    /// To the GraphQL API: the body with the document and its variables.
+    Query(String),
+}
+
 /// An answer that is worth reading.
+#[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) date: Timestamp,
     pub(super) next: Option<Url>,
+    /// The limit that GitHub speaks of should one of the body's errors be about a limit.
+    pub(super) limit: Limit,
     location: Option<Url>,
     body: Vec<u8>,
+}
+
+/// Why an attempt brought no answer.
+#[derive(Debug)]
+enum NoAnswer {
+    /// Another attempt would meet the same.
+    Refused(GitHubError),
+    /// Another attempt may fare better.
+    Failed(Failure),
+}
+
+impl Question {
+    fn api(&self) -> Api {
+        match self {
+            Self::Get(_) => Api::Rest,
+            Self::Query(_) => Api::GraphQl,
+        }
+    }
 }
 
 impl<'a> Session<'a> {
@@ -72,16 +114,15 @@ impl<'a> Session<'a> {
         Self {
             github,
             deadline,
-            requests: AtomicU64::new(0),
+            asked: Mutex::default(),
             first_date: OnceLock::new(),
-            hourly_limit: OnceLock::new(),
             has_bad_token: AtomicBool::new(false),
         }
     }
 
-    /// How many requests were sent so far, repeated ones included.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+    /// What was asked so far.
+    pub fn asked(&self) -> Asked {
+        *self.asked.lock().expect("nothing panics while counting")
     }
 
     /// The `Date` of the first answer.
@@ -89,74 +130,19 @@ impl<'a> Session<'a> {
         self.first_date.get().copied()
     }
 
-    /// The requests that GitHub grants this token in an hour, as it says itself.
-    pub fn hourly_limit(&self) -> Option<u64> {
-        self.hourly_limit.get().copied()
+    /// What is known of the token's limits; none before the token was used.
+    pub fn limits(&self) -> Option<TokenLimits> {
+        self.github.limits()
     }
 
-    /// Looks a repository up by its name, following a rename.
-    pub async fn repository(&self, name: &RepositoryName) -> Result<Repository, GitHubError> {
-        let mut url = self.url(&format!("repos/{name}"));
-        for _ in 0..=MOST_REDIRECTS {
-            let answer = self.get(url).await?;
-            match answer.status {
-                StatusCode::OK => {
-                    let wire::Repository { id, full_name, disabled } = answer.json()?;
-                    let name = RepositoryName::parse(&full_name).map_err(|_| {
-                        GitHubError::Unexpected("a repository's name of another form".to_owned())
-                    })?;
-                    return Ok(Repository { id: RepositoryId(id), name, disabled });
-                }
-                StatusCode::NOT_FOUND => return Err(GitHubError::NotFound),
-                _ => url = answer.redirect().ok_or_else(|| answer.unexpected())?,
-            }
-        }
-        Err(GitHubError::Unexpected("too many redirects".to_owned()))
+    /// What GitHub grants this token in an hour, as it says itself.
+    pub fn hourly(&self, api: Api) -> Option<u64> {
+        self.limits()?.hourly(api)
     }
 
-    /// Asks for one issue. A redirect is not followed blindly: it is how GitHub tells of a transfer.
-    pub async fn issue(
-        &self,
-        repository: &Repository,
-        number: IssueNumber,
-    ) -> Result<IssueAnswer, GitHubError> {
-        let mut answer = self.get(self.url(&format!("repos/{}/issues/{number}", repository.name))).await?;
-        if let Some(location) = answer.redirect() {
-            let stays = format!("repositories/{}/issues/{number}", repository.id);
-            let proved_at = answer.date;
-            let there = self.get(location.clone()).await;
-            if location != self.url(&stays) {
-                // The redirect is the proof. Where it leads may be nothing that this token may read.
-                let moved_to = match there {
-                    Ok(there) if there.status == StatusCode::OK => Some(there.json::<wire::Entry>()?),
-                    Ok(_) | Err(GitHubError::Forbidden) => None,
-                    Err(error) => return Err(error),
-                };
-                return Ok(IssueAnswer::Gone(Gone {
-                    reason: Change::Moved,
-                    proved_at,
-                    moved_to: moved_to.and_then(wire::Entry::into_issue).map(|issue| issue.url),
-                }));
-            }
-            answer = there?;
-            // The repository was renamed since the pass looked it up; the issue itself stays.
-        }
-        match answer.status {
-            StatusCode::OK => {
-                let issue = answer
-                    .json::<wire::Entry>()?
-                    .into_issue()
-                    .ok_or_else(|| GitHubError::Unexpected(format!("issue {number} is a pull request")))?;
-                Ok(IssueAnswer::Here(Box::new(Observation { issue, read_at: answer.date })))
-            }
-            StatusCode::GONE => Ok(IssueAnswer::Gone(Gone {
-                reason: Change::Deleted,
-                proved_at: answer.date,
-                moved_to: None,
-            })),
-            StatusCode::NOT_FOUND => Ok(IssueAnswer::NotVisible(answer.date)),
-            _ => Err(answer.unexpected()),
-        }
+    /// When the budget is granted anew of which less than a tenth is left; none while there is more.
+    pub fn low_until(&self, api: Api) -> Option<Timestamp> {
+        self.limits()?.low_until(api, self.github.clock.now())
     }
 
     pub(super) fn url(&self, path: &str) -> Url {
@@ -164,140 +150,175 @@ impl<'a> Session<'a> {
         Url::parse(&format!("{base}/{path}")).expect("a checked base and a checked path make a URL")
     }
 
-    /// Sends one GET, repeated as the retry rule says, and returns what can be understood: 2xx, 3xx, 404, 410
-    /// and 422. The token goes to the configured origin only.
+    /// Sends one GET and returns what can be understood: 2xx, 3xx, 404, 410 and 422. The token goes to the
+    /// configured origin only.
     pub(super) async fn get(&self, url: Url) -> Result<Answer, GitHubError> {
-        let github = self.github;
-        if url.origin() != github.api_url.origin() {
+        if url.origin() != self.github.api_url.origin() {
             return Err(GitHubError::Unexpected("it points to another host".to_owned()));
         }
+        self.ask(Question::Get(url), |_| true).await
+    }
+
+    /// Asks once more with a newer token, where there is one, when GitHub refuses the one at hand. `heals` tells
+    /// which failures another attempt may heal.
+    pub(super) async fn ask(
+        &self,
+        question: Question,
+        heals: fn(Failure) -> bool,
+    ) -> Result<Answer, GitHubError> {
         if self.has_bad_token.load(Ordering::Relaxed) {
             return Err(GitHubError::Unauthorized);
         }
-        let mut token = github.credentials.token().await?;
-        let mut attempt = 1;
-        let mut has_new_token = false;
-        let mut last_failure = Failure::TimedOut;
-        loop {
-            let failure = match self.attempt(&url, &token).await {
-                // What was met before the time was up is worth telling; else this waits for the next pass.
-                Attempt::Refused(GitHubError::Deadline) if attempt > 1 => {
-                    return Err(self.unavailable(last_failure, attempt - 1));
-                }
-                Attempt::Answered(answer) => return Ok(answer),
-                Attempt::Refused(GitHubError::Unauthorized) => {
-                    let newer = github.credentials.token_instead_of(&token).await;
-                    let Some(newer) = newer.filter(|_| !has_new_token) else {
-                        self.has_bad_token.store(true, Ordering::Relaxed);
-                        return Err(GitHubError::Unauthorized);
-                    };
-                    token = newer;
-                    has_new_token = true;
-                    continue;
-                }
-                Attempt::Refused(error) => return Err(error),
-                Attempt::Failed(failure) => failure,
-            };
-            let wait = github
-                .retry
-                .wait_after(attempt, github.clock.random_share())
-                .filter(|wait| *wait < self.remaining());
-            let Some(wait) = wait else {
-                return Err(self.unavailable(failure, attempt));
-            };
-            last_failure = failure;
-            tokio::time::sleep(wait).await;
-            attempt += 1;
+        let token = self.github.credentials.token().await?;
+        let refused = match self.ask_patiently(&question, &token, heals).await {
+            Err(GitHubError::Unauthorized) => token,
+            answered => return answered,
+        };
+        let answered = match self.github.credentials.token_instead_of(&refused).await {
+            Some(newer) => self.ask_patiently(&question, &newer, heals).await,
+            None => Err(GitHubError::Unauthorized),
+        };
+        if matches!(answered, Err(GitHubError::Unauthorized)) {
+            self.has_bad_token.store(true, Ordering::Relaxed);
         }
+        answered
     }
 
-    fn unavailable(&self, failure: Failure, attempts: u32) -> GitHubError {
-        let origin = self.github.api_url.origin().ascii_serialization();
-        GitHubError::Unavailable { failure, attempts, origin }
-    }
-
-    async fn attempt(&self, url: &Url, token: &Token) -> Attempt {
+    /// Asks again and again, as the retry rule says, while there is time.
+    async fn ask_patiently(
+        &self,
+        question: &Question,
+        token: &Token,
+        heals: fn(Failure) -> bool,
+    ) -> Result<Answer, GitHubError> {
         let github = self.github;
-        let now = github.clock.now();
-        if let Some(until) = github.limit().filter(|until| *until > now) {
-            return Attempt::Refused(GitHubError::RateLimited { until });
+        let (mut attempts, mut last_failure) = (1, None);
+        let answered = (|| self.attempt(question, token))
+            .retry(github.retry.waits(github.clock.random()))
+            .sleep(tokio::time::sleep)
+            .when(|why| matches!(why, NoAnswer::Failed(failure) if heals(*failure)))
+            .adjust(|_, wait| wait.filter(|wait| *wait < self.remaining()))
+            .notify(|why, _| {
+                attempts += 1;
+                if let NoAnswer::Failed(failure) = why {
+                    last_failure = Some(*failure);
+                }
+            })
+            .await;
+        let origin = || self.address(question).origin().ascii_serialization();
+        answered.map_err(|why| match (why, last_failure) {
+            (NoAnswer::Failed(failure), _) => {
+                GitHubError::Unavailable { failure, attempts, origin: origin() }
+            }
+            // What was met before the time was up is worth telling; else this waits for the next pass.
+            (NoAnswer::Refused(GitHubError::Deadline), Some(failure)) => {
+                GitHubError::Unavailable { failure, attempts: attempts - 1, origin: origin() }
+            }
+            (NoAnswer::Refused(error), _) => error,
+        })
+    }
+
+    async fn attempt(&self, question: &Question, token: &Token) -> Result<Answer, NoAnswer> {
+        let github = self.github;
+        let (api, now) = (question.api(), github.clock.now());
+        let closed_until = github.with_limits(token, |limits| limits.closed_until(api, now));
+        if let Some(until) = closed_until {
+            return Err(NoAnswer::Refused(GitHubError::RateLimited { until, api }));
         }
         let remaining = self.remaining();
         if remaining.is_zero() {
-            return Attempt::Refused(GitHubError::Deadline);
+            return Err(NoAnswer::Refused(GitHubError::Deadline));
         }
         let patience = github.retry.attempt_timeout.min(remaining);
         // Our own time being up says nothing of GitHub.
         let failed = |error: reqwest::Error| {
             let is_cut = error.is_timeout() && !error.is_connect() && patience < github.retry.attempt_timeout;
             if is_cut {
-                Attempt::Refused(GitHubError::Deadline)
+                NoAnswer::Refused(GitHubError::Deadline)
             } else {
-                Attempt::Failed(retry::healable_error(&error))
+                NoAnswer::Failed(retry::healable_error(&error))
             }
         };
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let sent = github
-            .http
-            .get(url.clone())
+        self.count(|asked| match api {
+            Api::Rest => asked.rest += 1,
+            Api::GraphQl => asked.graphql += 1,
+        });
+        let answer = self
+            .request(question)
             .bearer_auth(token.token.expose())
             .header(ACCEPT, "application/vnd.github+json")
             .header("x-github-api-version", API_VERSION)
             .timeout(patience)
-            .send();
-        let answer = match sent.await {
-            Ok(answer) => answer,
-            Err(error) => return failed(error),
-        };
+            .send()
+            .await
+            .map_err(failed)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = match answer.bytes().await {
-            Ok(body) => Vec::from(body),
-            Err(error) => return failed(error),
-        };
-        if let Some(limit) = header(&headers, "x-ratelimit-limit").and_then(|limit| limit.parse().ok()) {
-            let _ = self.hourly_limit.set(limit);
+        let body = Vec::from(answer.bytes().await.map_err(failed)?);
+        if let Some(budget) = meter::budget(&headers, now) {
+            github.with_limits(token, |limits| limits.note(api, budget));
         }
         if let Some(failure) = retry::healable_status(status.as_u16()) {
-            return Attempt::Failed(failure);
+            return Err(NoAnswer::Failed(failure));
         }
-        if let Some(until) = limit(status, &headers, &body, now) {
-            github.set_limit(until);
-            return Attempt::Refused(GitHubError::RateLimited { until });
+        if let Some(limit) = meter::limit(status, &headers, &body, now) {
+            github.with_limits(token, |limits| limit.close(limits, api));
+            return Err(NoAnswer::Refused(GitHubError::RateLimited { until: limit.until(), api }));
         }
         match status {
-            StatusCode::UNAUTHORIZED => Attempt::Refused(GitHubError::Unauthorized),
-            StatusCode::FORBIDDEN => Attempt::Refused(GitHubError::Forbidden),
-            _ => self.understood(status, &headers, body),
+            StatusCode::UNAUTHORIZED => Err(NoAnswer::Refused(GitHubError::Unauthorized)),
+            StatusCode::FORBIDDEN => Err(NoAnswer::Refused(GitHubError::Forbidden)),
+            _ => self.understood(status, &headers, body).map_err(NoAnswer::Refused),
         }
     }
 
-    fn understood(&self, status: StatusCode, headers: &HeaderMap, body: Vec<u8>) -> Attempt {
+    fn address<'q>(&'q self, question: &'q Question) -> &'q Url {
+        match question {
+            Question::Get(url) => url,
+            Question::Query(_) => &self.github.graphql_url,
+        }
+    }
+
+    fn request(&self, question: &Question) -> RequestBuilder {
+        let address = self.address(question).clone();
+        match question {
+            Question::Get(_) => self.github.http.get(address),
+            Question::Query(body) => {
+                self.github.http.post(address).header(CONTENT_TYPE, "application/json").body(body.clone())
+            }
+        }
+    }
+
+    fn understood(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Answer, GitHubError> {
         let date = header(headers, DATE.as_str()).and_then(http_date);
-        let Some(date) = date else {
-            return Attempt::Refused(GitHubError::Unexpected("it bears no Date".to_owned()));
-        };
+        let date = date.ok_or_else(|| GitHubError::Unexpected("it bears no Date".to_owned()))?;
         let _ = self.first_date.set(date);
-        Attempt::Answered(Answer {
+        Ok(Answer {
             status,
             date,
             next: header(headers, LINK.as_str()).and_then(next_link),
+            limit: meter::rate_limited(headers, self.github.clock.now()),
             location: header(headers, LOCATION.as_str()).and_then(|location| Url::parse(location).ok()),
             body,
         })
     }
 
+    pub(super) fn count(&self, add: impl FnOnce(&mut Asked)) {
+        add(&mut self.asked.lock().expect("nothing panics while counting"));
+    }
+
+    /// Whether there is no time for another request.
+    pub(super) fn is_over(&self) -> bool {
+        self.remaining().is_zero()
+    }
+
     fn remaining(&self) -> Duration {
         Duration::try_from(self.deadline.duration_since(self.github.clock.now())).unwrap_or_default()
     }
-}
-
-/// How one attempt ended.
-enum Attempt {
-    Answered(Answer),
-    /// Another attempt would meet the same.
-    Refused(GitHubError),
-    /// Another attempt may fare better.
-    Failed(Failure),
 }
 
 impl Answer {
@@ -310,21 +331,13 @@ impl Answer {
         })
     }
 
-    fn redirect(&self) -> Option<Url> {
+    pub(super) fn redirect(&self) -> Option<Url> {
         self.location.clone().filter(|_| self.status.is_redirection())
     }
 
     pub(super) fn unexpected(&self) -> GitHubError {
         GitHubError::Unexpected(format!("status {}", self.status.as_u16()))
     }
-}
-
-fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name)?.to_str().ok()
-}
-
-fn http_date(text: &str) -> Option<Timestamp> {
-    Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
 }
 
 /// The `next` of a Link header.
@@ -334,34 +347,6 @@ fn next_link(text: &str) -> Option<Url> {
         let is_next = parameters.split(';').any(|parameter| parameter.trim() == r#"rel="next""#);
         is_next.then(|| Url::parse(target).ok()).flatten()
     })
-}
-
-/// GitHub's limits lift within the hour; whatever it says, we ask again then.
-const LONGEST_LIMIT: Duration = Duration::from_secs(3_600);
-
-fn at_most(until: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    let latest = now.checked_add(LONGEST_LIMIT).unwrap_or(now);
-    until.map_or(latest, |until| until.min(latest))
-}
-
-/// Until when an answer tells us to stay away; none when it is not about a limit.
-fn limit(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Option<Timestamp> {
-    if !matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
-        return None;
-    }
-    let wait = header(headers, RETRY_AFTER.as_str()).and_then(|text| text.parse().ok());
-    if let Some(seconds) = wait {
-        return Some(at_most(now.checked_add(Duration::from_secs(seconds)).ok(), now));
-    }
-    if header(headers, "x-ratelimit-remaining") == Some("0") {
-        let reset = header(headers, "x-ratelimit-reset").and_then(|text| text.parse().ok());
-        if let Some(reset) = reset.and_then(|seconds| Timestamp::from_second(seconds).ok()) {
-            return Some(at_most(Some(reset), now));
-        }
-    }
-    let is_secondary = body.windows(20).any(|words| words.eq_ignore_ascii_case(b"secondary rate limit"));
-    let is_limit = is_secondary || status == StatusCode::TOO_MANY_REQUESTS;
-    is_limit.then(|| now.checked_add(SECONDARY_LIMIT_WAIT).unwrap_or(now))
 }
 
 #[cfg(test)]

@@ -13,6 +13,80 @@ pub(super) struct Repository {
     pub(super) disabled: bool,
 }
 
+/// A repository as the probe asks for it. What GitHub's schema allows to be null is null where a part failed.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Probed {
+    pub(super) database_id: Option<u64>,
+    pub(super) name_with_owner: String,
+    pub(super) is_disabled: bool,
+    pub(super) has_issues_enabled: bool,
+    pub(super) newest: Newest,
+    pub(super) open: Counted,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Newest {
+    pub(super) nodes: Option<Vec<Option<Updated>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Updated {
+    pub(super) updated_at: Timestamp,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Counted {
+    pub(super) total_count: u64,
+}
+
+/// A page of a repository's open issues.
+#[derive(Debug, Deserialize)]
+pub(super) struct OpenIssues {
+    pub(super) repository: Option<OpenIssuesOf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OpenIssuesOf {
+    pub(super) database_id: Option<u64>,
+    pub(super) issues: OpenIssuesPage,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OpenIssuesPage {
+    pub(super) page_info: PageInfo,
+    pub(super) nodes: Option<Vec<Option<OpenIssue>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PageInfo {
+    pub(super) has_next_page: bool,
+    pub(super) end_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OpenIssue {
+    pub(super) number: u64,
+    pub(super) updated_at: Timestamp,
+    pub(super) labels: Option<LabelNames>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LabelNames {
+    pub(super) nodes: Option<Vec<Option<LabelName>>>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LabelName {
+    pub(super) name: String,
+}
+
 /// One entry of a listing: an issue, or a pull request when it has `pull_request`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {

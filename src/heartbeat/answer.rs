@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::domain::{Position, Problem, Severity, Status, Touch, counted, iso_millis};
+use crate::domain::{
+    Position, Problem, ProblemCode, Severity, Status, Touch, counted, iso_millis, seconds_until,
+};
+use crate::store::Ended;
 
 use super::{Basis, Beat};
 
@@ -47,6 +50,9 @@ pub struct AgentHeartbeatResponse {
     pub touched_count: u64,
     /// The problems, for programs.
     pub problems: Vec<Problem>,
+    /// For so many seconds another beat would tell nothing new: the last pass is fresh, one is running, or GitHub's
+    /// limit is in force. Where nothing is known of that, the interval that agents are to beat at.
+    pub next_heartbeat_in_seconds: u64,
 }
 
 /// What an agent is told in one beat, and the position that follows from it.
@@ -74,11 +80,12 @@ impl Beat<'_> {
         } else {
             basis.summary.clone()
         };
+        let finished_at = self.app.clock.now();
         AgentHeartbeatResponse {
             status: self.outcome.status().max(worst_of_pass.unwrap_or(Status::Ok)),
             agent_name: self.agent.to_string(),
             started_at: self.started_at,
-            finished_at: self.app.clock.now(),
+            finished_at,
             summary,
             warnings: self.outcome.lines(Severity::Warning),
             errors: self.outcome.lines(Severity::Error),
@@ -89,7 +96,18 @@ impl Beat<'_> {
             touched: told.touches.clone(),
             touched_count: told.count,
             problems: self.outcome.problems().to_vec(),
+            next_heartbeat_in_seconds: self.pointless_for(basis, finished_at),
         }
+    }
+
+    fn pointless_for(&self, basis: &Basis, now: Timestamp) -> u64 {
+        let fresh_until = basis.ended.as_ref().map(Ended::fresh_until);
+        let until =
+            fresh_until.into_iter().chain(basis.claimed_until).filter_map(|until| seconds_until(until, now));
+        let limits =
+            self.outcome.problems().iter().filter(|problem| problem.code == ProblemCode::GithubRateLimited);
+        let lifts = limits.filter_map(|problem| problem.retry_after_seconds);
+        until.chain(lifts).max().unwrap_or(self.app.config.heartbeat_interval.as_secs())
     }
 }
 

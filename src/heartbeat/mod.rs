@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{AgentName, Outcome, Phase, Position, Problem, ProblemCode, RunType};
+use crate::domain::{AgentName, Outcome, Phase, Position, Problem, ProblemCode, RepositoryName, RunType};
+use crate::pass;
 use crate::store::{Agent, Ended, Fleet, FleetState, Overtaken, StoreError};
 
 pub use answer::AgentHeartbeatResponse;
@@ -34,6 +35,21 @@ struct Beat<'a> {
     /// Whether nothing is remembered of the agent.
     is_first: bool,
     outcome: Outcome,
+    /// The repository whose held audit an operator confirms; none once a pass has heard of it.
+    confirmed: Option<&'a RepositoryName>,
+}
+
+/// A beat to answer.
+#[derive(Clone, Copy, Debug)]
+pub struct BeatRequest<'a> {
+    /// Who beats.
+    pub agent: &'a AgentName,
+    /// What for.
+    pub run_type: RunType,
+    /// When the invocation ends, where that is known.
+    pub deadline: Option<Timestamp>,
+    /// The repository whose held audit an operator confirms. Such a beat runs a pass, however fresh the last one is.
+    pub confirmed: Option<&'a RepositoryName>,
 }
 
 /// What a beat has to go by once there is a pass to speak of, or none.
@@ -50,15 +66,13 @@ struct Basis {
     coalesced: bool,
     /// The position of an agent that beats for the first time: what came before is not told.
     first_position: Position,
+    /// Until when another beat's pass may run; none when there is none.
+    claimed_until: Option<Timestamp>,
 }
 
-/// Answers a beat of `agent`. `deadline` is when the invocation ends, where that is known.
-pub async fn beat(
-    app: &App,
-    agent: &AgentName,
-    run_type: RunType,
-    deadline: Option<Timestamp>,
-) -> AgentHeartbeatResponse {
+/// Answers a beat.
+pub async fn beat(app: &App, request: BeatRequest<'_>) -> AgentHeartbeatResponse {
+    let BeatRequest { agent, run_type, deadline, confirmed } = request;
     let mut beat = Beat {
         app,
         agent,
@@ -67,11 +81,16 @@ pub async fn beat(
         started_at: app.clock.now(),
         is_first: false,
         outcome: Outcome::default(),
+        confirmed,
     };
     let (state, known) = futures_util::join!(app.store.state(), app.store.agent(agent));
     match (state, known) {
         (Ok(state), Ok(known)) => {
             let basis = beat.basis(state, deadline).await;
+            if let Some(unheard) = beat.confirmed {
+                let why = "no pass could be run for it now; confirm it again in a minute";
+                beat.outcome.add(pass::not_confirmed(unheard, why));
+            }
             beat.finish(basis, known).await
         }
         (Err(error), _) | (_, Err(error)) => beat.without_table(&error).await,
@@ -82,7 +101,8 @@ impl Beat<'_> {
     /// Runs the pass if it is this beat's to run; joins the last one otherwise.
     async fn basis(&mut self, state: FleetState, deadline: Option<Timestamp>) -> Basis {
         let now = self.app.clock.now();
-        if state.is_fresh(now) || state.is_claimed(now) {
+        let is_served = state.is_fresh(now) && self.confirmed.is_none();
+        if is_served || state.is_claimed(now) {
             return self.join(state).await;
         }
         match self.claim(state.clone()).await {
@@ -98,6 +118,7 @@ impl Beat<'_> {
     /// Answers from the last pass that ended, without waiting for one that runs.
     async fn join(&mut self, state: FleetState) -> Basis {
         let now = self.app.clock.now();
+        let claimed_until = state.claimed_until(now);
         let Some(ended) = state.ended else {
             self.outcome.add(Problem::warning(
                 ProblemCode::FirstPassRunning,
@@ -111,6 +132,7 @@ impl Beat<'_> {
                 summary: "Joined the first pass, which is still running.".to_owned(),
                 coalesced: true,
                 first_position: Position::after(0),
+                claimed_until,
             };
         };
         let age = Duration::try_from(now.duration_since(ended.at)).unwrap_or_default();
@@ -129,6 +151,7 @@ impl Beat<'_> {
             first_position: Position::after(ended.fence.saturating_sub(1)),
             pass_id: Some(ended.pass_id),
             ended: Some(ended),
+            claimed_until,
         }
     }
 
@@ -184,6 +207,7 @@ impl Basis {
             fleet: None,
             summary: summary.to_owned(),
             coalesced: false,
+            claimed_until: None,
         }
     }
 }

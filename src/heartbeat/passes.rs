@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{Outcome, Phase, Position, Problem, ProblemCode, RunType};
-use crate::pass::{self, Crashed, PassEnd, PassReport, guard};
+use crate::pass::{self, Asked, Crashed, PassEnd, PassReport, Terms, guard};
 use crate::store::{Claim, FleetState, Overtaken, StoreError};
 
 use super::{Basis, Beat};
@@ -21,10 +21,12 @@ impl Beat<'_> {
     /// something is left to the next pass and the last one got further.
     pub(super) async fn run_passes(&mut self, claim: Claim, deadline: Option<Timestamp>) -> Basis {
         let first_position = Position::after(claim.before().ended_fence());
-        let mut asked = 0;
+        let mut asked = Asked::default();
+        // What a pass said of an operator's word is not to be lost to the next one's answer.
+        let may_go_on = self.run_type == RunType::Scheduled && self.confirmed.is_none();
         let (mut basis, mut goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
         let mut passes = 1;
-        while goes_on && self.run_type == RunType::Scheduled && self.has_time_for_another(deadline) {
+        while goes_on && may_go_on && self.has_time_for_another(deadline) {
             let claimed = match self.app.store.state().await {
                 Ok(state) => self.claim(state).await,
                 Err(error) => Err(error),
@@ -45,18 +47,22 @@ impl Beat<'_> {
         &mut self,
         claim: &Claim,
         deadline: Option<Timestamp>,
-        asked: &mut u64,
+        asked: &mut Asked,
     ) -> (Basis, bool) {
         // What an earlier pass of this invocation met is that pass's.
         self.outcome = Outcome::default();
-        let stop = self.pass_deadline(claim, deadline);
-        let basis = match guard(pass::run(self.app, claim, stop, *asked)).await {
+        let terms = Terms {
+            deadline: self.pass_deadline(claim, deadline),
+            asked_before: *asked,
+            confirmed: self.confirmed,
+        };
+        let basis = match guard(pass::run(self.app, claim, terms)).await {
             Ok(Ok(report)) => {
-                *asked += report.github_requests;
+                *asked = *asked + report.asked;
                 let goes_on = report.may_go_on;
                 return (self.ran(report), goes_on);
             }
-            Ok(Err(PassEnd::Overtaken(Overtaken(state)))) => self.join(state).await,
+            Ok(Err(PassEnd::Overtaken(overtaken))) => self.join(overtaken.0).await,
             Ok(Err(PassEnd::Store(error))) => {
                 self.give_back(claim).await;
                 Basis { pass_id: Some(claim.pass_id()), ..self.failed(claim.before().clone(), &error) }
@@ -105,10 +111,12 @@ impl Beat<'_> {
             pass.id = %report.ended.pass_id,
             pass.fence = report.ended.fence,
             pass.deferred = report.deferred.len(),
-            github.requests = report.github_requests,
+            github.requests = report.asked.requests(),
+            github.points = report.asked.points,
             issues.touched = report.touched,
             "A pass ended."
         );
+        self.confirmed = None;
         Basis {
             fleet: Some(report.fleet),
             summary: report.summary,
@@ -116,6 +124,7 @@ impl Beat<'_> {
             first_position: Position::after(report.ended.fence.saturating_sub(1)),
             pass_id: Some(report.ended.pass_id),
             ended: Some(report.ended),
+            claimed_until: None,
         }
     }
 }

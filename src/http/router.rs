@@ -19,7 +19,7 @@ use tower::util::ServiceExt as _;
 
 use crate::app::App;
 use crate::domain::{AgentName, RunType};
-use crate::heartbeat;
+use crate::heartbeat::{self, BeatRequest};
 
 use super::{Authenticated, Refusal};
 
@@ -65,7 +65,8 @@ async fn heartbeat(
     let deadline = context
         .and_then(|context| i64::try_from(context.deadline).ok())
         .and_then(|millis| Timestamp::from_millisecond(millis).ok());
-    let answer = heartbeat::beat(&app, &agent, RunType::Heartbeat, deadline).await;
+    let request = BeatRequest { agent: &agent, run_type: RunType::Heartbeat, deadline, confirmed: None };
+    let answer = heartbeat::beat(&app, request).await;
     Ok(uncached(Json(answer)))
 }
 

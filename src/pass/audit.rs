@@ -3,7 +3,6 @@
 //! Absence is not deletion. An issue is removed from the open ones only after a listing that was read to its
 //! end *and* GitHub's own answer about that issue; and when too many are absent at once, nothing is believed.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,14 +10,13 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::{
-    AuditProgress, CachedIssue, Change, Gone, HeldAudit, IssueNumber, Observation, Phase, Problem,
-    ProblemCode, labels_digest, second_before,
+    AuditProgress, CachedIssue, Change, Gone, HeldAudit, IssueNumber, Outcome, Phase, Problem, ProblemCode,
+    RepositoryName,
 };
-use crate::github::{Complete, GitHubError, IssueAnswer, Listing, Repository, Scope};
-use crate::store::OpenIssue;
+use crate::github::{Complete, GitHubError, IssueAnswer};
 
 use super::plan::{self, Reading};
-use super::work::{StepError, Work};
+use super::work::{StepError, Work, WorkResult};
 use super::{Pass, guard};
 
 /// How many absent issues a pass asks for, over all repositories.
@@ -52,10 +50,10 @@ impl Pass<'_> {
     /// time, is left alone for one interval more; then it is audited all the same, since every step of an audit
     /// is as careful with new changes as a listing is.
     fn is_due(&self, work: &Work) -> bool {
-        if !work.is_synced() || work.tracked.backfill.is_some() {
+        if !work.is_read() || work.tracked.backfill.is_some() {
             return false;
         }
-        if work.tracked.audit_under_way {
+        if work.tracked.audit_under_way || work.has_drifted || work.is_believed {
             return true;
         }
         let interval = self.app.config.audit_interval;
@@ -78,13 +76,15 @@ impl Pass<'_> {
         let is_current = |left: &AuditProgress| {
             left.began_at.is_some_and(|at| elapsed(at, self.date()) < self.app.config.audit_interval)
         };
-        let mut progress = left.filter(is_current).unwrap_or_default();
+        let is_believed = work.is_believed || left.as_ref().is_some_and(|left| left.believed);
+        let mut progress = left.filter(|left| is_current(left) && !work.is_believed).unwrap_or_default();
         progress.began_at.get_or_insert(self.date());
+        progress.believed = is_believed;
         let odd = match self.go_on(work, &mut progress).await {
             Ok(odd) => odd,
             Err(error) => {
                 // What was compared and asked need not be done again. Losing this only repeats it.
-                let is_begun = progress.compared || progress.position.is_some();
+                let is_begun = progress.compared || progress.position.is_some() || is_believed;
                 if is_begun && self.app.store.put_audit_progress(work.id(), &progress).await.is_ok() {
                     work.tracked.audit_under_way = true;
                 }
@@ -96,8 +96,19 @@ impl Pass<'_> {
             work.tracked.audit_under_way = false;
         }
         work.tracked.audited_at = Some(self.date());
+        self.note_what_is_left(work);
         self.store_marks(work).await?;
         odd.map_or(Ok(()), |odd| Err(odd.into()))
+    }
+
+    /// What this audit did not explain of the numbers of open issues causes no other one.
+    fn note_what_is_left(&self, work: &mut Work) {
+        if let Some(probe) = work.probe {
+            work.tracked.note_unexplained(probe.open);
+        }
+        if work.tracked.held.is_none() && matches!(work.result, WorkResult::Drifted) {
+            work.result = WorkResult::Synced;
+        }
     }
 
     /// Goes on with an audit where it was left, to its end. Returns the first odd answer about a single issue, which
@@ -107,6 +118,8 @@ impl Pass<'_> {
         work: &mut Work,
         progress: &mut AuditProgress,
     ) -> Result<Option<GitHubError>, StepError> {
+        // Not earlier: what is put off is kept like what time cuts off, an operator's word included.
+        self.has_budget_to_spare()?;
         if !progress.compared {
             self.compare(work, progress).await?;
         }
@@ -140,69 +153,19 @@ impl Pass<'_> {
             return Err(odd.swap_remove(0).into());
         }
         if work.tracked.recount {
-            work.tracked.open_count = self.app.store.count_open(work.id()).await?;
-            work.tracked.recount = false;
+            self.recount(work).await?;
         }
         Ok(odd.into_iter().next())
     }
 
-    /// Compares page by page, and writes what differs. At the end the absent issues are the candidates, or, if
-    /// they are too many, the audit is held.
-    async fn compare(&self, work: &mut Work, progress: &mut AuditProgress) -> Result<(), StepError> {
-        let from = progress.position.map(second_before);
-        let cached = self.app.store.open_issues(work.id(), from).await?;
-        let cached: HashMap<IssueNumber, OpenIssue> =
-            cached.into_iter().map(|open| (open.number, open)).collect();
-        let mut unseen: HashSet<IssueNumber> = cached.keys().copied().collect();
-        if from.is_none() {
-            // The whole index is at hand: a count that has drifted is put right for nothing.
-            work.tracked.open_count = cached.len() as u64;
-        }
-        let mut pages = Listing::new(&work.tracked.name, Scope::Open, progress.position);
-        loop {
-            let Some(page) = pages.next_page(&self.github).await? else {
-                return Err(GitHubError::Unexpected("a listing without an end".to_owned()).into());
-            };
-            if self.is_over() {
-                return Err(GitHubError::Deadline.into());
-            }
-            for seen in &page.issues {
-                unseen.remove(&seen.issue.number);
-                progress.candidates.retain(|number| *number != seen.issue.number);
-            }
-            let different = page.issues.into_iter().filter(|seen| differs(&cached, seen));
-            let different: Vec<Observation> = different.collect();
-            if !different.is_empty() {
-                let reading = Reading::Audit(work.tracked.cursor);
-                let applied = self.apply(work.id(), &different, reading).await;
-                work.count(&applied, self.fence());
-                applied.failure.map_or(Ok(()), Err)?;
-            }
-            // What lies before the page's end and was not on it is absent; what shares its last second may
-            // stand on the next page.
-            let is_passed = |number: &IssueNumber| Some(cached[number].updated_at) < page.newest;
-            progress.candidates.extend(unseen.extract_if(is_passed));
-            work.got_further |= page.newest > progress.position;
-            progress.position = progress.position.max(page.newest);
-            if let Some(complete) = page.complete {
-                progress.candidates.extend(unseen);
-                progress.candidates.sort_unstable();
-                // What was compared in the last second before a pause was compared again after it.
-                progress.candidates.dedup();
-                self.judge(work, progress, complete);
-                return Ok(());
-            }
-        }
-    }
-
-    /// Decides whether the absence can be believed enough to ask. `_complete` proves that the listing was read
-    /// to its end.
-    fn judge(&self, work: &mut Work, progress: &mut AuditProgress, _complete: Complete) {
+    /// Decides whether the absence can be believed enough to ask: when it is plausible, or an operator said so.
+    /// `_complete` proves that the listing was read to its end.
+    pub(super) fn judge(&self, work: &mut Work, progress: &mut AuditProgress, _complete: Complete) {
         let absent = progress.candidates.len();
         let plausible =
             ALWAYS_PLAUSIBLE.max(usize::try_from(work.tracked.open_count / 10).unwrap_or(usize::MAX));
         progress.compared = true;
-        if absent > plausible {
+        if absent > plausible && !progress.believed {
             tracing::error!(
                 repository.name = %work.name,
                 issues.absent = absent,
@@ -223,8 +186,7 @@ impl Pass<'_> {
         let Some(row) = cached.get(&number).filter(|row| row.is_open()) else {
             return Ok(());
         };
-        let repository = Repository { id: work.id(), name: work.tracked.name.clone(), disabled: false };
-        let answer = self.github.issue(&repository, number).await?;
+        let answer = self.github.issue(work.id(), &work.tracked.name, number).await?;
         if self.is_over() {
             return Err(GitHubError::Deadline.into());
         }
@@ -262,26 +224,40 @@ fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }
 
-/// Whether the cached open issues lack this one, or have it otherwise.
-fn differs(cached: &HashMap<IssueNumber, OpenIssue>, seen: &Observation) -> bool {
-    !cached.get(&seen.issue.number).is_some_and(|cached| {
-        cached.missing_since.is_none()
-            && cached.updated_at == seen.issue.updated_at
-            && cached.labels_digest == labels_digest(&seen.issue.labels)
-    })
-}
-
 impl Pass<'_> {
+    /// Heeds an operator's word that what a held audit found is true: its repository is audited now, and the absent
+    /// issues are asked for, one by one, as after any other audit.
+    pub(super) fn heed(&self, confirmed: &RepositoryName, work: &mut [Work], outcome: &mut Outcome) {
+        let is_meant =
+            |work: &&mut Work| [&work.name, &work.tracked.name].iter().any(|n| n.key() == confirmed.key());
+        let why = match work.iter_mut().find(is_meant) {
+            Some(work) if work.tracked.held.is_none() => "no audit of it is held",
+            Some(work) if !work.is_read() => "it could not be read in this pass; confirm it again later",
+            Some(work) => {
+                work.is_believed = true;
+                return;
+            }
+            None => "it is no tracked repository that was found",
+        };
+        outcome.add(not_confirmed(confirmed, why));
+    }
+
     /// What is told of a repository whose audit is held; none when it is not.
     pub(super) fn held_problem(&self, work: &Work) -> Option<Problem> {
         let HeldAudit { absent, of } = work.tracked.held?;
         let message = format!(
             "GitHub lists {absent} of the {of} cached open issues no more, too many to be believed: nothing was \
-             removed; the next audit looks again"
+             removed; the next audit looks again, or an operator confirms that they are gone"
         );
         let interval = self.app.config.audit_interval;
         let waited = work.tracked.audited_at.map_or(Duration::ZERO, |at| elapsed(at, self.date()));
         let problem = Problem::error(ProblemCode::AuditHeld, Phase::Reconcile, message);
         Some(problem.of(&work.name).retry_after(Some(interval.saturating_sub(waited).as_secs())))
     }
+}
+
+/// What is told when an operator's word could not be heeded.
+pub(crate) fn not_confirmed(repository: &RepositoryName, why: &str) -> Problem {
+    let message = format!("nothing was confirmed: {why}");
+    Problem::error(ProblemCode::NotConfirmed, Phase::Reconcile, message).lasting().of(repository)
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::Outcome;
+use crate::domain::{Api, Outcome};
+use crate::github::Asked;
 use crate::store::{Ended, Fleet, Overtaken, PassRecord};
 
 use super::tally::{self, Tally};
-use super::work::{Roster, Work};
+use super::work::{Roster, Work, budget_low_problem, no_probe_problem};
 use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport};
 
 impl Pass<'_> {
@@ -26,13 +27,20 @@ impl Pass<'_> {
         }
         let marks_are_stored = self.store_all(&mut roster.work).await;
         if self.is_stale.load(Ordering::Relaxed) {
-            return Err(PassEnd::Overtaken(Overtaken(self.app.store.state().await?)));
+            let state = self.app.store.state().await?;
+            return Err(Overtaken(state).into());
         }
         for work in &roster.work {
             fleet.repositories.insert(work.id(), work.tracked.clone());
         }
         let tally = Tally::of(&roster, self.fence());
         let freshness = self.freshness(tally.configured);
+        if let Some(why) = self.no_probe.get() {
+            outcome.add(no_probe_problem(*why, now));
+        }
+        if let Some(until) = self.put_off_until.get() {
+            outcome.add(budget_low_problem(*until, now));
+        }
         tally::add_failures(&mut outcome, &roster, &tally, freshness);
         for work in &roster.work {
             if let Some(held) = self.held_problem(work) {
@@ -51,9 +59,10 @@ impl Pass<'_> {
             last_change_fence: self.last_change_fence(&tally),
             search_all_fence: self.search_all_fence(marks_are_stored),
             problems_from: has_problems.then_some(self.claim.pass_id()),
+            limits: self.github.limits(),
         };
         if let Err(overtaken) = self.app.store.end_pass(self.claim, &ended).await? {
-            return Err(PassEnd::Overtaken(overtaken));
+            return Err(overtaken.into());
         }
         Ok(PassReport {
             ended,
@@ -63,7 +72,7 @@ impl Pass<'_> {
             may_go_on: self.may_go_on(&roster, &tally),
             touched: tally.touched,
             deferred: tally.deferred,
-            github_requests: self.github.requests(),
+            asked: self.github.asked(),
         })
     }
 
@@ -105,7 +114,7 @@ impl Pass<'_> {
             problems: outcome.problems().to_vec(),
             touched: tally.touched,
             deferred: tally.deferred.clone(),
-            github_requests: self.github.requests(),
+            github_requests: self.github.asked().requests(),
         };
         let put = self.app.store.put_pass(&record, self.app.config.run_retention).await;
         if let Err(error) = &put {
@@ -141,29 +150,39 @@ impl Pass<'_> {
 
     fn may_go_on(&self, roster: &Roster, tally: &Tally) -> bool {
         let got_further = roster.work.iter().any(|work| work.got_further);
-        let has_budget = self.half_of_hour().is_none_or(|half| self.asked() < half);
+        let asked = self.asked_in_all();
+        let has_budget = [Api::Rest, Api::GraphQl].into_iter().all(|api| {
+            self.github.low_until(api).is_none()
+                && self.half_of_hour(api).is_none_or(|half| asked.of(api) < half)
+        });
         got_further && has_budget && !tally.deferred.is_empty()
     }
 
     /// What this invocation has asked of GitHub.
-    fn asked(&self) -> u64 {
-        self.asked_before + self.github.requests()
+    fn asked_in_all(&self) -> Asked {
+        self.asked_before + self.github.asked()
     }
 
     /// Half of what GitHub grants this token in an hour: what all passes together may use.
-    fn half_of_hour(&self) -> Option<u64> {
-        self.github.hourly_limit().filter(|limit| *limit > 0).map(|limit| (limit / 2).max(1))
+    fn half_of_hour(&self, api: Api) -> Option<u64> {
+        self.github.hourly(api).filter(|limit| *limit > 0).map(|limit| (limit / 2).max(1))
     }
 
     /// For how long this pass serves every beat: as configured, or longer where passes like this one that follow
-    /// each other at once would use up more than half of what GitHub grants in an hour. An idle pass asks twice
-    /// for each repository; one that could not ask everything counts as such.
+    /// each other at once would use up more than half of what GitHub grants in an hour. With the probe only its points
+    /// come back each time. Without it an idle pass asks twice for each repository; one that could not ask everything
+    /// counts as such.
     fn freshness(&self, repositories: usize) -> u64 {
-        let configured = self.app.config.freshness.as_secs();
-        let Some(half) = self.half_of_hour() else { return configured };
-        let requests = self.asked().max(2 * repositories as u64);
-        // A pass that begins within the hour counts whole. One that takes most of the half stays alone in it.
-        let share = (half + 1).saturating_sub(requests).max(half.div_ceil(2));
-        configured.max((requests * 3_600).div_ceil(share))
+        let asked = self.asked_in_all();
+        let is_probed = self.no_probe.get().is_none();
+        let requests = if is_probed { 0 } else { asked.rest.max(2 * repositories as u64) };
+        let stretched =
+            [(Api::Rest, requests), (Api::GraphQl, asked.points)].into_iter().filter_map(|(api, asked)| {
+                let half = self.half_of_hour(api)?;
+                // A pass that begins within the hour counts whole. One that takes most of the half stays alone in it.
+                let share = (half + 1).saturating_sub(asked).max(half.div_ceil(2));
+                Some((asked * 3_600).div_ceil(share))
+            });
+        stretched.max().unwrap_or_default().max(self.app.config.freshness.as_secs())
     }
 }

@@ -1,14 +1,19 @@
 //! Reads what changed, repository by repository: the first pages of all before the rest of any.
 
+use std::time::Duration;
+
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::Phase;
-use crate::github::{GitHubError, Listing, Page, Scope};
+use crate::github::{GitHubError, Listing, Page, Probe, Scope};
 
 use super::plan::Reading;
 use super::work::{ListingUnderWay, StepError, Work, WorkResult};
 use super::{Pass, REPOSITORIES_AT_ONCE, guard};
+
+/// GitHub hardly ever takes longer for a page.
+const A_SLOW_PAGE: Duration = Duration::from_secs(2);
 
 impl Pass<'_> {
     /// Lists all repositories that were found, until each is read to its end or the time is up.
@@ -33,14 +38,25 @@ impl Pass<'_> {
             .await;
     }
 
-    /// Begins a repository's listing, or goes on with its backfill, and reads the first page.
+    /// Passes over a repository in which the probe saw nothing new. Begins the listing of another, or goes on with
+    /// its backfill, and reads the first page.
     async fn begin(&self, work: &mut Work) -> Result<(), StepError> {
+        if let Some(probe) = work.probe
+            && !work.tracked.is_listing_due(probe.newest, probe.date)
+        {
+            return self.pass_over(work, probe).await;
+        }
         let tracked = &mut work.tracked;
-        let pages = match &mut tracked.backfill {
+        tracked.drift = None;
+        let mut pages = match &mut tracked.backfill {
             Some(backfill) => {
+                self.has_budget_to_spare()?;
                 if backfill.began_at.is_none() {
                     // What changes from here on is newer than this cursor: the first delta sees it.
-                    let (newest, date) = self.github.newest_update(&tracked.name).await?;
+                    let (newest, date) = match work.probe {
+                        Some(probe) => (probe.newest, probe.date),
+                        None => self.github.newest_update(&tracked.name).await?,
+                    };
                     backfill.began_at = Some(date);
                     tracked.cursor = newest;
                 }
@@ -49,7 +65,6 @@ impl Pass<'_> {
             None => Listing::new(&tracked.name, Scope::All, tracked.listing_start()),
         };
         work.listing = Some(ListingUnderWay {
-            pages,
             from_settled: !work.tracked.cut_short,
             first_date: None,
             crowded: None,
@@ -57,22 +72,79 @@ impl Pass<'_> {
             // A count that is not trusted tells of writes that nobody has accounted for, and told.
             told: (!work.tracked.recount).then(|| self.claim.before().ended_fence()),
         });
-        self.read_page(work).await
+        if let Some(page) = pages.next_page(&self.github).await? {
+            self.take_in(work, page).await?;
+        }
+        work.pages = Some(pages);
+        Ok(())
     }
 
-    async fn read_on(&self, work: &mut Work) -> Result<(), StepError> {
-        while work.is_under_way() {
-            self.read_page(work).await?;
+    /// Nothing is newer than the cursor. What the number of open issues says then is noted only of what is settled:
+    /// before, GitHub may count what it does not show yet.
+    async fn pass_over(&self, work: &mut Work, probe: Probe) -> Result<(), StepError> {
+        if work.tracked.recount {
+            self.recount(work).await?;
+        }
+        let tracked = &mut work.tracked;
+        if tracked.agrees_with(probe.open) {
+            tracked.drift = None;
+            work.result = WorkResult::Synced;
+        } else {
+            work.has_drifted = tracked.is_settled() && tracked.drift == Some(probe.open);
+            tracked.drift = Some(probe.open).filter(|_| tracked.is_settled());
+            work.result = WorkResult::Drifted;
         }
         Ok(())
     }
 
-    /// Reads one page, writes its rows, and only then moves the marks: a death in between costs this page.
-    async fn read_page(&self, work: &mut Work) -> Result<(), StepError> {
-        let Some(listing) = &mut work.listing else {
+    /// Counts the open issues anew.
+    pub(super) async fn recount(&self, work: &mut Work) -> Result<(), StepError> {
+        work.tracked.open_count = self.app.store.count_open(work.id()).await?;
+        work.tracked.recount = false;
+        Ok(())
+    }
+
+    /// Reads the rest, one page ahead of what is written: GitHub and the table are waited for at the same time. Near
+    /// the deadline one after the other, so that it cuts off one page and not two.
+    async fn read_on(&self, work: &mut Work) -> Result<(), StepError> {
+        let Some(mut pages) = work.pages.take() else {
             return Ok(());
         };
-        let Some(page) = listing.pages.next_page(&self.github).await? else {
+        let is_backfill = work.tracked.backfill.is_some();
+        let mut next = self.next_page(&mut pages, is_backfill).await?;
+        while let Some(page) = next {
+            let ahead = async {
+                match self.is_near_its_end() {
+                    false => Some(self.next_page(&mut pages, is_backfill).await),
+                    true => None,
+                }
+            };
+            let (taken_in, ahead) = futures_util::join!(self.take_in(work, page), ahead);
+            taken_in?;
+            next = match ahead {
+                Some(page) => page?,
+                None => self.next_page(&mut pages, is_backfill).await?,
+            };
+        }
+        Ok(())
+    }
+
+    /// The next page; none after the last one.
+    async fn next_page(&self, pages: &mut Listing, is_backfill: bool) -> Result<Option<Page>, StepError> {
+        if is_backfill && !pages.is_complete() {
+            self.has_budget_to_spare()?;
+        }
+        Ok(pages.next_page(&self.github).await?)
+    }
+
+    fn is_near_its_end(&self) -> bool {
+        let left = Duration::try_from(self.deadline.duration_since(self.app.clock.now()));
+        left.unwrap_or_default() < A_SLOW_PAGE
+    }
+
+    /// Writes a page's rows, and only then moves the marks: a death in between costs this page.
+    async fn take_in(&self, work: &mut Work, page: Page) -> Result<(), StepError> {
+        let Some(listing) = &mut work.listing else {
             return Ok(());
         };
         let first_date = *listing.first_date.get_or_insert(page.date);
@@ -99,8 +171,7 @@ impl Pass<'_> {
         let brought_news = applied.changed > 0;
         self.move_marks(work, &page, first_date, brought_news);
         if work.tracked.recount && page.complete.is_some() {
-            work.tracked.open_count = self.app.store.count_open(work.tracked.id).await?;
-            work.tracked.recount = false;
+            self.recount(work).await?;
         }
         self.store_marks(work).await?;
         if page.complete.is_some() {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName, TrackedRepository};
@@ -15,31 +15,45 @@ use crate::store::{ConfiguredName, Fleet, Stale, StoreError};
 use super::work::{Roster, StepError, Unknown, Work, WorkResult};
 use super::{Crashed, Pass, REPOSITORIES_AT_ONCE, guard};
 
-type Lookup = Result<Result<Repository, GitHubError>, Crashed>;
+/// What GitHub says of a configured name.
+pub(super) type Look = Result<Result<Repository, GitHubError>, Crashed>;
 
 impl Pass<'_> {
-    /// One piece of work for each configured repository.
-    pub(super) async fn look_up(&self, fleet: &mut Fleet, outcome: &mut Outcome) -> Roster {
-        let configured = &self.app.config.repositories;
-        let mut names = configured.clone();
+    /// What GitHub says of the configured names, in their order: the probe's word, or, where there is no probe, that of
+    /// a request for each.
+    pub(super) async fn look(&self) -> Vec<Look> {
+        let mut names = self.app.config.repositories.clone();
         let first = self.first_in_turn(names.len());
         names.rotate_left(first);
-        let mut lookups: Vec<Lookup> = futures_util::stream::iter(names)
-            .map(|name| async move {
-                if self.app.clock.now() >= self.half_time() {
-                    return Ok(Err(GitHubError::Deadline));
-                }
-                guard(self.github.repository(&name)).await
-            })
+        let looks = match guard(self.github.probe(&names)).await {
+            Ok(looks) => looks.into_iter().map(Ok).collect(),
+            Err(crashed) => vec![Err(crashed); names.len()],
+        };
+        let mut looks: Vec<Look> = futures_util::stream::iter(names.into_iter().zip(looks))
+            .map(|(name, look)| self.look_again(name, look).boxed())
             .buffered(REPOSITORIES_AT_ONCE)
             .collect()
             .await;
         // In the configured order, so that the first of two names of one repository is always the same.
-        lookups.rotate_right(first);
+        looks.rotate_right(first);
+        looks
+    }
+
+    async fn look_again(&self, name: RepositoryName, look: Look) -> Look {
+        let Ok(Err(GitHubError::NoGraphql(why))) = look else { return look };
+        let _ = self.no_probe.set(why);
+        if self.app.clock.now() >= self.half_time() {
+            return Ok(Err(GitHubError::Deadline));
+        }
+        guard(self.github.repository(&name)).await
+    }
+
+    /// One piece of work for each configured repository.
+    pub(super) async fn enroll(&self, looks: Vec<Look>, fleet: &mut Fleet, outcome: &mut Outcome) -> Roster {
         let mut roster = Roster::default();
         let mut failures = Vec::new();
-        for (name, lookup) in configured.iter().zip(lookups) {
-            match lookup {
+        for (name, look) in self.app.config.repositories.iter().zip(looks) {
+            match look {
                 Ok(Ok(found)) => self.found(&mut roster, fleet, outcome, name, found).await,
                 failed => failures.push((name, failed)),
             }
@@ -74,7 +88,7 @@ impl Pass<'_> {
         let mut tracked =
             stored.clone().unwrap_or_else(|| TrackedRepository::new(found.id, found.name.clone()));
         tracked.name = found.name;
-        let mut work = Work::new(name, tracked, stored);
+        let mut work = Work::new(name, tracked, stored, found.probe);
         if found.disabled {
             work.result = WorkResult::Failed(
                 Problem::warning(
@@ -92,7 +106,7 @@ impl Pass<'_> {
 
     /// A repository that was known keeps its rows and marks, whatever GitHub says of its name today. When it is on
     /// the roster under another name, only this name has failed: two workers would overwrite each other's marks.
-    async fn not_found(&self, roster: &mut Roster, fleet: &mut Fleet, name: &RepositoryName, failed: Lookup) {
+    async fn not_found(&self, roster: &mut Roster, fleet: &mut Fleet, name: &RepositoryName, failed: Look) {
         let met = failed.map(|lookup| lookup.map_err(StepError::from));
         let Some(result) = WorkResult::after(Phase::Sync, met, self.app.clock.now()) else {
             return;
@@ -100,7 +114,7 @@ impl Pass<'_> {
         let known = fleet.names.get(&name.key()).and_then(|known| known.id);
         let known = known.filter(|id| roster.work.iter().all(|work| work.id() != *id));
         if let Some(stored) = known.and_then(|id| fleet.repositories.get(&id)).cloned() {
-            roster.work.push(Work { result, ..Work::new(name, stored.clone(), Some(stored)) });
+            roster.work.push(Work { result, ..Work::new(name, stored.clone(), Some(stored), None) });
             return;
         }
         if matches!(&result, WorkResult::Failed(problem) if problem.code == ProblemCode::RepositoryNotFound) {

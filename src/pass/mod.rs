@@ -5,6 +5,7 @@
 //! behind GitHub, never wrong about it, and the next pass goes on from there.
 
 mod audit;
+mod compare;
 mod end;
 mod guard;
 mod listings;
@@ -14,16 +15,19 @@ mod rows;
 mod tally;
 mod work;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName};
-use crate::github::{GitHubError, Session};
+use crate::domain::{Api, Outcome, Phase, Problem, ProblemCode, RepositoryName};
+use crate::github::{GitHubError, NoGraphql, Session};
 use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
 
+pub use crate::github::Asked;
+pub(crate) use audit::not_confirmed;
 pub use guard::{Crashed, guard};
 
 use work::{Roster, StepError, Work};
@@ -53,17 +57,23 @@ pub struct PassReport {
     pub may_go_on: bool,
     /// How many issues it changed.
     pub touched: u64,
-    /// Requests to GitHub in this pass.
-    pub github_requests: u64,
+    /// What it asked of GitHub.
+    pub asked: Asked,
 }
 
 /// Why a pass has no end of its own.
 #[derive(Debug)]
 pub enum PassEnd {
     /// Another pass took the claim over; here is the state as it is now.
-    Overtaken(Overtaken),
+    Overtaken(Box<Overtaken>),
     /// The table could not be read or written.
     Store(StoreError),
+}
+
+impl From<Overtaken> for PassEnd {
+    fn from(overtaken: Overtaken) -> Self {
+        Self::Overtaken(Box::new(overtaken))
+    }
 }
 
 impl From<StoreError> for PassEnd {
@@ -72,41 +82,53 @@ impl From<StoreError> for PassEnd {
     }
 }
 
+/// What a pass is to keep to.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// It works until then at most, and then ends.
+    pub deadline: Timestamp,
+    /// What the passes before it in the same invocation asked of GitHub: together they keep within the budget.
+    pub asked_before: Asked,
+    /// The repository whose held audit an operator confirms.
+    pub confirmed: Option<&'a RepositoryName>,
+}
+
 /// What all parts of a pass share.
 struct Pass<'a> {
     app: &'a App,
     claim: &'a Claim,
     github: Session<'a>,
-    /// Requests to GitHub of the passes before it in the same invocation.
-    asked_before: u64,
+    /// What the passes before it in the same invocation asked of GitHub.
+    asked_before: Asked,
     started_at: Timestamp,
     /// No request, write or retry begins after it; only the end, which has its own share of the budget.
     deadline: Timestamp,
     is_stale: AtomicBool,
     /// How many absent issues the audits of all repositories have asked for.
     asked: AtomicUsize,
+    /// Set when there was no probe, to why.
+    no_probe: OnceLock<NoGraphql>,
+    /// Set when something was put off to save GitHub's budget: when that is granted anew.
+    put_off_until: OnceLock<Timestamp>,
 }
 
-/// Runs the pass that `claim` allows. It works until `deadline` at most and then ends.
-/// `asked_before` is what the passes before it in the same invocation asked of GitHub: together they keep within
-/// the budget.
-pub async fn run(
-    app: &App,
-    claim: &Claim,
-    deadline: Timestamp,
-    asked_before: u64,
-) -> Result<PassReport, PassEnd> {
+/// Runs the pass that `claim` allows.
+pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassReport, PassEnd> {
+    let Terms { deadline, asked_before, confirmed } = terms;
     let pass = Pass {
         app,
         claim,
-        github: app.github.session(deadline),
+        github: app.github.session(deadline, claim.before().limits()),
         asked_before,
         started_at: app.clock.now(),
         deadline,
         is_stale: AtomicBool::new(false),
         asked: AtomicUsize::new(0),
+        no_probe: OnceLock::new(),
+        put_off_until: OnceLock::new(),
     };
-    let mut fleet = app.store.fleet().await?;
+    let (fleet, looks) = futures_util::join!(app.store.fleet().boxed(), pass.look().boxed());
+    let mut fleet = fleet?;
     let mut roster = Roster::default();
     let mut outcome = Outcome::default();
     if app.config.repositories.is_empty() {
@@ -119,10 +141,13 @@ pub async fn run(
             .lasting(),
         );
     } else {
-        roster = pass.look_up(&mut fleet, &mut outcome).await;
+        roster = pass.enroll(looks, &mut fleet, &mut outcome).await;
         pass.distrust_counts(&mut roster.work);
         pass.fence_off(&mut roster.work).await;
         pass.list(&mut roster.work).await;
+        if let Some(confirmed) = confirmed {
+            pass.heed(confirmed, &mut roster.work, &mut outcome);
+        }
         pass.audit(&mut roster.work).await;
     }
     pass.end(roster, fleet, outcome).await
@@ -141,6 +166,16 @@ impl Pass<'_> {
     /// A later pass has taken over: this one stops.
     fn give_way(&self) {
         self.is_stale.store(true, Ordering::Relaxed);
+    }
+
+    /// What can wait is put off while less than a tenth of a budget is left.
+    fn has_budget_to_spare(&self) -> Result<(), StepError> {
+        let low_until =
+            [Api::Rest, Api::GraphQl].into_iter().filter_map(|api| self.github.low_until(api)).max();
+        low_until.map_or(Ok(()), |until| {
+            let _ = self.put_off_until.set(until);
+            Err(StepError::PutOff)
+        })
     }
 
     /// Stores a repository's marks, unless they stand in the table already.

@@ -14,6 +14,8 @@ pub(super) struct Tally {
     pub(super) configured: usize,
     /// Those whose listing is complete.
     pub(super) synced: usize,
+    /// Those in which nothing is newer, and whose open issues are more or fewer than the cached ones.
+    drifted: usize,
     /// Those whose listing or audit failed.
     failed: usize,
     /// Those of which nothing failed and nothing was left.
@@ -34,7 +36,7 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn of(roster: &Roster, fence: u64) -> Self {
-        let Roster { work, unknown } = roster;
+        let Roster { work, unknown, .. } = roster;
         let results = work.iter().map(|work| (&work.name, &work.result));
         let results = results.chain(unknown.iter().map(|unknown| (&unknown.name, &unknown.result)));
         let is_deferred = |result: &WorkResult| matches!(result, WorkResult::Deferred | WorkResult::UnderWay);
@@ -45,7 +47,7 @@ impl Tally {
             first_read: work.iter().map(|work| work.first_read).sum(),
             deferred_got_further: work.iter().any(|work| work.got_further && is_deferred(&work.result)),
             failed: work.iter().filter(|work| work.failure().is_some()).count() + failed_unknown,
-            well: work.iter().filter(|work| work.is_synced() && work.failure().is_none()).count(),
+            well: work.iter().filter(|work| work.is_read() && work.failure().is_none()).count(),
             may_have_changed: work.iter().any(|work| work.tracked.last_change_fence == fence),
             ..Self::default()
         };
@@ -53,6 +55,7 @@ impl Tally {
             tally.configured += 1;
             match result {
                 WorkResult::Synced => tally.synced += 1,
+                WorkResult::Drifted => tally.drifted += 1,
                 WorkResult::Failed(_) => {}
                 WorkResult::Deferred | WorkResult::UnderWay => tally.deferred.push(name.clone()),
             }
@@ -80,6 +83,10 @@ impl Tally {
         );
         if self.first_read > 0 {
             summary.push_str(&format!(", {} read for the first time", self.first_read));
+        }
+        if self.drifted > 0 {
+            let drifted = counted(self.drifted as u64, "repository has", "repositories have");
+            summary.push_str(&format!("; {drifted} another number of open issues and will be audited"));
         }
         if !self.deferred.is_empty() {
             let rest = counted(self.deferred.len() as u64, "repository is", "repositories are");

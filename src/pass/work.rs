@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use crate::domain::{
     Phase, Problem, ProblemCode, RepositoryFailure, RepositoryId, RepositoryName, TrackedRepository,
+    seconds_until,
 };
-use crate::github::{GitHubError, Listing};
+use crate::github::{GitHubError, Listing, NoGraphql, Probe};
 use crate::store::StoreError;
 
 use super::Crashed;
@@ -20,10 +21,18 @@ pub(super) struct Work {
     pub(super) tracked: TrackedRepository,
     /// Its marks as they stand in the table.
     pub(super) stored: Option<TrackedRepository>,
+    /// What the probe saw; none where there is none.
+    pub(super) probe: Option<Probe>,
     /// The listing, once it has begun.
     pub(super) listing: Option<ListingUnderWay>,
+    /// What is left to read of it.
+    pub(super) pages: Option<Listing>,
     /// How its listing came out.
     pub(super) result: WorkResult,
+    /// Whether two probes in a row saw the same number of open issues, which is not the cached one.
+    pub(super) has_drifted: bool,
+    /// Whether an operator said that what its held audit found is true.
+    pub(super) is_believed: bool,
     /// How its audit came out; none when none was due, or it is complete.
     pub(super) audit_result: Option<WorkResult>,
     /// How many of its issues changed that agents may be told of: without the excluded ones.
@@ -51,7 +60,6 @@ pub(super) struct Roster {
 /// A listing in this pass.
 #[derive(Debug)]
 pub(super) struct ListingUnderWay {
-    pub(super) pages: Listing,
     /// Whether it began at the settled mark, so that its end may move that mark.
     pub(super) from_settled: bool,
     /// The `Date` of its first answer.
@@ -72,6 +80,8 @@ pub(super) enum WorkResult {
     UnderWay,
     /// It agrees with GitHub.
     Synced,
+    /// Nothing in it is newer than its cursor, but the open issues are more or fewer than the cached ones.
+    Drifted,
     /// There was no time left. Not a failure.
     Deferred,
     /// It failed.
@@ -95,7 +105,7 @@ impl WorkResult {
     ) -> Option<Self> {
         match met {
             Ok(Ok(_)) => None,
-            Ok(Err(StepError::GitHub(GitHubError::Deadline))) => Some(Self::Deferred),
+            Ok(Err(StepError::GitHub(GitHubError::Deadline) | StepError::PutOff)) => Some(Self::Deferred),
             Ok(Err(StepError::GitHub(error))) => Some(Self::Failed(github_problem(&error, phase, now))),
             Ok(Err(StepError::Store(error))) => Some(Self::Failed(store_problem(&error, phase))),
             Err(crash) => {
@@ -110,6 +120,8 @@ impl WorkResult {
 pub(super) enum StepError {
     GitHub(GitHubError),
     Store(StoreError),
+    /// It can wait until GitHub's budget allows it.
+    PutOff,
 }
 
 impl From<GitHubError> for StepError {
@@ -129,13 +141,18 @@ impl Work {
         name: &RepositoryName,
         tracked: TrackedRepository,
         stored: Option<TrackedRepository>,
+        probe: Option<Probe>,
     ) -> Self {
         Self {
             name: name.clone(),
             stored,
             tracked,
+            probe,
             listing: None,
+            pages: None,
             result: WorkResult::UnderWay,
+            has_drifted: false,
+            is_believed: false,
             audit_result: None,
             touched: 0,
             first_read: 0,
@@ -151,8 +168,9 @@ impl Work {
         matches!(self.result, WorkResult::UnderWay)
     }
 
-    pub(super) fn is_synced(&self) -> bool {
-        matches!(self.result, WorkResult::Synced)
+    /// Whether all that GitHub showed of it is read: listed to the end, or nothing was newer.
+    pub(super) fn is_read(&self) -> bool {
+        matches!(self.result, WorkResult::Synced | WorkResult::Drifted)
     }
 
     /// Whether the table would say something else. A settled mark on its way to the cursor waits for company:
@@ -208,7 +226,7 @@ impl Work {
                 let before = self.tracked.failure.filter(|failure| failure.code == problem.code);
                 before.or(Some(RepositoryFailure { code: problem.code, since: now }))
             }
-            None if self.is_synced() => None,
+            None if self.is_read() => None,
             None => self.tracked.failure,
         };
     }
@@ -220,9 +238,10 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
     let passing = |code| Problem::warning(code, phase, format!("{error}; the next pass tries again"));
     match error {
         GitHubError::Deadline | GitHubError::Unavailable { .. } => passing(ProblemCode::GithubUnavailable),
-        GitHubError::RateLimited { until } => {
+        GitHubError::RateLimited { until, .. } => {
             passing(ProblemCode::GithubRateLimited).retry_after(seconds_until(*until, now))
         }
+        GitHubError::NoGraphql(_) => passing(ProblemCode::ProbeUnavailable),
         GitHubError::Unexpected(_) => passing(ProblemCode::GithubUnexpectedAnswer),
         GitHubError::CredentialsUnavailable => passing(ProblemCode::CredentialsUnavailable),
         GitHubError::Unauthorized => lasting(ProblemCode::GithubUnauthorized),
@@ -233,10 +252,24 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
     }
 }
 
-/// Seconds until an instant, rounded up; none when it has passed.
-fn seconds_until(at: Timestamp, now: Timestamp) -> Option<u64> {
-    let millis = at.duration_since(now).as_millis();
-    u64::try_from(millis).ok().filter(|millis| *millis > 0).map(|millis| millis.div_ceil(1_000))
+/// What is told of a probe that is not to be had.
+pub(super) fn no_probe_problem(why: NoGraphql, now: Timestamp) -> Problem {
+    let message = format!("{why}; each repository is asked for by itself instead, and not as often");
+    let problem = Problem::warning(ProblemCode::ProbeUnavailable, Phase::Sync, message);
+    match why {
+        NoGraphql::UsedUp(until) => problem.retry_after(seconds_until(until, now)),
+        NoGraphql::Missing | NoGraphql::Forbidden => problem.lasting(),
+    }
+}
+
+/// What is told when something was put off until GitHub's budget is granted anew.
+pub(super) fn budget_low_problem(until: Timestamp, now: Timestamp) -> Problem {
+    let message = format!(
+        "less than a tenth of GitHub's hourly budget for this token is left: first listings and audits wait until \
+         {until:.0}"
+    );
+    let problem = Problem::warning(ProblemCode::GithubBudgetLow, Phase::Sync, message);
+    problem.retry_after(seconds_until(until, now))
 }
 
 /// What is told of a failure of the table.

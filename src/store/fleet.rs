@@ -1,6 +1,7 @@
 //! What every pass reads at once: the state with the claim, the tracked repositories, the configured names.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -10,7 +11,9 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TrackedRepository};
+use crate::domain::{
+    AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TokenLimits, TrackedRepository,
+};
 
 use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
 use super::{Item, Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
@@ -59,20 +62,37 @@ pub struct Ended {
     /// The pass whose record holds the problems; none when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,
+    /// What is known of the limits of GitHub's token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<TokenLimits>,
+}
+
+impl Ended {
+    /// Until when it serves every beat.
+    pub fn fresh_until(&self) -> Timestamp {
+        self.at.checked_add(Duration::from_secs(self.freshness_seconds)).unwrap_or(Timestamp::MAX)
+    }
 }
 
 impl FleetState {
     /// Whether the last pass still serves every beat.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        self.ended.as_ref().is_some_and(|ended| {
-            let age = now.duration_since(ended.at).as_secs();
-            age < i64::try_from(ended.freshness_seconds).unwrap_or(i64::MAX)
-        })
+        self.ended.as_ref().is_some_and(|ended| now < ended.fresh_until())
     }
 
     /// Whether a pass is running.
     pub fn is_claimed(&self, now: Timestamp) -> bool {
-        self.claim_until.is_some_and(|until| until > now)
+        self.claimed_until(now).is_some()
+    }
+
+    /// When the claim of the running pass ends; none when no pass is running.
+    pub fn claimed_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.claim_until.filter(|until| *until > now)
+    }
+
+    /// What the last pass knew of the limits of GitHub's token.
+    pub fn limits(&self) -> Option<&TokenLimits> {
+        self.ended.as_ref()?.limits.as_ref()
     }
 
     /// The fence of the last pass that ended; 0 before the first.

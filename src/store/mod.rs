@@ -70,6 +70,11 @@ pub struct StoreError {
     code: String,
 }
 
+/// Why no connection to the table could be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreachable(String);
+
 impl StoreError {
     /// A row that changed each time it was to be written.
     pub fn contended() -> Self {
@@ -94,6 +99,13 @@ impl Store {
             )
             .build();
         Self { client: Client::from_conf(config), table: table.to_owned() }
+    }
+
+    /// Opens a connection that the first beat will find, by the cheapest read there is: half a read unit.
+    pub async fn connect(&self) -> Result<(), Unreachable> {
+        let asked =
+            self.client.get_item().table_name(&self.table).set_key(Some(keys::Key::state().attributes()));
+        asked.send().await.map(drop).map_err(|error| Unreachable(telemetry::causes(&error)))
     }
 }
 

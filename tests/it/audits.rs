@@ -1,7 +1,7 @@
 //! Audits: the open issues on GitHub are compared with the cached ones, and nothing is removed without proof.
 
-use local_stack::github::{Fault, GitHub, Matching, World};
-use serde_json::Value;
+use local_stack::github::{Fault, GitHub, Matching, Request, World};
+use serde_json::{Value, json};
 
 use crate::app::{Answer, Setup, TestApp, open_spread};
 
@@ -42,9 +42,29 @@ pub fn issues_asked_for(app: &TestApp) -> usize {
     app.asked().iter().filter(|path| path.contains("/issues/")).count()
 }
 
-/// How many pages of open issues were listed since the last clearing: an audit's.
+/// How many pages of open issues were listed since the last clearing, by either API: an audit's.
 pub fn pages_audited(app: &TestApp) -> usize {
-    app.asked().iter().filter(|path| path.contains("state=open")).count()
+    let is_page = |request: &Request| is_brief_page(request) || request.path.contains("state=open");
+    app.world.github.requests().iter().filter(|request| is_page(request)).count()
+}
+
+/// Whether GraphQL was asked for a page of open issues. A probe numbers its variables.
+pub fn is_brief_page(request: &Request) -> bool {
+    request.graphql.as_ref().is_some_and(|call| call.variables["owner"].is_string())
+}
+
+/// The `n`th page of open issues that the next pass asks GraphQL for, when it audits `acme/api`: its first question is
+/// the probe.
+pub fn audited_page(n: u64) -> Matching {
+    Matching::graphql().containing(API).nth(n + 1)
+}
+
+/// A page of open issues without any, and none to follow.
+pub fn empty_page(app: &TestApp) -> Fault {
+    let id = app.world.github.arrange(|github| github.repository_id(API));
+    let page = json!({"pageInfo": {"hasNextPage": false, "endCursor": null}, "nodes": []});
+    let body = json!({"data": {"repository": {"databaseId": id, "issues": page}}});
+    Fault::Answer { status: 200, headers: Vec::new(), body: body.to_string() }
 }
 
 /// Deletes issues.
@@ -252,9 +272,8 @@ async fn an_issue_is_not_taken_for_hidden_while_its_repository_is() {
 #[tokio::test]
 async fn an_absent_issue_that_is_there_when_asked_for_is_written_as_it_is() {
     let app = settled(2).await;
-    let page = |github: &mut World| github.hide_issue(API, 1);
     // Hidden from the listings of the audit only, and closed when it is asked for.
-    app.world.github.before(Matching::listing(API).query("state", "open"), page);
+    app.world.github.before(audited_page(1), |github| github.hide_issue(API, 1));
     app.world.github.before(Matching::issue(API, 1), |github| {
         github.show_issue(API, 1);
         github.close_issue(API, 1);
@@ -279,18 +298,24 @@ async fn an_issue_that_is_open_on_github_and_missing_in_the_cache_is_written_by_
 }
 
 #[tokio::test]
-async fn an_issue_that_another_page_of_the_same_audit_shows_is_not_asked_for() {
-    let app = tracking(&[API]).start().await;
-    let first = app.ago(1_000);
-    app.world.github.arrange(|github| open_spread(github, API, 101, first));
-    app.agent("alpha").beat().await;
-    let pages = Matching::listing(API).query("state", "open");
-    app.world
-        .github
-        .before(pages, |github| github.edit_issue(API, 1, |issue| issue.title = "Moved on".into()));
-    let answer = audit(&app).await;
-    assert_eq!(answer.touched(), ["edited acme/api#1"]);
-    assert_eq!((pages_audited(&app), issues_asked_for(&app)), (2, 0));
+async fn an_issue_that_another_page_of_the_same_audit_shows_is_not_asked_for_as_an_absent_one() {
+    let rest = Matching::listing(API).query("state", "open");
+    // GraphQL's pages do not show it whole: it is asked for because it differs, and only once.
+    for (has_graphql, first_page, asked_for) in [(true, audited_page(1), 1), (false, rest, 0)] {
+        let app = tracking(&[API]).start().await;
+        let first = app.ago(1_000);
+        app.world.github.arrange(|github| open_spread(github, API, 101, first));
+        app.agent("alpha").beat().await;
+        if !has_graphql {
+            app.world.github.arrange(World::remove_graphql);
+        }
+        app.world
+            .github
+            .before(first_page, |github| github.edit_issue(API, 1, |issue| issue.title = "Moved on".into()));
+        let answer = audit(&app).await;
+        assert_eq!(answer.touched(), ["edited acme/api#1"]);
+        assert_eq!((pages_audited(&app), issues_asked_for(&app)), (2, asked_for));
+    }
 }
 
 #[tokio::test]
@@ -326,7 +351,7 @@ async fn an_audit_gives_up_after_five_odd_answers() {
 #[tokio::test]
 async fn an_issue_edited_while_an_audit_is_under_way_is_told_once() {
     let app = settled(2).await;
-    app.world.github.before(Matching::listing(API).query("state", "open"), |github| {
+    app.world.github.before(audited_page(1), |github| {
         github.edit_issue(API, 1, |issue| issue.title = "Edited".into());
     });
     let audited = audit(&app).await;

@@ -1,8 +1,9 @@
 //! Many beats, one pass: who runs it, who joins it, and for how long it serves.
 
 use futures_util::future::{join, join_all};
+use jiff::SignedDuration;
 use local_stack::dynamodb::{Fault, On};
-use local_stack::github::Matching;
+use local_stack::github::{Matching, Request};
 
 use crate::app::{TestApp, until_held};
 
@@ -85,7 +86,7 @@ async fn a_coalesced_beat_is_stale_a_minute_after_the_freshness_ran_out() {
     let app = three_issues(&["acme/api"]).await;
     let first = app.agent("alpha").beat().await;
     app.pass_time(80);
-    let mut held = app.world.github.hold(Matching::listing("acme/api"));
+    let mut held = app.world.github.hold(Matching::graphql());
     let alpha = app.agent("alpha");
     let mut running = Box::pin(alpha.beat());
     assert!(until_held(&mut running, &mut held).await.is_none());
@@ -113,23 +114,44 @@ async fn a_coalesced_beat_carries_the_status_and_problems_of_the_last_ended_pass
     }
 }
 
-#[tokio::test]
-async fn a_small_hourly_budget_stretches_the_freshness_so_that_half_of_it_is_never_passed() {
-    let app = three_issues(&["acme/api"]).await;
-    let github = &app.world.github;
-    github.arrange(|world| world.set_budget(60, 60, world.now() + jiff::SignedDuration::from_hours(1)));
-    for hour in 1..=3 {
-        github.clear_requests();
+/// Beats every 30 s for three hours, each of which begins with more than a page of news. Gives what `counted` says was
+/// used of a budget in each hour.
+async fn used_hour_by_hour(app: &TestApp, problems: &[&str], counted: impl Fn(&Request) -> u64) -> [u64; 3] {
+    let mut hours = [0; 3];
+    for used in &mut hours {
+        app.world.github.arrange(|world| world.open_issues("acme/api", 120));
+        app.clear_requests();
         for _ in 0..120 {
             let answer = app.agent("alpha").beat().await;
-            assert_eq!(answer.status(), "ok", "{:#}", answer.0);
+            assert_eq!(answer.codes(), problems, "{:#}", answer.0);
             app.pass_time(30);
         }
-        let requests = github.requests().len();
-        assert!((20..=30).contains(&requests), "{requests} in hour {hour}");
-        // The next hour begins with more than a page.
-        github.arrange(|world| world.open_issues("acme/api", 120));
+        *used = app.world.github.requests().iter().map(&counted).sum();
     }
+    hours
+}
+
+#[tokio::test]
+async fn a_small_budget_of_requests_stretches_the_freshness_so_that_half_of_it_is_never_passed() {
+    let app = three_issues(&["acme/api"]).await;
+    app.world.github.arrange(|world| {
+        world.remove_graphql();
+        world.set_budget(60, 60, world.now() + SignedDuration::from_hours(1));
+    });
+    let requests = |request: &Request| u64::from(request.graphql.is_none());
+    let hours = used_hour_by_hour(&app, &["probe_unavailable"], requests).await;
+    assert!(hours.iter().all(|used| (20..=30).contains(used)), "{hours:?}");
+}
+
+#[tokio::test]
+async fn a_small_budget_of_points_stretches_the_freshness_so_that_half_of_it_is_never_passed() {
+    let app = three_issues(&["acme/api"]).await;
+    app.world
+        .github
+        .arrange(|world| world.set_graphql_budget(60, 60, world.now() + SignedDuration::from_hours(1)));
+    let points = |request: &Request| request.graphql.as_ref().map_or(0, |call| call.points);
+    let hours = used_hour_by_hour(&app, &[], points).await;
+    assert!(hours.iter().all(|used| (20..=30).contains(used)), "{hours:?}");
 }
 
 #[tokio::test]
@@ -137,12 +159,14 @@ async fn a_stretched_freshness_is_kept_for_the_beats_of_other_sandboxes() {
     let app = three_issues(&["acme/api"]).await;
     app.world
         .github
-        .arrange(|world| world.set_budget(60, 60, world.now() + jiff::SignedDuration::from_hours(1)));
+        .arrange(|world| world.set_graphql_budget(60, 60, world.now() + SignedDuration::from_hours(1)));
     app.agent("alpha").beat().await;
-    app.pass_time(239);
     let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
-    let answer = elsewhere.beat().await;
-    assert_eq!((answer.status(), answer.is_coalesced()), ("ok", true));
+    for (seconds, is_coalesced) in [(119, true), (1, false)] {
+        app.pass_time(seconds);
+        let answer = elsewhere.beat().await;
+        assert_eq!((answer.status(), answer.is_coalesced()), ("ok", is_coalesced));
+    }
 }
 
 #[tokio::test]

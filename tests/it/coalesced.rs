@@ -19,6 +19,7 @@ async fn a_coalesced_beat_tells_the_same_of_a_pass_that_another_agent_ran() {
       "errors": [],
       "finishedAt": "2026-11-22T06:00:38.000Z",
       "freshAt": "2026-11-22T06:00:31.000Z",
+      "nextHeartbeatInSeconds": 23,
       "problems": [],
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:38.000Z",
@@ -81,6 +82,7 @@ async fn a_beat_while_the_first_pass_still_runs_does_not_wait_for_it() {
       "errors": [],
       "finishedAt": "2026-11-22T06:00:00.000Z",
       "freshAt": null,
+      "nextHeartbeatInSeconds": 30,
       "problems": [
         {
           "code": "first_pass_running",

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::app::{Answer, TestApp};
 
 /// The only fields an answer has. The first eight are the public type and never change.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 15] = [
     "status",
     "agentName",
     "startedAt",
@@ -23,6 +23,7 @@ const FIELDS: [&str; 14] = [
     "touched",
     "touchedCount",
     "problems",
+    "nextHeartbeatInSeconds",
 ];
 
 #[tokio::test]
@@ -37,6 +38,7 @@ async fn the_first_beat_of_all_says_that_nothing_was_touched() {
       "errors": [],
       "finishedAt": "2026-11-22T06:00:00.000Z",
       "freshAt": "2026-11-22T06:00:00.000Z",
+      "nextHeartbeatInSeconds": 30,
       "problems": [],
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:00.000Z",
@@ -61,6 +63,7 @@ async fn a_later_beat_tells_each_touched_issue_and_what_happened_to_it() {
       "errors": [],
       "finishedAt": "2026-11-22T06:00:31.000Z",
       "freshAt": "2026-11-22T06:00:31.000Z",
+      "nextHeartbeatInSeconds": 30,
       "problems": [],
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:31.000Z",
@@ -103,6 +106,7 @@ async fn a_repository_that_fails_beside_a_good_one_is_a_warning() {
       "errors": [],
       "finishedAt": "2026-11-22T06:00:31.000Z",
       "freshAt": "2026-11-22T06:00:00.000Z",
+      "nextHeartbeatInSeconds": 30,
       "problems": [
         {
           "code": "github_unavailable",
@@ -155,6 +159,7 @@ async fn when_every_repository_fails_the_beat_is_an_error_and_still_answered() {
       ],
       "finishedAt": "2026-11-22T06:00:31.000Z",
       "freshAt": "2026-11-22T06:00:00.000Z",
+      "nextHeartbeatInSeconds": 30,
       "problems": [
         {
           "code": "github_unavailable",
@@ -200,6 +205,7 @@ async fn without_a_repository_to_track_every_beat_is_an_error() {
       ],
       "finishedAt": "2026-11-22T06:00:00.000Z",
       "freshAt": null,
+      "nextHeartbeatInSeconds": 30,
       "problems": [
         {
           "code": "no_repositories",
@@ -305,16 +311,29 @@ async fn no_token_and_nothing_of_an_answer_of_githubs_leaves_in_a_response_or_a_
 #[tokio::test]
 async fn nothing_of_a_repositorys_odd_name_leaves_in_a_response_or_a_record() {
     const THEIRS: &str = "what-github-said-is-not-ours-to-repeat";
+    let (both, one) = (["github_unexpected_answer"; 2], ["probe_unavailable", "github_unexpected_answer"]);
     for full_name in [THEIRS.to_owned(), format!("acme/{THEIRS} <br>"), format!("a/b/{THEIRS}")] {
-        let app = TestApp::after_a_first_beat().await;
-        let body = json!({ "id": 1, "full_name": full_name, "disabled": false }).to_string();
-        let answer = Fault::Answer { status: 200, headers: Vec::new(), body };
-        app.world.github.fault(Matching::repository("acme/api"), answer.forever());
-        for agent in ["alpha", "beta"] {
-            let answer = app.agent(agent).beat().await;
-            assert_eq!(answer.codes(), ["github_unexpected_answer"], "{full_name}");
-            let said = format!("{} {:?}", answer.0, app.items("", ""));
-            assert!(!said.contains(THEIRS), "{full_name}: {said}");
+        let probed = json!({
+            "databaseId": 1, "nameWithOwner": full_name, "isDisabled": false, "hasIssuesEnabled": true,
+            "newest": { "nodes": [] }, "open": { "totalCount": 0 },
+        });
+        let probe = json!({ "data": { "r0": probed, "r1": probed } });
+        let looked_up = json!({ "id": 1, "full_name": full_name, "disabled": false });
+        for (which, body, codes) in
+            [(Matching::graphql(), probe, both), (Matching::repository("acme/api"), looked_up, one)]
+        {
+            let app = TestApp::after_a_first_beat().await;
+            if codes == one {
+                app.world.github.arrange(|github| github.remove_graphql());
+            }
+            let answer = Fault::Answer { status: 200, headers: Vec::new(), body: body.to_string() };
+            app.world.github.fault(which, answer.forever());
+            for agent in ["alpha", "beta"] {
+                let answer = app.agent(agent).beat().await;
+                assert_eq!(answer.codes(), codes, "{full_name}");
+                let said = format!("{} {:?}", answer.0, app.items("", ""));
+                assert!(!said.contains(THEIRS), "{full_name}: {said}");
+            }
         }
     }
 }

@@ -100,7 +100,7 @@ async fn a_token_that_nobody_accepts_is_told_once_and_not_hammered_with() {
     app.world.github.arrange(|github| github.accept_only(["some-other-token"]));
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
-    assert_eq!(app.asked_of_github(), ["/repos/acme/api", "/repos/acme/web"]);
+    assert_eq!(app.asked_of_github(), ["/graphql"]);
     assert_eq!(reads(&app), 2);
 }
 

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use crate::app::TestApp;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
+    "confirm-audit.json",
     "heartbeat-function-url.json",
     "heartbeat-rest-api.json",
     "heartbeat-unauthorized.json",
@@ -30,7 +31,11 @@ async fn every_event_is_answered_by_the_function_it_is_meant_for() {
     for file in FILES {
         let app = TestApp::tracking(&["acme/api"]).start().await;
         let event = TestApp::event(file);
-        if file.starts_with("schedule") {
+        if file == "confirm-audit.json" {
+            let failed = app.schedule().sends(event, 300).await.expect_err("no audit is held");
+            let said = "nothing was confirmed: no audit of it is held";
+            assert!(failed.to_string().contains(said), "{failed}");
+        } else if file.starts_with("schedule") {
             let answer = app.schedule().beat().await.expect("a good beat");
             assert_eq!(answer.status(), "ok", "{file}");
             assert_eq!(app.runs("scheduler").len(), 1, "{file}");

@@ -108,7 +108,7 @@ async fn each_repositorys_failure_is_told_with_its_own_code() {
         github.disable_issues("acme/docs");
     });
     let github = &app.world.github;
-    github.fault(Matching::repository("acme/infra"), Fault::saml_required());
+    github.fault(Matching::graphql(), Fault::repository_error("acme/infra", "FORBIDDEN"));
     github.fault(Matching::listing("acme/web"), Fault::Cut.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "error");

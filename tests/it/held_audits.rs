@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use local_stack::github::{Fault, Matching};
+use local_stack::github::{Fault, Matching, World};
 use serde_json::Value;
 
 use crate::app::{TestApp, open_spread};
-use crate::audits::{INTERVAL, audit, delete, issues_asked_for, pages_audited, settled, tracking};
+use crate::audits::{
+    INTERVAL, audit, audited_page, delete, empty_page, issues_asked_for, pages_audited, settled, tracking,
+};
 
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
-
-fn audited_pages() -> Matching {
-    Matching::listing(API).query("state", "open")
-}
 
 /// What is left of an unfinished audit of `acme/api`.
 fn left_over(app: &TestApp) -> Value {
@@ -25,14 +23,14 @@ fn left_over(app: &TestApp) -> Value {
 #[tokio::test]
 async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_audited_again_every_pass() {
     let app = settled(1_000).await;
-    app.world.github.fault(Matching::listing(API), Fault::EmptyList.forever());
+    app.world.github.fault(audited_page(1), empty_page(&app));
     let held = audit(&app).await;
     assert_eq!(held.status(), "error");
     insta::assert_json_snapshot!(held.0["problems"], @r#"
     [
       {
         "code": "audit_held",
-        "message": "GitHub lists 1000 of the 1000 cached open issues no more, too many to be believed: nothing was removed; the next audit looks again",
+        "message": "GitHub lists 1000 of the 1000 cached open issues no more, too many to be believed: nothing was removed; the next audit looks again, or an operator confirms that they are gone",
         "phase": "reconcile",
         "repository": "acme/api",
         "retryAfterSeconds": 3600,
@@ -41,14 +39,15 @@ async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_au
       }
     ]
     "#);
-    assert_eq!(app.asked().len(), 3, "the repository, its changes, its open issues");
+    assert_eq!(app.asked().len(), 2, "the probe, the open issues");
     for _ in 0..2 {
         app.outlive_freshness();
         app.clear_requests();
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes()), ("error", vec!["audit_held"]));
-        assert_eq!(app.asked().len(), 2, "{:?}", app.asked());
+        assert_eq!(app.asked().len(), 1, "{:?}", app.asked());
     }
+    app.world.github.fault(audited_page(1), empty_page(&app));
     let still_held = audit(&app).await;
     assert_eq!((still_held.codes(), pages_audited(&app)), (vec!["audit_held"], 1));
     assert_eq!(app.open_rows(API).len(), 1_000);
@@ -56,9 +55,24 @@ async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_au
 }
 
 #[tokio::test]
+async fn an_empty_listing_by_the_rest_api_loses_nothing_and_is_not_audited_again_every_pass() {
+    let app = settled(30).await;
+    app.world.github.arrange(World::remove_graphql);
+    app.world.github.fault(Matching::listing(API), Fault::EmptyList.forever());
+    assert_eq!(audit(&app).await.codes(), ["probe_unavailable", "audit_held"]);
+    assert_eq!(app.asked().len(), 4, "GraphQL, the repository, its changes, its open issues");
+    for _ in 0..2 {
+        app.outlive_freshness();
+        app.clear_requests();
+        assert_eq!(app.agent("alpha").beat().await.codes(), ["probe_unavailable", "audit_held"]);
+        assert_eq!((pages_audited(&app), app.open_rows(API).len()), (0, 30));
+    }
+}
+
+#[tokio::test]
 async fn a_held_audit_is_lifted_by_a_plausible_listing_of_a_later_audit() {
     let app = settled(30).await;
-    app.world.github.fault(audited_pages(), Fault::EmptyList);
+    app.world.github.fault(audited_page(1), empty_page(&app));
     assert_eq!(audit(&app).await.codes(), ["audit_held"]);
     app.pass_time(INTERVAL - 10);
     assert_eq!(app.agent("alpha").beat().await.codes(), ["audit_held"]);
@@ -82,7 +96,10 @@ async fn a_held_audit_of_one_repository_is_an_error_and_the_others_are_synced() 
     let answer = audit(&app).await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["audit_held"]));
     assert_eq!(answer.touched(), ["opened acme/web#1"]);
-    assert_eq!(answer.0["summary"], "Synced 2 of 2 repositories: 1 issue changed.");
+    assert_eq!(
+        answer.0["summary"],
+        "Synced 1 of 2 repositories: 1 issue changed; 1 repository has another number of open issues and will be audited."
+    );
 }
 
 #[tokio::test]
@@ -111,10 +128,10 @@ async fn a_tenth_of_the_open_issues_is_believed_and_one_more_is_not() {
 async fn an_audit_cut_off_by_a_limit_on_page_three_loses_nothing_and_goes_on_where_it_was() {
     let app = settled(400).await;
     app.world.github.arrange(|github| github.delete_issue(API, 5));
-    app.world.github.fault(audited_pages().nth(3), Fault::secondary_limit(Some("90")));
+    app.world.github.fault(audited_page(3), Fault::secondary_limit(Some("90")));
     let cut = audit(&app).await;
     assert_eq!((cut.status(), cut.codes()), ("error", vec!["github_rate_limited"]));
-    assert_eq!((cut.touched().len(), app.asked().len()), (0, 5));
+    assert_eq!((cut.touched().len(), app.asked().len()), (0, 4));
     assert_eq!(app.open_rows(API).len(), 400);
 
     app.outlive_freshness();
@@ -137,18 +154,19 @@ async fn an_audit_cut_off_by_a_limit_on_page_three_loses_nothing_and_goes_on_whe
 async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
     let app = settled(250).await;
     app.world.github.arrange(|github| github.delete_issue(API, 5));
-    app.world.github.fault(audited_pages().nth(3), Fault::Status(500).times(3));
+    app.world.github.fault(audited_page(3), Fault::Status(500).times(3));
     assert_eq!(audit(&app).await.codes(), ["github_unavailable"]);
-    let position = app.row(API, 199)["updatedAt"].clone();
+    let position = app.row(API, 201)["updatedAt"].clone();
     insta::assert_json_snapshot!(left_over(&app), {".pk" => "[repository]"}, @r#"
     {
       "beganAt": "2026-11-22T07:02:10Z",
+      "believed": false,
       "candidates": [
         5
       ],
       "compared": false,
       "pk": "[repository]",
-      "position": "2026-11-22T05:58:58Z",
+      "position": "2026-11-22T05:59:00Z",
       "sk": "AUDIT"
     }
     "#);
@@ -167,7 +185,7 @@ async fn an_absent_issue_that_two_passes_of_one_audit_compared_is_asked_for_once
     let app = settled(250).await;
     // The last but one of the first page: the second pass begins a second before the last one.
     app.world.github.arrange(|github| github.hide_issue(API, 100));
-    app.world.github.fault(audited_pages().nth(2), Fault::Status(500).times(3));
+    app.world.github.fault(audited_page(2), Fault::Status(500).times(3));
     audit(&app).await;
     assert_eq!(left_over(&app)["candidates"], serde_json::json!([100]));
     app.outlive_freshness();

@@ -1,10 +1,9 @@
-//! What a holder of the claim leaves that dies, stalls, or is not told what became of its requests.
-//!
-//! Each is tried at every request to DynamoDB that a beat with news makes.
+//! What a holder of the claim leaves that the table fails, or that is not told what became of its requests; and one
+//! that dies in a first reading. Deaths and stalls of any later pass are simulated in `simulation_deaths.rs` and
+//! `simulation_overlaps.rs`.
 
 use local_stack::dynamodb::{Fault, On};
 use local_stack::github::Matching;
-use serde_json::Value;
 
 use crate::app::{TestApp, until_held};
 
@@ -50,77 +49,6 @@ async fn requests_of_a_beat() -> u64 {
     requests as u64
 }
 
-/// The rows without what tells one writing of the same from another.
-fn shown(app: &TestApp) -> Vec<Value> {
-    let mut rows = app.items("REPO#", "ISSUE#");
-    for row in &mut rows {
-        let row = row.as_object_mut().expect("a row");
-        for field in ["revision", "readAt", "changeFence", "changeKindFence"] {
-            row.remove(field);
-        }
-    }
-    rows
-}
-
-#[tokio::test]
-async fn a_holder_that_dies_at_any_request_leaves_no_touch_untold() {
-    for n in 1..=requests_of_a_beat().await {
-        let app = news().await;
-        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
-        let alpha = app.agent("alpha");
-        let mut dying = Box::pin(alpha.beat());
-        assert!(until_held(&mut dying, &mut held).await.is_none());
-        drop(dying);
-        app.pass_time(31);
-        let next = app.agent("beta").beat().await;
-        assert!(!next.is_coalesced(), "after request {n}");
-        assert_eq!(
-            (next.status(), next.touched()),
-            ("ok", NEWS.map(str::to_owned).to_vec()),
-            "after request {n}"
-        );
-        assert_eq!(app.agent("alpha").beat().await.touched(), NEWS, "after request {n}");
-        assert_in_step(&app);
-        // What the dead one had under way arrives after all.
-        held.release();
-        app.pass_time(150);
-        assert_eq!(app.agent("beta").beat().await.touched(), [""; 0], "after request {n}");
-        assert_in_step(&app);
-    }
-}
-
-#[tokio::test]
-async fn a_holder_that_stalls_at_any_request_past_its_claim_and_comes_back_does_no_harm() {
-    for n in 1..=requests_of_a_beat().await {
-        let app = news().await;
-        let mut held = app.world.dynamodb.hold(On::anything().nth(n));
-        let alpha = app.agent("alpha");
-        let mut stalled = Box::pin(alpha.beat());
-        assert!(until_held(&mut stalled, &mut held).await.is_none());
-        app.pass_time(31);
-        let takes_over = app.agent("beta").beat().await;
-        assert!(!takes_over.is_coalesced(), "at request {n}");
-        assert_eq!(takes_over.touched(), NEWS, "at request {n}");
-        let (rows, ended) = (shown(&app), app.state()["ended"].clone());
-        held.release();
-        let late = stalled.await;
-        assert_eq!(
-            (late.status(), late.touched()),
-            ("ok", NEWS.map(str::to_owned).to_vec()),
-            "at request {n}"
-        );
-        assert_eq!(shown(&app), rows, "at request {n}");
-        assert_eq!(app.state()["ended"], ended, "at request {n}");
-        assert_in_step(&app);
-        app.pass_time(150);
-        for agent in ["alpha", "beta"] {
-            let told = app.agent(agent).beat().await.touched();
-            assert_eq!(told, [""; 0], "{agent} at request {n}");
-        }
-        assert_in_step(&app);
-    }
-}
-
 #[tokio::test]
 async fn the_answer_to_any_request_can_be_lost_without_a_trace() {
     let github = {
@@ -160,27 +88,6 @@ async fn a_backfill_goes_on_where_a_dead_holder_left_it() {
     assert_eq!((next.status(), next.touched().len()), ("ok", 0), "{:#}", next.0);
     assert_eq!(app.open_rows("acme/api").len(), 130);
     assert_eq!(app.marks("acme/api")["openCount"], 130);
-}
-
-#[tokio::test]
-async fn a_holder_that_stalls_over_any_answer_of_githubs_gives_way() {
-    for n in 1..=4 {
-        let app = news().await;
-        let mut held = app.world.github.hold(Matching::anything().nth(n));
-        let alpha = app.agent("alpha");
-        let mut stalled = Box::pin(alpha.beat());
-        assert!(until_held(&mut stalled, &mut held).await.is_none());
-        // The answer comes, but nobody runs the one who asked.
-        held.release();
-        app.pass_time(31);
-        assert_eq!(app.agent("beta").beat().await.touched(), NEWS, "request {n}");
-        let ended = app.state()["ended"].clone();
-        let late = stalled.await;
-        assert_eq!((late.status(), late.is_coalesced()), ("ok", true), "request {n}");
-        assert_eq!(late.touched(), NEWS, "request {n}");
-        assert_eq!(app.state()["ended"], ended, "request {n}");
-        assert_in_step(&app);
-    }
 }
 
 #[tokio::test]

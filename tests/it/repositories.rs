@@ -93,6 +93,7 @@ async fn two_configured_names_of_one_repository_are_read_once_and_warned_of() {
     let app = two_names_of_one().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
+    app.world.github.arrange(|github| github.open_issue("acme/core", "Two"));
     app.clear_requests();
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "warning");
@@ -112,17 +113,39 @@ async fn two_configured_names_of_one_repository_are_read_once_and_warned_of() {
     assert_eq!(answer.0["freshAt"], "2026-11-22T06:00:31.000Z", "it agrees with GitHub all the same");
 }
 
+/// A probe that sees two open issues under the other alias, and nothing under this one.
+fn one_alias_fails(app: &TestApp, alias: &str) -> Fault {
+    let id = app.world.github.arrange(|github| github.repository_id("acme/core"));
+    let seen = json!({
+        "databaseId": id, "nameWithOwner": "acme/core", "isDisabled": false, "hasIssuesEnabled": true,
+        "newest": { "nodes": [{ "updatedAt": app.ago(0) }] }, "open": { "totalCount": 2 },
+    });
+    let mut data = json!({ "r0": seen, "r1": seen });
+    data[alias] = json!(null);
+    let errors = json!([{ "type": "INTERNAL", "path": [alias], "message": "Something went wrong." }]);
+    let body = json!({ "data": data, "errors": errors }).to_string();
+    Fault::Answer { status: 200, headers: Vec::new(), body }
+}
+
 #[tokio::test]
 async fn when_only_one_of_two_names_of_a_repository_fails_it_is_read_by_the_other_and_its_marks_stay() {
-    for failing in ["/repos/acme/core", "/repos/acme/api"] {
+    // The probe's two aliases, and the names as the REST API is asked for them.
+    for failing in ["r0", "r1", "/repos/acme/core", "/repos/acme/api"] {
         let app = two_names_of_one().await;
         app.agent("alpha").beat().await;
         app.outlive_freshness();
         app.world.github.arrange(|github| github.open_issue("acme/core", "Two"));
-        app.world.github.fault(Matching::path(failing), Fault::Status(502).times(3));
+        let codes: &[&str] = if failing.starts_with('r') {
+            app.world.github.fault(Matching::graphql(), one_alias_fails(&app, failing));
+            &["github_unexpected_answer"]
+        } else {
+            app.world.github.arrange(|github| github.remove_graphql());
+            app.world.github.fault(Matching::path(failing), Fault::Status(502).times(3));
+            &["probe_unavailable", "github_unavailable"]
+        };
         let answer = app.agent("alpha").beat().await;
         assert_eq!(answer.touched(), ["opened acme/core#2"], "{failing}");
-        assert_eq!(answer.codes(), ["github_unavailable"], "{failing}");
+        assert_eq!(answer.codes(), codes, "{failing}");
         let marks = app.marks("acme/core");
         assert_eq!(marks["cursor"], "2026-11-22T06:00:31Z", "{failing}");
         assert_eq!(marks["openCount"], 2, "{failing}");
@@ -181,8 +204,12 @@ async fn a_disabled_repository_keeps_its_rows_and_its_cursor_and_is_reported() {
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
     let cursor = app.marks(API)["cursor"].clone();
-    app.world.github.arrange(|github| github.disable(API));
     app.outlive_freshness();
+    app.world.github.arrange(|github| {
+        github.disable(API);
+        github.open_issue(API, "Nobody sees it");
+        github.open_issue(WEB, "New");
+    });
     app.clear_requests();
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["repository_disabled"]));
@@ -229,10 +256,12 @@ async fn a_redirect_of_a_repository_to_another_host_is_not_followed_and_that_hos
         headers: vec![("location", format!("{}/repos/acme/api", elsewhere.url()))],
         body: "{}".into(),
     };
+    app.world.github.arrange(|github| github.remove_graphql());
     app.world.github.fault(Matching::repository(API), moved);
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(answer.codes(), ["github_unexpected_answer"]);
+    assert_eq!(answer.codes(), ["probe_unavailable", "github_unexpected_answer"]);
     assert_eq!(elsewhere.requests(), []);
+    app.world.github.arrange(|github| github.heal_graphql());
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
 }

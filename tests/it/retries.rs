@@ -47,7 +47,7 @@ async fn assert_reported(app: &TestApp, answer: &Answer, code: &str, what: &str)
 async fn without_a_failure_each_request_is_sent_once() {
     let app = with_news(two_repositories()).await;
     app.agent("alpha").beat().await;
-    assert_eq!((listings_of_web(&app), app.asked_of_github().len()), (1, 4));
+    assert_eq!((listings_of_web(&app), app.asked_of_github().len()), (1, 3), "the probe, and a listing each");
 }
 
 #[tokio::test]
@@ -115,11 +115,11 @@ async fn an_answer_that_is_not_understood_is_reported_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_repository_that_answers_nonsense_when_it_is_looked_up_fails_alone() {
+async fn a_repository_that_the_probe_fails_to_look_at_fails_alone() {
     let app = with_news(two_repositories()).await;
-    app.world.github.fault(Matching::repository("acme/web"), Fault::Garbage);
+    app.world.github.fault(Matching::graphql(), Fault::repository_error("acme/web", None));
     let answer = app.agent("alpha").beat().await;
-    let what = "GitHub's answer is not one this service understands: not JSON (line 1, column 1)";
+    let what = "GitHub's answer is not one this service understands: a GraphQL error about it";
     assert_reported(&app, &answer, "github_unexpected_answer", what).await;
 }
 

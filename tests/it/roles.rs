@@ -115,8 +115,18 @@ impl Schedule<'_> {
 
     /// Beats in an invocation that ends after so many seconds.
     pub async fn beat_within(&self, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
+        self.sends(TestApp::event("schedule.json"), seconds).await
+    }
+
+    /// An operator confirms a held audit.
+    pub async fn confirms(&self, repository: &str) -> Result<Answer, ScheduledBeatFailed> {
+        self.sends(serde_json::json!({ "confirmAudit": repository }), 300).await
+    }
+
+    /// Answers an event in an invocation that ends after so many seconds.
+    pub async fn sends(&self, event: Value, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
         let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
-        schedule::beat(&self.test.app, Some(deadline))
+        schedule::beat(&self.test.app, event, Some(deadline))
             .await
             .map(|answer| Answer(serde_json::to_value(answer).expect("an answer is JSON")))
     }

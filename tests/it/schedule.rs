@@ -104,7 +104,7 @@ async fn an_agents_beat_runs_one_pass_however_much_is_left_over() {
 #[tokio::test]
 async fn a_schedule_does_not_go_on_when_the_last_pass_got_no_further() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    slow(&app, &Matching::repository("acme/api"), 1, 21);
+    slow(&app, &Matching::graphql(), 1, 21);
     let answer = app.schedule().beat().await.expect("a good beat");
     assert_eq!(
         answer.0["summary"],

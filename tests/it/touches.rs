@@ -49,12 +49,14 @@ async fn re_reading_an_unchanged_issue_touches_nothing() {
     app.world.github.arrange(|github| github.open_issues("acme/api", 3));
     app.agent("alpha").beat().await;
     let before = app.items("REPO#", "ISSUE#");
+    app.clear_requests();
     for _ in 0..3 {
         app.pass_time(60);
         let answer = app.agent("alpha").beat().await;
         assert!(!answer.is_coalesced());
         assert_eq!(answer.touched(), [""; 0]);
     }
+    assert_eq!(app.listed_since().len(), 1, "they are read again when they settle");
     assert_eq!(app.items("REPO#", "ISSUE#"), before);
 }
 

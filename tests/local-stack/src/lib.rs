@@ -14,12 +14,14 @@ pub mod github;
 pub mod proxy;
 pub mod secrets;
 pub mod template;
+pub mod turnstile;
 
 use clock::Clock;
 use dynamodb::{DynamoDb, Storage};
 use github::GitHub;
 use secrets::SecretsManager;
 use template::Template;
+use turnstile::Turnstile;
 
 /// The table's name.
 pub const TABLE_NAME: &str = "heartbeat";
@@ -46,6 +48,8 @@ pub struct LocalStack {
     pub github: GitHub,
     /// With both secrets, as plain tokens.
     pub secrets: SecretsManager,
+    /// The way in to all three.
+    pub turnstile: Turnstile,
 }
 
 impl LocalStack {
@@ -56,13 +60,14 @@ impl LocalStack {
 
     /// Starts all of them, with the table kept in `storage`.
     pub async fn start_with(clock: Clock, storage: Storage) -> Self {
-        let dynamodb = DynamoDb::start(clock.clone(), storage).await;
+        let turnstile = Turnstile::default();
+        let dynamodb = DynamoDb::start_behind(turnstile.clone(), clock.clone(), storage).await;
         dynamodb.create_table(TABLE_NAME, &Template::of_the_project()).await;
-        let secrets = SecretsManager::start(clock.clone()).await;
+        let secrets = SecretsManager::start_behind(turnstile.clone(), clock.clone()).await;
         secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENT_TOKEN);
         secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN);
-        let github = GitHub::start(clock.clone()).await;
-        Self { clock, dynamodb, github, secrets }
+        let github = GitHub::start_behind(turnstile.clone(), clock.clone()).await;
+        Self { clock, dynamodb, github, secrets, turnstile }
     }
 
     /// The environment in which the service finds all of it. The caller adds what it wants tracked.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::proxy::{Answer, Call, Capacity, Proxy, Upstream};
+use crate::turnstile::Turnstile;
 
 pub use crate::fault::Held;
 pub use crate::proxy::{Exchange, Fault, On, Outcome};
@@ -41,7 +42,12 @@ struct Version {
 impl SecretsManager {
     /// Starts one on a free port, without secrets.
     pub async fn start(clock: Clock) -> Self {
-        Self::in_front_of(Vault { clock, secrets: Mutex::default() }).await
+        Self::start_behind(Turnstile::default(), clock).await
+    }
+
+    /// Starts one that is reached through this turnstile.
+    pub async fn start_behind(turnstile: Turnstile, clock: Clock) -> Self {
+        Self::in_front_of(Vault { clock, secrets: Mutex::default() }, turnstile).await
     }
 
     /// Makes this the secret's `AWSCURRENT` version, and the one before its `AWSPREVIOUS`.
@@ -111,6 +117,7 @@ impl Secret {
 }
 
 impl Upstream for Vault {
+    const NAME: &'static str = "Secrets Manager";
     const CONTENT_TYPE: &'static str = "application/x-amz-json-1.1";
     const THROTTLED: (u16, &'static str) = (400, "ThrottlingException");
     const FAILED: (u16, &'static str) = (500, "InternalServiceError");

@@ -68,6 +68,7 @@ impl Engine {
 }
 
 impl Upstream for Engine {
+    const NAME: &'static str = "DynamoDB";
     const CONTENT_TYPE: &'static str = "application/x-amz-json-1.0";
     const THROTTLED: (u16, &'static str) =
         (400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException");

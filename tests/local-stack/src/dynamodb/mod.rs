@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::clock::Clock;
 use crate::proxy::Proxy;
 use crate::template::Template;
+use crate::turnstile::Turnstile;
 
 use engine::Engine;
 
@@ -44,7 +45,12 @@ pub enum Storage {
 impl DynamoDb {
     /// Starts one on a free port. Panics when the file cannot be opened.
     pub async fn start(clock: Clock, storage: Storage) -> Self {
-        Self::in_front_of(Engine::start(clock, storage).await).await
+        Self::start_behind(Turnstile::default(), clock, storage).await
+    }
+
+    /// Starts one that is reached through this turnstile. Panics when the file cannot be opened.
+    pub async fn start_behind(turnstile: Turnstile, clock: Clock, storage: Storage) -> Self {
+        Self::in_front_of(Engine::start(clock, storage).await, turnstile).await
     }
 
     /// Makes the table under this name, with its time to live. A file that has it already keeps it

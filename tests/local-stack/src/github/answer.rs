@@ -6,6 +6,7 @@ use axum::http::Method;
 use serde_json::Value;
 
 use super::budget::UsedUp;
+use super::graphql::Partial;
 use super::issue::Issue;
 use super::listing::{Refused, Wanted};
 use super::render::{self, About};
@@ -20,12 +21,14 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
+    /// The GraphQL points that the call took.
+    pub(super) points: u64,
 }
 
 impl Answer {
     pub(super) fn json(status: u16, body: &Value) -> Self {
         let headers = vec![header("content-type", "application/json; charset=utf-8")];
-        Self { status, headers, body: body.to_string().into_bytes() }
+        Self { status, headers, body: body.to_string().into_bytes(), points: 0 }
     }
 
     pub(super) fn error(status: u16, message: &str, about: &About) -> Self {
@@ -67,11 +70,13 @@ pub(super) struct Sender<'a> {
 }
 
 impl World {
-    /// Admits or refuses the sender, and counts the request on its token's budget.
-    pub(super) fn admit(&mut self, sender: &Sender<'_>, target: &Target) -> Result<(), Answer> {
+    /// Admits or refuses the sender, and counts the request on its token's budget. Tells the GraphQL points
+    /// that it took.
+    pub(super) fn admit(&mut self, sender: &Sender<'_>, asked: &Asked) -> Result<u64, Answer> {
         if !sender.has_user_agent {
             let body = b"Request forbidden by administrative rules: it has no User-Agent header.".to_vec();
-            return Err(Answer { status: 403, headers: vec![header("content-type", "text/plain")], body });
+            let headers = vec![header("content-type", "text/plain")];
+            return Err(Answer { status: 403, headers, body, points: 0 });
         }
         if let Some(accepted) = &self.accepted_tokens {
             match sender.token {
@@ -82,38 +87,58 @@ impl World {
                 Some(_) => {}
             }
         }
-        if *target == Target::RateLimit {
-            return Ok(());
+        if let Some(query) = &asked.graphql {
+            return self.admit_query(sender.token, query);
+        }
+        if asked.target == Target::RateLimit {
+            return Ok(0);
         }
         let now = self.now();
-        self.budgets.of(sender.token.unwrap_or_default(), now).spend().map_err(|UsedUp| {
+        self.budgets.of(sender.token.unwrap_or_default(), now).spend(1).map_err(|UsedUp| {
             let message = "API rate limit exceeded for user ID 1001. If you reach out to GitHub Support for \
                            help, please include the request ID.";
             Answer::error(403, message, &About::RateLimits)
-        })
+        })?;
+        Ok(0)
     }
 
     /// Adds what stands on every answer: the date, and what the token has left.
-    pub(super) fn sign(&mut self, answer: Answer, token: Option<&str>) -> Answer {
+    pub(super) fn sign(&mut self, answer: Answer, token: Option<&str>, asked: &Asked) -> Answer {
         let now = self.now();
-        let budget = *self.budgets.of(token.unwrap_or_default(), now);
+        let (budgets, resource, media_type) = match asked.graphql {
+            None => (&mut self.budgets, "core", "github.v3; format=json"),
+            Some(_) => (&mut self.points, "graphql", "github.v4; format=json"),
+        };
+        let budget = *budgets.of(token.unwrap_or_default(), now);
         answer
             .or_with("date", &render::http_date(now))
-            .or_with("x-github-media-type", "github.v3; format=json")
+            .or_with("x-github-media-type", media_type)
             .or_with("x-ratelimit-limit", &budget.limit.to_string())
             .or_with("x-ratelimit-remaining", &budget.remaining.to_string())
             .or_with("x-ratelimit-used", &budget.used().to_string())
             .or_with("x-ratelimit-reset", &budget.reset.as_second().to_string())
-            .or_with("x-ratelimit-resource", "core")
+            .or_with("x-ratelimit-resource", resource)
     }
 
-    /// Answers an admitted request. `api` is this server's own address.
-    pub(super) fn answer(&mut self, asked: &Asked, token: Option<&str>, api: &str) -> Answer {
+    /// Answers an admitted request. `api` is this server's own address; `partial` is what a test wants
+    /// lacking in a GraphQL answer.
+    pub(super) fn answer(
+        &mut self,
+        asked: &Asked,
+        token: Option<&str>,
+        api: &str,
+        partial: Option<&Partial>,
+    ) -> Answer {
+        if let Some(query) = &asked.graphql {
+            return self.answer_query(token, query, partial);
+        }
         match (&asked.method, &asked.target) {
             (&Method::GET, Target::Root) => Answer::json(200, &root::render(api)),
             (&Method::GET, Target::RateLimit) => {
                 let now = self.now();
-                Answer::json(200, &render::rate_limit(self.budgets.of(token.unwrap_or_default(), now)))
+                let token = token.unwrap_or_default();
+                let (requests, points) = (self.budgets.of(token, now), self.points.of(token, now));
+                Answer::json(200, &render::rate_limit(requests, points))
             }
             (_, Target::Repository(address, part)) => self.answer_repository(asked, address, *part, api),
             _ => Answer::not_found(&About::Anything),
@@ -214,10 +239,6 @@ impl World {
                 Answer::error(422, message, &About::Listing)
             }
         }
-    }
-
-    fn visible_repository(&self, id: u64) -> Option<&Repository> {
-        self.repositories.get(&id).filter(|repository| repository.visible)
     }
 
     /// Where an issue is that was transferred, maybe several times.

@@ -1,4 +1,5 @@
-//! GitHub's primary rate limit: how many requests each token has left in its hour.
+//! GitHub's primary rate limit: how much each token has left in its hour, in requests to REST and in points of
+//! GraphQL, apart from each other.
 //!
 //! Secondary limits are not simulated; tests order them as faults.
 
@@ -54,9 +55,12 @@ impl Budget {
         self.limit.saturating_sub(self.remaining)
     }
 
-    /// Takes one request off.
-    pub(super) fn spend(&mut self) -> Result<(), UsedUp> {
-        self.remaining = self.remaining.checked_sub(1).ok_or(UsedUp)?;
+    /// Takes a request, or a query's points, off. The last one may cost more than is left.
+    pub(super) fn spend(&mut self, amount: u64) -> Result<(), UsedUp> {
+        if self.remaining == 0 {
+            return Err(UsedUp);
+        }
+        self.remaining = self.remaining.saturating_sub(amount);
         Ok(())
     }
 }

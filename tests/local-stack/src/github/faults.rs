@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::answer::Answer;
+use super::graphql::Partial;
 use super::render::About;
 use crate::fault::Repeated;
 
@@ -34,6 +35,9 @@ pub enum Fault {
     Garbage,
     /// 200 with an empty list.
     EmptyList,
+    /// The right answer to a GraphQL call, but for what is lacking; its errors say why. Constructors such as
+    /// [`Fault::repository_error`] make it.
+    Partial(Partial),
 }
 
 impl Fault {
@@ -102,7 +106,7 @@ pub(super) fn of_status(status: u16) -> Answer {
 
 pub(super) fn exactly(status: u16, headers: Vec<(&'static str, String)>, body: String) -> Answer {
     let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    Answer { status, headers, body: body.into_bytes() }
+    Answer { status, headers, body: body.into_bytes(), points: 0 }
 }
 
 pub(super) fn empty_list() -> Answer {
@@ -114,5 +118,5 @@ pub(super) fn garbage() -> Answer {
     let body = b"<!DOCTYPE html>\n<html><head><title>Unicorn!</title></head><body>This page is taking too \
                  long to load.</body></html>\n";
     let headers = vec![("content-type".to_owned(), "text/html; charset=utf-8".to_owned())];
-    Answer { status: 200, headers, body: body.to_vec() }
+    Answer { status: 200, headers, body: body.to_vec(), points: 0 }
 }

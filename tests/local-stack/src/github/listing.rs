@@ -3,13 +3,10 @@
 //! Pages by position are cut out of the listing as it is at that moment: an issue that is edited or closed
 //! between two pages shifts the rest, as on GitHub. Pages by `after=` go on behind an issue's own place.
 
-use std::cmp::Ordering;
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE;
 use jiff::Timestamp;
 
 use super::issue::{Issue, State};
+use super::order::{Order, Place, Sort};
 use super::repository::Repository;
 use super::target::Asked;
 use super::world::LinkStyle;
@@ -23,24 +20,13 @@ pub(super) struct Wanted {
     state: Option<State>,
     since: Option<Timestamp>,
     labels: Vec<String>,
-    sort: Sort,
-    descending: bool,
+    order: Order,
     per_page: usize,
     page: usize,
     after: Option<Place>,
     /// The query without what says which page, verbatim: links repeat it.
     filter: String,
 }
-
-#[derive(Clone, Copy, Debug)]
-enum Sort {
-    Created,
-    Updated,
-    Comments,
-}
-
-/// An issue's place in a listing: what it is sorted by, then its number.
-type Place = (i64, u64);
 
 /// One page.
 pub(super) struct Page<'a> {
@@ -76,20 +62,22 @@ impl Wanted {
             labels: asked.parameter("labels").map_or_else(Vec::new, |names| {
                 names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
             }),
-            sort: match asked.parameter("sort").unwrap_or("created") {
-                "created" => Sort::Created,
-                "updated" => Sort::Updated,
-                "comments" => Sort::Comments,
-                _ => return Err(Refused::Invalid("sort")),
-            },
-            descending: match asked.parameter("direction").unwrap_or("desc") {
-                "desc" => true,
-                "asc" => false,
-                _ => return Err(Refused::Invalid("direction")),
+            order: Order {
+                sort: match asked.parameter("sort").unwrap_or("created") {
+                    "created" => Sort::Created,
+                    "updated" => Sort::Updated,
+                    "comments" => Sort::Comments,
+                    _ => return Err(Refused::Invalid("sort")),
+                },
+                descending: match asked.parameter("direction").unwrap_or("desc") {
+                    "desc" => true,
+                    "asc" => false,
+                    _ => return Err(Refused::Invalid("direction")),
+                },
             },
             per_page: positive("per_page").unwrap_or(DEFAULT_PER_PAGE).min(MAX_PER_PAGE),
             page: positive("page").unwrap_or(1),
-            after: match asked.parameter("after").map(decode) {
+            after: match asked.parameter("after").map(Place::of_cursor) {
                 None => None,
                 Some(Some(place)) => Some(place),
                 Some(None) => return Err(Refused::Invalid("after")),
@@ -111,10 +99,10 @@ impl Wanted {
         }
         let mut found: Vec<&Issue> =
             repository.visible_issues(now).filter(|issue| self.includes(issue)).collect();
-        found.sort_unstable_by(|one, other| self.order(self.place(one), self.place(other)));
+        self.order.sort(&mut found);
 
         let start = match self.after {
-            Some(after) => found.partition_point(|issue| self.order(self.place(issue), after).is_le()),
+            Some(after) => self.order.up_to(&found, after),
             None => (self.page - 1).saturating_mul(self.per_page).min(found.len()),
         };
         let end = (start + self.per_page).min(found.len());
@@ -125,7 +113,7 @@ impl Wanted {
             LinkStyle::After => issues
                 .last()
                 .filter(|_| end < found.len())
-                .map(|last| self.link_behind(url, self.place(last))),
+                .map(|last| self.link_behind(url, self.order.place(last))),
         };
         Ok(Page { issues, link })
     }
@@ -135,19 +123,6 @@ impl Wanted {
             // GitHub answers an empty list when `since` is the epoch itself.
             && self.since.is_none_or(|since| since > Timestamp::UNIX_EPOCH && issue.updated_at >= since)
             && self.labels.iter().all(|label| issue.labels.contains(label))
-    }
-
-    fn place(&self, issue: &Issue) -> Place {
-        let value = match self.sort {
-            Sort::Created => issue.created_at.as_second(),
-            Sort::Updated => issue.updated_at.as_second(),
-            Sort::Comments => i64::try_from(issue.comments).expect("nobody writes that many comments"),
-        };
-        (value, issue.number)
-    }
-
-    fn order(&self, one: Place, other: Place) -> Ordering {
-        if self.descending { other.cmp(&one) } else { one.cmp(&other) }
     }
 
     /// The links in the order in which GitHub writes them.
@@ -173,7 +148,9 @@ impl Wanted {
 
     /// GitHub writes a page number next to the cursor, and pays no heed to it.
     fn link_behind(&self, url: &str, place: Place) -> String {
-        let (filter, after, page) = (&self.filter, encode(place), self.page + 1);
+        // The padding is percent-encoded on GitHub too: a client that decodes and joins links anew breaks them.
+        let after = place.cursor().replace('=', "%3D");
+        let (filter, page) = (&self.filter, self.page + 1);
         format!("<{url}?{filter}after={after}&page={page}>; rel=\"next\"")
     }
 }
@@ -186,15 +163,4 @@ fn without_page(query: &str) -> String {
         .filter(|pair| !matches!(pair.split('=').next(), Some("page" | "after")))
         .flat_map(|pair| [pair, "&"])
         .collect()
-}
-
-fn encode((value, number): Place) -> String {
-    // The padding is percent-encoded on GitHub too: a client that decodes and joins links anew breaks them.
-    URL_SAFE.encode(format!("cursor:v2:{value}:{number}")).replace('=', "%3D")
-}
-
-fn decode(after: &str) -> Option<Place> {
-    let bytes = URL_SAFE.decode(after).ok()?;
-    let (value, number) = std::str::from_utf8(&bytes).ok()?.strip_prefix("cursor:v2:")?.split_once(':')?;
-    Some((value.parse().ok()?, number.parse().ok()?))
 }

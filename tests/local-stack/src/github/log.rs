@@ -2,6 +2,10 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use serde_json::Value;
+
+use super::answer::Answer;
+
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -17,6 +21,19 @@ pub struct Request {
     pub api_version: Option<String>,
     /// The status answered: `None` while there is no answer, which may be for ever.
     pub status: Option<u16>,
+    /// What was asked of GraphQL: `None` for a request to REST.
+    pub graphql: Option<GraphQlCall>,
+}
+
+/// What one request asked of GraphQL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphQlCall {
+    /// The `owner/name`s of the repositories asked for, in their order, as the caller wrote them.
+    pub repositories: Vec<String>,
+    /// The variables as they were sent, `null` if there were none.
+    pub variables: Value,
+    /// The points that the call took off its token's budget.
+    pub points: u64,
 }
 
 /// Tells tokens apart without showing them.
@@ -43,10 +60,13 @@ impl Log {
         Entry(self.cleared + self.requests.len() - 1)
     }
 
-    pub(super) fn answered(&mut self, Entry(index): Entry, status: u16) {
+    pub(super) fn answered(&mut self, Entry(index): Entry, answer: &Answer) {
         let request = index.checked_sub(self.cleared).and_then(|index| self.requests.get_mut(index));
         if let Some(request) = request {
-            request.status = Some(status);
+            request.status = Some(answer.status);
+            if let Some(call) = &mut request.graphql {
+                call.points = answer.points;
+            }
         }
     }
 

@@ -12,6 +12,7 @@ use super::world::{Named, World};
 pub struct Matching {
     what: What,
     query: Vec<(String, String)>,
+    containing: Vec<String>,
     pub(super) nth: u64,
 }
 
@@ -24,6 +25,7 @@ enum What {
     Repository(String),
     Listing(String),
     Issue(String, u64),
+    GraphQl,
 }
 
 impl Matching {
@@ -62,6 +64,17 @@ impl Matching {
         Self::new(What::Issue(repository.to_owned(), number))
     }
 
+    /// Calls of GraphQL.
+    pub fn graphql() -> Self {
+        Self::new(What::GraphQl)
+    }
+
+    /// Of those, only calls of GraphQL that ask for this repository, maybe among others.
+    pub fn containing(mut self, repository: &str) -> Self {
+        self.containing.push(repository.to_owned());
+        self
+    }
+
     /// Of those, only requests with this query parameter.
     pub fn query(mut self, name: &str, value: &str) -> Self {
         self.query.push((name.to_owned(), value.to_owned()));
@@ -80,14 +93,14 @@ impl Matching {
     }
 
     fn new(what: What) -> Self {
-        Self { what, query: Vec::new(), nth: 1 }
+        Self { what, query: Vec::new(), containing: Vec::new(), nth: 1 }
     }
 
     /// Whether a request is one of these, not looking at its turn.
     pub(super) fn covers(&self, asked: &Asked, world: &World) -> bool {
         let part = match &asked.target {
             Target::Repository(_, part) => Some(*part),
-            Target::Root | Target::RateLimit | Target::Unknown => None,
+            Target::Root | Target::RateLimit | Target::GraphQl | Target::Unknown => None,
         };
         let of = |name: &str| part.is_some() && leads_to(asked, name, world);
         let reads = |wanted: Part| part == Some(wanted) && asked.method == Method::GET;
@@ -99,8 +112,15 @@ impl Matching {
             What::Repository(name) => reads(Part::Itself) && of(name),
             What::Listing(name) => reads(Part::Issues) && of(name),
             What::Issue(name, number) => reads(Part::Issue(*number)) && of(name),
+            What::GraphQl => asked.graphql.is_some(),
         };
-        covered && self.query.iter().all(|(name, value)| asked.parameter(name) == Some(value))
+        let contains = |name: &String| {
+            let call = asked.graphql.as_ref();
+            call.is_some_and(|call| call.repositories.iter().any(|asked| world.same_repository(asked, name)))
+        };
+        covered
+            && self.containing.iter().all(contains)
+            && self.query.iter().all(|(name, value)| asked.parameter(name) == Some(value))
     }
 }
 

@@ -3,8 +3,9 @@
 //! The state is plain data ([`World`]); requests are answered from it, and from it alone, so that a test
 //! arranges what GitHub has, lets the service ask, and looks. Orders ([`GitHub::fault`],
 //! [`GitHub::before`], [`GitHub::hold`]) make single requests go wrong, change the state between two of
-//! them, or make them wait. What the service does not use is absent: conditional requests, compression,
-//! writing (but opening and changing an issue, for people), and secondary rate limits that nobody ordered.
+//! them, or make them wait. REST and GraphQL ([`Matching::graphql`]) answer from the same state, each with a
+//! budget of its own. What the service does not use is absent: conditional requests, compression, writing (but
+//! opening and changing an issue, for people), and secondary rate limits that nobody ordered.
 //!
 //! ```
 //! # use local_stack::{clock::Clock, github::{Fault, GitHub, Matching}};
@@ -24,10 +25,12 @@ mod answer;
 mod budget;
 mod edits;
 mod faults;
+mod graphql;
 mod issue;
 mod listing;
 mod log;
 mod matching;
+mod order;
 mod render;
 mod repository;
 mod root;
@@ -50,8 +53,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use faults::Fault;
+pub use graphql::Partial;
 pub use issue::{Issue, State};
-pub use log::{Request, fingerprint};
+pub use log::{GraphQlCall, Request, fingerprint};
 pub use matching::Matching;
 pub use repository::Repository;
 pub use world::{LinkStyle, World};
@@ -59,6 +63,7 @@ pub use world::{LinkStyle, World};
 use self::server::{Shared, lock};
 use crate::clock::Clock;
 use crate::fault::{Held, Repeated};
+use crate::turnstile::Turnstile;
 
 /// A handle of a running GitHub. It serves until the last handle is dropped.
 #[derive(Clone)]
@@ -71,6 +76,11 @@ pub struct GitHub {
 impl GitHub {
     /// Starts an empty GitHub on a free port of this machine, with the time of `clock`.
     pub async fn start(clock: Clock) -> Self {
+        Self::start_behind(Turnstile::default(), clock).await
+    }
+
+    /// Starts one that is reached through this turnstile.
+    pub async fn start_behind(turnstile: Turnstile, clock: Clock) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("the system has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
@@ -78,6 +88,7 @@ impl GitHub {
             world: Mutex::new(World::new(clock)),
             script: Mutex::default(),
             log: Mutex::default(),
+            turnstile,
         });
         let router = Router::new()
             .fallback(any(server::serve))

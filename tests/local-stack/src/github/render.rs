@@ -12,7 +12,7 @@ use super::repository::Repository;
 use super::world::{World, owner_of};
 
 const WEB: &str = "https://github.com";
-const DOCUMENTATION: &str = "https://docs.github.com/rest";
+const DOCUMENTATION: &str = "https://docs.github.com";
 
 /// Which page of GitHub's documentation an error points to.
 pub(super) enum About {
@@ -22,6 +22,7 @@ pub(super) enum About {
     Issue,
     Redirects,
     RateLimits,
+    GraphQl,
 }
 
 pub(super) fn html_url(repository: &Repository, issue: &Issue) -> String {
@@ -235,15 +236,22 @@ pub(super) fn repository(world: &World, api: &str, repository: &Repository) -> V
     rendered
 }
 
-pub(super) fn rate_limit(budget: &Budget) -> Value {
-    let rate = json!({
-        "limit": budget.limit,
-        "remaining": budget.remaining,
-        "used": budget.used(),
-        "reset": budget.reset.as_second(),
-        "resource": "core",
-    });
-    json!({ "resources": { "core": rate, "search": rate, "graphql": rate }, "rate": rate })
+/// What a token has left of REST requests and of GraphQL points.
+pub(super) fn rate_limit(requests: &Budget, points: &Budget) -> Value {
+    let rate = |budget: &Budget, resource: &str| {
+        json!({
+            "limit": budget.limit,
+            "remaining": budget.remaining,
+            "used": budget.used(),
+            "reset": budget.reset.as_second(),
+            "resource": resource,
+        })
+    };
+    let core = rate(requests, "core");
+    json!({
+        "resources": { "core": core, "search": rate(requests, "search"), "graphql": rate(points, "graphql") },
+        "rate": core,
+    })
 }
 
 pub(super) fn error(status: u16, message: &str, about: &About) -> Value {
@@ -271,12 +279,15 @@ pub(super) fn http_date(time: Timestamp) -> String {
 impl About {
     fn url(&self) -> String {
         let page = match self {
-            Self::Anything => "",
-            Self::Repository => "/repos/repos#get-a-repository",
-            Self::Listing => "/issues/issues#list-repository-issues",
-            Self::Issue => "/issues/issues#get-an-issue",
-            Self::Redirects => "/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects",
-            Self::RateLimits => "/using-the-rest-api/rate-limits-for-the-rest-api",
+            Self::Anything => "/rest",
+            Self::Repository => "/rest/repos/repos#get-a-repository",
+            Self::Listing => "/rest/issues/issues#list-repository-issues",
+            Self::Issue => "/rest/issues/issues#get-an-issue",
+            Self::Redirects => {
+                "/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects"
+            }
+            Self::RateLimits => "/rest/using-the-rest-api/rate-limits-for-the-rest-api",
+            Self::GraphQl => "/graphql",
         };
         format!("{DOCUMENTATION}{page}")
     }

@@ -50,8 +50,17 @@ impl Repository {
         }
     }
 
+    /// The current versions of all issues and pull requests, by number, whether or not readers see them. What was
+    /// deleted or transferred is none any more.
+    pub fn issues(&self) -> impl Iterator<Item = &Issue> {
+        self.numbers.values().filter_map(|numbered| match numbered {
+            Numbered::Issue(versions) => Some(&versions.current),
+            Numbered::Deleted | Numbered::Transferred { .. } => None,
+        })
+    }
+
     /// Issues and pull requests as a reader sees them at `now`, by number.
-    pub(super) fn visible_issues(&self, now: Timestamp) -> impl Iterator<Item = &Issue> {
+    pub fn visible_issues(&self, now: Timestamp) -> impl Iterator<Item = &Issue> {
         self.numbers.values().filter_map(move |numbered| match numbered {
             Numbered::Issue(versions) => versions.visible(now),
             Numbered::Deleted | Numbered::Transferred { .. } => None,

@@ -10,11 +10,13 @@ use futures_util::{StreamExt, stream};
 
 use super::answer::{Answer, Sender};
 use super::faults::{self, Fault};
+use super::graphql::Partial;
 use super::log::{Log, Request, fingerprint};
 use super::script::Script;
 use super::target::Asked;
 use super::wire::Cutter;
 use super::world::World;
+use crate::turnstile::Turnstile;
 
 /// What the server and the handles of it share. Who locks more than one takes them in this order.
 pub(super) struct Shared {
@@ -22,6 +24,7 @@ pub(super) struct Shared {
     pub(super) world: Mutex<World>,
     pub(super) script: Mutex<Script>,
     pub(super) log: Mutex<Log>,
+    pub(super) turnstile: Turnstile,
 }
 
 /// Locks also what a failed test left locked: its own failure says more than a poisoned lock would.
@@ -53,16 +56,21 @@ pub(super) async fn serve(
         token: token.as_deref().map(fingerprint),
         api_version: text(&headers, "x-github-api-version"),
         status: None,
+        graphql: asked.graphql.as_ref().map(|query| query.logged()),
     };
+    let what = format!("GitHub {} {}", request.method, request.path);
     let entry = lock(&shared.log).add(request);
+    let passage = shared.turnstile.enter(|| what).await;
     let sender = Sender { token: token.as_deref(), has_user_agent: headers.contains_key(header::USER_AGENT) };
-    match shared.answer(&asked, &sender).await {
+    let sending = shared.answer(&asked, &sender).await;
+    passage.carried_out().await;
+    match sending {
         Sending::Whole(answer) => {
-            lock(&shared.log).answered(entry, answer.status);
+            lock(&shared.log).answered(entry, &answer);
             respond(answer, Body::from)
         }
         Sending::Half(answer) => {
-            lock(&shared.log).answered(entry, answer.status);
+            lock(&shared.log).answered(entry, &answer);
             respond(answer, |body| half(body, cutter))
         }
         Sending::Cut => {
@@ -91,12 +99,13 @@ impl Shared {
             edit(&mut lock(&self.world));
         }
         match meeting.fault {
-            None => Sending::Whole(self.right_answer(asked, sender)),
+            None => Sending::Whole(self.right_answer(asked, sender, None)),
             Some(Fault::Delay(time)) => {
                 tokio::time::sleep(time).await;
-                Sending::Whole(self.right_answer(asked, sender))
+                Sending::Whole(self.right_answer(asked, sender, None))
             }
-            Some(Fault::HalfPage) => Sending::Half(self.right_answer(asked, sender)),
+            Some(Fault::HalfPage) => Sending::Half(self.right_answer(asked, sender, None)),
+            Some(Fault::Partial(partial)) => Sending::Whole(self.right_answer(asked, sender, Some(&partial))),
             Some(Fault::Status(status)) => self.instead(asked, sender, faults::of_status(status)),
             Some(Fault::EmptyList) => self.instead(asked, sender, faults::empty_list()),
             Some(Fault::Answer { status, headers, body }) => {
@@ -108,23 +117,23 @@ impl Shared {
         }
     }
 
-    fn right_answer(&self, asked: &Asked, sender: &Sender<'_>) -> Answer {
+    fn right_answer(&self, asked: &Asked, sender: &Sender<'_>, partial: Option<&Partial>) -> Answer {
         let mut world = lock(&self.world);
-        let answer = match world.admit(sender, &asked.target) {
-            Ok(()) => world.answer(asked, sender.token, &self.url),
+        let answer = match world.admit(sender, asked) {
+            Ok(points) => Answer { points, ..world.answer(asked, sender.token, &self.url, partial) },
             Err(refusal) => refusal,
         };
-        world.sign(answer, sender.token)
+        world.sign(answer, sender.token, asked)
     }
 
     /// Answers with a fault; the request counts on the budget as any does.
     fn instead(&self, asked: &Asked, sender: &Sender<'_>, fault: Answer) -> Sending {
         let mut world = lock(&self.world);
-        let answer = match world.admit(sender, &asked.target) {
-            Ok(()) => fault,
+        let answer = match world.admit(sender, asked) {
+            Ok(points) => Answer { points, ..fault },
             Err(refusal) => refusal,
         };
-        Sending::Whole(world.sign(answer, sender.token))
+        Sending::Whole(world.sign(answer, sender.token, asked))
     }
 }
 

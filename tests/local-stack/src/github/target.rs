@@ -3,10 +3,13 @@
 //! The log, the orders of faults and the answers all go by this, so that `/repos/acme/api/issues` and
 //! `/repositories/1001/issues` are the same listing to each of them.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::Query;
 use axum::http::{Method, Uri};
 
+use super::graphql::Query as GraphQlQuery;
 use super::world::{Named, World};
 
 /// A request without its headers.
@@ -20,6 +23,8 @@ pub(super) struct Asked {
     pub(super) pairs: Vec<(String, String)>,
     pub(super) body: Bytes,
     pub(super) target: Target,
+    /// What is asked of GraphQL, when it is asked at all.
+    pub(super) graphql: Option<Arc<GraphQlQuery>>,
 }
 
 /// The things that have an address here.
@@ -27,6 +32,7 @@ pub(super) struct Asked {
 pub(super) enum Target {
     Root,
     RateLimit,
+    GraphQl,
     Repository(Address, Part),
     Unknown,
 }
@@ -51,7 +57,9 @@ impl Asked {
         let Query(pairs) = Query::try_from_uri(uri).unwrap_or_default();
         let target = Target::parse(uri.path());
         let query = uri.query().unwrap_or_default().to_owned();
-        Self { method, path: uri.path().to_owned(), query, pairs, body, target }
+        let asks_graphql = target == Target::GraphQl && method == Method::POST;
+        let graphql = asks_graphql.then(|| Arc::new(GraphQlQuery::parse(&body)));
+        Self { method, path: uri.path().to_owned(), query, pairs, body, target, graphql }
     }
 
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
@@ -84,6 +92,7 @@ impl Target {
         let (address, rest) = match segments.as_slice() {
             [""] => return Self::Root,
             ["rate_limit"] => return Self::RateLimit,
+            ["graphql"] => return Self::GraphQl,
             ["repos", owner, name, rest @ ..] => (Address::Name(format!("{owner}/{name}")), rest),
             ["repositories", id, rest @ ..] => match id.parse() {
                 Ok(id) => (Address::Id(id), rest),

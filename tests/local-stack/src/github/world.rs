@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::{SignedDuration, Timestamp};
 
 use super::budget::Budgets;
+use super::graphql::Service;
 use super::repository::Repository;
 use crate::clock::Clock;
 
@@ -15,7 +16,11 @@ use crate::clock::Clock;
 pub struct World {
     /// How listings link their pages.
     pub links: LinkStyle,
+    /// Of requests to REST.
     pub(super) budgets: Budgets,
+    /// Of GraphQL's points.
+    pub(super) points: Budgets,
+    pub(super) graphql: Service,
     pub(super) accepted_tokens: Option<Vec<String>>,
     pub(super) repositories: BTreeMap<u64, Repository>,
     pub(super) user_ids: HashMap<String, u64>,
@@ -49,6 +54,8 @@ impl World {
         Self {
             links: LinkStyle::Pages,
             budgets: Budgets::new(clock.now() + SignedDuration::from_hours(1)),
+            points: Budgets::new(clock.now() + SignedDuration::from_hours(1)),
+            graphql: Service::default(),
             accepted_tokens: None,
             repositories: BTreeMap::new(),
             user_ids: HashMap::new(),
@@ -69,9 +76,14 @@ impl World {
         self.accepted_tokens = Some(tokens.map(str::to_owned).to_vec());
     }
 
-    /// Gives every token a budget of `limit` requests, of which `remaining` are left until `reset`.
+    /// Gives every token a budget of `limit` REST requests, of which `remaining` are left until `reset`.
     pub fn set_budget(&mut self, limit: u64, remaining: u64, reset: Timestamp) {
         self.budgets.set(limit, remaining, reset);
+    }
+
+    /// Gives every token a budget of `limit` GraphQL points, of which `remaining` are left until `reset`.
+    pub fn set_graphql_budget(&mut self, limit: u64, remaining: u64, reset: Timestamp) {
+        self.points.set(limit, remaining, reset);
     }
 
     /// Creates a repository and tells its id. Its name may be one that another had before.
@@ -86,7 +98,8 @@ impl World {
         id
     }
 
-    /// Renames a repository. Its old name answers 301, until another repository takes it.
+    /// Renames a repository. Its old name answers 301, and GraphQL follows it, until another repository takes
+    /// it.
     pub fn rename_repository(&mut self, full_name: &str, new_name: &str) {
         let id = self.repository_id(full_name);
         let taken = self.current_names.insert(key(new_name), id);
@@ -100,7 +113,8 @@ impl World {
         self.know_user(&owner);
     }
 
-    /// Makes every address of a repository answer 404, as if the token had lost its access.
+    /// Makes every address of a repository answer 404, and GraphQL `NOT_FOUND`, as if the token had lost its
+    /// access.
     pub fn hide_repository(&mut self, full_name: &str) {
         self.repository_mut(full_name).visible = false;
     }
@@ -110,7 +124,7 @@ impl World {
         self.repository_mut(full_name).visible = true;
     }
 
-    /// Makes the issues of a repository answer 410.
+    /// Makes the issues of a repository answer 410; GraphQL says so in `hasIssuesEnabled` and shows none.
     pub fn disable_issues(&mut self, full_name: &str) {
         self.repository_mut(full_name).has_issues = false;
     }
@@ -125,7 +139,7 @@ impl World {
         self.repository_mut(full_name).archived = true;
     }
 
-    /// Disables a repository: it says so, and its issues answer 403.
+    /// Disables a repository: it says so, and its issues answer 403; GraphQL shows none.
     pub fn disable(&mut self, full_name: &str) {
         self.repository_mut(full_name).disabled = true;
     }
@@ -155,6 +169,22 @@ impl World {
             (None, Some(&id)) => Named::Former(id),
             (None, None) => Named::Unknown,
         }
+    }
+
+    /// Whether two names lead to one repository, or are one name that leads nowhere.
+    pub(super) fn same_repository(&self, one: &str, other: &str) -> bool {
+        match (self.named(one), self.named(other)) {
+            (Named::Unknown, Named::Unknown) => key(one) == key(other),
+            (Named::Current(one) | Named::Former(one), Named::Current(other) | Named::Former(other)) => {
+                one == other
+            }
+            _ => false,
+        }
+    }
+
+    /// A repository that the token may see.
+    pub(super) fn visible_repository(&self, id: u64) -> Option<&Repository> {
+        self.repositories.get(&id).filter(|repository| repository.visible)
     }
 
     /// Ids come from one counter, so that a run of the same edits gives the same ids.

@@ -8,6 +8,7 @@ pub(crate) mod caller;
 mod listener;
 mod log;
 mod orders;
+mod subject;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -23,11 +24,14 @@ pub use orders::{Fault, On};
 use self::log::Log;
 use self::orders::{HowMany, Meeting, Orders, When};
 use crate::fault::{Held, Repeated};
+use crate::turnstile::Turnstile;
 
 /// What answers the requests that are let through.
 pub(crate) trait Upstream: Send + Sync + 'static {
     /// The media type of the service's answers.
     const CONTENT_TYPE: &'static str;
+    /// Its name, for a person.
+    const NAME: &'static str;
     /// The exception of a caller that asks too often, and its status.
     const THROTTLED: (u16, &'static str);
     /// The exception of the service's own failure, and its status.
@@ -72,6 +76,7 @@ struct Shared<U> {
     upstream: U,
     orders: Orders,
     log: Log,
+    turnstile: Turnstile,
 }
 
 /// The connection is to be reset.
@@ -81,11 +86,12 @@ struct Cut;
 
 #[expect(private_bounds, reason = "what stands behind a proxy is this crate's to say")]
 impl<U: Upstream> Proxy<U> {
-    pub(crate) async fn in_front_of(upstream: U) -> Self {
+    pub(crate) async fn in_front_of(upstream: U, turnstile: Turnstile) -> Self {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on the loopback");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let shared = Arc::new(Shared { upstream, orders: Orders::default(), log: Log::default() });
+        let (orders, log) = (Orders::default(), Log::default());
+        let shared = Arc::new(Shared { upstream, orders, log, turnstile });
         let (running, stopped) = watch::channel(());
         tokio::spawn(listener::listen(listener, shared.clone(), stopped));
         Self { url: format!("http://{address}"), shared, _running: running }
@@ -149,6 +155,8 @@ impl<U: Upstream> Shared<U> {
         let text = String::from_utf8_lossy(&call.body).into_owned();
         let Meeting { hold, fault, hold_answer } = self.orders.meet(&call.operation, &text);
         let entry = self.log.arrived(&call.operation, &text);
+        let what = || format!("{} {}", U::NAME, subject::of(&call.operation, &text));
+        let passage = self.turnstile.enter(what).await;
         if let Some(gate) = hold {
             gate.pass().await;
         }
@@ -182,6 +190,7 @@ impl<U: Upstream> Shared<U> {
         let lost = fault == Some(Fault::LoseAnswer);
         let outcome = if lost { Outcome::AnswerLost } else { Outcome::of(&answer) };
         self.log.ended(entry, outcome, answer.capacity);
+        passage.carried_out().await;
         if let Some(gate) = hold_answer {
             gate.pass().await;
         }

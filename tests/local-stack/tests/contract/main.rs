@@ -1,11 +1,13 @@
 //! Does the simulated GitHub answer as GitHub says it does?
 //!
 //! Every kind of answer is held against the response schemas of GitHub's OpenAPI description, and against
-//! answers that were recorded from GitHub. Both are large and not ours, so they are fetched: this test is
-//! run by `make contract` and not by `make test`. What neither of them describes (rate limits, late
-//! visibility, opaque cursors) is not checked here.
+//! answers that were recorded from GitHub; the GraphQL schema that it executes, and every document that the
+//! service sends, against GitHub's GraphQL schema. All are large and not ours, so they are fetched: this test
+//! is run by `make contract` and not by `make test`. What none of them describes (rate limits, late
+//! visibility, opaque cursors, GraphQL's errors) is not checked here.
 
 mod described;
+mod graphql;
 mod published;
 mod recorded;
 

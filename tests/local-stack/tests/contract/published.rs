@@ -12,6 +12,11 @@ pub(crate) fn description() -> Value {
     read("openapi", "generated/api.github.com.json")
 }
 
+/// GitHub's GraphQL schema, in GraphQL's own language.
+pub(crate) fn schema() -> String {
+    String::from_utf8(read_bytes("graphql-schema", "schema.graphql")).expect("a schema is text")
+}
+
 /// The recorded exchanges of a scenario.
 pub(crate) fn recording(scenario: &str) -> Vec<Exchange> {
     let path = format!("scenarios/api.github.com/{scenario}/normalized-fixture.json");
@@ -50,15 +55,19 @@ impl Exchange {
 }
 
 fn read(package: &str, path: &str) -> Value {
+    serde_json::from_slice(&read_bytes(package, path))
+        .unwrap_or_else(|error| panic!("{path} of {package} is broken: {error}"))
+}
+
+fn read_bytes(package: &str, path: &str) -> Vec<u8> {
     let version = PINS
         .lines()
         .find_map(|line| line.strip_prefix(package)?.split_whitespace().next())
         .expect("contract/pins names every package");
     let path = cache().join(format!("{package}-{version}")).join(path);
-    let text = fs::read(&path).unwrap_or_else(|error| {
+    fs::read(&path).unwrap_or_else(|error| {
         panic!("cannot read {}: {error}\n`make contract` fetches it and runs this test", path.display())
-    });
-    serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{} is broken: {error}", path.display()))
+    })
 }
 
 /// Where `contract/fetch` puts it.

@@ -1,5 +1,7 @@
 //! The rules of this GitHub that other tests lean on, seen over HTTP as the service sees them.
 
+mod graphql;
+mod graphql_orders;
 mod orders;
 
 use std::time::Duration;

@@ -1,0 +1,179 @@
+//! How much of GitHub's budgets is left to a token, and until when GitHub wants to hear nothing of it.
+//!
+//! Only rules; who meters is the client, and where it is kept is the fleet's state.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::digest::fingerprint;
+
+/// GitHub counts a token's REST requests and its GraphQL points apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// Counted in requests.
+    Rest,
+    /// Counted in points.
+    GraphQl,
+}
+
+/// What GitHub grants a token in an hour, and how much of it is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Budget {
+    /// Requests or points an hour.
+    pub limit: u64,
+    /// Those that are left.
+    pub remaining: u64,
+    /// When all are granted anew.
+    pub resets_at: Timestamp,
+}
+
+/// What is known of one of a token's budgets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Allowance {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    budget: Option<Budget>,
+    /// Until when nothing may be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    closed_until: Option<Timestamp>,
+}
+
+/// What is known of the limits of one token. It is stored, so that no sandbox asks while a limit that another one met
+/// is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenLimits {
+    /// Tells the token apart from others without telling it.
+    token: String,
+    #[serde(default)]
+    rest: Allowance,
+    #[serde(default, rename = "graphql")]
+    graph_ql: Allowance,
+}
+
+impl TokenLimits {
+    /// Nothing is known yet of this token's limits.
+    pub fn of(token: &str) -> Self {
+        Self { token: fingerprint(token), rest: Allowance::default(), graph_ql: Allowance::default() }
+    }
+
+    /// Whether these are that token's.
+    pub fn are_of(&self, token: &str) -> bool {
+        self.token == fingerprint(token)
+    }
+
+    /// Whether both are the same token's.
+    pub fn are_those_of(&self, other: &Self) -> bool {
+        self.token == other.token
+    }
+
+    /// Takes in what an answer said of a budget. One that is used up is closed until it is granted anew.
+    pub fn note(&mut self, api: Api, budget: Budget) {
+        let allowance = self.allowance_mut(api);
+        allowance.budget = Some(budget);
+        if budget.remaining == 0 {
+            self.close(api, budget.resets_at);
+        }
+    }
+
+    /// Nothing may be asked of this API until then.
+    pub fn close(&mut self, api: Api, until: Timestamp) {
+        let allowance = self.allowance_mut(api);
+        allowance.closed_until = allowance.closed_until.max(Some(until));
+    }
+
+    /// Until when nothing may be asked of this API; none when it may.
+    pub fn closed_until(&self, api: Api, now: Timestamp) -> Option<Timestamp> {
+        self.allowance(api).closed_until.filter(|until| *until > now)
+    }
+
+    /// When the budget is granted anew of which less than a tenth is left; none while there is more.
+    pub fn low_until(&self, api: Api, now: Timestamp) -> Option<Timestamp> {
+        let Budget { limit, remaining, resets_at } = self.allowance(api).budget?;
+        (remaining.saturating_mul(10) < limit && resets_at > now).then_some(resets_at)
+    }
+
+    /// What GitHub grants in an hour, as it said itself.
+    pub fn hourly(&self, api: Api) -> Option<u64> {
+        self.allowance(api).budget.map(|budget| budget.limit)
+    }
+
+    /// Takes in what another sandbox learnt of the same token.
+    pub fn merge(&mut self, other: &Self) {
+        for api in [Api::Rest, Api::GraphQl] {
+            let theirs = other.allowance(api);
+            let ours = self.allowance_mut(api);
+            ours.closed_until = ours.closed_until.max(theirs.closed_until);
+            // Within one hour a budget only shrinks.
+            let age = |budget: &Budget| (budget.resets_at, std::cmp::Reverse(budget.remaining));
+            ours.budget = ours.budget.into_iter().chain(theirs.budget).max_by_key(age);
+        }
+    }
+
+    fn allowance(&self, api: Api) -> &Allowance {
+        match api {
+            Api::Rest => &self.rest,
+            Api::GraphQl => &self.graph_ql,
+        }
+    }
+
+    fn allowance_mut(&mut self, api: Api) -> &mut Allowance {
+        match api {
+            Api::Rest => &mut self.rest,
+            Api::GraphQl => &mut self.graph_ql,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn budget(remaining: u64, resets_at: i64) -> Budget {
+        Budget { limit: 5_000, remaining, resets_at: at(resets_at) }
+    }
+
+    #[test]
+    fn a_budget_is_low_when_less_than_a_tenth_is_left_and_until_it_is_granted_anew() {
+        let mut limits = TokenLimits::of("t");
+        assert_eq!(limits.low_until(Api::Rest, at(0)), None);
+        limits.note(Api::Rest, budget(500, 60));
+        assert_eq!(limits.low_until(Api::Rest, at(0)), None);
+        limits.note(Api::Rest, budget(499, 60));
+        assert_eq!(limits.low_until(Api::Rest, at(0)), Some(at(60)));
+        assert_eq!(limits.low_until(Api::GraphQl, at(0)), None);
+        assert_eq!(limits.low_until(Api::Rest, at(60)), None);
+    }
+
+    #[test]
+    fn a_used_up_budget_closes_its_own_api_until_it_is_granted_anew() {
+        let mut limits = TokenLimits::of("t");
+        limits.note(Api::GraphQl, budget(0, 60));
+        assert_eq!(limits.closed_until(Api::GraphQl, at(59)), Some(at(60)));
+        assert_eq!(limits.closed_until(Api::GraphQl, at(60)), None);
+        assert_eq!(limits.closed_until(Api::Rest, at(59)), None);
+    }
+
+    #[test]
+    fn what_two_sandboxes_know_comes_to_the_later_and_the_smaller() {
+        let mut ours = TokenLimits::of("t");
+        ours.note(Api::Rest, budget(100, 60));
+        ours.close(Api::GraphQl, at(9));
+        let mut theirs = TokenLimits::of("t");
+        theirs.note(Api::Rest, budget(90, 60));
+        theirs.note(Api::GraphQl, budget(4_000, 60));
+        theirs.close(Api::GraphQl, at(30));
+        ours.merge(&theirs);
+        assert_eq!(ours.rest.budget, Some(budget(90, 60)));
+        assert_eq!(ours.graph_ql.budget, Some(budget(4_000, 60)));
+        assert_eq!(ours.closed_until(Api::GraphQl, at(0)), Some(at(30)));
+        theirs.note(Api::Rest, budget(5_000, 3_660));
+        ours.merge(&theirs);
+        assert_eq!(ours.rest.budget, Some(budget(5_000, 3_660)));
+    }
+}

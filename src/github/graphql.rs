@@ -1,0 +1,155 @@
+//! Questions to GitHub's GraphQL API: sent, metered, and their errors told apart.
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Api;
+
+use super::session::Question;
+use super::{Failure, GitHubError, NoGraphql, Session, meter};
+
+/// What GitHub answered.
+#[derive(Debug)]
+pub(super) struct Reply<T> {
+    /// What was asked for.
+    pub(super) data: T,
+    /// What went wrong with parts of it. Each names the part it concerns.
+    pub(super) errors: Vec<PartFailed>,
+    /// The `Date` of the answer.
+    pub(super) date: Timestamp,
+}
+
+/// An error about one of the fields of the query, which is then null or incomplete.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PartFailed {
+    /// The field's name in the answer: its alias, where it has one.
+    pub(super) part: String,
+    pub(super) error: GitHubError,
+}
+
+#[derive(Serialize)]
+struct Body<'a, V> {
+    query: &'a str,
+    variables: &'a V,
+}
+
+#[derive(Deserialize)]
+struct Envelope<T> {
+    data: Option<Data<T>>,
+    #[serde(default)]
+    errors: Vec<Error>,
+}
+
+#[derive(Deserialize)]
+struct Data<T> {
+    #[serde(rename = "rateLimit")]
+    rate_limit: Option<RateLimit>,
+    #[serde(flatten)]
+    fields: T,
+}
+
+#[derive(Deserialize)]
+struct RateLimit {
+    cost: u64,
+}
+
+#[derive(Deserialize)]
+struct Error {
+    /// Stands at the top of an error, not in its extensions.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    path: Vec<Segment>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Segment {
+    Field(String),
+    Index(IgnoredAny),
+}
+
+impl Session<'_> {
+    /// Executes a document. `heals` tells which failures another attempt may heal; a document that GitHub did not
+    /// execute as a whole is not tried again.
+    pub(super) async fn query<T: DeserializeOwned, V: Serialize + Sync>(
+        &self,
+        document: &str,
+        variables: &V,
+        heals: fn(Failure) -> bool,
+    ) -> Result<Reply<T>, GitHubError> {
+        let body = serde_json::to_string(&Body { query: document, variables });
+        let body = body.expect("variables are texts");
+        let answer = match self.ask(Question::Query(body), heals).await {
+            Ok(answer) if answer.status == StatusCode::OK => answer,
+            Ok(answer) if answer.status == StatusCode::NOT_FOUND => return Err(NoGraphql::Missing.into()),
+            Ok(answer) => return Err(answer.unexpected()),
+            Err(GitHubError::Forbidden) => return Err(NoGraphql::Forbidden.into()),
+            Err(error) => return Err(self.unless_rest_serves(error)),
+        };
+        let Envelope { data, errors } = answer.json::<Envelope<T>>()?;
+        let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref()).map_or(1, |limit| limit.cost);
+        self.count(|asked| asked.points += cost);
+        if errors.iter().any(Error::is_limit) {
+            self.github.close(answer.limit, Api::GraphQl);
+            let limited = GitHubError::RateLimited { until: answer.limit.until(), api: Api::GraphQl };
+            return Err(self.unless_rest_serves(limited));
+        }
+        let not_executed = GitHubError::Unavailable {
+            failure: Failure::NotExecuted,
+            attempts: 1,
+            origin: self.github.graphql_url.origin().ascii_serialization(),
+        };
+        // Partial data is worth something only where each error names the part that is missing.
+        let is_too_much = errors.iter().any(|error| error.is("RESOURCE_LIMITS_EXCEEDED"));
+        let errors: Option<Vec<PartFailed>> = errors.into_iter().map(Error::of_part).collect();
+        match (data, errors) {
+            (Some(data), Some(errors)) if !is_too_much => {
+                Ok(Reply { data: data.fields, errors, date: answer.date })
+            }
+            _ => Err(not_executed),
+        }
+    }
+
+    /// A budget of points that is used up leaves the REST API, whose budget is another; a secondary limit does not.
+    fn unless_rest_serves(&self, error: GitHubError) -> GitHubError {
+        let is_rest_closed = || {
+            let now = self.github.clock.now();
+            self.limits().is_some_and(|limits| limits.closed_until(Api::Rest, now).is_some())
+        };
+        match error {
+            GitHubError::RateLimited { until, .. } if !is_rest_closed() => NoGraphql::UsedUp(until).into(),
+            error => error,
+        }
+    }
+}
+
+impl Error {
+    fn is(&self, kind: &str) -> bool {
+        self.kind.as_deref() == Some(kind)
+    }
+
+    /// A secondary limit bears no type: its words tell it.
+    fn is_limit(&self) -> bool {
+        let message = self.message.as_deref().unwrap_or_default();
+        self.is("RATE_LIMITED")
+            || self.is("RATE_LIMIT")
+            || meter::speaks_of_secondary_limit(message.as_bytes())
+    }
+
+    fn of_part(self) -> Option<PartFailed> {
+        let error = match self.kind.as_deref() {
+            Some("NOT_FOUND") => GitHubError::NotFound,
+            Some("FORBIDDEN") => GitHubError::Forbidden,
+            _ => GitHubError::Unexpected("a GraphQL error about it".to_owned()),
+        };
+        match self.path.into_iter().next()? {
+            Segment::Field(part) => Some(PartFailed { part, error }),
+            Segment::Index(_) => None,
+        }
+    }
+}

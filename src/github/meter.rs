@@ -1,0 +1,119 @@
+//! Reads off GitHub's answers what is left of a token's budgets, and until when GitHub wants to hear nothing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use crate::domain::{Api, Budget, TokenLimits};
+
+/// The wait GitHub asks for after a secondary limit that names none.
+const SECONDARY_LIMIT_WAIT: Duration = Duration::from_secs(60);
+
+/// GitHub's limits lift within the hour; whatever it says, we ask again then.
+const LONGEST_LIMIT: Duration = Duration::from_secs(3_600);
+
+/// A limit that an answer tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// The budget of the API that was asked is used up.
+    Primary(Timestamp),
+    /// Too much at once: GitHub counts both APIs together.
+    Secondary(Timestamp),
+}
+
+impl Limit {
+    /// When it lifts.
+    pub(super) fn until(self) -> Timestamp {
+        match self {
+            Self::Primary(until) | Self::Secondary(until) => until,
+        }
+    }
+
+    /// Closes what it forbids.
+    pub(super) fn close(self, limits: &mut TokenLimits, asked: Api) {
+        match self {
+            Self::Primary(until) => limits.close(asked, until),
+            Self::Secondary(until) => {
+                limits.close(Api::Rest, until);
+                limits.close(Api::GraphQl, until);
+            }
+        }
+    }
+}
+
+/// What is left of the budget that the answer was taken from.
+pub(super) fn budget(headers: &HeaderMap, now: Timestamp) -> Option<Budget> {
+    let number = |name| header(headers, name).and_then(|text| text.parse().ok());
+    Some(Budget {
+        limit: number("x-ratelimit-limit")?,
+        remaining: number("x-ratelimit-remaining")?,
+        resets_at: resets_at(headers, now)?,
+    })
+}
+
+/// The limit that an answer tells of; none when it is about something else.
+pub(super) fn limit(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Option<Limit> {
+    if !matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
+        return None;
+    }
+    told_by(headers, now).or_else(|| {
+        let is_limit = speaks_of_secondary_limit(body) || status == StatusCode::TOO_MANY_REQUESTS;
+        is_limit.then(|| unnamed(now))
+    })
+}
+
+/// The limit that a GraphQL answer tells of by one of its errors, whatever its status.
+pub(super) fn rate_limited(headers: &HeaderMap, now: Timestamp) -> Limit {
+    told_by(headers, now).unwrap_or_else(|| unnamed(now))
+}
+
+/// Whether a text has GitHub's words for a secondary limit.
+pub(super) fn speaks_of_secondary_limit(text: &[u8]) -> bool {
+    text.windows(20).any(|words| words.eq_ignore_ascii_case(b"secondary rate limit"))
+}
+
+fn told_by(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {
+    match header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, now)) {
+        Some(until) => Some(Limit::Secondary(at_most(until, now))),
+        None => used_up(headers, now),
+    }
+}
+
+/// A limit of which GitHub does not say when it lifts.
+fn unnamed(now: Timestamp) -> Limit {
+    Limit::Secondary(now.checked_add(SECONDARY_LIMIT_WAIT).unwrap_or(now))
+}
+
+fn used_up(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {
+    let is_used_up = header(headers, "x-ratelimit-remaining") == Some("0");
+    resets_at(headers, now).filter(|_| is_used_up).map(Limit::Primary)
+}
+
+fn resets_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let seconds = header(headers, "x-ratelimit-reset")?.parse().ok()?;
+    Some(at_most(Timestamp::from_second(seconds).ok()?, now))
+}
+
+/// `Retry-After` is a number of seconds or a date.
+fn retry_after(text: &str, now: Timestamp) -> Option<Timestamp> {
+    match text.trim().parse() {
+        Ok(seconds) => now.checked_add(Duration::from_secs(seconds)).ok().or(Some(Timestamp::MAX)),
+        Err(_) => http_date(text),
+    }
+}
+
+fn at_most(until: Timestamp, now: Timestamp) -> Timestamp {
+    until.min(now.checked_add(LONGEST_LIMIT).unwrap_or(now))
+}
+
+/// A header that is text.
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// An instant as HTTP writes it.
+pub(super) fn http_date(text: &str) -> Option<Timestamp> {
+    Timestamp::try_from(httpdate::parse_http_date(text).ok()?).ok()
+}

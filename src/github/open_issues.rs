@@ -1,0 +1,112 @@
+//! A repository's open issues, with only what an audit compares of them.
+//!
+//! Cheaper than a listing by the REST API: pull requests take no place on a page, no page repeats what the one before
+//! ended with, and bodies stay at GitHub.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::domain::{IssueNumber, Observation, RepositoryId, RepositoryName, second_before};
+
+use super::{Complete, GitHubError, Session, retry, wire};
+
+const DOCUMENT: &str = include_str!("open_issues.graphql");
+
+/// One open issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenOpen {
+    /// Its number.
+    pub number: IssueNumber,
+    /// When it was last updated.
+    pub updated_at: Timestamp,
+    /// The names of its labels.
+    pub labels: Vec<String>,
+}
+
+/// One page of them.
+#[derive(Debug)]
+pub struct OpenPage {
+    /// The issues, ascending by update.
+    pub issues: Vec<SeenOpen>,
+    /// Set on the last page.
+    pub complete: Option<Complete>,
+}
+
+/// The open issues under way. GitHub's cursor keeps its place by value: what is edited meanwhile moves to the end.
+#[derive(Debug)]
+pub struct OpenIssues {
+    id: RepositoryId,
+    name: RepositoryName,
+    since: Option<Timestamp>,
+    after: Option<String>,
+    is_complete: bool,
+}
+
+#[derive(Serialize)]
+struct Variables<'a> {
+    owner: &'a str,
+    name: &'a str,
+    filter: Option<Filter>,
+    after: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Filter {
+    since: String,
+}
+
+impl OpenIssues {
+    /// Those that were updated at `from` or later; all without it.
+    pub fn new(id: RepositoryId, name: &RepositoryName, from: Option<Timestamp>) -> Self {
+        Self { id, name: name.clone(), since: from.map(second_before), after: None, is_complete: false }
+    }
+
+    /// Reads the next page; none after the last one. A page with an error in it is none.
+    pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<OpenPage>, GitHubError> {
+        if self.is_complete {
+            return Ok(None);
+        }
+        let variables = Variables {
+            owner: self.name.owner(),
+            name: self.name.name(),
+            filter: self.since.map(|since| Filter { since: format!("{since:.0}") }),
+            after: self.after.as_deref(),
+        };
+        let heals = |failure| !retry::asked_too_much(failure);
+        let reply = session.query::<wire::OpenIssues, _>(DOCUMENT, &variables, heals).await?;
+        if let Some(failed) = reply.errors.into_iter().next() {
+            return Err(failed.error);
+        }
+        let repository = reply.data.repository.ok_or(GitHubError::NotFound)?;
+        if repository.database_id != Some(self.id.0) {
+            return Err(GitHubError::Unexpected("another repository has taken the name".to_owned()));
+        }
+        let wire::OpenIssuesPage { page_info, nodes } = repository.issues;
+        // Without a cursor there is no way on, and what is missing would look deleted.
+        if page_info.has_next_page && (page_info.end_cursor.is_none() || page_info.end_cursor == self.after) {
+            return Err(GitHubError::Unexpected("a page that leads nowhere".to_owned()));
+        }
+        let issues: Option<Vec<SeenOpen>> = nodes
+            .and_then(|nodes| nodes.into_iter().map(|node| node.and_then(wire::OpenIssue::seen)).collect());
+        let issues = issues.ok_or_else(|| GitHubError::Unexpected("a page with gaps".to_owned()))?;
+        self.after = page_info.end_cursor;
+        self.is_complete = !page_info.has_next_page;
+        Ok(Some(OpenPage { issues, complete: self.is_complete.then_some(Complete(())) }))
+    }
+}
+
+impl From<&Observation> for SeenOpen {
+    fn from(seen: &Observation) -> Self {
+        let issue = &seen.issue;
+        Self { number: issue.number, updated_at: issue.updated_at, labels: issue.labels.clone() }
+    }
+}
+
+impl wire::OpenIssue {
+    /// None when a part of it is missing.
+    fn seen(self) -> Option<SeenOpen> {
+        let labels: Option<Vec<String>> =
+            self.labels?.nodes?.into_iter().map(|label| label.map(|label| label.name)).collect();
+        Some(SeenOpen { number: IssueNumber(self.number), updated_at: self.updated_at, labels: labels? })
+    }
+}

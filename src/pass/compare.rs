@@ -1,0 +1,162 @@
+//! The first half of an audit: GitHub's open issues against the cached ones, page by page.
+//!
+//! By GraphQL, which is the cheaper way to list them; whole issues come by the REST API, one by one where few differ,
+//! as a listing where many do or where GraphQL cannot be used.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use crate::domain::{AuditProgress, IssueNumber, Observation, labels_digest, second_before};
+use crate::github::{Complete, GitHubError, IssueAnswer, Listing, OpenIssues, OpenPage, Scope, SeenOpen};
+use crate::store::OpenIssue;
+
+use super::Pass;
+use super::plan::Reading;
+use super::work::{StepError, Work};
+
+/// So many issues of a page are asked for one by one. A listing's page would cost one request, too, but shows only
+/// what lies after it in time; with more than these it is cheaper.
+const FEW: usize = 3;
+
+/// GitHub's open issues, by either API.
+enum Pages {
+    Brief(OpenIssues),
+    Whole(Listing),
+}
+
+/// One page of either.
+struct Page {
+    seen: Vec<SeenOpen>,
+    /// The same issues with all that is stored of them, where the page has it.
+    whole: Option<Vec<Observation>>,
+    newest: Option<Timestamp>,
+    complete: Option<Complete>,
+}
+
+impl Pass<'_> {
+    /// Compares page by page, and writes what differs. At the end the absent issues are the candidates, or, if
+    /// they are too many, the audit is held.
+    pub(super) async fn compare(
+        &self,
+        work: &mut Work,
+        progress: &mut AuditProgress,
+    ) -> Result<(), StepError> {
+        let from = progress.position.map(second_before);
+        let cached = self.app.store.open_issues(work.id(), from).await?;
+        let cached: HashMap<IssueNumber, OpenIssue> =
+            cached.into_iter().map(|open| (open.number, open)).collect();
+        let mut unseen: HashSet<IssueNumber> = cached.keys().copied().collect();
+        if from.is_none() {
+            // The whole index is at hand: a count that has drifted is put right for nothing.
+            work.tracked.open_count = cached.len() as u64;
+        }
+        let listing = |progress: &AuditProgress, work: &Work| {
+            Pages::Whole(Listing::new(&work.tracked.name, Scope::Open, progress.position))
+        };
+        let mut pages = match work.probe {
+            Some(_) => Pages::Brief(OpenIssues::new(work.id(), &work.tracked.name, progress.position)),
+            None => listing(progress, work),
+        };
+        loop {
+            let Some(page) = self.next_open(&mut pages).await? else {
+                pages = listing(progress, work);
+                continue;
+            };
+            if self.is_over() {
+                return Err(GitHubError::Deadline.into());
+            }
+            let different = page.seen.iter().filter(|seen| differs(&cached, seen)).map(|seen| seen.number);
+            let different: HashSet<IssueNumber> = different.collect();
+            let whole = match page.whole {
+                Some(whole) => {
+                    whole.into_iter().filter(|seen| different.contains(&seen.issue.number)).collect()
+                }
+                None if different.len() > FEW => {
+                    pages = listing(progress, work);
+                    continue;
+                }
+                None => self.one_by_one(work, different).await?,
+            };
+            for seen in &page.seen {
+                unseen.remove(&seen.number);
+                progress.candidates.retain(|number| *number != seen.number);
+            }
+            if !whole.is_empty() {
+                let applied = self.apply(work.id(), &whole, Reading::Audit(work.tracked.cursor)).await;
+                work.count(&applied, self.fence());
+                applied.failure.map_or(Ok(()), Err)?;
+            }
+            // What lies before the page's end and was not on it is absent; what shares its last second may
+            // stand on the next page.
+            let is_passed = |number: &IssueNumber| Some(cached[number].updated_at) < page.newest;
+            progress.candidates.extend(unseen.extract_if(is_passed));
+            work.got_further |= page.newest > progress.position;
+            progress.position = progress.position.max(page.newest);
+            if let Some(complete) = page.complete {
+                progress.candidates.extend(unseen);
+                progress.candidates.sort_unstable();
+                // What was compared in the last second before a pause was compared again after it.
+                progress.candidates.dedup();
+                self.judge(work, progress, complete);
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next page; none where GraphQL does not serve and a listing may.
+    async fn next_open(&self, pages: &mut Pages) -> Result<Option<Page>, StepError> {
+        let without_end = || GitHubError::Unexpected("a listing without an end".to_owned());
+        let page = match pages {
+            Pages::Whole(listing) => listing.next_page(&self.github).await?.ok_or_else(without_end)?,
+            Pages::Brief(issues) => {
+                return match issues.next_page(&self.github).await {
+                    Ok(page) => Ok(Some(Page::brief(page.ok_or_else(without_end)?))),
+                    Err(error) if error.is_of_graphql() => Ok(None),
+                    Err(error) => Err(error.into()),
+                };
+            }
+        };
+        Ok(Some(Page {
+            seen: page.issues.iter().map(SeenOpen::from).collect(),
+            newest: page.newest,
+            complete: page.complete,
+            whole: Some(page.issues),
+        }))
+    }
+
+    /// Asks for the few that differ. One that is gone since is absent from the next audit.
+    async fn one_by_one(
+        &self,
+        work: &Work,
+        numbers: HashSet<IssueNumber>,
+    ) -> Result<Vec<Observation>, StepError> {
+        let mut whole = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            if let IssueAnswer::Here(seen) = self.github.issue(work.id(), &work.tracked.name, number).await? {
+                whole.push(*seen);
+            }
+        }
+        Ok(whole)
+    }
+}
+
+impl Page {
+    fn brief(page: OpenPage) -> Self {
+        Self {
+            newest: page.issues.iter().map(|issue| issue.updated_at).max(),
+            seen: page.issues,
+            whole: None,
+            complete: page.complete,
+        }
+    }
+}
+
+/// Whether the cached open issues lack this one, or have it otherwise.
+fn differs(cached: &HashMap<IssueNumber, OpenIssue>, seen: &SeenOpen) -> bool {
+    !cached.get(&seen.number).is_some_and(|cached| {
+        cached.missing_since.is_none()
+            && cached.updated_at == seen.updated_at
+            && cached.labels_digest == labels_digest(&seen.labels)
+    })
+}

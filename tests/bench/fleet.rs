@@ -1,0 +1,197 @@
+//! The rows of a whole fleet: 100 repositories with 10,000 open issues, and 1,000 repositories.
+
+use tokio::runtime::Runtime;
+
+use crate::chain::{Chain, To};
+use crate::progress::Progress;
+use crate::row::Row;
+use crate::sandbox::{Sample, Sandbox};
+use crate::world::World;
+
+const SERVICE: &str = "service";
+
+/// How many agents beat at once.
+const CROWD: usize = 500;
+
+/// How many issues change at once, row by row.
+const BURSTS: [u64; 3] = [1, 10, 100];
+
+/// How often each burst is measured, each time in another repository.
+const BURST_REPEATS: usize = 3;
+
+/// Coalesced beats, idle passes, 500 beats at once and bursts, over 100 repositories of 100 issues.
+pub fn rows(runtime: &Runtime, progress: &Progress) -> Vec<Row> {
+    progress.tell("100 repositories of 100 issues: the first passes");
+    let world = World::start(runtime, 100, 100);
+    prepare(&world);
+    world.move_away();
+    progress.tell("coalesced beats");
+    let coalesced = coalesced(&world);
+    progress.tell("idle passes");
+    let idle = idle(&world);
+    progress.tell("500 beats at once");
+    let crowd = crowd(&world, &idle);
+    let mut rows = vec![coalesced, idle.clone(), crowd];
+    for (turn, count) in BURSTS.into_iter().enumerate() {
+        progress.tell(&format!("bursts of {count}"));
+        rows.extend(bursts(&world, count, turn * BURST_REPEATS, &idle));
+    }
+    rows
+}
+
+/// Reads everything for the first time. Then all issues that a burst will change change once: an issue that agents
+/// have been told of before costs more to change than one that they have not.
+fn prepare(world: &World) {
+    let mut sandbox = Sandbox::start(world, SERVICE);
+    sandbox.catch_up("seed");
+    assert_eq!(world.open_rows(), 10_000, "the first passes stored every issue");
+    for repository in &world.repositories[..BURSTS.len() * BURST_REPEATS] {
+        world.edit(repository, 100, "An issue that was renamed in good time");
+    }
+    sandbox.catch_up("seed");
+    world.outlive_settling();
+    for repository in &world.repositories[..BURSTS.len() * BURST_REPEATS] {
+        world.edit(repository, 1, "An issue that was renamed last");
+    }
+    sandbox.catch_up("seed");
+    world.outlive_settling();
+    sandbox.catch_up("seed");
+}
+
+fn coalesced(world: &World) -> Row {
+    let mut sandbox = Sandbox::start(world, SERVICE);
+    world.outlive_freshness();
+    sandbox.beat("alpha").ran_a_pass(0);
+    for _ in 0..5 {
+        sandbox.beat("beta").was_coalesced();
+    }
+    let samples: Vec<Sample> = (0..50).map(|_| sandbox.beat("beta").was_coalesced()).collect();
+    let row =
+        Row::of("coalesced_beat", "coalesced beat, no news", &samples, Chain::of_a_beat().ends_the_beat());
+    let (requests, reads, writes, cpu) = (row.github_requests(), row.read_units, row.write_units, row.cpu_ms);
+    row.at_most("GitHub requests", requests, 0.0)
+        .at_most("RRU", reads, 2.0)
+        .at_most("WRU", writes, 3.0)
+        .at_most("CPU ms", cpu, 1.4)
+}
+
+fn idle_chain() -> Chain {
+    Chain::of_a_pass().ends_the_pass().ends_the_beat()
+}
+
+/// Idle passes in a sandbox that has its connections.
+fn idle_samples(world: &World, repeats: usize) -> Vec<Sample> {
+    let mut sandbox = Sandbox::start(world, SERVICE);
+    world.outlive_freshness();
+    sandbox.beat("alpha").ran_a_pass(0);
+    let sample = |_| {
+        world.outlive_freshness();
+        sandbox.beat("alpha").ran_a_pass(0)
+    };
+    (0..repeats).map(sample).collect()
+}
+
+fn idle(world: &World) -> Row {
+    let what = "idle pass, 100 repositories, 10,000 issues";
+    let row = Row::of("idle_100", what, &idle_samples(world, 5), idle_chain());
+    let (requests, points, ratio) = (row.github_requests(), row.graphql_points as f64, row.ratio);
+    let (reads, writes) = (row.read_units, row.write_units);
+    row.at_most("GitHub requests", requests, 1.0)
+        .at_most("points", points, 2.0)
+        .at_most("RRU", reads, 18.0)
+        .at_most("WRU", writes, 6.0)
+        .at_most("× its chain", ratio, 1.25)
+}
+
+/// One of them runs the pass. How many others try to claim it before they see that it is claimed is chance, and each
+/// refused claim is billed: so this is measured once, and its units are bounds rather than constants.
+fn crowd(world: &World, idle: &Row) -> Row {
+    let agents: Vec<String> = (0..CROWD).map(|n| format!("agent-{n:03}")).collect();
+    let mut sandbox = Sandbox::start(world, SERVICE);
+    world.outlive_freshness();
+    sandbox.beat("alpha").ran_a_pass(0);
+    world.move_near();
+    // An agent that beats for the first time is told of more than one that has beaten before.
+    for answer in sandbox.beat_at_once(&agents).answers {
+        answer.expect_well();
+    }
+    world.move_away();
+    world.outlive_freshness();
+    let sample = sandbox.beat_at_once(&agents);
+    for answer in &sample.answers {
+        answer.expect_well();
+        assert_eq!(answer.touched(), 0, "nothing changed: {answer:#?}");
+    }
+    let passes = sample.answers.iter().filter(|answer| !answer.is_coalesced()).count();
+    assert_eq!(passes, 1, "passes of {CROWD} beats at once");
+    let row = Row::of("beats_500", "500 beats at once, one of which runs the pass", &[sample], idle_chain());
+    let (requests, reads, writes) = (row.github_requests(), row.read_units, row.write_units);
+    let beats = CROWD as f64;
+    row.at_most("GitHub requests", requests, idle.github_requests())
+        .at_most("RRU", reads, idle.read_units + 2.0 * beats)
+        .at_most("WRU", writes, idle.write_units + 3.0 * beats)
+}
+
+/// A burst of changes in one repository, and the pass that reads it once more when nothing can show up late.
+fn bursts(world: &World, count: u64, from: usize, idle: &Row) -> [Row; 2] {
+    let mut sandbox = Sandbox::start(world, SERVICE);
+    world.outlive_freshness();
+    sandbox.beat("alpha").ran_a_pass(0);
+    let (mut changes, mut settlings) = (Vec::new(), Vec::new());
+    for repository in &world.repositories[from..from + BURST_REPEATS] {
+        world.outlive_freshness();
+        world.edit(repository, count, "An issue that was renamed just now");
+        changes.push(sandbox.beat("alpha").ran_a_pass(count));
+        world.outlive_settling();
+        settlings.push(sandbox.beat("alpha").ran_a_pass(0));
+        calm(&mut sandbox, world, repository);
+    }
+    let changed = Chain::of_a_pass()
+        .then(To::Rest, 1, "the listing of the repository that the probe names")
+        .then(To::DynamoDb, 1, "the rows as they are, which the listing names")
+        .then(To::DynamoDb, 1, "the rows as they become, all at once")
+        .then(To::DynamoDb, 1, "the repository's marks follow its rows; the pass's record goes with them")
+        .ends_the_pass()
+        .then(To::DynamoDb, 1, "what changed is read for the agent when the pass has ended")
+        .ends_the_beat();
+    let settled = Chain::of_a_pass()
+        .then(To::Rest, 1, "the listing of the repository that is to settle")
+        .then(To::DynamoDb, 1, "the rows as they are")
+        .then(To::DynamoDb, 1, "the repository's marks")
+        .ends_the_pass()
+        .ends_the_beat();
+    let issues = if count == 1 { "issue" } else { "issues" };
+    let keeps_to = |row: Row| {
+        let (requests, reads, writes) = (row.github_requests(), row.read_units, row.write_units);
+        let changed = count as f64;
+        row.at_most("GitHub requests", requests, 2.0)
+            .at_most("RRU beyond an idle pass", reads - idle.read_units, 2.0 * changed)
+            .at_most("WRU beyond an idle pass", writes - idle.write_units, 5.0 * changed + 4.0)
+    };
+    let (row, what) = (format!("changed_{count}"), format!("{count} {issues} of one repository changed"));
+    [
+        keeps_to(Row::of(row.clone(), what, &changes, changed)),
+        keeps_to(Row::of(format!("{row}_settling"), "  and the pass that settles it", &settlings, settled)),
+    ]
+}
+
+/// Leaves one issue alone in a repository's newest second: a pass that has to list every repository reads that second
+/// each time.
+fn calm(sandbox: &mut Sandbox<'_>, world: &World, repository: &str) {
+    world.edit(repository, 1, "An issue that was renamed last");
+    sandbox.catch_up("alpha");
+    world.outlive_settling();
+    sandbox.catch_up("alpha");
+}
+
+/// 1,000 repositories of ten issues in which nothing happened.
+pub fn thousand(runtime: &Runtime, progress: &Progress) -> Row {
+    progress.tell("1,000 repositories of ten issues: the first passes");
+    let world = World::start(runtime, 1_000, 10);
+    Sandbox::start(&world, SERVICE).catch_up("seed");
+    assert_eq!(world.open_rows(), 10_000, "the first passes stored every issue");
+    world.move_away();
+    progress.tell("idle passes over 1,000 repositories");
+    let what = "idle pass, 1,000 repositories, 10,000 issues";
+    Row::of("idle_1000", what, &idle_samples(&world, 3), idle_chain())
+}

@@ -1,0 +1,140 @@
+//! What the benchmark tells: the table for people on standard output, and `bench/pass.json` below cargo's target
+//! folder for programs.
+//!
+//! The JSON is one object: `profile` (how it was built), `cores`, `loadBefore` (the machine's load average of the
+//! minute before: what else ran lengthens times), `delaysMs` (`rest`, `graphql`, `dynamodb`), `overheads` (what the
+//! local world itself adds to them), `rows` (see [`Row`]) and `seconds` (the whole run). Names stay; new ones may come.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::overhead::Overhead;
+use crate::row::Row;
+use crate::world::{DYNAMODB_DELAY, GRAPHQL_DELAY, REST_DELAY};
+
+/// How this program is built; `Cargo.toml` says so.
+const PROFILE: &str =
+    "release (opt-level s), but thin local LTO and 16 codegen units instead of fat LTO and 1";
+
+/// The whole run.
+#[derive(Debug)]
+pub struct Report {
+    /// How busy the machine was with other things, as [`load_average`] told before it began.
+    pub load_before: f64,
+    /// What the local world adds to its delays.
+    pub overheads: Vec<Overhead>,
+    /// In the order they were measured.
+    pub rows: Vec<Row>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The JSON, as the head of this file describes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    profile: &'static str,
+    cores: usize,
+    load_before: f64,
+    delays_ms: Delays,
+    overheads: &'a [Overhead],
+    rows: &'a [Row],
+    seconds: u64,
+}
+
+#[derive(Serialize)]
+struct Delays {
+    rest: u128,
+    graphql: u128,
+    dynamodb: u128,
+}
+
+const HEADINGS: [&str; 12] = [
+    "work", "REST", "GraphQL", "points", "RRU", "WRU", "wall ms", "chain ms", "ratio", "CPU ms", "RSS MB",
+    "target",
+];
+
+impl Report {
+    /// Writes the JSON; tells where.
+    pub fn save(&self) -> io::Result<PathBuf> {
+        let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let folder = target.parent().expect("it is a folder of cargo's target folder").join("bench");
+        std::fs::create_dir_all(&folder)?;
+        let file = folder.join("pass.json");
+        let document = Document {
+            profile: PROFILE,
+            cores: cores(),
+            load_before: self.load_before,
+            delays_ms: Delays {
+                rest: REST_DELAY.as_millis(),
+                graphql: GRAPHQL_DELAY.as_millis(),
+                dynamodb: DYNAMODB_DELAY.as_millis(),
+            },
+            overheads: &self.overheads,
+            rows: &self.rows,
+            seconds: self.took.as_secs(),
+        };
+        std::fs::write(&file, format!("{}\n", serde_json::to_string_pretty(&document)?))?;
+        Ok(file)
+    }
+
+    /// The table, and what has to be known to read it.
+    pub fn print(&self) {
+        println!("Distances: REST {REST_DELAY:?}, GraphQL {GRAPHQL_DELAY:?}, DynamoDB {DYNAMODB_DELAY:?}.");
+        println!(
+            "{} cores, shared by the service and the world around it; load average before: {}.",
+            cores(),
+            self.load_before
+        );
+        for overhead in &self.overheads {
+            println!("{overhead}");
+        }
+        println!("Profile: {PROFILE}.");
+        println!(
+            "Counts are exact and the same in each repetition; times are medians. The chain is made of round trips \
+             that have to wait for each other.\n"
+        );
+        let rows = self.rows.iter().map(cells);
+        let table: Vec<[String; 12]> = [HEADINGS.map(str::to_owned)].into_iter().chain(rows).collect();
+        let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
+        for row in &table {
+            let cell = |(column, text): (usize, &String)| match column {
+                0 => format!("{text:<0$}", widths[0]),
+                11 => text.clone(),
+                _ => format!("{text:>0$}", widths[column]),
+            };
+            println!("{}", row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end());
+        }
+    }
+}
+
+fn cells(row: &Row) -> [String; 12] {
+    [
+        row.what.clone(),
+        row.rest_requests.to_string(),
+        row.graphql_requests.to_string(),
+        row.graphql_points.to_string(),
+        row.read_units.to_string(),
+        row.write_units.to_string(),
+        format!("{:.1}", row.wall_ms),
+        format!("{:.0}", row.chain_ms),
+        format!("{:.2}", row.ratio),
+        format!("{:.2}", row.cpu_ms),
+        format!("{:.1}", row.peak_rss_mb),
+        row.verdict(),
+    ]
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How many programs wanted a core, on average over the last minute.
+pub fn load_average() -> f64 {
+    let told = std::fs::read_to_string("/proc/loadavg").expect("Linux tells its load");
+    told.split(' ').next().and_then(|load| load.parse().ok()).expect("it begins with the last minute's")
+}

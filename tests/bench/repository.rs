@@ -1,0 +1,109 @@
+//! The rows of one repository: read for the first time, and audited.
+
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use crate::chain::{Chain, To};
+use crate::progress::Progress;
+use crate::row::Row;
+use crate::sandbox::{Sample, Sandbox};
+use crate::world::World;
+
+const SERVICE: &str = "service";
+
+/// GitHub's longest page.
+const PAGE: u64 = 100;
+
+/// Issues in the large repository.
+const MANY: u64 = 5_000;
+
+/// Longer than the interval of audits.
+const AUDIT_HOURS: u64 = 7;
+
+/// A backfill of 500 and one of 5,000 issues, and audits of the latter.
+pub fn rows(runtime: &Runtime, progress: &Progress) -> Vec<Row> {
+    progress.tell("backfills of 500 issues");
+    let few: Vec<Sample> = (0..3).map(|_| first_pass(&away(runtime, 500), 500)).collect();
+    let few = Row::of("backfill_500", "backfill of 500 issues", &few, backfill_chain(500));
+    progress.tell("backfill of 5,000 issues");
+    let world = away(runtime, MANY);
+    let many = Row::of(
+        "backfill_5000",
+        "backfill of 5,000 issues",
+        &[first_pass(&world, MANY)],
+        backfill_chain(MANY),
+    );
+    let (requests, ratio, peak) = (many.github_requests(), many.ratio, many.peak_rss_mb);
+    let (reads, writes) = (many.read_units / MANY as f64, many.write_units / MANY as f64);
+    let many = many
+        .at_most("GitHub requests", requests, 1.02 * (MANY / PAGE) as f64 + 2.0)
+        .at_most("RRU an issue", reads, 0.6)
+        .at_most("WRU an issue", writes, 2.1)
+        .at_most("× its chain", ratio, 1.1)
+        .at_most("RSS MB", peak, 64.0);
+    progress.tell("audits of 5,000 issues");
+    let [idle, audit] = audits(&world);
+    vec![few, many, idle, audit]
+}
+
+/// A world with one repository, at its distance.
+fn away(runtime: &Runtime, issues: u64) -> World {
+    let world = World::start(runtime, 1, issues);
+    world.move_away();
+    world
+}
+
+/// The first beat of a sandbox that has just started, and of a table that holds nothing.
+fn first_pass(world: &World, issues: u64) -> Sample {
+    let sample = Sandbox::start(world, SERVICE).beat("alpha").ran_a_pass(0);
+    assert_eq!(world.open_rows() as u64, issues, "rows of the backfill");
+    sample
+}
+
+fn backfill_chain(issues: u64) -> Chain {
+    let pages = u32::try_from(issues.div_ceil(PAGE)).expect("few enough");
+    Chain::of_a_pass()
+        .then(To::Rest, pages, "each page begins where the one before it ended")
+        .then(To::DynamoDb, 1, "the rows of the last page as they are")
+        .then(To::DynamoDb, 1, "the rows of the last page as they become, all at once")
+        .then(To::DynamoDb, 1, "the repository's marks follow its rows")
+        .ends_the_pass()
+        .ends_the_beat()
+        .but_no_shorter_than(
+            Duration::from_millis(issues),
+            "DynamoDB takes 1,000 writes a second in one partition",
+        )
+}
+
+/// An idle pass over the large repository, and the pass in which its audit is due.
+fn audits(world: &World) -> [Row; 2] {
+    let mut sandbox = Sandbox::start(world, SERVICE);
+    world.outlive_settling();
+    sandbox.beat("alpha").ran_a_pass(0);
+    let (mut idles, mut audits) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        world.outlive_freshness();
+        idles.push(sandbox.beat("alpha").ran_a_pass(0));
+        world.pass_hours(AUDIT_HOURS);
+        let audit = sandbox.beat("alpha").ran_a_pass(0);
+        assert!(audit.counted.github_requests() >= MANY / PAGE, "no audit was due");
+        audits.push(audit);
+    }
+    let chain = Chain::of_a_pass().ends_the_pass().ends_the_beat();
+    let idle = Row::of("idle_1", "idle pass, 1 repository, 5,000 issues", &idles, chain);
+    let pages = u32::try_from(MANY / PAGE).expect("few enough");
+    let chain = Chain::of_a_pass()
+        .then(To::Rest, pages, "each page begins where the one before it ended")
+        .then(To::DynamoDb, 1, "the repository's marks; the index was read meanwhile")
+        .ends_the_pass()
+        .ends_the_beat();
+    let audit = Row::of("audit_5000", "  and the audit of them, nothing vanished", &audits, chain);
+    let requests = audit.github_requests() - idle.github_requests();
+    let (reads, writes) = (audit.read_units - idle.read_units, audit.write_units - idle.write_units);
+    let audit = audit
+        .at_most("GitHub requests beyond an idle pass", requests, f64::from(pages))
+        .at_most("RRU beyond an idle pass", reads, 160.0)
+        .at_most("WRU beyond an idle pass", writes, 4.0);
+    [idle, audit]
+}

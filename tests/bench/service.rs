@@ -1,0 +1,78 @@
+//! The service in a process of its own: the real handler, wired as the binary `api` is, but for the clock.
+
+use std::sync::Arc;
+
+use agent_heartbeat::app::{App, Aws, StartError, Timing};
+use agent_heartbeat::clock::Clock;
+use agent_heartbeat::config::{self, Config};
+use agent_heartbeat::transport::Transport;
+use agent_heartbeat::{http, telemetry};
+use axum::response::Response;
+use http_body_util::BodyExt as _;
+use jiff::SignedDuration;
+use lambda_http::{Context, Request};
+use local_stack::AGENT_TOKEN;
+use serde_json::Value;
+use tower::Service;
+use tower::util::ServiceExt as _;
+
+use crate::wire::{self, Function, Time};
+
+/// API Gateway's own limit for an answer, which the functions are given as their time.
+const INVOCATION: SignedDuration = SignedDuration::from_secs(30);
+
+/// Serves the benchmark until it hangs up.
+pub fn run() {
+    telemetry::init(config::rust_log().as_deref());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let time = Time::default();
+    let app = runtime.block_on(app(&time)).expect("the benchmark's environment is right");
+    let event = serde_json::from_str(include_str!("../../events/heartbeat.json")).expect("an event");
+    let handler = Handler { service: http::service(Arc::new(app)), event, time: time.clone() };
+    wire::serve(&runtime, &time, &handler).expect("the benchmark can be talked to");
+}
+
+async fn app(time: &Time) -> Result<App, StartError> {
+    let config = Config::from_env()?;
+    let timing = Timing::default();
+    let transport = Transport::new(config.ssl_cert_file.as_deref(), timing.connect)?;
+    let aws = Aws::from_env(&transport).await?;
+    let time = time.clone();
+    App::new(config, timing, Clock::from_fn(move || time.now()), &transport, &aws)
+}
+
+struct Handler<S> {
+    service: S,
+    /// The sample event, which each beat is made of.
+    event: Value,
+    time: Time,
+}
+
+impl<S> Function for Handler<S>
+where
+    S: Service<Request, Response = Response> + Clone,
+    S::Error: std::fmt::Debug,
+{
+    /// The event's text, as Lambda hands it over.
+    type Event = String;
+
+    fn event(&self, agent: &str) -> String {
+        let mut event = self.event.clone();
+        let path = format!("/api/agents/{agent}/heartbeat");
+        event["rawPath"] = path.clone().into();
+        event["requestContext"]["http"]["path"] = path.into();
+        event["headers"]["authorization"] = format!("Bearer {AGENT_TOKEN}").into();
+        event.to_string()
+    }
+
+    async fn invoke(&self, event: String) -> String {
+        let mut request = lambda_http::request::from_str(&event).expect("an HTTP event of Lambda's");
+        let mut context = Context::default();
+        let deadline = (self.time.now() + INVOCATION).as_millisecond();
+        context.deadline = u64::try_from(deadline).expect("after 1970");
+        request.extensions_mut().insert(context);
+        let answer = self.service.clone().oneshot(request).await.expect("handlers always answer");
+        let body = answer.into_body().collect().await.expect("a whole body").to_bytes();
+        String::from_utf8(body.to_vec()).expect("answers are JSON")
+    }
+}

@@ -1,0 +1,113 @@
+//! What a cold start costs: the service's function beside a hello function of the same runtime and a Node peer.
+//!
+//! Each run starts a fresh process against a Runtime API of this program's own, with the local world behind HTTPS,
+//! and reads the process's CPU time twice while it waits: when it asks for its first event, and when it has
+//! answered that. The event is the beat of an agent that is up to date. CPU time is told, not wall time: it is what
+//! a share of a core makes slow, and what another process on the machine hardly moves.
+
+mod lambda;
+mod outside;
+mod report;
+mod sandbox;
+mod tls;
+mod trace;
+
+use std::path::Path;
+
+use outside::{Outside, beat_in};
+use report::{Report, Row, Run};
+use sandbox::{Function, Sandbox};
+
+/// Runs of each function that count. One more before them fills the system's caches.
+const RUNS: usize = 15;
+
+/// What a whole start asks for, in alphabetical order.
+const START: &[&str] = &["GetItem", "GetSecretValue", "GetSecretValue", "HEAD"];
+
+/// What the beat of an agent that is up to date asks for.
+const BEAT: &[&str] = &["GetItem", "GetItem", "PutItem", "PutItem"];
+
+struct Contestant {
+    name: &'static str,
+    function: Function,
+    /// Whether it does the service's work, which is then checked.
+    beats: bool,
+}
+
+#[tokio::main(worker_threads = 2)]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [api, hello, node, report] = arguments.as_slice() else {
+        panic!(
+            "it takes the service's function, the hello function, the Node peer's bundle and the report's file"
+        );
+    };
+    let folder = Path::new(report).parent().expect("the report is a file in a folder");
+    std::fs::create_dir_all(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let contestant = |name, command: &[&str], beats| Contestant {
+        name,
+        function: Function { command: command.iter().map(|&word| word.to_owned()).collect() },
+        beats,
+    };
+    let node_program = program("node");
+    let contestants = [
+        contestant("hello", &[hello], false),
+        contestant("the service", &[api], true),
+        contestant("the Node peer", &[&node_program, node], true),
+    ];
+    let outside = Outside::start(&folder.join("start-root.pem")).await;
+    outside.beat_before(&contestants[1].function).await;
+    let mut runs: [Vec<Run>; 3] = Default::default();
+    for round in 0..=RUNS {
+        eprintln!("Round {round} of {RUNS}");
+        // Each begins in turn, so that none always follows the same other.
+        for place in 0..contestants.len() {
+            let next = (round + place) % contestants.len();
+            let run = run(&contestants[next], &outside).await;
+            if round > 0 {
+                runs[next].push(run);
+            }
+        }
+    }
+    let touched = trace::init(&contestants[1].function, &outside, &folder.join("start.strace")).await;
+    let [hello, service, node] = std::array::from_fn(|n| Row::of(contestants[n].name, &runs[n]));
+    let found = Report::new(hello, service, node, &touched);
+    let json = serde_json::to_string_pretty(&found).expect("figures and words are JSON");
+    std::fs::write(report, json + "\n").unwrap_or_else(|error| panic!("{report}: {error}"));
+    print!("{found}");
+}
+
+async fn run(contestant: &Contestant, outside: &Outside) -> Run {
+    let name = contestant.name;
+    let before = outside.connections();
+    let mut sandbox = Sandbox::start(&contestant.function, &outside.variables()).await;
+    sandbox.is_ready().await;
+    let init = sandbox.cpu_at_rest().await;
+    let ready = outside.connections();
+    assert_eq!(outside.asked(), if contestant.beats { START } else { &[] }, "in the init of {name}");
+    let answer = sandbox.invoke(Outside::event()).await;
+    let total = sandbox.cpu_at_rest().await;
+    assert_eq!(outside.asked(), if contestant.beats { BEAT } else { &[] }, "in the first request of {name}");
+    if contestant.beats {
+        let beat = beat_in(&answer);
+        assert_eq!((&beat["status"], &beat["coalesced"]), (&"ok".into(), &true.into()), "{name}: {beat:#}");
+    }
+    let peak_resident_megabytes = sandbox.peak_resident_megabytes();
+    sandbox.end().await;
+    Run {
+        init,
+        first_request: total - init,
+        peak_resident_megabytes,
+        connections_in_init: ready - before,
+        connections_in_first_request: outside.connections() - ready,
+    }
+}
+
+/// Where a program is: sandboxes have no search path.
+#[expect(clippy::disallowed_methods, reason = "the person's search path, not the service's environment")]
+fn program(name: &str) -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    let file = found.unwrap_or_else(|| panic!("{name} is not to be found"));
+    file.to_str().expect("a path of text").to_owned()
+}

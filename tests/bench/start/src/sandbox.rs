@@ -1,0 +1,105 @@
+//! One sandbox of a function: its process, its Lambda, and the CPU time it has used.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_getcpuclockid};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tokio::process::{Child, Command};
+
+use crate::lambda::Lambda;
+
+/// So long the CPU time must stand still until the process counts as waiting.
+const STILL: Duration = Duration::from_millis(10);
+
+/// How often that is looked at before the process counts as one that never waits.
+const MOST_LOOKS: usize = 500;
+
+/// A function as it is started: program and arguments.
+pub(crate) struct Function {
+    /// The program, then its arguments.
+    pub(crate) command: Vec<String>,
+}
+
+/// A running sandbox. Its process is killed when it is dropped.
+pub(crate) struct Sandbox {
+    process: Child,
+    pid: Pid,
+    cpu: ClockId,
+    lambda: Lambda,
+}
+
+impl Sandbox {
+    /// Starts one with exactly these variables and Lambda's own.
+    pub(crate) async fn start(function: &Function, variables: &[(String, String)]) -> Self {
+        let lambda = Lambda::start().await;
+        let (program, arguments) = function.command.split_first().expect("a function has a program");
+        let process = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .envs(variables.iter().cloned())
+            .envs([
+                ("AWS_LAMBDA_RUNTIME_API", lambda.address()),
+                ("AWS_LAMBDA_FUNCTION_NAME", "api"),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+                ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+                ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/api"),
+                ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/22/[$LATEST]0123456789abcdef"),
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        let id = process.id().expect("it was not waited for");
+        let pid = Pid::from_raw(i32::try_from(id).expect("process ids are small"));
+        let cpu = clock_getcpuclockid(pid).expect("a process has a clock until it is waited for");
+        Self { process, pid, cpu, lambda }
+    }
+
+    /// Waits until its init is over.
+    pub(crate) async fn is_ready(&mut self) {
+        self.lambda.asked_for_an_event().await;
+    }
+
+    /// Has an event answered, and waits until the next one is asked for.
+    pub(crate) async fn invoke(&mut self, event: Value) -> Value {
+        let answer = self.lambda.invoke(event).await;
+        self.lambda.asked_for_an_event().await;
+        answer.unwrap_or_else(|error| panic!("the function failed: {error}"))
+    }
+
+    /// The CPU time, of user and system, that all its threads have used until they all wait.
+    pub(crate) async fn cpu_at_rest(&self) -> Duration {
+        let mut last = self.cpu();
+        for _ in 0..MOST_LOOKS {
+            tokio::time::sleep(STILL).await;
+            let now = self.cpu();
+            if now == last {
+                return now;
+            }
+            last = now;
+        }
+        panic!("the function never waits");
+    }
+
+    fn cpu(&self) -> Duration {
+        self.cpu.now().expect("the process was not waited for").into()
+    }
+
+    /// The most memory it has had resident so far, in MB.
+    pub(crate) fn peak_resident_megabytes(&self) -> f64 {
+        let path = format!("/proc/{}/status", self.pid);
+        let status = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        let kilobytes: f64 =
+            line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes stands there");
+        kilobytes / 1024.0
+    }
+
+    /// Ends it.
+    pub(crate) async fn end(mut self) {
+        self.process.kill().await.expect("it runs until it is killed");
+    }
+}

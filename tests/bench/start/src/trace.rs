@@ -1,0 +1,70 @@
+//! What a start touches that it should not: the system's certificates and the instance's metadata service.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::outside::Outside;
+use crate::sandbox::{Function, Sandbox};
+
+/// Where systems keep their certificates.
+const CERTIFICATE_FOLDERS: [&str; 3] = ["/etc/ssl", "/usr/share/ca-certificates", "/etc/pki"];
+
+/// Where AWS's SDKs look for credentials and a region when they are told none.
+const METADATA_ADDRESS: &str = "169.254.169.254";
+
+/// What the kernel was asked for during one init.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Touched {
+    /// Files opened, or looked for, below [`CERTIFICATE_FOLDERS`].
+    pub(crate) certificate_files: usize,
+    /// Connections to [`METADATA_ADDRESS`], tried ones included.
+    pub(crate) metadata_connections: usize,
+}
+
+/// Starts the function once under `strace` and reads what it did until its init was over.
+pub(crate) async fn init(function: &Function, outside: &Outside, file: &Path) -> Touched {
+    let trace = file.to_str().expect("the path was given as text");
+    // That of an earlier benchmark would be taken for this one's.
+    let _ = std::fs::remove_file(file);
+    // The tracer is the grandchild (-D), so that what is killed in the end is the function itself.
+    let tracer = ["strace", "-D", "-f", "-qq", "-e", "trace=open,openat,openat2,connect", "-o", trace];
+    let mut command: Vec<String> = tracer.map(str::to_owned).into();
+    command.extend(function.command.iter().cloned());
+    let mut variables = outside.variables();
+    // Sandboxes have no search path; the tracer is found by one.
+    variables.push(("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()));
+    let mut sandbox = Sandbox::start(&Function { command }, &variables).await;
+    sandbox.is_ready().await;
+    sandbox.end().await;
+    let lines = lines(file).await;
+    // A trace that does not show what must be there proves nothing.
+    let root = variables.iter().find(|(name, _)| name == "SSL_CERT_FILE").expect("it is set");
+    assert!(lines.contains(&root.1), "{trace} does not show that SSL_CERT_FILE was opened");
+    assert!(lines.contains("127.0.0.1"), "{trace} shows no connection");
+    let of = |parts: &[&str], call: &str| {
+        let is_one = |line: &&str| line.contains(call) && parts.iter().any(|part| line.contains(part));
+        lines.lines().filter(is_one).count()
+    };
+    Touched {
+        certificate_files: of(
+            &CERTIFICATE_FOLDERS.map(|folder| format!("\"{folder}/")).each_ref().map(String::as_str),
+            "open",
+        ),
+        metadata_connections: of(&[METADATA_ADDRESS], "connect("),
+    }
+}
+
+/// The trace, once its last line tells of the end.
+async fn lines(file: &Path) -> String {
+    for _ in 0..500 {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if text.trim_end().ends_with("+++ killed by SIGKILL +++") {
+            return text;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{}: the trace has no end", file.display());
+}

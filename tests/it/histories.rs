@@ -1,0 +1,254 @@
+//! Random histories: whatever people do on GitHub, whatever goes wrong, and whenever agents beat, in the end the cached
+//! open issues are GitHub's, and no agent has missed a change.
+//!
+//! The same seed gives the same histories each time, and one that fails is shrunk to its least. The failing history is
+//! printed whole, so nothing is kept in files. `HISTORIES` (how many) and `HISTORIES_SEED` try others.
+
+use local_stack::dynamodb::{Fault as TableFault, On};
+use local_stack::github::{Fault, Matching};
+use local_stack::turnstile::{Admission, Led, Stop, Stopped};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
+
+use crate::app::TestApp;
+use crate::audits::INTERVAL;
+use crate::histories_edits::{Edit, HOME, Names, Seen, edit};
+use crate::histories_told::Told;
+
+/// The longest history.
+const MOST_STEPS: usize = 40;
+
+/// The longest interval there may be: no history lasts so long.
+const NEVER: u64 = 30 * 24 * 3_600;
+
+const AGENTS: [&str; 3] = ["alpha", "beta", "gamma"];
+
+/// Longer than a claim lasts, longer than a pass is fresh, longer than GitHub shows anything late.
+const A_WHILE: u64 = 150;
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Somebody does something on GitHub.
+    Edit(Edit),
+    /// So many seconds pass.
+    Wait(u64),
+    /// An agent beats.
+    Beat(usize),
+    /// An agent's beat dies at one of its requests, if it makes so many.
+    Die(usize, Stop),
+    /// What beats had sent before they died arrives now.
+    Arrive,
+    /// So many requests to GitHub go wrong, after some others.
+    GitHub(Trouble, u64, u64),
+    /// The token may ask GitHub so often, and no more for ten minutes.
+    Limit(u64),
+    /// So many requests to the table go wrong, after some others.
+    Table(TableFault, u64, u64),
+}
+
+/// What can go wrong with GitHub.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Status(u16),
+    Cut,
+    HalfPage,
+    Garbage,
+    EmptyList,
+    SecondaryLimit(Option<&'static str>),
+}
+
+fn step(seen: Seen) -> impl Strategy<Value = Step> {
+    let mut waits = vec![1, 10, 31, 31, 60, 121, A_WHILE];
+    let mut troubles = vec![
+        Trouble::Status(401),
+        Trouble::Status(404),
+        Trouble::Status(500),
+        Trouble::Status(502),
+        Trouble::Cut,
+        Trouble::HalfPage,
+        Trouble::Garbage,
+        Trouble::SecondaryLimit(None),
+        Trouble::SecondaryLimit(Some("90")),
+    ];
+    if seen == Seen::ByAudits {
+        // A listing that says there is nothing cannot be told from one that is right.
+        troubles.push(Trouble::EmptyList);
+        waits.extend([600, INTERVAL / 2, INTERVAL, 2 * INTERVAL]);
+    }
+    let table_faults = vec![
+        TableFault::LoseAnswer,
+        TableFault::Throttle,
+        TableFault::InternalError,
+        TableFault::AccessDenied,
+        TableFault::Cut,
+    ];
+    let agent = 0..AGENTS.len();
+    let stop = prop_oneof![(1..50_usize).prop_map(Stop::Before), (1..50_usize).prop_map(Stop::After)];
+    prop_oneof![
+        12 => edit(seen).prop_map(Step::Edit),
+        8 => prop::sample::select(waits).prop_map(Step::Wait),
+        8 => agent.clone().prop_map(Step::Beat),
+        2 => (agent, stop).prop_map(|(agent, stop)| Step::Die(agent, stop)),
+        1 => Just(Step::Arrive),
+        1 => (prop::sample::select(troubles), 1..10_u64, 1..5_u64)
+            .prop_map(|(trouble, nth, times)| Step::GitHub(trouble, nth, times)),
+        1 => (0..12_u64).prop_map(Step::Limit),
+        1 => (prop::sample::select(table_faults), 1..30_u64, 1..5_u64)
+            .prop_map(|(fault, nth, times)| Step::Table(fault, nth, times)),
+    ]
+}
+
+/// The world a history happens in.
+struct Stage {
+    seen: Seen,
+    app: TestApp,
+    names: Names,
+    told: Told,
+    /// What beats had sent before they died.
+    on_its_way: Vec<Stopped>,
+}
+
+impl Stage {
+    async fn set(seen: Seen) -> Self {
+        let interval = if seen == Seen::ByAudits { INTERVAL } else { NEVER };
+        let tracking = TestApp::tracking(&HOME).with("AUDIT_INTERVAL_SECONDS", &interval.to_string());
+        let mut app = tracking.start().await;
+        // What a history orders need not be met.
+        app.leaves_orders_open();
+        let names = Names::new(&app);
+        Self { seen, app, names, told: Told::default(), on_its_way: Vec::new() }
+    }
+
+    async fn happens(&mut self, step: &Step) {
+        match step {
+            Step::Edit(edit) => self.app.world.github.arrange(|github| self.names.carry_out(github, edit)),
+            Step::Wait(seconds) => self.app.pass_time(*seconds),
+            Step::Beat(agent) => drop(self.app.agent(AGENTS[*agent]).beat().await),
+            Step::Die(agent, stop) => self.dies(AGENTS[*agent], *stop).await,
+            Step::Arrive => self.arrives().await,
+            Step::GitHub(trouble, nth, times) => {
+                let fault = match trouble {
+                    Trouble::Status(status) => Fault::Status(*status),
+                    Trouble::Cut => Fault::Cut,
+                    Trouble::HalfPage => Fault::HalfPage,
+                    Trouble::Garbage => Fault::Garbage,
+                    Trouble::EmptyList => Fault::EmptyList,
+                    Trouble::SecondaryLimit(retry_after) => Fault::secondary_limit(*retry_after),
+                };
+                self.app.world.github.fault(Matching::anything().nth(*nth), fault.times(*times));
+            }
+            Step::Limit(left) => {
+                let reset = self.app.ago(-600);
+                self.app.world.github.arrange(|github| github.set_budget(5_000, *left, reset));
+            }
+            Step::Table(fault, nth, times) => {
+                self.app.world.dynamodb.fault(On::anything().nth(*nth), fault.times(*times));
+            }
+        }
+        self.told.look(&self.app, &AGENTS);
+    }
+
+    async fn dies(&mut self, agent: &str, stop: Stop) {
+        let agent = self.app.agent(agent);
+        let mut beat = Box::pin(agent.beat());
+        let turnstile = &self.app.world.turnstile;
+        if let Led::UpTo(stopped) = turnstile.lead(Admission::AsTheyCome, Some(stop), &mut beat).await {
+            drop(beat);
+            self.on_its_way.push(stopped);
+            if let Stop::After(_) = stop {
+                self.arrives().await;
+            }
+        }
+    }
+
+    async fn arrives(&mut self) {
+        self.on_its_way.clear();
+        self.app.world.turnstile.stillness().await;
+    }
+
+    /// Everything heals. One pass reads what is new and another settles it; then an audit, if there are any, finds the
+    /// rest. All agents beat once more.
+    async fn ends(&mut self) {
+        self.arrives().await;
+        self.app.world.dynamodb.heal();
+        self.app.world.github.heal();
+        let reset = self.app.ago(-3_600);
+        self.app.world.github.arrange(|github| {
+            github.set_budget(5_000, 5_000, reset);
+            self.names.show(github);
+        });
+        // No limit is remembered for longer than an hour.
+        let passes = [3_601, A_WHILE, 2 * INTERVAL];
+        let passes = if self.seen == Seen::ByAudits { &passes[..] } else { &passes[..2] };
+        for seconds in passes.iter().copied() {
+            self.app.pass_time(seconds);
+            let answer = self.app.agent(AGENTS[0]).beat().await;
+            assert_eq!((answer.status(), answer.is_coalesced()), ("ok", false), "{:#}", answer.0);
+            self.told.look(&self.app, &AGENTS);
+        }
+        for agent in AGENTS {
+            self.app.agent(agent).beat().await;
+        }
+        self.told.look(&self.app, &AGENTS);
+    }
+
+    /// Once more, and nobody is told anything.
+    async fn is_quiet(&self) {
+        self.app.pass_time(A_WHILE);
+        for agent in AGENTS {
+            assert_eq!(self.app.agent(agent).beat().await.touched(), [""; 0], "{agent} was told again");
+        }
+    }
+}
+
+async fn live(seen: Seen, steps: &[Step]) {
+    let mut stage = Stage::set(seen).await;
+    for step in steps {
+        stage.happens(step).await;
+    }
+    stage.ends().await;
+    stage.names.assert_in_step(&stage.app);
+    stage.told.assert_nothing_missed(|issue| stage.names.are_without(&stage.app, issue));
+    stage.is_quiet().await;
+}
+
+/// Tries so many histories, or as many as a person wants.
+fn try_histories(seen: Seen, histories: u32) {
+    let config = Config {
+        cases: wish("HISTORIES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(histories),
+        rng_seed: RngSeed::Fixed(wish("HISTORIES_SEED").unwrap_or(20_261_122)),
+        failure_persistence: None,
+        max_shrink_iters: 500,
+        ..Config::default()
+    };
+    let history = prop::collection::vec(step(seen), 1..=MOST_STEPS);
+    let tried = TestRunner::new(config).run(&history, |steps| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(live(seen, &steps));
+        Ok(())
+    });
+    match tried {
+        Ok(()) => {}
+        Err(TestError::Fail(why, steps)) => panic!("{why}\nafter {steps:#?}"),
+        Err(TestError::Abort(why)) => panic!("{why}"),
+    }
+}
+
+#[test]
+fn any_history_ends_in_step_with_github_and_with_every_agent_told() {
+    try_histories(Seen::ByAudits, 48);
+}
+
+#[test]
+fn a_history_of_what_listings_show_needs_no_audit_to_end_so() {
+    try_histories(Seen::ByListings, 32);
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a person wants of this run of the tests, not the service"
+)]
+fn wish(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|number| number.parse().expect("a number"))
+}
