@@ -27,6 +27,7 @@ pub fn run() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let time = Time::default();
     let app = runtime.block_on(app(&time)).expect("the benchmark's environment is right");
+    runtime.block_on(app.prepare());
     let event = serde_json::from_str(include_str!("../../events/heartbeat.json")).expect("an event");
     let handler = Handler { service: http::service(Arc::new(app)), event, time: time.clone() };
     wire::serve(&runtime, &time, &handler).expect("the benchmark can be talked to");
