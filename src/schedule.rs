@@ -11,7 +11,7 @@ use crate::heartbeat::{self, AgentHeartbeatResponse, BeatRequest};
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduledBeatFailed {
     /// The beat's status is `error`.
-    #[error("the scheduled beat failed: {}", .0.errors.join("; "))]
+    #[error("the scheduled beat failed: {}", [&.0.errors[..], &.0.warnings].concat().join("; "))]
     Beat(Box<AgentHeartbeatResponse>),
     /// An operator's event names no repository.
     #[error("nothing was confirmed: confirmAudit takes the name of one repository: {0}")]

@@ -16,6 +16,7 @@ mod session;
 mod wire;
 
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -54,6 +55,8 @@ pub struct GitHub {
     clock: Clock,
     /// What is known of the limits of the token that was used last.
     limits: Mutex<Option<TokenLimits>>,
+    /// How many repositories a probe asks for at once: fewer while so many are too much for GitHub.
+    probe_batch: AtomicUsize,
 }
 
 /// Where GitHub's two APIs are.
@@ -90,6 +93,7 @@ impl GitHub {
             retry,
             clock,
             limits: Mutex::default(),
+            probe_batch: AtomicUsize::new(probe::BATCH),
         })
     }
 

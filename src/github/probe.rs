@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
@@ -11,9 +12,9 @@ use crate::domain::{RepositoryId, RepositoryName};
 use super::graphql::Reply;
 use super::{Failure, GitHubError, Probe, Repository, Session, retry, wire};
 
-/// How many repositories one question looks at. Each costs two connections of 100 to a point: 100 repositories are
-/// two points.
-const BATCH: usize = 100;
+/// How many repositories one question looks at, at most. Each costs two connections of 100 to a point: 100
+/// repositories are two points.
+pub(super) const BATCH: usize = 100;
 
 /// How many batches are asked at the same time. GitHub allows 100 concurrent requests for all uses of a token.
 const BATCHES_AT_ONCE: usize = 16;
@@ -25,23 +26,46 @@ const MOST_FAILURES_IN_A_ROW: u32 = 2 * (BATCH.ilog2() + 1);
 /// Looks at one repository; what a batch is composed of.
 const ONE: &str = include_str!("probe.graphql");
 
+/// How hard a batch was for GitHub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Strain {
+    None,
+    /// It was too much in one question.
+    Halved,
+    /// And finding that out took all the time there was.
+    OutOfTime,
+}
+
 impl Session<'_> {
     /// Looks at these repositories, following renames. The answers are in the order of `names`.
     pub async fn probe(&self, names: &[RepositoryName]) -> Vec<Result<Repository, GitHubError>> {
-        let batches: Vec<Vec<RepositoryName>> = names.chunks(BATCH).map(<[_]>::to_vec).collect();
-        futures_util::stream::iter(batches)
+        let size = self.github.probe_batch.load(Ordering::Relaxed);
+        let batches: Vec<Vec<RepositoryName>> = names.chunks(size).map(<[_]>::to_vec).collect();
+        let (answers, strains): (Vec<_>, Vec<_>) = futures_util::stream::iter(batches)
             .map(|batch| self.probe_batch(batch).boxed())
             .buffered(BATCHES_AT_ONCE)
-            .concat()
-            .await
+            .unzip()
+            .await;
+        // GitHub needs ten seconds to find a question too large: hardly any pass has the time to halve it twice.
+        let next_size = match strains.into_iter().max() {
+            Some(Strain::OutOfTime) => (size.min(names.len()) / 2).max(1),
+            Some(Strain::Halved) => size,
+            Some(Strain::None) | None => BATCH.min(2 * size),
+        };
+        self.github.probe_batch.store(next_size, Ordering::Relaxed);
+        answers.concat()
     }
 
     /// What is too much for GitHub in one question is asked in halves, down to the repository that spoils it.
-    async fn probe_batch(&self, batch: Vec<RepositoryName>) -> Vec<Result<Repository, GitHubError>> {
+    async fn probe_batch(
+        &self,
+        batch: Vec<RepositoryName>,
+    ) -> (Vec<Result<Repository, GitHubError>>, Strain) {
         // The halves are repetitions enough.
         let heals: fn(Failure) -> bool =
             if batch.len() == 1 { |_| true } else { |failure| !retry::asked_too_much(failure) };
         let mut answers = Vec::with_capacity(batch.len());
+        let mut strain = Strain::None;
         let mut failures_in_a_row = 0;
         let mut met = None;
         let mut parts = vec![&batch[..]];
@@ -59,6 +83,9 @@ impl Session<'_> {
             failures_in_a_row += 1;
             let is_too_much = matches!(&error, GitHubError::Unavailable { failure, .. }
                 if retry::asked_too_much(*failure));
+            if is_too_much {
+                strain = Strain::Halved;
+            }
             if !is_too_much || failures_in_a_row >= MOST_FAILURES_IN_A_ROW || self.is_over() {
                 // It lies with none of them.
                 answers.resize(batch.len(), Err(error));
@@ -73,7 +100,10 @@ impl Session<'_> {
                 }
             }
         }
-        answers
+        if strain == Strain::Halved && self.is_over() {
+            strain = Strain::OutOfTime;
+        }
+        (answers, strain)
     }
 
     async fn look_at(

@@ -106,7 +106,7 @@ impl Pass<'_> {
         if let Some(probe) = work.probe {
             work.tracked.note_unexplained(probe.open);
         }
-        if work.tracked.held.is_none() && matches!(work.result, WorkResult::Drifted) {
+        if work.is_to_be_audited() {
             work.result = WorkResult::Synced;
         }
     }

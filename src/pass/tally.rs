@@ -14,7 +14,8 @@ pub(super) struct Tally {
     pub(super) configured: usize,
     /// Those whose listing is complete.
     pub(super) synced: usize,
-    /// Those in which nothing is newer, and whose open issues are more or fewer than the cached ones.
+    /// Those in which nothing is newer, whose open issues are more or fewer than the cached ones, and whose audit is
+    /// not held.
     drifted: usize,
     /// Those whose listing or audit failed.
     failed: usize,
@@ -44,6 +45,7 @@ impl Tally {
         let mut tally = Self {
             backfilling: work.iter().filter(|work| work.tracked.backfill.is_some()).count(),
             touched: work.iter().map(|work| work.touched).sum(),
+            drifted: work.iter().filter(|work| work.is_to_be_audited()).count(),
             first_read: work.iter().map(|work| work.first_read).sum(),
             deferred_got_further: work.iter().any(|work| work.got_further && is_deferred(&work.result)),
             failed: work.iter().filter(|work| work.failure().is_some()).count() + failed_unknown,
@@ -55,8 +57,7 @@ impl Tally {
             tally.configured += 1;
             match result {
                 WorkResult::Synced => tally.synced += 1,
-                WorkResult::Drifted => tally.drifted += 1,
-                WorkResult::Failed(_) => {}
+                WorkResult::Drifted | WorkResult::Failed(_) => {}
                 WorkResult::Deferred | WorkResult::UnderWay => tally.deferred.push(name.clone()),
             }
         }

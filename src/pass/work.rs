@@ -168,6 +168,11 @@ impl Work {
         matches!(self.result, WorkResult::UnderWay)
     }
 
+    /// Whether only an audit can tell why its number of open issues is another.
+    pub(super) fn is_to_be_audited(&self) -> bool {
+        matches!(self.result, WorkResult::Drifted) && self.tracked.held.is_none()
+    }
+
     /// Whether all that GitHub showed of it is read: listed to the end, or nothing was newer.
     pub(super) fn is_read(&self) -> bool {
         matches!(self.result, WorkResult::Synced | WorkResult::Drifted)

@@ -98,7 +98,7 @@ async fn a_held_audit_of_one_repository_is_an_error_and_the_others_are_synced() 
     assert_eq!(answer.touched(), ["opened acme/web#1"]);
     assert_eq!(
         answer.0["summary"],
-        "Synced 1 of 2 repositories: 1 issue changed; 1 repository has another number of open issues and will be audited."
+        "Synced 1 of 2 repositories: 1 issue changed."
     );
 }
 

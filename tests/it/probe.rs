@@ -326,6 +326,30 @@ async fn an_outage_that_uses_up_the_passes_time_is_told_and_not_taken_for_work_t
 }
 
 #[tokio::test]
+async fn a_batch_that_takes_all_the_time_to_find_too_large_is_half_as_large_in_the_next_pass() {
+    let names = names(8);
+    let app = settled(fleet(&names), &names).await;
+    app.world.github.arrange(|github| github.time_out_batches_above(2));
+    for n in 1..=3 {
+        let clock = app.world.clock.clone();
+        app.world.github.before(Matching::graphql().nth(n), move |_| clock.advance(Duration::from_secs(10)));
+    }
+    app.agent("alpha").beat().await;
+    assert_eq!(batches(&app), [8, 4, 2]);
+    let next = async || {
+        app.outlive_freshness();
+        app.clear_requests();
+        assert_ok(&app.agent("alpha").beat().await);
+        batches(&app)
+    };
+    assert_eq!(next().await[..2], [4, 4]);
+    assert_eq!(next().await[..2], [4, 4], "as long as larger ones are too much");
+    app.world.github.arrange(|github| github.heal_graphql());
+    assert_eq!(next().await, [4, 4]);
+    assert_eq!(next().await, [8]);
+}
+
+#[tokio::test]
 async fn html_instead_of_a_probe_is_reported_and_not_asked_again() {
     let app = settled_five().await;
     app.world.github.fault(Matching::graphql(), Fault::Garbage.forever());
