@@ -94,9 +94,9 @@ impl TokenLimits {
         (remaining.saturating_mul(10) < limit && resets_at > now).then_some(resets_at)
     }
 
-    /// What GitHub grants in an hour, as it said itself.
-    pub fn hourly(&self, api: Api) -> Option<u64> {
-        self.allowance(api).budget.map(|budget| budget.limit)
+    /// What GitHub last said of this budget.
+    pub fn budget(&self, api: Api) -> Option<Budget> {
+        self.allowance(api).budget
     }
 
     /// Takes in what another sandbox learnt of the same token.

@@ -152,7 +152,13 @@ impl TrackedRepository {
         self.backfill.is_some()
             || self.cut_short
             || newest > self.cursor
-            || (self.settled != self.cursor && may_settle())
+            || (!self.has_settled(newest) && may_settle())
+    }
+
+    /// Whether nothing is left that GitHub might show late, given the newest `updated_at` of an issue that it shows: a
+    /// pull request, which moves the cursor as well, leaves nothing. What is shown late is the newest then.
+    pub fn has_settled(&self, newest: Option<Timestamp>) -> bool {
+        self.backfill.is_none() && !self.cut_short && self.settled >= newest.min(self.cursor)
     }
 
     /// Whether GitHub's number of open issues differs from the cached one by exactly what the last audit left.

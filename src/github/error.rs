@@ -80,7 +80,12 @@ pub enum NoGraphql {
 }
 
 impl GitHubError {
-    /// Whether it concerns the GraphQL API only, so that the REST API may serve instead.
+    /// Whether it may concern one issue alone: others may well be answered.
+    pub fn is_odd(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::Forbidden | Self::Unexpected(_))
+    }
+
+    /// Whether, met by GraphQL, it leaves the REST API to be asked instead.
     pub fn is_of_graphql(&self) -> bool {
         match self {
             Self::NoGraphql(_) => true,

@@ -117,13 +117,13 @@ impl Session<'_> {
 
     /// A budget of points that is used up leaves the REST API, whose budget is another; a secondary limit does not.
     fn unless_rest_serves(&self, error: GitHubError) -> GitHubError {
-        let is_rest_closed = || {
-            let now = self.github.clock.now();
-            self.limits().is_some_and(|limits| limits.closed_until(Api::Rest, now).is_some())
-        };
-        match error {
-            GitHubError::RateLimited { until, .. } if !is_rest_closed() => NoGraphql::UsedUp(until).into(),
-            error => error,
+        match (error, self.closed_until(Api::Rest)) {
+            (GitHubError::RateLimited { until, .. }, None) => NoGraphql::UsedUp(until).into(),
+            // Whichever lifts first serves.
+            (GitHubError::RateLimited { until, api }, Some(rest)) => {
+                GitHubError::RateLimited { until: until.min(rest), api }
+            }
+            (error, _) => error,
         }
     }
 }

@@ -53,8 +53,8 @@ pub struct GitHub {
     credentials: Credentials,
     retry: RetryPolicy,
     clock: Clock,
-    /// What is known of the limits of the token that was used last.
-    limits: Mutex<Option<TokenLimits>>,
+    /// What is known of the limits of the last tokens, the one that was used last first.
+    limits: Mutex<Vec<TokenLimits>>,
     /// How many repositories a probe asks for at once: fewer while so many are too much for GitHub.
     probe_batch: AtomicUsize,
 }
@@ -99,10 +99,8 @@ impl GitHub {
 
     /// The calls of one pass: none is sent after `deadline`, nor against the limits that are `known` from other
     /// sandboxes.
-    pub fn session(&self, deadline: Timestamp, known: Option<&TokenLimits>) -> Session<'_> {
-        if let Some(known) = known {
-            self.learn(known);
-        }
+    pub fn session(&self, deadline: Timestamp, known: &[TokenLimits]) -> Session<'_> {
+        self.learn(known);
         Session::new(self, deadline)
     }
 
@@ -120,33 +118,42 @@ impl GitHub {
         }
     }
 
-    fn limits(&self) -> Option<TokenLimits> {
+    fn limits(&self) -> Vec<TokenLimits> {
         self.limits.lock().expect(NOTHING_PANICS).clone()
     }
 
-    /// Takes in what another sandbox knows. It ended the last pass: what it says of another token is newer, too.
-    fn learn(&self, known: &TokenLimits) {
+    /// Takes in what another sandbox knows.
+    fn learn(&self, known: &[TokenLimits]) {
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);
-        match &mut *limits {
-            Some(limits) if limits.are_those_of(known) => limits.merge(known),
-            _ => *limits = Some(known.clone()),
+        for known in known {
+            match limits.iter_mut().find(|limits| limits.are_those_of(known)) {
+                Some(limits) => limits.merge(known),
+                None => limits.push(known.clone()),
+            }
         }
+        limits.truncate(MOST_TOKENS);
     }
 
     /// Reads or notes the limits of the token at hand. Another one has limits of its own.
     fn with_limits<T>(&self, token: &Token, act: impl FnOnce(&mut TokenLimits) -> T) -> T {
         let token = token.token.expose();
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);
-        let known = limits.take().filter(|limits| limits.are_of(token));
-        act(limits.insert(known.unwrap_or_else(|| TokenLimits::of(token))))
+        let place = limits.iter().position(|limits| limits.are_of(token));
+        let known = place.map(|place| limits.remove(place)).unwrap_or_else(|| TokenLimits::of(token));
+        limits.insert(0, known);
+        limits.truncate(MOST_TOKENS);
+        act(&mut limits[0])
     }
 
     /// Notes a limit of the token that was used last.
     fn close(&self, limit: Limit, asked: Api) {
-        if let Some(limits) = &mut *self.limits.lock().expect(NOTHING_PANICS) {
+        if let Some(limits) = self.limits.lock().expect(NOTHING_PANICS).first_mut() {
             limit.close(limits, asked);
         }
     }
 }
+
+/// While a token is rotated two are in use: some sandboxes still have the old one.
+const MOST_TOKENS: usize = 2;
 
 const NOTHING_PANICS: &str = "nothing panics while it holds the limits";

@@ -28,6 +28,8 @@ pub struct SeenOpen {
 pub struct OpenPage {
     /// The issues, ascending by update.
     pub issues: Vec<SeenOpen>,
+    /// How many issues are open in all, or were updated since the listing's start.
+    pub open: u64,
     /// Set on the last page.
     pub complete: Option<Complete>,
 }
@@ -81,7 +83,7 @@ impl OpenIssues {
         if repository.database_id != Some(self.id.0) {
             return Err(GitHubError::Unexpected("another repository has taken the name".to_owned()));
         }
-        let wire::OpenIssuesPage { page_info, nodes } = repository.issues;
+        let wire::OpenIssuesPage { total_count: open, page_info, nodes } = repository.issues;
         // Without a cursor there is no way on, and what is missing would look deleted.
         if page_info.has_next_page && (page_info.end_cursor.is_none() || page_info.end_cursor == self.after) {
             return Err(GitHubError::Unexpected("a page that leads nowhere".to_owned()));
@@ -91,7 +93,7 @@ impl OpenIssues {
         let issues = issues.ok_or_else(|| GitHubError::Unexpected("a page with gaps".to_owned()))?;
         self.after = page_info.end_cursor;
         self.is_complete = !page_info.has_next_page;
-        Ok(Some(OpenPage { issues, complete: self.is_complete.then_some(Complete(())) }))
+        Ok(Some(OpenPage { issues, open, complete: self.is_complete.then_some(Complete(())) }))
     }
 }
 

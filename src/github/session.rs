@@ -12,7 +12,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::domain::{Api, TokenLimits};
+use crate::domain::{Api, Budget, TokenLimits};
 
 use super::credentials::Token;
 use super::meter::{self, Limit, header, http_date};
@@ -130,19 +130,24 @@ impl<'a> Session<'a> {
         self.first_date.get().copied()
     }
 
-    /// What is known of the token's limits; none before the token was used.
-    pub fn limits(&self) -> Option<TokenLimits> {
+    /// What is known of the limits of the token in use, and after it of the one before.
+    pub fn limits(&self) -> Vec<TokenLimits> {
         self.github.limits()
     }
 
-    /// What GitHub grants this token in an hour, as it says itself.
-    pub fn hourly(&self, api: Api) -> Option<u64> {
-        self.limits()?.hourly(api)
+    /// Until when nothing may be asked of this API; none when it may.
+    pub(super) fn closed_until(&self, api: Api) -> Option<Timestamp> {
+        self.github.limits().first()?.closed_until(api, self.github.clock.now())
+    }
+
+    /// What GitHub last said of this budget of the token in use.
+    pub fn budget(&self, api: Api) -> Option<Budget> {
+        self.github.limits().first()?.budget(api)
     }
 
     /// When the budget is granted anew of which less than a tenth is left; none while there is more.
     pub fn low_until(&self, api: Api) -> Option<Timestamp> {
-        self.limits()?.low_until(api, self.github.clock.now())
+        self.github.limits().first()?.low_until(api, self.github.clock.now())
     }
 
     pub(super) fn url(&self, path: &str) -> Url {
@@ -254,7 +259,9 @@ impl<'a> Session<'a> {
             .map_err(failed)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = Vec::from(answer.bytes().await.map_err(failed)?);
-        if let Some(budget) = meter::budget(&headers, now) {
+        // A token that is refused has no budget of its own.
+        let budget = meter::budget(&headers, now).filter(|_| status != StatusCode::UNAUTHORIZED);
+        if let Some(budget) = budget {
             github.with_limits(token, |limits| limits.note(api, budget));
         }
         if let Some(failure) = retry::healable_status(status.as_u16()) {

@@ -58,6 +58,7 @@ pub(super) struct OpenIssuesOf {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OpenIssuesPage {
+    pub(super) total_count: u64,
     pub(super) page_info: PageInfo,
     pub(super) nodes: Option<Vec<Option<OpenIssue>>>,
 }

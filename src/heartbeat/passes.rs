@@ -107,6 +107,7 @@ impl Beat<'_> {
 
     fn ran(&mut self, report: PassReport) -> Basis {
         self.outcome = report.outcome;
+        report.unheeded.into_iter().for_each(|problem| self.outcome.add(problem));
         tracing::info!(
             pass.id = %report.ended.pass_id,
             pass.fence = report.ended.fence,

@@ -9,10 +9,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{
-    AuditProgress, CachedIssue, Change, Gone, HeldAudit, IssueNumber, Outcome, Phase, Problem, ProblemCode,
-    RepositoryName,
-};
+use crate::domain::{AuditProgress, CachedIssue, Change, Gone, HeldAudit, IssueNumber, Phase};
 use crate::github::{Complete, GitHubError, IssueAnswer};
 
 use super::plan::{self, Reading};
@@ -57,13 +54,17 @@ impl Pass<'_> {
             return true;
         }
         let interval = self.app.config.audit_interval;
-        let is_quiet = work.tracked.is_settled() && !work.got_further;
+        let is_settled = match work.probe {
+            Some(probe) => work.tracked.has_settled(probe.newest),
+            None => work.tracked.is_settled(),
+        };
+        let is_quiet = is_settled && !work.got_further;
         let patience = if is_quiet { interval } else { 2 * interval };
         work.tracked.audited_at.is_none_or(|at| elapsed(at, self.date()) >= patience)
     }
 
     /// GitHub's time in this pass.
-    fn date(&self) -> Timestamp {
+    pub(super) fn date(&self) -> Timestamp {
         self.github.first_date().unwrap_or(self.started_at)
     }
 
@@ -76,6 +77,8 @@ impl Pass<'_> {
         let is_current = |left: &AuditProgress| {
             left.began_at.is_some_and(|at| elapsed(at, self.date()) < self.app.config.audit_interval)
         };
+        // What was listed in this pass is younger than what the probe counted.
+        work.open_on_github = work.probe.filter(|_| work.listing.is_none()).map(|probe| probe.open);
         let is_believed = work.is_believed || left.as_ref().is_some_and(|left| left.believed);
         let mut progress = left.filter(|left| is_current(left) && !work.is_believed).unwrap_or_default();
         progress.began_at.get_or_insert(self.date());
@@ -103,8 +106,9 @@ impl Pass<'_> {
 
     /// What this audit did not explain of the numbers of open issues causes no other one.
     fn note_what_is_left(&self, work: &mut Work) {
-        if let Some(probe) = work.probe {
-            work.tracked.note_unexplained(probe.open);
+        match work.open_on_github {
+            Some(open) => work.tracked.note_unexplained(open),
+            None => work.tracked.drift = None,
         }
         if work.is_to_be_audited() {
             work.result = WorkResult::Synced;
@@ -130,7 +134,7 @@ impl Pass<'_> {
         while let Some(number) = progress.candidates.get(next).copied()
             && odd.len() < MOST_ODD
         {
-            if self.is_over() || self.asked.fetch_add(1, Ordering::Relaxed) >= MOST_ASKED {
+            if self.is_over() || self.absent_asked.fetch_add(1, Ordering::Relaxed) >= MOST_ASKED {
                 return Err(GitHubError::Deadline.into());
             }
             match self.ask(work, number).await {
@@ -220,44 +224,6 @@ impl Pass<'_> {
     }
 }
 
-fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
-}
-
-impl Pass<'_> {
-    /// Heeds an operator's word that what a held audit found is true: its repository is audited now, and the absent
-    /// issues are asked for, one by one, as after any other audit.
-    pub(super) fn heed(&self, confirmed: &RepositoryName, work: &mut [Work], outcome: &mut Outcome) {
-        let is_meant =
-            |work: &&mut Work| [&work.name, &work.tracked.name].iter().any(|n| n.key() == confirmed.key());
-        let why = match work.iter_mut().find(is_meant) {
-            Some(work) if work.tracked.held.is_none() => "no audit of it is held",
-            Some(work) if !work.is_read() => "it could not be read in this pass; confirm it again later",
-            Some(work) => {
-                work.is_believed = true;
-                return;
-            }
-            None => "it is no tracked repository that was found",
-        };
-        outcome.add(not_confirmed(confirmed, why));
-    }
-
-    /// What is told of a repository whose audit is held; none when it is not.
-    pub(super) fn held_problem(&self, work: &Work) -> Option<Problem> {
-        let HeldAudit { absent, of } = work.tracked.held?;
-        let message = format!(
-            "GitHub lists {absent} of the {of} cached open issues no more, too many to be believed: nothing was \
-             removed; the next audit looks again, or an operator confirms that they are gone"
-        );
-        let interval = self.app.config.audit_interval;
-        let waited = work.tracked.audited_at.map_or(Duration::ZERO, |at| elapsed(at, self.date()));
-        let problem = Problem::error(ProblemCode::AuditHeld, Phase::Reconcile, message);
-        Some(problem.of(&work.name).retry_after(Some(interval.saturating_sub(waited).as_secs())))
-    }
-}
-
-/// What is told when an operator's word could not be heeded.
-pub(crate) fn not_confirmed(repository: &RepositoryName, why: &str) -> Problem {
-    let message = format!("nothing was confirmed: {why}");
-    Problem::error(ProblemCode::NotConfirmed, Phase::Reconcile, message).lasting().of(repository)
 }

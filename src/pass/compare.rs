@@ -31,6 +31,8 @@ struct Page {
     /// The same issues with all that is stored of them, where the page has it.
     whole: Option<Vec<Observation>>,
     newest: Option<Timestamp>,
+    /// GitHub's own number of what it lists, where it tells it.
+    open: Option<u64>,
     complete: Option<Complete>,
 }
 
@@ -76,7 +78,15 @@ impl Pass<'_> {
                     pages = listing(progress, work);
                     continue;
                 }
-                None => self.one_by_one(work, different).await?,
+                None => match self.one_by_one(work, different).await {
+                    Ok(whole) => whole,
+                    // One issue that does not answer is not to keep the rest from being compared.
+                    Err(StepError::GitHub(error)) if error.is_odd() => {
+                        pages = listing(progress, work);
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                },
             };
             for seen in &page.seen {
                 unseen.remove(&seen.number);
@@ -85,6 +95,10 @@ impl Pass<'_> {
             if !whole.is_empty() {
                 let applied = self.apply(work.id(), &whole, Reading::Audit(work.tracked.cursor)).await;
                 work.count(&applied, self.fence());
+                if applied.open_difference != 0 {
+                    // What the probe counted before tells nothing of the number now.
+                    work.open_on_github = None;
+                }
                 applied.failure.map_or(Ok(()), Err)?;
             }
             // What lies before the page's end and was not on it is absent; what shares its last second may
@@ -94,6 +108,9 @@ impl Pass<'_> {
             work.got_further |= page.newest > progress.position;
             progress.position = progress.position.max(page.newest);
             if let Some(complete) = page.complete {
+                if from.is_none() {
+                    work.open_on_github = work.open_on_github.or(page.open);
+                }
                 progress.candidates.extend(unseen);
                 progress.candidates.sort_unstable();
                 // What was compared in the last second before a pause was compared again after it.
@@ -120,6 +137,7 @@ impl Pass<'_> {
         Ok(Some(Page {
             seen: page.issues.iter().map(SeenOpen::from).collect(),
             newest: page.newest,
+            open: None,
             complete: page.complete,
             whole: Some(page.issues),
         }))
@@ -147,6 +165,7 @@ impl Page {
             newest: page.issues.iter().map(|issue| issue.updated_at).max(),
             seen: page.issues,
             whole: None,
+            open: Some(page.open),
             complete: page.complete,
         }
     }

@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{Api, Outcome};
+use crate::domain::{Api, Outcome, seconds_until};
 use crate::github::Asked;
 use crate::store::{Ended, Fleet, Overtaken, PassRecord};
 
 use super::tally::{self, Tally};
 use super::work::{Roster, Work, budget_low_problem, no_probe_problem};
 use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport};
+
+/// GitHub grants its budgets anew each hour, in seconds.
+const LONGEST_FRESHNESS: u64 = 3_600;
 
 impl Pass<'_> {
     pub(super) async fn end(
@@ -67,6 +70,7 @@ impl Pass<'_> {
         Ok(PassReport {
             ended,
             outcome,
+            unheeded: None,
             summary: tally.summary(),
             fleet,
             may_go_on: self.may_go_on(&roster, &tally),
@@ -165,24 +169,40 @@ impl Pass<'_> {
 
     /// Half of what GitHub grants this token in an hour: what all passes together may use.
     fn half_of_hour(&self, api: Api) -> Option<u64> {
-        self.github.hourly(api).filter(|limit| *limit > 0).map(|limit| (limit / 2).max(1))
+        self.github.budget(api).filter(|budget| budget.limit > 0).map(|budget| (budget.limit / 2).max(1))
     }
 
-    /// For how long this pass serves every beat: as configured, or longer where passes like this one that follow
-    /// each other at once would use up more than half of what GitHub grants in an hour. With the probe only its points
-    /// come back each time. Without it an idle pass asks twice for each repository; one that could not ask everything
-    /// counts as such.
+    /// For how long this pass serves every beat: as configured, or longer where passes like this one would use up what
+    /// GitHub grants. What an audit or a first listing asked does not come back each time, and counts only without the
+    /// probe, where little is left besides.
     fn freshness(&self, repositories: usize) -> u64 {
-        let asked = self.asked_in_all();
-        let is_probed = self.no_probe.get().is_none();
-        let requests = if is_probed { 0 } else { asked.rest.max(2 * repositories as u64) };
-        let stretched =
-            [(Api::Rest, requests), (Api::GraphQl, asked.points)].into_iter().filter_map(|(api, asked)| {
-                let half = self.half_of_hour(api)?;
-                // A pass that begins within the hour counts whole. One that takes most of the half stays alone in it.
-                let share = (half + 1).saturating_sub(asked).max(half.div_ceil(2));
-                Some((asked * 3_600).div_ceil(share))
-            });
-        stretched.max().unwrap_or_default().max(self.app.config.freshness.as_secs())
+        let points = self.probe_points.get().copied().unwrap_or_default();
+        let requests = match self.no_probe.get() {
+            // An idle pass asks twice for each repository; one that could not ask everything counts as such.
+            Some(_) => self.spaced(Api::Rest, self.asked_in_all().rest.max(2 * repositories as u64)),
+            None => self.paced(self.delta_pages.load(Ordering::Relaxed)),
+        };
+        let stretched = requests.max(self.spaced(Api::GraphQl, points)).min(LONGEST_FRESHNESS);
+        stretched.max(self.app.config.freshness.as_secs())
+    }
+
+    /// The seconds between passes that ask so much each, when they are to keep within half of the hourly budget.
+    fn spaced(&self, api: Api, asked: u64) -> u64 {
+        let Some(half) = self.half_of_hour(api) else { return 0 };
+        // A pass that begins within the hour counts whole. One that takes most of the half stays alone in it.
+        let share = (half + 1).saturating_sub(asked).max(half.div_ceil(2));
+        (asked * 3_600).div_ceil(share)
+    }
+
+    /// The seconds between passes that read so many pages of changes each, when less than half of the hour's requests
+    /// is left and the rest is to last until all are granted anew.
+    fn paced(&self, pages: u64) -> u64 {
+        let budget =
+            self.github.budget(Api::Rest).filter(|budget| budget.remaining < budget.limit.div_ceil(2));
+        let left = budget.and_then(|budget| {
+            let seconds = seconds_until(budget.resets_at, self.app.clock.now())?;
+            Some((pages * seconds).div_ceil(budget.remaining.max(1)).min(seconds))
+        });
+        left.unwrap_or_default()
     }
 }

@@ -1,9 +1,10 @@
 //! Reads what changed, repository by repository: the first pages of all before the rest of any.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::Phase;
 use crate::github::{GitHubError, Listing, Page, Probe, Scope};
@@ -14,6 +15,9 @@ use super::{Pass, REPOSITORIES_AT_ONCE, guard};
 
 /// GitHub hardly ever takes longer for a page.
 const A_SLOW_PAGE: Duration = Duration::from_secs(2);
+
+/// In so long few pull requests are opened.
+const A_FEW_PULL_REQUESTS: SignedDuration = SignedDuration::from_hours(24);
 
 impl Pass<'_> {
     /// Lists all repositories that were found, until each is read to its end or the time is up.
@@ -53,9 +57,12 @@ impl Pass<'_> {
                 self.has_budget_to_spare()?;
                 if backfill.began_at.is_none() {
                     // What changes from here on is newer than this cursor: the first delta sees it.
-                    let (newest, date) = match work.probe {
-                        Some(probe) => (probe.newest, probe.date),
-                        None => self.github.newest_update(&tracked.name).await?,
+                    let (newest, date) = match work.probe.map(|probe| (probe.newest, probe.date)) {
+                        Some((Some(newest), date)) if date.duration_since(newest) < A_FEW_PULL_REQUESTS => {
+                            (Some(newest), date)
+                        }
+                        // A first delta from there on would read all pull requests since.
+                        _ => self.github.newest_update(&tracked.name).await?,
                     };
                     backfill.began_at = Some(date);
                     tracked.cursor = newest;
@@ -72,7 +79,8 @@ impl Pass<'_> {
             // A count that is not trusted tells of writes that nobody has accounted for, and told.
             told: (!work.tracked.recount).then(|| self.claim.before().ended_fence()),
         });
-        if let Some(page) = pages.next_page(&self.github).await? {
+        let is_backfill = work.tracked.backfill.is_some();
+        if let Some(page) = self.next_page(&mut pages, is_backfill).await? {
             self.take_in(work, page).await?;
         }
         work.pages = Some(pages);
@@ -86,14 +94,13 @@ impl Pass<'_> {
             self.recount(work).await?;
         }
         let tracked = &mut work.tracked;
-        if tracked.agrees_with(probe.open) {
-            tracked.drift = None;
-            work.result = WorkResult::Synced;
-        } else {
-            work.has_drifted = tracked.is_settled() && tracked.drift == Some(probe.open);
-            tracked.drift = Some(probe.open).filter(|_| tracked.is_settled());
-            work.result = WorkResult::Drifted;
-        }
+        let agrees = tracked.agrees_with(probe.open);
+        let drift = Some(probe.open).filter(|_| !agrees && tracked.has_settled(probe.newest));
+        work.has_drifted = drift.is_some() && tracked.drift == drift;
+        tracked.drift = drift;
+        // What a held audit left is noted, and is all the same not what GitHub shows.
+        let is_in_step = agrees && tracked.held.is_none();
+        work.result = if is_in_step { WorkResult::Synced } else { WorkResult::Drifted };
         Ok(())
     }
 
@@ -134,7 +141,11 @@ impl Pass<'_> {
         if is_backfill && !pages.is_complete() {
             self.has_budget_to_spare()?;
         }
-        Ok(pages.next_page(&self.github).await?)
+        let page = pages.next_page(&self.github).await?;
+        if !is_backfill && page.is_some() {
+            self.delta_pages.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(page)
     }
 
     fn is_near_its_end(&self) -> bool {

@@ -29,6 +29,7 @@ impl Pass<'_> {
             Ok(looks) => looks.into_iter().map(Ok).collect(),
             Err(crashed) => vec![Err(crashed); names.len()],
         };
+        let _ = self.probe_points.set(self.github.asked().points);
         let mut looks: Vec<Look> = futures_util::stream::iter(names.into_iter().zip(looks))
             .map(|(name, look)| self.look_again(name, look).boxed())
             .buffered(REPOSITORIES_AT_ONCE)

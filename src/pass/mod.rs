@@ -1,6 +1,6 @@
 //! One pass: brings the copy of all tracked repositories up to date, audits those that are due, and ends.
 //!
-//! The order is lookup, listings (the first pages of all before the rest of any), audits, end. Whatever one
+//! The order is probe, lookup, listings (the first pages of all before the rest of any), audits, end. Whatever one
 //! repository meets, the others go on. A pass may die after any request or write: what it leaves is always
 //! behind GitHub, never wrong about it, and the next pass goes on from there.
 
@@ -8,6 +8,7 @@ mod audit;
 mod compare;
 mod end;
 mod guard;
+mod held;
 mod listings;
 mod lookup;
 pub mod plan;
@@ -16,7 +17,7 @@ mod tally;
 mod work;
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
@@ -27,8 +28,8 @@ use crate::github::{GitHubError, NoGraphql, Session};
 use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
 
 pub use crate::github::Asked;
-pub(crate) use audit::not_confirmed;
 pub use guard::{Crashed, guard};
+pub(crate) use held::not_confirmed;
 
 use work::{Roster, StepError, Work};
 
@@ -46,6 +47,8 @@ pub struct PassReport {
     pub ended: Ended,
     /// What it met.
     pub outcome: Outcome,
+    /// Why an operator's word was not heeded; it concerns nobody else.
+    pub unheeded: Option<Problem>,
     /// What it did, in one sentence.
     pub summary: String,
     /// What is known of the repositories now.
@@ -105,7 +108,11 @@ struct Pass<'a> {
     deadline: Timestamp,
     is_stale: AtomicBool,
     /// How many absent issues the audits of all repositories have asked for.
-    asked: AtomicUsize,
+    absent_asked: AtomicUsize,
+    /// What the probe cost, in points.
+    probe_points: OnceLock<u64>,
+    /// How many pages of changes were read.
+    delta_pages: AtomicU64,
     /// Set when there was no probe, to why.
     no_probe: OnceLock<NoGraphql>,
     /// Set when something was put off to save GitHub's budget: when that is granted anew.
@@ -123,7 +130,9 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
         started_at: app.clock.now(),
         deadline,
         is_stale: AtomicBool::new(false),
-        asked: AtomicUsize::new(0),
+        absent_asked: AtomicUsize::new(0),
+        probe_points: OnceLock::new(),
+        delta_pages: AtomicU64::new(0),
         no_probe: OnceLock::new(),
         put_off_until: OnceLock::new(),
     };
@@ -131,6 +140,7 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
     let mut fleet = fleet?;
     let mut roster = Roster::default();
     let mut outcome = Outcome::default();
+    let mut unheeded = None;
     if app.config.repositories.is_empty() {
         outcome.add(
             Problem::error(
@@ -145,12 +155,10 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
         pass.distrust_counts(&mut roster.work);
         pass.fence_off(&mut roster.work).await;
         pass.list(&mut roster.work).await;
-        if let Some(confirmed) = confirmed {
-            pass.heed(confirmed, &mut roster.work, &mut outcome);
-        }
+        unheeded = confirmed.and_then(|confirmed| pass.heed(confirmed, &mut roster.work));
         pass.audit(&mut roster.work).await;
     }
-    pass.end(roster, fleet, outcome).await
+    Ok(PassReport { unheeded, ..pass.end(roster, fleet, outcome).await? })
 }
 
 impl Pass<'_> {

@@ -12,7 +12,7 @@ const MOST_NAMED: usize = 20;
 pub(super) struct Tally {
     /// Configured repositories, each once.
     pub(super) configured: usize,
-    /// Those whose listing is complete.
+    /// Those that agree with GitHub.
     pub(super) synced: usize,
     /// Those in which nothing is newer, whose open issues are more or fewer than the cached ones, and whose audit is
     /// not held.

@@ -23,13 +23,16 @@ pub(super) struct Work {
     pub(super) stored: Option<TrackedRepository>,
     /// What the probe saw; none where there is none.
     pub(super) probe: Option<Probe>,
+    /// GitHub's number of open issues that the cached one is to be held against when an audit ends.
+    pub(super) open_on_github: Option<u64>,
     /// The listing, once it has begun.
     pub(super) listing: Option<ListingUnderWay>,
     /// What is left to read of it.
     pub(super) pages: Option<Listing>,
     /// How its listing came out.
     pub(super) result: WorkResult,
-    /// Whether two probes in a row saw the same number of open issues, which is not the cached one.
+    /// Whether two probes in a row saw the same number of open issues in what is settled, and it is neither the cached
+    /// one nor differs from it by what the last audit left.
     pub(super) has_drifted: bool,
     /// Whether an operator said that what its held audit found is true.
     pub(super) is_believed: bool,
@@ -148,6 +151,7 @@ impl Work {
             stored,
             tracked,
             probe,
+            open_on_github: None,
             listing: None,
             pages: None,
             result: WorkResult::UnderWay,

@@ -62,9 +62,9 @@ pub struct Ended {
     /// The pass whose record holds the problems; none when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,
-    /// What is known of the limits of GitHub's token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limits: Option<TokenLimits>,
+    /// What is known of the limits of GitHub's token, and of the one before it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<TokenLimits>,
 }
 
 impl Ended {
@@ -90,9 +90,9 @@ impl FleetState {
         self.claim_until.filter(|until| *until > now)
     }
 
-    /// What the last pass knew of the limits of GitHub's token.
-    pub fn limits(&self) -> Option<&TokenLimits> {
-        self.ended.as_ref()?.limits.as_ref()
+    /// What the last pass knew of the limits of GitHub's tokens.
+    pub fn limits(&self) -> &[TokenLimits] {
+        self.ended.as_ref().map_or(&[], |ended| &ended.limits)
     }
 
     /// The fence of the last pass that ended; 0 before the first.

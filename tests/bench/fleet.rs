@@ -144,6 +144,7 @@ fn bursts(world: &World, count: u64, from: usize, idle: &Row) -> [Row; 2] {
         changes.push(sandbox.beat("alpha").ran_a_pass(count));
         world.outlive_settling();
         settlings.push(sandbox.beat("alpha").ran_a_pass(0));
+        calm(&mut sandbox, world, repository);
     }
     let changed = Chain::of_a_pass()
         .then(To::Rest, 1, "the listing of the repository that the probe names")
@@ -172,6 +173,14 @@ fn bursts(world: &World, count: u64, from: usize, idle: &Row) -> [Row; 2] {
         keeps_to(Row::of(row.clone(), what, &changes, changed)),
         keeps_to(Row::of(format!("{row}_settling"), "  and the pass that settles it", &settlings, settled)),
     ]
+}
+
+/// Leaves one issue alone in a repository's newest second: the next listing begins with that second once more.
+fn calm(sandbox: &mut Sandbox<'_>, world: &World, repository: &str) {
+    world.edit(repository, 1, "An issue that was renamed last");
+    sandbox.catch_up("alpha");
+    world.outlive_settling();
+    sandbox.catch_up("alpha");
 }
 
 /// 1,000 repositories of ten issues in which nothing happened.

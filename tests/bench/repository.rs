@@ -64,7 +64,7 @@ fn first_pass(world: &World, issues: u64) -> Sample {
 fn backfill_chain(issues: u64) -> Chain {
     let pages = u32::try_from(issues.div_ceil(PAGE)).expect("few enough");
     Chain::of_a_pass()
-        .then(To::GraphQl, pages, "each page begins where the one before it ended")
+        .then(To::Rest, pages, "each page begins where the one before it ended")
         .then(To::DynamoDb, 1, "the rows of the last page as they are")
         .then(To::DynamoDb, 1, "the rows of the last page as they become, all at once")
         .then(To::DynamoDb, 1, "the repository's marks follow its rows")
@@ -94,7 +94,7 @@ fn audits(world: &World) -> [Row; 2] {
     let idle = Row::of("idle_1", "idle pass, 1 repository, 5,000 issues", &idles, chain);
     let pages = u32::try_from(MANY / PAGE).expect("few enough");
     let chain = Chain::of_a_pass()
-        .then(To::Rest, pages, "each page begins where the one before it ended")
+        .then(To::GraphQl, pages, "each page begins where the one before it ended")
         .then(To::DynamoDb, 1, "the repository's marks; the index was read meanwhile")
         .ends_the_pass()
         .ends_the_beat();

@@ -44,7 +44,8 @@ fn asked_for(app: &TestApp) -> (usize, usize, usize) {
 /// GraphQL's answer with these nodes as a last page of `acme/api`'s open issues.
 fn last_page(app: &TestApp, nodes: Value) -> Fault {
     let id = app.world.github.arrange(|github| github.repository_id(API));
-    let page = json!({"pageInfo": {"hasNextPage": false, "endCursor": null}, "nodes": nodes});
+    let page =
+        json!({"totalCount": 0, "pageInfo": {"hasNextPage": false, "endCursor": null}, "nodes": nodes});
     let body = json!({"data": {"repository": {"databaseId": id, "issues": page}}});
     Fault::Answer { status: 200, headers: Vec::new(), body: body.to_string() }
 }
@@ -171,7 +172,7 @@ async fn a_page_with_a_gap_or_with_errors_removes_nothing_and_the_next_pass_read
 async fn a_page_that_leads_nowhere_is_no_last_one() {
     let app = settled(150).await;
     let id = app.world.github.arrange(|github| github.repository_id(API));
-    let page = json!({"pageInfo": {"hasNextPage": true, "endCursor": null}, "nodes": []});
+    let page = json!({"totalCount": 0, "pageInfo": {"hasNextPage": true, "endCursor": null}, "nodes": []});
     let body = json!({"data": {"repository": {"databaseId": id, "issues": page}}}).to_string();
     app.world.github.fault(audited_page(1), Fault::Answer { status: 200, headers: Vec::new(), body });
     let answer = audit(&app).await;
@@ -248,4 +249,33 @@ async fn an_audit_of_an_empty_repository_asks_for_one_page() {
     assert_eq!((answer.status(), asked_for(&app)), ("ok", (1, 0, 0)));
     app.world.github.arrange(World::remove_graphql);
     assert_eq!((audit(&app).await.codes(), asked_for(&app)), (vec!["probe_unavailable"], (0, 1, 0)));
+}
+
+#[tokio::test]
+async fn one_issue_that_never_answers_does_not_keep_the_rest_from_being_audited() {
+    let app = tracking(&[API]).start().await;
+    let first = app.ago(1_000);
+    app.world.github.arrange(|github| {
+        open_spread(github, API, 5, first);
+        let at = github.issue(API, 1).updated_at;
+        github.edit_issue(API, 1, |issue| {
+            issue.labels = vec!["bug".to_owned()];
+            issue.updated_at = at;
+        });
+        github.open_pull_request(API, "newer");
+    });
+    app.agent("alpha").beat().await;
+    app.pass_time(130);
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| {
+        github.rename_label(API, "bug", "defect");
+        github.delete_issue(API, 5);
+    });
+    app.world.github.fault(Matching::issue(API, 1), Fault::Status(500).forever());
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        let answer = audit(&app).await;
+        told.extend(answer.touched());
+    }
+    assert!(told.contains(&"deleted acme/api#5".to_owned()), "{told:?}");
 }

@@ -62,7 +62,7 @@ pub fn audited_page(n: u64) -> Matching {
 /// A page of open issues without any, and none to follow.
 pub fn empty_page(app: &TestApp) -> Fault {
     let id = app.world.github.arrange(|github| github.repository_id(API));
-    let page = json!({"pageInfo": {"hasNextPage": false, "endCursor": null}, "nodes": []});
+    let page = json!({"totalCount": 0, "pageInfo": {"hasNextPage": false, "endCursor": null}, "nodes": []});
     let body = json!({"data": {"repository": {"databaseId": id, "issues": page}}});
     Fault::Answer { status: 200, headers: Vec::new(), body: body.to_string() }
 }

@@ -85,9 +85,10 @@ async fn more_than_a_hundred_go_on_in_later_passes_and_are_not_held_again() {
 
 #[tokio::test]
 async fn a_word_for_an_audit_that_is_not_held_or_of_a_repository_that_is_none_of_ours_removes_nothing() {
-    for (name, reason) in
-        [(API, "no audit of it is held"), ("acme/other", "it is no tracked repository that was found")]
-    {
+    for (name, reason) in [
+        (API, "no audit of it is held"),
+        ("acme/other", "REPOSITORIES names no such repository, or GitHub did not show it in this pass"),
+    ] {
         let app = settled(30).await;
         app.world.github.arrange(|github| delete(github, API, 1..=25));
         app.clear_requests();
@@ -217,4 +218,12 @@ async fn a_word_for_one_repository_says_nothing_of_another() {
     let why = why(app.schedule().confirms("ACME/Api").await);
     assert!(why.contains("acme/web: GitHub lists 25 of the 30") && !why.contains("acme/api"), "{why}");
     assert_eq!((app.open_rows(API).len(), app.open_rows(WEB).len()), (5, 30));
+}
+
+#[tokio::test]
+async fn a_word_that_was_not_heeded_is_told_to_nobody_else() {
+    let app = settled(3).await;
+    app.schedule().confirms("acme/wep").await.expect_err("no such repository");
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("ok", vec![]), "{:#}", answer.0);
 }

@@ -5,7 +5,9 @@ use local_stack::github::{Fault, World};
 use serde_json::Value;
 
 use crate::app::{Answer, TestApp};
-use crate::audits::{audit, audited_page, delete, issues_asked_for, pages_audited, settled, tracking};
+use crate::audits::{
+    INTERVAL, audit, audited_page, delete, issues_asked_for, pages_audited, settled, tracking,
+};
 
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
@@ -217,4 +219,62 @@ async fn an_audit_on_drift_that_fails_is_tried_again_by_the_next_pass() {
     assert_eq!((failed.codes(), failed.touched()), (vec!["github_unavailable"], vec![]));
     assert_eq!(app.state()["ended"]["freshAt"], fresh_at);
     assert_eq!(probe(&app).await.touched(), ["deleted acme/api#1"]);
+}
+
+#[tokio::test]
+async fn a_deletion_after_an_audit_that_met_an_issue_newer_than_its_probe_is_found() {
+    let app = settled(3).await;
+    app.pass_time(INTERVAL);
+    app.world.github.before(audited_page(1), |github| {
+        github.open_issue(API, "Opened meanwhile");
+    });
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.delete_issue(API, 1));
+    let mut told = Vec::new();
+    for _ in 0..12 {
+        let answer = app.agent("alpha").beat().await;
+        told.extend(answer.touched());
+        app.outlive_freshness();
+    }
+    assert!(told.contains(&"deleted acme/api#1".to_owned()), "{told:?}");
+}
+
+#[tokio::test]
+async fn an_audit_that_met_an_issue_newer_than_its_probe_causes_no_other() {
+    let app = settled(3).await;
+    app.pass_time(INTERVAL);
+    app.world.github.before(audited_page(1), |github| {
+        github.open_issue(API, "Opened meanwhile");
+    });
+    app.agent("alpha").beat().await;
+    app.clear_requests();
+    for _ in 0..12 {
+        app.outlive_freshness();
+        app.agent("alpha").beat().await;
+    }
+    assert_eq!(pages_audited(&app), 0);
+}
+
+#[tokio::test]
+async fn a_deletion_is_found_while_only_pull_requests_change() {
+    let app = settled(3).await;
+    app.world.github.arrange(|github| {
+        github.open_pull_request(API, "another");
+        github.delete_issue(API, 1);
+    });
+    let mut told = Vec::new();
+    app.world.github.arrange(|github| github.comment(API, 2));
+    let mut passes = 0;
+    // Less than two intervals.
+    for _ in 0..100 {
+        app.pass_time(40);
+        app.world.github.arrange(|github| github.open_pull_request(API, "another"));
+        told.extend(app.agent("alpha").beat().await.touched());
+        passes += 1;
+        if told.contains(&"deleted acme/api#1".to_owned()) {
+            break;
+        }
+    }
+    assert!(told.contains(&"deleted acme/api#1".to_owned()), "{passes} passes: {told:?}");
 }

@@ -96,10 +96,7 @@ async fn a_held_audit_of_one_repository_is_an_error_and_the_others_are_synced() 
     let answer = audit(&app).await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["audit_held"]));
     assert_eq!(answer.touched(), ["opened acme/web#1"]);
-    assert_eq!(
-        answer.0["summary"],
-        "Synced 1 of 2 repositories: 1 issue changed."
-    );
+    assert_eq!(answer.0["summary"], "Synced 1 of 2 repositories: 1 issue changed.");
 }
 
 #[tokio::test]
@@ -258,4 +255,14 @@ async fn an_absent_issue_of_which_github_says_nothing_stays_and_is_asked_for_by_
     assert_eq!(app.open_rows(API)[0], 2);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.touched(), ["deleted acme/api#2"]);
+}
+
+#[tokio::test]
+async fn while_an_audit_is_held_its_repository_is_not_called_fresh() {
+    let app = settled(30).await;
+    app.world.github.arrange(|github| delete(github, API, 1..=30));
+    let held = audit(&app).await;
+    app.world.clock.advance(Duration::from_secs(31));
+    let next = app.agent("alpha").beat().await;
+    assert_eq!(held.0["freshAt"], next.0["freshAt"]);
 }

@@ -3,6 +3,7 @@
 use local_stack::github::{Fault, Matching, World};
 
 use crate::app::TestApp;
+use crate::audits::settled;
 
 const API: &str = "acme/api";
 
@@ -153,4 +154,19 @@ async fn an_issue_that_slips_onto_a_page_already_read_of_a_crowded_second_is_rea
         let marks = app.marks(API);
         assert_eq!(marks["settled"], marks["cursor"], "the crowd is read once more and then never again");
     }
+}
+
+#[tokio::test]
+async fn pull_requests_alone_cause_no_listing_when_the_issues_have_settled() {
+    let app = settled(3).await;
+    let mut listings = 0;
+    app.world.github.arrange(|github| github.comment(API, 2));
+    for _ in 0..40 {
+        app.pass_time(40);
+        app.world.github.arrange(|github| github.open_pull_request(API, "another"));
+        app.clear_requests();
+        app.agent("alpha").beat().await;
+        listings += app.asked().len() - 1;
+    }
+    assert!(listings <= 2, "{listings} listings in 40 passes without news");
 }
