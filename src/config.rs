@@ -252,13 +252,13 @@ mod tests {
         ])
         .unwrap_err();
         insta::assert_snapshot!(mistakes.join("\n"), @r#"
+        GITHUB_API_URL is no URL such as https://api.github.com, without credentials or query
         TABLE_NAME is not set: it names the DynamoDB table
         AGENT_TOKENS_SECRET_ID is not set: it names the secret with the agents' tokens
         GITHUB_CREDENTIALS_SECRET_ID is not set: it names the secret with the GitHub token
         REPOSITORIES: `acme` is not of the form owner/name
         REPOSITORIES: `a/b/c` is not of the form owner/name
         REPOSITORIES names `Acme/API` twice
-        GITHUB_API_URL is no URL such as https://api.github.com, without credentials or query
         GITHUB_GRAPHQL_URL is no URL such as https://api.github.com/graphql, without credentials or query
         SSL_CERT_FILE is `nowhere.pem`: that is no PEM file of certificates
         FRESHNESS_SECONDS is `soon`: it takes a whole number from 1 to 3600
