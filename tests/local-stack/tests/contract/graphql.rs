@@ -116,7 +116,7 @@ fn every_way_to_differ_is_noticed() {
         ("followRenames: Boolean = true", "followRenames: Boolean = false", "Query.repository"),
         ("states: [IssueState!]", "states: [IssueState]", "Repository.issues"),
         ("name: String!, owner: String!", "owner: String!", "Query.repository"),
-        ("after: String, first", "behind: String, first", "Repository.issues"),
+        ("after: String, filterBy", "behind: String, filterBy", "Repository.issues"),
         ("direction: OrderDirection!", "direction: OrderDirection", "IssueOrder"),
         ("  CLOSED\n", "  CLOSED\n  AJAR\n", "IssueState.AJAR"),
         ("scalar DateTime", "scalar DateTime\nscalar Moment", "Moment"),
