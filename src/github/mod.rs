@@ -122,6 +122,11 @@ impl GitHub {
         self.limits.lock().expect(NOTHING_PANICS).clone()
     }
 
+    /// Reads the limits of the token that was used last; none before one was used.
+    fn in_use<T>(&self, read: impl FnOnce(&TokenLimits) -> Option<T>) -> Option<T> {
+        self.limits.lock().expect(NOTHING_PANICS).first().and_then(read)
+    }
+
     /// Takes in what another sandbox knows.
     fn learn(&self, known: &[TokenLimits]) {
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);

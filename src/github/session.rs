@@ -137,17 +137,17 @@ impl<'a> Session<'a> {
 
     /// Until when nothing may be asked of this API; none when it may.
     pub(super) fn closed_until(&self, api: Api) -> Option<Timestamp> {
-        self.github.limits().first()?.closed_until(api, self.github.clock.now())
+        self.github.in_use(|limits| limits.closed_until(api, self.github.clock.now()))
     }
 
     /// What GitHub last said of this budget of the token in use.
     pub fn budget(&self, api: Api) -> Option<Budget> {
-        self.github.limits().first()?.budget(api)
+        self.github.in_use(|limits| limits.budget(api))
     }
 
     /// When the budget is granted anew of which less than a tenth is left; none while there is more.
     pub fn low_until(&self, api: Api) -> Option<Timestamp> {
-        self.github.limits().first()?.low_until(api, self.github.clock.now())
+        self.github.in_use(|limits| limits.low_until(api, self.github.clock.now()))
     }
 
     pub(super) fn url(&self, path: &str) -> Url {

@@ -83,6 +83,7 @@ impl Pass<'_> {
         let mut progress = left.filter(|left| is_current(left) && !work.is_believed).unwrap_or_default();
         progress.began_at.get_or_insert(self.date());
         progress.believed = is_believed;
+        work.is_believed = is_believed;
         let odd = match self.go_on(work, &mut progress).await {
             Ok(odd) => odd,
             Err(error) => {

@@ -3,7 +3,7 @@
 //! By GraphQL, which is the cheaper way to list them; whole issues come by the REST API, one by one where few differ,
 //! as a listing where many do or where GraphQL cannot be used.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -15,8 +15,8 @@ use super::Pass;
 use super::plan::Reading;
 use super::work::{StepError, Work};
 
-/// So many issues of a page are asked for one by one. A listing's page would cost one request, too, but shows only
-/// what lies after it in time; with more than these it is cheaper.
+/// So many issues of a page are asked for one by one. With more of them a listing by the REST API, which shows whole
+/// issues, is cheaper for the rest of the audit.
 const FEW: usize = 3;
 
 /// GitHub's open issues, by either API.
@@ -69,24 +69,10 @@ impl Pass<'_> {
                 return Err(GitHubError::Deadline.into());
             }
             let different = page.seen.iter().filter(|seen| differs(&cached, seen)).map(|seen| seen.number);
-            let different: HashSet<IssueNumber> = different.collect();
-            let whole = match page.whole {
-                Some(whole) => {
-                    whole.into_iter().filter(|seen| different.contains(&seen.issue.number)).collect()
-                }
-                None if different.len() > FEW => {
-                    pages = listing(progress, work);
-                    continue;
-                }
-                None => match self.one_by_one(work, different).await {
-                    Ok(whole) => whole,
-                    // One issue that does not answer is not to keep the rest from being compared.
-                    Err(StepError::GitHub(error)) if error.is_odd() => {
-                        pages = listing(progress, work);
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                },
+            let different: BTreeSet<IssueNumber> = different.collect();
+            let Some(whole) = self.whole(work, page.whole, &different).await? else {
+                pages = listing(progress, work);
+                continue;
             };
             for seen in &page.seen {
                 unseen.remove(&seen.number);
@@ -143,19 +129,33 @@ impl Pass<'_> {
         }))
     }
 
-    /// Asks for the few that differ. One that is gone since is absent from the next audit.
-    async fn one_by_one(
+    /// The issues of a page that differ, with all that is stored of them: as the page shows them, or asked for one by
+    /// one. None where a listing is to show them.
+    async fn whole(
         &self,
         work: &Work,
-        numbers: HashSet<IssueNumber>,
-    ) -> Result<Vec<Observation>, StepError> {
-        let mut whole = Vec::with_capacity(numbers.len());
-        for number in numbers {
-            if let IssueAnswer::Here(seen) = self.github.issue(work.id(), &work.tracked.name, number).await? {
-                whole.push(*seen);
+        page: Option<Vec<Observation>>,
+        different: &BTreeSet<IssueNumber>,
+    ) -> Result<Option<Vec<Observation>>, StepError> {
+        if let Some(page) = page {
+            let whole = page.into_iter().filter(|seen| different.contains(&seen.issue.number));
+            return Ok(Some(whole.collect()));
+        }
+        if different.len() > FEW {
+            return Ok(None);
+        }
+        let mut whole = Vec::with_capacity(different.len());
+        for number in different {
+            match self.github.issue(work.id(), &work.tracked.name, *number).await {
+                Ok(IssueAnswer::Here(seen)) => whole.push(*seen),
+                // It is absent from the next audit.
+                Ok(IssueAnswer::Gone(_) | IssueAnswer::NotVisible(_)) => {}
+                // One issue that does not answer is not to keep the rest from being compared.
+                Err(error) if error.is_odd() => return Ok(None),
+                Err(error) => return Err(error.into()),
             }
         }
-        Ok(whole)
+        Ok(Some(whole))
     }
 }
 

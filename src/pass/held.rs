@@ -10,8 +10,7 @@ use super::work::Work;
 
 impl Pass<'_> {
     /// Heeds an operator's word that what a held audit found is true: its repository is audited now, and the absent
-    /// issues are asked for, one by one, as after any other audit.
-    /// Gives what there is to tell the operator when that cannot be.
+    /// issues are asked for, one by one, as after any other audit. Gives what there is to tell when that cannot be.
     pub(super) fn heed(&self, confirmed: &RepositoryName, work: &mut [Work]) -> Option<Problem> {
         let is_meant =
             |work: &&mut Work| [&work.name, &work.tracked.name].iter().any(|n| n.key() == confirmed.key());
@@ -30,9 +29,13 @@ impl Pass<'_> {
     /// What is told of a repository whose audit is held; none when it is not.
     pub(super) fn held_problem(&self, work: &Work) -> Option<Problem> {
         let HeldAudit { absent, of } = work.tracked.held?;
+        let way_out = match work.is_believed {
+            true => "an operator confirmed that they are gone, and the next passes go on with that",
+            false => "the next audit looks again, or an operator confirms that they are gone",
+        };
         let message = format!(
             "GitHub lists {absent} of the {of} cached open issues no more, too many to be believed: nothing was \
-             removed; the next audit looks again, or an operator confirms that they are gone"
+             removed; {way_out}"
         );
         let interval = self.app.config.audit_interval;
         let waited = work.tracked.audited_at.map_or(Duration::ZERO, |at| elapsed(at, self.date()));

@@ -34,7 +34,7 @@ pub(super) struct Work {
     /// Whether two probes in a row saw the same number of open issues in what is settled, and it is neither the cached
     /// one nor differs from it by what the last audit left.
     pub(super) has_drifted: bool,
-    /// Whether an operator said that what its held audit found is true.
+    /// Whether an operator said, now or before, that what its held audit found is true.
     pub(super) is_believed: bool,
     /// How its audit came out; none when none was due, or it is complete.
     pub(super) audit_result: Option<WorkResult>,

@@ -175,8 +175,16 @@ async fn a_word_is_remembered_while_githubs_budget_is_low() {
     let app = held(30, 25).await;
     let reset = app.ago(-600);
     app.world.github.arrange(|github| github.set_graphql_budget(5_000, 400, reset));
-    assert!(why(app.schedule().confirms(API).await).contains("acme/api: GitHub lists 25 of the 30"));
+    let said = why(app.schedule().confirms(API).await);
+    assert!(said.contains("acme/api: GitHub lists 25 of the 30"), "{said}");
+    assert!(
+        said.contains("an operator confirmed that they are gone, and the next passes go on with that"),
+        "{said}"
+    );
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_budget_low", "audit_held"]);
+    app.outlive_freshness();
+    let later = app.agent("alpha").beat().await;
+    assert!(later.lines("errors")[0].contains("an operator confirmed"), "{:#}", later.0);
     assert_eq!((app.open_rows(API).len(), issues_asked_for(&app)), (30, 0));
     app.pass_time(610);
     let answer = app.agent("alpha").beat().await;

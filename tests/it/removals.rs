@@ -3,7 +3,7 @@
 //!
 //! Each is tried at every request to DynamoDB that a beat with such an audit makes.
 
-use local_stack::dynamodb::{Fault, On};
+use local_stack::dynamodb::{Fault, Held, On};
 use local_stack::github::{Fault as GitHubFault, Matching};
 
 use crate::app::{Agent, TestApp, open_spread, until_held};
@@ -72,6 +72,20 @@ async fn later_told(app: &TestApp, agent: &Agent<'_>) -> Vec<String> {
     told
 }
 
+/// What each agent is told when what a dead pass had under way arrives after a pass that could not audit.
+async fn told_when_it_arrives_late(app: &TestApp, held: Held, agents: [&Agent<'_>; 2]) -> [Vec<String>; 2] {
+    app.pass_time(31);
+    break_audits(app);
+    let [one, other] = agents;
+    let mut told = [one.beat().await.touched(), other.beat().await.touched()];
+    held.release();
+    app.nothing_is_under_way().await;
+    app.world.github.heal();
+    told[0].extend(later_told(app, one).await);
+    told[1].extend(later_told(app, other).await);
+    told
+}
+
 #[tokio::test]
 async fn a_removal_that_arrives_late_after_a_pass_that_could_not_audit_is_refused_or_told() {
     for n in 1..=requests_of_a_beat().await {
@@ -81,14 +95,7 @@ async fn a_removal_that_arrives_late_after_a_pass_that_could_not_audit_is_refuse
         let mut dying = Box::pin(alpha.beat());
         assert!(until_held(&mut dying, &mut held).await.is_none());
         drop(dying);
-        app.pass_time(31);
-        break_audits(&app);
-        let mut told = [beta.beat().await.touched(), alpha.beat().await.touched()];
-        held.release();
-        app.nothing_is_under_way().await;
-        app.world.github.heal();
-        told[0].extend(later_told(&app, &beta).await);
-        told[1].extend(later_told(&app, &alpha).await);
+        let told = told_when_it_arrives_late(&app, held, [&beta, &alpha]).await;
         assert_told(NEWS, told, &format!("after request {n}"));
         assert_in_step(&app, &format!("after request {n}"));
     }
@@ -160,14 +167,7 @@ async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_r
             app.leaves_orders_open();
             break;
         }
-        app.pass_time(31);
-        break_audits(&app);
-        let mut told = [beta.beat().await.touched(), alpha.beat().await.touched()];
-        held.release();
-        app.nothing_is_under_way().await;
-        app.world.github.heal();
-        told[0].extend(later_told(&app, &beta).await);
-        told[1].extend(later_told(&app, &alpha).await);
+        let told = told_when_it_arrives_late(&app, held, [&beta, &alpha]).await;
         assert_told(EDIT, told, &format!("after request {n}"));
         assert_eq!(app.row(API, 1)["labels"], serde_json::json!(["defect"]), "after request {n}");
     }

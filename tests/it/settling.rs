@@ -1,20 +1,26 @@
 //! Settling: what GitHub may still show late is read once more, and then never again.
 
 use local_stack::github::{Fault, Matching, World};
+use serde_json::Value;
 
 use crate::app::TestApp;
 use crate::audits::settled;
 
 const API: &str = "acme/api";
 
-#[tokio::test]
-async fn a_settled_idle_pass_writes_no_issue_and_no_mark_and_touches_nothing() {
-    let app = TestApp::tracking(&[API]).start().await;
+/// Reads three issues until they are settled. Gives the marks.
+async fn settle(app: &TestApp) -> Value {
     app.world.github.arrange(|github| github.open_issues(API, 3));
     app.agent("alpha").beat().await;
     app.pass_time(130);
     app.agent("alpha").beat().await;
-    let marks = app.marks(API);
+    app.marks(API)
+}
+
+#[tokio::test]
+async fn a_settled_idle_pass_writes_no_issue_and_no_mark_and_touches_nothing() {
+    let app = TestApp::tracking(&[API]).start().await;
+    let marks = settle(&app).await;
     for _ in 0..2 {
         app.outlive_freshness();
         app.clear_requests();
@@ -30,11 +36,7 @@ async fn a_settled_idle_pass_writes_no_issue_and_no_mark_and_touches_nothing() {
 async fn a_settled_idle_pass_without_graphql_reads_one_page_and_writes_no_issue_and_no_mark() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(World::remove_graphql);
-    app.world.github.arrange(|github| github.open_issues(API, 3));
-    app.agent("alpha").beat().await;
-    app.pass_time(130);
-    app.agent("alpha").beat().await;
-    let marks = app.marks(API);
+    let marks = settle(&app).await;
     for _ in 0..2 {
         app.outlive_freshness();
         app.clear_requests();
