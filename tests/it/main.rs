@@ -20,6 +20,7 @@ mod credentials;
 mod crowds;
 mod deadlines;
 mod deferral;
+mod deployment;
 mod drift;
 mod events;
 mod failures;

@@ -1,21 +1,37 @@
-//! The table as `infra/template.yaml` defines it, so that there is one definition.
+//! `infra/template.yaml`, read so that its facts are stated once.
 //!
-//! Reads only the resource `Table`, and of it only what `CreateTable` and
-//! `UpdateTimeToLive` take; encryption, backups and every other resource are
-//! CloudFormation's business. Intrinsics (`!Ref`, `Fn::Sub` …) are not evaluated:
-//! one in a part that is used is an error, anywhere else it is of no concern.
+//! The local DynamoDB makes its table from the resource `Table`, and of it only what `CreateTable` and
+//! `UpdateTimeToLive` take; encryption and backups are CloudFormation's business. Intrinsics are not evaluated:
+//! their short forms (`!Ref Name`) are read as the long ones (`{"Ref": "Name"}`), and one in a part that the
+//! table needs is an error.
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
 use serde_saphyr::Tagged;
 
 const OF_THE_PROJECT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../infra/template.yaml"));
 
-/// The table's definition.
+/// A CloudFormation or SAM template that defines the table.
 #[derive(Debug)]
-pub struct Template(TableProperties);
+pub struct Template {
+    document: Value,
+    table: Table,
+}
+
+/// What of the table's definition becomes a request.
+#[derive(Debug, serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Table {
+    attribute_definitions: Value,
+    key_schema: Value,
+    billing_mode: Value,
+    local_secondary_indexes: Option<Value>,
+    global_secondary_indexes: Option<Value>,
+    #[serde(rename = "TimeToLiveSpecification")]
+    time_to_live: Value,
+}
 
 /// Why a template does not define a table, in one message with the place.
 #[derive(Debug, thiserror::Error)]
@@ -32,33 +48,48 @@ impl Template {
         }
     }
 
-    /// Reads the resource `Table` of a CloudFormation or SAM template.
+    /// Reads a template with the resource `Table`.
     pub fn parse(yaml: &str) -> Result<Self, TemplateError> {
         // Otherwise the type N of an attribute reads as "no".
         let options = serde_saphyr::options! { strict_booleans: true };
-        let document: Document = serde_saphyr::from_str_with_options(yaml, options)
+        let Node(document) = serde_saphyr::from_str_with_options(yaml, options)
             .map_err(|error| TemplateError(error.to_string()))?;
-        let table = document.resources.table;
-        if table.kind != "AWS::DynamoDB::Table" {
-            return Err(TemplateError(format!("`Table` is of the type {}", table.kind)));
+        let table = &document["Resources"]["Table"];
+        if table["Type"] != "AWS::DynamoDB::Table" {
+            return Err(TemplateError(format!("`Table` is of the type {}", table["Type"])));
         }
-        Ok(Self(table.properties))
+        let table: Table = serde_json::from_value(table["Properties"].clone())
+            .map_err(|error| TemplateError(error.to_string()))?;
+        let used =
+            [&table.attribute_definitions, &table.key_schema, &table.billing_mode, &table.time_to_live];
+        let indexes = [&table.local_secondary_indexes, &table.global_secondary_indexes];
+        if let Some(name) = used.into_iter().chain(indexes.into_iter().flatten()).find_map(intrinsic) {
+            let why = "the local world needs this value written out and evaluates no intrinsic";
+            return Err(TemplateError(format!("{name}: {why}")));
+        }
+        Ok(Self { document, table })
+    }
+
+    /// The whole template, with intrinsics in their long forms.
+    pub fn document(&self) -> &Value {
+        &self.document
     }
 
     /// The body of the `CreateTable` request that makes this table under `name`.
     pub fn create_table_request(&self, name: &str) -> Value {
+        let table = &self.table;
         let mut request = json!({
             "TableName": name,
-            "AttributeDefinitions": self.0.attribute_definitions.0,
-            "KeySchema": self.0.key_schema.0,
-            "BillingMode": self.0.billing_mode.0,
+            "AttributeDefinitions": table.attribute_definitions,
+            "KeySchema": table.key_schema,
+            "BillingMode": table.billing_mode,
         });
         let indexes = [
-            ("LocalSecondaryIndexes", &self.0.local_secondary_indexes),
-            ("GlobalSecondaryIndexes", &self.0.global_secondary_indexes),
+            ("LocalSecondaryIndexes", &table.local_secondary_indexes),
+            ("GlobalSecondaryIndexes", &table.global_secondary_indexes),
         ];
         for (key, value) in indexes {
-            if let Some(Written(value)) = value {
+            if let Some(value) = value {
                 request[key] = value.clone();
             }
         }
@@ -67,72 +98,53 @@ impl Template {
 
     /// The body of the `UpdateTimeToLive` request for the table of that name.
     pub fn time_to_live_request(&self, name: &str) -> Value {
-        json!({ "TableName": name, "TimeToLiveSpecification": self.0.time_to_live.0 })
+        json!({ "TableName": name, "TimeToLiveSpecification": self.table.time_to_live })
     }
 }
 
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Document {
-    resources: Resources,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Resources {
-    table: Table,
-}
-
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Table {
-    #[serde(rename = "Type")]
-    kind: String,
-    properties: TableProperties,
-}
-
-#[derive(Debug, serde::Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct TableProperties {
-    attribute_definitions: Written,
-    key_schema: Written,
-    billing_mode: Written,
-    local_secondary_indexes: Option<Written>,
-    global_secondary_indexes: Option<Written>,
-    #[serde(rename = "TimeToLiveSpecification")]
-    time_to_live: Written,
-}
-
-/// A value written out in the template, without an intrinsic anywhere within.
-#[derive(Debug)]
-struct Written(Value);
-
-impl<'de> Deserialize<'de> for Written {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The short form of an intrinsic is a YAML tag, which would otherwise be
-        // dropped and leave its argument looking like a value.
-        match Tagged::<Node>::deserialize(deserializer)? {
-            Tagged(Node(value), None) => Ok(Self(value)),
-            Tagged(_, Some(tag)) => Err(intrinsic(&tag)),
-        }
+/// The name of an intrinsic anywhere within a value.
+fn intrinsic(value: &Value) -> Option<&str> {
+    match value {
+        Value::Object(members) => members.iter().find_map(|(name, value)| {
+            let is_one = name == "Ref" || name.starts_with("Fn::");
+            if is_one { Some(name.as_str()) } else { intrinsic(value) }
+        }),
+        Value::Array(values) => values.iter().find_map(intrinsic),
+        _ => None,
     }
 }
 
+/// A value of the document. The short form of an intrinsic is a YAML tag, which would otherwise be dropped and leave
+/// its argument looking like a value.
 struct Node(Value);
 
 impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NodeVisitor).map(Node)
+        let Tagged(Untagged(value), tag) = Tagged::deserialize(deserializer)?;
+        let name = tag.as_deref().and_then(|tag| tag.strip_prefix('!')).filter(|name| !name.starts_with('!'));
+        Ok(Self(match name {
+            None => value,
+            Some(name @ ("Ref" | "Condition")) => json!({ name: value }),
+            Some(name) => json!({ format!("Fn::{name}"): value }),
+        }))
     }
 }
 
-struct NodeVisitor;
+struct Untagged(Value);
 
-impl<'de> Visitor<'de> for NodeVisitor {
+impl<'de> Deserialize<'de> for Untagged {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UntaggedVisitor).map(Self)
+    }
+}
+
+struct UntaggedVisitor;
+
+impl<'de> Visitor<'de> for UntaggedVisitor {
     type Value = Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a value written out")
+        formatter.write_str("a value")
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
@@ -153,7 +165,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Written(value)) = sequence.next_element()? {
+        while let Some(Node(value)) = sequence.next_element()? {
             values.push(value);
         }
         Ok(values.into())
@@ -162,18 +174,11 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut values = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            if key == "Ref" || key.starts_with("Fn::") {
-                return Err(intrinsic(&key));
-            }
-            let Written(value) = map.next_value()?;
+            let Node(value) = map.next_value()?;
             values.insert(key, value);
         }
         Ok(values.into())
     }
-}
-
-fn intrinsic<E: de::Error>(name: &str) -> E {
-    E::custom(format!("{name}: the local world needs this value written out and evaluates no intrinsic"))
 }
 
 #[cfg(test)]
@@ -193,6 +198,17 @@ mod tests {
             template.time_to_live_request("heartbeat")["TimeToLiveSpecification"],
             json!({ "AttributeName": "expiresAt", "Enabled": true })
         );
+    }
+
+    #[test]
+    fn intrinsics_are_read_in_their_long_forms() {
+        let template = with_billing_mode("PAY_PER_REQUEST").expect("a table");
+        let resources = &template.document()["Resources"];
+        assert_eq!(
+            resources["Function"]["Properties"],
+            json!({ "Role": { "Fn::GetAtt": "Role.Arn" }, "Name": { "Fn::Sub": "${AWS::StackName}-api" } })
+        );
+        assert_eq!(resources["Table"]["Properties"]["TableName"], json!({ "Ref": "Name" }));
     }
 
     fn with_billing_mode(billing_mode: &str) -> Result<Template, TemplateError> {
