@@ -1,4 +1,4 @@
-//! The rows of a whole fleet: 100 repositories with 10,000 open issues, and 1,000 repositories.
+//! The rows of a whole fleet: 100 repositories with 10,000 open issues, and idle fleets of other sizes.
 
 use tokio::runtime::Runtime;
 
@@ -183,14 +183,16 @@ fn calm(sandbox: &mut Sandbox<'_>, world: &World, repository: &str) {
     sandbox.catch_up("alpha");
 }
 
-/// 1,000 repositories of ten issues in which nothing happened.
-pub fn thousand(runtime: &Runtime, progress: &Progress) -> Row {
-    progress.tell("1,000 repositories of ten issues: the first passes");
-    let world = World::start(runtime, 1_000, 10);
-    Sandbox::start(&world, SERVICE).catch_up("seed");
-    assert_eq!(world.open_rows(), 10_000, "the first passes stored every issue");
-    world.move_away();
-    progress.tell("idle passes over 1,000 repositories");
-    let what = "idle pass, 1,000 repositories, 10,000 issues";
-    Row::of("idle_1000", what, &idle_samples(&world, 3), idle_chain())
+/// Fleets of other sizes, of ten issues a repository, in which nothing happened: what the cost page calculates with.
+pub fn idle_by_size(runtime: &Runtime, progress: &Progress) -> Vec<Row> {
+    let row = |repositories: usize| {
+        progress.tell(&format!("idle passes over {repositories} repositories of ten issues"));
+        let world = World::start(runtime, repositories, 10);
+        Sandbox::start(&world, SERVICE).catch_up("seed");
+        assert_eq!(world.open_rows(), 10 * repositories, "the first passes stored every issue");
+        world.move_away();
+        let what = format!("idle pass over {repositories} of ten issues");
+        Row::of(format!("idle_{repositories}"), what, &idle_samples(&world, 3), idle_chain())
+    };
+    [1, 20, 500, 1_000].map(row).into()
 }

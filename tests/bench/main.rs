@@ -53,7 +53,7 @@ fn measure() {
     };
     overheads.iter().for_each(|overhead| progress.tell(&overhead.to_string()));
     let mut rows = fleet::rows(&runtime, &progress);
-    rows.push(fleet::thousand(&runtime, &progress));
+    rows.extend(fleet::idle_by_size(&runtime, &progress));
     rows.extend(repository::rows(&runtime, &progress));
     rows.extend(comparison::rows(&runtime, &progress));
     let report = Report { load_before, overheads, rows, took: progress.elapsed() };
