@@ -30,6 +30,7 @@ mod histories_told;
 mod holders;
 mod http;
 mod labels;
+mod large_fleets;
 mod limits;
 mod listings;
 mod next_heartbeat;
