@@ -10,6 +10,7 @@ use crate::domain::{
     Position, Problem, ProblemCode, Severity, Status, Touch, counted, iso_millis, seconds_until,
 };
 use crate::store::Ended;
+use crate::telemetry::{Count, Measure};
 
 use super::{Basis, Beat};
 
@@ -112,9 +113,17 @@ impl Beat<'_> {
 }
 
 impl AgentHeartbeatResponse {
-    /// The one summary line of the invocation.
+    /// Tells the operator of the beat: its metrics, and the one summary line of the invocation.
     pub(super) fn log(&self) {
         let duration = self.finished_at.duration_since(self.started_at);
+        Measure::BeatDuration.record(duration.as_millis_f64());
+        Count::BeatsCoalesced.add(u64::from(self.coalesced));
+        let of_status = match self.status {
+            Status::Ok => Count::BeatsOk,
+            Status::Warning => Count::BeatsWarning,
+            Status::Error => Count::BeatsError,
+        };
+        of_status.add(1);
         tracing::info!(
             agent.name = self.agent_name,
             run.id = %self.run_id,

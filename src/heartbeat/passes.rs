@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::domain::{Outcome, Phase, Position, Problem, ProblemCode, RunType};
 use crate::pass::{self, Asked, Crashed, PassEnd, PassReport, Terms, guard};
 use crate::store::{Claim, FleetState, Overtaken, StoreError};
+use crate::telemetry::{Count, Measure};
 
 use super::{Basis, Beat};
 
@@ -56,7 +57,12 @@ impl Beat<'_> {
             asked_before: *asked,
             confirmed: self.confirmed,
         };
-        let basis = match guard(pass::run(self.app, claim, terms)).await {
+        let begun = self.app.clock.now();
+        Count::Passes.add(1);
+        let end = guard(pass::run(self.app, claim, terms)).await;
+        let took = self.app.clock.now().duration_since(begun);
+        Measure::PassDuration.record(took.as_millis_f64());
+        let basis = match end {
             Ok(Ok(report)) => {
                 *asked = *asked + report.asked;
                 let goes_on = report.may_go_on;

@@ -4,6 +4,7 @@
 
 mod app;
 mod roles;
+mod sandbox;
 
 mod architecture;
 mod audit_pages;
@@ -33,6 +34,7 @@ mod labels;
 mod large_fleets;
 mod limits;
 mod listings;
+mod metrics;
 mod next_heartbeat;
 mod pacing;
 mod probe;

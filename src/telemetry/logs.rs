@@ -1,4 +1,4 @@
-//! Logs: JSON lines on standard output, which Lambda hands to CloudWatch.
+//! Logs: JSON lines.
 
 use std::error::Error;
 
