@@ -17,13 +17,16 @@ use crate::app::App;
 use crate::config;
 use crate::telemetry::{self, Metrics};
 
+/// Where Lambda's runtime opens the span of an invocation, which has its ids.
+const INVOCATIONS: &str = "lambda_runtime::layers::trace";
+
 /// Starts the service and runs the `function` made of it until the sandbox ends. An environment that is wrong ends
 /// the process, with all its mistakes in the log.
 pub async fn run<S>(function: impl FnOnce(Arc<App>) -> Runtime<S>) -> ExitCode
 where
     S: Service<LambdaInvocation, Response = (), Error = Error, Future: 'static>,
 {
-    telemetry::init(config::rust_log().as_deref());
+    telemetry::init(config::rust_log().as_deref(), INVOCATIONS);
     let app = match App::from_env().await {
         Ok(app) => Arc::new(app),
         Err(error) => {

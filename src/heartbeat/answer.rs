@@ -10,7 +10,6 @@ use crate::domain::{
     Position, Problem, ProblemCode, Severity, Status, Touch, counted, iso_millis, seconds_until,
 };
 use crate::store::Ended;
-use crate::telemetry::{Count, Measure};
 
 use super::{Basis, Beat};
 
@@ -109,31 +108,6 @@ impl Beat<'_> {
             self.outcome.problems().iter().filter(|problem| problem.code == ProblemCode::GithubRateLimited);
         let lifts = limits.filter_map(|problem| problem.retry_after_seconds);
         until.chain(lifts).max().unwrap_or(self.app.config.heartbeat_interval.as_secs())
-    }
-}
-
-impl AgentHeartbeatResponse {
-    /// Tells the operator of the beat: its metrics, and the one summary line of the invocation.
-    pub(super) fn log(&self) {
-        let duration = self.finished_at.duration_since(self.started_at);
-        Measure::BeatDuration.record(duration.as_millis_f64());
-        Count::BeatsCoalesced.add(u64::from(self.coalesced));
-        let of_status = match self.status {
-            Status::Ok => Count::BeatsOk,
-            Status::Warning => Count::BeatsWarning,
-            Status::Error => Count::BeatsError,
-        };
-        of_status.add(1);
-        tracing::info!(
-            agent.name = self.agent_name,
-            run.id = %self.run_id,
-            run.status = self.status.as_str(),
-            run.coalesced = self.coalesced,
-            run.duration_ms = duration.as_millis() as u64,
-            issues.told = self.touched_count,
-            problems = self.problems.len(),
-            "A beat was answered."
-        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{Outcome, Phase, Position, Problem, ProblemCode, RunType};
-use crate::pass::{self, Asked, Crashed, PassEnd, PassReport, Terms, guard};
+use crate::pass::{self, Crashed, PassEnd, PassReport, Terms, guard};
 use crate::store::{Claim, FleetState, Overtaken, StoreError};
 use crate::telemetry::{Count, Measure};
 
@@ -22,11 +22,9 @@ impl Beat<'_> {
     /// something is left to the next pass and the last one got further.
     pub(super) async fn run_passes(&mut self, claim: Claim, deadline: Option<Timestamp>) -> Basis {
         let first_position = Position::after(claim.before().ended_fence());
-        let mut asked = Asked::default();
         // What a pass said of an operator's word is not to be lost to the next one's answer.
         let may_go_on = self.run_type == RunType::Scheduled && self.confirmed.is_none();
-        let (mut basis, mut goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
-        let mut passes = 1;
+        let (mut basis, mut goes_on) = self.run_pass(&claim, deadline).await;
         while goes_on && may_go_on && self.has_time_for_another(deadline) {
             let claimed = match self.app.store.state().await {
                 Ok(state) => self.claim(state).await,
@@ -34,37 +32,33 @@ impl Beat<'_> {
             };
             // Another beat has the claim, or the table does not answer: what was done stands.
             let Ok(Ok(claim)) = claimed else { break };
-            (basis, goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
-            passes += 1;
+            (basis, goes_on) = self.run_pass(&claim, deadline).await;
         }
-        if passes > 1 {
-            basis.summary = format!("Ran {passes} passes, the last of which: {}", basis.summary);
+        if self.passes.count > 1 {
+            basis.summary = format!("Ran {} passes, the last of which: {}", self.passes.count, basis.summary);
         }
         Basis { first_position, ..basis }
     }
 
     /// Runs one pass; tells also whether another one at once would get further.
-    async fn run_pass(
-        &mut self,
-        claim: &Claim,
-        deadline: Option<Timestamp>,
-        asked: &mut Asked,
-    ) -> (Basis, bool) {
+    async fn run_pass(&mut self, claim: &Claim, deadline: Option<Timestamp>) -> (Basis, bool) {
         // What an earlier pass of this invocation met is that pass's.
         self.outcome = Outcome::default();
         let terms = Terms {
             deadline: self.pass_deadline(claim, deadline),
-            asked_before: *asked,
+            asked_before: self.passes.asked,
             confirmed: self.confirmed,
         };
         let begun = self.app.clock.now();
+        self.passes.count += 1;
         Count::Passes.add(1);
         let end = guard(pass::run(self.app, claim, terms)).await;
         let took = self.app.clock.now().duration_since(begun);
         Measure::PassDuration.record(took.as_millis_f64());
+        self.passes.took += Duration::try_from(took).unwrap_or_default();
         let basis = match end {
             Ok(Ok(report)) => {
-                *asked = *asked + report.asked;
+                self.passes.add(&report);
                 let goes_on = report.may_go_on;
                 return (self.ran(report), goes_on);
             }
@@ -114,15 +108,6 @@ impl Beat<'_> {
     fn ran(&mut self, report: PassReport) -> Basis {
         self.outcome = report.outcome;
         report.unheeded.into_iter().for_each(|problem| self.outcome.add(problem));
-        tracing::info!(
-            pass.id = %report.ended.pass_id,
-            pass.fence = report.ended.fence,
-            pass.deferred = report.deferred.len(),
-            github.requests = report.asked.requests(),
-            github.points = report.asked.points,
-            issues.touched = report.touched,
-            "A pass ended."
-        );
         self.confirmed = None;
         Basis {
             fleet: Some(report.fleet),

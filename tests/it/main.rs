@@ -34,6 +34,7 @@ mod labels;
 mod large_fleets;
 mod limits;
 mod listings;
+mod logs;
 mod metrics;
 mod next_heartbeat;
 mod pacing;
