@@ -19,7 +19,7 @@ impl Beat<'_> {
     }
 
     /// An agent's beat runs one pass. A scheduled one, for which nobody waits, runs one after another while
-    /// something is left to the next pass and the last one got further.
+    /// something is left to the next pass, the last one got further, and a fifth of its time stays free.
     pub(super) async fn run_passes(&mut self, claim: Claim, deadline: Option<Timestamp>) -> Basis {
         let first_position = Position::after(claim.before().ended_fence());
         // What a pass said of an operator's word is not to be lost to the next one's answer.
@@ -85,11 +85,14 @@ impl Beat<'_> {
         }
     }
 
+    /// Whether another pass would end, whatever it meets, within four fifths of the invocation's time: an alarm
+    /// tells of one that takes longer, and much to read is no cause for it. A deadline in the past leaves no time.
     fn has_time_for_another(&self, deadline: Option<Timestamp>) -> bool {
-        let timing = &self.app.timing;
-        let least = timing.answering + 2 * timing.pass_ending;
-        let left = deadline.map(|deadline| Duration::try_from(deadline.duration_since(self.app.clock.now())));
-        left.is_some_and(|left| left.unwrap_or_default() > least)
+        let Some(deadline) = deadline else { return false };
+        let since_start = |at: Timestamp| Duration::try_from(at.duration_since(self.started_at));
+        let (all, spent) = (since_start(deadline), since_start(self.app.clock.now()));
+        let end = spent.unwrap_or_default() + self.app.timing.pass_budget;
+        all.is_ok_and(|all| end <= all * 4 / 5)
     }
 
     /// When the pass must stop working: its own budget, or what the invocation leaves of it. A deadline that
