@@ -18,7 +18,7 @@ pub struct Config {
     pub agent_tokens_secret_id: String,
     /// `GITHUB_CREDENTIALS_SECRET_ID`: the secret with GitHub's token.
     pub github_credentials_secret_id: String,
-    /// `REPOSITORIES`: what is tracked, in the order given; no two alike.
+    /// `REPOSITORIES`, or the file that it names: what is tracked, in the order given; no two alike.
     pub repositories: Vec<RepositoryName>,
     /// `GITHUB_API_URL`: where GitHub's REST API is, without a slash at the end.
     pub github_api_url: Url,
@@ -186,6 +186,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         let mut seen = HashSet::new();
         let mut repositories = Vec::new();
         let text = self.text("REPOSITORIES").unwrap_or_default();
+        let text = text.strip_prefix('@').map(|file| self.names_in(file.trim())).unwrap_or(text);
         for word in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty()) {
             match RepositoryName::parse(word) {
                 Ok(name) if seen.insert(name.key()) => repositories.push(name),
@@ -194,6 +195,28 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             }
         }
         repositories
+    }
+    /// The text of the file that `REPOSITORIES` names, without its comments. Lambda's variables hold 4 KB together,
+    /// which a large fleet does not fit into. Its path starts at the working directory: beside the function.
+    fn names_in(&mut self, file: &str) -> String {
+        let text = match std::fs::read_to_string(file) {
+            Ok(text) => text,
+            Err(cause) => {
+                self.mistakes.push(format!(
+                    "REPOSITORIES names the file `{file}`, which cannot be read: {cause}; put it beside the function, \
+                     or the names into the variable itself"
+                ));
+                return String::new();
+            }
+        };
+        let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+        let names = lines.collect::<Vec<_>>().join("\n");
+        if names.split([',', '\n']).all(|word| word.trim().is_empty()) {
+            self.mistakes.push(format!(
+                "REPOSITORIES names the file `{file}`, which names no repository: write some into it, as owner/name"
+            ));
+        }
+        names
     }
 }
 
@@ -311,6 +334,63 @@ mod tests {
         assert_eq!(
             config.excluded_labels,
             ["won't fix", "on hold", "spam"].map(str::to_owned).into_iter().collect()
+        );
+    }
+
+    /// A file of its own for each test, removed when this is dropped.
+    struct File(std::path::PathBuf);
+
+    impl File {
+        fn with(name: &str, content: impl AsRef<[u8]>) -> Self {
+            let path = std::env::temp_dir().join(format!("agent-heartbeat-{}-{name}", std::process::id()));
+            std::fs::write(&path, content).unwrap();
+            Self(path)
+        }
+
+        fn read(&self) -> Result<Vec<String>, Vec<String>> {
+            let variable = format!("@{}", self.0.display());
+            let config = read(&[&REQUIRED[..], &[("REPOSITORIES", &variable)]].concat())?;
+            Ok(config.repositories.iter().map(|name| name.as_str().to_owned()).collect())
+        }
+
+        /// What reading it meets, under a name that is the same everywhere.
+        fn mistakes(&self) -> String {
+            self.read().unwrap_err().join("\n").replace(&self.0.display().to_string(), "FILE")
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(&self.0);
+        }
+    }
+
+    #[test]
+    fn repositories_come_from_a_file_where_the_variable_names_one_and_comments_in_it_are_skipped() {
+        let text = "# The core # of it all\nacme/web, Acme/api # both\r\n\n#acme/old\n\tacme/docs";
+        assert_eq!(File::with("names", text).read().unwrap(), ["acme/web", "Acme/api", "acme/docs"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_or_names_nothing_is_a_mistake_and_so_is_every_bad_name_in_it() {
+        let missing = File::with("missing", "");
+        std::fs::remove_file(&missing.0).unwrap();
+        insta::assert_snapshot!(missing.mistakes(), @"REPOSITORIES names the file `FILE`, which cannot be read: No such file or directory (os error 2); put it beside the function, or the names into the variable itself");
+        insta::assert_snapshot!(File::with("latin-1", b"acme/api # caf\xe9").mistakes(), @"REPOSITORIES names the file `FILE`, which cannot be read: stream did not contain valid UTF-8; put it beside the function, or the names into the variable itself");
+        insta::assert_snapshot!(File::with("empty", "# acme/api\n , \n").mistakes(), @"REPOSITORIES names the file `FILE`, which names no repository: write some into it, as owner/name");
+        insta::assert_snapshot!(File::with("bad", "acme\nacme/api\nAcme/API").mistakes(), @r"
+        REPOSITORIES: `acme` is not of the form owner/name
+        REPOSITORIES names `Acme/API` twice
+        ");
+    }
+
+    #[test]
+    fn an_at_sign_without_a_file_is_a_mistake_beside_the_others() {
+        let mistakes = read(&[("TABLE_NAME", "t"), ("REPOSITORIES", "@")]).unwrap_err();
+        assert_eq!(mistakes.len(), 3, "{mistakes:?}");
+        assert!(
+            mistakes[2].starts_with("REPOSITORIES names the file ``, which cannot be read: "),
+            "{mistakes:?}"
         );
     }
 }

@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use agent_heartbeat::{http, start};
+use lambda_http::Adapter;
+use lambda_runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    start::run(async |app| lambda_http::run(http::service(app)).await).await
+    start::run(|app| Runtime::new(Adapter::from(http::service(app)))).await
 }

@@ -5,21 +5,20 @@ use std::sync::Arc;
 
 use agent_heartbeat::{schedule, start};
 use jiff::Timestamp;
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_runtime::{LambdaEvent, Runtime, service_fn};
 use serde_json::Value;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    start::run(async |app| {
-        let handler = service_fn(|event: LambdaEvent<Value>| {
+    start::run(|app| {
+        Runtime::new(service_fn(move |event: LambdaEvent<Value>| {
             let app = Arc::clone(&app);
             async move {
                 let deadline = i64::try_from(event.context.deadline).ok();
                 let deadline = deadline.and_then(|millis| Timestamp::from_millisecond(millis).ok());
                 schedule::beat(&app, event.payload, deadline).await.map_err(lambda_runtime::Error::from)
             }
-        });
-        lambda_runtime::run(handler).await
+        }))
     })
     .await
 }

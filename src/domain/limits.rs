@@ -99,6 +99,14 @@ impl TokenLimits {
         self.allowance(api).budget
     }
 
+    /// The smaller share of the two budgets that is left. One that is granted anew by now says nothing any more; none
+    /// where neither says anything.
+    pub fn share_left(&self, now: Timestamp) -> Option<f64> {
+        let told = [Api::Rest, Api::GraphQl].into_iter().filter_map(|api| self.budget(api));
+        let in_force = told.filter(|budget| budget.limit > 0 && budget.resets_at > now);
+        in_force.map(|budget| budget.remaining as f64 / budget.limit as f64).reduce(f64::min)
+    }
+
     /// Takes in what another sandbox learnt of the same token.
     pub fn merge(&mut self, other: &Self) {
         for api in [Api::Rest, Api::GraphQl] {
@@ -148,6 +156,18 @@ mod tests {
         assert_eq!(limits.low_until(Api::Rest, at(0)), Some(at(60)));
         assert_eq!(limits.low_until(Api::GraphQl, at(0)), None);
         assert_eq!(limits.low_until(Api::Rest, at(60)), None);
+    }
+
+    #[test]
+    fn the_share_that_is_left_is_the_smaller_one_of_what_is_in_force() {
+        let mut limits = TokenLimits::of("t");
+        assert_eq!(limits.share_left(at(0)), None);
+        limits.note(Api::GraphQl, budget(2_500, 60));
+        assert_eq!(limits.share_left(at(0)), Some(0.5));
+        limits.note(Api::Rest, budget(500, 30));
+        assert_eq!(limits.share_left(at(29)), Some(0.1));
+        assert_eq!(limits.share_left(at(30)), Some(0.5));
+        assert_eq!(limits.share_left(at(60)), None);
     }
 
     #[test]

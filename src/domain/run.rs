@@ -39,6 +39,16 @@ pub enum RunType {
     Scheduled,
 }
 
+impl RunType {
+    /// The word for it, in records and logs alike.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Heartbeat => "heartbeat",
+            Self::Scheduled => "scheduled",
+        }
+    }
+}
+
 /// One issue that changed, as agents are told of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::domain::{Api, Budget, TokenLimits};
+use crate::telemetry::{Count, Measure};
 
 use super::credentials::Token;
 use super::meter::{self, Limit, header, http_date};
@@ -315,7 +316,11 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn count(&self, add: impl FnOnce(&mut Asked)) {
-        add(&mut self.asked.lock().expect("nothing panics while counting"));
+        let mut asked = self.asked.lock().expect("nothing panics while counting");
+        let before = *asked;
+        add(&mut asked);
+        Count::GitHubRequests.add(asked.requests() - before.requests());
+        Count::GitHubPoints.add(asked.points - before.points);
     }
 
     /// Whether there is no time for another request.
@@ -325,6 +330,16 @@ impl<'a> Session<'a> {
 
     fn remaining(&self) -> Duration {
         Duration::try_from(self.deadline.duration_since(self.github.clock.now())).unwrap_or_default()
+    }
+}
+
+/// However a pass ends, what is left of the budget is told.
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        let now = self.github.clock.now();
+        if let Some(left) = self.github.in_use(|limits| limits.share_left(now)) {
+            Measure::GitHubBudgetRemaining.record(left * 100.0);
+        }
     }
 }
 

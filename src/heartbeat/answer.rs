@@ -111,23 +111,6 @@ impl Beat<'_> {
     }
 }
 
-impl AgentHeartbeatResponse {
-    /// The one summary line of the invocation.
-    pub(super) fn log(&self) {
-        let duration = self.finished_at.duration_since(self.started_at);
-        tracing::info!(
-            agent.name = self.agent_name,
-            run.id = %self.run_id,
-            run.status = self.status.as_str(),
-            run.coalesced = self.coalesced,
-            run.duration_ms = duration.as_millis() as u64,
-            issues.told = self.touched_count,
-            problems = self.problems.len(),
-            "A beat was answered."
-        );
-    }
-}
-
 /// How a coalesced beat's summary begins.
 pub(super) fn coalesced_summary(age: Duration) -> String {
     format!("Joined the pass that ended {} s ago:", age.as_secs())

@@ -6,6 +6,7 @@
 mod answer;
 mod passes;
 mod record;
+mod summary;
 mod touches;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::store::{Agent, Ended, Fleet, FleetState, Overtaken, StoreError};
 pub use answer::AgentHeartbeatResponse;
 
 use answer::{Told, coalesced_summary};
+use summary::Passes;
 
 /// How long after its freshness has run out the last pass is called stale.
 const STALE_AFTER: Duration = Duration::from_secs(60);
@@ -35,6 +37,8 @@ struct Beat<'a> {
     /// Whether nothing is remembered of the agent.
     is_first: bool,
     outcome: Outcome,
+    /// The passes that it ran.
+    passes: Passes,
     /// The repository whose held audit an operator confirms; none once a pass has heard of it.
     confirmed: Option<&'a RepositoryName>,
 }
@@ -81,6 +85,7 @@ pub async fn beat(app: &App, request: BeatRequest<'_>) -> AgentHeartbeatResponse
         started_at: app.clock.now(),
         is_first: false,
         outcome: Outcome::default(),
+        passes: Passes::default(),
         confirmed,
     };
     let (state, known) = futures_util::join!(app.store.state(), app.store.agent(agent));

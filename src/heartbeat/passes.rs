@@ -5,8 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{Outcome, Phase, Position, Problem, ProblemCode, RunType};
-use crate::pass::{self, Asked, Crashed, PassEnd, PassReport, Terms, guard};
+use crate::pass::{self, Crashed, PassEnd, PassReport, Terms, guard};
 use crate::store::{Claim, FleetState, Overtaken, StoreError};
+use crate::telemetry::{Count, Measure};
 
 use super::{Basis, Beat};
 
@@ -18,14 +19,12 @@ impl Beat<'_> {
     }
 
     /// An agent's beat runs one pass. A scheduled one, for which nobody waits, runs one after another while
-    /// something is left to the next pass and the last one got further.
+    /// something is left to the next pass, the last one got further, and a fifth of its time stays free.
     pub(super) async fn run_passes(&mut self, claim: Claim, deadline: Option<Timestamp>) -> Basis {
         let first_position = Position::after(claim.before().ended_fence());
-        let mut asked = Asked::default();
         // What a pass said of an operator's word is not to be lost to the next one's answer.
         let may_go_on = self.run_type == RunType::Scheduled && self.confirmed.is_none();
-        let (mut basis, mut goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
-        let mut passes = 1;
+        let (mut basis, mut goes_on) = self.run_pass(&claim, deadline).await;
         while goes_on && may_go_on && self.has_time_for_another(deadline) {
             let claimed = match self.app.store.state().await {
                 Ok(state) => self.claim(state).await,
@@ -33,32 +32,33 @@ impl Beat<'_> {
             };
             // Another beat has the claim, or the table does not answer: what was done stands.
             let Ok(Ok(claim)) = claimed else { break };
-            (basis, goes_on) = self.run_pass(&claim, deadline, &mut asked).await;
-            passes += 1;
+            (basis, goes_on) = self.run_pass(&claim, deadline).await;
         }
-        if passes > 1 {
-            basis.summary = format!("Ran {passes} passes, the last of which: {}", basis.summary);
+        if self.passes.count > 1 {
+            basis.summary = format!("Ran {} passes, the last of which: {}", self.passes.count, basis.summary);
         }
         Basis { first_position, ..basis }
     }
 
     /// Runs one pass; tells also whether another one at once would get further.
-    async fn run_pass(
-        &mut self,
-        claim: &Claim,
-        deadline: Option<Timestamp>,
-        asked: &mut Asked,
-    ) -> (Basis, bool) {
+    async fn run_pass(&mut self, claim: &Claim, deadline: Option<Timestamp>) -> (Basis, bool) {
         // What an earlier pass of this invocation met is that pass's.
         self.outcome = Outcome::default();
         let terms = Terms {
             deadline: self.pass_deadline(claim, deadline),
-            asked_before: *asked,
+            asked_before: self.passes.asked,
             confirmed: self.confirmed,
         };
-        let basis = match guard(pass::run(self.app, claim, terms)).await {
+        let begun = self.app.clock.now();
+        self.passes.count += 1;
+        Count::Passes.add(1);
+        let end = guard(pass::run(self.app, claim, terms)).await;
+        let took = self.app.clock.now().duration_since(begun);
+        Measure::PassDuration.record(took.as_millis_f64());
+        self.passes.took += Duration::try_from(took).unwrap_or_default();
+        let basis = match end {
             Ok(Ok(report)) => {
-                *asked = *asked + report.asked;
+                self.passes.add(&report);
                 let goes_on = report.may_go_on;
                 return (self.ran(report), goes_on);
             }
@@ -85,11 +85,14 @@ impl Beat<'_> {
         }
     }
 
+    /// Whether another pass would end, whatever it meets, within four fifths of the invocation's time: an alarm
+    /// tells of one that takes longer, and much to read is no cause for it. A deadline in the past leaves no time.
     fn has_time_for_another(&self, deadline: Option<Timestamp>) -> bool {
-        let timing = &self.app.timing;
-        let least = timing.answering + 2 * timing.pass_ending;
-        let left = deadline.map(|deadline| Duration::try_from(deadline.duration_since(self.app.clock.now())));
-        left.is_some_and(|left| left.unwrap_or_default() > least)
+        let Some(deadline) = deadline else { return false };
+        let since_start = |at: Timestamp| Duration::try_from(at.duration_since(self.started_at));
+        let (all, spent) = (since_start(deadline), since_start(self.app.clock.now()));
+        let end = spent.unwrap_or_default() + self.app.timing.pass_budget;
+        all.is_ok_and(|all| end <= all * 4 / 5)
     }
 
     /// When the pass must stop working: its own budget, or what the invocation leaves of it. A deadline that
@@ -108,15 +111,6 @@ impl Beat<'_> {
     fn ran(&mut self, report: PassReport) -> Basis {
         self.outcome = report.outcome;
         report.unheeded.into_iter().for_each(|problem| self.outcome.add(problem));
-        tracing::info!(
-            pass.id = %report.ended.pass_id,
-            pass.fence = report.ended.fence,
-            pass.deferred = report.deferred.len(),
-            github.requests = report.asked.requests(),
-            github.points = report.asked.points,
-            issues.touched = report.touched,
-            "A pass ended."
-        );
         self.confirmed = None;
         Basis {
             fleet: Some(report.fleet),

@@ -27,7 +27,7 @@ impl Beat<'_> {
             // The run is there and says otherwise; if this fails too, the log has it.
             let _ = self.put_run(&self.run(basis, &answer)).await;
         }
-        answer.log();
+        self.summarize(basis, &answer);
         answer
     }
 

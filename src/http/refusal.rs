@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::domain::InvalidAgentName;
 use crate::secrets::SecretUnavailable;
+use crate::telemetry::Count;
 
 /// Why a request gets no beat.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +84,7 @@ impl IntoResponse for Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
             Self::Unauthorized => {
+                Count::RequestsUnauthorized.add(1);
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::CredentialsUnavailable => {

@@ -10,6 +10,7 @@ use crate::domain::{Api, Outcome, seconds_until};
 use crate::github::Asked;
 use crate::store::{Ended, Fleet, Overtaken, PassRecord};
 
+use super::health;
 use super::tally::{self, Tally};
 use super::work::{Roster, Work, budget_low_problem, no_probe_problem};
 use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport};
@@ -67,6 +68,7 @@ impl Pass<'_> {
         if let Err(overtaken) = self.app.store.end_pass(self.claim, &ended).await? {
             return Err(overtaken.into());
         }
+        health::tell(&ended, &roster, &tally, &fleet);
         Ok(PassReport {
             ended,
             outcome,

@@ -80,7 +80,7 @@ impl Pass<'_> {
         name: &RepositoryName,
         found: Repository,
     ) {
-        let named = self.remember(fleet, name, ConfiguredName { id: Some(found.id), why: None }).await;
+        let named = self.remember(fleet, name, ConfiguredName::of(found.id)).await;
         if let Some(first) = roster.work.iter().find(|known| known.id() == found.id) {
             outcome.add(same_repository(name, &first.name));
             return;
@@ -119,8 +119,9 @@ impl Pass<'_> {
             return;
         }
         if matches!(&result, WorkResult::Failed(problem) if problem.code == ProblemCode::RepositoryNotFound) {
-            let why = Some(ProblemCode::RepositoryNotFound);
-            if let Err(error) = self.remember(fleet, name, ConfiguredName { id: None, why }).await {
+            let (before, now) = (fleet.names.get(&name.key()), self.app.clock.now());
+            let known = ConfiguredName::of_nothing(ProblemCode::RepositoryNotFound, before, now);
+            if let Err(error) = self.remember(fleet, name, known).await {
                 tracing::warn!(repository.name = %name, cause = %error, "It was not stored why a name stands for nothing.");
             }
         }

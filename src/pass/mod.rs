@@ -8,6 +8,7 @@ mod audit;
 mod compare;
 mod end;
 mod guard;
+mod health;
 mod held;
 mod listings;
 mod lookup;

@@ -18,7 +18,7 @@ pub(super) struct Tally {
     /// not held.
     drifted: usize,
     /// Those whose listing or audit failed.
-    failed: usize,
+    pub(super) failed: usize,
     /// Those of which nothing failed and nothing was left.
     well: usize,
     /// Those whose listing or audit there was no time for.
@@ -69,6 +69,11 @@ impl Tally {
     /// Whether no repository is well: each failed, or there was no time to see it fail too.
     fn all_failed(&self) -> bool {
         self.failed > 0 && self.well == 0 && !self.deferred_got_further
+    }
+
+    /// Whether any repository came out well, or further. One whose audit is held does.
+    pub(super) fn has_success(&self) -> bool {
+        self.configured > 0 && !self.all_failed()
     }
 
     /// What was done, in one sentence. It claims nothing that did not happen.

@@ -155,6 +155,22 @@ pub struct ConfiguredName {
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<ProblemCode>,
+    /// Since when there is none; absent for a name that has an id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+impl ConfiguredName {
+    /// A name that stands for this repository.
+    pub fn of(id: RepositoryId) -> Self {
+        Self { id: Some(id), why: None, since: None }
+    }
+
+    /// A name that stands for nothing, and for the same reason as `before`, or since `now`.
+    pub fn of_nothing(why: ProblemCode, before: Option<&Self>, now: Timestamp) -> Self {
+        let since = before.filter(|before| before.why == Some(why)).and_then(|before| before.since);
+        Self { id: None, why: Some(why), since: since.or(Some(now)) }
+    }
 }
 
 /// All that is known of the fleet.

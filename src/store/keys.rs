@@ -6,7 +6,7 @@
 //! | --- | --- | --- |
 //! | the fleet's state and claim | `FLEET` | `STATE` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
-//! | a configured name: its id, or why it has none | `FLEET` | `NAME#<owner/name in lower case>` |
+//! | a configured name: its id, or why it has none and since when | `FLEET` | `NAME#<owner/name in lower case>` |
 //! | what is left of an unfinished audit | `REPO#<id>` | `AUDIT` |
 //! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
 //! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |

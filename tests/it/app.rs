@@ -29,7 +29,8 @@ pub const START: &str = "2026-11-22T06:00:00Z";
 pub struct TestApp {
     pub world: LocalStack,
     pub app: Arc<App>,
-    variables: HashMap<String, String>,
+    /// The environment of the service.
+    pub variables: HashMap<String, String>,
     timing: Timing,
     ends_well: bool,
 }
@@ -39,6 +40,7 @@ pub struct Setup {
     repositories: Vec<String>,
     variables: HashMap<String, String>,
     timing: Timing,
+    begins: Timestamp,
 }
 
 /// Patience that suits servers on the same machine: no test waits for a clock.
@@ -73,9 +75,15 @@ impl Setup {
         self
     }
 
+    /// Lets the world begin then.
+    pub fn beginning(mut self, begins: Timestamp) -> Self {
+        self.begins = begins;
+        self
+    }
+
     /// Starts the world, in which the repositories exist and are empty, and the service.
     pub async fn start(self) -> TestApp {
-        let clock = local_stack::clock::Clock::manual(START.parse().expect("an instant"));
+        let clock = local_stack::clock::Clock::manual(self.begins);
         let world = LocalStack::start(clock).await;
         world.github.arrange(|github| {
             for repository in &self.repositories {
@@ -121,6 +129,7 @@ impl TestApp {
             repositories: repositories.iter().map(|name| (*name).to_owned()).collect(),
             variables: HashMap::new(),
             timing: quick(),
+            begins: START.parse().expect("an instant"),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod app;
 mod roles;
+mod sandbox;
 
 mod architecture;
 mod audit_pages;
@@ -31,8 +32,11 @@ mod histories_told;
 mod holders;
 mod http;
 mod labels;
+mod large_fleets;
 mod limits;
 mod listings;
+mod logs;
+mod metrics;
 mod next_heartbeat;
 mod pacing;
 mod probe;

@@ -114,13 +114,16 @@ async fn a_schedule_does_not_go_on_when_the_last_pass_got_no_further() {
 }
 
 #[tokio::test]
-async fn a_schedule_begins_no_pass_that_its_invocation_has_no_time_for() {
-    let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.world.github.arrange(|github| github.open_issues("acme/api", 250));
-    slow(&app, &Matching::listing("acme/api"), 5, 7);
-    let begun = app.world.clock.now();
-    let answer = app.schedule().beat_within(40).await.expect("a good beat");
-    assert_eq!(answer.0["freshAt"], Value::Null, "there is more to do");
-    assert_eq!(passes_run(&app), 2);
-    assert_eq!(app.world.clock.now().duration_since(begun).as_secs(), 35);
+async fn a_schedule_begins_another_pass_only_if_its_whole_budget_leaves_a_fifth_of_the_invocations_time() {
+    // A pass takes 21 s here, and may take 25: after one, 46 of 58 s are within four fifths, and of 57 s are not.
+    for (seconds, passes) in [(57, 1), (58, 2)] {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        app.world.github.arrange(|github| github.open_issues("acme/api", 250));
+        slow(&app, &Matching::listing("acme/api"), passes * 3, 7);
+        let begun = app.world.clock.now();
+        let answer = app.schedule().beat_within(seconds).await.expect("a good beat");
+        assert_eq!(answer.0["freshAt"], Value::Null, "there is more to do");
+        assert_eq!(passes_run(&app), passes as u64, "{seconds}");
+        assert_eq!(app.world.clock.now().duration_since(begun).as_secs(), passes as i64 * 21, "{seconds}");
+    }
 }

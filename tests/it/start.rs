@@ -1,8 +1,6 @@
 //! The start of a sandbox: what is prepared before the first event, and that nothing which fails then stops it.
 
-use std::collections::HashMap;
-use std::net::Ipv4Addr;
-use std::process::{Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
 use local_stack::dynamodb::{Fault as Broken, On};
@@ -10,14 +8,13 @@ use local_stack::github::{Fault, Matching};
 use local_stack::{
     AGENT_TOKEN, AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN, LocalStack,
 };
-use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
-use tokio::process::Command;
+use serde_json::Value;
 
 use crate::app::TestApp;
+use crate::sandbox::{API, SCHEDULE, Sandbox, command};
 
 /// Both functions, as they are deployed.
-const FUNCTIONS: [&str; 2] = [env!("CARGO_BIN_EXE_api"), env!("CARGO_BIN_EXE_schedule")];
+const FUNCTIONS: [&str; 2] = [API, SCHEDULE];
 
 async fn app() -> TestApp {
     TestApp::tracking(&["acme/api"]).start().await
@@ -163,38 +160,11 @@ async fn without_github_it_ends_and_the_first_beat_asks_as_ever() {
     }
 }
 
-/// A function's process in this world, which finds its Lambda there.
-fn function(path: &str, world: &LocalStack, runtime_api: &str) -> Command {
-    let mut command = Command::new(path);
-    command.env_clear().envs(world.environment()).stdout(Stdio::piped()).kill_on_drop(true).envs([
-        ("AWS_LAMBDA_RUNTIME_API", runtime_api),
-        ("AWS_LAMBDA_FUNCTION_NAME", "heartbeat"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-    ]);
-    command
-}
-
-/// What the function has logged when it asks Lambda for its first event.
-async fn log_until_its_first_event(path: &str, world: &LocalStack) -> String {
-    let lambda = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-    let address = lambda.local_addr().expect("an address").to_string();
-    let mut running = function(path, world, &address).spawn().expect("the function was built");
-    let (mut connection, _) = lambda.accept().await.expect("a connection");
-    let mut request = [0; 64];
-    let length = connection.read(&mut request).await.expect("a request");
-    let request = String::from_utf8_lossy(&request[..length]);
-    assert!(request.starts_with("GET /2018-06-01/runtime/invocation/next "), "{request}");
-    running.start_kill().expect("it runs");
-    let Output { stdout, .. } = running.wait_with_output().await.expect("it has ended");
-    String::from_utf8(stdout).expect("text")
-}
-
 #[tokio::test]
 async fn each_function_is_prepared_before_it_asks_for_its_first_event() {
     for path in FUNCTIONS {
         let app = app().await;
-        assert_eq!(log_until_its_first_event(path, &app.world).await, "", "{path}");
+        assert_eq!(Sandbox::start(path, &app).await.end().await.0, [Value::Null; 0], "{path}");
         assert_eq!(asked(&app.world), whole_preparation(), "{path}");
     }
 }
@@ -205,17 +175,13 @@ async fn what_fails_at_the_start_is_logged_once_each_and_tells_no_secret() {
     app.world.secrets.fault(On::anything(), Broken::AccessDenied.forever());
     app.world.dynamodb.fault(On::anything(), Broken::AccessDenied.forever());
     app.world.github.fault(Matching::anything(), Fault::Cut.forever());
-    let log = log_until_its_first_event(FUNCTIONS[0], &app.world).await;
-    let mut lines: Vec<(String, String)> = log
-        .lines()
-        .map(|line| {
-            let line: HashMap<String, String> = serde_json::from_str(line).expect("a line of JSON");
-            (line["level"].clone(), line["host"].clone())
-        })
-        .collect();
-    lines.sort();
+    let log = Sandbox::start(FUNCTIONS[0], &app).await.end().await;
+    let mut lines: Vec<_> =
+        log.0.iter().map(|line| (line["level"].as_str(), line["host"].as_str())).collect();
+    lines.sort_unstable();
     let hosts = ["DynamoDB", "GitHub", "Secrets Manager"];
-    assert_eq!(lines, hosts.map(|host| ("INFO".to_owned(), host.to_owned())), "{log}");
+    assert_eq!(lines, hosts.map(|host| (Some("INFO"), Some(host))), "{:#?}", log.0);
+    let log = format!("{:?}", log.0);
     assert!(!log.contains(AGENT_TOKEN) && !log.contains(GITHUB_TOKEN), "{log}");
 }
 
@@ -223,7 +189,7 @@ async fn what_fails_at_the_start_is_logged_once_each_and_tells_no_secret() {
 async fn a_wrong_configuration_ends_each_function_and_names_all_its_mistakes() {
     let app = app().await;
     for path in FUNCTIONS {
-        let mut command = function(path, &app.world, "127.0.0.1:9");
+        let mut command = command(path, &app, "127.0.0.1:9");
         command.env_remove("TABLE_NAME").envs([("REPOSITORIES", "acme"), ("FRESHNESS_SECONDS", "soon")]);
         let Output { status, stdout, .. } = command.output().await.expect("the function was built");
         let log = String::from_utf8(stdout).expect("text");

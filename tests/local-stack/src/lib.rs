@@ -11,6 +11,7 @@ pub mod clock;
 pub mod dynamodb;
 pub mod fault;
 pub mod github;
+pub mod lambda;
 pub mod proxy;
 pub mod secrets;
 pub mod template;

@@ -5,7 +5,6 @@
 //! answered that. The event is the beat of an agent that is up to date. CPU time is told, not wall time: it is what
 //! a share of a core makes slow, and what another process on the machine hardly moves.
 
-mod lambda;
 mod outside;
 mod report;
 mod sandbox;

@@ -3,12 +3,11 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use local_stack::lambda::Lambda;
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::process::{Child, Command};
-
-use crate::lambda::Lambda;
 
 /// So long the CPU time must stand still until the process counts as waiting.
 const STILL: Duration = Duration::from_millis(10);

@@ -1,4 +1,5 @@
-//! Logs: JSON lines on standard output, which Lambda hands to CloudWatch.
+//! Logs: JSON lines, each with Lambda's request id and X-Ray's trace id as `spans.0.requestId` and
+//! `spans.0.xrayTraceId`.
 
 use std::error::Error;
 
@@ -19,13 +20,13 @@ pub fn causes(error: &dyn Error) -> String {
 }
 
 /// Begins logging, as `RUST_LOG` says (`info`, `warn,agent_heartbeat=debug`, …); `info` when it says nothing
-/// that can be read.
-pub fn init(rust_log: Option<&str>) {
+/// that can be read. Whatever it says, each line bears the spans of the module `always`.
+pub fn init(rust_log: Option<&str>, always: &'static str) {
     let filter = rust_log
         .and_then(|text| text.parse::<Targets>().ok())
         .unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     tracing_subscriber::registry()
         .with(tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false))
-        .with(filter)
+        .with(filter.with_target(always, LevelFilter::INFO))
         .init();
 }
