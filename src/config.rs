@@ -196,6 +196,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
         repositories
     }
+
     /// The text of the file that `REPOSITORIES` names, without its comments. Lambda's variables hold 4 KB together,
     /// which a large fleet does not fit into. Its path starts at the working directory: beside the function.
     fn names_in(&mut self, file: &str) -> String {

@@ -15,7 +15,9 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{AgentName, Outcome, Phase, Position, Problem, ProblemCode, RepositoryName, RunType};
+use crate::domain::{
+    AgentName, Outcome, Phase, Position, Problem, ProblemCode, RepositoryName, RunType, Status,
+};
 use crate::pass;
 use crate::store::{Agent, Ended, Fleet, FleetState, Overtaken, StoreError};
 
@@ -72,6 +74,8 @@ struct Basis {
     first_position: Position,
     /// Until when another beat's pass may run; none when there is none.
     claimed_until: Option<Timestamp>,
+    /// Whether a pass served it that succeeded, and that is fresh.
+    is_fresh: bool,
 }
 
 /// Answers a beat.
@@ -138,6 +142,7 @@ impl Beat<'_> {
                 coalesced: true,
                 first_position: Position::after(0),
                 claimed_until,
+                is_fresh: false,
             };
         };
         let age = Duration::try_from(now.duration_since(ended.at)).unwrap_or_default();
@@ -155,6 +160,7 @@ impl Beat<'_> {
             coalesced: true,
             first_position: Position::after(ended.fence.saturating_sub(1)),
             pass_id: Some(ended.pass_id),
+            is_fresh: now < ended.fresh_until() && ended.status != Status::Error,
             ended: Some(ended),
             claimed_until,
         }
@@ -213,6 +219,7 @@ impl Basis {
             summary: summary.to_owned(),
             coalesced: false,
             claimed_until: None,
+            is_fresh: false,
         }
     }
 }

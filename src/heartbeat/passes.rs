@@ -120,6 +120,7 @@ impl Beat<'_> {
             pass_id: Some(report.ended.pass_id),
             ended: Some(report.ended),
             claimed_until: None,
+            is_fresh: report.succeeded,
         }
     }
 }

@@ -37,6 +37,7 @@ impl Beat<'_> {
         let took = answer.finished_at.duration_since(answer.started_at);
         Measure::BeatDuration.record(took.as_millis_f64());
         Count::BeatsCoalesced.add(u64::from(answer.coalesced));
+        Count::BeatsFresh.add(u64::from(basis.is_fresh));
         let of_status = match answer.status {
             Status::Ok => Count::BeatsOk,
             Status::Warning => Count::BeatsWarning,

@@ -76,6 +76,7 @@ impl Pass<'_> {
             summary: tally.summary(),
             fleet,
             may_go_on: self.may_go_on(&roster, &tally),
+            succeeded: tally.has_success(),
             touched: tally.touched,
             deferred: tally.deferred,
             asked: self.github.asked(),

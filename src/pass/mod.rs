@@ -59,6 +59,8 @@ pub struct PassReport {
     /// Whether another pass at once may finish the deferred ones: this one got further, and GitHub's budget allows
     /// it.
     pub may_go_on: bool,
+    /// Whether any repository came out well, or further. One whose audit is held does.
+    pub succeeded: bool,
     /// How many issues it changed.
     pub touched: u64,
     /// What it asked of GitHub.

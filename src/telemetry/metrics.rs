@@ -26,9 +26,11 @@ macro_rules! metrics_named {
         }
 
         impl $kind {
-            const ALL: &[Self] = &[$(Self::$name),*];
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            fn name(self) -> &'static str {
+            /// Its name in CloudWatch.
+            pub fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
@@ -50,6 +52,9 @@ metrics_named! {
         BeatsError: Count,
         /// Beats answered from a pass that another beat ran.
         BeatsCoalesced: Count,
+        /// Beats that a pass served, their own or another's, which succeeded and is fresh. None for a while means that
+        /// nothing keeps the copy up to date; passes alone may be rare, where GitHub's budget asks for that.
+        BeatsFresh: Count,
         /// Passes begun, those that crashed or lost the table included.
         Passes: Count,
         /// Passes that ended in the table and to which some repository did well.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agent_heartbeat::app::Timing;
 use agent_heartbeat::config::{Config, ConfigError};
+use agent_heartbeat::telemetry::{Count, Measure};
 use local_stack::template::Template;
 use serde_json::{Value, json};
 
@@ -232,5 +233,43 @@ fn the_alarms_on_duration_are_at_four_fifths_of_the_timeouts() {
         let timeout = property(&template, function, "/Timeout").as_u64().expect("seconds");
         assert_eq!(property(&template, alarm, "/Threshold"), &json!(timeout * 800));
         assert_eq!(property(&template, alarm, "/Dimensions/0/Value"), &json!({ "Ref": function }));
+    }
+}
+
+/// The service's own metrics, by the names in CloudWatch.
+fn recorded() -> BTreeSet<String> {
+    let counts = Count::ALL.iter().map(|one| one.name());
+    counts.chain(Measure::ALL.iter().map(|one| one.name())).map(str::to_owned).collect()
+}
+
+/// The service's own metrics that alarms watch and the dashboard draws, each on the one dimension that there is.
+fn watched(template: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
+    let resources = template["Resources"].as_object().expect("resources");
+    let own = resources.values().map(|resource| &resource["Properties"]);
+    let alarmed = own.filter(|alarm| alarm["Namespace"] == "AgentHeartbeat").map(|alarm| {
+        assert_eq!(alarm["Dimensions"], json!([{ "Name": "TableName", "Value": { "Ref": "Table" } }]));
+        alarm["MetricName"].as_str().expect("a name").to_owned()
+    });
+    let body = property(template, "Dashboard", "/DashboardBody/Fn::Sub").as_str().expect("a text");
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    let widgets = body["widgets"].as_array().expect("widgets");
+    let lines = widgets.iter().filter_map(|widget| widget["properties"]["metrics"].as_array()).flatten();
+    let drawn = lines.filter(|line| line[0] == "AgentHeartbeat").map(|line| {
+        assert_eq!((&line[2], &line[3]), (&json!("TableName"), &json!("${Table}")));
+        line[1].as_str().expect("a name").to_owned()
+    });
+    (alarmed.collect(), drawn.collect())
+}
+
+#[test]
+fn alarms_and_plots_watch_metrics_that_the_service_records_and_the_page_explains_each() {
+    let (alarmed, drawn) = watched(&template());
+    let recorded = recorded();
+    assert_eq!(alarmed.difference(&recorded).count() + drawn.difference(&recorded).count(), 0);
+    assert!(alarmed.len() >= 5 && drawn.len() >= 10, "{alarmed:?} {drawn:?}");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("infra/README.md");
+    let page = std::fs::read_to_string(page).expect("a page");
+    for name in &recorded {
+        assert!(page.contains(&format!("`{name}`")), "infra/README.md does not explain {name}");
     }
 }

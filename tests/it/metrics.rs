@@ -64,6 +64,7 @@ async fn an_idle_pass_is_counted_with_its_duration_and_its_requests() {
       "BeatDuration": [
         "a duration"
       ],
+      "BeatsFresh": 1,
       "BeatsOk": 1,
       "ColdStarts": 1,
       "GitHubBudgetRemaining": [
@@ -99,6 +100,10 @@ async fn an_idle_pass_is_counted_with_its_duration_and_its_requests() {
               {
                 "Name": "BeatDuration",
                 "Unit": "Milliseconds"
+              },
+              {
+                "Name": "BeatsFresh",
+                "Unit": "Count"
               },
               {
                 "Name": "BeatsOk",
@@ -163,7 +168,7 @@ async fn a_coalesced_beat_counts_no_pass_and_no_request_and_a_second_one_no_cold
     assert_eq!((&second["BeatsOk"], &second["BeatsCoalesced"]), (&json!(1), &json!(1)));
     let mut names: Vec<&str> = metrics_of(second).iter().filter_map(|one| one["Name"].as_str()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["BeatDuration", "BeatsCoalesced", "BeatsOk"]);
+    assert_eq!(names, ["BeatDuration", "BeatsCoalesced", "BeatsFresh", "BeatsOk"]);
 }
 
 fn metrics_of(line: &Value) -> &[Value] {
@@ -232,6 +237,28 @@ async fn a_pass_in_which_every_repository_fails_is_no_success() {
         (&line["Passes"], &line["PassesSucceeded"], &line["BeatsError"]),
         (&json!(1), &Value::Null, &json!(1))
     );
+}
+
+#[tokio::test]
+async fn a_beat_is_fresh_when_a_pass_that_succeeded_serves_it_and_not_when_that_failed_or_is_old() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("ran-a-pass").await;
+    sandbox.beat("joined-it").await;
+    app.world.github.arrange(|github| github.hide_repository("acme/api"));
+    outlive_freshness(&app);
+    sandbox.beat("ran-a-pass-that-failed").await;
+    sandbox.beat("joined-that").await;
+    let mut state = app.state();
+    let later = app.ago(-60).as_millisecond();
+    state["ended"]["at"] = app.ago(i64::try_from(AN_HOUR).expect("small")).to_string().into();
+    state["ended"]["status"] = "ok".into();
+    state["claimUntil"] = later.into();
+    app.world.dynamodb.put_item(local_stack::TABLE_NAME, &state);
+    sandbox.beat("joined-an-old-one-while-another-runs").await;
+    let log = sandbox.end().await;
+    let fresh = [1, 2, 3, 4, 5].map(|n| log.metrics(n)["BeatsFresh"] == 1);
+    assert_eq!(fresh, [true, true, false, false, false]);
 }
 
 #[tokio::test]
