@@ -18,7 +18,7 @@ use crate::config;
 use crate::telemetry::{self, Metrics};
 
 /// Where Lambda's runtime opens the span of an invocation, which has its ids.
-const INVOCATIONS: &str = "lambda_runtime::layers::trace";
+pub const INVOCATIONS: &str = "lambda_runtime::layers::trace";
 
 /// Starts the service and runs the `function` made of it until the sandbox ends. An environment that is wrong ends
 /// the process, with all its mistakes in the log.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use agent_heartbeat::app::{App, Aws, StartError, Timing};
 use agent_heartbeat::clock::Clock;
 use agent_heartbeat::config::{self, Config};
+use agent_heartbeat::telemetry::{self, Metrics};
 use agent_heartbeat::transport::Transport;
-use agent_heartbeat::{http, telemetry};
+use agent_heartbeat::{http, start};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
 use jiff::SignedDuration;
@@ -23,13 +24,14 @@ const INVOCATION: SignedDuration = SignedDuration::from_secs(30);
 
 /// Serves the benchmark until it hangs up.
 pub fn run() {
-    telemetry::init(config::rust_log().as_deref());
+    telemetry::init(config::rust_log().as_deref(), start::INVOCATIONS);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let time = Time::default();
     let app = runtime.block_on(app(&time)).expect("the benchmark's environment is right");
+    let metrics = Metrics::begin(&app.config.table_name);
     runtime.block_on(app.prepare());
     let event = serde_json::from_str(include_str!("../../events/heartbeat.json")).expect("an event");
-    let handler = Handler { service: http::service(Arc::new(app)), event, time: time.clone() };
+    let handler = Handler { service: http::service(Arc::new(app)), event, time: time.clone(), metrics };
     wire::serve(&runtime, &time, &handler).expect("the benchmark can be talked to");
 }
 
@@ -47,6 +49,7 @@ struct Handler<S> {
     /// The sample event, which each beat is made of.
     event: Value,
     time: Time,
+    metrics: Metrics,
 }
 
 impl<S> Function for Handler<S>
@@ -73,6 +76,7 @@ where
         context.deadline = u64::try_from(deadline).expect("after 1970");
         request.extensions_mut().insert(context);
         let answer = self.service.clone().oneshot(request).await.expect("handlers always answer");
+        self.metrics.tell("a benchmark's invocation");
         let body = answer.into_body().collect().await.expect("a whole body").to_bytes();
         String::from_utf8(body.to_vec()).expect("answers are JSON")
     }

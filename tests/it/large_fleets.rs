@@ -1,5 +1,7 @@
 //! Fleets that are too large for a variable: their repositories are named in a file.
 
+use std::time::Duration;
+
 use local_stack::TABLE_NAME;
 use local_stack::github::Request;
 
@@ -31,7 +33,14 @@ fn assert_all_in_step(answer: &Answer) {
 /// do: thousands of first requests would take a minute.
 async fn read_before(names: &[String]) -> TestApp {
     let tracked: Vec<&str> = names.iter().map(String::as_str).collect();
-    let app = TestApp::tracking(&tracked).with("REPOSITORIES", &names[..100].join(",")).start().await;
+    let setup = TestApp::tracking(&tracked).with("REPOSITORIES", &names[..100].join(","));
+    // Twenty large questions at once keep a busy machine's local GitHub for a while; none is to be asked again.
+    let patient = setup.timing(|timing| {
+        timing.github.attempt_timeout = Duration::from_secs(60);
+        timing.store.attempt = Duration::from_secs(60);
+        timing.store.call = Duration::from_secs(60);
+    });
+    let app = patient.start().await;
     assert_all_in_step(&app.agent("alpha").beat().await);
     let [marks, known] = [app.marks(&names[0]), app.items("FLEET", &format!("NAME#{}", names[0]))[0].clone()];
     for name in &names[100..] {
