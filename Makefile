@@ -26,12 +26,20 @@ ZIG_VERSION := 0.15.2
 CARGO_DENY_VERSION := 0.20.2
 # The newest that builds with the pinned Rust.
 CARGO_SHEAR_VERSION := 1.12.4
+CFN_GUARD_VERSION := 3.2.1
 
-# A folder for each version, so that raising one here installs it.
+# A folder for each version, so that raising one here installs it; Python's tools have one for each list of them.
 CARGO_LAMBDA := $(TOOLS)/cargo-lambda-$(CARGO_LAMBDA_VERSION)/bin/cargo-lambda
 ZIG := $(TOOLS)/zig-$(ZIG_VERSION)/bin/python-zig
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 CARGO_SHEAR := $(TOOLS)/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
+CFN_GUARD := $(TOOLS)/cfn-guard-$(CFN_GUARD_VERSION)/bin/cfn-guard
+python_tools = $(TOOLS)/$(1)-$(firstword $(shell cksum < infra/$(1).txt))/bin
+PYTHON_TOOLS := $(call python_tools,requirements)
+MINISTACK := $(call python_tools,requirements-ministack)/ministack
+
+# SAM tells nobody how it is used.
+export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
 help: ## Show this list
@@ -123,6 +131,10 @@ target-installed:
 install_wheel = echo 'Installing $(1)' >&2 && python3 -m venv '$(@D)/..' >&2 \
 	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: $(1) >&2
 
+# What a broken download left is not taken for the whole: the file that says so comes last.
+install_python_tools = echo 'Installing infra/$(1).txt: a minute or two' >&2 && python3 -m venv --clear '$(@D)/..' >&2 \
+	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: --requirement infra/$(1).txt >&2 && touch '$@'
+
 # Unoptimised: they run for a second. Their own target folder is cargo's temporary one.
 install_crate = echo 'Installing $(1)' >&2 && env -u CARGO_TARGET_DIR CARGO_PROFILE_DEV_DEBUG=0 \
 	cargo install --quiet --locked --debug --no-default-features --root '$(@D)/..' $(1)
@@ -138,3 +150,12 @@ $(CARGO_DENY):
 
 $(CARGO_SHEAR):
 	@$(call install_crate,cargo-shear@$(CARGO_SHEAR_VERSION))
+
+$(CFN_GUARD):
+	@$(call install_crate,cfn-guard@$(CFN_GUARD_VERSION))
+
+$(PYTHON_TOOLS)/installed:
+	@$(call install_python_tools,requirements)
+
+$(dir $(MINISTACK))installed:
+	@$(call install_python_tools,requirements-ministack)
