@@ -105,6 +105,27 @@ check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans
 	$(CARGO_DENY) --locked check bans licenses sources
 	$(CARGO_SHEAR) --locked --deny-warnings
 
+# The template as it is written and as AWS will see it: only there are functions, roles and unused parameters complete.
+# Offline, and as if nobody had an account.
+PLAIN_TEMPLATE := target/infra/template.json
+CFN_LINT := $(PYTHON_TOOLS)/cfn-lint --include-checks I --configure-rule E3012:strict=true --template
+PYTHON := $(PYTHON_TOOLS)/python -B
+
+.PHONY: infra
+infra: export AWS_EC2_METADATA_DISABLED := true
+infra: $(PYTHON_TOOLS)/installed $(CFN_GUARD) ## Check the deployment's template, offline
+	@mkdir -p $(dir $(PLAIN_TEMPLATE))
+	$(CFN_LINT) infra/template.yaml
+	$(PYTHON_TOOLS)/sam validate --lint --region us-east-1 --template-file infra/template.yaml >&2
+	$(PYTHON) infra/checks/transform.py infra/template.yaml uploads >$(PLAIN_TEMPLATE)
+	$(CFN_LINT) $(PLAIN_TEMPLATE)
+	$(CFN_GUARD) test --rules-file infra/checks/rules.guard --test-data infra/checks/rules_tests.yaml \
+		>target/infra/rules_tests.txt || { grep -B 5 Evaluated target/infra/rules_tests.txt >&2; exit 1; }
+	$(PYTHON) infra/checks/rules_bite.py infra/checks/rules.guard infra/checks/rules_tests.yaml
+	$(CFN_GUARD) validate --rules infra/checks/rules.guard --data $(PLAIN_TEMPLATE) >&2
+	$(PYTHON) infra/checks/relations_tests.py
+	$(PYTHON) infra/checks/relations.py $(PLAIN_TEMPLATE)
+
 # Always with zig, so that the functions find the C library of Lambda's Amazon Linux whatever machine built them.
 .PHONY: build
 build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy, target/lambda/*/bootstrap.zip (ARCH=arm64 or x86_64)
@@ -112,7 +133,7 @@ build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy,
 		--bin api --bin schedule --output-format zip --lambda-dir target/lambda
 
 .PHONY: ci
-ci: check test contract build ## What a change must pass: check, test, contract, build
+ci: check infra test contract build ## What a change must pass: check, infra, test, contract, build
 
 .PHONY: binaries
 binaries:
