@@ -59,10 +59,11 @@ $(addprefix invoke-,$(EVENTS)): invoke-%: binaries
 	@exec $(LOCAL_STACK) invoke events/$*.json
 
 .PHONY: confirm-audit
-confirm-audit: $(if $(FUNCTION),$(CARGO_LAMBDA),binaries) ## Confirm a held audit: REPOSITORY=owner/name, and FUNCTION=… where it is deployed
+confirm-audit: $(if $(FUNCTION)$(STACK),$(CARGO_LAMBDA) $(PYTHON_TOOLS)/installed,binaries) ## Confirm a held audit: REPOSITORY=owner/name, and STACK=… (or FUNCTION=…) where it is deployed
 	@test -n '$(REPOSITORY)' || { echo 'Name the repository: make confirm-audit REPOSITORY=owner/name' >&2; exit 1; }
-ifdef FUNCTION
-	@'$(CARGO_LAMBDA)' lambda invoke --remote '$(FUNCTION)' --data-ascii '{"confirmAudit":"$(REPOSITORY)"}'
+ifneq ($(FUNCTION)$(STACK),)
+	@function=$(or $(FUNCTION),$$($(call output,ScheduleFunctionName))) && $(in_region) '$(CARGO_LAMBDA)' lambda invoke \
+		--remote "$$function" --data-ascii '{"confirmAudit":"$(REPOSITORY)"}'
 else
 	@echo '{"confirmAudit":"$(REPOSITORY)"}' | $(LOCAL_STACK) invoke /dev/stdin
 endif
@@ -127,10 +128,18 @@ infra: $(PYTHON_TOOLS)/installed $(CFN_GUARD) ## Check the deployment's template
 	$(PYTHON) infra/checks/relations.py $(PLAIN_TEMPLATE)
 
 # Always with zig, so that the functions find the C library of Lambda's Amazon Linux whatever machine built them.
+# Beside each function go the list of repositories and the certificates of a private CA, where they are here: the
+# parameters Repositories=@repositories.txt and CaCertificateFile name them.
+CA_CERTIFICATE ?= $(wildcard ca-certificate.pem)
+BESIDE := $(wildcard repositories.txt) $(CA_CERTIFICATE)
+$(if $(findstring /,$(CA_CERTIFICATE)),$(error CA_CERTIFICATE is `$(CA_CERTIFICATE)`: put the file beside the Makefile and give its name alone))
+
 .PHONY: build
 build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy, target/lambda/*/bootstrap.zip (ARCH=arm64 or x86_64)
 	PATH='$(dir $(ZIG))':"$$PATH" '$(CARGO_LAMBDA)' lambda build --release --locked --target $(TRIPLE) \
-		--bin api --bin schedule --output-format zip --lambda-dir target/lambda
+		--bin api --bin schedule --output-format zip $(addprefix --include ,$(BESIDE)) --lambda-dir target/lambda
+
+include infra/deploy.mk
 
 .PHONY: ci
 ci: check infra test contract build ## What a change must pass: check, infra, test, contract, build
@@ -153,7 +162,8 @@ install_wheel = echo 'Installing $(1)' >&2 && python3 -m venv '$(@D)/..' >&2 \
 	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: $(1) >&2
 
 # What a broken download left is not taken for the whole: the file that says so comes last.
-install_python_tools = echo 'Installing infra/$(1).txt: a minute or two' >&2 && python3 -m venv --clear '$(@D)/..' >&2 \
+install_python_tools = python3 -c 'import sys; sys.version_info < (3, 11) and sys.exit("infra/$(1).txt needs Python 3.11")' \
+	&& echo 'Installing infra/$(1).txt: a minute or two' >&2 && python3 -m venv --clear '$(@D)/..' >&2 \
 	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: --requirement infra/$(1).txt >&2 && touch '$@'
 
 # Unoptimised: they run for a second. Their own target folder is cargo's temporary one.
