@@ -106,6 +106,11 @@ check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans
 	$(CARGO_DENY) --locked check bans licenses sources
 	$(CARGO_SHEAR) --locked --deny-warnings
 
+# Not in `ci`: what is published about dependencies changes without the project, and the list of it is on github.com.
+.PHONY: advisories
+advisories: $(CARGO_DENY) ## Look for published advisories of the dependencies (needs github.com)
+	$(CARGO_DENY) --locked check advisories
+
 # The template as it is written and as AWS will see it: only there are functions, roles and unused parameters complete.
 # Offline, and as if nobody had an account.
 PLAIN_TEMPLATE := target/infra/template.json
@@ -114,7 +119,7 @@ PYTHON := $(PYTHON_TOOLS)/python -B
 
 .PHONY: infra
 infra: export AWS_EC2_METADATA_DISABLED := true
-infra: $(PYTHON_TOOLS)/installed $(CFN_GUARD) ## Check the deployment's template, offline
+infra: $(PYTHON_TOOLS)/installed $(CFN_GUARD) ## Check the deployment's template and the workflows, offline
 	@mkdir -p $(dir $(PLAIN_TEMPLATE))
 	$(CFN_LINT) infra/template.yaml
 	$(PYTHON_TOOLS)/sam validate --lint --region us-east-1 --template-file infra/template.yaml >&2
@@ -126,6 +131,8 @@ infra: $(PYTHON_TOOLS)/installed $(CFN_GUARD) ## Check the deployment's template
 	$(CFN_GUARD) validate --rules infra/checks/rules.guard --data $(PLAIN_TEMPLATE) >&2
 	$(PYTHON) infra/checks/relations_tests.py
 	$(PYTHON) infra/checks/relations.py $(PLAIN_TEMPLATE)
+	$(PYTHON_TOOLS)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(PYTHON_TOOLS)/zizmor --quiet --offline --strict-collection --persona auditor .github
 
 # Always with zig, so that the functions find the C library of Lambda's Amazon Linux whatever machine built them.
 # Beside each function go the list of repositories and the certificates of a private CA, where they are here: the
