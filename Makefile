@@ -121,7 +121,7 @@ PYTHON := $(PYTHON_TOOLS)/python -B
 infra: export AWS_EC2_METADATA_DISABLED := true
 infra: $(PYTHON_TOOLS)/installed $(CFN_GUARD) ## Check the deployment's template and the workflows, offline
 	@mkdir -p $(dir $(PLAIN_TEMPLATE))
-	$(CFN_LINT) infra/template.yaml
+	$(CFN_LINT) infra/template.yaml infra/deploy-role.yaml
 	$(PYTHON_TOOLS)/sam validate --lint --region us-east-1 --template-file infra/template.yaml >&2
 	$(PYTHON) infra/checks/transform.py infra/template.yaml uploads >$(PLAIN_TEMPLATE)
 	$(CFN_LINT) $(PLAIN_TEMPLATE)
