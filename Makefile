@@ -26,12 +26,20 @@ ZIG_VERSION := 0.15.2
 CARGO_DENY_VERSION := 0.20.2
 # The newest that builds with the pinned Rust.
 CARGO_SHEAR_VERSION := 1.12.4
+CFN_GUARD_VERSION := 3.2.1
 
-# A folder for each version, so that raising one here installs it.
+# A folder for each version, so that raising one here installs it; Python's tools have one for each list of them.
 CARGO_LAMBDA := $(TOOLS)/cargo-lambda-$(CARGO_LAMBDA_VERSION)/bin/cargo-lambda
 ZIG := $(TOOLS)/zig-$(ZIG_VERSION)/bin/python-zig
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 CARGO_SHEAR := $(TOOLS)/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
+CFN_GUARD := $(TOOLS)/cfn-guard-$(CFN_GUARD_VERSION)/bin/cfn-guard
+python_tools = $(TOOLS)/$(1)-$(firstword $(shell cksum < infra/$(1).txt))/bin
+PYTHON_TOOLS := $(call python_tools,requirements)
+MINISTACK := $(call python_tools,requirements-ministack)/ministack
+
+# SAM tells nobody how it is used.
+export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
 help: ## Show this list
@@ -51,10 +59,11 @@ $(addprefix invoke-,$(EVENTS)): invoke-%: binaries
 	@exec $(LOCAL_STACK) invoke events/$*.json
 
 .PHONY: confirm-audit
-confirm-audit: $(if $(FUNCTION),$(CARGO_LAMBDA),binaries) ## Confirm a held audit: REPOSITORY=owner/name, and FUNCTION=… where it is deployed
+confirm-audit: $(if $(FUNCTION)$(STACK),$(CARGO_LAMBDA) $(PYTHON_TOOLS)/installed,binaries) ## Confirm a held audit: REPOSITORY=owner/name, and STACK=… (or FUNCTION=…) where it is deployed
 	@test -n '$(REPOSITORY)' || { echo 'Name the repository: make confirm-audit REPOSITORY=owner/name' >&2; exit 1; }
-ifdef FUNCTION
-	@'$(CARGO_LAMBDA)' lambda invoke --remote '$(FUNCTION)' --data-ascii '{"confirmAudit":"$(REPOSITORY)"}'
+ifneq ($(FUNCTION)$(STACK),)
+	@function=$(or $(FUNCTION),$$($(call output,ScheduleFunctionName))) && $(in_region) '$(CARGO_LAMBDA)' lambda invoke \
+		--remote "$$function" --data-ascii '{"confirmAudit":"$(REPOSITORY)"}'
 else
 	@echo '{"confirmAudit":"$(REPOSITORY)"}' | $(LOCAL_STACK) invoke /dev/stdin
 endif
@@ -97,14 +106,50 @@ check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans
 	$(CARGO_DENY) --locked check bans licenses sources
 	$(CARGO_SHEAR) --locked --deny-warnings
 
+# Not in `ci`: what is published about dependencies changes without the project, and the list of it is on github.com.
+.PHONY: advisories
+advisories: $(CARGO_DENY) ## Look for published advisories of the dependencies (needs github.com)
+	$(CARGO_DENY) --locked check advisories
+
+# The template as it is written and as AWS will see it: only there are functions, roles and unused parameters complete.
+# Offline, and as if nobody had an account.
+PLAIN_TEMPLATE := target/infra/template.json
+CFN_LINT := $(PYTHON_TOOLS)/cfn-lint --include-checks I --configure-rule E3012:strict=true --template
+PYTHON := $(PYTHON_TOOLS)/python -B
+
+.PHONY: infra
+infra: export AWS_EC2_METADATA_DISABLED := true
+infra: $(PYTHON_TOOLS)/installed $(CFN_GUARD) ## Check the deployment's template and the workflows, offline
+	@mkdir -p $(dir $(PLAIN_TEMPLATE))
+	$(CFN_LINT) infra/template.yaml infra/deploy-role.yaml
+	$(PYTHON_TOOLS)/sam validate --lint --region us-east-1 --template-file infra/template.yaml >&2
+	$(PYTHON) infra/checks/transform.py infra/template.yaml uploads >$(PLAIN_TEMPLATE)
+	$(CFN_LINT) $(PLAIN_TEMPLATE)
+	$(CFN_GUARD) test --rules-file infra/checks/rules.guard --test-data infra/checks/rules_tests.yaml \
+		>target/infra/rules_tests.txt || { grep -B 5 Evaluated target/infra/rules_tests.txt >&2; exit 1; }
+	$(PYTHON) infra/checks/rules_bite.py infra/checks/rules.guard infra/checks/rules_tests.yaml
+	$(CFN_GUARD) validate --rules infra/checks/rules.guard --data $(PLAIN_TEMPLATE) >&2
+	$(PYTHON) infra/checks/relations_tests.py
+	$(PYTHON) infra/checks/relations.py $(PLAIN_TEMPLATE)
+	$(PYTHON_TOOLS)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(PYTHON_TOOLS)/zizmor --quiet --offline --strict-collection --persona auditor .github
+
 # Always with zig, so that the functions find the C library of Lambda's Amazon Linux whatever machine built them.
+# Beside each function go the list of repositories and the certificates of a private CA, where they are here: the
+# parameters Repositories=@repositories.txt and CaCertificateFile name them.
+CA_CERTIFICATE ?= $(wildcard ca-certificate.pem)
+BESIDE := $(wildcard repositories.txt) $(CA_CERTIFICATE)
+$(if $(findstring /,$(CA_CERTIFICATE)),$(error CA_CERTIFICATE is `$(CA_CERTIFICATE)`: put the file beside the Makefile and give its name alone))
+
 .PHONY: build
 build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy, target/lambda/*/bootstrap.zip (ARCH=arm64 or x86_64)
 	PATH='$(dir $(ZIG))':"$$PATH" '$(CARGO_LAMBDA)' lambda build --release --locked --target $(TRIPLE) \
-		--bin api --bin schedule --output-format zip --lambda-dir target/lambda
+		--bin api --bin schedule --output-format zip $(addprefix --include ,$(BESIDE)) --lambda-dir target/lambda
+
+include infra/deploy.mk
 
 .PHONY: ci
-ci: check test contract build ## What a change must pass: check, test, contract, build
+ci: check infra test contract build ## What a change must pass: check, infra, test, contract, build
 
 .PHONY: binaries
 binaries:
@@ -123,6 +168,11 @@ target-installed:
 install_wheel = echo 'Installing $(1)' >&2 && python3 -m venv '$(@D)/..' >&2 \
 	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: $(1) >&2
 
+# What a broken download left is not taken for the whole: the file that says so comes last.
+install_python_tools = python3 -c 'import sys; sys.version_info < (3, 11) and sys.exit("infra/$(1).txt needs Python 3.11")' \
+	&& echo 'Installing infra/$(1).txt: a minute or two' >&2 && python3 -m venv --clear '$(@D)/..' >&2 \
+	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: --requirement infra/$(1).txt >&2 && touch '$@'
+
 # Unoptimised: they run for a second. Their own target folder is cargo's temporary one.
 install_crate = echo 'Installing $(1)' >&2 && env -u CARGO_TARGET_DIR CARGO_PROFILE_DEV_DEBUG=0 \
 	cargo install --quiet --locked --debug --no-default-features --root '$(@D)/..' $(1)
@@ -138,3 +188,12 @@ $(CARGO_DENY):
 
 $(CARGO_SHEAR):
 	@$(call install_crate,cargo-shear@$(CARGO_SHEAR_VERSION))
+
+$(CFN_GUARD):
+	@$(call install_crate,cfn-guard@$(CFN_GUARD_VERSION))
+
+$(PYTHON_TOOLS)/installed:
+	@$(call install_python_tools,requirements)
+
+$(dir $(MINISTACK))installed:
+	@$(call install_python_tools,requirements-ministack)

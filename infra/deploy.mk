@@ -1,0 +1,64 @@
+# The operator's commands. They need credentials of AWS, in any of the ways its tools take them, and install the rest.
+
+# What the first deployment was told, written by SAM: names, a region, what is tracked. It is the operator's own, as the
+# account is, so git ignores it. Parameters that nobody may see (NoEcho) SAM never writes down: CloudFormation keeps
+# their last value.
+SAMCONFIG := $(CURDIR)/samconfig.toml
+remembered = $(shell sed -n 's/^$(1) = "\(.*\)"$$/\1/p' '$(SAMCONFIG)' 2>/dev/null | head -n 1)
+
+DEPLOYED := $(or $(STACK),$(call remembered,stack_name),agent-heartbeat)
+
+# AWS's tools differ in which of the two they read.
+REGION := $(or $(AWS_REGION),$(AWS_DEFAULT_REGION),$(call remembered,region))
+in_region = env $(if $(REGION),AWS_REGION=$(REGION) AWS_DEFAULT_REGION=$(REGION))
+AWS = $(in_region) $(PYTHON_TOOLS)/aws
+SAM = $(in_region) $(PYTHON_TOOLS)/sam
+output = AWS="$(AWS)" STACK='$(DEPLOYED)' infra/output $(1)
+
+# Asked for (GUIDED=1), or where nothing has been said yet and somebody is there to answer. SAM wants the file to exist.
+deploy_how = if [ -n '$(GUIDED)' ] || { [ -z "$$PARAMETERS" ] && [ ! -s '$(SAMCONFIG)' ] && [ -t 0 ]; }; \
+	then touch '$(SAMCONFIG)'; set -- --guided --config-file '$(SAMCONFIG)'; \
+	else set -- --no-fail-on-empty-changeset; \
+		if [ -s '$(SAMCONFIG)' ]; then set -- "$$@" --config-file '$(SAMCONFIG)'; else set -- "$$@" --no-confirm-changeset; fi; \
+	fi; \
+	if [ -n "$$PARAMETERS" ]; then set -- "$$@" --parameter-overrides "$$PARAMETERS"; fi
+
+# PARAMETERS goes through the environment, as it may be `file://parameters.yaml`, or hold quotes.
+.PHONY: deploy
+deploy: export PARAMETERS := $(PARAMETERS)
+deploy: build $(PYTHON_TOOLS)/installed ## Deploy: asks the first time or with GUIDED=1; PARAMETERS='Name=value …' or file://….yaml does not ask
+	@$(deploy_how); $(SAM) deploy --template-file infra/template.yaml --stack-name '$(DEPLOYED)' \
+		--capabilities CAPABILITY_IAM --resolve-s3 "$$@"
+
+.PHONY: destroy
+destroy: $(PYTHON_TOOLS)/installed ## Delete the stack, but not its table
+	@table=$$($(call output,TableName)) || exit 1; \
+	$(SAM) delete --stack-name '$(DEPLOYED)' $(if $(REGION),--region '$(REGION)') $(if $(YES),--no-prompts) || exit 1; \
+	echo "The table $$table is kept, if the stack is gone. To delete it with all records of beats:" >&2; \
+	echo "  $(AWS) dynamodb update-table --no-deletion-protection-enabled --table-name $$table" >&2; \
+	echo "  $(AWS) dynamodb delete-table --table-name $$table" >&2; \
+	echo 'A new deployment asks again what to track, and makes a table and a token of its own: make deploy GUIDED=1' >&2
+
+SINCE ?= 10m
+
+.PHONY: logs
+logs: $(PYTHON_TOOLS)/installed ## Show both functions' logs as they come, SINCE=10m
+	@api=$$($(call output,ApiLogGroup)) && schedule=$$($(call output,ScheduleLogGroup)) && \
+	$(SAM) logs --cw-log-group "$$api" --cw-log-group "$$schedule" --start-time '$(SINCE) ago' --tail
+
+# The secret is the plain token, or holds several as JSON; then it is the first.
+token = id=$$($(call output,AgentTokensSecret)) && secret=$$($(AWS) secretsmanager get-secret-value --secret-id "$$id" \
+	--query SecretString --output text) && printf %s "$$secret" | $(PYTHON) -c 'import json, sys; secret = sys.stdin.read().strip(); \
+	print(json.loads(secret)["tokens"][0]["token"] if secret.startswith("{") else secret)'
+
+.PHONY: token
+token: $(PYTHON_TOOLS)/installed ## Print the token that agents beat with, and nothing else
+	@$(token)
+
+# The token goes to curl by standard input: a command's arguments are seen by everybody on the machine.
+.PHONY: beat
+beat: $(PYTHON_TOOLS)/installed ## Beat as AGENT=… at the deployed service
+	@test -n '$(AGENT)' || { echo 'Name the agent: make beat AGENT=alpha' >&2; exit 1; }
+	@url=$$($(call output,Url)) && token=$$($(token)) && printf 'Authorization: Bearer %s\n' "$$token" \
+		| curl --silent --show-error --fail-with-body --max-time 40 --header @- --request POST \
+			"$$url/api/agents/$(AGENT)/heartbeat" && echo
