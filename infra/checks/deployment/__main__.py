@@ -51,13 +51,13 @@ def check(surroundings, template, lambda_folder):
     def deploy(name, template, parameters=None):
         return Stack(surroundings.client, name).create(template, parameters or {})
 
+    still_needed(deploy, surroundings.client("secretsmanager"))
     stack = deploy(NAME, for_the_emulator(template), parameters)
     claim(stack.status == "CREATE_COMPLETE", f"the stack is {stack.status}:\n{stack.reasons()}")
     inspection = Inspection(surroundings.client, template, stack, NAME, parameters, packages)
     proved(f"{len(list(inspection.resources()))} resources are there as the template says", differences, inspection)
 
     journey = Journey(surroundings, stack)
-    still_needed(deploy, journey.secret)
     proved("a beat brings GitHub's issues into the table", journey.a_beat_brings_githubs_issues_into_the_table)
     proved("a beat soon after is served by the same pass", journey.a_beat_soon_after_is_served_by_the_same_pass)
     proved("an issue closed on GitHub is told", journey.an_issue_closed_on_github_is_told)

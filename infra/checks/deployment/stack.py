@@ -5,6 +5,8 @@ import hashlib
 import json
 import time
 
+from botocore.exceptions import ClientError
+
 from emulator import Broken, claim
 from expected import Expected, alike
 from gaps import PROPERTIES, TYPES
@@ -22,13 +24,14 @@ class Stack:
 
     def create(self, template, parameters):
         given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-        self.client.create_stack(
-            StackName=self.name,
-            # Without spaces: a template that comes with the request has 51,200 bytes at most.
-            TemplateBody=json.dumps(template, separators=(",", ":")),
-            Parameters=given,
-            Capabilities=["CAPABILITY_IAM"],
-        )
+        # Without spaces: a template that comes with the request has 51,200 bytes at most.
+        body = json.dumps(template, separators=(",", ":"))
+        try:
+            self.client.create_stack(
+                StackName=self.name, TemplateBody=body, Parameters=given, Capabilities=["CAPABILITY_IAM"]
+            )
+        except ClientError as error:
+            raise Broken(f"CloudFormation does not take {self.name}: {error}") from error
         # By its id it is also found once it is deleted.
         self.name = self.describe()["StackId"]
         self.wait()
