@@ -18,7 +18,7 @@ ARCH ?= arm64
 TRIPLE_arm64 := aarch64-unknown-linux-gnu
 TRIPLE_aarch64 := $(TRIPLE_arm64)
 TRIPLE_x86_64 := x86_64-unknown-linux-gnu
-TRIPLE := $(TRIPLE_$(ARCH))
+TRIPLE = $(TRIPLE_$(ARCH))
 
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/agent-heartbeat
 CARGO_LAMBDA_VERSION := 1.9.2
@@ -36,7 +36,7 @@ CARGO_SHEAR := $(TOOLS)/cargo-shear-$(CARGO_SHEAR_VERSION)/bin/cargo-shear
 CFN_GUARD := $(TOOLS)/cfn-guard-$(CFN_GUARD_VERSION)/bin/cfn-guard
 python_tools = $(TOOLS)/$(1)-$(firstword $(shell cksum < infra/$(1).txt))/bin
 PYTHON_TOOLS := $(call python_tools,requirements)
-MINISTACK := $(call python_tools,requirements-ministack)/ministack
+MINISTACK := $(call python_tools,requirements-ministack)
 
 # SAM tells nobody how it is used.
 export SAM_CLI_TELEMETRY := 0
@@ -148,8 +148,18 @@ build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy,
 
 include infra/deploy.mk
 
+# Only this machine's own functions run on it.
+ci deployment: ARCH = $(shell uname -m)
+
+# Python would write compiled modules beside its sources.
+.PHONY: deployment
+deployment: build binaries $(PYTHON_TOOLS)/installed $(MINISTACK)/installed ## Deploy to an emulated AWS on this machine, beat, and wait for the schedule (Linux only)
+	@mkdir -p $(dir $(PLAIN_TEMPLATE))
+	@$(PYTHON) infra/checks/transform.py infra/template.yaml functions >$(PLAIN_TEMPLATE)
+	@exec $(MINISTACK)/python -B infra/checks/deployment $(PLAIN_TEMPLATE) target/lambda $(LOCAL_STACK)
+
 .PHONY: ci
-ci: check infra test contract build ## What a change must pass: check, infra, test, contract, build
+ci: check infra test contract deployment ## What a change must pass: check, infra, test, contract, deployment
 
 .PHONY: binaries
 binaries:
@@ -195,5 +205,5 @@ $(CFN_GUARD):
 $(PYTHON_TOOLS)/installed:
 	@$(call install_python_tools,requirements)
 
-$(dir $(MINISTACK))installed:
+$(MINISTACK)/installed:
 	@$(call install_python_tools,requirements-ministack)

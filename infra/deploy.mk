@@ -27,7 +27,8 @@ deploy_how = if [ -n '$(GUIDED)' ] || { [ -z "$$PARAMETERS" ] && [ ! -s '$(SAMCO
 .PHONY: deploy
 deploy: export PARAMETERS := $(PARAMETERS)
 deploy: build $(PYTHON_TOOLS)/installed ## Deploy: asks the first time or with GUIDED=1; PARAMETERS='Name=value …' or file://….yaml does not ask
-	@$(deploy_how); $(SAM) deploy --template-file infra/template.yaml --stack-name '$(DEPLOYED)' \
+	@$(if $(filter-out arm64,$(ARCH)),echo 'These functions are for $(ARCH): the parameter Architecture has to say so.' >&2;) \
+	$(deploy_how); $(SAM) deploy --template-file infra/template.yaml --stack-name '$(DEPLOYED)' \
 		--capabilities CAPABILITY_IAM --resolve-s3 "$$@"
 
 .PHONY: destroy

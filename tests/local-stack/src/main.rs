@@ -2,8 +2,10 @@
 //!
 //! `run` shows three beats and ends, `dev` keeps the function reachable until it is
 //! interrupted, `invoke EVENT` sends one event to the function that `dev` runs. The
-//! Makefile's targets of these names build what they need first. Standard output takes
-//! answers only; all else goes to standard error. Nothing here is part of the service.
+//! Makefile's targets of these names build what they need first. `github` serves the
+//! made-up GitHub alone until it is interrupted, for the functions of a deployment
+//! (`infra/checks/deployment.py`). Standard output takes answers only; all else goes to
+//! standard error. Nothing here is part of the service.
 
 mod demo;
 
@@ -28,7 +30,7 @@ async fn main() -> ExitCode {
                 failure.exit_code()
             }
         },
-        () = interrupted() => if words == ["dev"] { ExitCode::SUCCESS } else { ExitCode::from(130) },
+        () = interrupted() => if matches!(words[..], ["dev" | "github"]) { ExitCode::SUCCESS } else { ExitCode::from(130) },
     }
 }
 
@@ -37,6 +39,7 @@ async fn carry_out(words: &[&str]) -> Result<(), Failure> {
         ["run"] => demo::run().await,
         ["dev"] => demo::dev().await,
         ["invoke", event] => demo::invoke(Path::new(event)).await,
+        ["github"] => demo::github().await,
         _ => Err(Failure::Usage),
     }
 }

@@ -7,7 +7,7 @@ use std::process::{ExitCode, ExitStatus};
 /// A reason why a command could not do what it is for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("Use: local-stack run | dev | invoke EVENT   (or the Makefile: make help)")]
+    #[error("Use: local-stack run | dev | invoke EVENT | github   (or the Makefile: make help)")]
     Usage,
     #[error(
         "GITHUB_TOKEN is not set, and REPOSITORIES names repositories on the real GitHub. A token that may read \

@@ -17,6 +17,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use local_stack::clock::Clock;
+use local_stack::github::GitHub;
 use local_stack::{AGENT_TOKEN, GITHUB_TOKEN, LocalStack, TABLE_NAME};
 
 use answer::Answer;
@@ -117,6 +119,14 @@ pub(crate) async fn invoke(event: &Path) -> Result<(), Failure> {
     print(&answer)
 }
 
+/// Serves the made-up GitHub and prints where it is, on one line, for a program to read.
+pub(crate) async fn github() -> Result<(), Failure> {
+    let github = GitHub::start(Clock::system()).await;
+    surroundings::make_up(&github);
+    print_line(github.url())?;
+    std::future::pending().await
+}
+
 /// One beat: its answer is printed, whatever it says, and is a failure when it says `error`.
 async fn beat(functions: &mut Functions) -> Result<Beat, Failure> {
     let answer = functions.invoke(API, &read(Path::new(HEARTBEAT))?).await?;
@@ -158,6 +168,10 @@ fn read(event: &Path) -> Result<serde_json::Value, Failure> {
 }
 
 fn print(answer: &Answer) -> Result<(), Failure> {
+    print_line(&answer.pretty())
+}
+
+fn print_line(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", answer.pretty()).and_then(|()| out.flush()).map_err(|_| Failure::OutputClosed)
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|_| Failure::OutputClosed)
 }

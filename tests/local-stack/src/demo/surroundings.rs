@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use local_stack::clock::Clock;
 use local_stack::dynamodb::Storage;
+use local_stack::github::GitHub;
 use local_stack::{GITHUB_CREDENTIALS_SECRET_ID, LocalStack, github};
 
 use super::Failure;
@@ -21,6 +22,15 @@ pub(crate) enum Tracked {
     MadeUp,
     /// `REPOSITORIES`, on the real GitHub or the one that `GITHUB_API_URL` names.
     OnGitHub { repositories: String, token: Option<String>, api_url: Option<String> },
+}
+
+/// Puts the made-up repositories on an empty GitHub.
+pub(crate) fn make_up(github: &GitHub) {
+    github.arrange(|world| {
+        github::seed::demo(world);
+        // A large organisation's; with less, a pass must serve for longer than LOCAL_FRESHNESS.
+        world.set_budget(15_000, 15_000, world.now());
+    });
 }
 
 /// The environment, read once.
@@ -74,11 +84,7 @@ impl Surroundings {
         }
         let stack = LocalStack::start_with(Clock::system(), self.storage.clone()).await;
         match &self.tracked {
-            Tracked::MadeUp => stack.github.arrange(|world| {
-                github::seed::demo(world);
-                // A large organisation's; with less, a pass must serve for longer than LOCAL_FRESHNESS.
-                world.set_budget(15_000, 15_000, world.now());
-            }),
+            Tracked::MadeUp => make_up(&stack.github),
             Tracked::OnGitHub { token: Some(token), .. } => {
                 stack.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, token);
             }

@@ -1,0 +1,103 @@
+"""What a stack should hold: the template's properties, with its functions calculated.
+
+This is done here once more, and not left to the emulator, so that the two check each other. What a
+resource is called, the emulator says; what it has, its own API says (`observed.py`).
+"""
+
+import re
+
+from emulator import ACCOUNT, REGION, Broken
+
+
+class Expected:
+    """A template's resources in one stack."""
+
+    def __init__(self, template, stack_name, parameters, attributes):
+        """`attributes(logical_id, name)` tells a resource's attribute; its `Ref` when there is no name."""
+        self.template = template
+        self.attributes = attributes
+        self.values = {name: given["Default"] for name, given in template["Parameters"].items() if "Default" in given}
+        self.values.update(parameters)
+        self.values |= {
+            "AWS::StackName": stack_name,
+            "AWS::Region": REGION,
+            "AWS::AccountId": ACCOUNT,
+            "AWS::Partition": "aws",
+            "AWS::URLSuffix": "amazonaws.com",
+        }
+
+    def resources(self):
+        """The logical names of the resources whose condition holds."""
+        conditions = self.template.get("Conditions", {})
+        for name, resource in self.template["Resources"].items():
+            if "Condition" not in resource or self.calculate(conditions[resource["Condition"]]):
+                yield name
+
+    def properties(self, name):
+        return self.calculate(self.template["Resources"][name].get("Properties", {}))
+
+    def calculate(self, value):
+        if isinstance(value, list):
+            return [self.calculate(part) for part in value if not self.is_no_value(part)]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            [(function, argument)] = value.items()
+            if function == "Ref":
+                return self.reference(argument)
+            if function.startswith("Fn::"):
+                return self.function(function.removeprefix("Fn::"), argument)
+        return {key: self.calculate(part) for key, part in value.items() if not self.is_no_value(part)}
+
+    def is_no_value(self, value):
+        if isinstance(value, dict) and list(value) == ["Fn::If"]:
+            value = self.chosen(value["Fn::If"])
+        return value == {"Ref": "AWS::NoValue"}
+
+    def chosen(self, argument):
+        condition, yes, no = argument
+        return yes if self.calculate(self.template["Conditions"][condition]) else no
+
+    def reference(self, name):
+        return self.values[name] if name in self.values else self.attributes(name, None)
+
+    def function(self, name, argument):
+        match name, argument:
+            case "GetAtt", str():
+                return self.attributes(*argument.split(".", 1))
+            case "GetAtt", [resource, attribute]:
+                return self.attributes(resource, attribute)
+            case "Sub", str():
+                return re.sub(r"\$\{([^}!]+)\}", lambda found: str(self.substitute(found[1])), argument)
+            case "FindInMap", _:
+                table, first, second = (self.calculate(part) for part in argument)
+                return self.template["Mappings"][table][str(first)][second]
+            case "If", _:
+                return self.calculate(self.chosen(argument))
+            case "Equals", [left, right]:
+                return self.calculate(left) == self.calculate(right)
+            case "Not", [condition]:
+                return not self.calculate(condition)
+            case "Join", [separator, parts]:
+                return separator.join(self.calculate(parts))
+        raise Broken(f"the template uses {name}, which this check does not calculate yet")
+
+    def substitute(self, name):
+        resource, _, attribute = name.partition(".")
+        return self.attributes(resource, attribute) if attribute else self.reference(name)
+
+
+def alike(value):
+    """A value in the one form that CloudFormation's leniency leaves: `1`, `1.0` and "1" are the same."""
+    match value:
+        case bool():
+            return str(value).lower()
+        case float() if value.is_integer():
+            return str(int(value))
+        case int() | float():
+            return str(value)
+        case list():
+            return [alike(part) for part in value]
+        case dict():
+            return {key: alike(part) for key, part in value.items()}
+    return value

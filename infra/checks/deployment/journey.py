@@ -1,0 +1,163 @@
+"""What a deployed service does: requests through its API, and the schedule by itself."""
+
+import json
+import time
+from urllib.parse import urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+from emulator import claim
+
+# As `local_stack::GITHUB_TOKEN`.
+GITHUB_TOKEN = "local-github-token-not-a-secret-012345678"
+REPOSITORIES = ["acme/api", "acme/web", "acme/docs"]
+
+# `rate(1 minute)` counts from the schedule's creation, and the emulator looks every ten seconds.
+SCHEDULE_SECONDS = 90
+
+# A pass serves beats for a second only, so that the next one is either served by it or soon is not.
+BEATS = 40
+
+
+class Journey:
+    """One deployed stack, used as agents and operators use it."""
+
+    def __init__(self, surroundings, stack):
+        self.surroundings = surroundings
+        self.outputs = stack.outputs()
+        self.names = stack.names()
+        self.host = urlsplit(self.outputs["Url"]).netloc
+        self.client = surroundings.client
+        self.token = self.secret(self.outputs["AgentTokensSecret"])
+
+    def secret(self, name):
+        return self.client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
+
+    # --- Requests
+
+    def call(self, method, path, token=None):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        status, headers, body = self.surroundings.request(method, path, headers=headers, host=self.host)
+        return status, headers, json.loads(body)
+
+    def beat(self):
+        status, _, body = self.call("POST", "/api/agents/alpha/heartbeat", self.token)
+        claim(status == 200, f"a beat is answered with {status}: {body}")
+        claim(body["status"] == "ok" and body["agentName"] == "alpha", f"a beat ends in {body}")
+        return body
+
+    def refused(self, status, method, path, token=None):
+        """A request that the service itself refuses, in its own words."""
+        answered, headers, body = self.call(method, path, token)
+        claim(answered == status, f"{method} {path} is answered with {answered} and not {status}: {body}")
+        problem = headers["Content-Type"] == "application/problem+json" and body["status"] == status
+        claim(problem, f"{method} {path} is not refused by the service: {headers['Content-Type']} {body}")
+        return headers
+
+    def github(self, method, path, body=None):
+        headers = {"Authorization": f"Bearer {GITHUB_TOKEN}", "Accept": "application/vnd.github+json"}
+        data = json.dumps(body).encode() if body else None
+        request = Request(self.surroundings.github_url + path, data, headers, method=method)
+        with build_opener(ProxyHandler({})).open(request, timeout=10) as answer:
+            return json.load(answer)
+
+    # --- The table
+
+    def items(self, partition):
+        query = {":pk": {"S": partition}}
+        table = self.outputs["TableName"]
+        return self.client("dynamodb").query(
+            TableName=table, KeyConditionExpression="pk = :pk", ExpressionAttributeValues=query, ConsistentRead=True
+        )["Items"]
+
+    def runs(self, agent):
+        return [item for item in self.items(f"AGENT#{agent}") if item["sk"]["S"].startswith("RUN#")]
+
+    # --- What it does
+
+    def a_beat_brings_githubs_issues_into_the_table(self):
+        beat = self.beat()
+        claim(not beat["coalesced"] and beat["freshAt"], f"the first beat ran no pass: {beat}")
+        open_on_github = {
+            issue["html_url"]
+            for repository in REPOSITORIES
+            for issue in self.github("GET", f"/repos/{repository}/issues?state=open&per_page=100")
+            if "pull_request" not in issue
+        }
+        kept = self.open_issues()
+        claim(kept and kept == open_on_github, f"the table has {kept}, GitHub has {open_on_github}")
+        runs = {run["sk"]["S"]: run for run in self.runs("alpha")}
+        run = runs.get(f"RUN#{beat['runId']}", {})
+        recorded = {key: run[key].get("S") for key in ("type", "status", "agentName") if key in run}
+        claim(
+            recorded == {"type": "heartbeat", "status": "ok", "agentName": "alpha"},
+            f"the AgentRun of {beat['runId']} is {run}",
+        )
+        claim("alpha" in [agent["sk"]["S"] for agent in self.items("AGENTS")], "the agent alpha is not kept")
+
+    def open_issues(self):
+        repositories = [item["sk"]["S"] for item in self.items("FLEET") if item["sk"]["S"].startswith("REPO#")]
+        claim(len(repositories) == len(REPOSITORIES), f"the table tracks {repositories}")
+        issues = [item for repository in repositories for item in self.items(repository)]
+        return {issue["url"]["S"] for issue in issues if "openUpdatedAt" in issue}
+
+    def a_beat_soon_after_is_served_by_the_same_pass(self):
+        claim(any(self.beat()["coalesced"] for _ in range(BEATS)), f"of {BEATS} beats each ran a pass of its own")
+
+    def an_issue_closed_on_github_is_told(self):
+        closed = self.github("PATCH", "/repos/acme/api/issues/1", {"state": "closed"})["html_url"]
+        for _ in range(BEATS):
+            told = self.beat()["touched"]
+            if told:
+                break
+        claim(told == [{"url": closed, "change": "closed"}], f"{closed} was closed, and this is told: {told}")
+        claim(closed not in self.open_issues(), f"{closed} is still kept as open")
+
+    def the_service_itself_refuses(self):
+        refused = self.refused(401, "POST", "/api/agents/alpha/heartbeat")
+        claim("Bearer" in refused.get("WWW-Authenticate", ""), "401 does not say how to authenticate")
+        self.refused(401, "POST", "/api/agents/alpha/heartbeat", self.token[::-1])
+        self.refused(404, "GET", "/somewhere/else", self.token)
+        refused = self.refused(405, "GET", "/api/agents/alpha/heartbeat", self.token)
+        claim(refused.get("Allow") == "POST", f"405 allows {refused.get('Allow')}")
+        status, _, body = self.call("GET", "/api/health")
+        claim((status, body["status"]) == (200, "ok"), f"the health check is answered with {status}: {body}")
+
+    def the_schedule_beats_by_itself(self):
+        end = time.monotonic() + SCHEDULE_SECONDS
+        while not self.scheduled():
+            claim(time.monotonic() < end, f"the schedule did not beat within {SCHEDULE_SECONDS} s")
+            time.sleep(0.5)
+
+    def scheduled(self):
+        # A beat that runs the pass is written as running first.
+        ended = [run for run in self.runs("scheduler") if run["status"]["S"] != "running"]
+        wrong = [run for run in ended if (run["type"]["S"], run["status"]["S"]) != ("scheduled", "ok")]
+        claim(not wrong, f"a scheduled beat is recorded as {wrong}")
+        return len(ended)
+
+    def the_schedule_function_takes_its_event(self, event):
+        before = self.scheduled()
+        answer = self.client("lambda").invoke(FunctionName=self.outputs["ScheduleFunctionName"], Payload=event)
+        payload = answer["Payload"].read().decode()
+        claim("FunctionError" not in answer, f"the schedule function failed: {payload}")
+        claim(self.scheduled() > before, f"the schedule function recorded no beat: {payload}")
+
+    def both_functions_log_to_their_groups(self):
+        for output in ("ApiLogGroup", "ScheduleLogGroup"):
+            lines = self.log(self.outputs[output])
+            secrets = (self.token, GITHUB_TOKEN)
+            claim(any('"level":"INFO"' in line for line in lines), f"{output} has no line of the function's: {lines}")
+            claim(not any(secret in line for line in lines for secret in secrets), f"{output} holds a token")
+
+    def log(self, group):
+        events = self.client("logs").filter_log_events(logGroupName=group)["events"]
+        return [event["message"] for event in sorted(events, key=lambda event: event["timestamp"])]
+
+    def the_emulator_still_does_not_act(self):
+        """On what gaps.py says so of, as far as that shows."""
+        streams = self.client("logs").describe_log_streams(logGroupName=self.names["AccessLogs"])["logStreams"]
+        claim(not streams, "the emulator writes access logs now: take them off gaps.py and look at them")
+        permission = {"FunctionName": self.names["ApiFunction"], "StatementId": self.names["ApiMayInvoke"]}
+        self.client("lambda").remove_permission(**permission)
+        status, _, _ = self.call("GET", "/api/health")
+        claim(status == 200, "the emulator asks for lambda:permission now: take it off gaps.py")
