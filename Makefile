@@ -85,6 +85,10 @@ contract: ## Check the local GitHub against what GitHub publishes (needs npm)
 bench: ## Measure what beats and passes cost, against the targets (some five minutes, once it is built)
 	@cargo bench --locked -p agent-heartbeat --bench pass
 
+.PHONY: costs
+costs: ## Calculate a month's bill from what `make bench` counted
+	@python3 infra/costs.py $(CARGO_TARGET_DIR)/bench/pass.json
+
 # The functions as cargo builds them for this machine: `make build` differs in the C library's version only. Each is
 # built alone, so that it has no features of another's. The local world and the clients need no optimising.
 BENCH_START := $(CARGO_TARGET_DIR)/bench/start

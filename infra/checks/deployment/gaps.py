@@ -39,14 +39,27 @@ def for_the_emulator(template):
     """The template as the emulator understands it. `still_needed` proves that each change is still needed."""
     template = copy.deepcopy(template)
     resources = template["Resources"]
-    for name in [name for name, resource in resources.items() if resource["Type"] in TYPES]:
+    taken_out = [name for name, resource in resources.items() if resource["Type"] in TYPES]
+    for name in taken_out:
         del resources[name]
     secrets = {name for name, resource in resources.items() if resource["Type"] == "AWS::SecretsManager::Secret"}
     for name in secrets:
         generated = resources[name]["Properties"].get("GenerateSecretString", {})
         if generated.pop("ExcludePunctuation", False):
             generated["ExcludeCharacters"] = string.punctuation
-    return with_secrets_arns(template, secrets)
+    return with_secrets_arns(without_mentions(template, taken_out), secrets)
+
+
+def without_mentions(value, taken_out):
+    """The dashboard shows alarms that are not there: it gets their names for their ARNs."""
+    if isinstance(value, list):
+        return [without_mentions(part, taken_out) for part in value]
+    if isinstance(value, dict):
+        return {key: without_mentions(part, taken_out) for key, part in value.items()}
+    if isinstance(value, str):
+        for name in taken_out:
+            value = value.replace(f"${{{name}.Arn}}", name)
+    return value
 
 
 def with_secrets_arns(value, secrets):

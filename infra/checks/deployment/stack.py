@@ -94,6 +94,8 @@ class Inspection:
 
     def attribute(self, name, attribute):
         """A resource's attribute as its own API tells it; the emulator only says what the resource is called."""
+        if self.template["Resources"][name]["Type"] in TYPES:
+            return name
         attributes = self.observe(name).attributes if self.has_attributes(name, attribute) else {}
         if attribute is None:
             return attributes.get(None, self.names.get(name))
