@@ -3,12 +3,14 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod app;
+mod log;
 mod roles;
 
 mod architecture;
 mod audit_pages;
 mod audits;
 mod backfills;
+mod bindings;
 mod budgets;
 mod changes;
 mod claims;
