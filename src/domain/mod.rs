@@ -1,6 +1,7 @@
 //! The values the service speaks of and the rules they keep. No I/O and no client crates.
 
 mod agent;
+mod agent_tokens;
 mod digest;
 mod issue;
 mod limits;
@@ -10,7 +11,9 @@ mod run;
 mod text;
 mod tracking;
 
-pub use agent::{AgentName, InvalidAgentName};
+pub use agent::{AgentName, AgentPattern, InvalidAgentName};
+pub use agent_tokens::{AgentToken, AgentTokens};
+pub use digest::Fingerprint;
 pub use issue::{
     CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, has_label_in,
     labels_digest,

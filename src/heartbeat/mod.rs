@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::{
-    AgentName, Outcome, Phase, Position, Problem, ProblemCode, RepositoryName, RunType, Status,
+    AgentName, Fingerprint, Outcome, Phase, Position, Problem, ProblemCode, RepositoryName, RunType, Status,
 };
 use crate::pass;
 use crate::store::{Agent, Ended, Fleet, FleetState, Overtaken, StoreError};
@@ -33,6 +33,7 @@ const STALE_AFTER: Duration = Duration::from_secs(60);
 struct Beat<'a> {
     app: &'a App,
     agent: &'a AgentName,
+    token: Option<&'a Fingerprint>,
     run_type: RunType,
     run_id: Uuid,
     started_at: Timestamp,
@@ -50,6 +51,8 @@ struct Beat<'a> {
 pub struct BeatRequest<'a> {
     /// Who beats.
     pub agent: &'a AgentName,
+    /// With which token; none when the schedule beats.
+    pub token: Option<&'a Fingerprint>,
     /// What for.
     pub run_type: RunType,
     /// When the invocation ends, where that is known.
@@ -80,10 +83,11 @@ struct Basis {
 
 /// Answers a beat.
 pub async fn beat(app: &App, request: BeatRequest<'_>) -> AgentHeartbeatResponse {
-    let BeatRequest { agent, run_type, deadline, confirmed } = request;
+    let BeatRequest { agent, token, run_type, deadline, confirmed } = request;
     let mut beat = Beat {
         app,
         agent,
+        token,
         run_type,
         run_id: app.clock.new_id(),
         started_at: app.clock.now(),

@@ -20,7 +20,8 @@ impl Beat<'_> {
             self.not_recorded(&error);
             answer = self.answer(basis, told);
         } else if let Some(position) = position
-            && let Err(error) = self.app.store.put_agent(self.agent, position, answer.finished_at).await
+            && let Err(error) =
+                self.app.store.put_agent(self.agent, position, answer.finished_at, self.token).await
         {
             self.not_recorded(&error);
             answer = self.answer(basis, told);

@@ -24,6 +24,9 @@ pub enum Refusal {
     /// No token, or a wrong one.
     #[error("send one header `Authorization: Bearer <token>` with a valid agent token")]
     Unauthorized,
+    /// A valid token that is bound to others.
+    #[error("this token is not for this agent")]
+    NotForThisAgent,
     /// No such path.
     #[error("there is nothing here; a beat is POST /api/agents/{{agentName}}/heartbeat")]
     NotFound,
@@ -33,7 +36,8 @@ pub enum Refusal {
     /// The body is too long.
     #[error("the body is longer than {} bytes", super::router::LONGEST_BODY)]
     TooLarge,
-    /// The tokens cannot be read, so nobody can be let in.
+    /// The tokens cannot be read, or nothing of what was read is one: nobody can be let in, and nobody can be told
+    /// that his token is wrong.
     #[error("the agent tokens cannot be read at the moment; try again")]
     CredentialsUnavailable,
 }
@@ -55,10 +59,16 @@ impl From<SecretUnavailable> for Refusal {
 }
 
 impl Refusal {
+    /// Whether another version of the secret may say otherwise.
+    pub(super) fn is_about_the_token(&self) -> bool {
+        matches!(self, Self::Unauthorized | Self::NotForThisAgent | Self::CredentialsUnavailable)
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::AgentName(_) | Self::Path | Self::Body => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotForThisAgent => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

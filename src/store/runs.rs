@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{
-    AgentName, AgentRun, IssueNumber, Position, Problem, RepositoryId, RepositoryName, Status,
+    AgentName, AgentRun, Fingerprint, IssueNumber, Position, Problem, RepositoryId, RepositoryName, Status,
 };
 
 use super::keys::{EXPIRES_AT, Key};
@@ -20,12 +20,15 @@ pub struct Agent {
     pub told: Position,
 }
 
-/// An agent's item. The position is one text that sorts as positions do, so that DynamoDB can compare it.
+/// An agent's item. The position is one text that sorts as positions do, so that DynamoDB can compare it. The
+/// fingerprint is for operators: a token that no agent's item names any more can go.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AgentItem {
     last_beat_at: Timestamp,
     told: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    token_fingerprint: Option<Fingerprint>,
 }
 
 /// The record of a pass that changed something or met a problem, kept for `RUN_RETENTION_DAYS`.
@@ -68,14 +71,17 @@ impl Store {
         Ok(Some(Agent { told }))
     }
 
-    /// Moves an agent's position, forward only: a slower beat of the same agent changes nothing.
+    /// Moves an agent's position, forward only: a slower beat of the same agent changes nothing. `token` is the one it
+    /// beat with, if any.
     pub async fn put_agent(
         &self,
         name: &AgentName,
         told: Position,
         last_beat_at: Timestamp,
+        token: Option<&Fingerprint>,
     ) -> Result<(), StoreError> {
-        let agent = AgentItem { last_beat_at, told: position_as_text(told) };
+        let token_fingerprint = token.cloned();
+        let agent = AgentItem { last_beat_at, told: position_as_text(told), token_fingerprint };
         let answer = self
             .client
             .put_item()
