@@ -14,6 +14,11 @@ impl Fingerprint {
         Self::of_digest(&sha256(secret))
     }
 
+    /// It as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     pub(super) fn of_digest(digest: &[u8; 32]) -> Self {
         Self(hex(&digest[..8]))
     }

@@ -5,6 +5,7 @@ mod agent_tokens;
 mod digest;
 mod issue;
 mod limits;
+mod pace;
 mod problem;
 mod repository;
 mod run;
@@ -19,6 +20,7 @@ pub use issue::{
     labels_digest,
 };
 pub use limits::{Api, Budget, TokenLimits};
+pub use pace::{Minute, Pace, TooOften};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunType, Status, Touch};

@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::domain::InvalidAgentName;
+use crate::domain::{InvalidAgentName, TooOften};
 use crate::secrets::SecretUnavailable;
 use crate::telemetry::Count;
 
@@ -36,6 +36,9 @@ pub enum Refusal {
     /// The body is too long.
     #[error("the body is longer than {} bytes", super::router::LONGEST_BODY)]
     TooLarge,
+    /// The agent beats too often.
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
     /// The tokens cannot be read, or nothing of what was read is one: nobody can be let in, and nobody can be told
     /// that his token is wrong.
     #[error("the agent tokens cannot be read at the moment; try again")]
@@ -72,6 +75,7 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::CredentialsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -96,6 +100,10 @@ impl IntoResponse for Refusal {
             Self::Unauthorized => {
                 Count::RequestsUnauthorized.add(1);
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::TooOften(why) => {
+                Count::RequestsTooMany.add(1);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(why.retry_after_seconds));
             }
             Self::CredentialsUnavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));

@@ -54,6 +54,7 @@ mod simulation_deaths;
 mod simulation_overlaps;
 mod start;
 mod tokens;
+mod too_often;
 mod touches;
 mod without_graphql;
 mod writes;
