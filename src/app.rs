@@ -9,8 +9,9 @@ use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::github::{Addresses, Credentials, GitHub, RetryPolicy};
-use crate::secrets::{CachedSecret, ReadingFailed, SecretLifetimes};
+use crate::domain::AgentTokens;
+use crate::github::{self, Addresses, Credentials, GitHub, RetryPolicy};
+use crate::secrets::{CachedSecret, ReadingFailed, Secret, SecretLifetimes};
 use crate::store::{Store, StorePatience};
 use crate::transport::{Transport, TransportError};
 
@@ -24,7 +25,7 @@ pub struct App {
     /// The time.
     pub clock: Clock,
     /// The secret with the agents' tokens.
-    pub agent_tokens: CachedSecret,
+    pub agent_tokens: CachedSecret<AgentTokens>,
     /// GitHub.
     pub github: GitHub,
     /// The table.
@@ -135,13 +136,24 @@ impl App {
                 )
                 .build(),
         );
-        let secret = |id: &str| CachedSecret::new(secrets_manager.clone(), id, timing.secrets, clock.clone());
         Ok(Self {
-            agent_tokens: secret(&config.agent_tokens_secret_id),
+            agent_tokens: CachedSecret::new(
+                secrets_manager.clone(),
+                &config.agent_tokens_secret_id,
+                read_agent_tokens,
+                timing.secrets,
+                clock.clone(),
+            ),
             github: GitHub::new(
                 transport,
                 Addresses { api: config.github_api_url.clone(), graphql: config.github_graphql_url.clone() },
-                Credentials::new(secret(&config.github_credentials_secret_id)),
+                Credentials::new(CachedSecret::new(
+                    secrets_manager,
+                    &config.github_credentials_secret_id,
+                    github::read_credentials,
+                    timing.secrets,
+                    clock.clone(),
+                )),
                 timing.github,
                 clock.clone(),
             )?,
@@ -167,7 +179,7 @@ impl App {
     /// One after the other, on one connection: a second one would cost a handshake, and GitHub, which is further
     /// away, is not there any sooner.
     async fn prefetch_secrets(&self) -> Result<(), ReadingFailed> {
-        let agent_tokens = self.agent_tokens.prefetch().await;
+        let agent_tokens = self.agent_tokens.prefetch().await.map(drop);
         self.github.prefetch_credentials().await.and(agent_tokens)
     }
 
@@ -179,4 +191,13 @@ impl App {
         };
         tracing::info!(host, cause, "Not ready ahead of the first beat.");
     }
+}
+
+/// Reads a version of the agents' tokens. What is wrong with it is told once, by place, and locks out nobody else.
+fn read_agent_tokens(text: &Secret) -> AgentTokens {
+    let tokens = AgentTokens::read(text.expose());
+    if let Some(mistakes) = tokens.mistakes() {
+        tracing::error!(mistakes, "The secret with the agents' tokens holds what lets nobody in.");
+    }
+    tokens
 }

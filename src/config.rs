@@ -32,6 +32,8 @@ pub struct Config {
     pub freshness: Duration,
     /// `HEARTBEAT_INTERVAL_SECONDS`: how often agents are to beat where nothing else tells when to come back.
     pub heartbeat_interval: Duration,
+    /// `BEATS_PER_MINUTE`: an agent that beats more often is refused until the minute ends.
+    pub beats_per_minute: u64,
     /// `AUDIT_INTERVAL_SECONDS`: every repository is audited at least this often.
     pub audit_interval: Duration,
     /// `SCHEDULE_AGENT_NAME`: the name that scheduled beats are recorded under.
@@ -81,6 +83,7 @@ impl Config {
                 1,
                 86_400,
             )),
+            beats_per_minute: reader.number("BEATS_PER_MINUTE", 60, 1, 6_000),
             audit_interval: Duration::from_secs(reader.number(
                 "AUDIT_INTERVAL_SECONDS",
                 21_600,
@@ -243,6 +246,7 @@ mod tests {
         assert_eq!(config.github_graphql_url.as_str(), "https://api.github.com/graphql");
         assert_eq!(config.freshness.as_secs(), 30);
         assert_eq!(config.heartbeat_interval.as_secs(), 900);
+        assert_eq!(config.beats_per_minute, 60);
         assert_eq!(config.audit_interval.as_secs(), 21_600);
         assert_eq!(config.schedule_agent_name.as_str(), "scheduler");
         assert_eq!(config.run_retention.as_secs(), 90 * 86_400);
@@ -270,6 +274,7 @@ mod tests {
             ("GITHUB_GRAPHQL_URL", "http://github.example/graphql"),
             ("FRESHNESS_SECONDS", "soon"),
             ("HEARTBEAT_INTERVAL_SECONDS", "0"),
+            ("BEATS_PER_MINUTE", "6001"),
             ("AUDIT_INTERVAL_SECONDS", "0"),
             ("SCHEDULE_AGENT_NAME", "the scheduler"),
             ("RUN_RETENTION_DAYS", "-1"),
@@ -287,6 +292,7 @@ mod tests {
         SSL_CERT_FILE is `nowhere.pem`: that is no PEM file of certificates
         FRESHNESS_SECONDS is `soon`: it takes a whole number from 1 to 3600
         HEARTBEAT_INTERVAL_SECONDS is `0`: it takes a whole number from 1 to 86400
+        BEATS_PER_MINUTE is `6001`: it takes a whole number from 1 to 6000
         AUDIT_INTERVAL_SECONDS is `0`: it takes a whole number from 60 to 2592000
         SCHEDULE_AGENT_NAME is `the scheduler`: an agent name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit
         RUN_RETENTION_DAYS is `-1`: it takes a whole number from 1 to 3650

@@ -32,6 +32,7 @@ pub async fn beat(
     let confirmed = confirmed.transpose()?;
     let request = BeatRequest {
         agent: &app.config.schedule_agent_name,
+        token: None,
         run_type: RunType::Scheduled,
         deadline,
         confirmed: confirmed.as_ref(),

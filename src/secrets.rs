@@ -1,6 +1,7 @@
 //! Secrets from AWS Secrets Manager, cached in the sandbox, and never printed.
 //!
-//! Only the current version (`AWSCURRENT`) is ever read, so that a rotation revokes within one cache lifetime.
+//! Only the current version (`AWSCURRENT`) is ever read, so that a rotation revokes within one cache lifetime. What
+//! a version says is parsed when it is read, not when it is used: nobody can make that expensive.
 
 use std::fmt;
 use std::sync::Arc;
@@ -69,74 +70,93 @@ impl Default for SecretLifetimes {
 
 /// One secret, read when it is first asked for and cached from then on.
 #[derive(Debug)]
-pub struct CachedSecret {
+pub struct CachedSecret<T> {
     client: Client,
     secret_id: String,
+    parse: fn(&Secret) -> T,
     lifetimes: SecretLifetimes,
     clock: Clock,
     // Held while reading, so that many callers cause one read.
-    state: Mutex<State>,
+    state: Mutex<State<T>>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    cached: Option<(Secret, Timestamp)>,
+/// A version of a secret, as it was read.
+#[derive(Debug)]
+pub struct Version<T> {
+    text: Secret,
+    /// What it says.
+    pub says: T,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    cached: Option<(Arc<Version<T>>, Timestamp)>,
     failed_at: Option<Timestamp>,
     reread_at: Option<Timestamp>,
 }
 
-impl CachedSecret {
-    /// A secret by its name or ARN. Nothing is read yet.
-    pub fn new(client: Client, secret_id: &str, lifetimes: SecretLifetimes, clock: Clock) -> Self {
-        Self { client, secret_id: secret_id.to_owned(), lifetimes, clock, state: Mutex::default() }
+impl<T> CachedSecret<T> {
+    /// A secret by its name or ARN, each version of which `parse` reads once. Nothing is asked for yet.
+    pub fn new(
+        client: Client,
+        secret_id: &str,
+        parse: fn(&Secret) -> T,
+        lifetimes: SecretLifetimes,
+        clock: Clock,
+    ) -> Self {
+        let state = Mutex::new(State { cached: None, failed_at: None, reread_at: None });
+        Self { client, secret_id: secret_id.to_owned(), parse, lifetimes, clock, state }
     }
 
     /// Reads the secret ahead of its first use. A failure is forgotten: the first [`CachedSecret::get`] then reads
     /// as if nobody had tried.
-    pub async fn prefetch(&self) -> Result<(), ReadingFailed> {
+    pub async fn prefetch(&self) -> Result<Arc<Version<T>>, ReadingFailed> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
-        let secret = self.ask().await?;
-        state.cached = Some((secret, now));
-        Ok(())
+        let version = self.ask(&state).await?;
+        state.cached = Some((Arc::clone(&version), now));
+        Ok(version)
     }
 
     /// The secret as it was read at most a minute ago, or up to an hour ago while Secrets Manager is down.
-    pub async fn get(&self) -> Result<Secret, SecretUnavailable> {
+    pub async fn get(&self) -> Result<Arc<Version<T>>, SecretUnavailable> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
         match &state.cached {
-            Some((secret, read_at)) if is_younger(*read_at, now, self.lifetimes.fresh) => Ok(secret.clone()),
+            Some((version, read_at)) if is_younger(*read_at, now, self.lifetimes.fresh) => {
+                Ok(Arc::clone(version))
+            }
             _ => self.read(&mut state, now).await,
         }
     }
 
     /// The secret read afresh because `doubted` did not serve: a rotation works at once. None when it is still
     /// the same, or was read for a doubt less than ten seconds ago.
-    pub async fn reread(&self, doubted: &Secret) -> Option<Secret> {
+    pub async fn reread(&self, doubted: &Version<T>) -> Option<Arc<Version<T>>> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
-        // Another caller may have doubted the same text and read the new one meanwhile.
-        if let Some((secret, _)) = &state.cached
-            && secret != doubted
+        // Another caller may have doubted the same version and read the new one meanwhile.
+        if let Some((version, _)) = &state.cached
+            && version.text != doubted.text
         {
-            return Some(secret.clone());
+            return Some(Arc::clone(version));
         }
         if state.reread_at.is_some_and(|at| is_younger(at, now, self.lifetimes.between_rereads)) {
             return None;
         }
         state.reread_at = Some(now);
-        self.read(&mut state, now).await.ok().filter(|secret| secret != doubted)
+        self.read(&mut state, now).await.ok().filter(|version| version.text != doubted.text)
     }
 
-    async fn read(&self, state: &mut State, now: Timestamp) -> Result<Secret, SecretUnavailable> {
+    async fn read(&self, state: &mut State<T>, now: Timestamp) -> Result<Arc<Version<T>>, SecretUnavailable> {
         let has_just_failed =
             state.failed_at.is_some_and(|at| is_younger(at, now, self.lifetimes.between_rereads));
         if !has_just_failed {
-            match self.ask().await {
-                Ok(secret) => {
-                    *state = State { cached: Some((secret.clone(), now)), failed_at: None, ..*state };
-                    return Ok(secret);
+            match self.ask(state).await {
+                Ok(version) => {
+                    state.cached = Some((Arc::clone(&version), now));
+                    state.failed_at = None;
+                    return Ok(version);
                 }
                 Err(error) => {
                     tracing::error!(secret.id = self.secret_id, cause = %error, "The secret could not be read.");
@@ -145,16 +165,24 @@ impl CachedSecret {
             }
         }
         match &state.cached {
-            Some((secret, read_at)) if is_younger(*read_at, now, self.lifetimes.stale) => Ok(secret.clone()),
+            Some((version, read_at)) if is_younger(*read_at, now, self.lifetimes.stale) => {
+                Ok(Arc::clone(version))
+            }
             _ => Err(SecretUnavailable),
         }
     }
 
-    async fn ask(&self) -> Result<Secret, ReadingFailed> {
+    /// The current version: the cached one where that is still the same.
+    async fn ask(&self, state: &State<T>) -> Result<Arc<Version<T>>, ReadingFailed> {
         let asked = self.client.get_secret_value().secret_id(&self.secret_id).send().await;
         let answer = asked.map_err(|error| ReadingFailed(telemetry::causes(&error)))?;
         let text = answer.secret_string().ok_or_else(|| ReadingFailed("it holds no text".to_owned()))?;
-        Ok(Secret::new(text.trim()))
+        let text = Secret::new(text.trim());
+        let known = state.cached.as_ref().filter(|(version, _)| version.text == text);
+        Ok(match known {
+            Some((version, _)) => Arc::clone(version),
+            None => Arc::new(Version { says: (self.parse)(&text), text }),
+        })
     }
 }
 

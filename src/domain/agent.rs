@@ -35,6 +35,37 @@ impl AgentName {
     }
 }
 
+/// Names of agents: one, or all that begin alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AgentPattern {
+    /// `*`.
+    All,
+    /// `ci-*`: all that begin with this.
+    Beginning(AgentName),
+    /// This one.
+    Only(AgentName),
+}
+
+impl AgentPattern {
+    /// Reads a name that may end in `*`.
+    pub fn parse(text: &str) -> Result<Self, InvalidAgentName> {
+        match text.strip_suffix('*') {
+            Some("") => Ok(Self::All),
+            Some(beginning) => AgentName::parse(beginning).map(Self::Beginning),
+            None => AgentName::parse(text).map(Self::Only),
+        }
+    }
+
+    /// Whether a name is one of these.
+    pub fn covers(&self, name: &AgentName) -> bool {
+        match self {
+            Self::All => true,
+            Self::Beginning(beginning) => name.0.starts_with(&beginning.0),
+            Self::Only(only) => name == only,
+        }
+    }
+}
+
 impl fmt::Display for AgentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

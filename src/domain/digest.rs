@@ -1,13 +1,35 @@
 //! Digests: texts told apart without being told.
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+/// Tells a secret apart from others: 64 bits of its SHA-256 as hexadecimal digits, which do not lead back to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// A secret's.
+    pub fn of(secret: &str) -> Self {
+        Self::of_digest(&sha256(secret))
+    }
+
+    /// It as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(super) fn of_digest(digest: &[u8; 32]) -> Self {
+        Self(hex(&digest[..8]))
+    }
+}
+
+/// A text's SHA-256.
+pub(super) fn sha256(text: &str) -> [u8; 32] {
+    Sha256::digest(text).into()
+}
 
 /// Bytes as lower-case hexadecimal digits.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Tells a secret apart from others: 64 bits of its SHA-256, which do not lead back to it.
-pub(super) fn fingerprint(secret: &str) -> String {
-    hex(&Sha256::digest(secret)[..8])
 }

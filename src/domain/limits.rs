@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::digest::fingerprint;
+use super::Fingerprint;
 
 /// GitHub counts a token's REST requests and its GraphQL points apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +44,8 @@ struct Allowance {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenLimits {
-    /// Tells the token apart from others without telling it.
-    token: String,
+    /// Whose they are.
+    token: Fingerprint,
     #[serde(default)]
     rest: Allowance,
     #[serde(default, rename = "graphql")]
@@ -54,13 +54,13 @@ pub struct TokenLimits {
 
 impl TokenLimits {
     /// Nothing is known yet of this token's limits.
-    pub fn of(token: &str) -> Self {
-        Self { token: fingerprint(token), rest: Allowance::default(), graph_ql: Allowance::default() }
+    pub fn of(token: &Fingerprint) -> Self {
+        Self { token: token.clone(), rest: Allowance::default(), graph_ql: Allowance::default() }
     }
 
     /// Whether these are that token's.
-    pub fn are_of(&self, token: &str) -> bool {
-        self.token == fingerprint(token)
+    pub fn are_of(&self, token: &Fingerprint) -> bool {
+        self.token == *token
     }
 
     /// Whether both are the same token's.
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_budget_is_low_when_less_than_a_tenth_is_left_and_until_it_is_granted_anew() {
-        let mut limits = TokenLimits::of("t");
+        let mut limits = TokenLimits::of(&Fingerprint::of("t"));
         assert_eq!(limits.low_until(Api::Rest, at(0)), None);
         limits.note(Api::Rest, budget(500, 60));
         assert_eq!(limits.low_until(Api::Rest, at(0)), None);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_used_up_budget_closes_its_own_api_until_it_is_granted_anew() {
-        let mut limits = TokenLimits::of("t");
+        let mut limits = TokenLimits::of(&Fingerprint::of("t"));
         limits.note(Api::GraphQl, budget(0, 60));
         assert_eq!(limits.closed_until(Api::GraphQl, at(59)), Some(at(60)));
         assert_eq!(limits.closed_until(Api::GraphQl, at(60)), None);
@@ -181,10 +181,10 @@ mod tests {
 
     #[test]
     fn what_two_sandboxes_know_comes_to_the_later_and_the_smaller() {
-        let mut ours = TokenLimits::of("t");
+        let mut ours = TokenLimits::of(&Fingerprint::of("t"));
         ours.note(Api::Rest, budget(100, 60));
         ours.close(Api::GraphQl, at(9));
-        let mut theirs = TokenLimits::of("t");
+        let mut theirs = TokenLimits::of(&Fingerprint::of("t"));
         theirs.note(Api::Rest, budget(90, 60));
         theirs.note(Api::GraphQl, budget(4_000, 60));
         theirs.close(Api::GraphQl, at(30));

@@ -1,21 +1,26 @@
 //! The values the service speaks of and the rules they keep. No I/O and no client crates.
 
 mod agent;
+mod agent_tokens;
 mod digest;
 mod issue;
 mod limits;
+mod pace;
 mod problem;
 mod repository;
 mod run;
 mod text;
 mod tracking;
 
-pub use agent::{AgentName, InvalidAgentName};
+pub use agent::{AgentName, AgentPattern, InvalidAgentName};
+pub use agent_tokens::{AgentToken, AgentTokens};
+pub use digest::Fingerprint;
 pub use issue::{
     CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, has_label_in,
     labels_digest,
 };
 pub use limits::{Api, Budget, TokenLimits};
+pub use pace::{Minute, Pace, TooOften};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunType, Status, Touch};

@@ -1,20 +1,27 @@
 //! The token for GitHub: where it comes from and in which forms.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
-use crate::secrets::{CachedSecret, ReadingFailed, Secret};
+use crate::domain::Fingerprint;
+use crate::secrets::{CachedSecret, ReadingFailed, Secret, Version};
 
 use super::GitHubError;
 
-/// The secret that holds GitHub's token: the plain token, or `{"token":"…"}`.
+/// The secret that holds what GitHub is asked with: the plain token, or `{"token":"…"}`.
 #[derive(Debug)]
-pub struct Credentials(CachedSecret);
+pub struct Credentials(CachedSecret<Identity>);
 
-/// A token, with the secret text it was taken from.
+/// What one version of the secret says, or why it says nothing of use.
+pub type Identity = Result<Token, GitHubError>;
+
+/// A token.
 #[derive(Clone, Debug)]
-pub(super) struct Token {
+pub struct Token {
     pub(super) token: Secret,
-    text: Secret,
+    /// Whose limits it shares.
+    pub(super) owner: Fingerprint,
 }
 
 #[derive(Deserialize)]
@@ -24,26 +31,27 @@ struct TokenForm {
 }
 
 impl Credentials {
-    /// Credentials in that secret.
-    pub fn new(secret: CachedSecret) -> Self {
+    /// Credentials in that secret, which [`read`] parses.
+    pub fn new(secret: CachedSecret<Identity>) -> Self {
         Self(secret)
     }
 
     pub(super) async fn prefetch(&self) -> Result<(), ReadingFailed> {
-        self.0.prefetch().await
+        self.0.prefetch().await.map(drop)
     }
 
-    pub(super) async fn token(&self) -> Result<Token, GitHubError> {
-        parse(self.0.get().await?)
+    pub(super) async fn current(&self) -> Result<Arc<Version<Identity>>, GitHubError> {
+        Ok(self.0.get().await?)
     }
 
-    /// Another token than the one GitHub refused, if the secret has changed since.
-    pub(super) async fn token_instead_of(&self, refused: &Token) -> Option<Token> {
-        parse(self.0.reread(&refused.text).await?).ok()
+    /// Another version than the one whose token GitHub refused, if the secret has changed since.
+    pub(super) async fn instead_of(&self, refused: &Version<Identity>) -> Option<Arc<Version<Identity>>> {
+        self.0.reread(refused).await
     }
 }
 
-fn parse(text: Secret) -> Result<Token, GitHubError> {
+/// Reads a version of the secret.
+pub fn read(text: &Secret) -> Identity {
     let token = if text.expose().starts_with('{') {
         let form: TokenForm = serde_json::from_str(text.expose()).map_err(|_| GitHubError::BadCredentials)?;
         Secret::new(form.token.trim())
@@ -52,5 +60,6 @@ fn parse(text: Secret) -> Result<Token, GitHubError> {
     };
     // What cannot stand in a header is no token.
     let is_sendable = !token.expose().is_empty() && token.expose().bytes().all(|b| b.is_ascii_graphic());
-    if is_sendable { Ok(Token { token, text }) } else { Err(GitHubError::BadCredentials) }
+    let owner = Fingerprint::of(token.expose());
+    if is_sendable { Ok(Token { token, owner }) } else { Err(GitHubError::BadCredentials) }
 }

@@ -22,7 +22,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
-pub use credentials::Credentials;
+pub use credentials::{Credentials, Identity, Token, read as read_credentials};
 pub use error::{Failure, GitHubError, NoGraphql};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
@@ -36,7 +36,6 @@ use crate::secrets::ReadingFailed;
 use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
-use credentials::Token;
 use meter::Limit;
 
 /// Why no connection to GitHub could be opened.
@@ -141,10 +140,10 @@ impl GitHub {
 
     /// Reads or notes the limits of the token at hand. Another one has limits of its own.
     fn with_limits<T>(&self, token: &Token, act: impl FnOnce(&mut TokenLimits) -> T) -> T {
-        let token = token.token.expose();
+        let owner = &token.owner;
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);
-        let place = limits.iter().position(|limits| limits.are_of(token));
-        let known = place.map(|place| limits.remove(place)).unwrap_or_else(|| TokenLimits::of(token));
+        let place = limits.iter().position(|limits| limits.are_of(owner));
+        let known = place.map(|place| limits.remove(place)).unwrap_or_else(|| TokenLimits::of(owner));
         limits.insert(0, known);
         limits.truncate(MOST_TOKENS);
         act(&mut limits[0])

@@ -15,9 +15,8 @@ use url::Url;
 use crate::domain::{Api, Budget, TokenLimits};
 use crate::telemetry::{Count, Measure};
 
-use super::credentials::Token;
 use super::meter::{self, Limit, header, http_date};
-use super::{Failure, GitHub, GitHubError, retry};
+use super::{Failure, GitHub, GitHubError, Identity, Token, retry};
 
 /// The version of the REST API that answers are understood in.
 const API_VERSION: &str = "2022-11-28";
@@ -175,19 +174,28 @@ impl<'a> Session<'a> {
         if self.has_bad_token.load(Ordering::Relaxed) {
             return Err(GitHubError::Unauthorized);
         }
-        let token = self.github.credentials.token().await?;
-        let refused = match self.ask_patiently(&question, &token, heals).await {
-            Err(GitHubError::Unauthorized) => token,
-            answered => return answered,
-        };
-        let answered = match self.github.credentials.token_instead_of(&refused).await {
-            Some(newer) => self.ask_patiently(&question, &newer, heals).await,
-            None => Err(GitHubError::Unauthorized),
-        };
+        let credentials = &self.github.credentials;
+        let version = credentials.current().await?;
+        let mut answered = self.ask_as(&version.says, &question, heals).await;
+        if matches!(answered, Err(GitHubError::Unauthorized))
+            && let Some(newer) = credentials.instead_of(&version).await
+        {
+            answered = self.ask_as(&newer.says, &question, heals).await;
+        }
         if matches!(answered, Err(GitHubError::Unauthorized)) {
             self.has_bad_token.store(true, Ordering::Relaxed);
         }
         answered
+    }
+
+    async fn ask_as(
+        &self,
+        identity: &Identity,
+        question: &Question,
+        heals: fn(Failure) -> bool,
+    ) -> Result<Answer, GitHubError> {
+        let token = identity.as_ref().map_err(Clone::clone)?;
+        self.ask_patiently(question, token, heals).await
     }
 
     /// Asks again and again, as the retry rule says, while there is time.

@@ -75,7 +75,7 @@ impl Beat<'_> {
         // Before the first pass has ended nothing is known of changes.
         let summary = if basis.coalesced && basis.ended.is_some() {
             let changed = counted(told.count, "issue", "issues");
-            let since = if self.is_first { "in it" } else { "since this agent's last beat" };
+            let since = if self.known.is_none() { "in it" } else { "since this agent's last beat" };
             format!("{} {changed} changed {since}.", basis.summary)
         } else {
             basis.summary.clone()

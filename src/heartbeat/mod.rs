@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::{
-    AgentName, Outcome, Phase, Position, Problem, ProblemCode, RepositoryName, RunType, Status,
+    AgentName, Fingerprint, Outcome, Phase, Position, Problem, ProblemCode, RepositoryName, RunType, Status,
+    TooOften,
 };
 use crate::pass;
 use crate::store::{Agent, Ended, Fleet, FleetState, Overtaken, StoreError};
@@ -33,11 +34,12 @@ const STALE_AFTER: Duration = Duration::from_secs(60);
 struct Beat<'a> {
     app: &'a App,
     agent: &'a AgentName,
+    token: Option<&'a Fingerprint>,
     run_type: RunType,
     run_id: Uuid,
     started_at: Timestamp,
-    /// Whether nothing is remembered of the agent.
-    is_first: bool,
+    /// What was remembered of the agent when it came; none at its first beat.
+    known: Option<Agent>,
     outcome: Outcome,
     /// The passes that it ran.
     passes: Passes,
@@ -50,6 +52,8 @@ struct Beat<'a> {
 pub struct BeatRequest<'a> {
     /// Who beats.
     pub agent: &'a AgentName,
+    /// With which token; none when the schedule beats.
+    pub token: Option<&'a Fingerprint>,
     /// What for.
     pub run_type: RunType,
     /// When the invocation ends, where that is known.
@@ -78,31 +82,64 @@ struct Basis {
     is_fresh: bool,
 }
 
-/// Answers a beat.
+/// A beat that has come, and what the table says of it.
+struct Begun<'a> {
+    app: &'a App,
+    request: BeatRequest<'a>,
+    at: Timestamp,
+    state: Result<FleetState, StoreError>,
+    known: Result<Option<Agent>, StoreError>,
+}
+
+/// Answers a beat, however many came before it.
 pub async fn beat(app: &App, request: BeatRequest<'_>) -> AgentHeartbeatResponse {
-    let BeatRequest { agent, run_type, deadline, confirmed } = request;
-    let mut beat = Beat {
-        app,
-        agent,
-        run_type,
-        run_id: app.clock.new_id(),
-        started_at: app.clock.now(),
-        is_first: false,
-        outcome: Outcome::default(),
-        passes: Passes::default(),
-        confirmed,
-    };
-    let (state, known) = futures_util::join!(app.store.state(), app.store.agent(agent));
-    match (state, known) {
-        (Ok(state), Ok(known)) => {
-            let basis = beat.basis(state, deadline).await;
-            if let Some(unheard) = beat.confirmed {
-                let why = "no pass could be run for it now; confirm it again in a minute";
-                beat.outcome.add(pass::not_confirmed(unheard, why));
+    Begun::read(app, request).await.answer().await
+}
+
+/// Answers a beat, unless its agent beats too often. One that is refused costs what every beat begins with, two reads at
+/// once: one after the other would save a read of these few and let all others wait for it.
+pub async fn beat_in_pace(app: &App, request: BeatRequest<'_>) -> Result<AgentHeartbeatResponse, TooOften> {
+    let begun = Begun::read(app, request).await;
+    // Nothing is known of an agent whose item cannot be read, so nothing is held against it.
+    if let Ok(Some(Agent { pace: Some(pace), .. })) = begun.known {
+        pace.check(app.config.beats_per_minute, begun.at)?;
+    }
+    Ok(begun.answer().await)
+}
+
+impl<'a> Begun<'a> {
+    async fn read(app: &'a App, request: BeatRequest<'a>) -> Self {
+        let at = app.clock.now();
+        let (state, known) = futures_util::join!(app.store.state(), app.store.agent(request.agent));
+        Self { app, request, at, state, known }
+    }
+
+    async fn answer(self) -> AgentHeartbeatResponse {
+        let BeatRequest { agent, token, run_type, deadline, confirmed } = self.request;
+        let mut beat = Beat {
+            app: self.app,
+            agent,
+            token,
+            run_type,
+            run_id: self.app.clock.new_id(),
+            started_at: self.at,
+            known: None,
+            outcome: Outcome::default(),
+            passes: Passes::default(),
+            confirmed,
+        };
+        match (self.state, self.known) {
+            (Ok(state), Ok(known)) => {
+                beat.known = known;
+                let basis = beat.basis(state, deadline).await;
+                if let Some(unheard) = beat.confirmed {
+                    let why = "no pass could be run for it now; confirm it again in a minute";
+                    beat.outcome.add(pass::not_confirmed(unheard, why));
+                }
+                beat.finish(basis).await
             }
-            beat.finish(basis, known).await
+            (Err(error), _) | (_, Err(error)) => beat.without_table(&error).await,
         }
-        (Err(error), _) | (_, Err(error)) => beat.without_table(&error).await,
     }
 }
 
@@ -186,9 +223,8 @@ impl Beat<'_> {
         Basis::without_pass(state, "The pass did not end.")
     }
 
-    async fn finish(mut self, basis: Basis, known: Option<Agent>) -> AgentHeartbeatResponse {
-        self.is_first = known.is_none();
-        let position = known.map_or(basis.first_position, |agent| agent.told);
+    async fn finish(mut self, basis: Basis) -> AgentHeartbeatResponse {
+        let position = self.known.map_or(basis.first_position, |agent| agent.told);
         let told = match self.tell(&basis, position).await {
             Ok(told) => told,
             Err(error) => {

@@ -1,7 +1,7 @@
 //! The AgentRun, and what the agent has been told.
 
-use crate::domain::{AgentRun, Phase, Position, Problem, ProblemCode};
-use crate::store::{Claim, StoreError};
+use crate::domain::{AgentRun, Minute, Phase, Position, Problem, ProblemCode};
+use crate::store::{Answered, Claim, StoreError};
 
 use super::answer::Told;
 use super::{AgentHeartbeatResponse, Basis, Beat};
@@ -20,7 +20,7 @@ impl Beat<'_> {
             self.not_recorded(&error);
             answer = self.answer(basis, told);
         } else if let Some(position) = position
-            && let Err(error) = self.app.store.put_agent(self.agent, position, answer.finished_at).await
+            && let Err(error) = self.put_agent(position, &answer).await
         {
             self.not_recorded(&error);
             answer = self.answer(basis, told);
@@ -77,6 +77,12 @@ impl Beat<'_> {
             pass_id: basis.pass_id,
             coalesced: basis.coalesced,
         }
+    }
+
+    async fn put_agent(&self, told: Position, answer: &AgentHeartbeatResponse) -> Result<(), StoreError> {
+        let minute = Minute::of(self.started_at);
+        let answered = Answered { minute, told, at: answer.finished_at, token: self.token };
+        self.app.store.put_agent(self.agent, self.known, answered).await
     }
 
     async fn put_run(&self, run: &AgentRun) -> Result<(), StoreError> {

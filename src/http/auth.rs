@@ -1,57 +1,77 @@
-//! Who may beat: the agents' tokens, compared by digest in constant time.
+//! Who may beat: the agents' tokens, each for the agents that it is bound to.
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
 
 use crate::app::App;
-use crate::secrets::{CachedSecret, Secret};
+use crate::domain::{AgentName, AgentTokens, Fingerprint};
 
 use super::Refusal;
 
-/// The proof that a request carries a valid agent token. A handler that takes one lets nobody else in.
-#[derive(Clone, Copy, Debug)]
-pub struct Authenticated(());
-
-/// The secret's JSON form. An entry that is not for all agents (`*`) lets nobody in: tokens cannot be bound yet.
-#[derive(Deserialize)]
-struct TokensForm {
-    tokens: Vec<TokenEntry>,
+/// The proof that a request carries a valid token of the agent in its path. A handler that takes one lets nobody
+/// else in.
+#[derive(Clone, Debug)]
+pub struct Authorized {
+    agent: AgentName,
+    token: Fingerprint,
 }
 
-#[derive(Deserialize)]
-struct TokenEntry {
-    token: String,
-    #[serde(default)]
-    agents: Vec<String>,
-}
-
-impl FromRequestParts<Arc<App>> for Authenticated {
+impl FromRequestParts<Arc<App>> for Authorized {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        Self::check(&parts.headers, &app.agent_tokens).await
+        let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, app).await;
+        let agent = path.map_err(|_| Refusal::Path).and_then(|Path(name)| Ok(AgentName::parse(&name)?));
+        let given = bearer(&parts.headers).ok_or(Refusal::Unauthorized)?;
+        Self::check(app, given, &agent).await
     }
 }
 
-impl Authenticated {
-    /// Checks the `Authorization` header. A token that does not match makes the secret be read again, so that a
-    /// rotation works at once; how often, [`CachedSecret`] limits.
-    async fn check(headers: &HeaderMap, tokens: &CachedSecret) -> Result<Self, Refusal> {
-        let given = bearer(headers).ok_or(Refusal::Unauthorized)?;
-        let secret = tokens.get().await?;
-        if allows(&secret, given) {
-            return Ok(Self(()));
+impl Authorized {
+    /// The agent in the path.
+    pub fn agent(&self) -> &AgentName {
+        &self.agent
+    }
+
+    /// Tells which token it beats with.
+    pub fn token(&self) -> &Fingerprint {
+        &self.token
+    }
+
+    /// Checks the token. One that does not serve makes the secret be read again, so that a rotation works at once;
+    /// how often, [`CachedSecret`](crate::secrets::CachedSecret) limits.
+    async fn check(app: &App, given: &str, agent: &Result<AgentName, Refusal>) -> Result<Self, Refusal> {
+        let judged = |tokens: &AgentTokens| Self::judge(app, tokens, given, agent);
+        let version = app.agent_tokens.get().await?;
+        match judged(&version.says) {
+            Err(refusal) if refusal.is_about_the_token() => {
+                let newer = app.agent_tokens.reread(&version).await;
+                newer.map_or(Err(refusal), |newer| judged(&newer.says))
+            }
+            judged => judged,
         }
-        match tokens.reread(&secret).await {
-            Some(newer) if allows(&newer, given) => Ok(Self(())),
-            _ => Err(Refusal::Unauthorized),
+    }
+
+    /// Only who holds a valid token learns whether the name is good and whether the token is for it.
+    fn judge(
+        app: &App,
+        tokens: &AgentTokens,
+        given: &str,
+        agent: &Result<AgentName, Refusal>,
+    ) -> Result<Self, Refusal> {
+        if tokens.are_unreadable() {
+            return Err(Refusal::CredentialsUnavailable);
         }
+        let token = tokens.find(given, app.clock.now()).ok_or(Refusal::Unauthorized)?;
+        let agent = agent.clone()?;
+        if !token.is_for(&agent) {
+            return Err(Refusal::NotForThisAgent);
+        }
+        Ok(Self { agent, token: token.fingerprint() })
     }
 }
 
@@ -65,35 +85,4 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     let token = token.trim();
     let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
     (scheme.eq_ignore_ascii_case("Bearer") && is_token).then_some(token)
-}
-
-/// Compares digests, all of them: neither the length of a token nor the place of a match shows in the time.
-fn allows(secret: &Secret, given: &str) -> bool {
-    let given = Sha256::digest(given);
-    valid_tokens(secret)
-        .iter()
-        .map(|valid| Sha256::digest(valid.expose()).ct_eq(&given))
-        .fold(subtle::Choice::from(0), |any, this| any | this)
-        .into()
-}
-
-/// The tokens in the secret: the plain text itself, or the entries of the JSON form. A secret of any other
-/// shape holds none: nobody is let in by mistake.
-fn valid_tokens(secret: &Secret) -> Vec<Secret> {
-    let text = secret.expose();
-    if text.starts_with('{') {
-        let Ok(form) = serde_json::from_str::<TokensForm>(text) else {
-            tracing::error!("The secret with the agent tokens is not of a known form; nobody is let in.");
-            return Vec::new();
-        };
-        form.tokens
-            .into_iter()
-            .filter(|entry| !entry.token.is_empty() && entry.agents.iter().any(|agent| agent == "*"))
-            .map(|entry| Secret::new(&entry.token))
-            .collect()
-    } else if text.is_empty() {
-        Vec::new()
-    } else {
-        vec![secret.clone()]
-    }
 }

@@ -4,6 +4,6 @@ mod auth;
 mod refusal;
 mod router;
 
-pub use auth::Authenticated;
+pub use auth::Authorized;
 pub use refusal::Refusal;
 pub use router::service;

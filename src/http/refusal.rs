@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::domain::InvalidAgentName;
+use crate::domain::{InvalidAgentName, TooOften};
 use crate::secrets::SecretUnavailable;
 use crate::telemetry::Count;
 
@@ -24,6 +24,9 @@ pub enum Refusal {
     /// No token, or a wrong one.
     #[error("send one header `Authorization: Bearer <token>` with a valid agent token")]
     Unauthorized,
+    /// A valid token that is bound to others.
+    #[error("this token is not for this agent")]
+    NotForThisAgent,
     /// No such path.
     #[error("there is nothing here; a beat is POST /api/agents/{{agentName}}/heartbeat")]
     NotFound,
@@ -33,7 +36,11 @@ pub enum Refusal {
     /// The body is too long.
     #[error("the body is longer than {} bytes", super::router::LONGEST_BODY)]
     TooLarge,
-    /// The tokens cannot be read, so nobody can be let in.
+    /// The agent beats too often.
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
+    /// The tokens cannot be read, or nothing of what was read is one: nobody can be let in, and nobody can be told
+    /// that his token is wrong.
     #[error("the agent tokens cannot be read at the moment; try again")]
     CredentialsUnavailable,
 }
@@ -55,13 +62,20 @@ impl From<SecretUnavailable> for Refusal {
 }
 
 impl Refusal {
+    /// Whether another version of the secret may say otherwise.
+    pub(super) fn is_about_the_token(&self) -> bool {
+        matches!(self, Self::Unauthorized | Self::NotForThisAgent | Self::CredentialsUnavailable)
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::AgentName(_) | Self::Path | Self::Body => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotForThisAgent => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::CredentialsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -86,6 +100,10 @@ impl IntoResponse for Refusal {
             Self::Unauthorized => {
                 Count::RequestsUnauthorized.add(1);
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::TooOften(why) => {
+                Count::RequestsTooMany.add(1);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(why.retry_after_seconds));
             }
             Self::CredentialsUnavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -18,10 +18,10 @@ use serde::Serialize;
 use tower::util::ServiceExt as _;
 
 use crate::app::App;
-use crate::domain::{AgentName, RunType};
+use crate::domain::RunType;
 use crate::heartbeat::{self, BeatRequest};
 
-use super::{Authenticated, Refusal};
+use super::{Authorized, Refusal};
 
 /// The longest body, in bytes.
 pub(super) const LONGEST_BODY: usize = 64 * 1024;
@@ -53,19 +53,22 @@ fn router(app: Arc<App>) -> Router {
 }
 
 async fn heartbeat(
-    _: Authenticated,
+    authorized: Authorized,
     State(app): State<Arc<App>>,
     context: Option<axum::Extension<Context>>,
-    path: Result<Path<String>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
-    let Path(agent) = path.map_err(|_| Refusal::Path)?;
-    let agent = AgentName::parse(&agent)?;
     check_body(&body.map_err(|_| Refusal::TooLarge)?)?;
     let deadline = context
         .and_then(|context| i64::try_from(context.deadline).ok())
         .and_then(|millis| Timestamp::from_millisecond(millis).ok());
-    let request = BeatRequest { agent: &agent, run_type: RunType::Heartbeat, deadline, confirmed: None };
+    let request = BeatRequest {
+        agent: authorized.agent(),
+        token: Some(authorized.token()),
+        run_type: RunType::Heartbeat,
+        deadline,
+        confirmed: None,
+    };
     let answer = heartbeat::beat(&app, request).await;
     Ok(uncached(Json(answer)))
 }

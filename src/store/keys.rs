@@ -10,7 +10,7 @@
 //! | what is left of an unfinished audit | `REPO#<id>` | `AUDIT` |
 //! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
 //! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |
-//! | an agent: its last beat, what it has been told | `AGENTS` | `<name>` |
+//! | an agent: its last beats, what it has been told | `AGENTS` | `<name>` |
 //! | an AgentRun | `AGENT#<name>` | `RUN#<uuid v7>` |
 //!
 //! Two local indexes on issues, both sparse. `OpenIssues` is sorted by `openUpdatedAt`, which only open issues

@@ -3,6 +3,7 @@
 //! Nothing here decides what to write. What it does guarantee: a write to the fleet's items carries the pass's
 //! fence and is refused below the stored one, and a row is written over exactly the revision it was planned on.
 
+mod agents;
 mod fleet;
 mod issues;
 mod keys;
@@ -23,9 +24,10 @@ use serde::de::DeserializeOwned;
 
 use crate::telemetry;
 
+pub use agents::{Agent, Answered};
 pub use fleet::{Claim, ConfiguredName, Ended, Fleet, FleetState, Overtaken, Stale};
 pub use issues::{ChangedIssue, OpenIssue, Put};
-pub use runs::{Agent, PassRecord};
+pub use runs::PassRecord;
 
 type Item = HashMap<String, AttributeValue>;
 

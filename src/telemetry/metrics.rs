@@ -67,6 +67,8 @@ metrics_named! {
         GitHubPoints: Count,
         /// Requests refused because their token is missing or wrong.
         RequestsUnauthorized: Count,
+        /// Requests refused because their agent beats too often.
+        RequestsTooMany: Count,
         /// Sandboxes that were started and invoked.
         ColdStarts: Count,
     }

@@ -150,7 +150,7 @@ fn operations() -> Vec<(&'static str, On)> {
         ("the end", On::operation("UpdateItem").containing(":ended")),
         ("what changed", On::operation("Query").containing("Changes")),
         ("the run", On::operation("PutItem").containing("RUN#")),
-        ("the position", On::operation("PutItem").containing("AGENTS")),
+        ("the position", On::operation("UpdateItem").containing("AGENTS")),
     ]
 }
 

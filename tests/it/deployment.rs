@@ -104,7 +104,7 @@ fn the_numbers_that_cloudformation_takes_are_those_that_the_service_takes() {
             assert_eq!(read.is_ok(), is_taken, "{parameter}: {number}");
         }
     }
-    assert_eq!(checked, 4);
+    assert_eq!(checked, 5);
 }
 
 #[test]

@@ -233,7 +233,7 @@ async fn a_position_that_cannot_be_written_is_told_in_the_answer_and_in_the_run(
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     app.world.github.arrange(|github| github.close_issue("acme/api", 1));
-    let position = On::operation("PutItem").containing("AGENTS");
+    let position = On::operation("UpdateItem").containing("AGENTS");
     app.world.dynamodb.fault(position, Broken::AccessDenied.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["run_not_recorded"]));

@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod app;
+mod log;
 mod roles;
 mod sandbox;
 
@@ -10,6 +11,7 @@ mod architecture;
 mod audit_pages;
 mod audits;
 mod backfills;
+mod bindings;
 mod budgets;
 mod changes;
 mod claims;
@@ -52,6 +54,7 @@ mod simulation_deaths;
 mod simulation_overlaps;
 mod start;
 mod tokens;
+mod too_often;
 mod touches;
 mod without_graphql;
 mod writes;

@@ -311,6 +311,22 @@ async fn a_wrong_token_is_counted_and_is_no_beat() {
 }
 
 #[tokio::test]
+async fn a_beat_too_many_is_counted_and_is_no_beat() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "1")).await;
+    let mut sandbox = Sandbox::start(API, &app).await;
+    let mut statuses = Vec::new();
+    // A minute may end between two of them, but not between each two of three.
+    for _ in 0..3 {
+        let answer = sandbox.invoke(TestApp::event("heartbeat.json")).await.expect("a response");
+        statuses.push(answer["statusCode"].clone());
+    }
+    let log = sandbox.end().await;
+    let refused = statuses.iter().position(|status| *status == 429).expect("one of them is refused");
+    let line = log.metrics(refused as u64 + 1);
+    assert_eq!((&line["RequestsTooMany"], &line["BeatsOk"]), (&json!(1), &Value::Null), "{line:#}");
+}
+
+#[tokio::test]
 async fn an_invocation_in_which_nothing_is_counted_writes_no_line() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     let mut sandbox = Sandbox::start(API, &app).await;

@@ -185,7 +185,7 @@ async fn a_pass_is_recorded_only_when_it_changed_something_or_met_a_problem() {
 }
 
 #[tokio::test]
-async fn the_agents_item_holds_its_last_beat_and_what_it_was_told_and_stays() {
+async fn the_agents_item_holds_its_last_beats_what_it_was_told_and_with_which_token_and_stays() {
     let app = tracking_two().await;
     app.agent("alpha").beat().await;
     app.pass_time(5);
@@ -193,9 +193,12 @@ async fn the_agents_item_holds_its_last_beat_and_what_it_was_told_and_stays() {
     assert_json_snapshot!(app.items("AGENTS", ""), @r#"
     [
       {
+        "beatMinute": 29922120,
+        "beatsInMinute": 2,
         "lastBeatAt": "2026-11-22T06:00:05Z",
         "pk": "AGENTS",
         "sk": "alpha",
+        "tokenFingerprint": "054e62a48f950bed",
         "told": "00000000000000000001#~"
       }
     ]

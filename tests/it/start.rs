@@ -107,7 +107,7 @@ async fn the_first_beat_after_it_reads_no_secret() {
 #[tokio::test]
 async fn a_secret_that_is_rotated_after_it_is_read_afresh_like_any_other() {
     let app = app().await;
-    app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, "the-old-token");
+    app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, "the-old-token-not-a-secret-0123456789");
     app.app.prepare().await;
     app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENT_TOKEN);
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
