@@ -31,6 +31,7 @@ pub struct TestApp {
     pub app: Arc<App>,
     variables: HashMap<String, String>,
     timing: Timing,
+    ahead: SignedDuration,
     ends_well: bool,
 }
 
@@ -39,6 +40,7 @@ pub struct Setup {
     repositories: Vec<String>,
     variables: HashMap<String, String>,
     timing: Timing,
+    ahead: SignedDuration,
 }
 
 /// Patience that suits servers on the same machine: no test waits for a clock.
@@ -73,6 +75,12 @@ impl Setup {
         self
     }
 
+    /// The service's clock is so many seconds ahead of the world's.
+    pub fn ahead(mut self, seconds: i64) -> Self {
+        self.ahead = SignedDuration::from_secs(seconds);
+        self
+    }
+
     /// Starts the world, in which the repositories exist and are empty, and the service.
     pub async fn start(self) -> TestApp {
         let clock = local_stack::clock::Clock::manual(START.parse().expect("an instant"));
@@ -86,12 +94,17 @@ impl Setup {
             world.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         variables.insert("REPOSITORIES".to_owned(), self.repositories.join(","));
         variables.extend(self.variables);
-        let app = Arc::new(service(&world, &variables, self.timing));
-        TestApp { world, app, variables, timing: self.timing, ends_well: true }
+        let app = Arc::new(service(&world, &variables, self.timing, self.ahead));
+        TestApp { world, app, variables, timing: self.timing, ahead: self.ahead, ends_well: true }
     }
 }
 
-fn service(world: &LocalStack, variables: &HashMap<String, String>, timing: Timing) -> App {
+fn service(
+    world: &LocalStack,
+    variables: &HashMap<String, String>,
+    timing: Timing,
+    ahead: SignedDuration,
+) -> App {
     let config = Config::read(|name| variables.get(name).cloned()).expect("a good configuration");
     let transport = Transport::new(None, timing.connect).expect("the built-in roots");
     let aws = |url: &str| {
@@ -110,7 +123,7 @@ fn service(world: &LocalStack, variables: &HashMap<String, String>, timing: Timi
     };
     let aws = Aws { dynamodb: aws(world.dynamodb.url()), secrets_manager: aws(world.secrets.url()) };
     let local = world.clock.clone();
-    let clock = Clock::from_fn(move || local.now());
+    let clock = Clock::from_fn(move || local.now() + ahead);
     App::new(config, timing, clock, &transport, &aws).expect("a service")
 }
 
@@ -121,6 +134,7 @@ impl TestApp {
             repositories: repositories.iter().map(|name| (*name).to_owned()).collect(),
             variables: HashMap::new(),
             timing: quick(),
+            ahead: SignedDuration::ZERO,
         }
     }
 
@@ -147,7 +161,7 @@ impl TestApp {
 
     /// A second sandbox of the same service.
     pub fn another_sandbox(&self) -> Arc<App> {
-        Arc::new(service(&self.world, &self.variables, self.timing))
+        Arc::new(service(&self.world, &self.variables, self.timing, self.ahead))
     }
 
     /// An agent with a valid token.

@@ -25,6 +25,8 @@ mod deferral;
 mod drift;
 mod events;
 mod failures;
+mod github_app;
+mod github_app_refused;
 mod held_audits;
 mod histories;
 mod histories_edits;
