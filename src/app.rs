@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::AgentTokens;
-use crate::github::{self, Addresses, Credentials, GitHub, RetryPolicy};
+use crate::github::{Addresses, Credentials, GitHub, Identity, RetryPolicy};
 use crate::secrets::{CachedSecret, ReadingFailed, Secret, SecretLifetimes};
 use crate::store::{Store, StorePatience};
 use crate::transport::{Transport, TransportError};
@@ -150,7 +150,7 @@ impl App {
                 Credentials::new(CachedSecret::new(
                     secrets_manager,
                     &config.github_credentials_secret_id,
-                    github::read_credentials,
+                    Identity::read,
                     timing.secrets,
                     clock.clone(),
                 )),
@@ -165,12 +165,19 @@ impl App {
     }
 
     /// Does ahead what the first beat would wait for: reads both secrets and opens a connection to each host, all
-    /// hosts at the same time. Lambda's init has a full core for it, an invocation only a share of one.
+    /// hosts at the same time, then gets the token of an App's installation. Lambda's init has a full core for it, an
+    /// invocation only a share of one.
     ///
     /// What fails here is only noted: the first beat tries again, and tells what it meets.
     pub async fn prepare(&self) {
         futures_util::join!(
-            self.ahead("Secrets Manager", self.prefetch_secrets()),
+            async {
+                if self.ahead("Secrets Manager", self.prefetch_secrets()).await {
+                    let now = self.clock.now();
+                    let deadline = now.checked_add(self.timing.preparation).unwrap_or(now);
+                    self.ahead("GitHub", self.github.prefetch_token(deadline)).await;
+                }
+            },
             self.ahead("DynamoDB", self.store.connect()),
             self.ahead("GitHub", self.github.connect()),
         );
@@ -183,13 +190,15 @@ impl App {
         self.github.prefetch_credentials().await.and(agent_tokens)
     }
 
-    async fn ahead<E: Display>(&self, host: &'static str, work: impl Future<Output = Result<(), E>>) {
+    /// Whether the work was done.
+    async fn ahead<E: Display>(&self, host: &'static str, work: impl Future<Output = Result<(), E>>) -> bool {
         let cause = match tokio::time::timeout(self.timing.preparation, work).await {
-            Ok(Ok(())) => return,
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
         tracing::info!(host, cause, "Not ready ahead of the first beat.");
+        false
     }
 }
 

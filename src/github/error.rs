@@ -34,17 +34,20 @@ pub enum GitHubError {
     /// The GraphQL API cannot be used; the REST API may serve.
     #[error(transparent)]
     NoGraphql(#[from] NoGraphql),
-    /// 401.
-    #[error(
-        "GitHub does not accept the token in GITHUB_CREDENTIALS_SECRET_ID (401); store a valid one there"
-    )]
-    Unauthorized,
+    /// 401, or what comes to the same.
+    #[error(transparent)]
+    Unauthorized(#[from] Unauthorized),
     /// 403 that is not a limit.
+    #[error("{}", forbidden(.lacks.as_deref()))]
+    Forbidden {
+        /// The permission that is lacking, where GitHub says that one is.
+        lacks: Option<String>,
+    },
+    /// 403 to everything that is asked as the installation.
     #[error(
-        "GitHub forbids the token this request (403); grant it read access to the repository's issues, and \
-         authorise it for single sign-on where the organisation asks for that"
+        "the GitHub App's installation is suspended (403); end that in the installation's settings on GitHub"
     )]
-    Forbidden,
+    Suspended,
     /// 404: not there, or not for this token.
     #[error("GitHub shows no such repository to this token (404); check its name and the token's access")]
     NotFound,
@@ -57,12 +60,65 @@ pub enum GitHubError {
     /// The secret with the token cannot be read.
     #[error("the GitHub token cannot be read from Secrets Manager; see GITHUB_CREDENTIALS_SECRET_ID")]
     CredentialsUnavailable,
-    /// The secret has none of the known forms.
+    /// The secret holds nothing that GitHub could be asked with.
+    #[error("the secret in GITHUB_CREDENTIALS_SECRET_ID is of no use: {0}")]
+    BadCredentials(#[from] BadCredentials),
+}
+
+/// Who it is that GitHub does not accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unauthorized {
+    /// The token in the secret.
     #[error(
-        "the secret in GITHUB_CREDENTIALS_SECRET_ID holds no usable token: store the plain token or \
-         {{\"token\":\"…\"}} there"
+        "GitHub does not accept the token in GITHUB_CREDENTIALS_SECRET_ID (401); store a valid one there"
     )]
-    BadCredentials,
+    Token,
+    /// The GitHub App itself.
+    #[error(
+        "GitHub does not accept the App's key (401): see in the App's settings on GitHub whether the privateKey in \
+         GITHUB_CREDENTIALS_SECRET_ID is still there and the appId is the App's, and whether the function's clock \
+         is right"
+    )]
+    App,
+    /// A token that GitHub itself gave the App's installation.
+    #[error(
+        "GitHub does not accept the token that it gave the App's installation (401), not even a new one; see in the \
+         App's settings on GitHub whether it is still installed"
+    )]
+    InstallationToken,
+    /// 404 where the App asked for a token of its installation.
+    #[error(
+        "GitHub knows no installation {0} of this App (404): the App was uninstalled or deleted, or the appId or \
+         the installationId in GITHUB_CREDENTIALS_SECRET_ID is another's"
+    )]
+    NoInstallation(u64),
+}
+
+/// What is wrong with the secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadCredentials {
+    /// None of the known forms.
+    #[error(
+        "store a plain token, {{\"token\":\"…\"}} or {{\"appId\":…,\"installationId\":…,\"privateKey\":\"…\"}} there"
+    )]
+    Form,
+    /// Two forms at once.
+    #[error("it has a token and a GitHub App; remove one of them")]
+    TokenAndApp,
+    /// Half a GitHub App.
+    #[error("a GitHub App needs {} too", .0.join(" and "))]
+    Lacks(Vec<&'static str>),
+    /// No App's id.
+    #[error("its appId is neither a number nor a client id")]
+    AppId,
+    /// No installation's id.
+    #[error("its installationId is not a number")]
+    InstallationId,
+    /// No key.
+    #[error(
+        "its privateKey is no RSA key in PEM, as GitHub makes it for an App, whole and with its line ends"
+    )]
+    PrivateKey,
 }
 
 /// Why the GraphQL API cannot be used.
@@ -82,7 +138,7 @@ pub enum NoGraphql {
 impl GitHubError {
     /// Whether it may concern one issue alone: others may well be answered.
     pub fn is_odd(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Forbidden | Self::Unexpected(_))
+        matches!(self, Self::Unavailable { .. } | Self::Forbidden { .. } | Self::Unexpected(_))
     }
 
     /// Whether, met by GraphQL, it leaves the REST API to be asked instead.
@@ -114,6 +170,18 @@ pub enum Failure {
     BrokeOff,
     /// GitHub took the question and executed nothing of it, or not all.
     NotExecuted,
+}
+
+fn forbidden(lacks: Option<&str>) -> String {
+    match lacks {
+        Some(permission) => format!(
+            "GitHub forbids this request (403): the permission {permission} is lacking; grant it to the token, or to \
+             the App and accept it where the App is installed"
+        ),
+        None => "GitHub forbids the token this request (403); grant it read access to the repository's issues, and \
+                 authorise it for single sign-on where the organisation asks for that"
+            .to_owned(),
+    }
 }
 
 /// A sentence; where nothing answered it tells the address, which may be the mistake.

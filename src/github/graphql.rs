@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Api;
 
 use super::session::Question;
-use super::{Failure, GitHubError, NoGraphql, Session, meter};
+use super::{Failure, GitHubError, NoGraphql, Session, forbidden, meter};
 
 /// What GitHub answered.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl Session<'_> {
             Ok(answer) if answer.status == StatusCode::OK => answer,
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => return Err(NoGraphql::Missing.into()),
             Ok(answer) => return Err(answer.unexpected()),
-            Err(GitHubError::Forbidden) => return Err(NoGraphql::Forbidden.into()),
+            Err(GitHubError::Forbidden { .. }) => return Err(NoGraphql::Forbidden.into()),
             Err(error) => return Err(self.unless_rest_serves(error)),
         };
         let Envelope { data, errors } = answer.json::<Envelope<T>>()?;
@@ -144,7 +144,7 @@ impl Error {
     fn of_part(self) -> Option<PartFailed> {
         let error = match self.kind.as_deref() {
             Some("NOT_FOUND") => GitHubError::NotFound,
-            Some("FORBIDDEN") => GitHubError::Forbidden,
+            Some("FORBIDDEN") => forbidden::why_a_part(self.message.as_deref().unwrap_or_default()),
             _ => GitHubError::Unexpected("a GraphQL error about it".to_owned()),
         };
         match self.path.into_iter().next()? {

@@ -71,7 +71,12 @@ pub(super) fn rate_limited(headers: &HeaderMap, now: Timestamp) -> Limit {
 
 /// Whether a text has GitHub's words for a secondary limit.
 pub(super) fn speaks_of_secondary_limit(text: &[u8]) -> bool {
-    text.windows(20).any(|words| words.eq_ignore_ascii_case(b"secondary rate limit"))
+    contains(text, b"secondary rate limit")
+}
+
+/// Whether a text has these words, in whatever case.
+pub(super) fn contains(text: &[u8], words: &[u8]) -> bool {
+    text.windows(words.len()).any(|found| found.eq_ignore_ascii_case(words))
 }
 
 fn told_by(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {

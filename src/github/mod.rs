@@ -3,9 +3,12 @@
 //! It follows no redirect unasked, since a redirect tells of a rename or a transfer; it knows GitHub's limits
 //! and repeats what can heal. It decides nothing about issues.
 
+mod app_key;
 mod credentials;
 mod error;
+mod forbidden;
 mod graphql;
+mod installation;
 mod listing;
 mod meter;
 mod open_issues;
@@ -22,8 +25,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use url::Url;
 
-pub use credentials::{Credentials, Identity, Token, read as read_credentials};
-pub use error::{Failure, GitHubError, NoGraphql};
+pub use credentials::{Credentials, Identity, Installation, Reading, Token};
+pub use error::{BadCredentials, Failure, GitHubError, NoGraphql, Unauthorized};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
 pub use repository::{IssueAnswer, Probe, Repository};
@@ -31,11 +34,12 @@ pub use retry::RetryPolicy;
 pub use session::{Asked, Session};
 
 use crate::clock::Clock;
-use crate::domain::{Api, TokenLimits};
+use crate::domain::{Api, Fingerprint, TokenLimits};
 use crate::secrets::ReadingFailed;
 use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
+use installation::InstallationTokens;
 use meter::Limit;
 
 /// Why no connection to GitHub could be opened.
@@ -43,16 +47,17 @@ use meter::Limit;
 #[error("{0}")]
 pub struct Unreachable(String);
 
-/// GitHub at one address, with one token.
+/// GitHub at one address, asked as one identity.
 #[derive(Debug)]
 pub struct GitHub {
     http: reqwest::Client,
     api_url: Url,
     graphql_url: Url,
     credentials: Credentials,
+    installation_tokens: InstallationTokens,
     retry: RetryPolicy,
     clock: Clock,
-    /// What is known of the limits of the last tokens, the one that was used last first.
+    /// What is known of the limits of the last tokens' owners, the one that was used last first.
     limits: Mutex<Vec<TokenLimits>>,
     /// How many repositories a probe asks for at once: fewer while so many are too much for GitHub.
     probe_batch: AtomicUsize,
@@ -89,6 +94,7 @@ impl GitHub {
             api_url: api,
             graphql_url: graphql,
             credentials,
+            installation_tokens: InstallationTokens::default(),
             retry,
             clock,
             limits: Mutex::default(),
@@ -103,9 +109,16 @@ impl GitHub {
         Session::new(self, deadline)
     }
 
-    /// Reads the token's secret ahead of its first use.
+    /// Reads the credentials' secret ahead of its first use.
     pub async fn prefetch_credentials(&self) -> Result<(), ReadingFailed> {
         self.credentials.prefetch().await
+    }
+
+    /// Gets the token of an App's installation ahead of its first use, until `deadline` at the latest. A lasting token
+    /// needs nothing.
+    pub async fn prefetch_token(&self, deadline: Timestamp) -> Result<(), GitHubError> {
+        let version = self.credentials.current().await?;
+        self.session(deadline, &[]).token(&version.says, Api::GraphQl).await.map(drop)
     }
 
     /// Opens a connection that the first pass will find. Whatever GitHub answers will do; no token is sent, so
@@ -138,9 +151,8 @@ impl GitHub {
         limits.truncate(MOST_TOKENS);
     }
 
-    /// Reads or notes the limits of the token at hand. Another one has limits of its own.
-    fn with_limits<T>(&self, token: &Token, act: impl FnOnce(&mut TokenLimits) -> T) -> T {
-        let owner = &token.owner;
+    /// Reads or notes the limits of whom the token at hand is of.
+    fn with_limits<T>(&self, owner: &Fingerprint, act: impl FnOnce(&mut TokenLimits) -> T) -> T {
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);
         let place = limits.iter().position(|limits| limits.are_of(owner));
         let known = place.map(|place| limits.remove(place)).unwrap_or_else(|| TokenLimits::of(owner));
@@ -157,7 +169,7 @@ impl GitHub {
     }
 }
 
-/// While a token is rotated two are in use: some sandboxes still have the old one.
+/// While a token is rotated two are in use: some sandboxes still have the old one. So are an App and its installation.
 const MOST_TOKENS: usize = 2;
 
 const NOTHING_PANICS: &str = "nothing panics while it holds the limits";

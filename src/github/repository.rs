@@ -82,7 +82,7 @@ impl Session<'_> {
                 // The redirect is the proof. Where it leads may be nothing that this token may read.
                 let moved_to = match there {
                     Ok(there) if there.status == StatusCode::OK => Some(there.json::<wire::Entry>()?),
-                    Ok(_) | Err(GitHubError::Forbidden) => None,
+                    Ok(_) | Err(GitHubError::Forbidden { .. }) => None,
                     Err(error) => return Err(error),
                 };
                 return Ok(IssueAnswer::Gone(Gone {

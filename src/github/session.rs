@@ -1,7 +1,6 @@
 //! The calls of one pass, each within its deadline, repeated as the retry rule says, and metered.
 
 use std::ops::Add;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
@@ -12,11 +11,12 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::domain::{Api, Budget, TokenLimits};
+use crate::domain::{Api, Budget, Fingerprint, TokenLimits};
 use crate::telemetry::{Count, Measure};
 
+use super::installation::Attempts;
 use super::meter::{self, Limit, header, http_date};
-use super::{Failure, GitHub, GitHubError, Identity, Token, retry};
+use super::{Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, retry};
 
 /// The version of the REST API that answers are understood in.
 const API_VERSION: &str = "2022-11-28";
@@ -66,8 +66,9 @@ pub struct Session<'a> {
     deadline: Timestamp,
     asked: Mutex<Asked>,
     first_date: OnceLock<Timestamp>,
+    pub(super) attempts: Attempts,
     /// Set when GitHub refused the token and there is no newer one: asking on would only look like an attack.
-    has_bad_token: AtomicBool,
+    has_bad_token: OnceLock<Unauthorized>,
 }
 
 /// One question.
@@ -75,6 +76,8 @@ pub struct Session<'a> {
 pub(super) enum Question {
     /// To the REST API.
     Get(Url),
+    /// To the REST API, for something new.
+    Post(Url),
     /// To the GraphQL API: the body with the document and its variables.
     Query(String),
 }
@@ -103,7 +106,7 @@ enum NoAnswer {
 impl Question {
     fn api(&self) -> Api {
         match self {
-            Self::Get(_) => Api::Rest,
+            Self::Get(_) | Self::Post(_) => Api::Rest,
             Self::Query(_) => Api::GraphQl,
         }
     }
@@ -116,7 +119,8 @@ impl<'a> Session<'a> {
             deadline,
             asked: Mutex::default(),
             first_date: OnceLock::new(),
-            has_bad_token: AtomicBool::new(false),
+            attempts: Attempts::default(),
+            has_bad_token: OnceLock::new(),
         }
     }
 
@@ -171,35 +175,43 @@ impl<'a> Session<'a> {
         question: Question,
         heals: fn(Failure) -> bool,
     ) -> Result<Answer, GitHubError> {
-        if self.has_bad_token.load(Ordering::Relaxed) {
-            return Err(GitHubError::Unauthorized);
+        if let Some(why) = self.has_bad_token.get() {
+            return Err((*why).into());
         }
         let credentials = &self.github.credentials;
         let version = credentials.current().await?;
         let mut answered = self.ask_as(&version.says, &question, heals).await;
-        if matches!(answered, Err(GitHubError::Unauthorized))
+        if matches!(answered, Err(GitHubError::Unauthorized(_)))
             && let Some(newer) = credentials.instead_of(&version).await
         {
             answered = self.ask_as(&newer.says, &question, heals).await;
         }
-        if matches!(answered, Err(GitHubError::Unauthorized)) {
-            self.has_bad_token.store(true, Ordering::Relaxed);
+        if let Err(GitHubError::Unauthorized(why)) = answered {
+            let _ = self.has_bad_token.set(why);
         }
         answered
     }
 
+    /// Asks as one version of the secret says, and once more with a new token where that has none that lasts.
     async fn ask_as(
         &self,
-        identity: &Identity,
+        reading: &Reading,
         question: &Question,
         heals: fn(Failure) -> bool,
     ) -> Result<Answer, GitHubError> {
-        let token = identity.as_ref().map_err(Clone::clone)?;
-        self.ask_patiently(question, token, heals).await
+        let token = self.token(reading, question.api()).await?;
+        let answered = self.ask_patiently(question, &token, heals).await;
+        if !matches!(answered, Err(GitHubError::Unauthorized(_))) {
+            return answered;
+        }
+        match self.renewed(reading, &token).await? {
+            Some(renewed) => self.ask_patiently(question, &renewed, heals).await,
+            None => answered,
+        }
     }
 
     /// Asks again and again, as the retry rule says, while there is time.
-    async fn ask_patiently(
+    pub(super) async fn ask_patiently(
         &self,
         question: &Question,
         token: &Token,
@@ -232,13 +244,16 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// Nothing is asked of this API while a limit of whoever asks is in force.
+    pub(super) fn check_open(&self, owner: &Fingerprint, api: Api) -> Result<(), GitHubError> {
+        let closed_until = self.github.with_limits(owner, |limits| limits.closed_until(api, self.now()));
+        closed_until.map_or(Ok(()), |until| Err(GitHubError::RateLimited { until, api }))
+    }
+
     async fn attempt(&self, question: &Question, token: &Token) -> Result<Answer, NoAnswer> {
         let github = self.github;
         let (api, now) = (question.api(), github.clock.now());
-        let closed_until = github.with_limits(token, |limits| limits.closed_until(api, now));
-        if let Some(until) = closed_until {
-            return Err(NoAnswer::Refused(GitHubError::RateLimited { until, api }));
-        }
+        self.check_open(&token.owner, api).map_err(NoAnswer::Refused)?;
         let remaining = self.remaining();
         if remaining.is_zero() {
             return Err(NoAnswer::Refused(GitHubError::Deadline));
@@ -271,25 +286,25 @@ impl<'a> Session<'a> {
         // A token that is refused has no budget of its own.
         let budget = meter::budget(&headers, now).filter(|_| status != StatusCode::UNAUTHORIZED);
         if let Some(budget) = budget {
-            github.with_limits(token, |limits| limits.note(api, budget));
+            github.with_limits(&token.owner, |limits| limits.note(api, budget));
         }
         if let Some(failure) = retry::healable_status(status.as_u16()) {
             return Err(NoAnswer::Failed(failure));
         }
         if let Some(limit) = meter::limit(status, &headers, &body, now) {
-            github.with_limits(token, |limits| limit.close(limits, api));
+            github.with_limits(&token.owner, |limits| limit.close(limits, api));
             return Err(NoAnswer::Refused(GitHubError::RateLimited { until: limit.until(), api }));
         }
         match status {
-            StatusCode::UNAUTHORIZED => Err(NoAnswer::Refused(GitHubError::Unauthorized)),
-            StatusCode::FORBIDDEN => Err(NoAnswer::Refused(GitHubError::Forbidden)),
+            StatusCode::UNAUTHORIZED => Err(NoAnswer::Refused(token.refused.into())),
+            StatusCode::FORBIDDEN => Err(NoAnswer::Refused(forbidden::why(&headers, &body))),
             _ => self.understood(status, &headers, body).map_err(NoAnswer::Refused),
         }
     }
 
     fn address<'q>(&'q self, question: &'q Question) -> &'q Url {
         match question {
-            Question::Get(url) => url,
+            Question::Get(url) | Question::Post(url) => url,
             Question::Query(_) => &self.github.graphql_url,
         }
     }
@@ -298,6 +313,7 @@ impl<'a> Session<'a> {
         let address = self.address(question).clone();
         match question {
             Question::Get(_) => self.github.http.get(address),
+            Question::Post(_) => self.github.http.post(address),
             Question::Query(body) => {
                 self.github.http.post(address).header(CONTENT_TYPE, "application/json").body(body.clone())
             }
@@ -337,7 +353,11 @@ impl<'a> Session<'a> {
     }
 
     fn remaining(&self) -> Duration {
-        Duration::try_from(self.deadline.duration_since(self.github.clock.now())).unwrap_or_default()
+        Duration::try_from(self.deadline.duration_since(self.now())).unwrap_or_default()
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.github.clock.now()
     }
 }
 

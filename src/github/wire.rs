@@ -5,6 +5,13 @@ use serde::Deserialize;
 
 use crate::domain::{Issue, IssueNumber, IssueState};
 
+/// A new token of an installation. It cannot be printed.
+#[derive(Deserialize)]
+pub(super) struct InstallationToken {
+    pub(super) token: String,
+    pub(super) expires_at: Timestamp,
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Repository {
     pub(super) id: u64,

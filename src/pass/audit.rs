@@ -147,7 +147,9 @@ impl Pass<'_> {
                     next += 1;
                     odd.push(error);
                 }
-                Err(StepError::GitHub(error @ (GitHubError::Forbidden | GitHubError::Unexpected(_)))) => {
+                Err(StepError::GitHub(
+                    error @ (GitHubError::Forbidden { .. } | GitHubError::Unexpected(_)),
+                )) => {
                     progress.candidates.remove(next);
                     odd.push(error);
                 }

@@ -253,9 +253,9 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
         GitHubError::NoGraphql(_) => passing(ProblemCode::ProbeUnavailable),
         GitHubError::Unexpected(_) => passing(ProblemCode::GithubUnexpectedAnswer),
         GitHubError::CredentialsUnavailable => passing(ProblemCode::CredentialsUnavailable),
-        GitHubError::Unauthorized => lasting(ProblemCode::GithubUnauthorized),
-        GitHubError::BadCredentials => lasting(ProblemCode::CredentialsInvalid),
-        GitHubError::Forbidden => lasting(ProblemCode::GithubForbidden),
+        GitHubError::Unauthorized(_) => lasting(ProblemCode::GithubUnauthorized),
+        GitHubError::BadCredentials(_) => lasting(ProblemCode::CredentialsInvalid),
+        GitHubError::Forbidden { .. } | GitHubError::Suspended => lasting(ProblemCode::GithubForbidden),
         GitHubError::NotFound => lasting(ProblemCode::RepositoryNotFound),
         GitHubError::IssuesDisabled => lasting(ProblemCode::IssuesDisabled),
     }

@@ -32,6 +32,7 @@ pub struct TestApp {
     /// The environment of the service.
     pub variables: HashMap<String, String>,
     timing: Timing,
+    ahead: SignedDuration,
     ends_well: bool,
 }
 
@@ -41,6 +42,7 @@ pub struct Setup {
     variables: HashMap<String, String>,
     timing: Timing,
     begins: Timestamp,
+    ahead: SignedDuration,
 }
 
 /// Patience that suits servers on the same machine: no test waits for a clock.
@@ -81,6 +83,12 @@ impl Setup {
         self
     }
 
+    /// The service's clock is so many seconds ahead of the world's.
+    pub fn ahead(mut self, seconds: i64) -> Self {
+        self.ahead = SignedDuration::from_secs(seconds);
+        self
+    }
+
     /// Starts the world, in which the repositories exist and are empty, and the service.
     pub async fn start(self) -> TestApp {
         let clock = local_stack::clock::Clock::manual(self.begins);
@@ -94,12 +102,17 @@ impl Setup {
             world.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         variables.insert("REPOSITORIES".to_owned(), self.repositories.join(","));
         variables.extend(self.variables);
-        let app = Arc::new(service(&world, &variables, self.timing));
-        TestApp { world, app, variables, timing: self.timing, ends_well: true }
+        let app = Arc::new(service(&world, &variables, self.timing, self.ahead));
+        TestApp { world, app, variables, timing: self.timing, ahead: self.ahead, ends_well: true }
     }
 }
 
-fn service(world: &LocalStack, variables: &HashMap<String, String>, timing: Timing) -> App {
+fn service(
+    world: &LocalStack,
+    variables: &HashMap<String, String>,
+    timing: Timing,
+    ahead: SignedDuration,
+) -> App {
     let config = Config::read(|name| variables.get(name).cloned()).expect("a good configuration");
     let transport = Transport::new(None, timing.connect).expect("the built-in roots");
     let aws = |url: &str| {
@@ -118,7 +131,7 @@ fn service(world: &LocalStack, variables: &HashMap<String, String>, timing: Timi
     };
     let aws = Aws { dynamodb: aws(world.dynamodb.url()), secrets_manager: aws(world.secrets.url()) };
     let local = world.clock.clone();
-    let clock = Clock::from_fn(move || local.now());
+    let clock = Clock::from_fn(move || local.now() + ahead);
     App::new(config, timing, clock, &transport, &aws).expect("a service")
 }
 
@@ -130,6 +143,7 @@ impl TestApp {
             variables: HashMap::new(),
             timing: quick(),
             begins: START.parse().expect("an instant"),
+            ahead: SignedDuration::ZERO,
         }
     }
 
@@ -156,7 +170,7 @@ impl TestApp {
 
     /// A second sandbox of the same service.
     pub fn another_sandbox(&self) -> Arc<App> {
-        Arc::new(service(&self.world, &self.variables, self.timing))
+        Arc::new(service(&self.world, &self.variables, self.timing, self.ahead))
     }
 
     /// An agent with a valid token.

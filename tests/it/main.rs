@@ -27,6 +27,8 @@ mod deployment;
 mod drift;
 mod events;
 mod failures;
+mod github_app;
+mod github_app_refused;
 mod held_audits;
 mod histories;
 mod histories_edits;

@@ -5,6 +5,7 @@
 use axum::http::Method;
 use serde_json::Value;
 
+use super::apps;
 use super::budget::UsedUp;
 use super::graphql::Partial;
 use super::issue::Issue;
@@ -78,7 +79,11 @@ impl World {
             let headers = vec![header("content-type", "text/plain")];
             return Err(Answer { status: 403, headers, body, points: 0 });
         }
-        if let Some(accepted) = &self.accepted_tokens {
+        let asks_as_app = matches!(asked.target, Target::InstallationTokens(_));
+        let is_an_apps = asks_as_app || sender.token.is_some_and(apps::is_of_installation);
+        if let Some(accepted) = &self.accepted_tokens
+            && !is_an_apps
+        {
             match sender.token {
                 None => return Err(Answer::error(401, "Requires authentication", &About::Anything)),
                 Some(token) if !accepted.iter().any(|known| known == token) => {
@@ -87,14 +92,17 @@ impl World {
                 Some(_) => {}
             }
         }
+        if let Some(token) = sender.token {
+            self.admit_installation(token)?;
+        }
         if let Some(query) = &asked.graphql {
             return self.admit_query(sender.token, query);
         }
         if asked.target == Target::RateLimit {
             return Ok(0);
         }
-        let now = self.now();
-        self.budgets.of(sender.token.unwrap_or_default(), now).spend(1).map_err(|UsedUp| {
+        let (now, payer) = (self.now(), self.payer(sender.token));
+        self.budgets.of(&payer, now).spend(1).map_err(|UsedUp| {
             let message = "API rate limit exceeded for user ID 1001. If you reach out to GitHub Support for \
                            help, please include the request ID.";
             Answer::error(403, message, &About::RateLimits)
@@ -104,12 +112,12 @@ impl World {
 
     /// Adds what stands on every answer: the date, and what the token has left.
     pub(super) fn sign(&mut self, answer: Answer, token: Option<&str>, asked: &Asked) -> Answer {
-        let now = self.now();
+        let (now, payer) = (self.now(), self.payer(token));
         let (budgets, resource, media_type) = match asked.graphql {
             None => (&mut self.budgets, "core", "github.v3; format=json"),
             Some(_) => (&mut self.points, "graphql", "github.v4; format=json"),
         };
-        let budget = *budgets.of(token.unwrap_or_default(), now);
+        let budget = *budgets.of(&payer, now);
         answer
             .or_with("date", &render::http_date(now))
             .or_with("x-github-media-type", media_type)
@@ -135,10 +143,15 @@ impl World {
         match (&asked.method, &asked.target) {
             (&Method::GET, Target::Root) => Answer::json(200, &root::render(api)),
             (&Method::GET, Target::RateLimit) => {
-                let now = self.now();
-                let token = token.unwrap_or_default();
-                let (requests, points) = (self.budgets.of(token, now), self.points.of(token, now));
+                let (now, payer) = (self.now(), self.payer(token));
+                let (requests, points) = (self.budgets.of(&payer, now), self.points.of(&payer, now));
                 Answer::json(200, &render::rate_limit(requests, points))
+            }
+            (&Method::POST, Target::InstallationTokens(id)) => {
+                self.issue_token(token, *id).unwrap_or_else(|refusal| refusal)
+            }
+            (_, Target::Repository(_, part)) if *part != Part::Itself && !self.may_read_issues(token) => {
+                apps::not_accessible()
             }
             (_, Target::Repository(address, part)) => self.answer_repository(asked, address, *part, api),
             _ => Answer::not_found(&About::Anything),

@@ -26,6 +26,7 @@ enum What {
     Listing(String),
     Issue(String, u64),
     GraphQl,
+    TokenRequest,
 }
 
 impl Matching {
@@ -69,6 +70,11 @@ impl Matching {
         Self::new(What::GraphQl)
     }
 
+    /// Requests of an App for a token of one of its installations.
+    pub fn token_request() -> Self {
+        Self::new(What::TokenRequest)
+    }
+
     /// Of those, only calls of GraphQL that ask for this repository, maybe among others.
     pub fn containing(mut self, repository: &str) -> Self {
         self.containing.push(repository.to_owned());
@@ -100,7 +106,7 @@ impl Matching {
     pub(super) fn covers(&self, asked: &Asked, world: &World) -> bool {
         let part = match &asked.target {
             Target::Repository(_, part) => Some(*part),
-            Target::Root | Target::RateLimit | Target::GraphQl | Target::Unknown => None,
+            _ => None,
         };
         let of = |name: &str| part.is_some() && leads_to(asked, name, world);
         let reads = |wanted: Part| part == Some(wanted) && asked.method == Method::GET;
@@ -113,6 +119,7 @@ impl Matching {
             What::Listing(name) => reads(Part::Issues) && of(name),
             What::Issue(name, number) => reads(Part::Issue(*number)) && of(name),
             What::GraphQl => asked.graphql.is_some(),
+            What::TokenRequest => matches!(asked.target, Target::InstallationTokens(_)),
         };
         let contains = |name: &String| {
             let call = asked.graphql.as_ref();

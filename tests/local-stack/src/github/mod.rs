@@ -4,7 +4,8 @@
 //! arranges what GitHub has, lets the service ask, and looks. Orders ([`GitHub::fault`],
 //! [`GitHub::before`], [`GitHub::hold`]) make single requests go wrong, change the state between two of
 //! them, or make them wait. REST and GraphQL ([`Matching::graphql`]) answer from the same state, each with a
-//! budget of its own. What the service does not use is absent: conditional requests, compression, writing (but
+//! budget of its own; a token is any text, or one that a GitHub App got ([`World::install_app`]). What the service does
+//! not use is absent: conditional requests, compression, writing (but
 //! opening and changing an issue, for people), and secondary rate limits that nobody ordered.
 //!
 //! ```
@@ -22,6 +23,7 @@
 //! ```
 
 mod answer;
+mod apps;
 mod budget;
 mod edits;
 mod faults;
@@ -52,6 +54,7 @@ use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+pub use apps::{APP_KEY, APP_KEY_PKCS8, app_jwt};
 pub use faults::Fault;
 pub use graphql::Partial;
 pub use issue::{Issue, State};

@@ -23,6 +23,7 @@ pub(super) enum About {
     Redirects,
     RateLimits,
     GraphQl,
+    InstallationTokens,
 }
 
 pub(super) fn html_url(repository: &Repository, issue: &Issue) -> String {
@@ -288,6 +289,7 @@ impl About {
             }
             Self::RateLimits => "/rest/using-the-rest-api/rate-limits-for-the-rest-api",
             Self::GraphQl => "/graphql",
+            Self::InstallationTokens => "/rest/apps/apps#create-an-installation-access-token-for-an-app",
         };
         format!("{DOCUMENTATION}{page}")
     }

@@ -33,6 +33,8 @@ pub(super) enum Target {
     Root,
     RateLimit,
     GraphQl,
+    /// The tokens of an App's installation.
+    InstallationTokens(u64),
     Repository(Address, Part),
     Unknown,
 }
@@ -93,6 +95,9 @@ impl Target {
             [""] => return Self::Root,
             ["rate_limit"] => return Self::RateLimit,
             ["graphql"] => return Self::GraphQl,
+            ["app", "installations", id, "access_tokens"] => {
+                return id.parse().map_or(Self::Unknown, Self::InstallationTokens);
+            }
             ["repos", owner, name, rest @ ..] => (Address::Name(format!("{owner}/{name}")), rest),
             ["repositories", id, rest @ ..] => match id.parse() {
                 Ok(id) => (Address::Id(id), rest),

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::apps::Apps;
 use super::budget::Budgets;
 use super::graphql::Service;
 use super::repository::Repository;
@@ -21,6 +22,7 @@ pub struct World {
     /// Of GraphQL's points.
     pub(super) points: Budgets,
     pub(super) graphql: Service,
+    pub(super) apps: Apps,
     pub(super) accepted_tokens: Option<Vec<String>>,
     pub(super) repositories: BTreeMap<u64, Repository>,
     pub(super) user_ids: HashMap<String, u64>,
@@ -56,6 +58,7 @@ impl World {
             budgets: Budgets::new(clock.now() + SignedDuration::from_hours(1)),
             points: Budgets::new(clock.now() + SignedDuration::from_hours(1)),
             graphql: Service::default(),
+            apps: Apps::default(),
             accepted_tokens: None,
             repositories: BTreeMap::new(),
             user_ids: HashMap::new(),
@@ -71,7 +74,8 @@ impl World {
         whole_seconds(self.clock.now())
     }
 
-    /// Refuses every token but these with 401, and requests without one. Until then all are welcome.
+    /// Refuses every token but these, and those of Apps, with 401, and requests without one. Until then all are
+    /// welcome.
     pub fn accept_only<const N: usize>(&mut self, tokens: [&str; N]) {
         self.accepted_tokens = Some(tokens.map(str::to_owned).to_vec());
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jsonschema::Validator;
-use local_stack::github::{LinkStyle, World};
+use local_stack::github::{LinkStyle, World, app_jwt};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -19,6 +19,7 @@ const REPOSITORY: Route = ("get", "/repos/{owner}/{repo}");
 const LISTING: Route = ("get", "/repos/{owner}/{repo}/issues");
 const OPENING: Route = ("post", "/repos/{owner}/{repo}/issues");
 const ISSUE: Route = ("get", "/repos/{owner}/{repo}/issues/{issue_number}");
+const TOKEN: Route = ("post", "/app/installations/{installation_id}/access_tokens");
 const CHANGING: Route = ("patch", "/repos/{owner}/{repo}/issues/{issue_number}");
 
 /// GitHub's description, with the validators made of it so far.
@@ -228,4 +229,30 @@ async fn answers_to_edits_are_as_described() {
     description.check(OPENING, 403, &scene.send(Method::POST, issues, r#"{"title": "New"}"#).await);
     scene.github.world().delete_issue("acme/api", 5);
     description.check(ISSUE, 410, &scene.get(issue).await);
+}
+
+#[tokio::test]
+async fn answers_to_apps_are_as_described() {
+    let (scene, mut description) = (Scene::new().await, Description::read());
+    let now = scene.github.world().now().as_second();
+    let word = app_jwt(&json!({ "iat": now - 60, "exp": now + 540, "iss": 4_711 }));
+    let token = "/app/installations/7/access_tokens";
+    scene.github.arrange(|world| {
+        all_shapes(world);
+        world.install_app(4_711, 7);
+    });
+    let given = scene.send_as(&word, Method::POST, token, "").await;
+    description.check(TOKEN, 201, &given);
+    let given = given.body["token"].as_str().expect("a token").to_owned();
+    description.check(LISTING, 200, &scene.send_as(&given, Method::GET, "/repos/acme/api/issues", "").await);
+    description.check(TOKEN, 401, &scene.send(Method::POST, token, "").await);
+    scene.github.world().forbid_issues(7);
+    description.check(LISTING, 403, &scene.send_as(&given, Method::GET, "/repos/acme/api/issues", "").await);
+    scene.github.world().suspend_installation(7);
+    description.check(TOKEN, 403, &scene.send_as(&word, Method::POST, token, "").await);
+    scene.github.world().uninstall_app(7);
+    description.check(TOKEN, 404, &scene.send_as(&word, Method::POST, token, "").await);
+    description.check(LISTING, 401, &scene.send_as(&given, Method::GET, "/repos/acme/api/issues", "").await);
+    scene.github.world().delete_app(4_711);
+    description.check(TOKEN, 404, &scene.send_as(&word, Method::POST, token, "").await);
 }

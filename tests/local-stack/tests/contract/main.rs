@@ -49,8 +49,12 @@ impl Scene {
     }
 
     async fn send(&self, method: Method, path: &str, body: &'static str) -> Answered {
+        self.send_as("a-token", method, path, body).await
+    }
+
+    async fn send_as(&self, token: &str, method: Method, path: &str, body: &'static str) -> Answered {
         let url = format!("{}{path}", self.github.url());
-        let request = self.client.request(method, url).bearer_auth("a-token").body(body);
+        let request = self.client.request(method, url).bearer_auth(token).body(body);
         let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.bytes().await.expect("a whole body");

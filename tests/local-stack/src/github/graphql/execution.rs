@@ -30,9 +30,9 @@ impl World {
         if let Some(Trouble::Absent) = self.graphql_trouble(query) {
             return Err(Answer::error(404, "Not Found", &About::Anything));
         }
-        let now = self.now();
+        let (now, payer) = (self.now(), self.payer(Some(token)));
         let points = query.points();
-        self.points.of(token, now).spend(points).map_err(|UsedUp| {
+        self.points.of(&payer, now).spend(points).map_err(|UsedUp| {
             let message = "API rate limit already exceeded for user ID 1001.";
             Answer::json(
                 200,
@@ -62,9 +62,10 @@ impl World {
             }
             Err(Refused::Body(words)) => return Answer::error(400, words, &About::GraphQl),
         };
-        let now = self.now();
+        let (now, payer) = (self.now(), self.payer(token));
         let root = Root {
-            budget: *self.points.of(token.unwrap_or_default(), now),
+            budget: *self.points.of(&payer, now),
+            may_read_issues: self.may_read_issues(token),
             world: self,
             cost: content.cost,
             dry_run: content.dry_run,

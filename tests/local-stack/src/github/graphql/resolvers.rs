@@ -8,6 +8,7 @@ use std::cell::Cell;
 use apollo_compiler::resolvers::{FieldError, ObjectValue, ResolveInfo, ResolvedValue};
 use jiff::Timestamp;
 
+use super::super::apps::NOT_ACCESSIBLE;
 use super::super::budget::Budget;
 use super::super::issue::{Issue, State};
 use super::super::order::{Order, Place, Sort};
@@ -25,6 +26,7 @@ pub(super) struct Root<'w> {
     pub(super) budget: Budget,
     pub(super) cost: Cost,
     pub(super) dry_run: bool,
+    pub(super) may_read_issues: bool,
     pub(super) partial: Option<&'w Partial>,
     /// How many repositories were asked for so far.
     pub(super) repositories: Cell<usize>,
@@ -116,6 +118,9 @@ impl<'w> Root<'w> {
             let message = format!("Could not resolve to a Repository with the name '{name}'.");
             Failure::new("NOT_FOUND", message)
         })?;
+        if !self.may_read_issues {
+            return Err(Failure::new("FORBIDDEN", NOT_ACCESSIBLE));
+        }
         Ok(ResolvedValue::object(RepositoryObject { world: self.world, repository: found, without }))
     }
 }

@@ -1,5 +1,6 @@
 //! The rules of this GitHub that other tests lean on, seen over HTTP as the service sees them.
 
+mod apps;
 mod graphql;
 mod graphql_orders;
 mod orders;
@@ -45,7 +46,11 @@ impl Scene {
     }
 
     async fn get(&self, path: &str) -> Answered {
-        let response = self.send(&format!("{}{path}", self.github.url())).await.expect("an answer");
+        self.answered(self.client.get(format!("{}{path}", self.github.url())).bearer_auth("a-token")).await
+    }
+
+    async fn answered(&self, request: reqwest::RequestBuilder) -> Answered {
+        let response = request.send().await.expect("an answer");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = serde_json::from_slice(&response.bytes().await.expect("a whole body")).unwrap_or_default();
         Answered { status, headers, body }
