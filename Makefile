@@ -134,6 +134,7 @@ infra: $(PYTHON_TOOLS)/installed $(CFN_GUARD) ## Check the deployment's template
 	$(PYTHON) infra/checks/rules_bite.py infra/checks/rules.guard infra/checks/rules_tests.yaml
 	$(CFN_GUARD) validate --rules infra/checks/rules.guard --data $(PLAIN_TEMPLATE) >&2
 	$(PYTHON) infra/checks/relations_tests.py
+	$(PYTHON) infra/checks/rotate_token_tests.py
 	$(PYTHON) infra/checks/relations.py $(PLAIN_TEMPLATE)
 	$(PYTHON_TOOLS)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(PYTHON_TOOLS)/zizmor --quiet --offline --strict-collection --persona auditor .github

@@ -47,14 +47,22 @@ logs: $(PYTHON_TOOLS)/installed ## Show both functions' logs as they come, SINCE
 	@api=$$($(call output,ApiLogGroup)) && schedule=$$($(call output,ScheduleLogGroup)) && \
 	$(SAM) logs --cw-log-group "$$api" --cw-log-group "$$schedule" --start-time '$(SINCE) ago' --tail
 
-# The secret is the plain token, or holds several as JSON; then it is the first.
+# The secret is the plain token, or holds several as JSON; then it is the newest for all agents, or else the newest.
 token = id=$$($(call output,AgentTokensSecret)) && secret=$$($(AWS) secretsmanager get-secret-value --secret-id "$$id" \
 	--query SecretString --output text) && printf %s "$$secret" | $(PYTHON) -c 'import json, sys; secret = sys.stdin.read().strip(); \
-	print(json.loads(secret)["tokens"][0]["token"] if secret.startswith("{") else secret)'
+	entries = json.loads(secret)["tokens"] if secret.startswith("{") else [{"token": secret, "agents": ["*"]}]; \
+	print([*entries, *(entry for entry in entries if "*" in entry["agents"])][-1]["token"])'
 
 .PHONY: token
 token: $(PYTHON_TOOLS)/installed ## Print the token that agents beat with, and nothing else
 	@$(token)
+
+HOURS ?= 24
+
+.PHONY: rotate-token
+rotate-token: $(PYTHON_TOOLS)/installed ## Give AGENT=… (alpha, ci-* or *) a new token and print it; the old one serves HOURS=24 more
+	@test -n '$(AGENT)' || { echo "Name the agent, or * for all: make rotate-token AGENT='*'" >&2; exit 1; }
+	@id=$$($(call output,AgentTokensSecret)) && $(in_region) $(PYTHON) infra/rotate_token.py "$$id" '$(AGENT)' '$(HOURS)'
 
 # The token goes to curl by standard input: a command's arguments are seen by everybody on the machine.
 .PHONY: beat

@@ -44,6 +44,7 @@ def check(surroundings, template, lambda_folder):
         "GitHubApiUrl": surroundings.github_url,
         "ScheduleMinutes": "1",
         "FreshnessSeconds": "1",
+        "BeatsPerMinute": "6000",
         "AlarmEmail": "operators@example.com",
         "Architecture": ARCHITECTURES[platform.machine()],
     }

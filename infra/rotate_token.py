@@ -1,0 +1,81 @@
+#!/usr/bin/env python3
+"""Gives agents a new token and lets their old one serve a while longer.
+
+    rotate_token.py SECRET_ID AGENT HOURS
+
+Writes a new version of the secret with the agents' tokens. AGENT is a name, or the start of names and a `*`. The new
+token is for exactly these. What was for exactly these before expires in HOURS; what has expired goes; everything
+else stays as it is. Only the new token is printed, on standard output.
+"""
+
+import json
+import secrets
+import sys
+from datetime import UTC, datetime, timedelta
+
+# Letters and digits alone, like the token that the deployment generates. The service wants 32.
+CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+LENGTH = 48
+
+
+class Unusable(Exception):
+    """The secret is not one that this can extend."""
+
+
+def rotated(secret, agent, new, now, hours):
+    """The secret's next text, and how many tokens expire by this."""
+    entries = [entry for entry in entries_of(secret) if not has_expired(entry, now)]
+    until = now + timedelta(hours=hours)
+    old = [entry for entry in entries if entry["agents"] == [agent] and expires_at(entry) > until]
+    for entry in old:
+        entry["expiresAt"] = until.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return json.dumps({"tokens": [*entries, {"token": new, "agents": [agent]}]}), len(old)
+
+
+def entries_of(secret):
+    secret = secret.strip()
+    if not secret.startswith("{"):
+        return [{"token": secret, "agents": ["*"]}] if secret else []
+    try:
+        entries = json.loads(secret)["tokens"]
+        # What the service refuses is not carried along unseen.
+        if all(isinstance(entry["agents"], list) and entry["token"] and expires_at(entry) for entry in entries):
+            return entries
+    except (KeyError, TypeError, ValueError):
+        pass
+    raise Unusable("the secret has entries that the service cannot read: mend it by hand first (see README.md)")
+
+
+def expires_at(entry):
+    text = entry.get("expiresAt")
+    at = datetime.fromisoformat(text) if text else datetime.max.replace(tzinfo=UTC)
+    if at.tzinfo is None:
+        raise ValueError(f"{text} is no instant")
+    return at
+
+
+def has_expired(entry, now):
+    return expires_at(entry) <= now
+
+
+def main(secret_id, agent, hours):
+    # Imported here, so that the rules above can be tried without it.
+    import boto3
+
+    client = boto3.client("secretsmanager")
+    new = "".join(secrets.choice(CHARACTERS) for _ in range(LENGTH))
+    now = datetime.now(UTC)
+    text, expiring = rotated(client.get_secret_value(SecretId=secret_id)["SecretString"], agent, new, now, float(hours))
+    client.put_secret_value(SecretId=secret_id, SecretString=text)
+    print(new)
+    old = {0: "No token was for exactly these before", 1: "The old one expires"}.get(expiring, f"{expiring} old ones expire")
+    print(f"A token for {agent} was added. {old}{f' in {hours} h' if expiring else ''}.", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 4:
+        sys.exit(__doc__)
+    try:
+        main(*sys.argv[1:])
+    except Unusable as unusable:
+        sys.exit(f"Nothing was changed: {unusable}")
