@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod app;
+mod cases;
 mod log;
 mod roles;
 mod sandbox;
@@ -32,6 +33,7 @@ mod histories;
 mod histories_edits;
 mod histories_told;
 mod holders;
+mod hostile_requests;
 mod http;
 mod labels;
 mod large_fleets;
