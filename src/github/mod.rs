@@ -13,6 +13,7 @@ mod probe;
 mod repository;
 mod retry;
 mod session;
+mod web;
 mod wire;
 
 use std::sync::Mutex;
@@ -37,6 +38,7 @@ use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
 use meter::Limit;
+use web::Web;
 
 /// Why no connection to GitHub could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,7 @@ pub struct GitHub {
     http: reqwest::Client,
     api_url: Url,
     graphql_url: Url,
+    web: Web,
     credentials: Credentials,
     retry: RetryPolicy,
     clock: Clock,
@@ -86,6 +89,7 @@ impl GitHub {
         let Addresses { api, graphql } = addresses;
         Ok(Self {
             http,
+            web: Web::beside(&api),
             api_url: api,
             graphql_url: graphql,
             credentials,

@@ -8,6 +8,7 @@ mod log;
 mod roles;
 mod sandbox;
 
+mod addresses;
 mod architecture;
 mod audit_pages;
 mod audits;

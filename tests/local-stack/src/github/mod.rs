@@ -52,7 +52,7 @@ use axum::routing::any;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-pub use faults::Fault;
+pub use faults::{Change, Fault};
 pub use graphql::Partial;
 pub use issue::{Issue, State};
 pub use log::{GraphQlCall, Request, fingerprint};
