@@ -43,6 +43,7 @@ mod large_fleets;
 mod limits;
 mod listings;
 mod logs;
+mod marks;
 mod metrics;
 mod next_heartbeat;
 mod pacing;
