@@ -75,6 +75,14 @@ test: ## Run all tests that need only Rust and a C compiler
 	cargo test -p agent-heartbeat
 	cargo test -p local-stack
 
+# Other cases each time; the seed, which is told first, gives the same again.
+.PHONY: fuzz
+fuzz: ## Try properties, histories and hostile input with many more cases (an hour or so; SEED=… repeats)
+	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed" >&2; \
+	CASES=$${CASES:-20000} CASES_SEED=$$seed HISTORIES=$${HISTORIES:-2000} HISTORIES_SEED=$$seed \
+	PROPTEST_CASES=$${CASES:-20000} PROPTEST_RNG_SEED=$$seed \
+		cargo test -p agent-heartbeat -- plan histories hostile
+
 .PHONY: contract
 contract: ## Check the local GitHub against what GitHub publishes (needs npm)
 	tests/local-stack/contract/fetch

@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use agent_heartbeat::{http, start};
-use lambda_http::Adapter;
 use lambda_runtime::Runtime;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    start::run(|app| Runtime::new(Adapter::from(http::service(app)))).await
+    start::run(|app| Runtime::new(http::service(app))).await
 }

@@ -10,6 +10,9 @@ use crate::domain::Api;
 use super::session::Question;
 use super::{Failure, GitHubError, NoGraphql, Session, forbidden, meter};
 
+/// No call can cost more: a point is a hundred nodes, of which GitHub grants a call 500,000.
+const MOST_POINTS: u64 = 5_000;
+
 /// What GitHub answered.
 #[derive(Debug)]
 pub(super) struct Reply<T> {
@@ -92,7 +95,8 @@ impl Session<'_> {
             Err(error) => return Err(self.unless_rest_serves(error)),
         };
         let Envelope { data, errors } = answer.json::<Envelope<T>>()?;
-        let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref()).map_or(1, |limit| limit.cost);
+        let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref());
+        let cost = cost.map_or(1, |limit| limit.cost.min(MOST_POINTS));
         self.count(|asked| asked.points += cost);
         if errors.iter().any(Error::is_limit) {
             self.github.close(answer.limit, Api::GraphQl);

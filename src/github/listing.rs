@@ -95,13 +95,14 @@ impl Listing {
         }
         let entries: Vec<Entry> = answer.json()?;
         let newest = entries.iter().map(|entry| entry.updated_at).max();
+        let issues = entries.into_iter().filter_map(|entry| {
+            let issue = entry.into_issue(&session.github.web).transpose()?;
+            Some(issue.map(|issue| Observation { issue, read_at: answer.date }))
+        });
+        let issues = issues.collect::<Result<_, _>>()?;
         self.next = self.after(newest, answer.next);
         Ok(Some(Page {
-            issues: entries
-                .into_iter()
-                .filter_map(Entry::into_issue)
-                .map(|issue| Observation { issue, read_at: answer.date })
-                .collect(),
+            issues,
             newest,
             date: answer.date,
             by_position,

@@ -16,6 +16,7 @@ mod probe;
 mod repository;
 mod retry;
 mod session;
+mod web;
 mod wire;
 
 use std::sync::Mutex;
@@ -41,6 +42,7 @@ use crate::transport::{Transport, TransportError};
 
 use installation::InstallationTokens;
 use meter::Limit;
+use web::Web;
 
 /// Why no connection to GitHub could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +55,7 @@ pub struct GitHub {
     http: reqwest::Client,
     api_url: Url,
     graphql_url: Url,
+    web: Web,
     credentials: Credentials,
     installation_tokens: InstallationTokens,
     retry: RetryPolicy,
@@ -91,6 +94,7 @@ impl GitHub {
         let Addresses { api, graphql } = addresses;
         Ok(Self {
             http,
+            web: Web::beside(&api),
             api_url: api,
             graphql_url: graphql,
             credentials,

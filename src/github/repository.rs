@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use reqwest::StatusCode;
 
-use crate::domain::{Change, Gone, IssueNumber, Observation, RepositoryId, RepositoryName};
+use crate::domain::{Change, Gone, Issue, IssueNumber, Observation, RepositoryId, RepositoryName};
 
+use super::session::Answer;
 use super::{GitHubError, Session, wire};
 
 /// How often a renamed repository's redirect is followed.
@@ -81,14 +82,14 @@ impl Session<'_> {
             if location != self.url(&stays) {
                 // The redirect is the proof. Where it leads may be nothing that this token may read.
                 let moved_to = match there {
-                    Ok(there) if there.status == StatusCode::OK => Some(there.json::<wire::Entry>()?),
+                    Ok(there) if there.status == StatusCode::OK => self.issue_in(&there)?,
                     Ok(_) | Err(GitHubError::Forbidden { .. }) => None,
                     Err(error) => return Err(error),
                 };
                 return Ok(IssueAnswer::Gone(Gone {
                     reason: Change::Moved,
                     proved_at,
-                    moved_to: moved_to.and_then(wire::Entry::into_issue).map(|issue| issue.url),
+                    moved_to: moved_to.map(|issue| issue.url),
                 }));
             }
             answer = there?;
@@ -96,9 +97,8 @@ impl Session<'_> {
         }
         match answer.status {
             StatusCode::OK => {
-                let issue = answer
-                    .json::<wire::Entry>()?
-                    .into_issue()
+                let issue = self
+                    .issue_in(&answer)?
                     .ok_or_else(|| GitHubError::Unexpected(format!("issue {number} is a pull request")))?;
                 Ok(IssueAnswer::Here(Box::new(Observation { issue, read_at: answer.date })))
             }
@@ -110,5 +110,9 @@ impl Session<'_> {
             StatusCode::NOT_FOUND => Ok(IssueAnswer::NotVisible(answer.date)),
             _ => Err(answer.unexpected()),
         }
+    }
+
+    fn issue_in(&self, answer: &Answer) -> Result<Option<Issue>, GitHubError> {
+        answer.json::<wire::Entry>()?.into_issue(&self.github.web)
     }
 }

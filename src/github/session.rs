@@ -160,9 +160,16 @@ impl<'a> Session<'a> {
     }
 
     /// Sends one GET and returns what can be understood: 2xx, 3xx, 404, 410 and 422. The token goes to the
-    /// configured origin only.
+    /// configured API only, wherever GitHub's answers lead: an Enterprise Server has people's pages on the same host.
     pub(super) async fn get(&self, url: Url) -> Result<Answer, GitHubError> {
-        if url.origin() != self.github.api_url.origin() {
+        let api = &self.github.api_url;
+        let is_below = url.path().strip_prefix(api.path().trim_end_matches('/'));
+        // A name in the address would be sent along, as another authorization.
+        let is_anonymous = url.username().is_empty() && url.password().is_none();
+        if url.origin() != api.origin()
+            || !is_anonymous
+            || !is_below.is_some_and(|rest| rest.starts_with('/'))
+        {
             return Err(GitHubError::Unexpected("it points to another host".to_owned()));
         }
         self.ask(Question::Get(url), |_| true).await

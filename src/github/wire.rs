@@ -5,6 +5,9 @@ use serde::Deserialize;
 
 use crate::domain::{Issue, IssueNumber, IssueState};
 
+use super::GitHubError;
+use super::web::Web;
+
 /// A new token of an installation. It cannot be printed.
 #[derive(Deserialize)]
 pub(super) struct InstallationToken {
@@ -136,13 +139,18 @@ struct Account {
 }
 
 impl Entry {
-    /// The issue; none for a pull request.
-    pub(super) fn into_issue(self) -> Option<Issue> {
+    /// The issue; none for a pull request. One whose page is elsewhere is not GitHub's: nothing else of the answer is
+    /// to be believed then.
+    pub(super) fn into_issue(self, web: &Web) -> Result<Option<Issue>, GitHubError> {
         if self.pull_request.is_some() {
-            return None;
+            return Ok(None);
         }
-        Some(Issue {
-            number: IssueNumber(self.number),
+        let number = IssueNumber(self.number);
+        if !web.is_page_of(number, &self.html_url) {
+            return Err(GitHubError::Unexpected(format!("issue {number} has a page that is not GitHub's")));
+        }
+        Ok(Some(Issue {
+            number,
             title: self.title,
             body: self.body,
             url: self.html_url,
@@ -164,6 +172,6 @@ impl Entry {
             created_at: self.created_at,
             updated_at: self.updated_at,
             closed_at: self.closed_at,
-        })
+        }))
     }
 }

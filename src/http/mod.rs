@@ -1,9 +1,11 @@
 //! What callers see: the routes, who may call them, and how a request without a beat is refused.
 
 mod auth;
+mod event;
 mod refusal;
 mod router;
 
 pub use auth::Authorized;
+pub use event::EventAnswer;
 pub use refusal::Refusal;
 pub use router::service;

@@ -12,6 +12,9 @@ use crate::telemetry::Count;
 /// Why a request gets no beat.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// The event is no HTTP request, or one that no client can send.
+    #[error("this is no HTTP request that can be read")]
+    Event,
     /// The name in the path is no agent's name.
     #[error(transparent)]
     AgentName(#[from] InvalidAgentName),
@@ -69,7 +72,7 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::AgentName(_) | Self::Path | Self::Body => StatusCode::BAD_REQUEST,
+            Self::Event | Self::AgentName(_) | Self::Path | Self::Body => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotForThisAgent => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,

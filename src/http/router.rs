@@ -5,40 +5,50 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{Uri, header};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
-use lambda_http::request::RequestContext;
-use lambda_http::{Context, RequestExt as _};
+use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use tower::util::ServiceExt as _;
 
 use crate::app::App;
 use crate::domain::RunType;
 use crate::heartbeat::{self, BeatRequest};
 
+use super::event::{self, EventAnswer};
 use super::{Authorized, Refusal};
 
 /// The longest body, in bytes.
 pub(super) const LONGEST_BODY: usize = 64 * 1024;
 
-/// Answers Lambda's HTTP events: API Gateway's of both kinds and Function URLs'.
+/// Answers Lambda's HTTP events, whatever they hold.
 pub fn service(
     app: Arc<App>,
 ) -> impl tower::Service<
-    lambda_http::Request,
-    Response = Response,
+    LambdaEvent<Box<RawValue>>,
+    Response = EventAnswer,
     Error = Infallible,
-    Future: Future<Output = Result<Response, Infallible>> + Send,
+    Future: Future<Output = Result<EventAnswer, Infallible>> + Send,
 > + Clone {
     let router = router(app);
-    tower::service_fn(move |request: lambda_http::Request| {
+    tower::service_fn(move |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| {
         let router = router.clone();
-        async move { router.oneshot(without_stage(request)).await }
+        async move {
+            let response = match event::request(&payload) {
+                Ok(mut request) => {
+                    request.extensions_mut().insert(context);
+                    router.oneshot(request).await?
+                }
+                Err(refusal) => refusal.into_response(),
+            };
+            Ok(event::answer(response).await)
+        }
     })
 }
 
@@ -94,28 +104,4 @@ async fn health() -> Response {
 
 fn uncached(body: impl IntoResponse) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], body).into_response()
-}
-
-/// API Gateway puts a named stage before the path; the routes know nothing of stages. Every route is below
-/// `/api/`, which tells a stage of that very name from the path's own first part.
-fn without_stage(request: lambda_http::Request) -> Request {
-    let stage = match request.request_context_ref() {
-        Some(RequestContext::ApiGatewayV1(context)) => context.stage.clone(),
-        Some(RequestContext::ApiGatewayV2(context)) => context.stage.clone(),
-        _ => None,
-    };
-    let path = request.uri().path();
-    let path = stage
-        .and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage.as_str()))
-        .filter(|rest| rest.starts_with("/api/"))
-        .unwrap_or(path);
-    let uri = Uri::try_from(path).unwrap_or_else(|_| Uri::from_static("/"));
-    let (mut parts, body) = request.into_parts();
-    parts.uri = uri;
-    let body = match body {
-        lambda_http::Body::Text(text) => Body::from(text),
-        lambda_http::Body::Binary(bytes) => Body::from(bytes),
-        _ => Body::empty(),
-    };
-    Request::from_parts(parts, body)
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use agent_heartbeat::app::{App, Aws, StartError, Timing};
 use agent_heartbeat::clock::Clock;
 use agent_heartbeat::config::{self, Config};
+use agent_heartbeat::http::EventAnswer;
 use agent_heartbeat::telemetry::{self, Metrics};
 use agent_heartbeat::transport::Transport;
 use agent_heartbeat::{http, start};
-use axum::response::Response;
-use http_body_util::BodyExt as _;
 use jiff::SignedDuration;
-use lambda_http::{Context, Request};
+use lambda_runtime::{Context, LambdaEvent};
 use local_stack::AGENT_TOKEN;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tower::Service;
 use tower::util::ServiceExt as _;
 
@@ -54,7 +54,7 @@ struct Handler<S> {
 
 impl<S> Function for Handler<S>
 where
-    S: Service<Request, Response = Response> + Clone,
+    S: Service<LambdaEvent<Box<RawValue>>, Response = EventAnswer> + Clone,
     S::Error: std::fmt::Debug,
 {
     /// The event's text, as Lambda hands it over.
@@ -70,14 +70,13 @@ where
     }
 
     async fn invoke(&self, event: String) -> String {
-        let mut request = lambda_http::request::from_str(&event).expect("an HTTP event of Lambda's");
         let mut context = Context::default();
         let deadline = (self.time.now() + INVOCATION).as_millisecond();
         context.deadline = u64::try_from(deadline).expect("after 1970");
-        request.extensions_mut().insert(context);
-        let answer = self.service.clone().oneshot(request).await.expect("handlers always answer");
+        let event = LambdaEvent::new(RawValue::from_string(event).expect("an event is JSON"), context);
+        let answer = self.service.clone().oneshot(event).await.expect("handlers always answer");
         self.metrics.tell("a benchmark's invocation");
-        let body = answer.into_body().collect().await.expect("a whole body").to_bytes();
-        String::from_utf8(body.to_vec()).expect("answers are JSON")
+        let answer = serde_json::to_value(answer).expect("an answer is JSON");
+        answer["body"].as_str().expect("a text").to_owned()
     }
 }

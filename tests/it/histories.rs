@@ -12,6 +12,7 @@ use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 
 use crate::app::TestApp;
 use crate::audits::INTERVAL;
+use crate::cases::wish;
 use crate::histories_edits::{Edit, HOME, Names, Seen, edit};
 use crate::histories_told::Told;
 
@@ -243,12 +244,4 @@ fn any_history_ends_in_step_with_github_and_with_every_agent_told() {
 #[test]
 fn a_history_of_what_listings_show_needs_no_audit_to_end_so() {
     try_histories(Seen::ByListings, 32);
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what a person wants of this run of the tests, not the service"
-)]
-fn wish(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok().map(|number| number.parse().expect("a number"))
 }

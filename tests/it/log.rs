@@ -4,7 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Collects what is logged on this thread until it is dropped.
 pub struct Log {
@@ -18,12 +20,10 @@ struct Written(Arc<Mutex<Vec<u8>>>);
 impl Log {
     pub fn begin() -> Self {
         let written = Written::default();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(written.clone())
-            .finish();
+        let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(written.clone());
+        let heard = Targets::new().with_default(LevelFilter::INFO);
+        let heard = heard.with_target("agent_heartbeat", LevelFilter::TRACE);
+        let subscriber = tracing_subscriber::registry().with(lines).with(heard);
         Self { written, _until_dropped: tracing::subscriber::set_default(subscriber) }
     }
 

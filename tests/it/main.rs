@@ -3,10 +3,12 @@
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 mod app;
+mod cases;
 mod log;
 mod roles;
 mod sandbox;
 
+mod addresses;
 mod architecture;
 mod audit_pages;
 mod audits;
@@ -34,12 +36,16 @@ mod histories;
 mod histories_edits;
 mod histories_told;
 mod holders;
+mod hostile_github;
+mod hostile_requests;
+mod hostile_secrets;
 mod http;
 mod labels;
 mod large_fleets;
 mod limits;
 mod listings;
 mod logs;
+mod marks;
 mod metrics;
 mod next_heartbeat;
 mod pacing;

@@ -6,35 +6,28 @@ use std::time::Duration;
 
 use agent_heartbeat::app::App;
 use agent_heartbeat::schedule::{self, ScheduledBeatFailed};
-use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use lambda_runtime::{Context, LambdaEvent};
 use local_stack::AGENT_TOKEN;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use tower::util::ServiceExt as _;
 
 use crate::app::TestApp;
 
-/// Lambda's event through the function's handler: what `lambda_http` does, without the runtime's own loop.
-async fn invoke(app: Arc<App>, event: &Value, deadline: Option<Timestamp>) -> Reply {
-    let mut request = lambda_http::request::from_str(&event.to_string()).expect("an HTTP event of Lambda's");
-    if let Some(deadline) = deadline {
-        let mut context = lambda_http::Context::default();
-        context.deadline = u64::try_from(deadline.as_millisecond()).expect("after 1970");
-        request.extensions_mut().insert(context);
-    }
-    let response =
-        agent_heartbeat::http::service(app).oneshot(request).await.expect("handlers always answer");
-    let (parts, body) = response.into_parts();
-    let body = body.collect().await.expect("a whole body").to_bytes();
-    Reply {
-        status: parts.status.as_u16(),
-        headers: parts
-            .headers
-            .iter()
-            .map(|(k, v)| (k.to_string(), v.to_str().unwrap_or("?").to_owned()))
-            .collect(),
-        body: serde_json::from_slice(&body).unwrap_or(Value::Null),
-    }
+/// Lambda's event through the function's handler, as Lambda's runtime calls it: JSON in, JSON out.
+pub async fn invoke(app: Arc<App>, event: String, deadline: Option<Timestamp>) -> Value {
+    let mut context = Context::default();
+    // The last one there is says nothing of when the invocation ends.
+    context.deadline =
+        deadline.map_or(u64::MAX, |deadline| u64::try_from(deadline.as_millisecond()).expect("after 1970"));
+    let event = LambdaEvent::new(RawValue::from_string(event).expect("JSON"), context);
+    let answer = agent_heartbeat::http::service(app).oneshot(event).await.expect("handlers always answer");
+    serde_json::to_value(answer).expect("an answer is JSON")
+}
+
+async fn ask(app: &Arc<App>, event: &Value, deadline: Option<Timestamp>) -> Reply {
+    Reply::of(&invoke(Arc::clone(app), event.to_string(), deadline).await)
 }
 
 /// An HTTP answer.
@@ -43,6 +36,23 @@ pub struct Reply {
     pub status: u16,
     pub headers: HashMap<String, String>,
     pub body: Value,
+}
+
+impl Reply {
+    /// Reads the form in which Lambda hands answers to API Gateway.
+    pub fn of(answer: &Value) -> Self {
+        let headers = answer["headers"].as_object().expect("headers");
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        assert_eq!(answer["isBase64Encoded"], false);
+        Self {
+            status: answer["statusCode"]
+                .as_u64()
+                .and_then(|code| u16::try_from(code).ok())
+                .expect("a status"),
+            headers: headers.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+            body: serde_json::from_str(&text(&answer["body"])).unwrap_or(Value::Null),
+        }
+    }
 }
 
 /// An agent that may beat.
@@ -88,7 +98,7 @@ impl Agent<'_> {
         event["rawPath"] = path.clone().into();
         event["requestContext"]["http"]["path"] = path.into();
         event["headers"]["authorization"] = format!("Bearer {AGENT_TOKEN}").into();
-        invoke(Arc::clone(&self.app), &event, deadline).await
+        ask(&self.app, &event, deadline).await
     }
 }
 
@@ -100,7 +110,7 @@ pub struct Stranger<'a> {
 impl Stranger<'_> {
     /// Sends an event as it is.
     pub async fn sends(&self, event: &Value) -> Reply {
-        invoke(Arc::clone(&self.test.app), event, None).await
+        ask(&self.test.app, event, None).await
     }
 
     /// Sends `events/heartbeat.json`, changed.

@@ -22,21 +22,34 @@ pub const SCHEDULE: &str = env!("CARGO_BIN_EXE_schedule");
 pub struct Sandbox {
     lambda: Lambda,
     process: Child,
-    output: JoinSet<String>,
+    output: JoinSet<Output>,
 }
 
 /// The lines that a function has written.
 pub struct Log(pub Vec<Value>);
 
+/// All that a function has written, as it is.
+#[derive(Debug, Default)]
+pub struct Output {
+    pub stdout: String,
+    pub stderr: String,
+}
+
 /// A function's process with the service's environment, which finds its Lambda at this address.
 pub fn command(function: &str, app: &TestApp, lambda: &str) -> Command {
     let mut command = Command::new(function);
-    command.env_clear().envs(&app.variables).stdout(Stdio::piped()).kill_on_drop(true).envs([
-        ("AWS_LAMBDA_RUNTIME_API", lambda),
-        ("AWS_LAMBDA_FUNCTION_NAME", "heartbeat"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-    ]);
+    command
+        .env_clear()
+        .envs(&app.variables)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .envs([
+            ("AWS_LAMBDA_RUNTIME_API", lambda),
+            ("AWS_LAMBDA_FUNCTION_NAME", "heartbeat"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ]);
     command
 }
 
@@ -51,12 +64,17 @@ impl Sandbox {
     pub async fn start(function: &str, app: &TestApp) -> Self {
         let lambda = Lambda::start().await;
         let mut process = command(function, app, lambda.address()).spawn().expect("the function was built");
-        let mut pipe = process.stdout.take().expect("a pipe");
+        let mut stdout = process.stdout.take().expect("a pipe");
+        let mut stderr = process.stderr.take().expect("a pipe");
         let mut output = JoinSet::new();
         output.spawn(async move {
-            let mut text = String::new();
-            pipe.read_to_string(&mut text).await.expect("text");
-            text
+            let mut written = Output::default();
+            let read = tokio::join!(
+                stdout.read_to_string(&mut written.stdout),
+                stderr.read_to_string(&mut written.stderr)
+            );
+            read.0.and(read.1).expect("text");
+            written
         });
         Self { lambda, process, output }
     }
@@ -79,11 +97,17 @@ impl Sandbox {
     }
 
     /// Ends it when it asks for its next event, with all it has written.
-    pub async fn end(mut self) -> Log {
+    pub async fn end(self) -> Log {
+        let written = self.end_with_output().await;
+        assert_eq!(written.stderr, "");
+        Log(written.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect())
+    }
+
+    /// The same, as it was written.
+    pub async fn end_with_output(mut self) -> Output {
         self.lambda.asked_for_an_event().await;
         self.process.kill().await.expect("it runs");
-        let text = self.output.join_next().await.expect("one reads").expect("to the end");
-        Log(text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect())
+        self.output.join_next().await.expect("one reads").expect("to the end")
     }
 }
 

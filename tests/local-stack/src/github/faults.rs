@@ -1,5 +1,7 @@
 //! What can go wrong on the way to GitHub or inside it.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -38,9 +40,37 @@ pub enum Fault {
     /// The right answer to a GraphQL call, but for what is lacking; its errors say why. Constructors such as
     /// [`Fault::repository_error`] make it.
     Partial(Partial),
+    /// The right answer, but for what is changed about it. [`Fault::changed`] makes it.
+    Changed(Change),
+}
+
+/// What is changed about an answer: its status, its headers and its body.
+#[derive(Clone)]
+pub struct Change(Arc<Changing>);
+
+type Changing = dyn Fn(&mut u16, &mut Vec<(String, String)>, &mut Vec<u8>) + Send + Sync;
+
+impl Change {
+    pub(super) fn of(&self, mut answer: Answer) -> Answer {
+        (self.0)(&mut answer.status, &mut answer.headers, &mut answer.body);
+        answer
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Change(…)")
+    }
 }
 
 impl Fault {
+    /// The right answer, changed like this: its status, its headers, its body.
+    pub fn changed(
+        change: impl Fn(&mut u16, &mut Vec<(String, String)>, &mut Vec<u8>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::Changed(Change(Arc::new(change)))
+    }
+
     /// Meets the next `times` matching requests.
     pub fn times(self, times: u64) -> Repeated<Self> {
         Repeated { fault: self, times: Some(times) }

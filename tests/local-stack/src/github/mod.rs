@@ -55,7 +55,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 pub use apps::{APP_KEY, APP_KEY_PKCS8, app_jwt};
-pub use faults::Fault;
+pub use faults::{Change, Fault};
 pub use graphql::Partial;
 pub use issue::{Issue, State};
 pub use log::{GraphQlCall, Request, fingerprint};

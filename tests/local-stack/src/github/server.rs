@@ -106,6 +106,7 @@ impl Shared {
             }
             Some(Fault::HalfPage) => Sending::Half(self.right_answer(asked, sender, None)),
             Some(Fault::Partial(partial)) => Sending::Whole(self.right_answer(asked, sender, Some(&partial))),
+            Some(Fault::Changed(change)) => Sending::Whole(change.of(self.right_answer(asked, sender, None))),
             Some(Fault::Status(status)) => self.instead(asked, sender, faults::of_status(status)),
             Some(Fault::EmptyList) => self.instead(asked, sender, faults::empty_list()),
             Some(Fault::Answer { status, headers, body }) => {
