@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_share_that_is_left_is_the_smaller_one_of_what_is_in_force() {
-        let mut limits = TokenLimits::of("t");
+        let mut limits = TokenLimits::of(&Fingerprint::of("t"));
         assert_eq!(limits.share_left(at(0)), None);
         limits.note(Api::GraphQl, budget(2_500, 60));
         assert_eq!(limits.share_left(at(0)), Some(0.5));
