@@ -1,11 +1,12 @@
 //! What went wrong in a beat, and what that makes of its status.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{RepositoryName, Status};
 
 /// The part of a beat that a problem belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Claiming the pass and listing what changed.
@@ -28,7 +29,7 @@ impl Phase {
 }
 
 /// How bad a problem is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Part of the work was not done; the rest was.
@@ -38,7 +39,7 @@ pub enum Severity {
 }
 
 /// What kind of problem it is: a stable word for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {
     /// `REPOSITORIES` is empty.
@@ -86,7 +87,7 @@ pub enum ProblemCode {
 }
 
 /// One thing that went wrong, for people and for programs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// The kind.
@@ -97,11 +98,13 @@ pub struct Problem {
     pub severity: Severity,
     /// The repository it concerns; absent when it concerns all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false)]
     pub repository: Option<RepositoryName>,
     /// Whether a later beat can succeed without anybody doing anything.
     pub retryable: bool,
     /// Seconds until trying again makes sense, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub retry_after_seconds: Option<u64>,
     /// One sentence naming the cause and the way out. Never an upstream body or a secret.
     pub message: String,

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Change, IssueNumber, RepositoryId};
 
 /// How a beat came out, the worst last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Nothing went wrong.
@@ -50,15 +51,17 @@ impl RunType {
 }
 
 /// One issue that changed, as agents are told of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Touch {
     /// The issue's page on GitHub.
+    #[schema(format = "uri")]
     pub url: String,
     /// What happened last.
     pub change: Change,
     /// Where a moved issue is now, when GitHub shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "uri", nullable = false)]
     pub moved_to: Option<String>,
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
@@ -14,12 +15,13 @@ use crate::store::Ended;
 use super::{Basis, Beat};
 
 /// The answer to a beat. The first eight fields never change; the rest only adds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentHeartbeatResponse {
     /// `error` if any error, else `warning` if any warning, else `ok`.
     pub status: Status,
     /// Who beat.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     pub agent_name: String,
     /// When the beat came in: RFC 3339, UTC, milliseconds.
     #[serde(serialize_with = "millis")]
@@ -34,6 +36,7 @@ pub struct AgentHeartbeatResponse {
     /// The problems that are errors, likewise.
     pub errors: Vec<String>,
     /// The issues touched since this agent's previous beat, at most 200, the oldest change first.
+    #[schema(max_items = 200)]
     pub touched_issue_urls: Vec<String>,
 
     /// The AgentRun's id.
@@ -43,8 +46,10 @@ pub struct AgentHeartbeatResponse {
     /// What GitHub showed at this time is in the store, for every repository; null while any of them is read for
     /// the first time.
     #[serde(serialize_with = "optional_millis")]
+    #[schema(required = true)]
     pub fresh_at: Option<Timestamp>,
     /// What happened to each of `touchedIssueUrls`.
+    #[schema(max_items = 200)]
     pub touched: Vec<Touch>,
     /// How many there were to tell. More than 200: the next beats tell the rest.
     pub touched_count: u64,

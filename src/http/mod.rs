@@ -2,6 +2,8 @@
 
 mod auth;
 mod event;
+mod headers;
+mod openapi;
 mod refusal;
 mod router;
 

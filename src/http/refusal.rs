@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::domain::{InvalidAgentName, TooOften};
 use crate::secrets::SecretUnavailable;
@@ -49,13 +50,18 @@ pub enum Refusal {
 }
 
 /// RFC 9457's members, and `error` for clients that look for one.
-#[derive(Serialize)]
-struct ProblemDetails<'a> {
-    r#type: &'a str,
-    title: &'a str,
+#[derive(Serialize, ToSchema)]
+pub(super) struct ProblemDetails {
+    /// Always `about:blank`: the status says what kind it is.
+    r#type: &'static str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
     status: u16,
+    /// Why there is no beat.
     detail: String,
-    error: &'a str,
+    /// The title once more.
+    error: &'static str,
 }
 
 impl From<SecretUnavailable> for Refusal {

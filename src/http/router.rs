@@ -8,20 +8,23 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tower::util::ServiceExt as _;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::RunType;
-use crate::heartbeat::{self, BeatRequest};
+use crate::heartbeat::{self, AgentHeartbeatResponse, BeatRequest};
 
 use super::event::{self, EventAnswer};
+use super::headers::harden;
+use super::openapi::openapi;
+use super::refusal::ProblemDetails;
 use super::{Authorized, Refusal};
 
 /// The longest body, in bytes.
@@ -47,7 +50,7 @@ pub fn service(
                 }
                 Err(refusal) => refusal.into_response(),
             };
-            Ok(event::answer(response).await)
+            Ok(event::answer(harden(response)).await)
         }
     })
 }
@@ -56,18 +59,67 @@ fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/api/agents/{agent_name}/heartbeat", post(heartbeat))
         .route("/api/health", get(health))
+        .route("/api/openapi.json", get(openapi))
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
         .layer(DefaultBodyLimit::max(LONGEST_BODY))
         .with_state(app)
 }
 
+/// Beat
+///
+/// Brings the copy of the tracked repositories' issues up to date, unless another beat has just done so or does, and
+/// tells what changed since this agent's previous beat. How it went is in `status`.
+#[utoipa::path(
+    post,
+    path = "/api/agents/{agentName}/heartbeat",
+    security(("agentToken" = [])),
+    params((
+        "agentName" = String, Path, description = "The name that the agent beats under",
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    )),
+    request_body(
+        content = Object,
+        description = "Nothing, or an object, whose members say nothing yet; 64 KiB at most",
+        content_type = "application/json",
+    ),
+    responses(
+        (status = 200, description = "The beat's answer", body = AgentHeartbeatResponse),
+        (
+            status = 400, description = "The name is no agent's, or the body is no JSON object",
+            body = ProblemDetails, content_type = "application/problem+json",
+        ),
+        (
+            status = 401, description = "No token, or a wrong one",
+            body = ProblemDetails, content_type = "application/problem+json",
+            headers(("WWW-Authenticate" = String, description = "`Bearer`")),
+        ),
+        (
+            status = 403, description = "The token is not for this agent",
+            body = ProblemDetails, content_type = "application/problem+json",
+        ),
+        (
+            status = 413, description = "The body is too long",
+            body = ProblemDetails, content_type = "application/problem+json",
+        ),
+        (
+            status = 429, description = "This agent beats too often",
+            body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds until it may beat again")),
+        ),
+        (
+            status = 503, description = "The agents' tokens cannot be read at the moment",
+            body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds until another try makes sense")),
+        ),
+    ),
+)]
 async fn heartbeat(
     authorized: Authorized,
     State(app): State<Arc<App>>,
     context: Option<axum::Extension<Context>>,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Response, Refusal> {
+) -> Result<Json<AgentHeartbeatResponse>, Refusal> {
     check_body(&body.map_err(|_| Refusal::TooLarge)?)?;
     let deadline = context
         .and_then(|context| i64::try_from(context.deadline).ok())
@@ -79,8 +131,7 @@ async fn heartbeat(
         deadline,
         confirmed: None,
     };
-    let answer = heartbeat::beat(&app, request).await;
-    Ok(uncached(Json(answer)))
+    Ok(Json(heartbeat::beat_in_pace(&app, request).await?))
 }
 
 /// The body says nothing yet; it is checked so that it can say something one day.
@@ -92,16 +143,18 @@ fn check_body(body: &[u8]) -> Result<(), Refusal> {
     object.map(drop).map_err(|_| Refusal::Body)
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Health {
+    /// Always `ok`.
     status: &'static str,
+    /// The service's.
     version: &'static str,
 }
 
-async fn health() -> Response {
-    uncached(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }))
-}
-
-fn uncached(body: impl IntoResponse) -> Response {
-    ([(header::CACHE_CONTROL, "no-store")], body).into_response()
+/// Health
+///
+/// Says that the service runs. Asks nothing of what it depends on.
+#[utoipa::path(get, path = "/api/health", responses((status = 200, description = "It runs", body = Health)))]
+async fn health() -> Json<Health> {
+    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
 }

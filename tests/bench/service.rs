@@ -24,11 +24,7 @@ const INVOCATION: SignedDuration = SignedDuration::from_secs(30);
 
 /// Serves the benchmark until it hangs up.
 pub fn run() {
-<<<<<<< ours
     telemetry::init(config::rust_log().as_deref(), start::INVOCATIONS);
-=======
-    telemetry::init(config::rust_log().as_deref(), "lambda_runtime::layers::trace");
->>>>>>> theirs
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let time = Time::default();
     let app = runtime.block_on(app(&time)).expect("the benchmark's environment is right");

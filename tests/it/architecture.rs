@@ -22,12 +22,15 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// Which modules may name a crate, told by the start of its name.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("lambda_", &["http", "bin", "start"]),
     ("metrics", &["telemetry"]),
     ("reqwest", &["github", "transport"]),
     ("aws_", &["store", "secrets", "app", "transport"]),
     ("axum", &["http"]),
+    // Only its derive outside `http`: what agents are shown describes itself, as it serializes itself with serde. It is
+    // no client and does nothing until the description is asked for.
+    ("utoipa", &["http", "heartbeat", "domain"]),
     ("tokio", &["bin", "app", "github", "secrets", "pass"]),
 ];
 
@@ -176,8 +179,9 @@ fn what_decides_names_no_client_and_no_runtime() {
     for source in sources() {
         if source.module() == "domain" || source.path.ends_with("pass/plan.rs") {
             pure += 1;
-            for (start, _) in CRATES {
-                assert!(!source.names(start), "{} names {start}", source.path.display());
+            for (start, allowed) in CRATES {
+                let is_fine = allowed.contains(&"domain") || !source.names(start);
+                assert!(is_fine, "{} names {start}", source.path.display());
             }
             assert!(!source.code().contains("async "), "{}", source.path.display());
             assert!(!source.code().contains(".await"), "{}", source.path.display());

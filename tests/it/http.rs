@@ -29,6 +29,47 @@ fn assert_refused(reply: &Reply, status: u16, title: &str) {
     assert_eq!(reply.body, expected);
 }
 
+/// What a browser or a proxy is to know of every answer.
+fn assert_hardened(reply: &Reply) {
+    let headers = [
+        ("cache-control", "no-store"),
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("referrer-policy", "no-referrer"),
+        ("strict-transport-security", "max-age=31536000"),
+    ];
+    for (name, value) in headers {
+        assert_eq!(reply.headers.get(name).map(String::as_str), Some(value), "{name}: {reply:#?}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_forbids_caches_and_browsers_all_that_headers_can() {
+    let app = TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "1").start().await;
+    for (method, path, token, body, status) in [
+        ("POST", "/api/agents/alpha/heartbeat", AGENT_TOKEN, "", 200),
+        ("GET", "/api/health", AGENT_TOKEN, "", 200),
+        ("POST", "/api/agents/a%2Fb/heartbeat", AGENT_TOKEN, "", 400),
+        ("POST", "/api/agents/alpha/heartbeat", AGENT_TOKEN, "[]", 400),
+        ("POST", "/api/agents/alpha/heartbeat", "wrong", "", 401),
+        ("POST", "/nowhere", AGENT_TOKEN, "", 404),
+        ("GET", "/api/agents/alpha/heartbeat", AGENT_TOKEN, "", 405),
+        ("POST", "/api/agents/alpha/heartbeat", AGENT_TOKEN, &"x".repeat(LONGEST_BODY + 1), 413),
+        ("POST", "/api/agents/alpha/heartbeat", AGENT_TOKEN, "", 429),
+    ] {
+        let reply = app
+            .stranger()
+            .sends_changed(|event| {
+                ask(event, method, path);
+                event["headers"]["authorization"] = format!("Bearer {token}").into();
+                event["body"] = body.into();
+            })
+            .await;
+        assert_eq!(reply.status, status, "{method} {path}");
+        assert_hardened(&reply);
+    }
+}
+
 #[tokio::test]
 async fn health_is_public_and_says_only_status_and_version() {
     let app = app().await;

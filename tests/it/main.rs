@@ -26,6 +26,7 @@ mod crowds;
 mod deadlines;
 mod deferral;
 mod deployment;
+mod description;
 mod drift;
 mod events;
 mod failures;
