@@ -121,8 +121,9 @@ fn changed(place: &str, value: &Value) -> Vec<String> {
     events.into()
 }
 
+/// A service in which one agent may beat as often as it likes, while the time stands still.
 async fn app() -> TestApp {
-    TestApp::tracking(&[]).start().await
+    TestApp::tracking(&[]).with("BEATS_PER_MINUTE", "6000").start().await
 }
 
 #[test]
