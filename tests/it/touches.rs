@@ -216,7 +216,7 @@ async fn what_changes_again_while_the_rest_is_told_in_turns_is_not_lost() {
 #[tokio::test]
 async fn a_slower_beat_of_the_same_agent_does_not_make_it_hear_a_change_again() {
     let app = two_agents_and_two_issues().await;
-    let position = On::operation("PutItem").containing("AGENTS").containing("alpha");
+    let position = On::operation("UpdateItem").containing("AGENTS").containing("alpha");
     let mut held = app.world.dynamodb.hold(position);
     let alpha = app.agent("alpha");
     let mut slow = Box::pin(alpha.beat());
