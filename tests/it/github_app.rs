@@ -1,8 +1,10 @@
 //! The service as a GitHub App: its installation's token is asked for, shared, renewed, and never told. What becomes of
 //! a refusal is in `github_app_refused.rs`.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
-use local_stack::github::{APP_KEY, APP_KEY_PKCS8, Fault, Matching, fingerprint};
+use local_stack::github::{APP_KEY, APP_KEY_PKCS8, Fault, Matching, World, fingerprint};
 use local_stack::{AGENT_TOKEN, GITHUB_CREDENTIALS_SECRET_ID};
 use serde_json::{Value, json};
 
@@ -137,6 +139,21 @@ async fn a_token_request_that_fails_in_passing_is_tried_again() {
     app.world.github.fault(Matching::token_request(), Fault::Cut);
     beats_well(&app).await;
     assert_eq!(token_requests(&app), 3);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_after_a_token_request_that_took_the_time_of_the_pass() {
+    for is_failing in [false, true] {
+        let app = two_repositories().await;
+        let clock = app.world.clock.clone();
+        let takes_long = move |_: &mut World| clock.advance(Duration::from_secs(22));
+        app.world.github.before(Matching::token_request(), takes_long);
+        if is_failing {
+            app.world.github.fault(Matching::token_request(), Fault::Status(502));
+        }
+        app.agent("alpha").beat().await;
+        assert_eq!(app.asked(), [TOKEN_REQUEST], "is failing: {is_failing}");
+    }
 }
 
 /// Fifty repositories, all of which are asked for at once where there is no GraphQL.
