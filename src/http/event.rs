@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::Refusal;
 
-/// The answer to an event, in the one form that all kinds of them take.
+/// The answer to an event, in the form that its kind takes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventAnswer {
@@ -25,25 +25,34 @@ pub struct EventAnswer {
     headers: Map<String, Value>,
     body: String,
     is_base64_encoded: bool,
+    /// None are set. HTTP APIs and Function URLs know the member, and the one that cargo-lambda plays wants it to be
+    /// there; REST APIs take an answer that has it for a broken one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cookies: Option<[(); 0]>,
+}
+
+/// An event, whatever it holds: one that cannot be parsed is as good as an empty one.
+pub(super) fn read(payload: &RawValue) -> Value {
+    serde_json::from_str(payload.get()).unwrap_or_default()
 }
 
 /// The request that an event brings.
-pub(super) fn request(event: &RawValue) -> Result<Request, Refusal> {
-    let event: Value = serde_json::from_str(event.get()).map_err(|_| Refusal::Event)?;
-    // REST APIs have the method on top, as HTTP APIs do that are told to send events of that form.
-    let (method, path) = match &event["httpMethod"] {
-        Value::String(method) => (method, &event["path"]),
-        _ => match &event["requestContext"]["http"]["method"] {
-            Value::String(method) => (method, &event["rawPath"]),
+pub(super) fn request(event: &Value) -> Result<Request, Refusal> {
+    // REST APIs have the method on top, as HTTP APIs do that are told to send events of that form. What cargo-lambda puts
+    // there is not the request's, so the other place comes first.
+    let (method, path) = match &event["requestContext"]["http"]["method"] {
+        Value::String(method) => (method, &event["rawPath"]),
+        _ => match &event["httpMethod"] {
+            Value::String(method) => (method, &event["path"]),
             _ => return Err(Refusal::Event),
         },
     };
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::Event)?;
     let path = without_stage(path.as_str().ok_or(Refusal::Event)?, &event["requestContext"]["stage"]);
-    let mut request = Request::new(body(&event)?);
+    let mut request = Request::new(body(event)?);
     *request.method_mut() = method;
     *request.uri_mut() = uri(path).ok_or(Refusal::Path)?;
-    *request.headers_mut() = headers(&event)?;
+    *request.headers_mut() = headers(event)?;
     Ok(request)
 }
 
@@ -105,8 +114,8 @@ fn body(event: &Value) -> Result<Body, Refusal> {
     }
 }
 
-/// Every answer of this service is text, and has one value for each header.
-pub(super) async fn answer(response: Response) -> EventAnswer {
+/// What answers this event. Every answer of this service is text, and has one value for each header.
+pub(super) async fn answer(event: &Value, response: Response) -> EventAnswer {
     let (parts, body) = response.into_parts();
     // Nothing streams here: the whole body is at hand.
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -116,5 +125,6 @@ pub(super) async fn answer(response: Response) -> EventAnswer {
         headers: parts.headers.iter().map(|(name, text)| (name.as_str().to_owned(), value(text))).collect(),
         body: String::from_utf8_lossy(&body).into_owned(),
         is_base64_encoded: false,
+        cookies: event["requestContext"]["http"].is_object().then_some([]),
     }
 }

@@ -43,14 +43,15 @@ pub fn service(
     tower::service_fn(move |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| {
         let router = router.clone();
         async move {
-            let response = match event::request(&payload) {
+            let event = event::read(&payload);
+            let response = match event::request(&event) {
                 Ok(mut request) => {
                     request.extensions_mut().insert(context);
                     router.oneshot(request).await?
                 }
                 Err(refusal) => refusal.into_response(),
             };
-            Ok(event::answer(harden(response)).await)
+            Ok(event::answer(&event, harden(response)).await)
         }
     })
 }

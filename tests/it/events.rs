@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use crate::app::TestApp;
+use crate::roles::invoke;
 
 const FILES: [&str; 7] = [
     "confirm-audit.json",
@@ -65,4 +66,34 @@ async fn every_heartbeat_event_can_be_sent_twice() {
         }
         assert_eq!(coalesced, [json!(false), json!(true)], "{file}");
     }
+}
+
+/// REST APIs take an answer with any other member for a broken one; cargo-lambda's Function URL misses `cookies`.
+#[tokio::test]
+async fn an_answer_has_the_members_that_its_kind_of_event_takes() {
+    const MEMBERS: [&str; 4] = ["body", "headers", "isBase64Encoded", "statusCode"];
+    for (file, takes_cookies) in [
+        ("heartbeat.json", true),
+        ("heartbeat-function-url.json", true),
+        ("heartbeat-unauthorized.json", true),
+        ("heartbeat-rest-api.json", false),
+    ] {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        let answer = invoke(app.app.clone(), TestApp::event(file).to_string(), None).await;
+        let mut members: BTreeSet<&str> =
+            answer.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(
+            members.take("cookies").map(|_| &answer["cookies"]),
+            takes_cookies.then_some(&json!([])),
+            "{file}"
+        );
+        assert_eq!(members, MEMBERS.into(), "{file}");
+    }
+}
+
+#[tokio::test]
+async fn the_method_that_cargo_lambda_puts_on_top_is_not_the_requests() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    let reply = app.stranger().sends_changed(|event| event["httpMethod"] = "GET".into()).await;
+    assert_eq!((reply.status, &reply.body["status"]), (200, &json!("ok")));
 }

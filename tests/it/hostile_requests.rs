@@ -170,7 +170,11 @@ async fn a_body_that_is_not_what_its_flag_says_is_a_bad_request() {
 async fn a_method_or_a_path_that_none_can_be_is_a_bad_request_or_not_there() {
     let app = app().await;
     for method in ["", "G T", "é", "\0"] {
-        assert_eq!(statuses(&app, changed("/httpMethod", &method.into())).await, [400, 400], "{method:?}");
+        let mut event = TestApp::event("heartbeat.json");
+        event["requestContext"]["http"]["method"] = method.into();
+        let mut rest = TestApp::event("heartbeat-rest-api.json");
+        rest["httpMethod"] = method.into();
+        assert_eq!(statuses(&app, [event.to_string(), rest.to_string()]).await, [400, 400], "{method:?}");
     }
     for (path, status) in [("", 404), ("*", 404), (":99999", 404), ("//", 404), ("\0", 404), ("a?b#c", 404)] {
         let mut event = TestApp::event("heartbeat.json");
