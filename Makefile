@@ -37,6 +37,7 @@ CFN_GUARD := $(TOOLS)/cfn-guard-$(CFN_GUARD_VERSION)/bin/cfn-guard
 python_tools = $(TOOLS)/$(1)-$(firstword $(shell cksum < infra/$(1).txt))/bin
 PYTHON_TOOLS := $(call python_tools,requirements)
 MINISTACK := $(call python_tools,requirements-ministack)
+SCHEMATHESIS := $(call python_tools,requirements-schemathesis)
 
 # SAM tells nobody how it is used.
 export SAM_CLI_TELEMETRY := 0
@@ -87,6 +88,13 @@ fuzz: ## Try properties, histories and hostile input with many more cases (an ho
 contract: ## Check the local GitHub against what GitHub publishes (needs npm)
 	tests/local-stack/contract/fetch
 	cargo test -p local-stack --features contract --test contract
+
+# So many beats a minute that none is refused for coming too often, which would hide other answers.
+.PHONY: schemathesis
+schemathesis: binaries $(CARGO_LAMBDA) $(SCHEMATHESIS)/installed ## Check the running function against the description of its API that it serves
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 PYTHONDONTWRITEBYTECODE=1 $(LOCAL_STACK) with sh -c \
+		'exec "$$0" --config-file tests/schemathesis/config.toml run "$$SERVICE_URL/api/openapi.json"' \
+		'$(SCHEMATHESIS)/schemathesis'
 
 # The root package alone, for the same reason as above.
 .PHONY: bench
@@ -172,7 +180,7 @@ deployment: build binaries $(PYTHON_TOOLS)/installed $(MINISTACK)/installed ## D
 	@exec $(MINISTACK)/python -B infra/checks/deployment $(PLAIN_TEMPLATE) target/lambda $(LOCAL_STACK)
 
 .PHONY: ci
-ci: check infra test contract deployment ## What a change must pass: check, infra, test, contract, deployment
+ci: check infra test contract schemathesis deployment ## What a change must pass: check, infra, test, contract, schemathesis, deployment
 
 .PHONY: binaries
 binaries:
@@ -220,3 +228,6 @@ $(PYTHON_TOOLS)/installed:
 
 $(MINISTACK)/installed:
 	@$(call install_python_tools,requirements-ministack)
+
+$(SCHEMATHESIS)/installed:
+	@$(call install_python_tools,requirements-schemathesis)

@@ -2,9 +2,10 @@
 //!
 //! `run` shows three beats and ends, `dev` keeps the function reachable until it is
 //! interrupted, `invoke EVENT` sends one event to the function that `dev` runs. The
-//! Makefile's targets of these names build what they need first. `github` serves the
-//! made-up GitHub alone until it is interrupted, for the functions of a deployment
-//! (`infra/checks/deployment.py`). Standard output takes answers only; all else goes to
+//! Makefile's targets of these names build what they need first. `with COMMAND` runs a
+//! command that uses the function, and ends with it (`make schemathesis`). `github` serves
+//! the made-up GitHub alone until it is interrupted, for the functions of a deployment
+//! (`infra/checks/deployment`). Standard output takes answers only; all else goes to
 //! standard error. Nothing here is part of the service.
 
 mod demo;
@@ -39,6 +40,7 @@ async fn carry_out(words: &[&str]) -> Result<(), Failure> {
         ["run"] => demo::run().await,
         ["dev"] => demo::dev().await,
         ["invoke", event] => demo::invoke(Path::new(event)).await,
+        ["with", program, arguments @ ..] => demo::with(program, arguments).await,
         ["github"] => demo::github().await,
         _ => Err(Failure::Usage),
     }

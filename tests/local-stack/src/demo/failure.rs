@@ -7,7 +7,9 @@ use std::process::{ExitCode, ExitStatus};
 /// A reason why a command could not do what it is for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("Use: local-stack run | dev | invoke EVENT | github   (or the Makefile: make help)")]
+    #[error(
+        "Use: local-stack run | dev | invoke EVENT | with COMMAND | github   (or the Makefile: make help)"
+    )]
     Usage,
     #[error(
         "GITHUB_TOKEN is not set, and REPOSITORIES names repositories on the real GitHub. A token that may read \
@@ -35,6 +37,10 @@ pub(crate) enum Failure {
     BeatFailed,
     #[error("`make dev` does not run here. Start it in another terminal, then send the event again.")]
     NoSession,
+    #[error("The command failed ({0}); what it said stands above.")]
+    CommandFailed(ExitStatus),
+    #[error("The command did not end within {0} s.")]
+    CommandHangs(u64),
     #[error("{path}: {error}")]
     File { path: PathBuf, error: io::Error },
     #[error("Standard output was closed before everything was printed.")]

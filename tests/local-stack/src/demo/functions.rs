@@ -100,6 +100,16 @@ impl Functions {
         self.unless_ended(invoke(&url, function, event)).await
     }
 
+    /// Runs a command to its end, and gives up when one of the processes ends meanwhile.
+    pub(crate) async fn run(&mut self, mut command: tokio::process::Command) -> Result<(), Failure> {
+        let outcome = async {
+            let status =
+                command.status().await.map_err(not_started(Path::new(command.as_std().get_program())))?;
+            if status.success() { Ok(()) } else { Err(Failure::CommandFailed(status)) }
+        };
+        self.unless_ended(outcome).await
+    }
+
     /// Completes when one of the processes ends, which none does unasked.
     pub(crate) async fn ended(&mut self) -> Failure {
         loop {

@@ -28,6 +28,9 @@ use surroundings::{LOCAL_FRESHNESS, Surroundings, Tracked};
 
 pub(crate) use failure::Failure;
 
+/// A command that runs for longer hangs.
+const LONGEST_COMMAND: Duration = Duration::from_secs(180);
+
 /// The event of one beat of the agent `alpha`.
 const HEARTBEAT: &str = "events/heartbeat.json";
 
@@ -117,6 +120,21 @@ pub(crate) async fn invoke(event: &Path) -> Result<(), Failure> {
         eprintln!("HTTP {status}");
     }
     print(&answer)
+}
+
+/// Runs a command that uses the function, which it finds by `SERVICE_URL` and `AGENT_TOKEN`, and fails if it does.
+pub(crate) async fn with(program: &str, arguments: &[&str]) -> Result<(), Failure> {
+    let surroundings = Surroundings::from_env()?;
+    let stack = surroundings.start_stack().await?;
+    let mut functions = surroundings.start_functions(&stack, &[API], "error").await?;
+    let mut command = tokio::process::Command::new(program);
+    command
+        .args(arguments)
+        .env("SERVICE_URL", functions.function_url(API))
+        .env("AGENT_TOKEN", AGENT_TOKEN)
+        .kill_on_drop(true);
+    let command = tokio::time::timeout(LONGEST_COMMAND, functions.run(command));
+    command.await.unwrap_or(Err(Failure::CommandHangs(LONGEST_COMMAND.as_secs())))
 }
 
 /// Serves the made-up GitHub and prints where it is, on one line, for a program to read.
