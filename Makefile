@@ -151,21 +151,24 @@ infra: $(PYTHON_TOOLS)/installed $(CFN_GUARD) ## Check the deployment's template
 	$(CFN_GUARD) validate --rules infra/checks/rules.guard --data $(PLAIN_TEMPLATE) >&2
 	$(PYTHON) infra/checks/relations_tests.py
 	$(PYTHON) infra/checks/rotate_token_tests.py
+	$(PYTHON) infra/checks/sbom_tests.py
 	$(PYTHON) infra/checks/relations.py $(PLAIN_TEMPLATE)
 	$(PYTHON_TOOLS)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(PYTHON_TOOLS)/zizmor --quiet --offline --strict-collection --persona auditor .github
 
 # Always with zig, so that the functions find the C library of Lambda's Amazon Linux whatever machine built them.
 # Beside each function go the list of repositories and the certificates of a private CA, where they are here: the
-# parameters Repositories=@repositories.txt and CaCertificateFile name them.
+# parameters Repositories=@repositories.txt and CaCertificateFile name them. Beside the functions, and not in them, is the
+# list of what they are made of.
 CA_CERTIFICATE ?= $(wildcard ca-certificate.pem)
 BESIDE := $(wildcard repositories.txt) $(CA_CERTIFICATE)
 $(if $(findstring /,$(CA_CERTIFICATE)),$(error CA_CERTIFICATE is `$(CA_CERTIFICATE)`: put the file beside the Makefile and give its name alone))
 
 .PHONY: build
-build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy, target/lambda/*/bootstrap.zip (ARCH=arm64 or x86_64)
+build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy, target/lambda/*/bootstrap.zip, and their SBOM (ARCH=arm64 or x86_64)
 	PATH='$(dir $(ZIG))':"$$PATH" '$(CARGO_LAMBDA)' lambda build --release --locked --target $(TRIPLE) \
 		--bin api --bin schedule --output-format zip $(addprefix --include ,$(BESIDE)) --lambda-dir target/lambda
+	python3 -B infra/sbom.py $(TRIPLE) >target/lambda/bom.json
 
 include infra/deploy.mk
 

@@ -1,0 +1,76 @@
+"""Writes what the functions are made of: a CycloneDX bill of materials, the same bytes each time.
+
+    sbom.py TRIPLE
+
+It lists what `cargo tree` does: each crate whose code is compiled for the functions on this platform or, as a macro, into
+them. Made of Cargo.lock or `cargo metadata`, as other tools do, it would also name crates that only the tests' features
+bring in.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from urllib.parse import quote
+
+PACKAGE = "agent-heartbeat"
+PROJECT = Path(__file__).parents[1]
+
+# How far down it stands, name, version, and the licence as an SPDX expression.
+LINE = re.compile(r"(\d+)\|(\S+) v(\S+)[^|]*\|(.*?)(?: \(\*\))?")
+
+
+def tree(triple, *arguments):
+    """The crates of both functions, as cargo tells them."""
+    command = ["cargo", "tree", "--locked", "--package", PACKAGE, "--edges", "normal", "--target", triple, *arguments]
+    return subprocess.run(command, cwd=PROJECT, check=True, text=True, stdout=subprocess.PIPE).stdout.splitlines()
+
+
+def reference(name, version):
+    return f"pkg:cargo/{name}@{quote(version, safe='')}"
+
+
+def checksums():
+    """What the registry says of each crate's package, as the build checks it."""
+    lock = tomllib.loads((PROJECT / "Cargo.lock").read_text(encoding="utf-8"))
+    return {reference(one["name"], one["version"]): one.get("checksum") for one in lock["package"]}
+
+
+def bill(triple):
+    sums = checksums()
+    components, depends_on, above = {}, {}, []
+    for line in tree(triple, "--prefix", "depth", "--format", "|{p}|{l}"):
+        depth, name, version, licence = LINE.fullmatch(line).groups()
+        crate = reference(name, version)
+        above[int(depth) :] = [crate]
+        depends_on.setdefault(crate, set())
+        if len(above) > 1:
+            depends_on[above[-2]].add(crate)
+        components[crate] = {
+            "type": "library",
+            "bom-ref": crate,
+            "name": name,
+            "version": version,
+            **({"hashes": [{"alg": "SHA-256", "content": sums[crate]}]} if sums[crate] else {}),
+            # Older crates separate licences by a slash.
+            "licenses": [{"expression": re.sub(" ?/ ?", " OR ", licence)}],
+            "purl": crate,
+        }
+    [service] = (crate for crate, one in components.items() if one["name"] == PACKAGE)
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {
+            "component": {**components.pop(service), "type": "application"},
+            "properties": [{"name": "cdx:rustc:sbom:target:triple", "value": triple}],
+        },
+        "components": [components[crate] for crate in sorted(components)],
+        "dependencies": [{"ref": crate, "dependsOn": sorted(depends_on[crate])} for crate in sorted(depends_on)],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(bill(sys.argv[1]), indent=1))
