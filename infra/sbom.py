@@ -22,9 +22,10 @@ PROJECT = Path(__file__).parents[1]
 LINE = re.compile(r"(\d+)\|(\S+) v(\S+)[^|]*\|(.*?)(?: \(\*\))?")
 
 
-def tree(triple, *arguments):
-    """The crates of both functions, as cargo tells them."""
-    command = ["cargo", "tree", "--locked", "--package", PACKAGE, "--edges", "normal", "--target", triple, *arguments]
+def tree(triple):
+    """The crates of both functions as cargo tells them, each below what depends on it."""
+    command = ["cargo", "tree", "--locked", "--package", PACKAGE, "--edges", "normal", "--target", triple]
+    command += ["--prefix", "depth", "--format", "|{p}|{l}"]
     return subprocess.run(command, cwd=PROJECT, check=True, text=True, stdout=subprocess.PIPE).stdout.splitlines()
 
 
@@ -41,7 +42,7 @@ def checksums():
 def bill(triple):
     sums = checksums()
     components, depends_on, above = {}, {}, []
-    for line in tree(triple, "--prefix", "depth", "--format", "|{p}|{l}"):
+    for line in tree(triple):
         depth, name, version, licence = LINE.fullmatch(line).groups()
         crate = reference(name, version)
         above[int(depth) :] = [crate]
