@@ -22,10 +22,10 @@ class Bill:
         self.service = self.made["metadata"]["component"]
         self.all = [self.service, *self.made["components"]]
 
-    def crates(self, edges):
+    def crates(self, edges, *arguments):
         """Name and version of each crate that cargo lists, the service's own among them."""
         command = ["cargo", "tree", "--locked", "--package", "agent-heartbeat", "--target", self.triple]
-        command += ["--edges", edges, "--prefix", "none", "--format", "{p}"]
+        command += ["--edges", edges, "--prefix", "none", "--format", "{p}", *arguments]
         listed = subprocess.run(command, cwd=PROJECT, check=True, text=True, stdout=subprocess.PIPE).stdout
         return {tuple(line.replace(" v", " ", 1).split()[:2]) for line in listed.splitlines()}
 
@@ -50,6 +50,8 @@ class Bill:
         met = {crate for one in self.made["dependencies"] for crate in one["dependsOn"]}
         self.assertEqual({one["ref"] for one in self.made["dependencies"]}, references)
         self.assertEqual(met, references - {self.service["bom-ref"]})
+        [direct] = (one["dependsOn"] for one in self.made["dependencies"] if one["ref"] == self.service["bom-ref"])
+        self.assertEqual(len(direct), len(self.crates("normal", "--depth", "1")) - 1)
 
     def test_it_is_the_same_each_time_and_tells_nothing_of_the_machine(self):
         text = json.dumps(self.made)
