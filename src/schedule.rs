@@ -35,6 +35,7 @@ pub async fn beat(
         token: None,
         run_type: RunType::Scheduled,
         deadline,
+        keyed: None,
         confirmed: confirmed.as_ref(),
     };
     let answer = heartbeat::beat(app, request).await;

@@ -24,8 +24,8 @@ impl Fingerprint {
     }
 }
 
-/// A text's SHA-256.
-pub(super) fn sha256(text: &str) -> [u8; 32] {
+/// The SHA-256 of a text or of bytes.
+pub(super) fn sha256(text: impl AsRef<[u8]>) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 

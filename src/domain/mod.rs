@@ -3,6 +3,7 @@
 mod agent;
 mod agent_tokens;
 mod digest;
+mod idempotency;
 mod issue;
 mod limits;
 mod pace;
@@ -15,6 +16,10 @@ mod tracking;
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
 pub use agent_tokens::{AgentToken, AgentTokens};
 pub use digest::Fingerprint;
+pub use idempotency::{
+    Attempt, IdempotencyKey, InvalidIdempotencyKey, KeptRequest, KeyRefused, KeyedRequest, Verdict,
+    kept_until,
+};
 pub use issue::{
     CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, has_label_in,
     labels_digest,

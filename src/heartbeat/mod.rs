@@ -3,6 +3,7 @@
 //!
 //! A beat is always answered. What goes wrong on the way becomes a problem in the answer.
 
+mod admission;
 mod answer;
 mod passes;
 mod record;
@@ -16,12 +17,12 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::{
-    AgentName, Fingerprint, Outcome, Phase, Position, Problem, ProblemCode, RepositoryName, RunType, Status,
-    TooOften,
+    AgentName, Attempt, Fingerprint, IdempotencyKey, KeyedRequest, Outcome, Phase, Position, Problem,
+    ProblemCode, RepositoryName, RunType, Status,
 };
-use crate::pass;
 use crate::store::{Agent, Ended, Fleet, FleetState, Overtaken, StoreError};
 
+pub use admission::{NoBeat, Reply, beat, beat_if_admitted};
 pub use answer::AgentHeartbeatResponse;
 
 use answer::{Told, coalesced_summary};
@@ -41,6 +42,7 @@ struct Beat<'a> {
     /// What was remembered of the agent when it came; none at its first beat.
     known: Option<Agent>,
     outcome: Outcome,
+    recording: Recording<'a>,
     /// The passes that it ran.
     passes: Passes,
     /// The repository whose held audit an operator confirms; none once a pass has heard of it.
@@ -60,6 +62,19 @@ pub struct BeatRequest<'a> {
     pub deadline: Option<Timestamp>,
     /// The repository whose held audit an operator confirms. Such a beat runs a pass, however fresh the last one is.
     pub confirmed: Option<&'a RepositoryName>,
+    /// The request, where its client may repeat it.
+    pub keyed: Option<&'a KeyedRequest>,
+}
+
+/// How a beat is recorded.
+#[derive(Clone, Debug)]
+enum Recording<'a> {
+    /// As one of its own.
+    Plain,
+    /// As an attempt at a request, under whose key its answer is kept.
+    Attempt(&'a IdempotencyKey, Attempt),
+    /// Not at all: the table does not say what became of its request before.
+    Off,
 }
 
 /// What a beat has to go by once there is a pass to speak of, or none.
@@ -80,67 +95,6 @@ struct Basis {
     claimed_until: Option<Timestamp>,
     /// Whether a pass served it that succeeded, and that is fresh.
     is_fresh: bool,
-}
-
-/// A beat that has come, and what the table says of it.
-struct Begun<'a> {
-    app: &'a App,
-    request: BeatRequest<'a>,
-    at: Timestamp,
-    state: Result<FleetState, StoreError>,
-    known: Result<Option<Agent>, StoreError>,
-}
-
-/// Answers a beat, however many came before it.
-pub async fn beat(app: &App, request: BeatRequest<'_>) -> AgentHeartbeatResponse {
-    Begun::read(app, request).await.answer().await
-}
-
-/// Answers a beat, unless its agent beats too often. One that is refused costs what every beat begins with, two reads at
-/// once: one after the other would save a read of these few and let all others wait for it.
-pub async fn beat_in_pace(app: &App, request: BeatRequest<'_>) -> Result<AgentHeartbeatResponse, TooOften> {
-    let begun = Begun::read(app, request).await;
-    // Nothing is known of an agent whose item cannot be read, so nothing is held against it.
-    if let Ok(Some(Agent { pace: Some(pace), .. })) = begun.known {
-        pace.check(app.config.beats_per_minute, begun.at)?;
-    }
-    Ok(begun.answer().await)
-}
-
-impl<'a> Begun<'a> {
-    async fn read(app: &'a App, request: BeatRequest<'a>) -> Self {
-        let at = app.clock.now();
-        let (state, known) = futures_util::join!(app.store.state(), app.store.agent(request.agent));
-        Self { app, request, at, state, known }
-    }
-
-    async fn answer(self) -> AgentHeartbeatResponse {
-        let BeatRequest { agent, token, run_type, deadline, confirmed } = self.request;
-        let mut beat = Beat {
-            app: self.app,
-            agent,
-            token,
-            run_type,
-            run_id: self.app.clock.new_id(),
-            started_at: self.at,
-            known: None,
-            outcome: Outcome::default(),
-            passes: Passes::default(),
-            confirmed,
-        };
-        match (self.state, self.known) {
-            (Ok(state), Ok(known)) => {
-                beat.known = known;
-                let basis = beat.basis(state, deadline).await;
-                if let Some(unheard) = beat.confirmed {
-                    let why = "no pass could be run for it now; confirm it again in a minute";
-                    beat.outcome.add(pass::not_confirmed(unheard, why));
-                }
-                beat.finish(basis).await
-            }
-            (Err(error), _) | (_, Err(error)) => beat.without_table(&error).await,
-        }
-    }
 }
 
 impl Beat<'_> {

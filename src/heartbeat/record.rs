@@ -1,14 +1,30 @@
 //! The AgentRun, and what the agent has been told.
 
-use crate::domain::{AgentRun, Minute, Phase, Position, Problem, ProblemCode};
-use crate::store::{Answered, Claim, StoreError};
+use crate::domain::{AgentRun, Minute, Phase, Position, Problem, ProblemCode, kept_until};
+use crate::store::{Answered, Claim, Stale, StoreError};
 
 use super::answer::Told;
-use super::{AgentHeartbeatResponse, Basis, Beat};
+use super::{AgentHeartbeatResponse, Basis, Beat, Recording};
+
+/// Why a beat is not fully recorded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum NotRecorded {
+    #[error(transparent)]
+    Table(#[from] StoreError),
+    #[error("another attempt at the same request has begun")]
+    TakenOver,
+    #[error("what is kept under its Idempotency-Key could not be read")]
+    KeyUnknown,
+}
+
+impl From<Stale> for NotRecorded {
+    fn from(_: Stale) -> Self {
+        Self::TakenOver
+    }
+}
 
 impl Beat<'_> {
-    /// Records the beat and answers it, also when it cannot be recorded. The position moves last: what is not
-    /// recorded is told again. Without one, what the agent was told before is not known, and it stays.
+    /// Records the beat and answers it, also when it cannot be recorded.
     pub(super) async fn close(
         mut self,
         basis: &Basis,
@@ -16,13 +32,11 @@ impl Beat<'_> {
         position: Option<Position>,
     ) -> AgentHeartbeatResponse {
         let mut answer = self.answer(basis, told);
-        if let Err(error) = self.put_run(&self.run(basis, &answer)).await {
-            self.not_recorded(&error);
+        if let Err(why) = self.put_run(&self.run(basis, &answer)).await {
+            self.not_recorded(&why);
             answer = self.answer(basis, told);
-        } else if let Some(position) = position
-            && let Err(error) = self.put_agent(position, &answer).await
-        {
-            self.not_recorded(&error);
+        } else if let Err(why) = self.note_told(&answer, position).await {
+            self.not_recorded(&why);
             answer = self.answer(basis, told);
             // The run is there and says otherwise; if this fails too, the log has it.
             let _ = self.put_run(&self.run(basis, &answer)).await;
@@ -31,11 +45,33 @@ impl Beat<'_> {
         answer
     }
 
-    fn not_recorded(&mut self, error: &StoreError) {
+    /// Notes, once the run is there, that its answer is told. What is kept under the request's key comes before the agent's
+    /// position, which moves last: an answer that is lost is sent again or told again. Without a position, what the agent
+    /// was told before is not known, and it stays.
+    async fn note_told(
+        &self,
+        answer: &AgentHeartbeatResponse,
+        position: Option<Position>,
+    ) -> Result<(), NotRecorded> {
+        self.keep(answer).await?;
+        if let Some(position) = position {
+            self.put_agent(position, answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, answer: &AgentHeartbeatResponse) -> Result<(), NotRecorded> {
+        let Recording::Attempt(key, attempt) = &self.recording else { return Ok(()) };
+        let text = serde_json::to_string(answer).expect("an answer is JSON");
+        let expires_at = kept_until(answer.finished_at);
+        Ok(self.app.store.keep_answer(self.agent, key, attempt, &text, expires_at).await??)
+    }
+
+    fn not_recorded(&mut self, why: &NotRecorded) {
         self.outcome.add(Problem::warning(
             ProblemCode::RunNotRecorded,
             Phase::Record,
-            format!("this beat is not fully recorded: {error}; what it tells is told again by the next"),
+            format!("this beat is not fully recorded: {why}; what it tells is told again by the next"),
         ));
     }
 
@@ -85,7 +121,12 @@ impl Beat<'_> {
         self.app.store.put_agent(self.agent, self.known, answered).await
     }
 
-    async fn put_run(&self, run: &AgentRun) -> Result<(), StoreError> {
-        self.app.store.put_run(self.agent, run, self.app.config.run_retention).await
+    async fn put_run(&self, run: &AgentRun) -> Result<(), NotRecorded> {
+        let attempt = match &self.recording {
+            Recording::Plain => None,
+            Recording::Attempt(_, attempt) => Some(attempt),
+            Recording::Off => return Err(NotRecorded::KeyUnknown),
+        };
+        Ok(self.app.store.put_run(self.agent, run, attempt, self.app.config.run_retention).await??)
     }
 }

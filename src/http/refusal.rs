@@ -6,7 +6,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{InvalidAgentName, TooOften};
+use crate::domain::{InvalidAgentName, InvalidIdempotencyKey, KeyRefused, TooOften};
+use crate::heartbeat::NoBeat;
 use crate::secrets::SecretUnavailable;
 use crate::telemetry::Count;
 
@@ -40,9 +41,12 @@ pub enum Refusal {
     /// The body is too long.
     #[error("the body is longer than {} bytes", super::router::LONGEST_BODY)]
     TooLarge,
-    /// The agent beats too often.
+    /// The `Idempotency-Key` is none.
     #[error(transparent)]
-    TooOften(#[from] TooOften),
+    IdempotencyKey(#[from] InvalidIdempotencyKey),
+    /// The agent beats too often, or the request's key does not let it.
+    #[error(transparent)]
+    NoBeat(#[from] NoBeat),
     /// The tokens cannot be read, or nothing of what was read is one: nobody can be let in, and nobody can be told
     /// that his token is wrong.
     #[error("the agent tokens cannot be read at the moment; try again")]
@@ -76,15 +80,31 @@ impl Refusal {
         matches!(self, Self::Unauthorized | Self::NotForThisAgent | Self::CredentialsUnavailable)
     }
 
+    /// When another try makes sense; none where it does not help.
+    fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::NoBeat(NoBeat::TooOften(TooOften { retry_after_seconds, .. }))
+            | Self::NoBeat(NoBeat::Key(KeyRefused::Running { retry_after_seconds })) => {
+                Some(*retry_after_seconds)
+            }
+            Self::CredentialsUnavailable => Some(10),
+            _ => None,
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
-            Self::Event | Self::AgentName(_) | Self::Path | Self::Body => StatusCode::BAD_REQUEST,
+            Self::Event | Self::AgentName(_) | Self::Path | Self::Body | Self::IdempotencyKey(_) => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotForThisAgent => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoBeat(NoBeat::TooOften(_)) => StatusCode::TOO_MANY_REQUESTS,
+            Self::NoBeat(NoBeat::Key(KeyRefused::Running { .. })) => StatusCode::CONFLICT,
+            Self::NoBeat(NoBeat::Key(KeyRefused::OtherRequest)) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::CredentialsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -110,14 +130,11 @@ impl IntoResponse for Refusal {
                 Count::RequestsUnauthorized.add(1);
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::TooOften(why) => {
-                Count::RequestsTooMany.add(1);
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(why.retry_after_seconds));
-            }
-            Self::CredentialsUnavailable => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
-            }
+            Self::NoBeat(NoBeat::TooOften(_)) => Count::RequestsTooMany.add(1),
             _ => {}
+        }
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

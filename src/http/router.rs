@@ -8,7 +8,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::response::IntoResponse as _;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
@@ -18,8 +19,8 @@ use tower::util::ServiceExt as _;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::domain::RunType;
-use crate::heartbeat::{self, AgentHeartbeatResponse, BeatRequest};
+use crate::domain::{IdempotencyKey, InvalidIdempotencyKey, KeyedRequest, RunType};
+use crate::heartbeat::{self, AgentHeartbeatResponse, BeatRequest, Reply};
 
 use super::event::{self, EventAnswer};
 use super::headers::harden;
@@ -29,6 +30,10 @@ use super::{Authorized, Refusal};
 
 /// The longest body, in bytes.
 pub(super) const LONGEST_BODY: usize = 64 * 1024;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// On answers that the same request got before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Answers Lambda's HTTP events, whatever they hold.
 pub fn service(
@@ -75,19 +80,30 @@ fn router(app: Arc<App>) -> Router {
     post,
     path = "/api/agents/{agentName}/heartbeat",
     security(("agentToken" = [])),
-    params((
-        "agentName" = String, Path, description = "The name that the agent beats under",
-        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-    )),
+    params(
+        (
+            "agentName" = String, Path, description = "The name that the agent beats under",
+            pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        ),
+        (
+            "Idempotency-Key" = Option<String>, Header,
+            description = "Names this request, so that it can be sent again: for 24 hours the same one gets the same \
+                answer, and makes no other beat",
+            pattern = r#"^([!#-+\--:<-\[\]-~]{1,255}|"[!#-+\--:<-\[\]-~]{1,255}")$"#,
+        ),
+    ),
     request_body(
         content = Object,
         description = "Nothing, or an object, whose members say nothing yet; 64 KiB at most",
         content_type = "application/json",
     ),
     responses(
-        (status = 200, description = "The beat's answer", body = AgentHeartbeatResponse),
         (
-            status = 400, description = "The name is no agent's, or the body is no JSON object",
+            status = 200, description = "The beat's answer", body = AgentHeartbeatResponse,
+            headers(("Idempotency-Replayed" = String, description = "`true` where the same request got it before")),
+        ),
+        (
+            status = 400, description = "The name is no agent's, the body is no JSON object, or the key is none",
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         (
@@ -100,7 +116,16 @@ fn router(app: Arc<App>) -> Router {
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         (
+            status = 409, description = "The first request with this key is not answered yet",
+            body = ProblemDetails, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds until another try makes sense")),
+        ),
+        (
             status = 413, description = "The body is too long",
+            body = ProblemDetails, content_type = "application/problem+json",
+        ),
+        (
+            status = 422, description = "Another request has come with this key",
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         (
@@ -119,9 +144,12 @@ async fn heartbeat(
     authorized: Authorized,
     State(app): State<Arc<App>>,
     context: Option<axum::Extension<Context>>,
+    headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<AgentHeartbeatResponse>, Refusal> {
-    check_body(&body.map_err(|_| Refusal::TooLarge)?)?;
+) -> Result<Response, Refusal> {
+    let body = body.map_err(|_| Refusal::TooLarge)?;
+    check_body(&body)?;
+    let keyed = idempotency_key(&headers)?.map(|key| KeyedRequest::new(key, &body));
     let deadline = context
         .and_then(|context| i64::try_from(context.deadline).ok())
         .and_then(|millis| Timestamp::from_millisecond(millis).ok());
@@ -130,9 +158,27 @@ async fn heartbeat(
         token: Some(authorized.token()),
         run_type: RunType::Heartbeat,
         deadline,
+        keyed: keyed.as_ref(),
         confirmed: None,
     };
-    Ok(Json(heartbeat::beat_in_pace(&app, request).await?))
+    Ok(match heartbeat::beat_if_admitted(&app, request).await? {
+        Reply::Beat(answer) => Json(answer).into_response(),
+        Reply::Replayed(answer) => {
+            let json = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, json), (REPLAYED, HeaderValue::from_static("true"))], answer)
+                .into_response()
+        }
+    })
+}
+
+/// The key of the request, if it has one. API Gateway joins two headers with a comma, which no key has.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Refusal> {
+    let mut given = headers.get_all(IDEMPOTENCY_KEY).iter();
+    match (given.next(), given.next()) {
+        (None, _) => Ok(None),
+        (Some(only), None) => Ok(Some(IdempotencyKey::parse(only.to_str().unwrap_or_default())?)),
+        (Some(_), Some(_)) => Err(InvalidIdempotencyKey.into()),
+    }
 }
 
 /// The body says nothing yet; it is checked so that it can say something one day.

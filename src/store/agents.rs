@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::domain::{AgentName, Fingerprint, IssueNumber, Minute, Pace, Position, RepositoryId};
 
 use super::keys::Key;
-use super::{Store, StoreError, number, store_error, text, value_of};
+use super::{Item, Store, StoreError, number, store_error, text, value_of};
 
 /// What is remembered of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +49,6 @@ struct AgentItem {
 struct Moved(Option<Agent>);
 
 impl Store {
-    /// What is remembered of an agent; none before its first beat.
-    pub async fn agent(&self, name: &AgentName) -> Result<Option<Agent>, StoreError> {
-        self.get(&Key::agent(name)).await?.map(Agent::read).transpose()
-    }
-
     /// Notes an answered beat in its agent's item, which was `known` to be so: moves the position, forward only, and
     /// counts the beat in the minute that it came in. One write, unless another beat of the agent has moved the item in
     /// between to another minute or beyond this position.
@@ -97,13 +92,13 @@ impl Store {
         let Some(UpdateItemError::ConditionalCheckFailedException(refused)) = error.as_service_error() else {
             return Err(store_error("UpdateItem")(error));
         };
-        let item = refused.item().cloned().map(value_of).transpose()?;
-        Ok(Err(Moved(item.map(Agent::read).transpose()?)))
+        Ok(Err(Moved(refused.item().cloned().map(Agent::read).transpose()?)))
     }
 }
 
 impl Agent {
-    fn read(item: AgentItem) -> Result<Self, StoreError> {
+    pub(super) fn read(item: Item) -> Result<Self, StoreError> {
+        let item: AgentItem = value_of(item)?;
         let told = position_from_text(&item.told).ok_or_else(|| StoreError {
             operation: "read",
             code: "an agent's position of another shape".into(),

@@ -141,7 +141,8 @@ impl Claim {
 #[derive(Clone, Debug)]
 pub struct Overtaken(pub FleetState);
 
-/// A later pass has written what this one would write: this one is stale and must stop.
+/// A later pass, or a later attempt at the same request, has written what this one would write: this one is stale and must
+/// stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale;
 

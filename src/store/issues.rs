@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnValuesOnConditionCheckFailure, Select};
+use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, Select};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,9 +12,6 @@ use crate::domain::{CachedIssue, IssueNumber, RepositoryId, Stamp};
 
 use super::keys::{self, CHANGES, Key, OPEN_ISSUES, OPEN_UPDATED_AT};
 use super::{Claim, Item, Store, StoreError, item_of, number, store_error, text, value_of};
-
-/// DynamoDB's most keys in one BatchGetItem.
-const BATCH: usize = 100;
 
 /// How many rows are written at the same time.
 const WRITES_AT_ONCE: usize = 32;
@@ -107,33 +104,11 @@ impl Store {
         numbers: &[IssueNumber],
         consistent: bool,
     ) -> Result<HashMap<IssueNumber, CachedIssue>, StoreError> {
+        let keys: Vec<Key> = numbers.iter().map(|number| Key::issue(repository, *number)).collect();
         let mut found = HashMap::new();
-        let keys = numbers.iter().map(|number| Key::issue(repository, *number).attributes());
-        let mut keys: Vec<Item> = keys.collect();
-        while !keys.is_empty() {
-            let batch = keys.split_off(keys.len().saturating_sub(BATCH));
-            let mut wanted = Some(
-                KeysAndAttributes::builder()
-                    .set_keys(Some(batch))
-                    .consistent_read(consistent)
-                    .build()
-                    .expect("the keys are set"),
-            );
-            // DynamoDB may leave keys for another call, when it is busy or the answer grows over 16 MB.
-            while let Some(keys) = wanted {
-                let answer = self
-                    .client
-                    .batch_get_item()
-                    .request_items(&self.table, keys)
-                    .send()
-                    .await
-                    .map_err(store_error("BatchGetItem"))?;
-                for item in answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default() {
-                    let row: CachedIssue = value_of(item)?;
-                    found.insert(row.number, row);
-                }
-                wanted = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
-            }
+        for item in self.get_all(&keys, consistent).await? {
+            let row: CachedIssue = value_of(item)?;
+            found.insert(row.number, row);
         }
         Ok(found)
     }

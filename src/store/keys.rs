@@ -12,6 +12,7 @@
 //! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |
 //! | an agent: its last beats, what it has been told | `AGENTS` | `<name>` |
 //! | an AgentRun | `AGENT#<name>` | `RUN#<uuid v7>` |
+//! | a request with an `Idempotency-Key`, and its answer | `AGENT#<name>` | `KEY#<SHA-256 of the key>` |
 //!
 //! Two local indexes on issues, both sparse. `OpenIssues` is sorted by `openUpdatedAt`, which only open issues
 //! have: the audit reads it, and it counts the open issues. `Changes` is sorted by `changeFence`, which only
@@ -23,7 +24,9 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
-use crate::domain::{AgentName, IssueNumber, RepositoryId, RepositoryName};
+use crate::domain::{AgentName, IdempotencyKey, IssueNumber, RepositoryId, RepositoryName};
+
+use super::Item;
 
 /// The partition of what every pass reads at once.
 pub(super) const FLEET: &str = "FLEET";
@@ -86,11 +89,24 @@ impl Key {
         Self::new(format!("AGENT#{name}"), format!("RUN#{id}"))
     }
 
-    pub(super) fn attributes(&self) -> HashMap<String, AttributeValue> {
+    pub(super) fn request(name: &AgentName, key: &IdempotencyKey) -> Self {
+        Self::new(format!("AGENT#{name}"), format!("KEY#{}", key.as_str()))
+    }
+
+    pub(super) fn attributes(&self) -> Item {
         HashMap::from([
             ("pk".to_owned(), AttributeValue::S(self.pk.clone())),
             ("sk".to_owned(), AttributeValue::S(self.sk.clone())),
         ])
+    }
+
+    /// Takes the item of this key out of what was read; none when it is not there.
+    pub(super) fn take_from(&self, items: &mut Vec<Item>) -> Option<Item> {
+        let is_ours = |item: &Item| {
+            let has = |name, text: &String| item.get(name).and_then(|of| of.as_s().ok()) == Some(text);
+            has("pk", &self.pk) && has("sk", &self.sk)
+        };
+        items.iter().position(is_ours).map(|place| items.swap_remove(place))
     }
 }
 

@@ -4,9 +4,11 @@
 //! fence and is refused below the stored one, and a row is written over exactly the revision it was planned on.
 
 mod agents;
+mod beginning;
 mod fleet;
 mod issues;
 mod keys;
+mod requests;
 mod runs;
 mod under_claim;
 
@@ -18,18 +20,23 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::telemetry;
 
 pub use agents::{Agent, Answered};
+pub use beginning::Beginning;
 pub use fleet::{Claim, ConfiguredName, Ended, Fleet, FleetState, Overtaken, Stale};
 pub use issues::{ChangedIssue, OpenIssue, Put};
+pub use requests::Moved;
 pub use runs::PassRecord;
 
 type Item = HashMap<String, AttributeValue>;
+
+/// DynamoDB's most keys in one BatchGetItem.
+const BATCH: usize = 100;
 
 /// How patiently DynamoDB is asked.
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +143,35 @@ impl Store {
             .await
             .map_err(store_error("GetItem"))?;
         answer.item.map(value_of).transpose()
+    }
+
+    /// Reads the items of these keys that are there, in no order.
+    async fn get_all(&self, keys: &[keys::Key], consistent: bool) -> Result<Vec<Item>, StoreError> {
+        let mut keys: Vec<Item> = keys.iter().map(keys::Key::attributes).collect();
+        let mut found = Vec::with_capacity(keys.len());
+        while !keys.is_empty() {
+            let batch = keys.split_off(keys.len().saturating_sub(BATCH));
+            let mut wanted = Some(
+                KeysAndAttributes::builder()
+                    .set_keys(Some(batch))
+                    .consistent_read(consistent)
+                    .build()
+                    .expect("the keys are set"),
+            );
+            // DynamoDB may leave keys for another call, when it is busy or the answer grows over 16 MB.
+            while let Some(keys) = wanted {
+                let answer = self
+                    .client
+                    .batch_get_item()
+                    .request_items(&self.table, keys)
+                    .send()
+                    .await
+                    .map_err(store_error("BatchGetItem"))?;
+                found.extend(answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default());
+                wanted = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
+            }
+        }
+        Ok(found)
     }
 }
 

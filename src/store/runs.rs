@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{AgentName, AgentRun, Problem, RepositoryName, Status};
+use crate::domain::{AgentName, AgentRun, Attempt, Problem, RepositoryName, Status};
 
 use super::keys::{EXPIRES_AT, Key};
-use super::{Item, Store, StoreError, item_of, number};
+use super::{Item, Stale, Store, StoreError, carried_out, item_of, number, text};
 
 /// The record of a pass that changed something or met a problem, kept for `RUN_RETENTION_DAYS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,14 +38,28 @@ pub struct PassRecord {
 }
 
 impl Store {
-    /// Writes an AgentRun, over its `running` form if there is one.
+    /// Writes an AgentRun, over its `running` form if there is one; but not over what a later attempt at the same request
+    /// has written.
     pub async fn put_run(
         &self,
         agent: &AgentName,
         run: &AgentRun,
+        attempt: Option<&Attempt>,
         retention: Duration,
-    ) -> Result<(), StoreError> {
-        self.put(record(&Key::run(agent, run.run_id), run, run.started_at, retention)).await
+    ) -> Result<Result<(), Stale>, StoreError> {
+        let mut item = record(&Key::run(agent, run.run_id), run, run.started_at, retention);
+        let Some(attempt) = attempt else { return self.put(item).await.map(Ok) };
+        item.insert("attempt".to_owned(), text(attempt.id));
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(attempt) OR attempt <= :me")
+            .expression_attribute_values(":me", text(attempt.id))
+            .send()
+            .await;
+        Ok(if carried_out("PutItem", put)? { Ok(()) } else { Err(Stale) })
     }
 
     /// Writes a pass's record.

@@ -175,7 +175,7 @@ impl TestApp {
 
     /// An agent with a valid token.
     pub fn agent(&self, name: &str) -> Agent<'_> {
-        Agent { test: self, app: Arc::clone(&self.app), name: name.to_owned() }
+        Agent { test: self, app: Arc::clone(&self.app), name: name.to_owned(), key: None, body: None }
     }
 
     /// Someone who sends whatever he likes.

@@ -206,6 +206,37 @@ fn files_are_short_and_begin_with_why_they_exist() {
     }
 }
 
+/// What stands in backticks in the last column of a page's tables.
+fn named_in_the_last_column(page: &str) -> Vec<&str> {
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let last = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+    last.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect()
+}
+
+#[test]
+fn what_the_page_of_threats_names_as_proof_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
+    let (page, rules, make) = (read("docs/threats.md"), read("infra/checks/rules.guard"), read("Makefile"));
+    let is_there = |name: &str| match (name.split_once("::"), name.strip_prefix("make ")) {
+        (Some((file, sentence)), _) => {
+            read(&format!("tests/it/{file}.rs")).contains(&format!("fn {sentence}("))
+        }
+        (None, Some(target)) => make.contains(&format!("\n{target}: ")),
+        (None, None) => {
+            rules.contains(&format!("rule {name} {{"))
+                || ["", "tests/it/"].iter().any(|folder| {
+                    root.join(format!("{folder}{name}")).is_file()
+                        || root.join(format!("{folder}{name}.rs")).is_file()
+                })
+        }
+    };
+    let named = named_in_the_last_column(&page);
+    let missing: Vec<&&str> = named.iter().filter(|name| !is_there(name)).collect();
+    assert!(named.len() > 30 && missing.is_empty(), "{missing:#?} of {}", named.len());
+    assert!(!is_there("tokens::no_such_sentence") && !is_there("make nothing") && !is_there("no_such_rule"));
+}
+
 #[test]
 fn the_eyes_of_these_tests_see() {
     let source = Source {

@@ -139,11 +139,10 @@ async fn of_fifty_beats_that_find_a_dead_holder_one_takes_over_when_its_claim_en
 /// Everything that a beat with news asks of the table, as the requests' own texts tell it apart.
 fn operations() -> Vec<(&'static str, On)> {
     vec![
-        ("the state", On::operation("GetItem").containing("STATE")),
-        ("the agent", On::operation("GetItem").containing("AGENTS")),
+        ("the state and the agent", On::operation("BatchGetItem").containing("AGENTS")),
         ("the claim", On::operation("UpdateItem").containing("claimUntil = :until")),
         ("the fleet", On::operation("Query").containing(":fleet")),
-        ("the cached rows", On::operation("BatchGetItem")),
+        ("the cached rows", On::operation("BatchGetItem").containing("ISSUE#")),
         ("a row", On::operation("PutItem").containing("ISSUE#")),
         ("a repository's marks", On::operation("PutItem").containing("openCount")),
         ("the pass", On::operation("PutItem").containing("PASSES")),

@@ -8,11 +8,12 @@ use local_stack::secrets::{Fault as Broken, On};
 use local_stack::{AGENT_TOKEN, AGENT_TOKENS_SECRET_ID};
 use serde_json::{Value, json};
 
-use crate::app::{Reply, TestApp};
+use crate::app::{Reply, TestApp, until_held};
 use crate::audits::{INTERVAL, tracking};
 
 const BEAT: &str = "/paths/~1api~1agents~1{agentName}~1heartbeat/post";
 const HEALTH: &str = "/paths/~1api~1health/get";
+const REPLAYED: &str = "idempotency-replayed";
 const BOUND: &str = "the-bound-token-not-a-secret-0123456789";
 
 /// What is described, and which of it was met.
@@ -78,14 +79,14 @@ impl Description {
         let errors: Vec<String> =
             self.validator(schema).iter_errors(&reply.body).map(|error| error.to_string()).collect();
         assert_eq!(errors, [""; 0], "{:#}", reply.body);
-        for header in described["headers"].as_object().into_iter().flatten() {
-            assert!(reply.headers.contains_key(&header.0.to_lowercase()), "{header:?}: {reply:#?}");
-        }
-        for header in ["retry-after", "www-authenticate"] {
-            let is_described = described["headers"]
-                .as_object()
-                .is_some_and(|all| all.keys().any(|name| name.to_lowercase() == header));
-            assert_eq!(reply.headers.contains_key(header), is_described, "{header}: {reply:#?}");
+        let headers = described["headers"].as_object().into_iter().flatten();
+        let headers: BTreeSet<String> = headers.map(|(name, _)| name.to_lowercase()).collect();
+        for header in ["retry-after", "www-authenticate", REPLAYED] {
+            let is_there = reply.headers.contains_key(header);
+            // Only an answer that was sent before says so.
+            let is_missing = headers.contains(header) && !is_there && header != REPLAYED;
+            let is_not_described = is_there && !headers.contains(header);
+            assert!(!is_missing && !is_not_described, "{header}: {reply:#?}");
         }
         if operation == BEAT {
             self.meets(reply);
@@ -148,7 +149,7 @@ async fn every_kind_of_answer_is_as_described_and_nothing_is_described_that_is_n
     app.pass_time(150);
     description.covers(BEAT, &beat(&app).await);
     app.world.dynamodb.fault(
-        local_stack::dynamodb::On::operation("GetItem").containing("STATE"),
+        local_stack::dynamodb::On::operation("BatchGetItem").containing("STATE"),
         local_stack::dynamodb::Fault::AccessDenied,
     );
     description.covers(BEAT, &beat(&app).await);
@@ -165,6 +166,23 @@ async fn every_kind_of_answer_is_as_described_and_nothing_is_described_that_is_n
         assert_eq!(reply.status, status);
         description.covers(BEAT, &reply);
     }
+    let keyed = |body| app.agent("beta").with_key("a-key").with_body(body);
+    app.pass_time(150);
+    let mut held = app.world.github.hold(Matching::graphql());
+    let first = keyed("{}");
+    let mut first = Box::pin(first.knock());
+    assert!(until_held(&mut first, &mut held).await.is_none());
+    let running = keyed("{}").knock().await;
+    assert_eq!(running.status, 409);
+    description.covers(BEAT, &running);
+    held.release();
+    description.covers(BEAT, &first.await);
+    let replayed = keyed("{}").knock().await;
+    assert!(replayed.headers.contains_key(REPLAYED), "{replayed:#?}");
+    description.covers(BEAT, &replayed);
+    let other = keyed(r#"{"another":"request"}"#).knock().await;
+    assert_eq!(other.status, 422);
+    description.covers(BEAT, &other);
     let mut last = beat(&app).await;
     while last.status == 200 {
         last = beat(&app).await;
@@ -186,7 +204,7 @@ async fn every_kind_of_answer_is_as_described_and_nothing_is_described_that_is_n
 }
 
 #[tokio::test]
-async fn a_name_or_a_body_is_good_exactly_where_the_description_says_so() {
+async fn a_name_a_key_or_a_body_is_good_exactly_where_the_description_says_so() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     let description = Description::served(&app).await;
     let beat = description.document.pointer(BEAT).expect("it is described");
@@ -205,6 +223,28 @@ async fn a_name_or_a_body_is_good_exactly_where_the_description_says_so() {
         let reply = ask(&app, "POST", &format!("/api/agents/{text}/heartbeat"), Some(AGENT_TOKEN), "").await;
         assert_eq!((name.is_valid(&text.into()), reply.status == 200), (is_good, is_good), "{text}");
     }
+    let key = description.validator(&beat["parameters"][1]["schema"]);
+    let (longest, longer) = ("x".repeat(255), "x".repeat(256));
+    for (text, is_good) in [
+        ("a", true),
+        ("8e03978e-40d5-43dd-bc93-6894a57f9324", true),
+        ("\"a/b+c:d=e\"", true),
+        (&longest, true),
+        (&longer, false),
+        (&format!("\"{longest}\""), true),
+        ("", false),
+        ("\"\"", false),
+        ("\"a", false),
+        ("a\"", false),
+        ("a b", false),
+        ("a,b", false),
+        ("a;b", false),
+        ("a\\b", false),
+    ] {
+        let reply = app.agent("alpha").with_key(text).knock().await;
+        assert_eq!((key.is_valid(&text.into()), reply.status == 200), (is_good, is_good), "{text}");
+    }
+    assert_ne!(beat["parameters"][1]["required"], true);
     assert_ne!(beat["requestBody"]["required"], true);
     let body = description.validator(&beat["requestBody"]["content"]["application/json"]["schema"]);
     for (value, is_good) in [

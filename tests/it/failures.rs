@@ -174,7 +174,7 @@ async fn dynamodb_hanging_is_an_error_in_bounded_time() {
 #[tokio::test]
 async fn a_beat_whose_agent_cannot_be_read_is_recorded_all_the_same() {
     let app = with_an_issue_each(&["acme/api"]).await;
-    let agent = On::operation("GetItem").containing("AGENTS");
+    let agent = On::operation("BatchGetItem").containing("AGENTS");
     app.world.dynamodb.fault(agent, Broken::InternalError.times(3));
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "error");

@@ -41,6 +41,8 @@ mod hostile_github;
 mod hostile_requests;
 mod hostile_secrets;
 mod http;
+mod idempotency;
+mod idempotency_deaths;
 mod labels;
 mod large_fleets;
 mod limits;

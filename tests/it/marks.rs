@@ -15,6 +15,7 @@ const AGENTS_TOKEN: &str = "mark-agents-token-0123456789-0123456789";
 const GITHUBS_TOKEN: &str = "mark-githubs-token-0123456789-0123456789";
 const STRANGERS_TOKEN: &str = "mark-strangers-token-0123456789-0123456789";
 const HEADER: &str = "mark-header";
+const KEY: &str = "mark-key";
 const BODY: &str = "mark-body";
 
 /// All of them begin so.
@@ -70,6 +71,17 @@ fn refused() -> Vec<Value> {
     ]
 }
 
+/// A beat with a marked key, the same once more, another one with its key, and one whose key is none.
+fn keyed() -> Vec<Value> {
+    let with = |key: &str, body: &str| {
+        let mut event = event(AGENTS_TOKEN);
+        event["headers"]["idempotency-key"] = key.into();
+        event["body"] = body.into();
+        event
+    };
+    vec![with(KEY, "{}"), with(KEY, "{}"), with(KEY, "{\"mark-body\": 2}"), with("mark key", "{}")]
+}
+
 /// Everything that can be said of a function's life: what it wrote and answered, and the whole table.
 async fn said(app: &TestApp, function: &str, events: Vec<Value>) -> Vec<String> {
     let mut sandbox = Sandbox::start(function, app).await;
@@ -94,7 +106,7 @@ fn assert_unmarked(said: &[String], of: &str) {
 async fn neither_success_nor_a_refusal_tells_a_secret_a_header_or_a_body() {
     for level in ["info", "debug", "trace", "trace,lambda_runtime=trace,aws_sigv4=trace,hyper=trace"] {
         let app = marked(level).await;
-        let events = [vec![event(AGENTS_TOKEN)], refused(), vec![event(AGENTS_TOKEN)]].concat();
+        let events = [vec![event(AGENTS_TOKEN)], refused(), keyed(), vec![event(AGENTS_TOKEN)]].concat();
         let told = said(&app, API, events).await;
         assert!(told.iter().any(|line| line.contains(SEEN)), "{told:#?}");
         assert_unmarked(&told, level);

@@ -60,9 +60,24 @@ pub struct Agent<'a> {
     pub test: &'a TestApp,
     pub app: Arc<App>,
     pub name: String,
+    /// Its request's `Idempotency-Key`, if it has one.
+    pub key: Option<String>,
+    pub body: Option<String>,
 }
 
 impl Agent<'_> {
+    /// The same agent, whose requests have this key.
+    pub fn with_key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// The same agent, whose requests have this body.
+    pub fn with_body(mut self, body: &str) -> Self {
+        self.body = Some(body.to_owned());
+        self
+    }
+
     /// The same agent, served by another sandbox.
     pub fn in_sandbox(mut self, app: Arc<App>) -> Self {
         self.app = app;
@@ -92,12 +107,20 @@ impl Agent<'_> {
         self.knock_until(None).await
     }
 
-    async fn knock_until(&self, deadline: Option<Timestamp>) -> Reply {
+    /// Beats in an invocation that ends then, and takes whatever is answered.
+    pub async fn knock_until(&self, deadline: Option<Timestamp>) -> Reply {
         let mut event = TestApp::event("heartbeat.json");
         let path = format!("/api/agents/{}/heartbeat", self.name);
         event["rawPath"] = path.clone().into();
         event["requestContext"]["http"]["path"] = path.into();
         event["headers"]["authorization"] = format!("Bearer {AGENT_TOKEN}").into();
+        if let Some(key) = &self.key {
+            event["headers"]["idempotency-key"] = key.clone().into();
+        }
+        if let Some(body) = &self.body {
+            event["body"] = body.clone().into();
+            event["isBase64Encoded"] = false.into();
+        }
         ask(&self.app, &event, deadline).await
     }
 }

@@ -158,7 +158,7 @@ async fn the_schedule_is_never_refused() {
 async fn an_agent_whose_item_cannot_be_read_is_not_refused() {
     let app = granting("1").await;
     assert_eq!(knocks(&app, "alpha", 2).await, [200, 429]);
-    app.world.dynamodb.fault(On::operation("GetItem").containing("AGENTS"), Fault::AccessDenied);
+    app.world.dynamodb.fault(On::operation("BatchGetItem").containing("AGENTS"), Fault::AccessDenied);
     assert_eq!(app.agent("alpha").beat().await.codes(), ["store_unavailable"]);
     assert_eq!(knocks(&app, "alpha", 1).await, [429]);
 }
