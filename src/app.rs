@@ -84,8 +84,8 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// What the SDK's own variables say. Lambda sets those of the region and the credentials; the other places where
-    /// the SDK would look for them are built at a cost even when they are not needed.
+    /// What the SDK's own variables say. Lambda sets those of the region and the credentials; the other places
+    /// where the SDK would look for them are built at a cost even when they are not needed.
     pub async fn from_env(transport: &Transport) -> Result<Self, StartError> {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(EnvironmentVariableRegionProvider::new())
@@ -165,8 +165,8 @@ impl App {
     }
 
     /// Does ahead what the first beat would wait for: reads both secrets and opens a connection to each host, all
-    /// hosts at the same time, then gets the token of an App's installation. Lambda's init has a full core for it, an
-    /// invocation only a share of one.
+    /// hosts at the same time, then gets the tokens of an App's installations. Lambda's init has a full core for
+    /// it, an invocation only a share of one.
     ///
     /// What fails here is only noted: the first beat tries again, and tells what it meets.
     pub async fn prepare(&self) {
@@ -175,7 +175,8 @@ impl App {
                 if self.ahead("Secrets Manager", self.prefetch_secrets()).await {
                     let now = self.clock.now();
                     let deadline = now.checked_add(self.timing.preparation).unwrap_or(now);
-                    self.ahead("GitHub", self.github.prefetch_token(deadline)).await;
+                    self.ahead("GitHub", self.github.prefetch_tokens(&self.config.repositories, deadline))
+                        .await;
                 }
             },
             self.ahead("DynamoDB", self.store.connect()),

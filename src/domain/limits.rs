@@ -1,4 +1,4 @@
-//! How much of GitHub's budgets is left to a token, and until when GitHub wants to hear nothing of it.
+//! How much of GitHub's budgets is left to an account, and until when GitHub wants to hear nothing of it.
 //!
 //! Only rules; who meters is the client, and where it is kept is the fleet's state.
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fingerprint;
 
-/// GitHub counts a token's REST requests and its GraphQL points apart.
+/// GitHub counts an account's REST requests and its GraphQL points apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     /// Counted in requests.
@@ -16,7 +16,7 @@ pub enum Api {
     GraphQl,
 }
 
-/// What GitHub grants a token in an hour, and how much of it is left.
+/// What GitHub grants an account in an hour, and how much of it is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
@@ -28,7 +28,7 @@ pub struct Budget {
     pub resets_at: Timestamp,
 }
 
-/// What is known of one of a token's budgets.
+/// What is known of one of an account's budgets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Allowance {
@@ -39,33 +39,34 @@ struct Allowance {
     closed_until: Option<Timestamp>,
 }
 
-/// What is known of the limits of one token. It is stored, so that no sandbox asks while a limit that another one met
-/// is in force.
+/// What is known of the limits of one account: of whoever a token is of, or of a GitHub App's installation. It is
+/// stored, so that no sandbox asks while a limit that another one met is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct TokenLimits {
+pub struct AccountLimits {
     /// Whose they are.
-    token: Fingerprint,
+    #[serde(rename = "token")]
+    account: Fingerprint,
     #[serde(default)]
     rest: Allowance,
     #[serde(default, rename = "graphql")]
     graph_ql: Allowance,
 }
 
-impl TokenLimits {
-    /// Nothing is known yet of this token's limits.
-    pub fn of(token: &Fingerprint) -> Self {
-        Self { token: token.clone(), rest: Allowance::default(), graph_ql: Allowance::default() }
+impl AccountLimits {
+    /// Nothing is known yet of this account's limits.
+    pub fn of(account: &Fingerprint) -> Self {
+        Self { account: account.clone(), rest: Allowance::default(), graph_ql: Allowance::default() }
     }
 
-    /// Whether these are that token's.
-    pub fn are_of(&self, token: &Fingerprint) -> bool {
-        self.token == *token
+    /// Whether these are that account's.
+    pub fn are_of(&self, account: &Fingerprint) -> bool {
+        self.account == *account
     }
 
-    /// Whether both are the same token's.
+    /// Whether both are the same account's.
     pub fn are_those_of(&self, other: &Self) -> bool {
-        self.token == other.token
+        self.account == other.account
     }
 
     /// Takes in what an answer said of a budget. One that is used up is closed until it is granted anew.
@@ -99,15 +100,32 @@ impl TokenLimits {
         self.allowance(api).budget
     }
 
-    /// The smaller share of the two budgets that is left. One that is granted anew by now says nothing any more; none
-    /// where neither says anything.
+    /// The smaller share of the two budgets that is left. One that is granted anew by now says nothing any more;
+    /// none where neither says anything.
     pub fn share_left(&self, now: Timestamp) -> Option<f64> {
         let told = [Api::Rest, Api::GraphQl].into_iter().filter_map(|api| self.budget(api));
         let in_force = told.filter(|budget| budget.limit > 0 && budget.resets_at > now);
         in_force.map(|budget| budget.remaining as f64 / budget.limit as f64).reduce(f64::min)
     }
 
-    /// Takes in what another sandbox learnt of the same token.
+    /// Whether it says anything that still holds.
+    pub fn is_in_force(&self, now: Timestamp) -> bool {
+        [Api::Rest, Api::GraphQl].into_iter().any(|api| {
+            self.closed_until(api, now).is_some()
+                || self.budget(api).is_some_and(|budget| budget.resets_at > now)
+        })
+    }
+
+    /// Whether it holds anybody back: nothing may be asked, or less than half of a budget is left.
+    pub fn holds_back(&self, now: Timestamp) -> bool {
+        [Api::Rest, Api::GraphQl].into_iter().any(|api| {
+            let is_scarce =
+                |budget: Budget| budget.resets_at > now && budget.remaining < budget.limit.div_ceil(2);
+            self.closed_until(api, now).is_some() || self.budget(api).is_some_and(is_scarce)
+        })
+    }
+
+    /// Takes in what another sandbox learnt of the same account.
     pub fn merge(&mut self, other: &Self) {
         for api in [Api::Rest, Api::GraphQl] {
             let theirs = other.allowance(api);
@@ -148,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_budget_is_low_when_less_than_a_tenth_is_left_and_until_it_is_granted_anew() {
-        let mut limits = TokenLimits::of(&Fingerprint::of("t"));
+        let mut limits = AccountLimits::of(&Fingerprint::of("t"));
         assert_eq!(limits.low_until(Api::Rest, at(0)), None);
         limits.note(Api::Rest, budget(500, 60));
         assert_eq!(limits.low_until(Api::Rest, at(0)), None);
@@ -160,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_share_that_is_left_is_the_smaller_one_of_what_is_in_force() {
-        let mut limits = TokenLimits::of(&Fingerprint::of("t"));
+        let mut limits = AccountLimits::of(&Fingerprint::of("t"));
         assert_eq!(limits.share_left(at(0)), None);
         limits.note(Api::GraphQl, budget(2_500, 60));
         assert_eq!(limits.share_left(at(0)), Some(0.5));
@@ -172,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_used_up_budget_closes_its_own_api_until_it_is_granted_anew() {
-        let mut limits = TokenLimits::of(&Fingerprint::of("t"));
+        let mut limits = AccountLimits::of(&Fingerprint::of("t"));
         limits.note(Api::GraphQl, budget(0, 60));
         assert_eq!(limits.closed_until(Api::GraphQl, at(59)), Some(at(60)));
         assert_eq!(limits.closed_until(Api::GraphQl, at(60)), None);
@@ -181,10 +199,10 @@ mod tests {
 
     #[test]
     fn what_two_sandboxes_know_comes_to_the_later_and_the_smaller() {
-        let mut ours = TokenLimits::of(&Fingerprint::of("t"));
+        let mut ours = AccountLimits::of(&Fingerprint::of("t"));
         ours.note(Api::Rest, budget(100, 60));
         ours.close(Api::GraphQl, at(9));
-        let mut theirs = TokenLimits::of(&Fingerprint::of("t"));
+        let mut theirs = AccountLimits::of(&Fingerprint::of("t"));
         theirs.note(Api::Rest, budget(90, 60));
         theirs.note(Api::GraphQl, budget(4_000, 60));
         theirs.close(Api::GraphQl, at(30));

@@ -24,7 +24,7 @@ pub use issue::{
     CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, has_label_in,
     labels_digest,
 };
-pub use limits::{Api, Budget, TokenLimits};
+pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{Minute, Pace, TooOften};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};

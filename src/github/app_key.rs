@@ -1,5 +1,7 @@
 //! A GitHub App's private key, and what it signs: the App's word that it is the one who asks.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +26,8 @@ pub(super) struct AppKey {
     /// The App's id, or its client id: GitHub takes both.
     app_id: String,
     pair: RsaKeyPair,
+    /// Whether GitHub knew the App by it.
+    is_accepted: AtomicBool,
 }
 
 /// The text is not an RSA key that can sign.
@@ -40,7 +44,16 @@ impl AppKey {
             Ok(PrivateKeyDer::Pkcs8(der)) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
             _ => return Err(NoKey),
         };
-        Ok(Self { app_id: app_id.to_owned(), pair: pair.map_err(|_| NoKey)? })
+        let pair = pair.map_err(|_| NoKey)?;
+        Ok(Self { app_id: app_id.to_owned(), pair, is_accepted: AtomicBool::new(false) })
+    }
+
+    pub(super) fn is_accepted(&self) -> bool {
+        self.is_accepted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_accepted(&self) {
+        self.is_accepted.store(true, Ordering::Relaxed);
     }
 
     /// A JSON Web Token that says who asks, and is good for some minutes.

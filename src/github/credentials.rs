@@ -1,8 +1,12 @@
 //! What GitHub is asked with: where it comes from and in which forms.
 
+use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 use crate::domain::Fingerprint;
 use crate::secrets::{CachedSecret, ReadingFailed, Secret, Version};
@@ -12,7 +16,8 @@ use super::app_key::{AppKey, NoKey};
 use super::error::{BadCredentials, Unauthorized};
 
 /// The secret that holds what GitHub is asked with: a plain token, `{"token":"…"}`, or a GitHub App,
-/// `{"appId":…,"installationId":…,"privateKey":"…"}`.
+/// `{"appId":…,"installationId":…,"privateKey":"…"}`, with `"installations":{"acme":…}` in place of the
+/// `installationId` where it is installed by several owners.
 #[derive(Debug)]
 pub struct Credentials(CachedSecret<Reading>);
 
@@ -22,6 +27,16 @@ pub type Reading = Result<Identity, BadCredentials>;
 /// As whom GitHub is asked.
 #[derive(Clone, Debug)]
 pub enum Identity {
+    /// As one account, whatever is asked for.
+    Single(Account),
+    /// For each owner's repositories as an account of its own, or why there is none; by the owners' logins in lower
+    /// case.
+    ByOwner(HashMap<String, Result<Account, BadCredentials>>),
+}
+
+/// Who has limits and a budget of his own at GitHub.
+#[derive(Clone, Debug)]
+pub enum Account {
     /// Whoever the token is of.
     Token(Token),
     /// A GitHub App's installation, which has no lasting token.
@@ -33,7 +48,7 @@ pub enum Identity {
 pub struct Token {
     pub(super) token: Secret,
     /// Whose limits it is subject to.
-    pub(super) owner: Fingerprint,
+    pub(super) account: Fingerprint,
     /// What it means when GitHub refuses it.
     pub(super) refused: Unauthorized,
 }
@@ -43,7 +58,7 @@ pub struct Token {
 pub struct Installation {
     pub(super) id: u64,
     /// The limits are the installation's: they outlive each of its tokens.
-    pub(super) owner: Fingerprint,
+    pub(super) account: Fingerprint,
     pub(super) key: Arc<AppKey>,
     /// The App has limits of its own.
     pub(super) app: Fingerprint,
@@ -56,7 +71,17 @@ struct Form {
     token: Option<String>,
     app_id: Option<Id>,
     installation_id: Option<Id>,
+    installations: Option<Installations>,
     private_key: Option<String>,
+}
+
+/// The installations as they stand there, each owner as often as it does.
+struct Installations(Vec<(String, Value)>);
+
+/// Where the App is installed.
+enum Installed {
+    Once(String),
+    ByOwner(Installations),
 }
 
 #[derive(Deserialize)]
@@ -97,18 +122,20 @@ impl Identity {
             |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let id = |id: Option<Id>| set(id.map(Id::into_text));
         let (token, app_id, key) = (set(form.token), id(form.app_id), set(form.private_key));
-        let installation_id = id(form.installation_id);
-        match (token, app_id, installation_id, key) {
+        let installed = match (id(form.installation_id), form.installations) {
+            (Some(_), Some(_)) => return Err(BadCredentials::OneAndSeveral),
+            (Some(id), None) => Some(Installed::Once(id)),
+            (None, several) => several.map(Installed::ByOwner),
+        };
+        match (token, app_id, installed, key) {
             (None, None, None, None) => Err(BadCredentials::Form),
             (Some(token), None, None, None) => Self::of_token(&token),
             (Some(_), ..) => Err(BadCredentials::TokenAndApp),
-            (None, Some(app_id), Some(installation_id), Some(key)) => {
-                Self::of_app(&app_id, &installation_id, &key)
-            }
-            (None, app_id, installation_id, key) => {
+            (None, Some(app_id), Some(installed), Some(key)) => Self::of_app(&app_id, installed, &key),
+            (None, app_id, installed, key) => {
                 let fields = [
                     ("appId", app_id.is_none()),
-                    ("installationId", installation_id.is_none()),
+                    ("installationId or installations", installed.is_none()),
                     ("privateKey", key.is_none()),
                 ];
                 let missing = fields.into_iter().filter(|(_, is_missing)| *is_missing);
@@ -123,25 +150,111 @@ impl Identity {
         if !is_sendable {
             return Err(BadCredentials::Form);
         }
-        Ok(Self::Token(Token {
+        Ok(Self::Single(Account::Token(Token {
             token: Secret::new(token),
-            owner: Fingerprint::of(token),
+            account: Fingerprint::of(token),
             refused: Unauthorized::Token,
-        }))
+        })))
     }
 
-    fn of_app(app_id: &str, installation_id: &str, key: &str) -> Reading {
+    fn of_app(app_id: &str, installed: Installed, key: &str) -> Reading {
         let is_an_id = app_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
         if !is_an_id {
             return Err(BadCredentials::AppId);
         }
-        let id = installation_id.parse().map_err(|_| BadCredentials::InstallationId)?;
-        Ok(Self::Installation(Installation {
-            id,
-            owner: Fingerprint::of(&format!("installation {id}")),
-            key: Arc::new(AppKey::read(app_id, key).map_err(|NoKey| BadCredentials::PrivateKey)?),
-            app: Fingerprint::of(&format!("app {app_id}")),
-        }))
+        let key = Arc::new(AppKey::read(app_id, key).map_err(|NoKey| BadCredentials::PrivateKey)?);
+        let installation = |id: u64| {
+            Account::Installation(Installation {
+                id,
+                account: Fingerprint::of(&format!("installation {id}")),
+                key: Arc::clone(&key),
+                app: Fingerprint::of(&format!("app {app_id}")),
+            })
+        };
+        match installed {
+            Installed::Once(id) => {
+                let id = id.parse().map_err(|_| BadCredentials::InstallationId)?;
+                Ok(Self::Single(installation(id)))
+            }
+            Installed::ByOwner(Installations(entries)) if entries.is_empty() => Err(BadCredentials::NoOwner),
+            Installed::ByOwner(Installations(entries)) => {
+                let mut by_owner = HashMap::new();
+                for (owner, id) in entries {
+                    let owner = owner.trim().to_ascii_lowercase();
+                    let account = whole_number(&id).map(installation);
+                    let account = account.ok_or_else(|| BadCredentials::InstallationIdOf(owner.clone()));
+                    let twice =
+                        by_owner.contains_key(&owner).then(|| BadCredentials::TwiceInstalled(owner.clone()));
+                    by_owner.insert(owner, twice.map_or(account, Err));
+                }
+                Ok(Self::ByOwner(by_owner))
+            }
+        }
+    }
+
+    /// As whom GitHub is asked for this owner's repositories.
+    pub(super) fn account(&self, owner: &str) -> Result<&Account, BadCredentials> {
+        match self {
+            Self::Single(account) => Ok(account),
+            Self::ByOwner(by_owner) => match by_owner.get(&owner.to_ascii_lowercase()) {
+                Some(Ok(account)) => Ok(account),
+                Some(Err(bad)) => Err(bad.clone()),
+                None => Err(BadCredentials::NotInstalled(owner.to_owned())),
+            },
+        }
+    }
+}
+
+impl Account {
+    /// By what it is known: its limits bear this.
+    pub(super) fn fingerprint(&self) -> &Fingerprint {
+        match self {
+            Self::Token(token) => &token.account,
+            Self::Installation(installation) => &installation.account,
+        }
+    }
+
+    /// Whom GitHub refuses when it refuses this account so: the App with all its installations, or this one alone.
+    pub(super) fn whom(&self, refused: Unauthorized) -> &Fingerprint {
+        match (self, refused) {
+            (Self::Installation(installation), Unauthorized::App) => &installation.app,
+            _ => self.fingerprint(),
+        }
+    }
+
+    /// Whether this is it, or one of its installations.
+    pub(super) fn is_or_is_of(&self, whom: &Fingerprint) -> bool {
+        self.fingerprint() == whom || self.whom(Unauthorized::App) == whom
+    }
+}
+
+/// A number, also as a text.
+fn whole_number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+// Not a map, which would keep the last of two entries and say nothing.
+impl<'de> Deserialize<'de> for Installations {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Installations;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of owners and installations' ids")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Installations, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Installations(entries))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
     }
 }
 

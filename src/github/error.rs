@@ -99,7 +99,8 @@ pub enum Unauthorized {
 pub enum BadCredentials {
     /// None of the known forms.
     #[error(
-        "store a plain token, {{\"token\":\"…\"}} or {{\"appId\":…,\"installationId\":…,\"privateKey\":\"…\"}} there"
+        "store a plain token, {{\"token\":\"…\"}} or {{\"appId\":…,\"installationId\":…,\"privateKey\":\"…\"}} there; in place \
+         of installationId several owners have \"installations\":{{\"owner\":…}}"
     )]
     Form,
     /// Two forms at once.
@@ -114,6 +115,23 @@ pub enum BadCredentials {
     /// No installation's id.
     #[error("its installationId is not a number")]
     InstallationId,
+    /// Both ways to say where the App is installed.
+    #[error("it has an installationId and installations; remove one of them")]
+    OneAndSeveral,
+    /// Installations of nobody.
+    #[error("its installations name no owner")]
+    NoOwner,
+    /// The owner of what is asked for is not among the installations.
+    #[error(
+        "its installations do not name {0}: install the App there, and add the owner with the installation's id"
+    )]
+    NotInstalled(String),
+    /// No installation's id, of this owner.
+    #[error("the id of {0} in its installations is not a number")]
+    InstallationIdOf(String),
+    /// Two ids of one owner, in whatever case.
+    #[error("its installations name {0} twice; remove one of them")]
+    TwiceInstalled(String),
     /// No key.
     #[error(
         "its privateKey is no RSA key in PEM, as GitHub makes it for an App, whole and with its line ends"

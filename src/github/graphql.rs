@@ -77,31 +77,32 @@ enum Segment {
 }
 
 impl Session<'_> {
-    /// Executes a document. `heals` tells which failures another attempt may heal; a document that GitHub did not
-    /// execute as a whole is not tried again.
+    /// Executes a document, as whom this owner's repositories are asked for. `heals` tells which failures another
+    /// attempt may heal; a document that GitHub did not execute as a whole is not tried again.
     pub(super) async fn query<T: DeserializeOwned, V: Serialize + Sync>(
         &self,
+        owner: &str,
         document: &str,
         variables: &V,
         heals: fn(Failure) -> bool,
     ) -> Result<Reply<T>, GitHubError> {
         let body = serde_json::to_string(&Body { query: document, variables });
         let body = body.expect("variables are texts");
-        let answer = match self.ask(Question::Query(body), heals).await {
+        let answer = match self.ask(owner, Question::Query(body), heals).await {
             Ok(answer) if answer.status == StatusCode::OK => answer,
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => return Err(NoGraphql::Missing.into()),
             Ok(answer) => return Err(answer.unexpected()),
             Err(GitHubError::Forbidden { .. }) => return Err(NoGraphql::Forbidden.into()),
-            Err(error) => return Err(self.unless_rest_serves(error)),
+            Err(error) => return Err(self.unless_rest_serves(owner, error)),
         };
         let Envelope { data, errors } = answer.json::<Envelope<T>>()?;
         let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref());
         let cost = cost.map_or(1, |limit| limit.cost.min(MOST_POINTS));
-        self.count(|asked| asked.points += cost);
+        self.count(&answer.account, |asked| asked.points += cost);
         if errors.iter().any(Error::is_limit) {
-            self.github.close(answer.limit, Api::GraphQl);
+            self.github.with_limits(&answer.account, |limits| answer.limit.close(limits, Api::GraphQl));
             let limited = GitHubError::RateLimited { until: answer.limit.until(), api: Api::GraphQl };
-            return Err(self.unless_rest_serves(limited));
+            return Err(self.unless_rest_serves(owner, limited));
         }
         let not_executed = GitHubError::Unavailable {
             failure: Failure::NotExecuted,
@@ -120,9 +121,11 @@ impl Session<'_> {
     }
 
     /// A budget of points that is used up leaves the REST API, whose budget is another; a secondary limit does not.
-    fn unless_rest_serves(&self, error: GitHubError) -> GitHubError {
-        match (error, self.closed_until(Api::Rest)) {
-            (GitHubError::RateLimited { until, .. }, None) => NoGraphql::UsedUp(until).into(),
+    fn unless_rest_serves(&self, owner: &str, error: GitHubError) -> GitHubError {
+        let rest = self.account(owner).and_then(|account| self.closed_until(&account, Api::Rest));
+        match (error, rest) {
+            // What the App's own request for a token met is a limit of the REST API.
+            (GitHubError::RateLimited { until, api: Api::GraphQl }, None) => NoGraphql::UsedUp(until).into(),
             // Whichever lifts first serves.
             (GitHubError::RateLimited { until, api }, Some(rest)) => {
                 GitHubError::RateLimited { until: until.min(rest), api }

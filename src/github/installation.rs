@@ -1,9 +1,9 @@
-//! The tokens of a GitHub App's installation: asked for as the App, good for an hour, shared by the whole sandbox.
+//! The tokens of a GitHub App's installations: asked for as the App, good for an hour, shared by the whole sandbox.
 //!
 //! How long one is good is GitHub's word by GitHub's clock, `expires_at` less the `Date` of the same answer. Our clock
 //! only counts that off, so it need not agree with GitHub's.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,8 +13,7 @@ use reqwest::StatusCode;
 use crate::domain::{Api, Fingerprint};
 use crate::secrets::Secret;
 
-use super::app_key::AppKey;
-use super::credentials::{Identity, Installation, Reading, Token};
+use super::credentials::{Account, Installation, Token};
 use super::error::Unauthorized;
 use super::session::Question;
 use super::{Failure, GitHubError, Session, wire};
@@ -25,9 +24,13 @@ const AHEAD: Duration = Duration::from_secs(300);
 /// At least so long lies between two renewals of a token that still serves.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(30);
 
-/// What a sandbox knows of its installation's token.
+/// What a sandbox knows of its installations' tokens.
 #[derive(Debug, Default)]
-pub(super) struct InstallationTokens {
+pub(super) struct InstallationTokens(Mutex<HashMap<Fingerprint, Arc<InstallationToken>>>);
+
+/// What it knows of one installation's.
+#[derive(Debug, Default)]
+struct InstallationToken {
     current: Mutex<Option<Issued>>,
     // Held while a token is asked for, so that many callers cause one request.
     asking: tokio::sync::Mutex<()>,
@@ -44,17 +47,26 @@ struct Issued {
 /// What a pass has tried to get a token. It tries nothing twice: the next pass may.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    /// Whether a token that GitHub refused was renewed.
-    has_renewed: AtomicBool,
-    /// The key with which no token was to be had, and why.
-    failed: Mutex<Option<(Arc<AppKey>, GitHubError)>>,
+    /// The installations whose token GitHub refused, and that was renewed.
+    renewed: Mutex<HashSet<Fingerprint>>,
+    /// The installations that no token was to be had for, and why.
+    failed: Mutex<Vec<(Installation, GitHubError)>>,
+    // Held while a token is asked for with a key that GitHub has not accepted yet, so that an App which it refuses asks
+    // once, however many installations it has.
+    with_new_key: tokio::sync::Mutex<()>,
 }
 
 impl InstallationTokens {
-    /// The token at hand, if it is this installation's and good now.
-    fn at_hand(&self, installation: &Installation, now: Timestamp) -> Option<Issued> {
-        let current = self.current.lock().expect(NOTHING_PANICS);
-        current.clone().filter(|issued| issued.token.owner == installation.owner && now < issued.expires_at)
+    fn of(&self, installation: &Installation) -> Arc<InstallationToken> {
+        let mut all = self.0.lock().expect(NOTHING_PANICS);
+        Arc::clone(all.entry(installation.account.clone()).or_default())
+    }
+}
+
+impl InstallationToken {
+    /// The token at hand, if it is good now.
+    fn at_hand(&self, now: Timestamp) -> Option<Issued> {
+        self.current.lock().expect(NOTHING_PANICS).clone().filter(|issued| now < issued.expires_at)
     }
 
     fn keep(&self, issued: Issued) {
@@ -62,65 +74,73 @@ impl InstallationTokens {
     }
 
     /// It could not be renewed yet.
-    fn put_off(&self, owner: &Fingerprint, now: Timestamp) {
-        let mut current = self.current.lock().expect(NOTHING_PANICS);
-        if let Some(issued) = current.as_mut().filter(|issued| issued.token.owner == *owner) {
+    fn put_off(&self, now: Timestamp) {
+        if let Some(issued) = self.current.lock().expect(NOTHING_PANICS).as_mut() {
             issued.due_at = later(now, BETWEEN_RENEWALS);
         }
     }
 }
 
 impl Attempts {
-    fn failure_with(&self, key: &Arc<AppKey>) -> Option<GitHubError> {
+    /// Why no token is to be had for this installation: it was refused one with this key, or the App was as such.
+    fn failure_of(&self, installation: &Installation) -> Option<GitHubError> {
         let failed = self.failed.lock().expect(NOTHING_PANICS);
-        failed.as_ref().filter(|(failed, _)| Arc::ptr_eq(failed, key)).map(|(_, error)| error.clone())
+        let concerns = |(failed, error): &&(Installation, GitHubError)| {
+            Arc::ptr_eq(&failed.key, &installation.key)
+                && (failed.account == installation.account || is_of_the_app(error))
+        };
+        failed.iter().find(concerns).map(|(_, error)| error.clone())
     }
 
-    fn failed_with(&self, key: &Arc<AppKey>, error: &GitHubError) {
-        *self.failed.lock().expect(NOTHING_PANICS) = Some((Arc::clone(key), error.clone()));
+    fn note_failure(&self, installation: &Installation, error: &GitHubError) {
+        self.failed.lock().expect(NOTHING_PANICS).push((installation.clone(), error.clone()));
     }
+}
+
+fn is_of_the_app(error: &GitHubError) -> bool {
+    *error == GitHubError::Unauthorized(Unauthorized::App)
 }
 
 impl Session<'_> {
     /// What to ask this API of GitHub with. None is asked for that a limit would leave without use.
-    pub(super) async fn token(&self, reading: &Reading, api: Api) -> Result<Token, GitHubError> {
-        match reading {
-            Ok(Identity::Token(token)) => Ok(token.clone()),
-            Ok(Identity::Installation(installation)) => {
-                self.check_open(&installation.owner, api)?;
+    pub(super) async fn token(&self, account: &Account, api: Api) -> Result<Token, GitHubError> {
+        match account {
+            Account::Token(token) => Ok(token.clone()),
+            Account::Installation(installation) => {
+                self.check_open(&installation.account, api)?;
                 self.installation_token(installation).await
             }
-            Err(bad) => Err(bad.clone().into()),
         }
     }
 
-    /// Another token of the same identity than the one that GitHub refused; none where there is no other to be had.
+    /// Another token of the same account than the one that GitHub refused; none where there is no other to be had.
     pub(super) async fn renewed(
         &self,
-        reading: &Reading,
+        account: &Account,
         refused: &Token,
     ) -> Result<Option<Token>, GitHubError> {
-        let Ok(Identity::Installation(installation)) = reading else {
+        let Account::Installation(installation) = account else {
             return Ok(None);
         };
-        let tokens = &self.github.installation_tokens;
-        let _alone = tokens.asking.lock().await;
-        let at_hand = tokens.at_hand(installation, self.now());
-        if let Some(other) = at_hand.filter(|issued| issued.token.token != refused.token) {
+        let known = self.github.installation_tokens.of(installation);
+        let _alone = known.asking.lock().await;
+        if let Some(other) = known.at_hand(self.now()).filter(|issued| issued.token.token != refused.token) {
             return Ok(Some(other.token));
         }
-        if self.attempts.has_renewed.swap(true, Ordering::Relaxed) {
-            return self.attempts.failure_with(&installation.key).map_or(Ok(None), Err);
+        let is_first =
+            self.attempts.renewed.lock().expect(NOTHING_PANICS).insert(installation.account.clone());
+        if !is_first {
+            return self.attempts.failure_of(installation).map_or(Ok(None), Err);
         }
         self.new_token(installation).await.map(Some)
     }
 
     async fn installation_token(&self, installation: &Installation) -> Result<Token, GitHubError> {
-        let tokens = &self.github.installation_tokens;
-        let Some(issued) = tokens.at_hand(installation, self.now()) else {
-            let _alone = tokens.asking.lock().await;
+        let known = self.github.installation_tokens.of(installation);
+        let Some(issued) = known.at_hand(self.now()) else {
+            let _alone = known.asking.lock().await;
             // Who waited finds what the one before got.
-            return match tokens.at_hand(installation, self.now()) {
+            return match known.at_hand(self.now()) {
                 Some(issued) => Ok(issued.token),
                 None => self.new_token(installation).await,
             };
@@ -129,14 +149,14 @@ impl Session<'_> {
             return Ok(issued.token);
         }
         // One renews it; the others go on with what serves.
-        let Ok(_alone) = tokens.asking.try_lock() else {
+        let Ok(_alone) = known.asking.try_lock() else {
             return Ok(issued.token);
         };
         match self.ask_for_token(installation, |_| false).await {
             Ok(renewed) => Ok(renewed),
             Err(error) => {
                 tracing::warn!(cause = %error, "The token of the App's installation was not renewed yet.");
-                tokens.put_off(&installation.owner, self.now());
+                known.put_off(self.now());
                 Ok(issued.token)
             }
         }
@@ -144,12 +164,19 @@ impl Session<'_> {
 
     /// Without this one nothing can be asked.
     async fn new_token(&self, installation: &Installation) -> Result<Token, GitHubError> {
-        if let Some(error) = self.attempts.failure_with(&installation.key) {
+        let _first = match installation.key.is_accepted() {
+            true => None,
+            false => Some(self.attempts.with_new_key.lock().await),
+        };
+        if let Some(error) = self.attempts.failure_of(installation) {
             return Err(error);
         }
         let asked = self.ask_for_token(installation, |_| true).await;
         if let Err(error) = &asked {
-            self.attempts.failed_with(&installation.key, error);
+            self.attempts.note_failure(installation, error);
+        }
+        if !asked.as_ref().is_err_and(is_of_the_app) {
+            installation.key.note_accepted();
         }
         asked
     }
@@ -159,9 +186,9 @@ impl Session<'_> {
         installation: &Installation,
         heals: fn(Failure) -> bool,
     ) -> Result<Token, GitHubError> {
-        let Installation { id, owner, key, app } = installation;
+        let Installation { id, account, key, app } = installation;
         let asked_at = self.now();
-        let as_app = Token { token: key.sign(asked_at), owner: app.clone(), refused: Unauthorized::App };
+        let as_app = Token { token: key.sign(asked_at), account: app.clone(), refused: Unauthorized::App };
         let question = Question::Post(self.url(&format!("app/installations/{id}/access_tokens")));
         let answer = self.ask_patiently(&question, &as_app, heals).await?;
         match answer.status {
@@ -176,10 +203,10 @@ impl Session<'_> {
         let good_for = Duration::try_from(expires_at.duration_since(answer.date)).unwrap_or_default();
         let token = Token {
             token: Secret::new(&token),
-            owner: owner.clone(),
+            account: account.clone(),
             refused: Unauthorized::InstallationToken,
         };
-        self.github.installation_tokens.keep(Issued {
+        self.github.installation_tokens.of(installation).keep(Issued {
             token: token.clone(),
             due_at: later(asked_at, good_for.saturating_sub(AHEAD).max(BETWEEN_RENEWALS)),
             expires_at: later(asked_at, good_for),

@@ -74,6 +74,11 @@ impl Listing {
         }
     }
 
+    /// Whose issues are listed.
+    pub fn repository(&self) -> &RepositoryName {
+        &self.repository
+    }
+
     /// Whether the last page was read.
     pub fn is_complete(&self) -> bool {
         matches!(self.next, Next::Nothing)
@@ -86,7 +91,7 @@ impl Listing {
             Next::ByLink(url) => (url.clone(), self.newest),
             Next::Nothing => return Ok(None),
         };
-        let answer = session.get(url).await?;
+        let answer = session.get(self.repository.owner(), url).await?;
         match answer.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Err(GitHubError::NotFound),
@@ -154,7 +159,7 @@ impl Session<'_> {
         repository: &RepositoryName,
     ) -> Result<(Option<Timestamp>, Timestamp), GitHubError> {
         let url = format!("repos/{repository}/issues?state=all&sort=updated&direction=desc&per_page=1");
-        let answer = self.get(self.url(&url)).await?;
+        let answer = self.get(repository.owner(), self.url(&url)).await?;
         match answer.status {
             StatusCode::OK => {
                 let entries: Vec<Entry> = answer.json()?;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use crate::domain::{Api, Budget, TokenLimits};
+use crate::domain::{AccountLimits, Api, Budget};
 
 /// The wait GitHub asks for after a secondary limit that names none.
 const SECONDARY_LIMIT_WAIT: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ impl Limit {
     }
 
     /// Closes what it forbids.
-    pub(super) fn close(self, limits: &mut TokenLimits, asked: Api) {
+    pub(super) fn close(self, limits: &mut AccountLimits, asked: Api) {
         match self {
             Self::Primary(until) => limits.close(asked, until),
             Self::Secondary(until) => {

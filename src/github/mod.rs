@@ -16,32 +16,34 @@ mod probe;
 mod repository;
 mod retry;
 mod session;
+mod usage;
 mod web;
 mod wire;
 
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use url::Url;
 
-pub use credentials::{Credentials, Identity, Installation, Reading, Token};
+pub use credentials::{Account, Credentials, Identity, Installation, Reading, Token};
 pub use error::{BadCredentials, Failure, GitHubError, NoGraphql, Unauthorized};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
 pub use repository::{IssueAnswer, Probe, Repository};
 pub use retry::RetryPolicy;
-pub use session::{Asked, Session};
+pub use session::Session;
+pub use usage::{Asked, Usage};
 
 use crate::clock::Clock;
-use crate::domain::{Api, Fingerprint, TokenLimits};
+use crate::domain::{AccountLimits, Api, Fingerprint, RepositoryName};
 use crate::secrets::ReadingFailed;
 use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
 use installation::InstallationTokens;
-use meter::Limit;
 use web::Web;
 
 /// Why no connection to GitHub could be opened.
@@ -49,7 +51,7 @@ use web::Web;
 #[error("{0}")]
 pub struct Unreachable(String);
 
-/// GitHub at one address, asked as one identity.
+/// GitHub at one address.
 #[derive(Debug)]
 pub struct GitHub {
     http: reqwest::Client,
@@ -60,10 +62,11 @@ pub struct GitHub {
     installation_tokens: InstallationTokens,
     retry: RetryPolicy,
     clock: Clock,
-    /// What is known of the limits of the last tokens' owners, the one that was used last first.
-    limits: Mutex<Vec<TokenLimits>>,
-    /// How many repositories a probe asks for at once: fewer while so many are too much for GitHub.
-    probe_batch: AtomicUsize,
+    /// What is known of the limits of each account.
+    limits: Mutex<Vec<AccountLimits>>,
+    /// How many repositories a probe asks for at once, of the accounts for which so many as ever are too much for
+    /// GitHub.
+    probe_batches: Mutex<HashMap<Fingerprint, usize>>,
 }
 
 /// Where GitHub's two APIs are.
@@ -102,13 +105,13 @@ impl GitHub {
             retry,
             clock,
             limits: Mutex::default(),
-            probe_batch: AtomicUsize::new(probe::BATCH),
+            probe_batches: Mutex::default(),
         })
     }
 
     /// The calls of one pass: none is sent after `deadline`, nor against the limits that are `known` from other
     /// sandboxes.
-    pub fn session(&self, deadline: Timestamp, known: &[TokenLimits]) -> Session<'_> {
+    pub fn session(&self, deadline: Timestamp, known: &[AccountLimits]) -> Session<'_> {
         self.learn(known);
         Session::new(self, deadline)
     }
@@ -118,11 +121,26 @@ impl GitHub {
         self.credentials.prefetch().await
     }
 
-    /// Gets the token of an App's installation ahead of its first use, until `deadline` at the latest. A lasting token
-    /// needs nothing.
-    pub async fn prefetch_token(&self, deadline: Timestamp) -> Result<(), GitHubError> {
+    /// Gets the tokens of an App's installations for these repositories ahead of their first use, until `deadline`
+    /// at the latest. A lasting token needs nothing.
+    pub async fn prefetch_tokens(
+        &self,
+        repositories: &[RepositoryName],
+        deadline: Timestamp,
+    ) -> Result<(), GitHubError> {
         let version = self.credentials.current().await?;
-        self.session(deadline, &[]).token(&version.says, Api::GraphQl).await.map(drop)
+        let identity = version.says.as_ref().map_err(Clone::clone)?;
+        let session = self.session(deadline, &[]);
+        let owners: BTreeSet<String> =
+            repositories.iter().map(|name| name.owner().to_ascii_lowercase()).collect();
+        let (session, identity) = (&session, identity);
+        // Owners who share an account wait for one token.
+        let tokens: Vec<_> = futures_util::stream::iter(owners)
+            .map(|owner| async move { session.token(identity.account(&owner)?, Api::GraphQl).await })
+            .buffer_unordered(TOKENS_AT_ONCE)
+            .collect()
+            .await;
+        tokens.into_iter().try_for_each(|token| token.map(drop))
     }
 
     /// Opens a connection that the first pass will find. Whatever GitHub answers will do; no token is sent, so
@@ -134,17 +152,16 @@ impl GitHub {
         }
     }
 
-    fn limits(&self) -> Vec<TokenLimits> {
-        self.limits.lock().expect(NOTHING_PANICS).clone()
+    /// Those limits that other sandboxes must know: what is not scarce they are told by GitHub's first answer.
+    fn limits_to_share(&self) -> Vec<AccountLimits> {
+        let now = self.clock.now();
+        let limits = self.limits.lock().expect(NOTHING_PANICS);
+        limits.iter().filter(|limits| limits.holds_back(now)).cloned().collect()
     }
 
-    /// Reads the limits of the token that was used last; none before one was used.
-    fn in_use<T>(&self, read: impl FnOnce(&TokenLimits) -> Option<T>) -> Option<T> {
-        self.limits.lock().expect(NOTHING_PANICS).first().and_then(read)
-    }
-
-    /// Takes in what another sandbox knows.
-    fn learn(&self, known: &[TokenLimits]) {
+    /// Takes in what another sandbox knows, and forgets what is over: tokens come and go.
+    fn learn(&self, known: &[AccountLimits]) {
+        let now = self.clock.now();
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);
         for known in known {
             match limits.iter_mut().find(|limits| limits.are_those_of(known)) {
@@ -152,28 +169,21 @@ impl GitHub {
                 None => limits.push(known.clone()),
             }
         }
-        limits.truncate(MOST_TOKENS);
+        limits.retain(|limits| limits.is_in_force(now));
     }
 
-    /// Reads or notes the limits of whom the token at hand is of.
-    fn with_limits<T>(&self, owner: &Fingerprint, act: impl FnOnce(&mut TokenLimits) -> T) -> T {
+    /// Reads or notes the limits of an account.
+    fn with_limits<T>(&self, account: &Fingerprint, act: impl FnOnce(&mut AccountLimits) -> T) -> T {
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);
-        let place = limits.iter().position(|limits| limits.are_of(owner));
-        let known = place.map(|place| limits.remove(place)).unwrap_or_else(|| TokenLimits::of(owner));
-        limits.insert(0, known);
-        limits.truncate(MOST_TOKENS);
-        act(&mut limits[0])
-    }
-
-    /// Notes a limit of the token that was used last.
-    fn close(&self, limit: Limit, asked: Api) {
-        if let Some(limits) = self.limits.lock().expect(NOTHING_PANICS).first_mut() {
-            limit.close(limits, asked);
-        }
+        let place = limits.iter().position(|limits| limits.are_of(account)).unwrap_or_else(|| {
+            limits.push(AccountLimits::of(account));
+            limits.len() - 1
+        });
+        act(&mut limits[place])
     }
 }
 
-/// While a token is rotated two are in use: some sandboxes still have the old one. So are an App and its installation.
-const MOST_TOKENS: usize = 2;
+/// How many installations' tokens are asked for at the same time, ahead of their use.
+const TOKENS_AT_ONCE: usize = 16;
 
 const NOTHING_PANICS: &str = "nothing panics while it holds the limits";

@@ -75,7 +75,8 @@ impl OpenIssues {
             after: self.after.as_deref(),
         };
         let heals = |failure| !retry::asked_too_much(failure);
-        let reply = session.query::<wire::OpenIssues, _>(DOCUMENT, &variables, heals).await?;
+        let reply =
+            session.query::<wire::OpenIssues, _>(self.name.owner(), DOCUMENT, &variables, heals).await?;
         if let Some(failed) = reply.errors.into_iter().next() {
             return Err(failed.error);
         }

@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::atomic::Ordering;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{RepositoryId, RepositoryName};
+use crate::domain::{Fingerprint, RepositoryId, RepositoryName};
 
 use super::graphql::Reply;
-use super::{Failure, GitHubError, Probe, Repository, Session, retry, wire};
+use super::{Failure, GitHubError, NOTHING_PANICS, Probe, Repository, Session, retry, wire};
 
 /// How many repositories one question looks at, at most. Each costs two connections of 100 to a point: 100
 /// repositories are two points.
@@ -26,6 +25,16 @@ const MOST_FAILURES_IN_A_ROW: u32 = 2 * (BATCH.ilog2() + 1);
 /// Looks at one repository; what a batch is composed of.
 const ONE: &str = include_str!("probe.graphql");
 
+/// What is asked for in one question, as one account: another one may not see it.
+struct Batch {
+    account: Fingerprint,
+    /// How many repositories it may have.
+    size: usize,
+    /// Where they stand among all that is looked at.
+    places: Vec<usize>,
+    names: Vec<RepositoryName>,
+}
+
 /// How hard a batch was for GitHub.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Strain {
@@ -39,21 +48,59 @@ enum Strain {
 impl Session<'_> {
     /// Looks at these repositories, following renames. The answers are in the order of `names`.
     pub async fn probe(&self, names: &[RepositoryName]) -> Vec<Result<Repository, GitHubError>> {
-        let size = self.github.probe_batch.load(Ordering::Relaxed);
-        let batches: Vec<Vec<RepositoryName>> = names.chunks(size).map(<[_]>::to_vec).collect();
-        let (answers, strains): (Vec<_>, Vec<_>) = futures_util::stream::iter(batches)
-            .map(|batch| self.probe_batch(batch).boxed())
-            .buffered(BATCHES_AT_ONCE)
-            .unzip()
-            .await;
-        // GitHub needs ten seconds to find a question too large: hardly any pass has the time to halve it twice.
-        let next_size = match strains.into_iter().max() {
-            Some(Strain::OutOfTime) => (size.min(names.len()) / 2).max(1),
-            Some(Strain::Halved) => size,
-            Some(Strain::None) | None => BATCH.min(2 * size),
+        let version = match self.github.credentials.current().await {
+            Ok(version) => version,
+            Err(error) => return vec![Err(error); names.len()],
         };
-        self.github.probe_batch.store(next_size, Ordering::Relaxed);
-        answers.concat()
+        // Deadline until something is known, which is what it comes to.
+        let mut found = vec![Err(GitHubError::Deadline); names.len()];
+        let mut batches: Vec<Batch> = Vec::new();
+        for (place, name) in names.iter().enumerate() {
+            let account = match self.account_in(&version.says, name.owner()) {
+                Ok(account) => account.fingerprint(),
+                Err(error) => {
+                    found[place] = Err(error);
+                    continue;
+                }
+            };
+            let has_room = |batch: &Batch| batch.account == *account && batch.names.len() < batch.size;
+            let room = batches.iter().rposition(has_room).unwrap_or_else(|| {
+                let size = self.batch_size(account);
+                batches.push(Batch { account: account.clone(), size, places: Vec::new(), names: Vec::new() });
+                batches.len() - 1
+            });
+            batches[room].places.push(place);
+            batches[room].names.push(name.clone());
+        }
+        let asked: Vec<_> = batches.iter().map(|batch| batch.names.clone()).collect();
+        let asked = futures_util::stream::iter(asked).map(|names| self.probe_batch(names).boxed());
+        let (answers, strains): (Vec<_>, Vec<_>) = asked.buffered(BATCHES_AT_ONCE).unzip().await;
+        self.adapt_batches(&batches, &strains);
+        let places = batches.iter().flat_map(|batch| &batch.places);
+        for (place, answer) in places.zip(answers.into_iter().flatten()) {
+            found[*place] = answer;
+        }
+        found
+    }
+
+    fn batch_size(&self, account: &Fingerprint) -> usize {
+        let sizes = self.github.probe_batches.lock().expect(NOTHING_PANICS);
+        sizes.get(account).copied().unwrap_or(BATCH)
+    }
+
+    /// GitHub needs ten seconds to find a question too large: hardly any pass has the time to halve it twice.
+    fn adapt_batches(&self, batches: &[Batch], strains: &[Strain]) {
+        let mut sizes = self.github.probe_batches.lock().expect(NOTHING_PANICS);
+        for batch in batches {
+            let of_account = batches.iter().zip(strains).filter(|(other, _)| other.account == batch.account);
+            let longest = of_account.clone().map(|(other, _)| other.names.len()).max().unwrap_or_default();
+            let next_size = match of_account.map(|(_, strain)| strain).max() {
+                Some(Strain::OutOfTime) => (longest / 2).max(1),
+                Some(Strain::Halved) => batch.size,
+                Some(Strain::None) | None => BATCH.min(2 * batch.size),
+            };
+            sizes.insert(batch.account.clone(), next_size);
+        }
     }
 
     /// What is too much for GitHub in one question is asked in halves, down to the repository that spoils it.
@@ -111,13 +158,14 @@ impl Session<'_> {
         names: &[RepositoryName],
         heals: fn(Failure) -> bool,
     ) -> Result<Vec<Result<Repository, GitHubError>>, GitHubError> {
+        let Some(owner) = names.first().map(|name| name.owner()) else { return Ok(Vec::new()) };
         let mut variables = HashMap::new();
         for (n, name) in names.iter().enumerate() {
             variables.insert(format!("owner{n}"), name.owner());
             variables.insert(format!("name{n}"), name.name());
         }
         let mut reply: Reply<HashMap<String, Option<wire::Probed>>> =
-            self.query(&document(names.len()), &variables, heals).await?;
+            self.query(owner, &document(names.len()), &variables, heals).await?;
         let date = reply.date;
         let found = (0..names.len()).map(|n| {
             let alias = format!("r{n}");

@@ -51,7 +51,7 @@ impl Session<'_> {
     pub async fn repository(&self, name: &RepositoryName) -> Result<Repository, GitHubError> {
         let mut url = self.url(&format!("repos/{name}"));
         for _ in 0..=MOST_REDIRECTS {
-            let answer = self.get(url).await?;
+            let answer = self.get(name.owner(), url).await?;
             match answer.status {
                 StatusCode::OK => {
                     let wire::Repository { id, full_name, disabled } = answer.json()?;
@@ -67,18 +67,19 @@ impl Session<'_> {
         Err(GitHubError::Unexpected("too many redirects".to_owned()))
     }
 
-    /// Asks for one issue of the repository of this id and name. A redirect is not followed blindly: it is how GitHub tells of a transfer.
+    /// Asks for one issue of the repository of this id and name. A redirect is not followed blindly: it is how
+    /// GitHub tells of a transfer.
     pub async fn issue(
         &self,
         id: RepositoryId,
         name: &RepositoryName,
         number: IssueNumber,
     ) -> Result<IssueAnswer, GitHubError> {
-        let mut answer = self.get(self.url(&format!("repos/{name}/issues/{number}"))).await?;
+        let mut answer = self.get(name.owner(), self.url(&format!("repos/{name}/issues/{number}"))).await?;
         if let Some(location) = answer.redirect() {
             let stays = format!("repositories/{id}/issues/{number}");
             let proved_at = answer.date;
-            let there = self.get(location.clone()).await;
+            let there = self.get(name.owner(), location.clone()).await;
             if location != self.url(&stays) {
                 // The redirect is the proof. Where it leads may be nothing that this token may read.
                 let moved_to = match there {

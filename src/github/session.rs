@@ -1,6 +1,6 @@
 //! The calls of one pass, each within its deadline, repeated as the retry rule says, and metered.
 
-use std::ops::Add;
+use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
@@ -11,64 +11,30 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::domain::{Api, Budget, Fingerprint, TokenLimits};
+use crate::domain::{AccountLimits, Api, Budget, Fingerprint};
 use crate::telemetry::{Count, Measure};
 
 use super::installation::Attempts;
 use super::meter::{self, Limit, header, http_date};
-use super::{Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, retry};
+use super::usage::{Asked, Usage};
+use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, retry};
 
 /// The version of the REST API that answers are understood in.
 const API_VERSION: &str = "2022-11-28";
-
-/// What was asked of GitHub, repeated requests included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// Requests to the REST API.
-    pub rest: u64,
-    /// Requests to the GraphQL API.
-    pub graphql: u64,
-    /// What those cost, in points.
-    pub points: u64,
-}
-
-impl Asked {
-    /// Requests to both APIs.
-    pub fn requests(self) -> u64 {
-        self.rest + self.graphql
-    }
-
-    /// What is counted against the budget of an API.
-    pub fn of(self, api: Api) -> u64 {
-        match api {
-            Api::Rest => self.rest,
-            Api::GraphQl => self.points,
-        }
-    }
-}
-
-impl Add for Asked {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            rest: self.rest + other.rest,
-            graphql: self.graphql + other.graphql,
-            points: self.points + other.points,
-        }
-    }
-}
 
 /// The calls of one pass. None is sent after its deadline, or against a limit.
 #[derive(Debug)]
 pub struct Session<'a> {
     pub(super) github: &'a GitHub,
     deadline: Timestamp,
-    asked: Mutex<Asked>,
+    usage: Mutex<Usage>,
     first_date: OnceLock<Timestamp>,
     pub(super) attempts: Attempts,
-    /// Set when GitHub refused the token and there is no newer one: asking on would only look like an attack.
-    has_bad_token: OnceLock<Unauthorized>,
+    /// The accounts as which GitHub was asked last for the repositories of these owners, by their logins in lower
+    /// case.
+    accounts: Mutex<HashMap<String, Fingerprint>>,
+    /// Whom GitHub refused, without a newer token: asking on would only look like an attack.
+    refused: Mutex<HashMap<Fingerprint, Unauthorized>>,
 }
 
 /// One question.
@@ -85,6 +51,8 @@ pub(super) enum Question {
 /// An answer that is worth reading.
 #[derive(Debug)]
 pub(super) struct Answer {
+    /// As whom it was asked for.
+    pub(super) account: Fingerprint,
     pub(super) status: StatusCode,
     pub(super) date: Timestamp,
     pub(super) next: Option<Url>,
@@ -117,16 +85,22 @@ impl<'a> Session<'a> {
         Self {
             github,
             deadline,
-            asked: Mutex::default(),
+            usage: Mutex::default(),
             first_date: OnceLock::new(),
             attempts: Attempts::default(),
-            has_bad_token: OnceLock::new(),
+            accounts: Mutex::default(),
+            refused: Mutex::default(),
         }
     }
 
     /// What was asked so far.
-    pub fn asked(&self) -> Asked {
-        *self.asked.lock().expect("nothing panics while counting")
+    pub fn usage(&self) -> Usage {
+        self.usage.lock().expect(NOTHING_PANICS).clone()
+    }
+
+    /// As whom GitHub was asked last for this owner's repositories; none when it was not, or there is nobody to be.
+    pub fn account(&self, owner: &str) -> Option<Fingerprint> {
+        self.accounts.lock().expect(NOTHING_PANICS).get(&owner.to_ascii_lowercase()).cloned()
     }
 
     /// The `Date` of the first answer.
@@ -134,24 +108,19 @@ impl<'a> Session<'a> {
         self.first_date.get().copied()
     }
 
-    /// What is known of the limits of the token in use, and after it of the one before.
-    pub fn limits(&self) -> Vec<TokenLimits> {
-        self.github.limits()
+    /// What is known of limits that other sandboxes must keep to.
+    pub fn limits(&self) -> Vec<AccountLimits> {
+        self.github.limits_to_share()
     }
 
-    /// Until when nothing may be asked of this API; none when it may.
-    pub(super) fn closed_until(&self, api: Api) -> Option<Timestamp> {
-        self.github.in_use(|limits| limits.closed_until(api, self.github.clock.now()))
+    /// What GitHub last said of this budget of an account.
+    pub fn budget(&self, account: &Fingerprint, api: Api) -> Option<Budget> {
+        self.github.with_limits(account, |limits| limits.budget(api))
     }
 
-    /// What GitHub last said of this budget of the token in use.
-    pub fn budget(&self, api: Api) -> Option<Budget> {
-        self.github.in_use(|limits| limits.budget(api))
-    }
-
-    /// When the budget is granted anew of which less than a tenth is left; none while there is more.
-    pub fn low_until(&self, api: Api) -> Option<Timestamp> {
-        self.github.in_use(|limits| limits.low_until(api, self.github.clock.now()))
+    /// When that budget of an account is granted anew of which less than a tenth is left; none while there is more.
+    pub fn low_until(&self, account: &Fingerprint, api: Api) -> Option<Timestamp> {
+        self.github.with_limits(account, |limits| limits.low_until(api, self.now()))
     }
 
     pub(super) fn url(&self, path: &str) -> Url {
@@ -159,9 +128,10 @@ impl<'a> Session<'a> {
         Url::parse(&format!("{base}/{path}")).expect("a checked base and a checked path make a URL")
     }
 
-    /// Sends one GET and returns what can be understood: 2xx, 3xx, 404, 410 and 422. The token goes to the
-    /// configured API only, wherever GitHub's answers lead: an Enterprise Server has people's pages on the same host.
-    pub(super) async fn get(&self, url: Url) -> Result<Answer, GitHubError> {
+    /// Sends one GET, as whom this owner's repositories are asked for, and returns what can be understood: 2xx,
+    /// 3xx, 404, 410 and 422. The token goes to the configured API only, wherever GitHub's answers lead: an
+    /// Enterprise Server has people's pages on the same host.
+    pub(super) async fn get(&self, owner: &str, url: Url) -> Result<Answer, GitHubError> {
         let api = &self.github.api_url;
         let is_below = url.path().strip_prefix(api.path().trim_end_matches('/'));
         // A name in the address would be sent along, as another authorization.
@@ -172,46 +142,67 @@ impl<'a> Session<'a> {
         {
             return Err(GitHubError::Unexpected("it points to another host".to_owned()));
         }
-        self.ask(Question::Get(url), |_| true).await
+        self.ask(owner, Question::Get(url), |_| true).await
     }
 
-    /// Asks once more with a newer token, where there is one, when GitHub refuses the one at hand. `heals` tells
-    /// which failures another attempt may heal.
+    /// Asks as whom this owner's repositories are asked for, and once more with a newer token, where there is one,
+    /// when GitHub refuses the one at hand. `heals` tells which failures another attempt may heal.
     pub(super) async fn ask(
         &self,
+        owner: &str,
         question: Question,
         heals: fn(Failure) -> bool,
     ) -> Result<Answer, GitHubError> {
-        if let Some(why) = self.has_bad_token.get() {
-            return Err((*why).into());
-        }
         let credentials = &self.github.credentials;
-        let version = credentials.current().await?;
-        let mut answered = self.ask_as(&version.says, &question, heals).await;
+        let mut version = credentials.current().await?;
+        let mut account = self.account_in(&version.says, owner)?;
+        if let Some(why) = self.refusal_of(account) {
+            return Err(why.into());
+        }
+        let mut answered = self.ask_as(account, &question, heals).await;
         if matches!(answered, Err(GitHubError::Unauthorized(_)))
             && let Some(newer) = credentials.instead_of(&version).await
         {
-            answered = self.ask_as(&newer.says, &question, heals).await;
+            version = newer;
+            account = self.account_in(&version.says, owner)?;
+            answered = self.ask_as(account, &question, heals).await;
         }
         if let Err(GitHubError::Unauthorized(why)) = answered {
-            let _ = self.has_bad_token.set(why);
+            self.refused.lock().expect(NOTHING_PANICS).insert(account.whom(why).clone(), why);
         }
         answered
     }
 
-    /// Asks as one version of the secret says, and once more with a new token where that has none that lasts.
+    /// As whom this version of the secret has an owner's repositories asked for.
+    pub(super) fn account_in<'r>(
+        &self,
+        reading: &'r Reading,
+        owner: &str,
+    ) -> Result<&'r Account, GitHubError> {
+        let account = reading.as_ref().map_err(Clone::clone)?.account(owner)?;
+        let mut accounts = self.accounts.lock().expect(NOTHING_PANICS);
+        accounts.insert(owner.to_ascii_lowercase(), account.fingerprint().clone());
+        Ok(account)
+    }
+
+    fn refusal_of(&self, account: &Account) -> Option<Unauthorized> {
+        let refused = self.refused.lock().expect(NOTHING_PANICS);
+        refused.iter().find(|(whom, _)| account.is_or_is_of(whom)).map(|(_, why)| *why)
+    }
+
+    /// Asks as this account, and once more with a new token where it has none that lasts.
     async fn ask_as(
         &self,
-        reading: &Reading,
+        account: &Account,
         question: &Question,
         heals: fn(Failure) -> bool,
     ) -> Result<Answer, GitHubError> {
-        let token = self.token(reading, question.api()).await?;
+        let token = self.token(account, question.api()).await?;
         let answered = self.ask_patiently(question, &token, heals).await;
         if !matches!(answered, Err(GitHubError::Unauthorized(_))) {
             return answered;
         }
-        match self.renewed(reading, &token).await? {
+        match self.renewed(account, &token).await? {
             Some(renewed) => self.ask_patiently(question, &renewed, heals).await,
             None => answered,
         }
@@ -252,15 +243,20 @@ impl<'a> Session<'a> {
     }
 
     /// Nothing is asked of this API while a limit of whoever asks is in force.
-    pub(super) fn check_open(&self, owner: &Fingerprint, api: Api) -> Result<(), GitHubError> {
-        let closed_until = self.github.with_limits(owner, |limits| limits.closed_until(api, self.now()));
+    pub(super) fn check_open(&self, account: &Fingerprint, api: Api) -> Result<(), GitHubError> {
+        let closed_until = self.closed_until(account, api);
         closed_until.map_or(Ok(()), |until| Err(GitHubError::RateLimited { until, api }))
+    }
+
+    /// Until when nothing may be asked of this API; none when it may.
+    pub(super) fn closed_until(&self, account: &Fingerprint, api: Api) -> Option<Timestamp> {
+        self.github.with_limits(account, |limits| limits.closed_until(api, self.now()))
     }
 
     async fn attempt(&self, question: &Question, token: &Token) -> Result<Answer, NoAnswer> {
         let github = self.github;
         let (api, now) = (question.api(), github.clock.now());
-        self.check_open(&token.owner, api).map_err(NoAnswer::Refused)?;
+        self.check_open(&token.account, api).map_err(NoAnswer::Refused)?;
         let remaining = self.remaining();
         if remaining.is_zero() {
             return Err(NoAnswer::Refused(GitHubError::Deadline));
@@ -275,7 +271,7 @@ impl<'a> Session<'a> {
                 NoAnswer::Failed(retry::healable_error(&error))
             }
         };
-        self.count(|asked| match api {
+        self.count(&token.account, |asked| match api {
             Api::Rest => asked.rest += 1,
             Api::GraphQl => asked.graphql += 1,
         });
@@ -293,19 +289,19 @@ impl<'a> Session<'a> {
         // A token that is refused has no budget of its own.
         let budget = meter::budget(&headers, now).filter(|_| status != StatusCode::UNAUTHORIZED);
         if let Some(budget) = budget {
-            github.with_limits(&token.owner, |limits| limits.note(api, budget));
+            github.with_limits(&token.account, |limits| limits.note(api, budget));
         }
         if let Some(failure) = retry::healable_status(status.as_u16()) {
             return Err(NoAnswer::Failed(failure));
         }
         if let Some(limit) = meter::limit(status, &headers, &body, now) {
-            github.with_limits(&token.owner, |limits| limit.close(limits, api));
+            github.with_limits(&token.account, |limits| limit.close(limits, api));
             return Err(NoAnswer::Refused(GitHubError::RateLimited { until: limit.until(), api }));
         }
         match status {
             StatusCode::UNAUTHORIZED => Err(NoAnswer::Refused(token.refused.into())),
             StatusCode::FORBIDDEN => Err(NoAnswer::Refused(forbidden::why(&headers, &body))),
-            _ => self.understood(status, &headers, body).map_err(NoAnswer::Refused),
+            _ => self.understood(token, status, &headers, body).map_err(NoAnswer::Refused),
         }
     }
 
@@ -329,6 +325,7 @@ impl<'a> Session<'a> {
 
     fn understood(
         &self,
+        token: &Token,
         status: StatusCode,
         headers: &HeaderMap,
         body: Vec<u8>,
@@ -337,6 +334,7 @@ impl<'a> Session<'a> {
         let date = date.ok_or_else(|| GitHubError::Unexpected("it bears no Date".to_owned()))?;
         let _ = self.first_date.set(date);
         Ok(Answer {
+            account: token.account.clone(),
             status,
             date,
             next: header(headers, LINK.as_str()).and_then(next_link),
@@ -346,10 +344,11 @@ impl<'a> Session<'a> {
         })
     }
 
-    pub(super) fn count(&self, add: impl FnOnce(&mut Asked)) {
-        let mut asked = self.asked.lock().expect("nothing panics while counting");
+    pub(super) fn count(&self, account: &Fingerprint, add: impl FnOnce(&mut Asked)) {
+        let mut usage = self.usage.lock().expect(NOTHING_PANICS);
+        let asked = usage.of_mut(account);
         let before = *asked;
-        add(&mut asked);
+        add(asked);
         Count::GitHubRequests.add(asked.requests() - before.requests());
         Count::GitHubPoints.add(asked.points - before.points);
     }
@@ -368,11 +367,15 @@ impl<'a> Session<'a> {
     }
 }
 
-/// However a pass ends, what is left of the budget is told.
+/// However a pass ends, what is left of the budget is told: of the account that has the smallest share.
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         let now = self.github.clock.now();
-        if let Some(left) = self.github.in_use(|limits| limits.share_left(now)) {
+        let accounts = std::mem::take(self.accounts.get_mut().expect(NOTHING_PANICS));
+        let left = accounts
+            .values()
+            .filter_map(|account| self.github.with_limits(account, |limits| limits.share_left(now)));
+        if let Some(left) = left.reduce(f64::min) {
             Measure::GitHubBudgetRemaining.record(left * 100.0);
         }
     }
@@ -396,6 +399,8 @@ impl Answer {
         GitHubError::Unexpected(format!("status {}", self.status.as_u16()))
     }
 }
+
+const NOTHING_PANICS: &str = "nothing panics while it counts or notes";
 
 /// The `next` of a Link header.
 fn next_link(text: &str) -> Option<Url> {

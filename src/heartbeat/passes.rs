@@ -46,7 +46,7 @@ impl Beat<'_> {
         self.outcome = Outcome::default();
         let terms = Terms {
             deadline: self.pass_deadline(claim, deadline),
-            asked_before: self.passes.asked,
+            asked_before: &self.passes.asked,
             confirmed: self.confirmed,
         };
         let begun = self.app.clock.now();

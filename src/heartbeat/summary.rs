@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::domain::Status;
-use crate::pass::{Asked, PassReport};
+use crate::pass::{PassReport, Usage};
 use crate::telemetry::{Count, Measure};
 
 use super::{AgentHeartbeatResponse, Basis, Beat};
@@ -16,7 +16,7 @@ pub(super) struct Passes {
     /// How long they took.
     pub(super) took: Duration,
     /// What those that ended asked of GitHub.
-    pub(super) asked: Asked,
+    pub(super) asked: Usage,
     /// How many issues they changed.
     touched: u64,
     /// How many repositories the last one left: those before it left the same ones.
@@ -26,7 +26,7 @@ pub(super) struct Passes {
 impl Passes {
     /// Counts in a pass that ended.
     pub(super) fn add(&mut self, report: &PassReport) {
-        self.asked = self.asked + report.asked;
+        self.asked.add(&report.asked);
         self.touched += report.touched;
         self.deferred = report.deferred.len();
     }
@@ -45,6 +45,7 @@ impl Beat<'_> {
         };
         of_status.add(1);
         let passes = &self.passes;
+        let asked = passes.asked.total();
         tracing::info!(
             agent.name = answer.agent_name,
             run.id = %answer.run_id,
@@ -59,8 +60,8 @@ impl Beat<'_> {
             pass.deferred = passes.deferred,
             issues.touched = passes.touched,
             issues.told = answer.touched_count,
-            github.requests = passes.asked.requests(),
-            github.points = passes.asked.points,
+            github.requests = asked.requests(),
+            github.points = asked.points,
             problems = answer.problems.len(),
             "A beat was answered."
         );

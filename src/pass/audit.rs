@@ -124,7 +124,7 @@ impl Pass<'_> {
         progress: &mut AuditProgress,
     ) -> Result<Option<GitHubError>, StepError> {
         // Not earlier: what is put off is kept like what time cuts off, an operator's word included.
-        self.has_budget_to_spare()?;
+        self.has_budget_to_spare(&work.tracked.name)?;
         if !progress.compared {
             self.compare(work, progress).await?;
         }

@@ -6,17 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{Api, Outcome, seconds_until};
-use crate::github::Asked;
+use crate::domain::Outcome;
 use crate::store::{Ended, Fleet, Overtaken, PassRecord};
 
 use super::health;
 use super::tally::{self, Tally};
-use super::work::{Roster, Work, budget_low_problem, no_probe_problem};
+use super::work::{Roster, Work};
 use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport};
-
-/// GitHub grants its budgets anew each hour, in seconds.
-const LONGEST_FRESHNESS: u64 = 3_600;
 
 impl Pass<'_> {
     pub(super) async fn end(
@@ -38,14 +34,11 @@ impl Pass<'_> {
             fleet.repositories.insert(work.id(), work.tracked.clone());
         }
         let tally = Tally::of(&roster, self.fence());
-        let freshness = self.freshness(tally.configured);
-        if let Some(why) = self.no_probe.get() {
-            outcome.add(no_probe_problem(*why, now));
+        let freshness = self.freshness(&roster);
+        for problem in self.budget_problems(&roster, now) {
+            outcome.add(problem);
         }
-        if let Some(until) = self.put_off_until.get() {
-            outcome.add(budget_low_problem(*until, now));
-        }
-        tally::add_failures(&mut outcome, &roster, &tally, freshness);
+        tally::add_failures(&mut outcome, &roster, &tally, freshness, |names| self.whose(names));
         for work in &roster.work {
             if let Some(held) = self.held_problem(work) {
                 outcome.add(held);
@@ -79,7 +72,7 @@ impl Pass<'_> {
             succeeded: tally.has_success(),
             touched: tally.touched,
             deferred: tally.deferred,
-            asked: self.github.asked(),
+            asked: self.github.usage(),
         })
     }
 
@@ -121,7 +114,7 @@ impl Pass<'_> {
             problems: outcome.problems().to_vec(),
             touched: tally.touched,
             deferred: tally.deferred.clone(),
-            github_requests: self.github.asked().requests(),
+            github_requests: self.github.usage().total().requests(),
         };
         let put = self.app.store.put_pass(&record, self.app.config.run_retention).await;
         if let Err(error) = &put {
@@ -157,55 +150,6 @@ impl Pass<'_> {
 
     fn may_go_on(&self, roster: &Roster, tally: &Tally) -> bool {
         let got_further = roster.work.iter().any(|work| work.got_further);
-        let asked = self.asked_in_all();
-        let has_budget = [Api::Rest, Api::GraphQl].into_iter().all(|api| {
-            self.github.low_until(api).is_none()
-                && self.half_of_hour(api).is_none_or(|half| asked.of(api) < half)
-        });
-        got_further && has_budget && !tally.deferred.is_empty()
-    }
-
-    /// What this invocation has asked of GitHub.
-    fn asked_in_all(&self) -> Asked {
-        self.asked_before + self.github.asked()
-    }
-
-    /// Half of what GitHub grants this token in an hour: what all passes together may use.
-    fn half_of_hour(&self, api: Api) -> Option<u64> {
-        self.github.budget(api).filter(|budget| budget.limit > 0).map(|budget| (budget.limit / 2).max(1))
-    }
-
-    /// For how long this pass serves every beat: as configured, or longer where passes like this one would use up what
-    /// GitHub grants. What an audit or a first listing asked does not come back each time, and counts only without the
-    /// probe, where little is left besides.
-    fn freshness(&self, repositories: usize) -> u64 {
-        let points = self.probe_points.get().copied().unwrap_or_default();
-        let requests = match self.no_probe.get() {
-            // An idle pass asks twice for each repository; one that could not ask everything counts as such.
-            Some(_) => self.spaced(Api::Rest, self.asked_in_all().rest.max(2 * repositories as u64)),
-            None => self.paced(self.delta_pages.load(Ordering::Relaxed)),
-        };
-        let stretched = requests.max(self.spaced(Api::GraphQl, points)).min(LONGEST_FRESHNESS);
-        stretched.max(self.app.config.freshness.as_secs())
-    }
-
-    /// The seconds between passes that ask so much each, when they are to keep within half of the hourly budget.
-    fn spaced(&self, api: Api, asked: u64) -> u64 {
-        let Some(half) = self.half_of_hour(api) else { return 0 };
-        // A pass that begins within the hour counts whole. One that takes most of the half stays alone in it.
-        let share = (half + 1).saturating_sub(asked).max(half.div_ceil(2));
-        (asked * 3_600).div_ceil(share)
-    }
-
-    /// The seconds between passes that read so many pages of changes each, when less than half of the hour's requests
-    /// is left and the rest is to last until all are granted anew.
-    fn paced(&self, pages: u64) -> u64 {
-        let budget =
-            self.github.budget(Api::Rest).filter(|budget| budget.remaining < budget.limit.div_ceil(2));
-        let left = budget.and_then(|budget| {
-            let seconds = seconds_until(budget.resets_at, self.app.clock.now())?;
-            Some((pages * seconds).div_ceil(budget.remaining.max(1)).min(seconds))
-        });
-        left.unwrap_or_default()
+        got_further && self.has_budget_to_go_on(&tally.deferred)
     }
 }

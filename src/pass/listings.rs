@@ -1,6 +1,5 @@
 //! Reads what changed, repository by repository: the first pages of all before the rest of any.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -54,7 +53,7 @@ impl Pass<'_> {
         tracked.drift = None;
         let mut pages = match &mut tracked.backfill {
             Some(backfill) => {
-                self.has_budget_to_spare()?;
+                self.has_budget_to_spare(&tracked.name)?;
                 if backfill.began_at.is_none() {
                     // What changes from here on is newer than this cursor: the first delta sees it.
                     let (newest, date) = match work.probe.map(|probe| (probe.newest, probe.date)) {
@@ -139,11 +138,11 @@ impl Pass<'_> {
     /// The next page; none after the last one.
     async fn next_page(&self, pages: &mut Listing, is_backfill: bool) -> Result<Option<Page>, StepError> {
         if is_backfill && !pages.is_complete() {
-            self.has_budget_to_spare()?;
+            self.has_budget_to_spare(pages.repository())?;
         }
         let page = pages.next_page(&self.github).await?;
         if !is_backfill && page.is_some() {
-            self.delta_pages.fetch_add(1, Ordering::Relaxed);
+            self.note_pace(pages.repository(), |met| met.delta_pages += 1);
         }
         Ok(page)
     }

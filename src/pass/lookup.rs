@@ -29,7 +29,7 @@ impl Pass<'_> {
             Ok(looks) => looks.into_iter().map(Ok).collect(),
             Err(crashed) => vec![Err(crashed); names.len()],
         };
-        let _ = self.probe_points.set(self.github.asked().points);
+        self.note_probe();
         let mut looks: Vec<Look> = futures_util::stream::iter(names.into_iter().zip(looks))
             .map(|(name, look)| self.look_again(name, look).boxed())
             .buffered(REPOSITORIES_AT_ONCE)
@@ -42,7 +42,7 @@ impl Pass<'_> {
 
     async fn look_again(&self, name: RepositoryName, look: Look) -> Look {
         let Ok(Err(GitHubError::NoGraphql(why))) = look else { return look };
-        let _ = self.no_probe.set(why);
+        self.note_pace(&name, |met| met.no_probe = met.no_probe.or(Some(why)));
         if self.app.clock.now() >= self.half_time() {
             return Ok(Err(GitHubError::Deadline));
         }

@@ -5,6 +5,7 @@
 //! behind GitHub, never wrong about it, and the next pass goes on from there.
 
 mod audit;
+mod budget;
 mod compare;
 mod end;
 mod guard;
@@ -17,21 +18,21 @@ mod rows;
 mod tally;
 mod work;
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{Api, Outcome, Phase, Problem, ProblemCode, RepositoryName};
-use crate::github::{GitHubError, NoGraphql, Session};
+use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName};
+use crate::github::{GitHubError, Session};
 use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
 
-pub use crate::github::Asked;
+pub use crate::github::Usage;
 pub use guard::{Crashed, guard};
 pub(crate) use held::not_confirmed;
 
+use budget::Pace;
 use work::{Roster, StepError, Work};
 
 /// How many repositories are worked on at the same time. GitHub allows 100 concurrent requests for all uses of
@@ -64,7 +65,7 @@ pub struct PassReport {
     /// How many issues it changed.
     pub touched: u64,
     /// What it asked of GitHub.
-    pub asked: Asked,
+    pub asked: Usage,
 }
 
 /// Why a pass has no end of its own.
@@ -94,7 +95,7 @@ pub struct Terms<'a> {
     /// It works until then at most, and then ends.
     pub deadline: Timestamp,
     /// What the passes before it in the same invocation asked of GitHub: together they keep within the budget.
-    pub asked_before: Asked,
+    pub asked_before: &'a Usage,
     /// The repository whose held audit an operator confirms.
     pub confirmed: Option<&'a RepositoryName>,
 }
@@ -105,21 +106,15 @@ struct Pass<'a> {
     claim: &'a Claim,
     github: Session<'a>,
     /// What the passes before it in the same invocation asked of GitHub.
-    asked_before: Asked,
+    asked_before: &'a Usage,
     started_at: Timestamp,
     /// No request, write or retry begins after it; only the end, which has its own share of the budget.
     deadline: Timestamp,
     is_stale: AtomicBool,
     /// How many absent issues the audits of all repositories have asked for.
     absent_asked: AtomicUsize,
-    /// What the probe cost, in points.
-    probe_points: OnceLock<u64>,
-    /// How many pages of changes were read.
-    delta_pages: AtomicU64,
-    /// Set when there was no probe, to why.
-    no_probe: OnceLock<NoGraphql>,
-    /// Set when something was put off to save GitHub's budget: when that is granted anew.
-    put_off_until: OnceLock<Timestamp>,
+    /// What was met that bears on the budgets.
+    pace: Pace,
 }
 
 /// Runs the pass that `claim` allows.
@@ -134,10 +129,7 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
         deadline,
         is_stale: AtomicBool::new(false),
         absent_asked: AtomicUsize::new(0),
-        probe_points: OnceLock::new(),
-        delta_pages: AtomicU64::new(0),
-        no_probe: OnceLock::new(),
-        put_off_until: OnceLock::new(),
+        pace: Pace::default(),
     };
     let (fleet, looks) = futures_util::join!(app.store.fleet().boxed(), pass.look().boxed());
     let mut fleet = fleet?;
@@ -177,16 +169,6 @@ impl Pass<'_> {
     /// A later pass has taken over: this one stops.
     fn give_way(&self) {
         self.is_stale.store(true, Ordering::Relaxed);
-    }
-
-    /// What can wait is put off while less than a tenth of a budget is left.
-    fn has_budget_to_spare(&self) -> Result<(), StepError> {
-        let low_until =
-            [Api::Rest, Api::GraphQl].into_iter().filter_map(|api| self.github.low_until(api)).max();
-        low_until.map_or(Ok(()), |until| {
-            let _ = self.put_off_until.set(until);
-            Err(StepError::PutOff)
-        })
     }
 
     /// Stores a repository's marks, unless they stand in the table already.

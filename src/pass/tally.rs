@@ -2,7 +2,7 @@
 
 use crate::domain::{Outcome, Problem, ProblemCode, RepositoryName, Severity, counted};
 
-use super::work::{Roster, Work, WorkResult};
+use super::work::{Roster, Work, WorkResult, said_of};
 
 /// So many repositories that failed alike are told one by one.
 const MOST_NAMED: usize = 20;
@@ -14,8 +14,8 @@ pub(super) struct Tally {
     pub(super) configured: usize,
     /// Those that agree with GitHub.
     pub(super) synced: usize,
-    /// Those in which nothing is newer, whose open issues are more or fewer than the cached ones, and whose audit is
-    /// not held.
+    /// Those in which nothing is newer, whose open issues are more or fewer than the cached ones, and whose audit
+    /// is not held.
     drifted: usize,
     /// Those whose listing or audit failed.
     pub(super) failed: usize,
@@ -104,9 +104,16 @@ impl Tally {
 }
 
 /// Turns the failures into problems: warnings while any repository is well, errors when none is. Each is told with
-/// its repository, unless so many failed alike that the answer would be all about that; what lies with the token is
-/// told once. What may heal is worth another try once the pass is no longer fresh, after `freshness` seconds.
-pub(super) fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally, freshness: u64) {
+/// its repository, unless so many failed alike that the answer would be all about that; what lies with an account
+/// is told once, of its owners, whom `whose` names if they are not all there are. What may heal is worth another
+/// try once the pass is no longer fresh, after `freshness` seconds.
+pub(super) fn add_failures(
+    outcome: &mut Outcome,
+    roster: &Roster,
+    tally: &Tally,
+    freshness: u64,
+    whose: impl Fn(&[&RepositoryName]) -> Option<String>,
+) {
     let of_work = roster.work.iter().filter_map(|work| Some((&work.name, work.failure()?)));
     let of_unknown =
         roster.unknown.iter().filter_map(|unknown| Some((&unknown.name, unknown.result.problem()?)));
@@ -119,6 +126,7 @@ pub(super) fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally
             None => alike.push((problem.clone(), vec![name])),
         }
     }
+    let mut told_of_accounts = Vec::new();
     for (mut problem, names) in alike {
         if tally.all_failed() {
             problem.severity = Severity::Error;
@@ -126,9 +134,12 @@ pub(super) fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally
         if problem.retryable && problem.retry_after_seconds.is_none() {
             problem.retry_after_seconds = Some(freshness);
         }
-        if concerns_all(problem.code) {
-            if outcome.problems().iter().all(|known| known.code != problem.code) {
+        if is_the_accounts(problem.code) {
+            let of = (problem.code, whose(&names));
+            if !told_of_accounts.contains(&of) {
+                problem.message = said_of(of.1.as_deref(), &problem.message);
                 outcome.add(problem);
+                told_of_accounts.push(of);
             }
         } else if let ([first, second, more @ ..], true) = (&names[..], names.len() > MOST_NAMED) {
             problem.message = format!("{first}, {second} and {} more: {}", more.len(), problem.message);
@@ -139,8 +150,8 @@ pub(super) fn add_failures(outcome: &mut Outcome, roster: &Roster, tally: &Tally
     }
 }
 
-/// Whether the cause lies with the token as a whole, so that every repository meets it.
-fn concerns_all(code: ProblemCode) -> bool {
+/// Whether the cause lies with whom GitHub is asked as, so that every repository meets it that is asked for so.
+fn is_the_accounts(code: ProblemCode) -> bool {
     matches!(
         code,
         ProblemCode::GithubRateLimited

@@ -60,6 +60,14 @@ pub(super) struct Roster {
     pub(super) unknown: Vec<Unknown>,
 }
 
+impl Roster {
+    /// All configured names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &RepositoryName> {
+        let known = self.work.iter().map(|work| &work.name);
+        known.chain(self.unknown.iter().map(|unknown| &unknown.name))
+    }
+}
+
 /// A listing in this pass.
 #[derive(Debug)]
 pub(super) struct ListingUnderWay {
@@ -261,9 +269,10 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
     }
 }
 
-/// What is told of a probe that is not to be had.
-pub(super) fn no_probe_problem(why: NoGraphql, now: Timestamp) -> Problem {
+/// What is told of a probe that is not to be had, for these owners if not for all.
+pub(super) fn no_probe_problem(whose: Option<&str>, why: NoGraphql, now: Timestamp) -> Problem {
     let message = format!("{why}; each repository is asked for by itself instead, and not as often");
+    let message = said_of(whose, &message);
     let problem = Problem::warning(ProblemCode::ProbeUnavailable, Phase::Sync, message);
     match why {
         NoGraphql::UsedUp(until) => problem.retry_after(seconds_until(until, now)),
@@ -271,14 +280,20 @@ pub(super) fn no_probe_problem(why: NoGraphql, now: Timestamp) -> Problem {
     }
 }
 
-/// What is told when something was put off until GitHub's budget is granted anew.
-pub(super) fn budget_low_problem(until: Timestamp, now: Timestamp) -> Problem {
+/// What is told when something was put off until GitHub's budget is granted anew, for these owners if not for all.
+pub(super) fn budget_low_problem(whose: Option<&str>, until: Timestamp, now: Timestamp) -> Problem {
     let message = format!(
         "less than a tenth of GitHub's hourly budget for this token is left: first listings and audits wait until \
          {until:.0}"
     );
+    let message = said_of(whose, &message);
     let problem = Problem::warning(ProblemCode::GithubBudgetLow, Phase::Sync, message);
     problem.retry_after(seconds_until(until, now))
+}
+
+/// The message, with whose repositories it is about.
+pub(super) fn said_of(whose: Option<&str>, message: &str) -> String {
+    whose.map_or_else(|| message.to_owned(), |whose| format!("for {whose}, {message}"))
 }
 
 /// What is told of a failure of the table.

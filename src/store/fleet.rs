@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{
-    AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TokenLimits, TrackedRepository,
+    AccountLimits, AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TrackedRepository,
 };
 
 use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
@@ -62,9 +62,9 @@ pub struct Ended {
     /// The pass whose record holds the problems; none when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,
-    /// What is known of the limits of GitHub's token, and of the one before it.
+    /// The limits at GitHub that hold some account back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub limits: Vec<TokenLimits>,
+    pub limits: Vec<AccountLimits>,
 }
 
 impl Ended {
@@ -90,8 +90,8 @@ impl FleetState {
         self.claim_until.filter(|until| *until > now)
     }
 
-    /// What the last pass knew of the limits of GitHub's tokens.
-    pub fn limits(&self) -> &[TokenLimits] {
+    /// The limits at GitHub that held some account back when the last pass ended.
+    pub fn limits(&self) -> &[AccountLimits] {
         self.ended.as_ref().map_or(&[], |ended| &ended.limits)
     }
 
@@ -141,8 +141,8 @@ impl Claim {
 #[derive(Clone, Debug)]
 pub struct Overtaken(pub FleetState);
 
-/// A later pass, or a later attempt at the same request, has written what this one would write: this one is stale and must
-/// stop.
+/// A later pass, or a later attempt at the same request, has written what this one would write: this one is stale
+/// and must stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale;
 

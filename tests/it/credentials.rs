@@ -105,6 +105,18 @@ async fn a_token_that_nobody_accepts_is_told_once_and_not_hammered_with() {
 }
 
 #[tokio::test]
+async fn after_a_refusal_nothing_more_is_asked_for_in_that_pass() {
+    let names: Vec<String> = (0..12).map(|n| format!("acme/r{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let app = TestApp::tracking(&names).start().await;
+    app.world.github.fault(Matching::any_listing(), Fault::Status(401).forever());
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
+    let listings = app.asked_of_github().iter().filter(|path| path.contains("/issues?")).count();
+    assert!((1..=8).contains(&listings), "those that were under way: {listings}");
+}
+
+#[tokio::test]
 async fn no_secret_and_nothing_of_githubs_words_is_in_any_answer_or_item() {
     let app = two_repositories().await;
     let mut said = Vec::new();

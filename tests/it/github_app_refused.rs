@@ -176,10 +176,10 @@ async fn half_an_app_is_an_error_that_names_what_is_missing_and_never_a_fallback
     let half_a_key = &APP_KEY[..APP_KEY.len() / 2];
     for (credentials, words) in [
         (without(&["appId"]), "needs appId too"),
-        (without(&["installationId"]), "needs installationId too"),
+        (without(&["installationId"]), "needs installationId or installations too"),
         (without(&["privateKey"]), "needs privateKey too"),
         (without(&["appId", "privateKey"]), "needs appId and privateKey too"),
-        (without(&["appId", "installationId"]), "needs appId and installationId too"),
+        (without(&["appId", "installationId"]), "needs appId and installationId or installations too"),
         (with("privateKey", json!("")), "needs privateKey too"),
         (with("appId", json!(null)), "needs appId too"),
         (with("token", json!("a-token")), "a token and a GitHub App"),

@@ -1,5 +1,6 @@
 //! Whatever the two secrets hold: a refusal or a beat with a problem, never a crash, and never their text.
 
+use local_stack::github::APP_KEY;
 use local_stack::{AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID};
 use proptest::prelude::*;
 use serde_json::json;
@@ -21,6 +22,8 @@ fn secret() -> impl Strategy<Value = String> {
         json!({ "tokens": [{ "token": MARK, "agents": ["*"] }, { "token": MARK, "agents": ["beta"] }] }),
         json!({ "token": MARK }),
         json!({ "appId": 1, "installationId": 2, "privateKey": MARK }),
+        json!({ "appId": 1, "installations": { "acme": 2, "globex": MARK }, "privateKey": APP_KEY }),
+        json!({ "appId": 1, "installations": { MARK: 2 }, "privateKey": MARK }),
         json!([MARK]),
         json!(MARK),
     ];

@@ -43,6 +43,7 @@ mod hostile_secrets;
 mod http;
 mod idempotency;
 mod idempotency_deaths;
+mod installations;
 mod labels;
 mod large_fleets;
 mod limits;

@@ -153,28 +153,38 @@ impl World {
             (_, Target::Repository(_, part)) if *part != Part::Itself && !self.may_read_issues(token) => {
                 apps::not_accessible()
             }
-            (_, Target::Repository(address, part)) => self.answer_repository(asked, address, *part, api),
+            (_, Target::Repository(address, part)) => {
+                self.answer_repository(asked, token, address, *part, api)
+            }
             _ => Answer::not_found(&About::Anything),
         }
     }
 
-    fn answer_repository(&mut self, asked: &Asked, address: &Address, part: Part, api: &str) -> Answer {
-        let found = self.find(asked, address, part, api).map(|repository| repository.full_name.clone());
+    fn answer_repository(
+        &mut self,
+        asked: &Asked,
+        token: Option<&str>,
+        address: &Address,
+        part: Part,
+        api: &str,
+    ) -> Answer {
+        let found =
+            self.find(asked, token, address, part, api).map(|repository| repository.full_name.clone());
         let answer = found.and_then(|name| match (&asked.method, part) {
             (&Method::GET, Part::Itself) => {
                 Ok(Answer::json(200, &render::repository(self, api, self.repository(&name))))
             }
             (&Method::GET, Part::Issues) => Ok(self.answer_listing(asked, self.repository(&name), api)),
-            (&Method::GET, Part::Issue(number)) => self.answer_issue(200, &name, number, api),
+            (&Method::GET, Part::Issue(number)) => self.answer_issue(200, token, &name, number, api),
             (&Method::POST, Part::Issues) => {
                 let number = self.open_described(&name, &asked.body)?;
-                self.answer_issue(201, &name, number, api)
+                self.answer_issue(201, token, &name, number, api)
             }
             (&Method::PATCH, Part::Issue(number)) => {
                 // Refuses what a reader would be refused.
-                self.answer_issue(200, &name, number, api)?;
+                self.answer_issue(200, token, &name, number, api)?;
                 self.change_described(&name, number, &asked.body)?;
-                self.answer_issue(200, &name, number, api)
+                self.answer_issue(200, token, &name, number, api)
             }
             _ => Err(Answer::not_found(&About::Anything)),
         });
@@ -182,7 +192,14 @@ impl World {
     }
 
     /// The repository asked for, unless this part of it has no answer of its own.
-    fn find(&self, asked: &Asked, address: &Address, part: Part, api: &str) -> Result<&Repository, Answer> {
+    fn find(
+        &self,
+        asked: &Asked,
+        token: Option<&str>,
+        address: &Address,
+        part: Part,
+        api: &str,
+    ) -> Result<&Repository, Answer> {
         let about = match part {
             Part::Itself => About::Repository,
             Part::Issues => About::Listing,
@@ -190,7 +207,7 @@ impl World {
         };
         let id = asked.repository_id(self);
         let repository =
-            id.and_then(|id| self.visible_repository(id)).ok_or_else(|| Answer::not_found(&about))?;
+            id.and_then(|id| self.visible_repository(id, token)).ok_or_else(|| Answer::not_found(&about))?;
         if let Address::Name(name) = address
             && let Named::Former(id) = self.named(name)
         {
@@ -213,7 +230,14 @@ impl World {
         Ok(repository)
     }
 
-    fn answer_issue(&self, status: u16, name: &str, number: u64, api: &str) -> Result<Answer, Answer> {
+    fn answer_issue(
+        &self,
+        status: u16,
+        token: Option<&str>,
+        name: &str,
+        number: u64,
+        api: &str,
+    ) -> Result<Answer, Answer> {
         let repository = self.repository(name);
         let not_found = || Answer::not_found(&About::Issue);
         match repository.numbers.get(&number).ok_or_else(not_found)? {
@@ -225,7 +249,7 @@ impl World {
             Numbered::Transferred { repository, number } => {
                 let (id, number) = self.whereabouts(*repository, *number);
                 // GitHub does not tell where an issue went to those who may not read it there.
-                self.visible_repository(id).ok_or_else(not_found)?;
+                self.visible_repository(id, token).ok_or_else(not_found)?;
                 Err(Answer::moved(301, &format!("{api}/repositories/{id}/issues/{number}")))
             }
         }

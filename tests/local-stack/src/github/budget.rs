@@ -39,6 +39,10 @@ impl Budgets {
         self.of_token.clear();
     }
 
+    pub(super) fn set_of(&mut self, token: String, limit: u64, remaining: u64, reset: Timestamp) {
+        self.of_token.insert(token, Budget { limit, remaining, reset });
+    }
+
     /// What a token has at `now`, in a new window if the last one is over.
     pub(super) fn of(&mut self, token: &str, now: Timestamp) -> &mut Budget {
         let budget = self.of_token.entry(token.to_owned()).or_insert(self.beginning);

@@ -187,8 +187,8 @@ impl World {
     }
 
     /// A repository that the token may see.
-    pub(super) fn visible_repository(&self, id: u64) -> Option<&Repository> {
-        self.repositories.get(&id).filter(|repository| repository.visible)
+    pub(super) fn visible_repository(&self, id: u64, token: Option<&str>) -> Option<&Repository> {
+        self.repositories.get(&id).filter(|repository| self.shows(token, repository))
     }
 
     /// Ids come from one counter, so that a run of the same edits gives the same ids.

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::answer::Answer;
 use super::render::About;
+use super::repository::Repository;
 use super::world::World;
 
 pub use jwt::{APP_KEY, APP_KEY_PKCS8, app_jwt};
@@ -32,6 +33,8 @@ pub(super) struct Apps {
 #[derive(Debug)]
 struct Installation {
     app: u64,
+    /// Whose repositories it may read; everybody's without one.
+    owner: Option<String>,
     is_suspended: bool,
     may_read_issues: bool,
 }
@@ -46,8 +49,17 @@ struct Issued {
 impl World {
     /// Installs the App of this id, whose key is [`APP_KEY`], and which may read issues and metadata.
     pub fn install_app(&mut self, app: u64, installation: u64) {
+        self.install(app, installation, None);
+    }
+
+    /// Installs it at this owner's: to the installation all other repositories are not there.
+    pub fn install_app_at(&mut self, owner: &str, app: u64, installation: u64) {
+        self.install(app, installation, Some(owner.to_owned()));
+    }
+
+    fn install(&mut self, app: u64, installation: u64, owner: Option<String>) {
         self.apps.keys.entry(app).or_insert_with(|| Some(jwt::public_key()));
-        let fresh = Installation { app, is_suspended: false, may_read_issues: true };
+        let fresh = Installation { app, owner, is_suspended: false, may_read_issues: true };
         let taken = self.apps.installations.insert(installation, fresh);
         assert!(taken.is_none(), "there is an installation {installation} already");
     }
@@ -75,6 +87,13 @@ impl World {
     /// Undoes [`World::forbid_issues`].
     pub fn allow_issues(&mut self, installation: u64) {
         self.installation_mut(installation).may_read_issues = true;
+    }
+
+    /// Leaves an installation so many REST requests and GraphQL points of 5,000 each until `reset`.
+    pub fn set_installation_budget(&mut self, installation: u64, remaining: u64, reset: Timestamp) {
+        let payer = payer(installation);
+        self.budgets.set_of(payer.clone(), 5_000, remaining, reset);
+        self.points.set_of(payer, 5_000, remaining, reset);
     }
 
     /// Deletes an App with its installations: whatever it asks answers 404.
@@ -120,9 +139,17 @@ impl World {
     pub(super) fn payer(&self, token: Option<&str>) -> String {
         let token = token.unwrap_or_default();
         match self.installation_of(token) {
-            Some((id, _)) => format!("installation {id}"),
+            Some((id, _)) => payer(id),
             None => token.to_owned(),
         }
+    }
+
+    /// Whether whoever has the token is shown this repository at all.
+    pub(super) fn shows(&self, token: Option<&str>, repository: &Repository) -> bool {
+        let installation = token.and_then(|token| self.installation_of(token));
+        let only = installation.and_then(|(_, installation)| installation.owner.as_deref());
+        let (owner, _) = repository.full_name.split_once('/').unwrap_or_default();
+        repository.visible && only.is_none_or(|only| only.eq_ignore_ascii_case(owner))
     }
 
     pub(super) fn may_read_issues(&self, token: Option<&str>) -> bool {
@@ -175,6 +202,11 @@ impl World {
         let found = self.apps.installations.get_mut(&id);
         found.unwrap_or_else(|| panic!("there is no installation {id}: install the App first"))
     }
+}
+
+/// By what the budgets of an installation are kept.
+fn payer(installation: u64) -> String {
+    format!("installation {installation}")
 }
 
 /// Whether a token is of an installation, good or not.

@@ -65,6 +65,7 @@ impl World {
         let (now, payer) = (self.now(), self.payer(token));
         let root = Root {
             budget: *self.points.of(&payer, now),
+            token,
             may_read_issues: self.may_read_issues(token),
             world: self,
             cost: content.cost,

@@ -26,6 +26,7 @@ pub(super) struct Root<'w> {
     pub(super) budget: Budget,
     pub(super) cost: Cost,
     pub(super) dry_run: bool,
+    pub(super) token: Option<&'w str>,
     pub(super) may_read_issues: bool,
     pub(super) partial: Option<&'w Partial>,
     /// How many repositories were asked for so far.
@@ -114,7 +115,7 @@ impl<'w> Root<'w> {
             Some((Lack::Node(node), failure)) if place == 0 => Without::Node(*node, failure),
             _ => Without::Nothing,
         };
-        let found = id.and_then(|id| self.world.visible_repository(id)).ok_or_else(|| {
+        let found = id.and_then(|id| self.world.visible_repository(id, self.token)).ok_or_else(|| {
             let message = format!("Could not resolve to a Repository with the name '{name}'.");
             Failure::new("NOT_FOUND", message)
         })?;

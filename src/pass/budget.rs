@@ -1,0 +1,193 @@
+//! What GitHub grants in an hour, and how a pass keeps within it: what is put off, whether another pass may follow at
+//! once, and for how long this one serves.
+//!
+//! Budgets belong to accounts. With one token there is one; a GitHub App has one with each owner that installed it, and
+//! what one of them has used up is nothing to the others.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+
+use crate::domain::{Api, Fingerprint, Problem, RepositoryName, seconds_until};
+use crate::github::{Asked, NoGraphql};
+
+use super::Pass;
+use super::work::{Roster, StepError, budget_low_problem, no_probe_problem};
+
+/// GitHub grants its budgets anew each hour, in seconds.
+const LONGEST_FRESHNESS: u64 = 3_600;
+
+/// What a pass meets that bears on each account's budgets.
+#[derive(Debug, Default)]
+pub(super) struct Pace(Mutex<BTreeMap<Fingerprint, Met>>);
+
+/// What it meets of one account.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Met {
+    /// What the probe cost, in points.
+    pub(super) probe_points: u64,
+    /// How many pages of changes were read.
+    pub(super) delta_pages: u64,
+    /// Why there was no probe.
+    pub(super) no_probe: Option<NoGraphql>,
+    /// When the budget is granted anew for which something was put off.
+    put_off_until: Option<Timestamp>,
+}
+
+impl Pass<'_> {
+    /// Notes what was met while a repository of this owner's was asked for.
+    pub(super) fn note_pace(&self, of: &RepositoryName, note: impl FnOnce(&mut Met)) {
+        if let Some(account) = self.github.account(of.owner()) {
+            let mut met = self.pace.0.lock().expect("nothing panics while noting");
+            note(met.entry(account).or_default());
+        }
+    }
+
+    /// Notes what the probe cost each account.
+    pub(super) fn note_probe(&self) {
+        let usage = self.github.usage();
+        let accounts: BTreeSet<_> = self.accounts(&self.app.config.repositories).into_keys().collect();
+        let mut met = self.pace.0.lock().expect("nothing panics while noting");
+        for account in accounts {
+            let probe_points = usage.of(&account).points;
+            met.entry(account).or_default().probe_points = probe_points;
+        }
+    }
+
+    /// What can wait is put off while less than a tenth of a budget is left.
+    pub(super) fn has_budget_to_spare(&self, name: &RepositoryName) -> Result<(), StepError> {
+        let account = self.github.account(name.owner());
+        let Some(until) = account.and_then(|account| self.low_until(&account)) else { return Ok(()) };
+        self.note_pace(name, |met| met.put_off_until = met.put_off_until.or(Some(until)));
+        Err(StepError::PutOff)
+    }
+
+    /// Whether another pass at once has the budget to read more of one of these repositories.
+    pub(super) fn has_budget_to_go_on(&self, deferred: &[RepositoryName]) -> bool {
+        deferred.iter().any(|name| {
+            self.github.account(name.owner()).is_none_or(|account| {
+                let asked = self.asked_in_all(&account);
+                self.low_until(&account).is_none()
+                    && BOTH
+                        .into_iter()
+                        .all(|api| self.half_of_hour(&account, api).is_none_or(|half| asked.of(api) < half))
+            })
+        })
+    }
+
+    /// For how long this pass serves every beat: as configured, or longer where passes like this one would use up what
+    /// GitHub grants one of the accounts. What an audit or a first listing asked does not come back each time, and counts
+    /// only without the probe, where little is left besides.
+    pub(super) fn freshness(&self, roster: &Roster) -> u64 {
+        let stretched = self.accounts(roster.names()).into_iter().map(|(account, repositories)| {
+            let met = self.met(&account);
+            let requests = match met.no_probe {
+                // An idle pass asks twice for each repository; one that could not ask everything counts as such.
+                Some(_) => {
+                    let asked = self.asked_in_all(&account).rest.max(2 * repositories.len() as u64);
+                    self.spaced(&account, Api::Rest, asked)
+                }
+                None => self.paced(&account, met.delta_pages),
+            };
+            requests.max(self.spaced(&account, Api::GraphQl, met.probe_points))
+        });
+        let stretched = stretched.max().unwrap_or_default().min(LONGEST_FRESHNESS);
+        stretched.max(self.app.config.freshness.as_secs())
+    }
+
+    /// What there is to tell of budgets, once for all accounts that met the same.
+    pub(super) fn budget_problems(&self, roster: &Roster, now: Timestamp) -> Vec<Problem> {
+        let accounts = self.accounts(roster.names());
+        let no_probe = self.alike(&accounts, |met| met.no_probe).into_iter();
+        let no_probe = no_probe.map(|(why, names)| no_probe_problem(self.whose(&names).as_deref(), why, now));
+        let low = self.alike(&accounts, |met| met.put_off_until).into_iter();
+        let low = low.map(|(until, names)| budget_low_problem(self.whose(&names).as_deref(), until, now));
+        no_probe.chain(low).collect()
+    }
+
+    /// What these accounts met of one kind, and the repositories of those that met the same.
+    fn alike<'n, T: PartialEq>(
+        &self,
+        accounts: &BTreeMap<Fingerprint, Vec<&'n RepositoryName>>,
+        kind: fn(Met) -> Option<T>,
+    ) -> Vec<(T, Vec<&'n RepositoryName>)> {
+        let mut alike: Vec<(T, Vec<&RepositoryName>)> = Vec::new();
+        for (account, names) in accounts {
+            let Some(what) = kind(self.met(account)) else { continue };
+            match alike.iter_mut().find(|(known, _)| *known == what) {
+                Some((_, all)) => all.extend(names),
+                None => alike.push((what, names.clone())),
+            }
+        }
+        alike
+    }
+
+    /// The owners of these repositories, who share an account; none when there is no other one.
+    pub(super) fn whose(&self, repositories: &[&RepositoryName]) -> Option<String> {
+        let all = &self.app.config.repositories;
+        let accounts: BTreeSet<_> = all.iter().map(|name| self.github.account(name.owner())).collect();
+        let owner = |name: &RepositoryName| name.owner().to_ascii_lowercase();
+        let owners: BTreeSet<String> = repositories.iter().map(|name| owner(name)).collect();
+        let is_all = all.iter().all(|name| owners.contains(&owner(name)));
+        (accounts.len() > 1 && !is_all).then(|| owners.into_iter().collect::<Vec<_>>().join(", "))
+    }
+
+    /// The accounts as which these repositories were asked for, and which of them as each.
+    fn accounts<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n RepositoryName>,
+    ) -> BTreeMap<Fingerprint, Vec<&'n RepositoryName>> {
+        let mut accounts: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for name in names {
+            if let Some(account) = self.github.account(name.owner()) {
+                accounts.entry(account).or_default().push(name);
+            }
+        }
+        accounts
+    }
+
+    fn met(&self, account: &Fingerprint) -> Met {
+        let met = self.pace.0.lock().expect("nothing panics while noting");
+        met.get(account).copied().unwrap_or_default()
+    }
+
+    fn low_until(&self, account: &Fingerprint) -> Option<Timestamp> {
+        BOTH.into_iter().filter_map(|api| self.github.low_until(account, api)).max()
+    }
+
+    /// What this invocation has asked of GitHub as this account.
+    fn asked_in_all(&self, account: &Fingerprint) -> Asked {
+        let mut asked = self.asked_before.of(account);
+        asked += self.github.usage().of(account);
+        asked
+    }
+
+    /// Half of what GitHub grants this account in an hour: what all passes together may use.
+    fn half_of_hour(&self, account: &Fingerprint, api: Api) -> Option<u64> {
+        let budget = self.github.budget(account, api).filter(|budget| budget.limit > 0);
+        budget.map(|budget| (budget.limit / 2).max(1))
+    }
+
+    /// The seconds between passes that ask so much each, when they are to keep within half of the hourly budget.
+    fn spaced(&self, account: &Fingerprint, api: Api, asked: u64) -> u64 {
+        let Some(half) = self.half_of_hour(account, api) else { return 0 };
+        // A pass that begins within the hour counts whole. One that takes most of the half stays alone in it.
+        let share = (half + 1).saturating_sub(asked).max(half.div_ceil(2));
+        (asked * 3_600).div_ceil(share)
+    }
+
+    /// The seconds between passes that read so many pages of changes each, when less than half of the hour's requests
+    /// is left and the rest is to last until all are granted anew.
+    fn paced(&self, account: &Fingerprint, pages: u64) -> u64 {
+        let budget = self.github.budget(account, Api::Rest);
+        let budget = budget.filter(|budget| budget.remaining < budget.limit.div_ceil(2));
+        let left = budget.and_then(|budget| {
+            let seconds = seconds_until(budget.resets_at, self.app.clock.now())?;
+            Some((pages * seconds).div_ceil(budget.remaining.max(1)).min(seconds))
+        });
+        left.unwrap_or_default()
+    }
+}
+
+const BOTH: [Api; 2] = [Api::Rest, Api::GraphQl];
