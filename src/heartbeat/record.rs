@@ -38,8 +38,9 @@ impl Beat<'_> {
         } else if let Err(why) = self.note_told(&answer, position).await {
             self.not_recorded(&why);
             answer = self.answer(basis, told);
-            // The run is there and says otherwise; if this fails too, the log has it.
+            // The run is there and says otherwise, and so may what is kept; if this fails too, the log has it.
             let _ = self.put_run(&self.run(basis, &answer)).await;
+            let _ = self.keep(&answer).await;
         }
         self.summarize(basis, &answer);
         answer

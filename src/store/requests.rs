@@ -8,13 +8,16 @@ use crate::domain::{AgentName, Attempt, IdempotencyKey, KeptRequest};
 use super::keys::{EXPIRES_AT, Key};
 use super::{Stale, Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
 
+/// The attempt is begun already, and not answered yet.
+const IS_REPEATED: &str = "(attempt = :me AND attribute_not_exists(answer))";
+
 /// The request is not as it was read, but so; none when it is gone.
 #[derive(Clone, Debug)]
 pub struct Moved(pub Option<KeptRequest>);
 
 impl Store {
     /// Begins an attempt at a request that was read as `before`, and has not changed since. A repeated call of the same
-    /// attempt succeeds again.
+    /// attempt succeeds again; one that arrives late, when the attempt is answered, does not undo that.
     pub async fn begin_attempt(
         &self,
         agent: &AgentName,
@@ -30,13 +33,13 @@ impl Store {
             .expression_attribute_values(":me", text(attempt.id))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         let put = match before {
-            None => put.condition_expression("attribute_not_exists(pk) OR attempt = :me"),
+            None => put.condition_expression(format!("attribute_not_exists(pk) OR {IS_REPEATED}")),
             Some(before) => {
                 let is_unchanged = match before.answer {
                     None => "attempt = :before AND attribute_not_exists(answer)",
                     Some(_) => "attempt = :before",
                 };
-                put.condition_expression(format!("({is_unchanged}) OR attempt = :me"))
+                put.condition_expression(format!("({is_unchanged}) OR {IS_REPEATED}"))
                     .expression_attribute_values(":before", text(before.attempt.id))
             }
         };

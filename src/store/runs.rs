@@ -39,7 +39,7 @@ pub struct PassRecord {
 
 impl Store {
     /// Writes an AgentRun, over its `running` form if there is one; but not over what a later attempt at the same request
-    /// has written.
+    /// has written, and the `running` form, should it arrive late, over nothing that has finished.
     pub async fn put_run(
         &self,
         agent: &AgentName,
@@ -48,17 +48,21 @@ impl Store {
         retention: Duration,
     ) -> Result<Result<(), Stale>, StoreError> {
         let mut item = record(&Key::run(agent, run.run_id), run, run.started_at, retention);
-        let Some(attempt) = attempt else { return self.put(item).await.map(Ok) };
-        item.insert("attempt".to_owned(), text(attempt.id));
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(attempt) OR attempt <= :me")
-            .expression_attribute_values(":me", text(attempt.id))
-            .send()
-            .await;
+        let mut put = self.client.put_item().table_name(&self.table);
+        let is_running = run.finished_at.is_none();
+        if let Some(attempt) = attempt {
+            item.insert("attempt".to_owned(), text(attempt.id));
+            let mine = match is_running {
+                true => "attempt < :me OR (attempt = :me AND attribute_not_exists(finishedAt))",
+                false => "attempt <= :me",
+            };
+            put = put
+                .condition_expression(format!("attribute_not_exists(attempt) OR {mine}"))
+                .expression_attribute_values(":me", text(attempt.id));
+        } else if is_running {
+            put = put.condition_expression("attribute_not_exists(finishedAt)");
+        }
+        let put = put.set_item(Some(item)).send().await;
         Ok(if carried_out("PutItem", put)? { Ok(()) } else { Err(Stale) })
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use local_stack::dynamodb::{Capacity, On};
+use local_stack::dynamodb::{Capacity, Fault, On};
 use local_stack::github::Matching;
 use serde_json::Value;
 
@@ -251,4 +251,16 @@ async fn a_first_request_that_comes_back_after_another_took_over_changes_nothing
     insta::assert_snapshot!(first.body["warnings"][0].as_str().expect("a text"), @"record: this beat is not fully recorded: another attempt at the same request has begun; what it tells is told again by the next");
     assert_eq!((app.runs("alpha"), app.items("AGENTS", "")), (runs, agents));
     assert_eq!(app.agent("alpha").with_key(KEY).knock().await.body, second.body);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_what_was_answered_when_the_position_was_not_stored_too() {
+    let app = TestApp::after_a_first_beat().await;
+    app.world.dynamodb.fault(On::operation("UpdateItem").containing("beatMinute"), Fault::AccessDenied);
+    let first = app.agent("alpha").with_key(KEY).knock().await;
+    assert_eq!(first.body["problems"][0]["code"], "run_not_recorded", "{first:#?}");
+    let again = app.agent("alpha").with_key(KEY).knock().await;
+    assert!(is_replayed(&again));
+    assert_eq!(again.body, first.body);
+    assert_eq!(app.runs("alpha")[1]["status"], "warning");
 }

@@ -126,3 +126,26 @@ async fn the_table_can_fail_at_any_request_or_lose_its_answer_and_there_is_one_r
         }
     }
 }
+
+#[tokio::test]
+async fn a_write_that_arrives_a_second_time_when_all_is_done_changes_nothing() {
+    for has_key in [true, false] {
+        let app = TestApp::after_a_first_beat().await;
+        app.world.dynamodb.clear_requests();
+        let alpha = app.agent("alpha");
+        let alpha = if has_key { alpha.with_key(KEY) } else { alpha };
+        assert_eq!(alpha.beat().await.touched(), NEWS);
+        let (writes, items) = (app.world.dynamodb.requests(), all_but_the_pace(&app));
+        for write in &writes {
+            app.world.dynamodb.arrives_again(write);
+            assert!(all_but_the_pace(&app) == items, "{write}");
+        }
+    }
+}
+
+/// The whole table, but for the number of beats in a minute: one more is no harm.
+fn all_but_the_pace(app: &TestApp) -> Vec<Value> {
+    let mut items = app.items("", "");
+    items.iter_mut().for_each(|item| drop(item.as_object_mut().expect("an item").remove("beatsInMinute")));
+    items
+}
