@@ -26,8 +26,8 @@ pub(super) struct AppKey {
     /// The App's id, or its client id: GitHub takes both.
     app_id: String,
     pair: RsaKeyPair,
-    /// Whether GitHub knew the App by it.
-    is_accepted: AtomicBool,
+    /// Whether GitHub was asked with it and did not refuse the App.
+    was_let_pass: AtomicBool,
 }
 
 /// The text is not an RSA key that can sign.
@@ -45,15 +45,15 @@ impl AppKey {
             _ => return Err(NoKey),
         };
         let pair = pair.map_err(|_| NoKey)?;
-        Ok(Self { app_id: app_id.to_owned(), pair, is_accepted: AtomicBool::new(false) })
+        Ok(Self { app_id: app_id.to_owned(), pair, was_let_pass: AtomicBool::new(false) })
     }
 
-    pub(super) fn is_accepted(&self) -> bool {
-        self.is_accepted.load(Ordering::Relaxed)
+    pub(super) fn was_let_pass(&self) -> bool {
+        self.was_let_pass.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note_accepted(&self) {
-        self.is_accepted.store(true, Ordering::Relaxed);
+    pub(super) fn note_let_pass(&self) {
+        self.was_let_pass.store(true, Ordering::Relaxed);
     }
 
     /// A JSON Web Token that says who asks, and is good for some minutes.

@@ -51,9 +51,9 @@ pub(super) struct Attempts {
     renewed: Mutex<HashSet<Fingerprint>>,
     /// The installations that no token was to be had for, and why.
     failed: Mutex<Vec<(Installation, GitHubError)>>,
-    // Held while a token is asked for with a key that GitHub has not accepted yet, so that an App which it refuses asks
-    // once, however many installations it has.
-    with_new_key: tokio::sync::Mutex<()>,
+    // Held while a token is asked for with a key that GitHub may refuse, or in place of one that still serves, so that an
+    // App which is refused asks once, however many installations it has.
+    as_app: tokio::sync::Mutex<()>,
 }
 
 impl InstallationTokens {
@@ -148,14 +148,20 @@ impl Session<'_> {
         if self.now() < issued.due_at {
             return Ok(issued.token);
         }
-        // One renews it; the others go on with what serves.
-        let Ok(_alone) = known.asking.try_lock() else {
+        // One renews it, and one at a time of those that are due; the others go on with what serves.
+        let (Ok(_alone), Ok(_as_app)) = (known.asking.try_lock(), self.attempts.as_app.try_lock()) else {
             return Ok(issued.token);
         };
+        if self.attempts.failure_of(installation).is_some() {
+            return Ok(issued.token);
+        }
         match self.ask_for_token(installation, |_| false).await {
             Ok(renewed) => Ok(renewed),
             Err(error) => {
                 tracing::warn!(cause = %error, "The token of the App's installation was not renewed yet.");
+                if is_of_the_app(&error) {
+                    self.attempts.note_failure(installation, &error);
+                }
                 known.put_off(self.now());
                 Ok(issued.token)
             }
@@ -164,9 +170,11 @@ impl Session<'_> {
 
     /// Without this one nothing can be asked.
     async fn new_token(&self, installation: &Installation) -> Result<Token, GitHubError> {
-        let _first = match installation.key.is_accepted() {
+        let key = &installation.key;
+        let _first = match key.was_let_pass() {
             true => None,
-            false => Some(self.attempts.with_new_key.lock().await),
+            // Who waited for the first one does not wait for the next.
+            false => Some(self.attempts.as_app.lock().await).filter(|_| !key.was_let_pass()),
         };
         if let Some(error) = self.attempts.failure_of(installation) {
             return Err(error);
@@ -175,8 +183,8 @@ impl Session<'_> {
         if let Err(error) = &asked {
             self.attempts.note_failure(installation, error);
         }
-        if !asked.as_ref().is_err_and(is_of_the_app) {
-            installation.key.note_accepted();
+        if !asked.as_ref().is_err_and(|error| is_of_the_app(error) || *error == GitHubError::Deadline) {
+            key.note_let_pass();
         }
         asked
     }

@@ -10,7 +10,7 @@ use url::Url;
 use crate::domain::{Observation, RepositoryName, second_before};
 
 use super::wire::Entry;
-use super::{GitHubError, Session};
+use super::{GitHubError, Session, Target};
 
 /// GitHub's longest page.
 const PAGE_LENGTH: &str = "100";
@@ -49,6 +49,7 @@ pub struct Page {
 #[derive(Debug)]
 pub struct Listing {
     repository: RepositoryName,
+    owner: String,
     scope: Scope,
     next: Next,
     since: Option<Timestamp>,
@@ -64,9 +65,10 @@ enum Next {
 
 impl Listing {
     /// A listing of what changed at `from` or later; of everything without it.
-    pub fn new(repository: &RepositoryName, scope: Scope, from: Option<Timestamp>) -> Self {
+    pub fn new(Target { name, owner }: Target<'_>, scope: Scope, from: Option<Timestamp>) -> Self {
         Self {
-            repository: repository.clone(),
+            repository: name.clone(),
+            owner: owner.to_owned(),
             scope,
             next: Next::ByValue,
             since: from.map(second_before),
@@ -74,9 +76,9 @@ impl Listing {
         }
     }
 
-    /// Whose issues are listed.
-    pub fn repository(&self) -> &RepositoryName {
-        &self.repository
+    /// The owner as whose account it is asked for.
+    pub fn owner(&self) -> &str {
+        &self.owner
     }
 
     /// Whether the last page was read.
@@ -91,7 +93,7 @@ impl Listing {
             Next::ByLink(url) => (url.clone(), self.newest),
             Next::Nothing => return Ok(None),
         };
-        let answer = session.get(self.repository.owner(), url).await?;
+        let answer = session.get(&self.owner, url).await?;
         match answer.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Err(GitHubError::NotFound),
@@ -156,10 +158,10 @@ impl Session<'_> {
     /// the `Date` of the answer.
     pub async fn newest_update(
         &self,
-        repository: &RepositoryName,
+        Target { name, owner }: Target<'_>,
     ) -> Result<(Option<Timestamp>, Timestamp), GitHubError> {
-        let url = format!("repos/{repository}/issues?state=all&sort=updated&direction=desc&per_page=1");
-        let answer = self.get(repository.owner(), self.url(&url)).await?;
+        let url = format!("repos/{name}/issues?state=all&sort=updated&direction=desc&per_page=1");
+        let answer = self.get(owner, self.url(&url)).await?;
         match answer.status {
             StatusCode::OK => {
                 let entries: Vec<Entry> = answer.json()?;

@@ -32,7 +32,7 @@ pub use credentials::{Account, Credentials, Identity, Installation, Reading, Tok
 pub use error::{BadCredentials, Failure, GitHubError, NoGraphql, Unauthorized};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
-pub use repository::{IssueAnswer, Probe, Repository};
+pub use repository::{IssueAnswer, Probe, Repository, Target};
 pub use retry::RetryPolicy;
 pub use session::Session;
 pub use usage::{Asked, Usage};

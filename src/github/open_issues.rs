@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::domain::{IssueNumber, Observation, RepositoryId, RepositoryName, second_before};
 
-use super::{Complete, GitHubError, Session, retry, wire};
+use super::{Complete, GitHubError, Session, Target, retry, wire};
 
 const DOCUMENT: &str = include_str!("open_issues.graphql");
 
@@ -39,6 +39,8 @@ pub struct OpenPage {
 pub struct OpenIssues {
     id: RepositoryId,
     name: RepositoryName,
+    /// As whose account it is asked for.
+    asked_as: String,
     since: Option<Timestamp>,
     after: Option<String>,
     is_complete: bool,
@@ -59,8 +61,15 @@ struct Filter {
 
 impl OpenIssues {
     /// Those that were updated at `from` or later; all without it.
-    pub fn new(id: RepositoryId, name: &RepositoryName, from: Option<Timestamp>) -> Self {
-        Self { id, name: name.clone(), since: from.map(second_before), after: None, is_complete: false }
+    pub fn new(id: RepositoryId, Target { name, owner }: Target<'_>, from: Option<Timestamp>) -> Self {
+        Self {
+            id,
+            name: name.clone(),
+            asked_as: owner.to_owned(),
+            since: from.map(second_before),
+            after: None,
+            is_complete: false,
+        }
     }
 
     /// Reads the next page; none after the last one. A page with an error in it is none.
@@ -75,8 +84,7 @@ impl OpenIssues {
             after: self.after.as_deref(),
         };
         let heals = |failure| !retry::asked_too_much(failure);
-        let reply =
-            session.query::<wire::OpenIssues, _>(self.name.owner(), DOCUMENT, &variables, heals).await?;
+        let reply = session.query::<wire::OpenIssues, _>(&self.asked_as, DOCUMENT, &variables, heals).await?;
         if let Some(failed) = reply.errors.into_iter().next() {
             return Err(failed.error);
         }

@@ -72,14 +72,24 @@ impl Session<'_> {
             batches[room].places.push(place);
             batches[room].names.push(name.clone());
         }
-        let asked: Vec<_> = batches.iter().map(|batch| batch.names.clone()).collect();
-        let asked = futures_util::stream::iter(asked).map(|names| self.probe_batch(names).boxed());
-        let (answers, strains): (Vec<_>, Vec<_>) = asked.buffered(BATCHES_AT_ONCE).unzip().await;
-        self.adapt_batches(&batches, &strains);
-        let places = batches.iter().flat_map(|batch| &batch.places);
-        for (place, answer) in places.zip(answers.into_iter().flatten()) {
-            found[*place] = answer;
+        // Whichever ends first makes room for another: one that takes long holds nobody else up.
+        let mut asked = futures_util::stream::iter(batches)
+            .map(|batch| {
+                async move {
+                    let (answers, strain) = self.probe_batch(&batch.names).await;
+                    (batch, answers, strain)
+                }
+                .boxed()
+            })
+            .buffer_unordered(BATCHES_AT_ONCE);
+        let mut strained = Vec::new();
+        while let Some((batch, answers, strain)) = asked.next().await {
+            for (place, answer) in batch.places.iter().zip(answers) {
+                found[*place] = answer;
+            }
+            strained.push((batch, strain));
         }
+        self.adapt_batches(&strained);
         found
     }
 
@@ -89,25 +99,25 @@ impl Session<'_> {
     }
 
     /// GitHub needs ten seconds to find a question too large: hardly any pass has the time to halve it twice.
-    fn adapt_batches(&self, batches: &[Batch], strains: &[Strain]) {
+    fn adapt_batches(&self, asked: &[(Batch, Strain)]) {
         let mut sizes = self.github.probe_batches.lock().expect(NOTHING_PANICS);
-        for batch in batches {
-            let of_account = batches.iter().zip(strains).filter(|(other, _)| other.account == batch.account);
+        for (batch, _) in asked {
+            let of_account = asked.iter().filter(|(other, _)| other.account == batch.account);
             let longest = of_account.clone().map(|(other, _)| other.names.len()).max().unwrap_or_default();
             let next_size = match of_account.map(|(_, strain)| strain).max() {
                 Some(Strain::OutOfTime) => (longest / 2).max(1),
                 Some(Strain::Halved) => batch.size,
                 Some(Strain::None) | None => BATCH.min(2 * batch.size),
             };
-            sizes.insert(batch.account.clone(), next_size);
+            match next_size {
+                BATCH => drop(sizes.remove(&batch.account)),
+                smaller => drop(sizes.insert(batch.account.clone(), smaller)),
+            }
         }
     }
 
     /// What is too much for GitHub in one question is asked in halves, down to the repository that spoils it.
-    async fn probe_batch(
-        &self,
-        batch: Vec<RepositoryName>,
-    ) -> (Vec<Result<Repository, GitHubError>>, Strain) {
+    async fn probe_batch(&self, batch: &[RepositoryName]) -> (Vec<Result<Repository, GitHubError>>, Strain) {
         // The halves are repetitions enough.
         let heals: fn(Failure) -> bool =
             if batch.len() == 1 { |_| true } else { |failure| !retry::asked_too_much(failure) };
@@ -115,7 +125,7 @@ impl Session<'_> {
         let mut strain = Strain::None;
         let mut failures_in_a_row = 0;
         let mut met = None;
-        let mut parts = vec![&batch[..]];
+        let mut parts = vec![batch];
         while let Some(part) = parts.pop() {
             let error = match self.look_at(part, heals).await {
                 Ok(found) => {

@@ -11,6 +11,16 @@ use super::{GitHubError, Session, wire};
 /// How often a renamed repository's redirect is followed.
 const MOST_REDIRECTS: u32 = 3;
 
+/// A repository that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Its name today.
+    pub name: &'a RepositoryName,
+    /// The owner as whose account it is asked for: the one it is configured under, whom GitHub showed it. Its name may
+    /// tell another, who renamed himself, or was given a public one.
+    pub owner: &'a str,
+}
+
 /// A repository as GitHub shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repository {
@@ -46,6 +56,13 @@ pub enum IssueAnswer {
     NotVisible(Timestamp),
 }
 
+impl<'a> Target<'a> {
+    /// The repository of this name, which is configured under that one.
+    pub fn new(name: &'a RepositoryName, configured: &'a RepositoryName) -> Self {
+        Self { name, owner: configured.owner() }
+    }
+}
+
 impl Session<'_> {
     /// Looks a repository up by its name, following a rename, where there is no probe.
     pub async fn repository(&self, name: &RepositoryName) -> Result<Repository, GitHubError> {
@@ -67,19 +84,19 @@ impl Session<'_> {
         Err(GitHubError::Unexpected("too many redirects".to_owned()))
     }
 
-    /// Asks for one issue of the repository of this id and name. A redirect is not followed blindly: it is how
+    /// Asks for one issue of the repository of this id. A redirect is not followed blindly: it is how
     /// GitHub tells of a transfer.
     pub async fn issue(
         &self,
         id: RepositoryId,
-        name: &RepositoryName,
+        Target { name, owner }: Target<'_>,
         number: IssueNumber,
     ) -> Result<IssueAnswer, GitHubError> {
-        let mut answer = self.get(name.owner(), self.url(&format!("repos/{name}/issues/{number}"))).await?;
+        let mut answer = self.get(owner, self.url(&format!("repos/{name}/issues/{number}"))).await?;
         if let Some(location) = answer.redirect() {
             let stays = format!("repositories/{id}/issues/{number}");
             let proved_at = answer.date;
-            let there = self.get(name.owner(), location.clone()).await;
+            let there = self.get(owner, location.clone()).await;
             if location != self.url(&stays) {
                 // The redirect is the proof. Where it leads may be nothing that this token may read.
                 let moved_to = match there {

@@ -124,7 +124,7 @@ impl Pass<'_> {
         progress: &mut AuditProgress,
     ) -> Result<Option<GitHubError>, StepError> {
         // Not earlier: what is put off is kept like what time cuts off, an operator's word included.
-        self.has_budget_to_spare(&work.tracked.name)?;
+        self.has_budget_to_spare(work.name.owner())?;
         if !progress.compared {
             self.compare(work, progress).await?;
         }
@@ -193,7 +193,7 @@ impl Pass<'_> {
         let Some(row) = cached.get(&number).filter(|row| row.is_open()) else {
             return Ok(());
         };
-        let answer = self.github.issue(work.id(), &work.tracked.name, number).await?;
+        let answer = self.github.issue(work.id(), work.target(), number).await?;
         if self.is_over() {
             return Err(GitHubError::Deadline.into());
         }

@@ -37,8 +37,8 @@ pub(super) struct Met {
 
 impl Pass<'_> {
     /// Notes what was met while a repository of this owner's was asked for.
-    pub(super) fn note_pace(&self, of: &RepositoryName, note: impl FnOnce(&mut Met)) {
-        if let Some(account) = self.github.account(of.owner()) {
+    pub(super) fn note_pace(&self, owner: &str, note: impl FnOnce(&mut Met)) {
+        if let Some(account) = self.github.account(owner) {
             let mut met = self.pace.0.lock().expect("nothing panics while noting");
             note(met.entry(account).or_default());
         }
@@ -56,10 +56,10 @@ impl Pass<'_> {
     }
 
     /// What can wait is put off while less than a tenth of a budget is left.
-    pub(super) fn has_budget_to_spare(&self, name: &RepositoryName) -> Result<(), StepError> {
-        let account = self.github.account(name.owner());
+    pub(super) fn has_budget_to_spare(&self, owner: &str) -> Result<(), StepError> {
+        let account = self.github.account(owner);
         let Some(until) = account.and_then(|account| self.low_until(&account)) else { return Ok(()) };
-        self.note_pace(name, |met| met.put_off_until = met.put_off_until.or(Some(until)));
+        self.note_pace(owner, |met| met.put_off_until = met.put_off_until.or(Some(until)));
         Err(StepError::PutOff)
     }
 

@@ -54,10 +54,10 @@ impl Pass<'_> {
             work.tracked.open_count = cached.len() as u64;
         }
         let listing = |progress: &AuditProgress, work: &Work| {
-            Pages::Whole(Listing::new(&work.tracked.name, Scope::Open, progress.position))
+            Pages::Whole(Listing::new(work.target(), Scope::Open, progress.position))
         };
         let mut pages = match work.probe {
-            Some(_) => Pages::Brief(OpenIssues::new(work.id(), &work.tracked.name, progress.position)),
+            Some(_) => Pages::Brief(OpenIssues::new(work.id(), work.target(), progress.position)),
             None => listing(progress, work),
         };
         loop {
@@ -146,7 +146,7 @@ impl Pass<'_> {
         }
         let mut whole = Vec::with_capacity(different.len());
         for number in different {
-            match self.github.issue(work.id(), &work.tracked.name, *number).await {
+            match self.github.issue(work.id(), work.target(), *number).await {
                 Ok(IssueAnswer::Here(seen)) => whole.push(*seen),
                 // It is absent from the next audit.
                 Ok(IssueAnswer::Gone(_) | IssueAnswer::NotVisible(_)) => {}

@@ -6,7 +6,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::Phase;
-use crate::github::{GitHubError, Listing, Page, Probe, Scope};
+use crate::github::{GitHubError, Listing, Page, Probe, Scope, Target};
 
 use super::plan::Reading;
 use super::work::{ListingUnderWay, StepError, Work, WorkResult};
@@ -51,9 +51,10 @@ impl Pass<'_> {
         }
         let tracked = &mut work.tracked;
         tracked.drift = None;
+        let target = Target::new(&tracked.name, &work.name);
         let mut pages = match &mut tracked.backfill {
             Some(backfill) => {
-                self.has_budget_to_spare(&tracked.name)?;
+                self.has_budget_to_spare(target.owner)?;
                 if backfill.began_at.is_none() {
                     // What changes from here on is newer than this cursor: the first delta sees it.
                     let (newest, date) = match work.probe.map(|probe| (probe.newest, probe.date)) {
@@ -61,14 +62,14 @@ impl Pass<'_> {
                             (Some(newest), date)
                         }
                         // A first delta from there on would read all pull requests since.
-                        _ => self.github.newest_update(&tracked.name).await?,
+                        _ => self.github.newest_update(target).await?,
                     };
                     backfill.began_at = Some(date);
                     tracked.cursor = newest;
                 }
-                Listing::new(&tracked.name, Scope::Open, backfill.position)
+                Listing::new(target, Scope::Open, backfill.position)
             }
-            None => Listing::new(&tracked.name, Scope::All, tracked.listing_start()),
+            None => Listing::new(target, Scope::All, tracked.listing_start()),
         };
         work.listing = Some(ListingUnderWay {
             from_settled: !work.tracked.cut_short,
@@ -138,11 +139,11 @@ impl Pass<'_> {
     /// The next page; none after the last one.
     async fn next_page(&self, pages: &mut Listing, is_backfill: bool) -> Result<Option<Page>, StepError> {
         if is_backfill && !pages.is_complete() {
-            self.has_budget_to_spare(pages.repository())?;
+            self.has_budget_to_spare(pages.owner())?;
         }
         let page = pages.next_page(&self.github).await?;
         if !is_backfill && page.is_some() {
-            self.note_pace(pages.repository(), |met| met.delta_pages += 1);
+            self.note_pace(pages.owner(), |met| met.delta_pages += 1);
         }
         Ok(page)
     }

@@ -42,7 +42,7 @@ impl Pass<'_> {
 
     async fn look_again(&self, name: RepositoryName, look: Look) -> Look {
         let Ok(Err(GitHubError::NoGraphql(why))) = look else { return look };
-        self.note_pace(&name, |met| met.no_probe = met.no_probe.or(Some(why)));
+        self.note_pace(name.owner(), |met| met.no_probe = met.no_probe.or(Some(why)));
         if self.app.clock.now() >= self.half_time() {
             return Ok(Err(GitHubError::Deadline));
         }
@@ -118,9 +118,10 @@ impl Pass<'_> {
             roster.work.push(Work { result, ..Work::new(name, stored.clone(), Some(stored), None) });
             return;
         }
-        if matches!(&result, WorkResult::Failed(problem) if problem.code == ProblemCode::RepositoryNotFound) {
+        // What lasts until a person heals it is to raise the alarm of repositories that are not read.
+        if let WorkResult::Failed(Problem { code, retryable: false, .. }) = &result {
             let (before, now) = (fleet.names.get(&name.key()), self.app.clock.now());
-            let known = ConfiguredName::of_nothing(ProblemCode::RepositoryNotFound, before, now);
+            let known = ConfiguredName::of_nothing(*code, before, now);
             if let Err(error) = self.remember(fleet, name, known).await {
                 tracing::warn!(repository.name = %name, cause = %error, "It was not stored why a name stands for nothing.");
             }

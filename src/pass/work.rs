@@ -6,7 +6,7 @@ use crate::domain::{
     Phase, Problem, ProblemCode, RepositoryFailure, RepositoryId, RepositoryName, TrackedRepository,
     seconds_until,
 };
-use crate::github::{GitHubError, Listing, NoGraphql, Probe};
+use crate::github::{GitHubError, Listing, NoGraphql, Probe, Target};
 use crate::store::StoreError;
 
 use super::Crashed;
@@ -174,6 +174,11 @@ impl Work {
 
     pub(super) fn id(&self) -> RepositoryId {
         self.tracked.id
+    }
+
+    /// As it is asked for.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target::new(&self.tracked.name, &self.name)
     }
 
     pub(super) fn is_under_way(&self) -> bool {

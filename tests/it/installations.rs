@@ -9,6 +9,7 @@ use local_stack::{GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, Setup, TestApp, until_held};
+use crate::audits;
 use crate::github_app::{APP, store};
 
 const ACME: u64 = 7;
@@ -322,6 +323,38 @@ async fn an_app_that_is_refused_asks_once_and_not_once_for_each_owner() {
 }
 
 #[tokio::test]
+async fn an_app_that_is_refused_when_many_tokens_are_due_asks_once_too() {
+    let app = two_owners().await;
+    app.agent("alpha").beat().await;
+    // Both tokens serve on, and are to be renewed.
+    app.pass_time(3_400);
+    app.world.github.arrange(|github| github.revoke_app_key(APP));
+    app.clear_requests();
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    assert_eq!(app.asked().iter().filter(|path| path.starts_with("/app/")).count(), 1, "{:#?}", app.asked());
+}
+
+#[tokio::test]
+async fn when_the_first_token_is_there_the_others_are_asked_for_at_the_same_time() {
+    let app = installed(TestApp::tracking(&["acme/api", "globex/web", "initech/app"])).await;
+    app.world.github.arrange(|github| github.install_app_at("initech", APP, 9));
+    store(&app, &credentials(json!({ "acme": ACME, "globex": GLOBEX, "initech": 9 })));
+    // The first pass begins with the second repository.
+    let held = [GLOBEX, 9, ACME].map(|id| app.world.github.hold(Matching::path(&token_request(id))));
+    let [mut first, mut second, mut third] = held;
+    let alpha = app.agent("alpha");
+    let mut beat = Box::pin(alpha.beat());
+    assert!(until_held(&mut beat, &mut first).await.is_none());
+    assert_eq!(app.asked().len(), 1, "whether GitHub accepts the key is not known yet");
+    first.release();
+    assert!(until_held(&mut beat, &mut second).await.is_none());
+    assert!(until_held(&mut beat, &mut third).await.is_none(), "one does not wait for the other");
+    second.release();
+    third.release();
+    assert_eq!(beat.await.status(), "ok");
+}
+
+#[tokio::test]
 async fn once_the_app_is_known_tokens_are_asked_for_at_the_same_time() {
     let app = installed(TestApp::tracking(&["acme/api", "globex/web"])).await;
     app.agent("alpha").beat().await;
@@ -375,4 +408,83 @@ async fn a_repository_that_goes_to_another_owner_is_read_with_that_owners_token(
         1,
         "no other first listing"
     );
+}
+
+#[tokio::test]
+async fn a_repository_is_read_on_when_its_owner_has_another_login() {
+    let app = installed(audits::tracking(&["acme/api", "globex/web", "acme/web"])).await;
+    with_news(&app);
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| {
+        github.rename_owner("acme", "emca");
+        github.close_issue("emca/api", 1);
+        github.open_issues("emca/web", 1);
+    });
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(
+        (answer.status(), answer.touched()),
+        ("ok", vec!["closed emca/api#1".to_owned(), "opened emca/web#2".to_owned()]),
+        "{:#}",
+        answer.0
+    );
+    // Until nothing can show late any more.
+    app.pass_time(200);
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.delete_issue("emca/web", 1));
+    // Its row has the address that it was read at.
+    let answer = audits::audit(&app).await;
+    assert_eq!((answer.codes(), answer.touched()), (vec![], vec!["deleted acme/web#1".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_public_repository_is_read_on_when_it_goes_to_an_owner_who_has_not_installed_the_app() {
+    for has_graphql in [true, false] {
+        let app = two_owners().await;
+        app.agent("alpha").beat().await;
+        app.outlive_freshness();
+        app.world.github.arrange(|github| {
+            github.publish_repository("acme/api");
+            github.rename_repository("acme/api", "initech/api");
+            github.open_issues("initech/api", 1);
+            if !has_graphql {
+                github.remove_graphql();
+            }
+        });
+        let answer = app.agent("alpha").beat().await;
+        let codes = if has_graphql { vec![] } else { vec!["probe_unavailable"] };
+        assert_eq!(
+            (answer.codes(), answer.touched()),
+            (codes, vec!["opened initech/api#2".to_owned()]),
+            "{:#}",
+            answer.0
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_probe_that_hangs_keeps_no_other_owner_waiting_however_many_there_are() {
+    let owners: Vec<String> = (10..30).map(|n| format!("owner{n}")).collect();
+    let names: Vec<String> = owners.iter().map(|owner| format!("{owner}/api")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let app = TestApp::tracking(&names).start().await;
+    let ids = owners.iter().zip(1..).map(|(owner, id): (&String, u64)| (owner.clone(), json!(id)));
+    let ids: serde_json::Map<String, Value> = ids.collect();
+    app.world.github.arrange(|github| {
+        for (owner, id) in &ids {
+            github.install_app_at(owner, APP, id.as_u64().expect("a number"));
+        }
+        github.accept_only([]);
+    });
+    store(&app, &credentials(Value::Object(ids)));
+    // The first pass begins somewhere in the middle.
+    let probe_of = |n: usize| app.world.github.hold(Matching::graphql().containing(names[n]));
+    let (mut first, mut last) = (probe_of(12), probe_of(11));
+    let alpha = app.agent("alpha");
+    let mut beat = Box::pin(alpha.beat());
+    assert!(until_held(&mut beat, &mut first).await.is_none());
+    assert!(until_held(&mut beat, &mut last).await.is_none());
+    last.release();
+    first.release();
+    assert_eq!(beat.await.status(), "ok");
 }

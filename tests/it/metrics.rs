@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
 use local_stack::dynamodb::{Fault as Broken, On};
+use local_stack::github::APP_KEY;
 use serde_json::{Value, json};
 
 use crate::app::{Setup, TestApp, open_spread};
+use crate::github_app::{APP, store};
 use crate::sandbox::{API, Log, SCHEDULE, Sandbox, ago};
 
 const AN_HOUR: u64 = 3_600;
@@ -223,6 +225,19 @@ async fn a_name_that_github_never_showed_ages_from_the_first_pass_that_asked_for
     let line = log.metrics(1);
     assert_eq!(line["RepositoriesFailing"], json!([1.0]));
     assert!(is_about(value(line, "OldestRepositoryAge"), AN_HOUR), "{line:#}");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_can_be_asked_for_ages_too() {
+    let app = ago(TestApp::tracking(&["acme/api", "globex/web"]), AN_HOUR).start().await;
+    app.world.github.arrange(|github| github.install_app_at("acme", APP, 7));
+    store(&app, &json!({ "appId": APP, "installations": { "acme": 7 }, "privateKey": APP_KEY }));
+    assert_eq!(app.agent("alpha").beat().await.codes(), ["credentials_invalid"]);
+    app.pass_time(AN_HOUR);
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("alpha").await;
+    let log = sandbox.end().await;
+    assert!(is_about(value(log.metrics(1), "OldestRepositoryAge"), AN_HOUR), "{:#}", log.metrics(1));
 }
 
 #[tokio::test]

@@ -15,6 +15,8 @@ pub struct Repository {
     pub full_name: String,
     /// Whether it can be seen: if not, every address of it answers 404.
     pub visible: bool,
+    /// Whether every installation of an App sees it, wherever the App is installed.
+    pub public: bool,
     /// Whether it has issues: if not, their addresses answer 410.
     pub has_issues: bool,
     /// Whether it is archived (read-only, but readable).
@@ -41,6 +43,7 @@ impl Repository {
             id,
             full_name: full_name.to_owned(),
             visible: true,
+            public: false,
             has_issues: true,
             archived: false,
             disabled: false,

@@ -117,6 +117,24 @@ impl World {
         self.know_user(&owner);
     }
 
+    /// Gives an owner another login: his repositories are renamed, and an App that he installed stays.
+    pub fn rename_owner(&mut self, login: &str, new_login: &str) {
+        let is_his = |full_name: &&String| owner_of(full_name).eq_ignore_ascii_case(login);
+        let names = self.repositories.values().map(|repository| &repository.full_name);
+        let names: Vec<String> = names.filter(is_his).cloned().collect();
+        for full_name in names {
+            let (_, name) = full_name.split_once('/').expect("an owner and a name");
+            self.rename_repository(&full_name, &format!("{new_login}/{name}"));
+        }
+        self.apps.rename_owner(login, new_login);
+    }
+
+    /// Makes a repository public: every installation of an App sees it. To tokens that are no installation's it makes
+    /// no difference.
+    pub fn publish_repository(&mut self, full_name: &str) {
+        self.repository_mut(full_name).public = true;
+    }
+
     /// Makes every address of a repository answer 404, and GraphQL `NOT_FOUND`, as if the token had lost its
     /// access.
     pub fn hide_repository(&mut self, full_name: &str) {

@@ -46,6 +46,15 @@ struct Issued {
     expires_at: Timestamp,
 }
 
+impl Apps {
+    pub(super) fn rename_owner(&mut self, login: &str, new_login: &str) {
+        let owners = self.installations.values_mut().filter_map(|installation| installation.owner.as_mut());
+        owners
+            .filter(|owner| owner.eq_ignore_ascii_case(login))
+            .for_each(|owner| *owner = new_login.to_owned());
+    }
+}
+
 impl World {
     /// Installs the App of this id, whose key is [`APP_KEY`], and which may read issues and metadata.
     pub fn install_app(&mut self, app: u64, installation: u64) {
@@ -149,7 +158,8 @@ impl World {
         let installation = token.and_then(|token| self.installation_of(token));
         let only = installation.and_then(|(_, installation)| installation.owner.as_deref());
         let (owner, _) = repository.full_name.split_once('/').unwrap_or_default();
-        repository.visible && only.is_none_or(|only| only.eq_ignore_ascii_case(owner))
+        let is_theirs = only.is_none_or(|only| only.eq_ignore_ascii_case(owner));
+        repository.visible && (repository.public || is_theirs)
     }
 
     pub(super) fn may_read_issues(&self, token: Option<&str>) -> bool {
