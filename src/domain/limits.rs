@@ -51,12 +51,20 @@ pub struct AccountLimits {
     rest: Allowance,
     #[serde(default, rename = "graphql")]
     graph_ql: Allowance,
+    /// Until when its repositories are left out, so that what is left lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spared_until: Option<Timestamp>,
 }
 
 impl AccountLimits {
     /// Nothing is known yet of this account's limits.
     pub fn of(account: &Fingerprint) -> Self {
-        Self { account: account.clone(), rest: Allowance::default(), graph_ql: Allowance::default() }
+        Self {
+            account: account.clone(),
+            rest: Allowance::default(),
+            graph_ql: Allowance::default(),
+            spared_until: None,
+        }
     }
 
     /// Whether these are that account's.
@@ -89,6 +97,16 @@ impl AccountLimits {
         self.allowance(api).closed_until.filter(|until| *until > now)
     }
 
+    /// Its repositories are left out until then.
+    pub fn spare(&mut self, until: Timestamp) {
+        self.spared_until = Some(until);
+    }
+
+    /// Until when its repositories are left out; none when they are not.
+    pub fn spared_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.spared_until.filter(|until| *until > now)
+    }
+
     /// When the budget is granted anew of which less than a tenth is left; none while there is more.
     pub fn low_until(&self, api: Api, now: Timestamp) -> Option<Timestamp> {
         let Budget { limit, remaining, resets_at } = self.allowance(api).budget?;
@@ -110,23 +128,25 @@ impl AccountLimits {
 
     /// Whether it says anything that still holds.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
-        [Api::Rest, Api::GraphQl].into_iter().any(|api| {
+        let holds = |api| {
             self.closed_until(api, now).is_some()
                 || self.budget(api).is_some_and(|budget| budget.resets_at > now)
-        })
+        };
+        self.spared_until(now).is_some() || [Api::Rest, Api::GraphQl].into_iter().any(holds)
     }
 
-    /// Whether it holds anybody back: nothing may be asked, or less than half of a budget is left.
+    /// Whether it holds anybody back: nothing may or need be asked, or less than half of a budget is left.
     pub fn holds_back(&self, now: Timestamp) -> bool {
-        [Api::Rest, Api::GraphQl].into_iter().any(|api| {
-            let is_scarce =
-                |budget: Budget| budget.resets_at > now && budget.remaining < budget.limit.div_ceil(2);
-            self.closed_until(api, now).is_some() || self.budget(api).is_some_and(is_scarce)
-        })
+        let is_scarce =
+            |budget: Budget| budget.resets_at > now && budget.remaining < budget.limit.div_ceil(2);
+        let holds_back =
+            |api| self.closed_until(api, now).is_some() || self.budget(api).is_some_and(is_scarce);
+        self.spared_until(now).is_some() || [Api::Rest, Api::GraphQl].into_iter().any(holds_back)
     }
 
     /// Takes in what another sandbox learnt of the same account.
     pub fn merge(&mut self, other: &Self) {
+        self.spared_until = self.spared_until.max(other.spared_until);
         for api in [Api::Rest, Api::GraphQl] {
             let theirs = other.allowance(api);
             let ours = self.allowance_mut(api);
@@ -206,7 +226,9 @@ mod tests {
         theirs.note(Api::Rest, budget(90, 60));
         theirs.note(Api::GraphQl, budget(4_000, 60));
         theirs.close(Api::GraphQl, at(30));
+        theirs.spare(at(40));
         ours.merge(&theirs);
+        assert_eq!((ours.spared_until(at(39)), ours.spared_until(at(40))), (Some(at(40)), None));
         assert_eq!(ours.rest.budget, Some(budget(90, 60)));
         assert_eq!(ours.graph_ql.budget, Some(budget(4_000, 60)));
         assert_eq!(ours.closed_until(Api::GraphQl, at(0)), Some(at(30)));

@@ -56,9 +56,9 @@ pub enum ProblemCode {
     GithubUnauthorized,
     /// GitHub accepts the token but forbids the request.
     GithubForbidden,
-    /// GitHub's limit for this token is used up.
+    /// GitHub's rate limit is used up.
     GithubRateLimited,
-    /// Less than a tenth of GitHub's hourly budget is left: what can wait does.
+    /// Little of GitHub's hourly budget is left: what can wait does.
     GithubBudgetLow,
     /// GitHub could not be reached or answered with a failure of its own.
     GithubUnavailable,
@@ -96,10 +96,15 @@ pub struct Problem {
     pub phase: Phase,
     /// How bad it is.
     pub severity: Severity,
-    /// The repository it concerns; absent when it concerns all.
+    /// The repository it concerns; absent when it concerns several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     pub repository: Option<RepositoryName>,
+    /// The owners whose repositories it concerns, by their logins in lower case; absent when it is one repository's, or
+    /// concerns everybody's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub owners: Vec<String>,
     /// Whether a later beat can succeed without anybody doing anything.
     pub retryable: bool,
     /// Seconds until trying again makes sense, where known.
@@ -118,6 +123,7 @@ impl Problem {
             phase,
             severity: Severity::Warning,
             repository: None,
+            owners: Vec::new(),
             retryable: true,
             retry_after_seconds: None,
             message: message.into(),
@@ -134,6 +140,11 @@ impl Problem {
         Self { repository: Some(repository.clone()), ..self }
     }
 
+    /// The same problem, of these owners; of everybody without any.
+    pub fn of_owners(self, owners: Vec<String>) -> Self {
+        Self { owners, ..self }
+    }
+
     /// The same problem, that only a person can heal.
     pub fn lasting(self) -> Self {
         Self { retryable: false, ..self }
@@ -146,9 +157,11 @@ impl Problem {
 
     /// The problem as the line that `warnings` and `errors` show: `sync: acme/web: …`.
     pub fn line(&self) -> String {
-        match &self.repository {
-            Some(repository) => format!("{}: {repository}: {}", self.phase.as_str(), self.message),
-            None => format!("{}: {}", self.phase.as_str(), self.message),
+        let (phase, message) = (self.phase.as_str(), &self.message);
+        match (&self.repository, &self.owners[..]) {
+            (Some(repository), _) => format!("{phase}: {repository}: {message}"),
+            (None, []) => format!("{phase}: {message}"),
+            (None, owners) => format!("{phase}: for {}, {message}", owners.join(", ")),
         }
     }
 }

@@ -24,7 +24,7 @@ pub enum GitHubError {
         origin: String,
     },
     /// The token's limit is used up.
-    #[error("GitHub's rate limit for this token is used up until {until:.0}")]
+    #[error("GitHub's rate limit is used up until {until:.0}")]
     RateLimited {
         /// When it lifts.
         until: Timestamp,
@@ -89,7 +89,7 @@ pub enum Unauthorized {
     /// 404 where the App asked for a token of its installation.
     #[error(
         "GitHub knows no installation {0} of this App (404): the App was uninstalled or deleted, or the appId or \
-         the installationId in GITHUB_CREDENTIALS_SECRET_ID is another's"
+         the installation's id in GITHUB_CREDENTIALS_SECRET_ID is another's"
     )]
     NoInstallation(u64),
 }
@@ -149,7 +149,7 @@ pub enum NoGraphql {
     #[error("GitHub forbids the token its GraphQL API (403)")]
     Forbidden,
     /// No points are left.
-    #[error("GitHub's budget of GraphQL points for this token is used up until {0:.0}")]
+    #[error("GitHub's budget of GraphQL points is used up until {0:.0}")]
     UsedUp(Timestamp),
 }
 

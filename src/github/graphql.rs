@@ -77,23 +77,23 @@ enum Segment {
 }
 
 impl Session<'_> {
-    /// Executes a document, as whom this owner's repositories are asked for. `heals` tells which failures another
+    /// Executes a document, as whom these owners' repositories are asked for. `heals` tells which failures another
     /// attempt may heal; a document that GitHub did not execute as a whole is not tried again.
     pub(super) async fn query<T: DeserializeOwned, V: Serialize + Sync>(
         &self,
-        owner: &str,
+        owners: &[&str],
         document: &str,
         variables: &V,
         heals: fn(Failure) -> bool,
     ) -> Result<Reply<T>, GitHubError> {
         let body = serde_json::to_string(&Body { query: document, variables });
         let body = body.expect("variables are texts");
-        let answer = match self.ask(owner, Question::Query(body), heals).await {
+        let answer = match self.ask(owners, Question::Query(body), heals).await {
             Ok(answer) if answer.status == StatusCode::OK => answer,
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => return Err(NoGraphql::Missing.into()),
             Ok(answer) => return Err(answer.unexpected()),
             Err(GitHubError::Forbidden { .. }) => return Err(NoGraphql::Forbidden.into()),
-            Err(error) => return Err(self.unless_rest_serves(owner, error)),
+            Err(error) => return Err(self.unless_rest_serves(owners, error)),
         };
         let Envelope { data, errors } = answer.json::<Envelope<T>>()?;
         let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref());
@@ -102,7 +102,7 @@ impl Session<'_> {
         if errors.iter().any(Error::is_limit) {
             self.github.with_limits(&answer.account, |limits| answer.limit.close(limits, Api::GraphQl));
             let limited = GitHubError::RateLimited { until: answer.limit.until(), api: Api::GraphQl };
-            return Err(self.unless_rest_serves(owner, limited));
+            return Err(self.unless_rest_serves(owners, limited));
         }
         let not_executed = GitHubError::Unavailable {
             failure: Failure::NotExecuted,
@@ -121,8 +121,9 @@ impl Session<'_> {
     }
 
     /// A budget of points that is used up leaves the REST API, whose budget is another; a secondary limit does not.
-    fn unless_rest_serves(&self, owner: &str, error: GitHubError) -> GitHubError {
-        let rest = self.account(owner).and_then(|account| self.closed_until(&account, Api::Rest));
+    fn unless_rest_serves(&self, owners: &[&str], error: GitHubError) -> GitHubError {
+        let account = owners.first().and_then(|owner| self.account(owner));
+        let rest = account.and_then(|account| self.closed_until(&account, Api::Rest));
         match (error, rest) {
             // What the App's own request for a token met is a limit of the REST API.
             (GitHubError::RateLimited { until, api: Api::GraphQl }, None) => NoGraphql::UsedUp(until).into(),

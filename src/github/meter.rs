@@ -1,4 +1,4 @@
-//! Reads off GitHub's answers what is left of a token's budgets, and until when GitHub wants to hear nothing.
+//! Reads off GitHub's answers what is left of an account's budgets, and until when GitHub wants to hear nothing.
 
 use std::time::Duration;
 

@@ -46,7 +46,8 @@ enum Strain {
 }
 
 impl Session<'_> {
-    /// Looks at these repositories, following renames. The answers are in the order of `names`.
+    /// Looks at these repositories, following renames, but for those that are left out. The answers are in the order of
+    /// `names`.
     pub async fn probe(&self, names: &[RepositoryName]) -> Vec<Result<Repository, GitHubError>> {
         let version = match self.github.credentials.current().await {
             Ok(version) => version,
@@ -63,6 +64,9 @@ impl Session<'_> {
                     continue;
                 }
             };
+            if self.spared_until(account).is_some() {
+                continue;
+            }
             let has_room = |batch: &Batch| batch.account == *account && batch.names.len() < batch.size;
             let room = batches.iter().rposition(has_room).unwrap_or_else(|| {
                 let size = self.batch_size(account);
@@ -168,14 +172,15 @@ impl Session<'_> {
         names: &[RepositoryName],
         heals: fn(Failure) -> bool,
     ) -> Result<Vec<Result<Repository, GitHubError>>, GitHubError> {
-        let Some(owner) = names.first().map(|name| name.owner()) else { return Ok(Vec::new()) };
+        let mut owners: Vec<&str> = names.iter().map(RepositoryName::owner).collect();
+        owners.dedup();
         let mut variables = HashMap::new();
         for (n, name) in names.iter().enumerate() {
             variables.insert(format!("owner{n}"), name.owner());
             variables.insert(format!("name{n}"), name.name());
         }
         let mut reply: Reply<HashMap<String, Option<wire::Probed>>> =
-            self.query(owner, &document(names.len()), &variables, heals).await?;
+            self.query(&owners, &document(names.len()), &variables, heals).await?;
         let date = reply.date;
         let found = (0..names.len()).map(|n| {
             let alias = format!("r{n}");

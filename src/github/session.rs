@@ -123,6 +123,16 @@ impl<'a> Session<'a> {
         self.github.with_limits(account, |limits| limits.low_until(api, self.now()))
     }
 
+    /// Until when an account's repositories are left out, so that what is left lasts; none when they are not.
+    pub fn spared_until(&self, account: &Fingerprint) -> Option<Timestamp> {
+        self.github.with_limits(account, |limits| limits.spared_until(self.now()))
+    }
+
+    /// Leaves an account's repositories out until then: the probe does not ask for them.
+    pub fn spare(&self, account: &Fingerprint, until: Timestamp) {
+        self.github.with_limits(account, |limits| limits.spare(until));
+    }
+
     pub(super) fn url(&self, path: &str) -> Url {
         let base = self.github.api_url.as_str().trim_end_matches('/');
         Url::parse(&format!("{base}/{path}")).expect("a checked base and a checked path make a URL")
@@ -142,20 +152,20 @@ impl<'a> Session<'a> {
         {
             return Err(GitHubError::Unexpected("it points to another host".to_owned()));
         }
-        self.ask(owner, Question::Get(url), |_| true).await
+        self.ask(&[owner], Question::Get(url), |_| true).await
     }
 
-    /// Asks as whom this owner's repositories are asked for, and once more with a newer token, where there is one,
+    /// Asks as whom these owners' repositories are asked for, and once more with a newer token, where there is one,
     /// when GitHub refuses the one at hand. `heals` tells which failures another attempt may heal.
     pub(super) async fn ask(
         &self,
-        owner: &str,
+        owners: &[&str],
         question: Question,
         heals: fn(Failure) -> bool,
     ) -> Result<Answer, GitHubError> {
         let credentials = &self.github.credentials;
         let mut version = credentials.current().await?;
-        let mut account = self.account_in(&version.says, owner)?;
+        let mut account = self.account_of_all(&version.says, owners)?;
         if let Some(why) = self.refusal_of(account) {
             return Err(why.into());
         }
@@ -164,7 +174,7 @@ impl<'a> Session<'a> {
             && let Some(newer) = credentials.instead_of(&version).await
         {
             version = newer;
-            account = self.account_in(&version.says, owner)?;
+            account = self.account_of_all(&version.says, owners)?;
             answered = self.ask_as(account, &question, heals).await;
         }
         if let Err(GitHubError::Unauthorized(why)) = answered {
@@ -183,6 +193,19 @@ impl<'a> Session<'a> {
         let mut accounts = self.accounts.lock().expect(NOTHING_PANICS);
         accounts.insert(owner.to_ascii_lowercase(), account.fingerprint().clone());
         Ok(account)
+    }
+
+    /// As whom it has all these owners' asked for. They are put together because they share an account; should the
+    /// secret have changed since, and they do not any more, that is for the next pass.
+    fn account_of_all<'r>(&self, reading: &'r Reading, owners: &[&str]) -> Result<&'r Account, GitHubError> {
+        let mut accounts = owners.iter().map(|owner| self.account_in(reading, owner));
+        let first = accounts.next().ok_or(GitHubError::Deadline)??;
+        for other in accounts {
+            if other?.fingerprint() != first.fingerprint() {
+                return Err(GitHubError::Deadline);
+            }
+        }
+        Ok(first)
     }
 
     fn refusal_of(&self, account: &Account) -> Option<Unauthorized> {

@@ -56,7 +56,8 @@ pub struct AgentHeartbeatResponse {
     /// The problems, for programs.
     pub problems: Vec<Problem>,
     /// For so many seconds another beat would tell nothing new: the last pass is fresh, one is running, or GitHub's
-    /// limit is in force. Where nothing is known of that, the interval that agents are to beat at.
+    /// limit is in force for everybody's repositories. Where nothing is known of that, the interval that agents are to
+    /// beat at.
     pub next_heartbeat_in_seconds: u64,
 }
 
@@ -109,8 +110,9 @@ impl Beat<'_> {
         let fresh_until = basis.ended.as_ref().map(Ended::fresh_until);
         let until =
             fresh_until.into_iter().chain(basis.claimed_until).filter_map(|until| seconds_until(until, now));
-        let limits =
-            self.outcome.problems().iter().filter(|problem| problem.code == ProblemCode::GithubRateLimited);
+        let is_everybodys =
+            |problem: &&Problem| problem.code == ProblemCode::GithubRateLimited && problem.owners.is_empty();
+        let limits = self.outcome.problems().iter().filter(is_everybodys);
         let lifts = limits.filter_map(|problem| problem.retry_after_seconds);
         until.chain(lifts).max().unwrap_or(self.app.config.heartbeat_interval.as_secs())
     }

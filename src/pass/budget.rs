@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -13,7 +14,7 @@ use crate::domain::{Api, Fingerprint, Problem, RepositoryName, seconds_until};
 use crate::github::{Asked, NoGraphql};
 
 use super::Pass;
-use super::work::{Roster, StepError, budget_low_problem, no_probe_problem};
+use super::work::{Roster, StepError, budget_low_problem, no_probe_problem, spared_problem};
 
 /// GitHub grants its budgets anew each hour, in seconds.
 const LONGEST_FRESHNESS: u64 = 3_600;
@@ -33,6 +34,8 @@ pub(super) struct Met {
     pub(super) no_probe: Option<NoGraphql>,
     /// When the budget is granted anew for which something was put off.
     put_off_until: Option<Timestamp>,
+    /// Until when all its repositories are left out, so that what is left lasts.
+    spared_until: Option<Timestamp>,
 }
 
 impl Pass<'_> {
@@ -44,14 +47,15 @@ impl Pass<'_> {
         }
     }
 
-    /// Notes what the probe cost each account.
+    /// Notes what the probe cost each account, and which it left out.
     pub(super) fn note_probe(&self) {
         let usage = self.github.usage();
-        let accounts: BTreeSet<_> = self.accounts(&self.app.config.repositories).into_keys().collect();
-        let mut met = self.pace.0.lock().expect("nothing panics while noting");
-        for account in accounts {
-            let probe_points = usage.of(&account).points;
-            met.entry(account).or_default().probe_points = probe_points;
+        let mut all = self.pace.0.lock().expect("nothing panics while noting");
+        for account in self.accounts(&self.app.config.repositories).into_keys() {
+            let (probe_points, spared_until) =
+                (usage.of(&account).points, self.github.spared_until(&account));
+            let met = all.entry(account).or_default();
+            (met.probe_points, met.spared_until) = (probe_points, spared_until);
         }
     }
 
@@ -68,7 +72,8 @@ impl Pass<'_> {
         deferred.iter().any(|name| {
             self.github.account(name.owner()).is_none_or(|account| {
                 let asked = self.asked_in_all(&account);
-                self.low_until(&account).is_none()
+                self.met(&account).spared_until.is_none()
+                    && self.low_until(&account).is_none()
                     && BOTH
                         .into_iter()
                         .all(|api| self.half_of_hour(&account, api).is_none_or(|half| asked.of(api) < half))
@@ -77,33 +82,50 @@ impl Pass<'_> {
     }
 
     /// For how long this pass serves every beat: as configured, or longer where passes like this one would use up what
-    /// GitHub grants one of the accounts. What an audit or a first listing asked does not come back each time, and counts
-    /// only without the probe, where little is left besides.
+    /// GitHub grants each account. One that has to wait longer than others is left out of their passes until then.
     pub(super) fn freshness(&self, roster: &Roster) -> u64 {
-        let stretched = self.accounts(roster.names()).into_iter().map(|(account, repositories)| {
-            let met = self.met(&account);
-            let requests = match met.no_probe {
-                // An idle pass asks twice for each repository; one that could not ask everything counts as such.
-                Some(_) => {
-                    let asked = self.asked_in_all(&account).rest.max(2 * repositories.len() as u64);
-                    self.spaced(&account, Api::Rest, asked)
-                }
-                None => self.paced(&account, met.delta_pages),
+        let (now, configured) = (self.app.clock.now(), self.app.config.freshness.as_secs());
+        let waits = self.accounts(roster.names()).into_iter().map(|(account, repositories)| {
+            let wait = match self.met(&account).spared_until {
+                Some(until) => seconds_until(until, now).unwrap_or_default(),
+                None => self.wait(&account, repositories.len() as u64),
             };
-            requests.max(self.spaced(&account, Api::GraphQl, met.probe_points))
+            (account, wait.min(LONGEST_FRESHNESS).max(configured))
         });
-        let stretched = stretched.max().unwrap_or_default().min(LONGEST_FRESHNESS);
-        stretched.max(self.app.config.freshness.as_secs())
+        let waits: Vec<_> = waits.collect();
+        let freshness = waits.iter().map(|(_, wait)| *wait).min().unwrap_or(configured);
+        for (account, wait) in waits.into_iter().filter(|(_, wait)| *wait > freshness) {
+            self.github.spare(&account, now.checked_add(Duration::from_secs(wait)).unwrap_or(now));
+        }
+        freshness
+    }
+
+    /// The seconds that an account has to wait for the next pass like this one, which asked for so many repositories.
+    /// What an audit or a first listing asked does not come back each time, and counts only without the probe, where
+    /// little is left besides.
+    fn wait(&self, account: &Fingerprint, repositories: u64) -> u64 {
+        let met = self.met(account);
+        let requests = match met.no_probe {
+            // An idle pass asks twice for each repository; one that could not ask everything counts as such.
+            Some(_) => {
+                let asked = self.asked_in_all(account).rest.max(2 * repositories);
+                self.spaced(account, Api::Rest, asked)
+            }
+            None => self.paced(account, met.delta_pages),
+        };
+        requests.max(self.spaced(account, Api::GraphQl, met.probe_points))
     }
 
     /// What there is to tell of budgets, once for all accounts that met the same.
     pub(super) fn budget_problems(&self, roster: &Roster, now: Timestamp) -> Vec<Problem> {
         let accounts = self.accounts(roster.names());
         let no_probe = self.alike(&accounts, |met| met.no_probe).into_iter();
-        let no_probe = no_probe.map(|(why, names)| no_probe_problem(self.whose(&names).as_deref(), why, now));
+        let no_probe = no_probe.map(|(why, names)| no_probe_problem(why, now).of_owners(self.whose(&names)));
         let low = self.alike(&accounts, |met| met.put_off_until).into_iter();
-        let low = low.map(|(until, names)| budget_low_problem(self.whose(&names).as_deref(), until, now));
-        no_probe.chain(low).collect()
+        let low = low.map(|(until, names)| budget_low_problem(until, now).of_owners(self.whose(&names)));
+        let spared = self.alike(&accounts, |met| met.spared_until).into_iter();
+        let spared = spared.map(|(until, names)| spared_problem(until, now).of_owners(self.whose(&names)));
+        no_probe.chain(low).chain(spared).collect()
     }
 
     /// What these accounts met of one kind, and the repositories of those that met the same.
@@ -123,14 +145,14 @@ impl Pass<'_> {
         alike
     }
 
-    /// The owners of these repositories, who share an account; none when there is no other one.
-    pub(super) fn whose(&self, repositories: &[&RepositoryName]) -> Option<String> {
+    /// The owners of these repositories, in lower case; none when they are all there are, or all share an account.
+    pub(super) fn whose(&self, repositories: &[&RepositoryName]) -> Vec<String> {
         let all = &self.app.config.repositories;
         let accounts: BTreeSet<_> = all.iter().map(|name| self.github.account(name.owner())).collect();
         let owner = |name: &RepositoryName| name.owner().to_ascii_lowercase();
         let owners: BTreeSet<String> = repositories.iter().map(|name| owner(name)).collect();
         let is_all = all.iter().all(|name| owners.contains(&owner(name)));
-        (accounts.len() > 1 && !is_all).then(|| owners.into_iter().collect::<Vec<_>>().join(", "))
+        if is_all || accounts.len() < 2 { Vec::new() } else { owners.into_iter().collect() }
     }
 
     /// The accounts as which these repositories were asked for, and which of them as each.

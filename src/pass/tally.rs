@@ -2,7 +2,7 @@
 
 use crate::domain::{Outcome, Problem, ProblemCode, RepositoryName, Severity, counted};
 
-use super::work::{Roster, Work, WorkResult, said_of};
+use super::work::{Roster, Work, WorkResult};
 
 /// So many repositories that failed alike are told one by one.
 const MOST_NAMED: usize = 20;
@@ -112,7 +112,7 @@ pub(super) fn add_failures(
     roster: &Roster,
     tally: &Tally,
     freshness: u64,
-    whose: impl Fn(&[&RepositoryName]) -> Option<String>,
+    whose: impl Fn(&[&RepositoryName]) -> Vec<String>,
 ) {
     let of_work = roster.work.iter().filter_map(|work| Some((&work.name, work.failure()?)));
     let of_unknown =
@@ -126,7 +126,6 @@ pub(super) fn add_failures(
             None => alike.push((problem.clone(), vec![name])),
         }
     }
-    let mut told_of_accounts = Vec::new();
     for (mut problem, names) in alike {
         if tally.all_failed() {
             problem.severity = Severity::Error;
@@ -135,11 +134,15 @@ pub(super) fn add_failures(
             problem.retry_after_seconds = Some(freshness);
         }
         if is_the_accounts(problem.code) {
-            let of = (problem.code, whose(&names));
-            if !told_of_accounts.contains(&of) {
-                problem.message = said_of(of.1.as_deref(), &problem.message);
+            let problem = problem.of_owners(whose(&names));
+            // How long a limit lasts, or who is refused, differs a little from one request to the next.
+            let is_same = |told: &Problem| {
+                told.code == problem.code
+                    && told.owners == problem.owners
+                    && (told.message == problem.message || told.code != ProblemCode::CredentialsInvalid)
+            };
+            if !outcome.problems().iter().any(is_same) {
                 outcome.add(problem);
-                told_of_accounts.push(of);
             }
         } else if let ([first, second, more @ ..], true) = (&names[..], names.len() > MOST_NAMED) {
             problem.message = format!("{first}, {second} and {} more: {}", more.len(), problem.message);

@@ -274,10 +274,9 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
     }
 }
 
-/// What is told of a probe that is not to be had, for these owners if not for all.
-pub(super) fn no_probe_problem(whose: Option<&str>, why: NoGraphql, now: Timestamp) -> Problem {
+/// What is told of a probe that is not to be had.
+pub(super) fn no_probe_problem(why: NoGraphql, now: Timestamp) -> Problem {
     let message = format!("{why}; each repository is asked for by itself instead, and not as often");
-    let message = said_of(whose, &message);
     let problem = Problem::warning(ProblemCode::ProbeUnavailable, Phase::Sync, message);
     match why {
         NoGraphql::UsedUp(until) => problem.retry_after(seconds_until(until, now)),
@@ -285,20 +284,21 @@ pub(super) fn no_probe_problem(whose: Option<&str>, why: NoGraphql, now: Timesta
     }
 }
 
-/// What is told when something was put off until GitHub's budget is granted anew, for these owners if not for all.
-pub(super) fn budget_low_problem(whose: Option<&str>, until: Timestamp, now: Timestamp) -> Problem {
+/// What is told when something was put off until GitHub's budget is granted anew.
+pub(super) fn budget_low_problem(until: Timestamp, now: Timestamp) -> Problem {
     let message = format!(
-        "less than a tenth of GitHub's hourly budget for this token is left: first listings and audits wait until \
-         {until:.0}"
+        "less than a tenth of GitHub's hourly budget is left: first listings and audits wait until {until:.0}"
     );
-    let message = said_of(whose, &message);
     let problem = Problem::warning(ProblemCode::GithubBudgetLow, Phase::Sync, message);
     problem.retry_after(seconds_until(until, now))
 }
 
-/// The message, with whose repositories it is about.
-pub(super) fn said_of(whose: Option<&str>, message: &str) -> String {
-    whose.map_or_else(|| message.to_owned(), |whose| format!("for {whose}, {message}"))
+/// What is told when repositories are left out so that GitHub's budget lasts.
+pub(super) fn spared_problem(until: Timestamp, now: Timestamp) -> Problem {
+    let message =
+        format!("so that GitHub's hourly budget lasts, the next pass that reads them is after {until:.0}");
+    let problem = Problem::warning(ProblemCode::GithubBudgetLow, Phase::Sync, message);
+    problem.retry_after(seconds_until(until, now))
 }
 
 /// What is told of a failure of the table.

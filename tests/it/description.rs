@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::app::{Reply, TestApp, until_held};
 use crate::audits::{INTERVAL, tracking};
+use crate::installations;
 
 const BEAT: &str = "/paths/~1api~1agents~1{agentName}~1heartbeat/post";
 const HEALTH: &str = "/paths/~1api~1health/get";
@@ -139,7 +140,7 @@ async fn every_kind_of_answer_is_as_described_and_nothing_is_described_that_is_n
     app.pass_time(150);
     let moved = beat(&app).await;
     description.covers(BEAT, &moved);
-    // Problems of one repository and of all.
+    // Problems of one repository, of all, and of one owner's.
     app.world.github.arrange(|github| github.hide_repository("acme/web"));
     app.pass_time(150);
     description.covers(BEAT, &beat(&app).await);
@@ -148,6 +149,10 @@ async fn every_kind_of_answer_is_as_described_and_nothing_is_described_that_is_n
     app.world.github.fault(Matching::graphql(), limit);
     app.pass_time(150);
     description.covers(BEAT, &beat(&app).await);
+    let of_two_owners = installations::two_owners().await;
+    let of_one = Matching::graphql().containing("globex/web");
+    of_two_owners.world.github.fault(of_one, Fault::secondary_limit(Some("90")));
+    description.covers(BEAT, &beat(&of_two_owners).await);
     app.world.dynamodb.fault(
         local_stack::dynamodb::On::operation("BatchGetItem").containing("STATE"),
         local_stack::dynamodb::Fault::AccessDenied,

@@ -36,7 +36,7 @@ async fn installed(setup: Setup) -> TestApp {
 }
 
 /// Two repositories of acme's and one of globex's, an issue in each.
-async fn two_owners() -> TestApp {
+pub async fn two_owners() -> TestApp {
     let app = installed(TestApp::tracking(&["acme/api", "globex/web", "acme/web"])).await;
     with_news(&app);
     app
@@ -79,9 +79,8 @@ fn batches(app: &TestApp, owner: &str) -> Vec<usize> {
 fn told_of_globex(answer: &Answer) -> Vec<&str> {
     let problems = answer.0["problems"].as_array().expect("a list").iter();
     let is_of_globex = |problem: &&Value| {
-        let message = problem["message"].as_str().expect("a text");
         assert_eq!(problem["repository"], Value::Null, "{problem:#}");
-        message.starts_with("for globex, ")
+        problem["owners"] == json!(["globex"])
     };
     problems.filter(is_of_globex).map(|problem| problem["code"].as_str().expect("a code")).collect()
 }
@@ -188,6 +187,7 @@ async fn a_limit_that_one_installation_meets_is_nothing_to_the_others_and_no_san
         .fault(Matching::graphql().containing("globex/web"), Fault::secondary_limit(Some("1800")));
     let answer = app.agent("alpha").beat().await;
     assert_globex_alone(&answer, &["github_rate_limited"]);
+    assert_eq!(answer.0["nextHeartbeatInSeconds"], 30, "there may be news of acme's: {:#}", answer.0);
     assert_eq!(open(&app), [2, 2, 1]);
     for sandbox in [app.app.clone(), app.another_sandbox()] {
         app.outlive_freshness();
@@ -235,6 +235,33 @@ async fn where_little_is_left_of_one_installations_budget_its_first_listing_wait
 }
 
 #[tokio::test]
+async fn where_one_installations_budget_has_to_last_its_repositories_wait_and_the_others_do_not() {
+    let app = with_news_since().await;
+    app.world.github.arrange(|github| {
+        let reset = github.now() + SignedDuration::from_mins(30);
+        github.set_installation_budget(GLOBEX, 20, reset);
+    });
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.codes(), open(&app)), (vec![], [2, 2, 2]), "{:#}", answer.0);
+    assert_eq!(answer.0["nextHeartbeatInSeconds"], 30);
+    for (n, sandbox) in [(3, app.app.clone()), (4, app.another_sandbox())] {
+        app.outlive_freshness();
+        with_news(&app);
+        app.clear_requests();
+        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
+        assert_globex_alone(&answer, &["github_budget_low"]);
+        assert_eq!((open(&app), answer.0["nextHeartbeatInSeconds"].as_u64()), ([n, n, 2], Some(30)));
+        assert!(app.asked().iter().all(|path| !path.contains("globex")), "{:#?}", app.asked());
+        assert_eq!(batches(&app, "globex"), [0; 0]);
+        let again = answer.0["problems"][0]["retryAfterSeconds"].as_u64().expect("a number");
+        assert!((10..200).contains(&again), "{again}");
+    }
+    app.pass_time(200);
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.codes(), open(&app)), (vec![], [4, 4, 4]), "{:#}", answer.0);
+}
+
+#[tokio::test]
 async fn an_owner_without_an_installation_is_told_by_name_and_the_rest_is_read() {
     let app = two_owners().await;
     store(&app, &credentials(json!({ "acme": ACME })));
@@ -268,6 +295,16 @@ async fn a_mistake_in_an_entry_concerns_its_owner_alone() {
         assert!(told.contains(words) && !told.contains("eight") && !told.contains("glob ex"), "{told}");
         assert_eq!(open(&app), [1, 1, 0]);
     }
+}
+
+#[tokio::test]
+async fn mistakes_in_two_entries_are_told_one_by_one() {
+    let app = two_owners().await;
+    store(&app, &credentials(json!({ "acne": ACME, "globex": "eight" })));
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"; 2]));
+    let told = answer.0["errors"].to_string();
+    assert!(told.contains("do not name acme") && told.contains("the id of globex"), "{told}");
 }
 
 #[tokio::test]
@@ -487,4 +524,25 @@ async fn a_probe_that_hangs_keeps_no_other_owner_waiting_however_many_there_are(
     last.release();
     first.release();
     assert_eq!(beat.await.status(), "ok");
+}
+
+#[tokio::test]
+async fn what_was_put_together_for_one_token_is_not_asked_as_one_of_the_installations_that_replace_it() {
+    let app = two_owners().await;
+    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN);
+    let mut held = app.world.github.hold(Matching::graphql());
+    let alpha = app.agent("alpha");
+    let mut beat = Box::pin(alpha.beat());
+    assert!(until_held(&mut beat, &mut held).await.is_none());
+    store(&app, &credentials(json!({ "acme": ACME, "globex": GLOBEX })));
+    held.release();
+    let answer = beat.await;
+    assert_eq!((answer.codes(), app.asked().len()), (vec![], 1), "{:#}", answer.0);
+    assert!(
+        answer.0["summary"].as_str().expect("a text").contains("3 repositories are left"),
+        "{:#}",
+        answer.0
+    );
+    app.outlive_freshness();
+    assert_eq!((app.agent("alpha").beat().await.status(), open(&app)), ("ok", [1, 1, 1]));
 }

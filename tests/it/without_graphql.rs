@@ -50,7 +50,7 @@ const WAYS: [Way; 3] = [
         },
         lasts: false,
         heals: |app| app.pass_time(60),
-        message: "GitHub's budget of GraphQL points for this token is used up until 2026-11-22T06:01:31Z",
+        message: "GitHub's budget of GraphQL points is used up until 2026-11-22T06:01:31Z",
     },
 ];
 
