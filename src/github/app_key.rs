@@ -27,7 +27,7 @@ pub(super) struct AppKey {
     app_id: String,
     pair: RsaKeyPair,
     /// Whether GitHub was asked with it and did not refuse the App.
-    was_let_pass: AtomicBool,
+    was_tried: AtomicBool,
 }
 
 /// The text is not an RSA key that can sign.
@@ -45,15 +45,15 @@ impl AppKey {
             _ => return Err(NoKey),
         };
         let pair = pair.map_err(|_| NoKey)?;
-        Ok(Self { app_id: app_id.to_owned(), pair, was_let_pass: AtomicBool::new(false) })
+        Ok(Self { app_id: app_id.to_owned(), pair, was_tried: AtomicBool::new(false) })
     }
 
-    pub(super) fn was_let_pass(&self) -> bool {
-        self.was_let_pass.load(Ordering::Relaxed)
+    pub(super) fn was_tried(&self) -> bool {
+        self.was_tried.load(Ordering::Relaxed)
     }
 
-    pub(super) fn note_let_pass(&self) {
-        self.was_let_pass.store(true, Ordering::Relaxed);
+    pub(super) fn note_tried(&self) {
+        self.was_tried.store(true, Ordering::Relaxed);
     }
 
     /// A JSON Web Token that says who asks, and is good for some minutes.

@@ -23,7 +23,7 @@ pub enum GitHubError {
         /// Where.
         origin: String,
     },
-    /// The token's limit is used up.
+    /// The account's rate limit is used up.
     #[error("GitHub's rate limit is used up until {until:.0}")]
     RateLimited {
         /// When it lifts.

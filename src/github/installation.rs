@@ -171,10 +171,10 @@ impl Session<'_> {
     /// Without this one nothing can be asked.
     async fn new_token(&self, installation: &Installation) -> Result<Token, GitHubError> {
         let key = &installation.key;
-        let _first = match key.was_let_pass() {
+        let _first = match key.was_tried() {
             true => None,
             // Who waited for the first one does not wait for the next.
-            false => Some(self.attempts.as_app.lock().await).filter(|_| !key.was_let_pass()),
+            false => Some(self.attempts.as_app.lock().await).filter(|_| !key.was_tried()),
         };
         if let Some(error) = self.attempts.failure_of(installation) {
             return Err(error);
@@ -184,7 +184,7 @@ impl Session<'_> {
             self.attempts.note_failure(installation, error);
         }
         if !asked.as_ref().is_err_and(|error| is_of_the_app(error) || *error == GitHubError::Deadline) {
-            key.note_let_pass();
+            key.note_tried();
         }
         asked
     }

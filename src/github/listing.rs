@@ -49,7 +49,8 @@ pub struct Page {
 #[derive(Debug)]
 pub struct Listing {
     repository: RepositoryName,
-    owner: String,
+    /// The owner as whose account it is asked for.
+    asked_as: String,
     scope: Scope,
     next: Next,
     since: Option<Timestamp>,
@@ -65,10 +66,10 @@ enum Next {
 
 impl Listing {
     /// A listing of what changed at `from` or later; of everything without it.
-    pub fn new(Target { name, owner }: Target<'_>, scope: Scope, from: Option<Timestamp>) -> Self {
+    pub fn new(Target { name, asked_as }: Target<'_>, scope: Scope, from: Option<Timestamp>) -> Self {
         Self {
             repository: name.clone(),
-            owner: owner.to_owned(),
+            asked_as: asked_as.to_owned(),
             scope,
             next: Next::ByValue,
             since: from.map(second_before),
@@ -77,8 +78,8 @@ impl Listing {
     }
 
     /// The owner as whose account it is asked for.
-    pub fn owner(&self) -> &str {
-        &self.owner
+    pub fn asked_as(&self) -> &str {
+        &self.asked_as
     }
 
     /// Whether the last page was read.
@@ -93,7 +94,7 @@ impl Listing {
             Next::ByLink(url) => (url.clone(), self.newest),
             Next::Nothing => return Ok(None),
         };
-        let answer = session.get(&self.owner, url).await?;
+        let answer = session.get(&self.asked_as, url).await?;
         match answer.status {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Err(GitHubError::NotFound),
@@ -158,10 +159,10 @@ impl Session<'_> {
     /// the `Date` of the answer.
     pub async fn newest_update(
         &self,
-        Target { name, owner }: Target<'_>,
+        Target { name, asked_as }: Target<'_>,
     ) -> Result<(Option<Timestamp>, Timestamp), GitHubError> {
         let url = format!("repos/{name}/issues?state=all&sort=updated&direction=desc&per_page=1");
-        let answer = self.get(owner, self.url(&url)).await?;
+        let answer = self.get(asked_as, self.url(&url)).await?;
         match answer.status {
             StatusCode::OK => {
                 let entries: Vec<Entry> = answer.json()?;

@@ -39,7 +39,7 @@ pub struct OpenPage {
 pub struct OpenIssues {
     id: RepositoryId,
     name: RepositoryName,
-    /// As whose account it is asked for.
+    /// The owner as whose account it is asked for.
     asked_as: String,
     since: Option<Timestamp>,
     after: Option<String>,
@@ -61,11 +61,11 @@ struct Filter {
 
 impl OpenIssues {
     /// Those that were updated at `from` or later; all without it.
-    pub fn new(id: RepositoryId, Target { name, owner }: Target<'_>, from: Option<Timestamp>) -> Self {
+    pub fn new(id: RepositoryId, Target { name, asked_as }: Target<'_>, from: Option<Timestamp>) -> Self {
         Self {
             id,
             name: name.clone(),
-            asked_as: owner.to_owned(),
+            asked_as: asked_as.to_owned(),
             since: from.map(second_before),
             after: None,
             is_complete: false,

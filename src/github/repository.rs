@@ -16,9 +16,9 @@ const MOST_REDIRECTS: u32 = 3;
 pub struct Target<'a> {
     /// Its name today.
     pub name: &'a RepositoryName,
-    /// The owner as whose account it is asked for: the one it is configured under, whom GitHub showed it. Its name may
-    /// tell another, who renamed himself, or was given a public one.
-    pub owner: &'a str,
+    /// The owner as whose account it is asked for: the one it is configured under, since that account was shown it. Its
+    /// name may tell another owner: a new login of the same one, or whom it was given to.
+    pub asked_as: &'a str,
 }
 
 /// A repository as GitHub shows it.
@@ -59,7 +59,7 @@ pub enum IssueAnswer {
 impl<'a> Target<'a> {
     /// The repository of this name, which is configured under that one.
     pub fn new(name: &'a RepositoryName, configured: &'a RepositoryName) -> Self {
-        Self { name, owner: configured.owner() }
+        Self { name, asked_as: configured.owner() }
     }
 }
 
@@ -84,19 +84,19 @@ impl Session<'_> {
         Err(GitHubError::Unexpected("too many redirects".to_owned()))
     }
 
-    /// Asks for one issue of the repository of this id. A redirect is not followed blindly: it is how
-    /// GitHub tells of a transfer.
+    /// Asks for one issue of the repository of this id. A redirect is not followed blindly: it is how GitHub tells of a
+    /// transfer.
     pub async fn issue(
         &self,
         id: RepositoryId,
-        Target { name, owner }: Target<'_>,
+        Target { name, asked_as }: Target<'_>,
         number: IssueNumber,
     ) -> Result<IssueAnswer, GitHubError> {
-        let mut answer = self.get(owner, self.url(&format!("repos/{name}/issues/{number}"))).await?;
+        let mut answer = self.get(asked_as, self.url(&format!("repos/{name}/issues/{number}"))).await?;
         if let Some(location) = answer.redirect() {
             let stays = format!("repositories/{id}/issues/{number}");
             let proved_at = answer.date;
-            let there = self.get(owner, location.clone()).await;
+            let there = self.get(asked_as, location.clone()).await;
             if location != self.url(&stays) {
                 // The redirect is the proof. Where it leads may be nothing that this token may read.
                 let moved_to = match there {

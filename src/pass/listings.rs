@@ -54,7 +54,7 @@ impl Pass<'_> {
         let target = Target::new(&tracked.name, &work.name);
         let mut pages = match &mut tracked.backfill {
             Some(backfill) => {
-                self.has_budget_to_spare(target.owner)?;
+                self.has_budget_to_spare(target.asked_as)?;
                 if backfill.began_at.is_none() {
                     // What changes from here on is newer than this cursor: the first delta sees it.
                     let (newest, date) = match work.probe.map(|probe| (probe.newest, probe.date)) {
@@ -139,11 +139,11 @@ impl Pass<'_> {
     /// The next page; none after the last one.
     async fn next_page(&self, pages: &mut Listing, is_backfill: bool) -> Result<Option<Page>, StepError> {
         if is_backfill && !pages.is_complete() {
-            self.has_budget_to_spare(pages.owner())?;
+            self.has_budget_to_spare(pages.asked_as())?;
         }
         let page = pages.next_page(&self.github).await?;
         if !is_backfill && page.is_some() {
-            self.note_pace(pages.owner(), |met| met.delta_pages += 1);
+            self.note_pace(pages.asked_as(), |met| met.delta_pages += 1);
         }
         Ok(page)
     }

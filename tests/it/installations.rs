@@ -1,10 +1,7 @@
-//! A GitHub App that several owners installed: each owner's repositories are asked for as its own installation, with its
-//! own token, budget, limits and probe, and what one of them meets is nothing to the others.
+//! A GitHub App that several owners installed: each owner's repositories are asked for as its own installation, and a
+//! mistake or a refusal of one of them is nothing to the others.
 
-use std::time::Duration;
-
-use jiff::SignedDuration;
-use local_stack::github::{APP_KEY, Fault, Matching, fingerprint};
+use local_stack::github::{APP_KEY, Matching, fingerprint};
 use local_stack::{GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN};
 use serde_json::{Value, json};
 
@@ -12,19 +9,19 @@ use crate::app::{Answer, Setup, TestApp, until_held};
 use crate::audits;
 use crate::github_app::{APP, store};
 
-const ACME: u64 = 7;
-const GLOBEX: u64 = 8;
+pub const ACME: u64 = 7;
+pub const GLOBEX: u64 = 8;
 
-fn token_request(installation: u64) -> String {
+pub fn token_request(installation: u64) -> String {
     format!("/app/installations/{installation}/access_tokens")
 }
 
-fn credentials(installations: Value) -> Value {
+pub fn credentials(installations: Value) -> Value {
     json!({ "appId": APP, "installations": installations, "privateKey": APP_KEY })
 }
 
 /// A world whose GitHub shows each installation its owner's repositories and nothing else.
-async fn installed(setup: Setup) -> TestApp {
+pub async fn installed(setup: Setup) -> TestApp {
     let app = setup.start().await;
     app.world.github.arrange(|github| {
         github.install_app_at("acme", APP, ACME);
@@ -43,7 +40,7 @@ pub async fn two_owners() -> TestApp {
 }
 
 /// The same, read once, with a new issue in each.
-async fn with_news_since() -> TestApp {
+pub async fn with_news_since() -> TestApp {
     let app = two_owners().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -52,7 +49,7 @@ async fn with_news_since() -> TestApp {
     app
 }
 
-fn with_news(app: &TestApp) {
+pub fn with_news(app: &TestApp) {
     app.world.github.arrange(|github| {
         for repository in ["acme/api", "globex/web", "acme/web"] {
             github.open_issues(repository, 1);
@@ -61,12 +58,12 @@ fn with_news(app: &TestApp) {
 }
 
 /// How many issues of each repository are stored as open.
-fn open(app: &TestApp) -> [usize; 3] {
+pub fn open(app: &TestApp) -> [usize; 3] {
     ["acme/api", "acme/web", "globex/web"].map(|repository| app.open_rows(repository).len())
 }
 
 /// How many of an owner's repositories each probe asked for.
-fn batches(app: &TestApp, owner: &str) -> Vec<usize> {
+pub fn batches(app: &TestApp, owner: &str) -> Vec<usize> {
     let calls = app.world.github.requests().into_iter().filter_map(|request| request.graphql);
     calls
         .map(|call| call.repositories)
@@ -86,7 +83,7 @@ fn told_of_globex(answer: &Answer) -> Vec<&str> {
 }
 
 /// That all went well but for this, which globex alone met.
-fn assert_globex_alone(answer: &Answer, codes: &[&str]) {
+pub fn assert_globex_alone(answer: &Answer, codes: &[&str]) {
     let told = (answer.status(), answer.codes().len(), told_of_globex(answer));
     assert_eq!(told, ("warning", codes.len(), codes.to_vec()), "{:#}", answer.0);
 }
@@ -157,108 +154,6 @@ async fn an_idle_pass_asks_a_question_for_each_owner_and_costs_the_table_no_more
     }
     let [(1, of_one), (2, of_two)] = costs[..] else { panic!("{costs:#?}") };
     assert_eq!(of_one, of_two);
-}
-
-#[tokio::test]
-async fn what_is_too_much_to_ask_of_one_owner_is_asked_in_smaller_parts_of_it_alone() {
-    let names = ["acme/a", "acme/b", "acme/c", "acme/d", "globex/a", "globex/b", "globex/c", "globex/d"];
-    let app = installed(TestApp::tracking(&names)).await;
-    let acme = || Matching::graphql().containing("acme/a");
-    app.world.github.fault(acme(), Fault::Status(504).forever());
-    for n in 1..=3 {
-        let clock = app.world.clock.clone();
-        app.world.github.before(acme().nth(n), move |_| clock.advance(Duration::from_secs(10)));
-    }
-    let answer = app.agent("alpha").beat().await;
-    assert_eq!(answer.codes()[0], "github_unavailable", "{:#}", answer.0);
-    assert_eq!((batches(&app, "acme"), batches(&app, "globex")), (vec![4, 2, 1], vec![4]));
-    app.world.github.heal();
-    app.outlive_freshness();
-    app.clear_requests();
-    assert_eq!(app.agent("alpha").beat().await.codes(), [""; 0]);
-    assert_eq!((batches(&app, "acme"), batches(&app, "globex")), (vec![2, 2], vec![4]));
-}
-
-#[tokio::test]
-async fn a_limit_that_one_installation_meets_is_nothing_to_the_others_and_no_sandbox_asks_against_it() {
-    let app = with_news_since().await;
-    app.world
-        .github
-        .fault(Matching::graphql().containing("globex/web"), Fault::secondary_limit(Some("1800")));
-    let answer = app.agent("alpha").beat().await;
-    assert_globex_alone(&answer, &["github_rate_limited"]);
-    assert_eq!(answer.0["nextHeartbeatInSeconds"], 30, "there may be news of acme's: {:#}", answer.0);
-    assert_eq!(open(&app), [2, 2, 1]);
-    for sandbox in [app.app.clone(), app.another_sandbox()] {
-        app.outlive_freshness();
-        app.clear_requests();
-        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
-        assert_globex_alone(&answer, &["github_rate_limited"]);
-        assert!(app.asked().iter().all(|path| !path.contains("globex") && *path != token_request(GLOBEX)));
-        let asked = app.world.github.requests().into_iter().filter_map(|request| request.graphql);
-        assert!(asked.flat_map(|call| call.repositories).all(|name| name.starts_with("acme/")));
-    }
-    app.pass_time(1_800);
-    let answer = app.agent("alpha").beat().await;
-    assert_eq!((answer.status(), open(&app)), ("ok", [2, 2, 2]), "{:#}", answer.0);
-    assert_eq!(app.state()["ended"]["limits"], Value::Null, "nothing holds anybody back any more");
-}
-
-#[tokio::test]
-async fn a_budget_that_one_installation_has_used_up_is_nothing_to_the_others() {
-    let app = with_news_since().await;
-    app.world.github.arrange(|github| {
-        let reset = github.now() + SignedDuration::from_mins(30);
-        github.set_installation_budget(GLOBEX, 0, reset);
-    });
-    let answer = app.agent("alpha").beat().await;
-    assert_globex_alone(&answer, &["probe_unavailable", "github_rate_limited"]);
-    assert_eq!(open(&app), [2, 2, 1]);
-    app.pass_time(1_830);
-    assert_eq!((app.agent("alpha").beat().await.status(), open(&app)), ("ok", [2, 2, 2]));
-}
-
-#[tokio::test]
-async fn where_little_is_left_of_one_installations_budget_its_first_listing_waits_and_the_others_do_not() {
-    let app = two_owners().await;
-    app.world.github.arrange(|github| {
-        let reset = github.now() + SignedDuration::from_mins(30);
-        github.set_installation_budget(GLOBEX, 400, reset);
-    });
-    let answer = app.agent("alpha").beat().await;
-    assert_eq!((answer.codes(), open(&app)), (vec!["github_budget_low"], [1, 1, 0]), "{:#}", answer.0);
-    let told = answer.0["warnings"][0].as_str().expect("a text");
-    assert!(told.starts_with("sync: for globex, less than a tenth of GitHub's hourly budget"), "{told}");
-    app.pass_time(1_830);
-    app.agent("alpha").beat().await;
-    assert_eq!(open(&app), [1, 1, 1]);
-}
-
-#[tokio::test]
-async fn where_one_installations_budget_has_to_last_its_repositories_wait_and_the_others_do_not() {
-    let app = with_news_since().await;
-    app.world.github.arrange(|github| {
-        let reset = github.now() + SignedDuration::from_mins(30);
-        github.set_installation_budget(GLOBEX, 20, reset);
-    });
-    let answer = app.agent("alpha").beat().await;
-    assert_eq!((answer.codes(), open(&app)), (vec![], [2, 2, 2]), "{:#}", answer.0);
-    assert_eq!(answer.0["nextHeartbeatInSeconds"], 30);
-    for (n, sandbox) in [(3, app.app.clone()), (4, app.another_sandbox())] {
-        app.outlive_freshness();
-        with_news(&app);
-        app.clear_requests();
-        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
-        assert_globex_alone(&answer, &["github_budget_low"]);
-        assert_eq!((open(&app), answer.0["nextHeartbeatInSeconds"].as_u64()), ([n, n, 2], Some(30)));
-        assert!(app.asked().iter().all(|path| !path.contains("globex")), "{:#?}", app.asked());
-        assert_eq!(batches(&app, "globex"), [0; 0]);
-        let again = answer.0["problems"][0]["retryAfterSeconds"].as_u64().expect("a number");
-        assert!((10..200).contains(&again), "{again}");
-    }
-    app.pass_time(200);
-    let answer = app.agent("alpha").beat().await;
-    assert_eq!((answer.codes(), open(&app)), (vec![], [4, 4, 4]), "{:#}", answer.0);
 }
 
 #[tokio::test]
@@ -497,33 +392,6 @@ async fn a_public_repository_is_read_on_when_it_goes_to_an_owner_who_has_not_ins
             answer.0
         );
     }
-}
-
-#[tokio::test]
-async fn a_probe_that_hangs_keeps_no_other_owner_waiting_however_many_there_are() {
-    let owners: Vec<String> = (10..30).map(|n| format!("owner{n}")).collect();
-    let names: Vec<String> = owners.iter().map(|owner| format!("{owner}/api")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let app = TestApp::tracking(&names).start().await;
-    let ids = owners.iter().zip(1..).map(|(owner, id): (&String, u64)| (owner.clone(), json!(id)));
-    let ids: serde_json::Map<String, Value> = ids.collect();
-    app.world.github.arrange(|github| {
-        for (owner, id) in &ids {
-            github.install_app_at(owner, APP, id.as_u64().expect("a number"));
-        }
-        github.accept_only([]);
-    });
-    store(&app, &credentials(Value::Object(ids)));
-    // The first pass begins somewhere in the middle.
-    let probe_of = |n: usize| app.world.github.hold(Matching::graphql().containing(names[n]));
-    let (mut first, mut last) = (probe_of(12), probe_of(11));
-    let alpha = app.agent("alpha");
-    let mut beat = Box::pin(alpha.beat());
-    assert!(until_held(&mut beat, &mut first).await.is_none());
-    assert!(until_held(&mut beat, &mut last).await.is_none());
-    last.release();
-    first.release();
-    assert_eq!(beat.await.status(), "ok");
 }
 
 #[tokio::test]

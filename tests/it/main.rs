@@ -43,6 +43,7 @@ mod hostile_secrets;
 mod http;
 mod idempotency;
 mod idempotency_deaths;
+mod installation_budgets;
 mod installations;
 mod labels;
 mod large_fleets;
