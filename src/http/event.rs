@@ -1,130 +1,151 @@
-//! Lambda's HTTP events: API Gateway's of both kinds and Function URLs'.
+//! Reads Lambda's HTTP events, API Gateway's of both kinds, Function URLs' and load balancers', into the types that
+//! `lambda_http` makes requests of.
 //!
-//! Whatever a caller can put into an event gets an answer. So nothing here is stricter than the answer needs: only
-//! method, path, headers and body are read, of a host or a query nothing depends. The crates that convert events
-//! whole panic on some of them, such as a `Host` that no URL can have, and callers would see a failure of the
-//! service's.
+//! Whatever a caller can put into an event gets an answer. `lambda_http` builds a URL of host, path and query and panics
+//! where there can be none, as on a body that is not base64; of two headers of one name it may keep the last only; and it
+//! rejects a whole event for one member of an unexpected type. So it gets only what an answer depends on: method, path,
+//! headers and body. No request context is handed over: `RequestExt::request_context()` is empty, and so are the query,
+//! the path parameters and the stage variables.
 
-use axum::body::Body;
-use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use axum::response::Response;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
+use lambda_http::request::LambdaRequest;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::Refusal;
+use super::{Refusal, path};
 
-/// The answer to an event, in the form that its kind takes.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EventAnswer {
-    status_code: u16,
-    headers: Map<String, Value>,
-    body: String,
-    is_base64_encoded: bool,
-    /// None are set. HTTP APIs and Function URLs know the member, and the one that cargo-lambda plays wants it to be
-    /// there; REST APIs take an answer that has it for a broken one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cookies: Option<[(); 0]>,
+/// The sender of an event: it decides where the event has its method and path, and which answer is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// An HTTP API with payload format 2.0, or a Function URL.
+    HttpApi,
+    /// A REST API, or an HTTP API with payload format 1.0.
+    RestApi,
+    /// An Application Load Balancer, with or without multi-value headers.
+    LoadBalancer,
 }
 
-/// An event, whatever it holds: one that cannot be parsed is as good as an empty one.
-pub(super) fn read(payload: &RawValue) -> Value {
+/// An event as JSON. Text that is not JSON reads as `null`, which is no HTTP request.
+pub(super) fn parse(payload: &RawValue) -> Value {
     serde_json::from_str(payload.get()).unwrap_or_default()
 }
 
-/// The request that an event brings.
-pub(super) fn request(event: &Value) -> Result<Request, Refusal> {
-    // REST APIs have the method on top, as HTTP APIs do that are told to send events of that form. What cargo-lambda puts
-    // there is not the request's, so the other place comes first.
-    let (method, path) = match &event["requestContext"]["http"]["method"] {
-        Value::String(method) => (method, &event["rawPath"]),
-        _ => match &event["httpMethod"] {
-            Value::String(method) => (method, &event["path"]),
-            _ => return Err(Refusal::Event),
-        },
-    };
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::Event)?;
-    let path = without_stage(path.as_str().ok_or(Refusal::Event)?, &event["requestContext"]["stage"]);
-    let mut request = Request::new(body(event)?);
-    *request.method_mut() = method;
-    *request.uri_mut() = uri(path).ok_or(Refusal::Path)?;
-    *request.headers_mut() = headers(event)?;
-    Ok(request)
-}
-
-/// API Gateway puts a named stage before the path; the routes know nothing of stages. Every route is below
-/// `/api/`, which tells a stage of that very name from the path's own first part.
-fn without_stage<'a>(path: &'a str, stage: &Value) -> &'a str {
-    let rest = stage.as_str().and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
-    rest.filter(|rest| rest.starts_with("/api/")).unwrap_or(path)
-}
-
-/// Some fronts decode a path and some do not: what cannot stand in one is encoded, and the rest is left as it is.
-fn uri(path: &str) -> Option<Uri> {
-    let mut encoded = String::with_capacity(path.len() + 1);
-    if !path.starts_with('/') {
-        encoded.push('/');
-    }
-    for byte in path.bytes() {
-        if byte.is_ascii_graphic() && !b"\"#<>?\\^`{|}".contains(&byte) {
-            encoded.push(char::from(byte));
+impl Sender {
+    /// cargo-lambda's events have `httpMethod` too, and there it is not the request's: so `requestContext` decides first.
+    /// What is no HTTP request at all counts as a REST API's, whose answers have the fewest members.
+    pub(super) fn of(event: &Value) -> Self {
+        let context = &event["requestContext"];
+        if context["http"].is_object() {
+            Self::HttpApi
+        } else if context["elb"].is_object() {
+            Self::LoadBalancer
         } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+            Self::RestApi
         }
     }
-    Uri::try_from(encoded).ok()
+
+    /// A request without content, for an event that has none which can be read.
+    pub(super) fn empty_request(self) -> LambdaRequest {
+        self.request(Method::GET, "/".to_owned(), HeaderMap::new(), None, false)
+    }
+
+    fn request(
+        self,
+        method: Method,
+        path: String,
+        headers: HeaderMap,
+        body: Option<String>,
+        is_base64_encoded: bool,
+    ) -> LambdaRequest {
+        match self {
+            Self::HttpApi => {
+                let mut event = ApiGatewayV2httpRequest::default();
+                event.request_context.http.method = method;
+                event.raw_path = Some(path);
+                event.headers = headers;
+                event.body = body;
+                event.is_base64_encoded = is_base64_encoded;
+                LambdaRequest::ApiGatewayV2(event)
+            }
+            Self::RestApi => {
+                let mut event = ApiGatewayProxyRequest::default();
+                event.http_method = method;
+                event.path = Some(path);
+                event.multi_value_headers = headers;
+                event.body = body;
+                event.is_base64_encoded = is_base64_encoded;
+                LambdaRequest::ApiGatewayV1(event)
+            }
+            Self::LoadBalancer => {
+                let mut event = AlbTargetGroupRequest::default();
+                event.http_method = method;
+                event.path = Some(path);
+                event.multi_value_headers = headers;
+                event.body = body;
+                event.is_base64_encoded = is_base64_encoded;
+                LambdaRequest::Alb(event)
+            }
+        }
+    }
 }
 
-/// All headers. REST APIs send the last value of each as well, in `headers`, which would hide the others.
-fn headers(event: &Value) -> Result<HeaderMap, Refusal> {
+/// The event with only those members that an answer depends on, each of them valid.
+pub(super) fn read(mut event: Value, sender: Sender) -> Result<LambdaRequest, Refusal> {
+    let (method, sent_path) = match sender {
+        Sender::HttpApi => (&event["requestContext"]["http"]["method"], &event["rawPath"]),
+        Sender::RestApi | Sender::LoadBalancer => (&event["httpMethod"], &event["path"]),
+    };
+    let method = Method::from_bytes(method.as_str().ok_or(Refusal::Event)?.as_bytes());
+    let method = method.map_err(|_| Refusal::Event)?;
+    let stage = event["requestContext"]["stage"].as_str();
+    let proxied = event["pathParameters"]["proxy"].as_str();
+    let path = path::routed(sent_path.as_str().ok_or(Refusal::Event)?, stage, proxied);
+    if Uri::try_from(&path).is_err() {
+        return Err(Refusal::Path);
+    }
+    let headers = headers(event["multiValueHeaders"].take(), event["headers"].take())?;
+    let is_base64 = event["isBase64Encoded"] == true;
+    let body = match event["body"].take() {
+        Value::Null => None,
+        Value::String(body) if !is_base64 || STANDARD.decode(&body).is_ok() => Some(body),
+        _ => return Err(Refusal::Body),
+    };
+    Ok(sender.request(method, path, headers, body, is_base64))
+}
+
+/// All values of all headers. `headers` has only the last value of each where there is `multiValueHeaders`, and would hide
+/// the others.
+fn headers(all: Value, last: Value) -> Result<HeaderMap, Refusal> {
+    let object = |headers: Value| match headers {
+        Value::Object(headers) if !headers.is_empty() => Some(headers),
+        _ => None,
+    };
+    let named: Map<String, Value> = object(all).or_else(|| object(last)).unwrap_or_default();
     let mut headers = HeaderMap::new();
-    let all = event["multiValueHeaders"].as_object().filter(|all| !all.is_empty());
-    for (name, values) in all.or(event["headers"].as_object()).into_iter().flatten() {
+    for (name, values) in named {
         // Nobody can ask for a header of such a name.
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
+        // `lambda_http` would build a URL of it, and panics on a host that no URL can have.
+        if name == header::HOST {
+            continue;
+        }
         let values = match values {
-            Value::Array(values) => &values[..],
-            one => std::slice::from_ref(one),
+            Value::Array(values) => values,
+            one => vec![one],
         };
         for value in values {
-            headers.try_append(&name, header_value(value)).map_err(|_| Refusal::Event)?;
+            headers.try_append(&name, header_value(&value)).map_err(|_| Refusal::Event)?;
         }
     }
     Ok(headers)
 }
 
-/// What no header can say is as good as nothing, but it is there: two tokens are not one because one is garbage.
+/// A value that no header can have is an empty one, but it is there: two tokens are not one because one is garbage.
 fn header_value(value: &Value) -> HeaderValue {
     let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
     value.unwrap_or(HeaderValue::from_static(""))
-}
-
-fn body(event: &Value) -> Result<Body, Refusal> {
-    match &event["body"] {
-        Value::Null => Ok(Body::empty()),
-        Value::String(text) if event["isBase64Encoded"] == true => {
-            STANDARD.decode(text).map(Body::from).map_err(|_| Refusal::Body)
-        }
-        Value::String(text) => Ok(Body::from(text.clone())),
-        _ => Err(Refusal::Body),
-    }
-}
-
-/// What answers this event. Every answer of this service is text, and has one value for each header.
-pub(super) async fn answer(event: &Value, response: Response) -> EventAnswer {
-    let (parts, body) = response.into_parts();
-    // Nothing streams here: the whole body is at hand.
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let value = |value: &HeaderValue| Value::from(String::from_utf8_lossy(value.as_bytes()));
-    EventAnswer {
-        status_code: parts.status.as_u16(),
-        headers: parts.headers.iter().map(|(name, text)| (name.as_str().to_owned(), value(text))).collect(),
-        body: String::from_utf8_lossy(&body).into_owned(),
-        is_base64_encoded: false,
-        cookies: event["requestContext"]["http"].is_object().then_some([]),
-    }
 }

@@ -3,11 +3,12 @@
 mod auth;
 mod event;
 mod headers;
+mod lambda;
 mod openapi;
+mod path;
 mod refusal;
 mod router;
 
 pub use auth::Authorized;
-pub use event::EventAnswer;
+pub use lambda::service;
 pub use refusal::Refusal;
-pub use router::service;

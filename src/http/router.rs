@@ -1,6 +1,5 @@
 //! The routes.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,18 +11,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
-use lambda_runtime::{Context, LambdaEvent};
+use lambda_http::Context;
 use serde::Serialize;
-use serde_json::value::RawValue;
-use tower::util::ServiceExt as _;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::{IdempotencyKey, InvalidIdempotencyKey, KeyedRequest, RunType};
 use crate::heartbeat::{self, AgentHeartbeatResponse, BeatRequest, Reply};
 
-use super::event::{self, EventAnswer};
-use super::headers::harden;
 use super::openapi::openapi;
 use super::refusal::ProblemDetails;
 use super::{Authorized, Refusal};
@@ -35,33 +30,8 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// On answers that the same request got before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Answers Lambda's HTTP events, whatever they hold.
-pub fn service(
-    app: Arc<App>,
-) -> impl tower::Service<
-    LambdaEvent<Box<RawValue>>,
-    Response = EventAnswer,
-    Error = Infallible,
-    Future: Future<Output = Result<EventAnswer, Infallible>> + Send,
-> + Clone {
-    let router = router(app);
-    tower::service_fn(move |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| {
-        let router = router.clone();
-        async move {
-            let event = event::read(&payload);
-            let response = match event::request(&event) {
-                Ok(mut request) => {
-                    request.extensions_mut().insert(context);
-                    router.oneshot(request).await?
-                }
-                Err(refusal) => refusal.into_response(),
-            };
-            Ok(event::answer(&event, harden(response)).await)
-        }
-    })
-}
-
-fn router(app: Arc<App>) -> Router {
+/// The routes. An answer has no security headers yet: `lambda.rs` adds them to each one.
+pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/api/agents/{agent_name}/heartbeat", post(heartbeat))
         .route("/api/health", get(health))

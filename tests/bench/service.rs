@@ -5,7 +5,6 @@ use std::sync::Arc;
 use agent_heartbeat::app::{App, Aws, StartError, Timing};
 use agent_heartbeat::clock::Clock;
 use agent_heartbeat::config::{self, Config};
-use agent_heartbeat::http::EventAnswer;
 use agent_heartbeat::telemetry::{self, Metrics};
 use agent_heartbeat::transport::Transport;
 use agent_heartbeat::{http, start};
@@ -54,8 +53,7 @@ struct Handler<S> {
 
 impl<S> Function for Handler<S>
 where
-    S: Service<LambdaEvent<Box<RawValue>>, Response = EventAnswer> + Clone,
-    S::Error: std::fmt::Debug,
+    S: Service<LambdaEvent<Box<RawValue>>, Response: serde::Serialize, Error: std::fmt::Debug> + Clone,
 {
     /// The event's text, as Lambda hands it over.
     type Event = String;

@@ -22,11 +22,15 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// Which modules may name a crate, told by the start of its name.
-const CRATES: [(&str, &[&str]); 7] = [
-    ("lambda_", &["http", "bin", "start"]),
+const CRATES: [(&str, &[&str]); 10] = [
+    ("lambda_http", &["http"]),
+    ("lambda_runtime", &["bin", "start"]),
     ("metrics", &["telemetry"]),
     ("reqwest", &["github", "transport"]),
-    ("aws_", &["store", "secrets", "app", "transport"]),
+    ("aws_config", &["app", "store", "secrets", "transport"]),
+    ("aws_s", &["store", "secrets", "app", "transport"]),
+    // The types of events; `aws_s` are the SDK's and smithy's.
+    ("aws_lambda_events", &["http"]),
     ("axum", &["http"]),
     // Only its derive outside `http`: what agents are shown describes itself, as it serializes itself with serde. It is
     // no client and does nothing until the description is asked for.

@@ -71,7 +71,7 @@ async fn every_heartbeat_event_can_be_sent_twice() {
 /// REST APIs take an answer with any other member for a broken one; cargo-lambda's Function URL misses `cookies`.
 #[tokio::test]
 async fn an_answer_has_the_members_that_its_kind_of_event_takes() {
-    const MEMBERS: [&str; 4] = ["body", "headers", "isBase64Encoded", "statusCode"];
+    const MEMBERS: [&str; 5] = ["body", "headers", "isBase64Encoded", "multiValueHeaders", "statusCode"];
     for (file, takes_cookies) in [
         ("heartbeat.json", true),
         ("heartbeat-function-url.json", true),

@@ -1,11 +1,12 @@
 //! Whatever a caller can put into an event of Lambda's gets an answer: never a failed invocation, never one of the 5xx.
 
+use lambda_runtime::Context;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::app::{Reply, TestApp};
 use crate::cases::{self, Mutation};
-use crate::roles::invoke;
+use crate::roles::{invoke, invoke_in};
 use crate::sandbox::{API, Sandbox};
 
 /// Some ten seconds of them.
@@ -35,6 +36,7 @@ fn hostility() -> impl Strategy<Value = Hostility> {
         "/requestContext/http/method",
         "/requestContext/stage",
         "/requestContext/domainName",
+        "/requestContext/elb",
         "/rawQueryString",
         "/body",
         "/isBase64Encoded",
@@ -218,6 +220,23 @@ async fn more_headers_than_can_be_held_are_a_bad_request() {
         event["headers"][format!("x-{n}")] = "".into();
     }
     assert_eq!(statuses(&app().await, [event.to_string()]).await, [400]);
+}
+
+/// A header map holds 24,576 names, and `lambda_http` adds Lambda's trace id with a call that panics on a full one.
+#[tokio::test]
+async fn event_whose_conversion_panics_is_a_bad_request() {
+    let app = app().await;
+    for (file, field) in [("heartbeat.json", "headers"), ("heartbeat-rest-api.json", "multiValueHeaders")] {
+        let mut event = TestApp::event(file);
+        let headers = event[field].as_object_mut().expect("headers");
+        headers.retain(|name, _| name.eq_ignore_ascii_case("authorization"));
+        headers.extend((1..24_576).map(|n| (format!("x-{n}"), json!([""]))));
+        assert_eq!(statuses(&app, [event.to_string()]).await, [200], "{file}");
+        let mut context = Context::default();
+        context.xray_trace_id = Some("Root=1-6a113060-23456789abcdef0123456789".to_owned());
+        let answer = invoke_in(app.app.clone(), event.to_string(), context).await;
+        assert_eq!(assert_answered(&answer).status, 400, "{file}");
+    }
 }
 
 #[tokio::test]

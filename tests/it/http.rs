@@ -4,6 +4,7 @@ use local_stack::AGENT_TOKEN;
 use serde_json::{Value, json};
 
 use crate::app::{Reply, TestApp};
+use crate::roles::invoke;
 
 const LONGEST_BODY: usize = 64 * 1024;
 
@@ -248,11 +249,21 @@ async fn what_is_not_there_is_not_found() {
         "/",
         "/api",
         "/api/agents/alpha",
-        "/api/agents/alpha/heartbeat/",
+        "/api/agents/heartbeat",
         "/api/agents/a/b/heartbeat",
         "/API/agents/alpha/heartbeat",
-        "/prod/api/agents/alpha/heartbeat",
         "/api/health/x",
+        "/fleet/api",
+        "/fleetapi/agents/alpha/heartbeat",
+        "/fleet/agents/alpha/heartbeat",
+        "/api/agents/a/api/agents/alpha/heartbeat",
+        "/api/api/agents/alpha/heartbeat",
+        "/fl%65et/api/agents/alpha/heartbeat",
+        "/x/../api/agents/alpha/heartbeat",
+        "/./api/agents/alpha/heartbeat",
+        "/api/x/../agents/alpha/heartbeat",
+        "/api/agents/alpha/heartbeat/.",
+        "/api/agents/alpha%2Fheartbeat",
     ] {
         let reply = app.stranger().sends_changed(|event| ask(event, "POST", path)).await;
         assert_refused(&reply, 404, "Not Found");
@@ -303,4 +314,88 @@ async fn the_routes_are_the_same_behind_any_stage() {
         let rest_api = app.stranger().sends(&event).await;
         assert_eq!(rest_api.status, 200, "REST API, stage {stage}: {rest_api:#?}");
     }
+}
+
+/// The ways in which one path comes: by an HTTP API or a Function URL, by a REST API, and by a load balancer.
+fn fronts(path: &str) -> [(&'static str, Value); 3] {
+    let mut http_api = TestApp::event("heartbeat.json");
+    ask(&mut http_api, "POST", path);
+    let mut rest_api = TestApp::event("heartbeat-rest-api.json");
+    rest_api["path"] = path.into();
+    rest_api["requestContext"]["path"] = path.into();
+    let mut load_balancer = load_balancer_event();
+    load_balancer["path"] = path.into();
+    [("HTTP API", http_api), ("REST API", rest_api), ("load balancer", load_balancer)]
+}
+
+/// The event of a load balancer without multi-value headers
+/// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html>).
+fn load_balancer_event() -> Value {
+    json!({
+        "requestContext": {
+            "elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/api/0123"},
+        },
+        "httpMethod": "POST",
+        "path": "/api/agents/alpha/heartbeat",
+        "queryStringParameters": {},
+        "headers": {"authorization": format!("Bearer {AGENT_TOKEN}"), "host": "agents.example"},
+        "body": "",
+        "isBase64Encoded": false,
+    })
+}
+
+#[tokio::test]
+async fn path_behind_a_base_path_or_with_surplus_slashes_is_routed() {
+    let app = TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "6000").start().await;
+    for path in [
+        "/fleet/api/agents/alpha/heartbeat",
+        "/fleet/v1/api/agents/alpha/heartbeat",
+        "/v1.0_$x+!*'()/api/agents/alpha/heartbeat",
+        "//api/agents/alpha/heartbeat",
+        "/api//agents///alpha//heartbeat",
+        "/api/agents/alpha/heartbeat/",
+        "//fleet//api//agents//alpha//heartbeat//",
+    ] {
+        for (front, event) in fronts(path) {
+            let reply = app.stranger().sends(&event).await;
+            assert_eq!((reply.status, &reply.body["agentName"]), (200, &json!("alpha")), "{front}: {path}");
+        }
+    }
+    for (front, event) in fronts("/fleet/api/agents/api/heartbeat") {
+        let reply = app.stranger().sends(&event).await;
+        assert_eq!((reply.status, &reply.body["agentName"]), (200, &json!("api")), "{front}");
+    }
+    for (front, event) in fronts("/fleet/api/agents//heartbeat") {
+        assert_eq!(app.stranger().sends(&event).await.status, 400, "{front}: an empty name");
+    }
+    let mut event = TestApp::event("heartbeat-rest-api.json");
+    event["path"] = "/api/api/agents/alpha/heartbeat".into();
+    event["pathParameters"] = json!({"proxy": "api/agents/alpha/heartbeat"});
+    let mapped = app.stranger().sends(&event).await;
+    assert_eq!(mapped.status, 200, "a mapping called api: {mapped:#?}");
+}
+
+#[tokio::test]
+async fn load_balancer_gets_its_answer_in_the_form_of_its_event() {
+    let app = app().await;
+    let single = load_balancer_event();
+    let mut multiple = single.clone();
+    let headers = multiple["headers"].take();
+    for (name, value) in headers.as_object().expect("headers") {
+        multiple["multiValueHeaders"][name] = json!([value]);
+    }
+    for (event, member) in [(single, "headers"), (multiple, "multiValueHeaders")] {
+        let answer = invoke(app.app.clone(), event.to_string(), None).await;
+        assert_eq!((&answer["statusCode"], &answer["statusDescription"]), (&json!(200), &json!("200 OK")));
+        let first = |value: &Value| value.as_array().map_or(value, |values| &values[0]).clone();
+        assert_eq!(first(&answer[member]["content-type"]), "application/json", "{answer:#}");
+        let mut refused = event.clone();
+        refused["body"] = json!(7);
+        let answer = invoke(app.app.clone(), refused.to_string(), None).await;
+        assert_eq!(answer["statusCode"], 400);
+        assert_eq!(first(&answer[member]["content-type"]), "application/problem+json", "{answer:#}");
+    }
+    let mut twice = load_balancer_event();
+    twice["multiValueHeaders"] = json!({"authorization": [format!("Bearer {AGENT_TOKEN}"), "Bearer other"]});
+    assert_eq!(app.stranger().sends(&twice).await.status, 401);
 }

@@ -21,6 +21,11 @@ pub async fn invoke(app: Arc<App>, event: String, deadline: Option<Timestamp>) -
     // The last one there is says nothing of when the invocation ends.
     context.deadline =
         deadline.map_or(u64::MAX, |deadline| u64::try_from(deadline.as_millisecond()).expect("after 1970"));
+    invoke_in(app, event, context).await
+}
+
+/// The same, in an invocation with this context.
+pub async fn invoke_in(app: Arc<App>, event: String, context: Context) -> Value {
     let event = LambdaEvent::new(RawValue::from_string(event).expect("JSON"), context);
     let answer = agent_heartbeat::http::service(app).oneshot(event).await.expect("handlers always answer");
     serde_json::to_value(answer).expect("an answer is JSON")
@@ -41,15 +46,20 @@ pub struct Reply {
 impl Reply {
     /// Reads the form in which Lambda hands answers to API Gateway.
     pub fn of(answer: &Value) -> Self {
-        let headers = answer["headers"].as_object().expect("headers");
-        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        // REST APIs are told all values of each header, and of each of ours there is one.
+        let headers =
+            ["headers", "multiValueHeaders"].map(|member| answer[member].as_object().expect("headers"));
+        let text = |value: &Value| {
+            let only = value.as_array().map_or(value, |values| values.first().expect("a value"));
+            only.as_str().expect("a text").to_owned()
+        };
         assert_eq!(answer["isBase64Encoded"], false);
         Self {
             status: answer["statusCode"]
                 .as_u64()
                 .and_then(|code| u16::try_from(code).ok())
                 .expect("a status"),
-            headers: headers.iter().map(|(name, value)| (name.clone(), text(value))).collect(),
+            headers: headers.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect(),
             body: serde_json::from_str(&text(&answer["body"])).unwrap_or(Value::Null),
         }
     }
