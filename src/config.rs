@@ -93,6 +93,7 @@ impl Config {
             schedule_agent_name: reader.agent_name("SCHEDULE_AGENT_NAME", "scheduler"),
             run_retention: Duration::from_secs(86_400 * reader.number("RUN_RETENTION_DAYS", 90, 1, 3_650)),
         };
+        reader.suggest_local_world();
         if reader.mistakes.is_empty() { Ok(config) } else { Err(ConfigError(reader.mistakes)) }
     }
 }
@@ -130,6 +131,19 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             self.mistakes.push(format!("{name} is not set: it names {what}"));
             String::new()
         })
+    }
+
+    /// Says where a developer's `cargo lambda watch` gets the required variables from. Only cargo-lambda's runtime API
+    /// has a path; Lambda's is a host and a port (AWS's docs on custom runtimes: `AWS_LAMBDA_RUNTIME_API`).
+    fn suggest_local_world(&mut self) {
+        let is_cargo_lambda = self.text("AWS_LAMBDA_RUNTIME_API").is_some_and(|api| api.contains("/.rt/"));
+        if is_cargo_lambda && self.text("TABLE_NAME").is_none() {
+            self.mistakes.push(
+                "to run on this machine, use `make dev`, which starts the local services and both functions; or, while \
+                 it runs, `cargo lambda watch --invoke-port 9001 --env-file target/dev.env`"
+                    .to_owned(),
+            );
+        }
     }
 
     fn file(&mut self, name: &str) -> Option<PathBuf> {
@@ -297,6 +311,21 @@ mod tests {
         SCHEDULE_AGENT_NAME is `the scheduler`: an agent name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit
         RUN_RETENTION_DAYS is `-1`: it takes a whole number from 1 to 3650
         "#);
+    }
+
+    #[test]
+    fn missing_environment_under_cargo_lambda_names_the_local_world_and_nowhere_else() {
+        let mistakes = |api| read(&[("AWS_LAMBDA_RUNTIME_API", api)]).unwrap_err();
+        let under_cargo_lambda = mistakes("http://[::]:9000/.rt/api");
+        assert_eq!(under_cargo_lambda.len(), REQUIRED.len() + 1, "{under_cargo_lambda:?}");
+        assert!(under_cargo_lambda[3].contains("--env-file target/dev.env"), "{under_cargo_lambda:?}");
+        assert!(under_cargo_lambda[3].contains("`make dev`"), "{under_cargo_lambda:?}");
+        assert_eq!(mistakes("127.0.0.1:9001").len(), REQUIRED.len());
+
+        // What `make dev` runs has all of it, so that only the mistake itself is told.
+        let one_mistake =
+            [("AWS_LAMBDA_RUNTIME_API", "http://127.0.0.1:1/.rt/api"), ("BEATS_PER_MINUTE", "0")];
+        assert_eq!(read(&[&REQUIRED[..], &one_mistake].concat()).unwrap_err().len(), 1);
     }
 
     #[test]

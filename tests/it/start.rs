@@ -200,3 +200,21 @@ async fn a_wrong_configuration_ends_each_function_and_names_all_its_mistakes() {
     }
     assert_eq!(asked(&app.world), [""; 0]);
 }
+
+#[tokio::test]
+async fn function_of_a_plain_cargo_lambda_watch_names_what_is_missing_and_the_way_out() {
+    let app = app().await;
+    for path in FUNCTIONS {
+        let mut command = command(path, &app, "http://[::1]:9/.rt/_");
+        for variable in app.variables.keys() {
+            command.env_remove(variable);
+        }
+        let Output { status, stdout, .. } = command.output().await.expect("the function was built");
+        let log = String::from_utf8(stdout).expect("text");
+        assert_eq!(status.code(), Some(1), "{log}");
+        let missing = ["TABLE_NAME", "AGENT_TOKENS_SECRET_ID", "GITHUB_CREDENTIALS_SECRET_ID"];
+        for said in missing.into_iter().chain(["`make dev`", "--env-file target/dev.env"]) {
+            assert!(log.contains(said), "{said}: {log}");
+        }
+    }
+}
