@@ -52,7 +52,7 @@ run: binaries $(CARGO_LAMBDA) ## Beat three times in a local world (over real RE
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) run
 
 .PHONY: dev
-dev: binaries $(CARGO_LAMBDA) ## The same world, kept running, to beat with curl (TABLE_FILE keeps its table)
+dev: binaries $(CARGO_LAMBDA) ## The same world, kept running on PORT (9000), for curl and cargo lambda invoke (TABLE_FILE keeps its table)
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) dev
 
 .PHONY: $(addprefix invoke-,$(EVENTS))
@@ -95,6 +95,12 @@ schemathesis: binaries $(CARGO_LAMBDA) $(SCHEMATHESIS)/installed ## Check the ru
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 PYTHONDONTWRITEBYTECODE=1 $(LOCAL_STACK) with sh -c \
 		'exec "$$0" --config-file tests/schemathesis/config.toml run "$$SERVICE_URL/api/openapi.json"' \
 		'$(SCHEMATHESIS)/schemathesis'
+
+# `cargo lambda`, as the README has it, is found by the search path.
+.PHONY: sample-events
+sample-events: binaries $(CARGO_LAMBDA) ## Run the README's `cargo lambda` commands: each sample event, and `watch` beside the local world
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' PATH='$(dir $(CARGO_LAMBDA))':"$$PATH" $(LOCAL_STACK) with \
+		python3 -B tests/sample-events/check.py
 
 # The root package alone, for the same reason as above.
 .PHONY: bench
@@ -183,7 +189,7 @@ deployment: build binaries $(PYTHON_TOOLS)/installed $(MINISTACK)/installed ## D
 	@exec $(MINISTACK)/python -B infra/checks/deployment $(PLAIN_TEMPLATE) target/lambda $(LOCAL_STACK)
 
 .PHONY: ci
-ci: check infra test contract schemathesis deployment ## What a change must pass: check, infra, test, contract, schemathesis, deployment
+ci: check infra test contract schemathesis sample-events deployment ## What a change must pass: check, infra, test, contract, schemathesis, sample-events, deployment
 
 .PHONY: binaries
 binaries:

@@ -27,6 +27,17 @@ fn the_folder_holds_the_documented_events_and_nothing_else() {
     assert_eq!(found, FILES.map(str::to_owned).into());
 }
 
+/// `make sample-events` runs these commands.
+#[test]
+fn readme_has_a_cargo_lambda_command_for_each_sample_event() {
+    let readme = include_str!("../../README.md");
+    for file in FILES {
+        let function = if file.starts_with("heartbeat") { "api" } else { "schedule" };
+        let command = format!("\ncargo lambda invoke {function} --data-file events/{file} ");
+        assert_eq!(readme.matches(&command).count(), 1, "{command}");
+    }
+}
+
 #[tokio::test]
 async fn every_event_is_answered_by_the_function_it_is_meant_for() {
     for file in FILES {
@@ -49,6 +60,19 @@ async fn every_event_is_answered_by_the_function_it_is_meant_for() {
             assert_eq!((reply.status, &reply.body["status"]), (200, &json!("ok")), "{file}");
             assert_eq!(app.runs("alpha").len(), 1, "{file}");
         }
+    }
+}
+
+/// Lambda's console sends the first by its `hello-world` template; people type the others.
+#[tokio::test]
+async fn event_of_no_trigger_is_refused_by_api_and_is_a_scheduled_heartbeat() {
+    for event in [json!({"key1": "value1"}), json!(null), json!(""), json!({})] {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        let reply = app.stranger().sends(&event).await;
+        assert_eq!((reply.status, &reply.body["title"]), (400, &json!("Bad Request")), "{event}");
+        let answer = app.schedule().sends(event.clone(), 300).await.expect("a heartbeat");
+        assert_eq!(answer.status(), "ok", "{event}");
+        assert_eq!(app.runs("scheduler").len(), 1, "{event}");
     }
 }
 

@@ -3,7 +3,7 @@
 //! `run` shows three beats and ends, `dev` keeps the function reachable until it is
 //! interrupted, `invoke EVENT` sends one event to the function that `dev` runs. The
 //! Makefile's targets of these names build what they need first. `with COMMAND` runs a
-//! command that uses the function, and ends with it (`make schemathesis`). `github` serves
+//! command that uses the functions, and ends with it (`make schemathesis`, `make sample-events`). `github` serves
 //! the made-up GitHub alone until it is interrupted, for the functions of a deployment
 //! (`infra/checks/deployment`). Standard output takes answers only; all else goes to
 //! standard error. Nothing here is part of the service.

@@ -17,6 +17,18 @@ pub(crate) enum Failure {
          beats are over made-up ones."
     )]
     TokenMissing,
+    #[error(
+        "PORT must be a port from 1 to 65535, or 0 for any free one (got `{0}`). Example: make dev PORT=9001"
+    )]
+    InvalidPort(String),
+    #[error(
+        "Port {0} is in use on this machine's loopback address: another `make dev`, a `cargo lambda watch` or another \
+         program listens there. End it, or use another port: `make dev PORT=9001`, then \
+         `cargo lambda invoke --invoke-port 9001 ...`."
+    )]
+    PortInUse(u16),
+    #[error("Port {port} cannot be used: {error}. Use another one: `make dev PORT=9001`.")]
+    PortUnavailable { port: u16, error: io::Error },
     #[error("CARGO_LAMBDA does not name cargo-lambda's binary: start this by `make run` or `make dev`.")]
     CargoLambdaMissing,
     #[error("{program} could not be started: {error}")]
@@ -56,7 +68,9 @@ impl Failure {
     /// 2 when the call itself was wrong, else 1.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Usage | Self::TokenMissing | Self::CargoLambdaMissing => ExitCode::from(2),
+            Self::Usage | Self::TokenMissing | Self::InvalidPort(_) | Self::CargoLambdaMissing => {
+                ExitCode::from(2)
+            }
             _ => ExitCode::FAILURE,
         }
     }

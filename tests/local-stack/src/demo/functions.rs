@@ -7,17 +7,18 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::Failure;
 use super::answer::Answer;
@@ -36,8 +37,10 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Running functions; dropping this ends them.
 pub(crate) struct Functions {
-    url: String,
+    address: SocketAddr,
     processes: Vec<Process>,
+    /// Answers the invocations that name no function.
+    unnamed: JoinSet<()>,
 }
 
 impl Functions {
@@ -48,20 +51,19 @@ impl Functions {
         names: &[&str],
         environment: &[(&'static str, String)],
     ) -> Result<Self, Failure> {
-        let port = free_port().map_err(not_started(cargo_lambda))?;
-        let url = format!("http://{}:{port}", Ipv4Addr::LOCALHOST);
+        let address = free_address().map_err(not_started(cargo_lambda))?;
 
         let mut emulator = Command::new(cargo_lambda);
         emulator
             .args(["lambda", "watch", "--only-lambda-apis"])
-            .args(["--invoke-address", &Ipv4Addr::LOCALHOST.to_string()])
-            .args(["--invoke-port", &port.to_string()])
+            .args(["--invoke-address", &address.ip().to_string()])
+            .args(["--invoke-port", &address.port().to_string()])
             // At `info` it greets.
             .env("RUST_LOG", "warn");
         let emulator = Process::start("cargo-lambda".to_owned(), emulator)?;
-        let mut functions = Self { url, processes: vec![emulator] };
+        let mut functions = Self { address, processes: vec![emulator], unnamed: JoinSet::new() };
         // A function that finds nobody to ask for its first event ends.
-        functions.until_ready(invocations(&functions.url, API)).await?;
+        functions.until_ready(invocations(&functions.url(), API)).await?;
 
         for name in names {
             let mut function = Command::new(binary(name)?);
@@ -74,29 +76,29 @@ impl Functions {
                 // Else a CI's own would win over the one derived from GITHUB_API_URL.
                 .env_remove("GITHUB_GRAPHQL_URL")
                 .envs(environment.iter().map(|(name, value)| (*name, value)))
-                .env("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{name}", functions.url))
+                .env("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{name}", functions.url()))
                 .env("AWS_LAMBDA_FUNCTION_NAME", name)
                 .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
                 .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256");
             functions.processes.push(Process::start(format!("The function `{name}`"), function)?);
         }
-        functions.until_ready(format!("{}/api/health", functions.function_url(API))).await?;
+        functions.unnamed.spawn(refuse_unnamed(functions.url()));
+        functions.until_ready(format!("{}/api/health", function_url(&functions.url(), API))).await?;
         Ok(functions)
     }
 
     /// Where cargo-lambda takes invocations.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    /// Where this function is reached over HTTP, as by its Function URL.
-    pub(crate) fn function_url(&self, name: &str) -> String {
-        format!("{}/lambda-url/{name}", self.url)
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// Sends an event to a function, and gives up when one of the processes ends meanwhile.
     pub(crate) async fn invoke(&mut self, function: &str, event: &Value) -> Result<Answer, Failure> {
-        let url = self.url.clone();
+        let url = self.url();
         self.unless_ended(invoke(&url, function, event)).await
     }
 
@@ -169,15 +171,21 @@ impl Drop for Functions {
 /// Sends an event to a function by its address; waits as long as it takes.
 pub(crate) async fn invoke(url: &str, function: &str, event: &Value) -> Result<Answer, Failure> {
     let request = Request::post(invocations(url, function));
-    let (status, payload) = send(request, event.to_string().into()).await?;
-    if status != StatusCode::OK {
-        let error: Value = serde_json::from_slice(&payload).unwrap_or_default();
+    let response = send(request, event.to_string().into()).await?;
+    let payload = response.body();
+    if response.status() != StatusCode::OK {
+        let error: Value = serde_json::from_slice(payload).unwrap_or_default();
         let message = error["errorMessage"].as_str().map(str::to_owned);
         return Err(Failure::FunctionError(
-            message.unwrap_or_else(|| String::from_utf8_lossy(&payload).into_owned()),
+            message.unwrap_or_else(|| String::from_utf8_lossy(payload).into_owned()),
         ));
     }
-    Answer::read(&payload)
+    Answer::read(payload)
+}
+
+/// Where this function is reached over HTTP, as by its Function URL, when cargo-lambda is at `url`.
+pub(crate) fn function_url(url: &str, name: &str) -> String {
+    format!("{url}/lambda-url/{name}")
 }
 
 /// Lambda's Invoke API.
@@ -185,7 +193,36 @@ fn invocations(url: &str, function: &str) -> String {
     format!("{url}/2015-03-31/functions/{function}/invocations")
 }
 
-async fn send(request: hyper::http::request::Builder, body: Bytes) -> Result<(StatusCode, Bytes), Failure> {
+/// Answers each invocation that names no function with an error. cargo-lambda keeps them for the function `_`, which a
+/// package with one binary has; here the caller would wait for ever.
+async fn refuse_unnamed(url: String) {
+    let invocations = format!("{url}/.rt/_/2018-06-01/runtime/invocation");
+    let error = json!({
+        "errorType": "Function name missing",
+        "errorMessage": format!(
+            "name one of the functions: `cargo lambda invoke {API} ...` or `cargo lambda invoke {SCHEDULE} ...`; over \
+             HTTP, begin the path with /lambda-url/{API}"
+        ),
+    });
+    loop {
+        let next = send(Request::get(format!("{invocations}/next")), Bytes::new()).await;
+        let id = next
+            .as_ref()
+            .ok()
+            .and_then(|next| next.headers().get("lambda-runtime-aws-request-id")?.to_str().ok());
+        let refused = match id {
+            Some(id) => {
+                send(Request::post(format!("{invocations}/{id}/error")), error.to_string().into()).await
+            }
+            None => next,
+        };
+        if refused.is_err() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+async fn send(request: hyper::http::request::Builder, body: Bytes) -> Result<Response<Bytes>, Failure> {
     let request = request.body(Full::new(body)).expect("its parts are ours");
     let client = Client::builder(TokioExecutor::new()).build_http();
     let response = client.request(request).await.map_err(|error| {
@@ -195,10 +232,9 @@ async fn send(request: hyper::http::request::Builder, body: Bytes) -> Result<(St
             Failure::FunctionError(error.to_string())
         }
     })?;
-    let status = response.status();
-    let body =
-        response.into_body().collect().await.map_err(|error| Failure::FunctionError(error.to_string()))?;
-    Ok((status, body.to_bytes()))
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.map_err(|error| Failure::FunctionError(error.to_string()))?;
+    Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
 /// A function's binary: cargo puts it beside this one.
@@ -213,6 +249,6 @@ fn not_started(program: &Path) -> impl FnOnce(io::Error) -> Failure {
 }
 
 /// cargo-lambda takes a port, but does not tell which one it was given when it is told 0.
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

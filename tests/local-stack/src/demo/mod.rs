@@ -5,6 +5,8 @@
 //! table as an operator would.
 
 mod answer;
+mod door;
+mod env_file;
 mod failure;
 mod functions;
 mod process;
@@ -22,6 +24,8 @@ use local_stack::github::GitHub;
 use local_stack::{AGENT_TOKEN, GITHUB_TOKEN, LocalStack, TABLE_NAME};
 
 use answer::Answer;
+use door::{ANY_PORT, Door};
+use env_file::{DEV_ENV, EnvFile};
 use functions::{API, Functions, SCHEDULE};
 use session::Session;
 use surroundings::{LOCAL_FRESHNESS, Surroundings, Tracked};
@@ -77,20 +81,33 @@ async fn three_beats(functions: &mut Functions, stack: &LocalStack) -> Result<()
     Ok(())
 }
 
-/// Keeps the functions running until this future is dropped.
+/// Keeps the functions running, where `cargo lambda invoke` looks for them, until this future is dropped.
 pub(crate) async fn dev() -> Result<(), Failure> {
     let surroundings = Surroundings::from_env()?;
+    // A port that is taken is no reason to wait for all the rest first.
+    let mut door = Door::open(surroundings.port()?).await?;
     let stack = surroundings.start_stack().await?;
     let mut functions = surroundings.start_functions(&stack, &[API, SCHEDULE], "info").await?;
-    let _session = Session::open(functions.url())?;
+    door.lead_to(functions.address());
+    let _session = Session::open(&door.url())?;
+    let env_file = EnvFile::write(DEV_ENV.into(), &surroundings.environment(&stack))?;
 
     let github = stack.github.url();
-    eprintln!("\nThe service runs until Ctrl-C. Beat:");
+    let invoke = format!("cargo lambda invoke{}", door.invoke_options());
+    eprintln!("\nThe service runs until Ctrl-C. Send a heartbeat:");
     eprintln!(
         "  curl -X POST -H 'Authorization: Bearer {AGENT_TOKEN}' {}/api/agents/alpha/heartbeat",
-        functions.function_url(API)
+        functions::function_url(&door.url(), API)
     );
-    eprintln!("or send an event, in another terminal: make invoke-heartbeat, make invoke-schedule, ...");
+    eprintln!("or sample events, in another terminal (README.md lists them all):");
+    eprintln!("  {invoke} {API} --data-file {HEARTBEAT}");
+    eprintln!("  {invoke} {SCHEDULE} --data-file events/schedule.json");
+    if let Some(folder) = surroundings.cargo_lambda_to_add() {
+        eprintln!("`cargo lambda` is not installed. To use the one that runs here:");
+        eprintln!("  export PATH=\"{}:$PATH\"", folder.display());
+    }
+    eprintln!("Build and restart functions of your own beside these, in the same local world:");
+    eprintln!("  cargo lambda watch --invoke-port 9001 --env-file {}", env_file.path().display());
     if matches!(surroundings.tracked, Tracked::MadeUp) {
         eprintln!("Close an issue on the local GitHub:");
         eprintln!(
@@ -122,16 +139,23 @@ pub(crate) async fn invoke(event: &Path) -> Result<(), Failure> {
     print(&answer)
 }
 
-/// Runs a command that uses the function, which it finds by `SERVICE_URL` and `AGENT_TOKEN`, and fails if it does.
+/// Runs a command that uses the functions, and fails if it does. It finds them by `SERVICE_URL` and `AGENT_TOKEN`, by
+/// `INVOKE_PORT` for `cargo lambda invoke`, and their environment in the file `ENV_FILE`.
 pub(crate) async fn with(program: &str, arguments: &[&str]) -> Result<(), Failure> {
     let surroundings = Surroundings::from_env()?;
     let stack = surroundings.start_stack().await?;
-    let mut functions = surroundings.start_functions(&stack, &[API], "error").await?;
+    let mut functions = surroundings.start_functions(&stack, &[API, SCHEDULE], "error").await?;
+    let mut door = Door::open(ANY_PORT).await?;
+    door.lead_to(functions.address());
+    let env_file = std::env::temp_dir().join(format!("agent-heartbeat-{}.env", std::process::id()));
+    let env_file = EnvFile::write(env_file, &surroundings.environment(&stack))?;
     let mut command = tokio::process::Command::new(program);
     command
         .args(arguments)
-        .env("SERVICE_URL", functions.function_url(API))
+        .env("SERVICE_URL", functions::function_url(&door.url(), API))
         .env("AGENT_TOKEN", AGENT_TOKEN)
+        .env("INVOKE_PORT", door.port().to_string())
+        .env("ENV_FILE", env_file.path())
         .kill_on_drop(true);
     let command = tokio::time::timeout(LONGEST_COMMAND, functions.run(command));
     command.await.unwrap_or(Err(Failure::CommandHangs(LONGEST_COMMAND.as_secs())))

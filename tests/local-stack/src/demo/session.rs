@@ -1,26 +1,50 @@
-//! How `invoke` finds what `dev` runs: a file with its address, there for as long as `dev` runs.
+//! How other programs find what `dev` runs: files that are there for as long as it runs.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::Failure;
 
-const FOLDER: &str = ".local";
 const FILE: &str = ".local/dev.json";
 
-/// The file; it goes when this is dropped.
-pub(crate) struct Session(());
+/// A file that goes when this is dropped, unless another process has written its own there meanwhile.
+pub(crate) struct Posted {
+    path: PathBuf,
+    text: String,
+}
+
+impl Posted {
+    /// Writes it, over one that an earlier process left, and its folder.
+    pub(crate) fn write(path: PathBuf, text: String) -> Result<Self, Failure> {
+        path.parent()
+            .map_or(Ok(()), fs::create_dir_all)
+            .and_then(|()| fs::write(&path, &text))
+            .map_err(|error| Failure::file(&path, error))?;
+        Ok(Self { path, text })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Posted {
+    fn drop(&mut self) {
+        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Tells `invoke` the address of a running `dev`.
+pub(crate) struct Session(#[expect(dead_code, reason = "the file goes with it")] Posted);
 
 impl Session {
     /// Writes the address of a running `dev`, over that of an earlier one.
     pub(crate) fn open(url: &str) -> Result<Self, Failure> {
-        let text = json!({ "url": url }).to_string();
-        fs::create_dir_all(FOLDER)
-            .and_then(|()| fs::write(FILE, text))
-            .map_err(|error| Failure::file(Path::new(FILE), error))?;
-        Ok(Self(()))
+        Posted::write(FILE.into(), json!({ "url": url }).to_string()).map(Self)
     }
 
     /// The address of the running `dev`.
@@ -31,9 +55,20 @@ impl Session {
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        // Another `dev` may have cleared it away already.
-        let _ = fs::remove_file(FILE);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_is_removed_by_the_last_process_that_wrote_it_and_by_no_earlier_one() {
+        let path =
+            std::env::temp_dir().join(format!("agent-heartbeat-posted-{}/dev.env", std::process::id()));
+        let earlier = Posted::write(path.clone(), "earlier".to_owned()).expect("a file");
+        let later = Posted::write(path.clone(), "later".to_owned()).expect("a file");
+        drop(earlier);
+        assert_eq!(fs::read_to_string(&path).expect("a file"), "later");
+        drop(later);
+        assert!(!path.exists());
+        fs::remove_dir(path.parent().expect("a folder")).expect("an empty folder");
     }
 }

@@ -1,6 +1,6 @@
 //! What the caller's environment asks for: which GitHub, which repositories, where the table is kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use local_stack::clock::Clock;
@@ -9,6 +9,7 @@ use local_stack::github::GitHub;
 use local_stack::{GITHUB_CREDENTIALS_SECRET_ID, LocalStack, github};
 
 use super::Failure;
+use super::door::DEFAULT_PORT;
 use super::functions::Functions;
 
 /// Short, so that nobody waits long to see a second pass.
@@ -37,13 +38,15 @@ pub(crate) fn make_up(github: &GitHub) {
 pub(crate) struct Surroundings {
     pub(crate) tracked: Tracked,
     cargo_lambda: PathBuf,
+    search_path: String,
+    port: Option<String>,
     storage: Storage,
     log_level: Option<String>,
 }
 
 impl Surroundings {
     /// Reads `REPOSITORIES`, `GITHUB_TOKEN` and `GITHUB_API_URL` as the service knows them; `CARGO_LAMBDA`, the
-    /// path of that tool; `TABLE_FILE`, a file to keep the table in; and `RUST_LOG`.
+    /// path of that tool; `TABLE_FILE`, a file to keep the table in; `PATH`; `PORT`; and `RUST_LOG`.
     pub(crate) fn from_env() -> Result<Self, Failure> {
         #[expect(
             clippy::disallowed_methods,
@@ -61,9 +64,28 @@ impl Surroundings {
         Ok(Self {
             tracked,
             cargo_lambda: variable("CARGO_LAMBDA").map(PathBuf::from).ok_or(Failure::CargoLambdaMissing)?,
+            search_path: variable("PATH").unwrap_or_default(),
+            port: variable("PORT"),
             storage: variable("TABLE_FILE").map_or(Storage::Memory, |path| Storage::File(path.into())),
             log_level: variable("RUST_LOG"),
         })
+    }
+
+    /// `PORT`, where `dev` takes invocations: cargo-lambda's own default unless it is set.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::InvalidPort`] when it is not the number of a port.
+    pub(crate) fn port(&self) -> Result<u16, Failure> {
+        let Some(text) = &self.port else { return Ok(DEFAULT_PORT) };
+        text.trim().parse().map_err(|_| Failure::InvalidPort(text.clone()))
+    }
+
+    /// The folder that `PATH` lacks for `cargo lambda`, if it lacks one.
+    pub(crate) fn cargo_lambda_to_add(&self) -> Option<&Path> {
+        let mut folders = std::env::split_paths(&self.search_path);
+        let is_installed = folders.any(|folder| folder.join("cargo-lambda").is_file());
+        self.cargo_lambda.parent().filter(|_| !is_installed)
     }
 
     /// How long the table lives.
@@ -93,18 +115,9 @@ impl Surroundings {
         Ok(stack)
     }
 
-    /// Starts these functions, logging at `log_level` unless `RUST_LOG` says otherwise.
-    ///
-    /// Without a token this always fails, but only once the functions have checked the rest of their
-    /// configuration, so that all mistakes are told together.
-    pub(crate) async fn start_functions(
-        &self,
-        stack: &LocalStack,
-        names: &[&'static str],
-        log_level: &str,
-    ) -> Result<Functions, Failure> {
+    /// The environment in which the functions find what is tracked and everything outside the service.
+    pub(crate) fn environment(&self, stack: &LocalStack) -> Vec<(&'static str, String)> {
         let mut environment = stack.environment();
-        environment.push(("RUST_LOG", self.log_level.as_deref().unwrap_or(log_level).to_owned()));
         match &self.tracked {
             Tracked::MadeUp => {
                 environment.push(("REPOSITORIES", MADE_UP.to_owned()));
@@ -120,6 +133,21 @@ impl Surroundings {
                 }
             }
         }
+        environment
+    }
+
+    /// Starts these functions, logging at `log_level` unless `RUST_LOG` says otherwise.
+    ///
+    /// Without a token this always fails, but only once the functions have checked the rest of their
+    /// configuration, so that all mistakes are told together.
+    pub(crate) async fn start_functions(
+        &self,
+        stack: &LocalStack,
+        names: &[&'static str],
+        log_level: &str,
+    ) -> Result<Functions, Failure> {
+        let mut environment = self.environment(stack);
+        environment.push(("RUST_LOG", self.log_level.as_deref().unwrap_or(log_level).to_owned()));
         let started = Functions::start(&self.cargo_lambda, names, &environment).await;
         if matches!(self.tracked, Tracked::OnGitHub { token: None, .. }) {
             if let Err(failure) = started {
