@@ -9,15 +9,16 @@ use crate::app::{TestApp, open_spread};
 use crate::audits::{
     INTERVAL, audit, audited_page, delete, empty_page, issues_asked_for, pages_audited, settled, tracking,
 };
+use crate::checked::Checked;
 
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
 /// What is left of an unfinished audit of `acme/api`.
-fn left_over(app: &TestApp) -> Value {
+fn left_over(app: &TestApp) -> Checked {
     let id = app.world.github.arrange(|github| github.repository_id(API));
     let left = app.items(&format!("REPO#{id}"), "AUDIT");
-    left.into_iter().next().unwrap_or_default()
+    left.into_iter().next().unwrap_or_else(|| Checked::item_of("REPO", "AUDIT", Value::Null))
 }
 
 #[tokio::test]

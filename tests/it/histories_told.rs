@@ -67,7 +67,7 @@ impl Told {
                 let id = run["runId"].as_str().expect("an id").to_owned();
                 if run.get("finishedAt").is_some() && agent.runs.insert(id) {
                     let urls = run["touchedIssueUrls"].as_array().expect("a list");
-                    let told = rows.iter().filter(|row| urls.contains(&row["url"])).map(key);
+                    let told = rows.iter().filter(|row| urls.contains(&row["url"])).map(|row| key(row));
                     agent.not_counted.push((told.collect(), self.ended.clone()));
                 }
             }

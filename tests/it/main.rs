@@ -4,8 +4,11 @@
 
 mod app;
 mod cases;
+mod checked;
 mod log;
+mod logged;
 mod roles;
+mod samples;
 mod sandbox;
 
 mod addresses;
