@@ -157,14 +157,14 @@ async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
     let position = app.row(API, 201)["updatedAt"].clone();
     insta::assert_json_snapshot!(left_over(&app), {".pk" => "[repository]"}, @r#"
     {
-      "beganAt": "2026-11-22T07:02:10Z",
+      "beganAt": "2026-11-22T07:02:10.000Z",
       "believed": false,
       "candidates": [
         5
       ],
       "compared": false,
       "pk": "[repository]",
-      "position": "2026-11-22T05:59:00Z",
+      "position": "2026-11-22T05:59:00.000Z",
       "sk": "AUDIT"
     }
     "#);

@@ -225,7 +225,7 @@ fn right(github: &World, name: &str) -> BTreeMap<u64, Value> {
             "title": issue.title,
             "state": "open",
             "labels": issue.labels,
-            "updatedAt": issue.updated_at.to_string(),
+            "updatedAt": format!("{:.3}", issue.updated_at),
         });
         (issue.number, version(&row))
     });

@@ -54,7 +54,7 @@ impl Told {
             if marks.get("backfill").is_none_or(Value::is_null) && !self.read.contains_key(&partition) {
                 let first = issues.iter().filter(|((pk, _), _)| *pk == partition);
                 self.first_read.extend(first.map(|(key, issue)| (key.clone(), issue.clone())));
-                self.read.insert(partition, app.world.clock.now().to_string());
+                self.read.insert(partition, format!("{:.3}", app.world.clock.now()));
             }
         }
         let fence = app.state()["ended"]["fence"].clone();

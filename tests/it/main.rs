@@ -48,6 +48,7 @@ mod idempotency;
 mod idempotency_deaths;
 mod installation_budgets;
 mod installations;
+mod instants;
 mod labels;
 mod large_fleets;
 mod limits;
