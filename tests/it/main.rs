@@ -62,6 +62,7 @@ mod probe;
 mod records;
 mod removals;
 mod repositories;
+mod request_ids;
 mod retries;
 mod rotations;
 mod schedule;
