@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use super::digest::hex;
+use super::{millis, optional_millis};
 
 /// An issue's number within its repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -154,6 +155,7 @@ pub struct Gone {
     /// What became of it: moved, deleted or hidden.
     pub reason: Change,
     /// The `Date` of the answer that said so.
+    #[serde(with = "millis")]
     pub proved_at: Timestamp,
     /// Where a moved issue is now, when GitHub shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -237,17 +239,20 @@ pub struct CachedIssue {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// When it was opened.
+    #[serde(with = "millis")]
     pub created_at: Timestamp,
     /// GitHub's `updated_at`.
+    #[serde(with = "millis")]
     pub updated_at: Timestamp,
     /// When it was closed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
     /// [`Issue::digest`] of what was read.
     pub digest: String,
     /// [`labels_digest`] of the labels.
     pub labels_digest: String,
     /// The `Date` of the answer it came from.
+    #[serde(with = "millis")]
     pub read_at: Timestamp,
     /// Set when GitHub no longer has it here: the tombstone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -256,7 +261,7 @@ pub struct CachedIssue {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<String>,
     /// The first audit's `Date` at which GitHub answered 404 for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
     /// When it last changed, for the agents.
     #[serde(flatten)]

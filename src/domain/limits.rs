@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Fingerprint;
+use super::{Fingerprint, millis, optional_millis};
 
 /// GitHub counts an account's REST requests and its GraphQL points apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,7 @@ pub struct Budget {
     /// Those that are left.
     pub remaining: u64,
     /// When all are granted anew.
+    #[serde(with = "millis")]
     pub resets_at: Timestamp,
 }
 
@@ -35,7 +36,7 @@ struct Allowance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     budget: Option<Budget>,
     /// Until when nothing may be asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     closed_until: Option<Timestamp>,
 }
 
@@ -52,7 +53,7 @@ pub struct AccountLimits {
     #[serde(default, rename = "graphql")]
     graph_ql: Allowance,
     /// Until when its repositories are left out, so that what is left lasts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     spared_until: Option<Timestamp>,
 }
 

@@ -4,6 +4,7 @@ mod agent;
 mod agent_tokens;
 mod digest;
 mod idempotency;
+mod instants;
 mod issue;
 mod limits;
 mod pace;
@@ -20,6 +21,7 @@ pub use idempotency::{
     Attempt, IdempotencyKey, InvalidIdempotencyKey, KeptRequest, KeyRefused, KeyedRequest, Verdict,
     kept_until,
 };
+pub use instants::{iso_millis, millis, optional_millis};
 pub use issue::{
     CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, has_label_in,
     labels_digest,
@@ -29,5 +31,5 @@ pub use pace::{Minute, Pace, TooOften};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunType, Status, Touch};
-pub use text::{counted, iso_millis, seconds_until};
+pub use text::{counted, seconds_until};
 pub use tracking::{AuditProgress, Backfill, HeldAudit, RepositoryFailure, TrackedRepository, second_before};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Change, IssueNumber, RepositoryId};
+use super::{Change, IssueNumber, RepositoryId, millis, optional_millis};
 
 /// How a beat came out, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -101,9 +101,10 @@ pub struct AgentRun {
     #[serde(serialize_with = "or_running")]
     pub status: Option<Status>,
     /// When it began.
+    #[serde(with = "millis")]
     pub started_at: Timestamp,
     /// When it was answered; absent while it runs.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     /// What was done, in one sentence with counts.
     pub summary: String,

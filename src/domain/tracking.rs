@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{IssueNumber, ProblemCode, RepositoryId, RepositoryName};
+use super::{IssueNumber, ProblemCode, RepositoryId, RepositoryName, millis, optional_millis};
 
 /// GitHub shows a change at most so late: what is older than this is settled.
 const LATEST_SHOWN: Duration = Duration::from_secs(121);
@@ -20,10 +20,10 @@ pub struct TrackedRepository {
     pub name: RepositoryName,
     /// The newest `updated_at` up to which everything has been read and written; none while nothing was ever
     /// seen in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub cursor: Option<Timestamp>,
     /// The mark, at or before the cursor, behind which GitHub can show nothing late any more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub settled: Option<Timestamp>,
     /// The first listing while it is not finished.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,7 +40,7 @@ pub struct TrackedRepository {
     #[serde(default)]
     pub last_change_fence: u64,
     /// GitHub's `Date` when the last audit ended, or the backfill did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub audited_at: Option<Timestamp>,
     /// Whether an audit is under way, with its progress in an item of its own.
     #[serde(default)]
@@ -64,10 +64,10 @@ pub struct TrackedRepository {
 #[serde(rename_all = "camelCase")]
 pub struct Backfill {
     /// GitHub's `Date` when it began; none before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub began_at: Option<Timestamp>,
     /// The newest `updated_at` of an open issue read and written so far.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub position: Option<Timestamp>,
 }
 
@@ -77,6 +77,7 @@ pub struct RepositoryFailure {
     /// The kind of problem.
     pub code: ProblemCode,
     /// The first pass's time that met it.
+    #[serde(with = "millis")]
     pub since: Timestamp,
 }
 
@@ -108,10 +109,10 @@ fn is_zero(number: &i64) -> bool {
 #[serde(rename_all = "camelCase")]
 pub struct AuditProgress {
     /// GitHub's `Date` when it began.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub began_at: Option<Timestamp>,
     /// The newest `updated_at` up to which GitHub's open issues have been compared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub position: Option<Timestamp>,
     /// Whether an operator said that whatever is absent is to be believed.
     #[serde(default)]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Api;
 
+use super::received::Received;
 use super::session::Question;
 use super::{Failure, GitHubError, NoGraphql, Session, forbidden, meter};
 
@@ -22,6 +23,8 @@ pub(super) struct Reply<T> {
     pub(super) errors: Vec<PartFailed>,
     /// The `Date` of the answer.
     pub(super) date: Timestamp,
+    /// The answer, for the log.
+    pub(super) received: Received,
 }
 
 /// An error about one of the fields of the query, which is then null or incomplete.
@@ -90,7 +93,9 @@ impl Session<'_> {
         let body = body.expect("variables are texts");
         let answer = match self.ask(owners, Question::Query(body), heals).await {
             Ok(answer) if answer.status == StatusCode::OK => answer,
-            Ok(answer) if answer.status == StatusCode::NOT_FOUND => return Err(NoGraphql::Missing.into()),
+            Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
+                return Err(answer.received.failed(NoGraphql::Missing.into()));
+            }
             Ok(answer) => return Err(answer.unexpected()),
             Err(GitHubError::Forbidden { .. }) => return Err(NoGraphql::Forbidden.into()),
             Err(error) => return Err(self.unless_rest_serves(owners, error)),
@@ -102,7 +107,7 @@ impl Session<'_> {
         if errors.iter().any(Error::is_limit) {
             self.github.with_limits(&answer.account, |limits| answer.limit.close(limits, Api::GraphQl));
             let limited = GitHubError::RateLimited { until: answer.limit.until(), api: Api::GraphQl };
-            return Err(self.unless_rest_serves(owners, limited));
+            return Err(self.unless_rest_serves(owners, answer.received.failed(limited)));
         }
         let not_executed = GitHubError::Unavailable {
             failure: Failure::NotExecuted,
@@ -114,9 +119,16 @@ impl Session<'_> {
         let errors: Option<Vec<PartFailed>> = errors.into_iter().map(Error::of_part).collect();
         match (data, errors) {
             (Some(data), Some(errors)) if !is_too_much => {
-                Ok(Reply { data: data.fields, errors, date: answer.date })
+                if let Some(first) = errors.first() {
+                    answer.received.log_failure(&format_args!(
+                        "{} of its parts failed: {}",
+                        errors.len(),
+                        first.error
+                    ));
+                }
+                Ok(Reply { data: data.fields, errors, date: answer.date, received: answer.received })
             }
-            _ => Err(not_executed),
+            _ => Err(answer.received.failed(not_executed)),
         }
     }
 

@@ -201,12 +201,15 @@ impl Session<'_> {
         let answer = self.ask_patiently(&question, &as_app, heals).await?;
         match answer.status {
             StatusCode::CREATED => {}
-            StatusCode::NOT_FOUND => return Err(Unauthorized::NoInstallation(*id).into()),
+            StatusCode::NOT_FOUND => {
+                return Err(answer.received.failed(Unauthorized::NoInstallation(*id).into()));
+            }
             _ => return Err(answer.unexpected()),
         }
         let wire::InstallationToken { token, expires_at } = answer.json()?;
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(GitHubError::Unexpected("a token that cannot stand in a header".to_owned()));
+            let why = "a token that cannot stand in a header".to_owned();
+            return Err(answer.received.failed(GitHubError::Unexpected(why)));
         }
         let good_for = Duration::try_from(expires_at.duration_since(answer.date)).unwrap_or_default();
         let token = Token {

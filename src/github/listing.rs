@@ -97,8 +97,8 @@ impl Listing {
         let answer = session.get(&self.asked_as, url).await?;
         match answer.status {
             StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(GitHubError::NotFound),
-            StatusCode::GONE => return Err(GitHubError::IssuesDisabled),
+            StatusCode::NOT_FOUND => return Err(answer.received.failed(GitHubError::NotFound)),
+            StatusCode::GONE => return Err(answer.received.failed(GitHubError::IssuesDisabled)),
             _ => return Err(answer.unexpected()),
         }
         let entries: Vec<Entry> = answer.json()?;
@@ -107,7 +107,7 @@ impl Listing {
             let issue = entry.into_issue(&session.github.web).transpose()?;
             Some(issue.map(|issue| Observation { issue, read_at: answer.date }))
         });
-        let issues = issues.collect::<Result<_, _>>()?;
+        let issues = issues.collect::<Result<_, _>>().map_err(|error| answer.received.failed(error))?;
         self.next = self.after(newest, answer.next);
         Ok(Some(Page {
             issues,
@@ -168,8 +168,8 @@ impl Session<'_> {
                 let entries: Vec<Entry> = answer.json()?;
                 Ok((entries.first().map(|entry| entry.updated_at), answer.date))
             }
-            StatusCode::NOT_FOUND => Err(GitHubError::NotFound),
-            StatusCode::GONE => Err(GitHubError::IssuesDisabled),
+            StatusCode::NOT_FOUND => Err(answer.received.failed(GitHubError::NotFound)),
+            StatusCode::GONE => Err(answer.received.failed(GitHubError::IssuesDisabled)),
             _ => Err(answer.unexpected()),
         }
     }

@@ -89,7 +89,16 @@ impl OpenIssues {
         if let Some(failed) = reply.errors.into_iter().next() {
             return Err(failed.error);
         }
-        let repository = reply.data.repository.ok_or(GitHubError::NotFound)?;
+        let (issues, open, page_info) =
+            self.page_in(reply.data).map_err(|error| reply.received.failed(error))?;
+        self.after = page_info.end_cursor;
+        self.is_complete = !page_info.has_next_page;
+        Ok(Some(OpenPage { issues, open, complete: self.is_complete.then_some(Complete(())) }))
+    }
+
+    /// The issues of a page, how many are open in all, and where it goes on.
+    fn page_in(&self, data: wire::OpenIssues) -> Result<(Vec<SeenOpen>, u64, wire::PageInfo), GitHubError> {
+        let repository = data.repository.ok_or(GitHubError::NotFound)?;
         if repository.database_id != Some(self.id.0) {
             return Err(GitHubError::Unexpected("another repository has taken the name".to_owned()));
         }
@@ -101,9 +110,7 @@ impl OpenIssues {
         let issues: Option<Vec<SeenOpen>> = nodes
             .and_then(|nodes| nodes.into_iter().map(|node| node.and_then(wire::OpenIssue::seen)).collect());
         let issues = issues.ok_or_else(|| GitHubError::Unexpected("a page with gaps".to_owned()))?;
-        self.after = page_info.end_cursor;
-        self.is_complete = !page_info.has_next_page;
-        Ok(Some(OpenPage { issues, open, complete: self.is_complete.then_some(Complete(())) }))
+        Ok((issues, open, page_info))
     }
 }
 

@@ -188,7 +188,10 @@ impl Session<'_> {
                 return Err(failed.error.clone());
             }
             let found = reply.data.remove(&alias).flatten();
-            found.ok_or_else(|| GitHubError::Unexpected("nothing about it".to_owned()))?.seen_at(date)
+            found
+                .ok_or_else(|| GitHubError::Unexpected("nothing about it".to_owned()))
+                .and_then(|found| found.seen_at(date))
+                .map_err(|error| reply.received.failed(error))
         });
         Ok(found.collect())
     }

@@ -67,21 +67,27 @@ impl Session<'_> {
     /// Looks a repository up by its name, following a rename, where there is no probe.
     pub async fn repository(&self, name: &RepositoryName) -> Result<Repository, GitHubError> {
         let mut url = self.url(&format!("repos/{name}"));
-        for _ in 0..=MOST_REDIRECTS {
+        let mut redirects = 0;
+        loop {
             let answer = self.get(name.owner(), url).await?;
             match answer.status {
                 StatusCode::OK => {
                     let wire::Repository { id, full_name, disabled } = answer.json()?;
                     let name = RepositoryName::parse(&full_name).map_err(|_| {
-                        GitHubError::Unexpected("a repository's name of another form".to_owned())
+                        let why = "a repository's name of another form".to_owned();
+                        answer.received.failed(GitHubError::Unexpected(why))
                     })?;
                     return Ok(Repository { id: RepositoryId(id), name, disabled, probe: None });
                 }
-                StatusCode::NOT_FOUND => return Err(GitHubError::NotFound),
+                StatusCode::NOT_FOUND => return Err(answer.received.failed(GitHubError::NotFound)),
                 _ => url = answer.redirect().ok_or_else(|| answer.unexpected())?,
             }
+            redirects += 1;
+            if redirects > MOST_REDIRECTS {
+                let why = "too many redirects".to_owned();
+                return Err(answer.received.failed(GitHubError::Unexpected(why)));
+            }
         }
-        Err(GitHubError::Unexpected("too many redirects".to_owned()))
     }
 
     /// Asks for one issue of the repository of this id. A redirect is not followed blindly: it is how GitHub tells of a
@@ -115,9 +121,10 @@ impl Session<'_> {
         }
         match answer.status {
             StatusCode::OK => {
-                let issue = self
-                    .issue_in(&answer)?
-                    .ok_or_else(|| GitHubError::Unexpected(format!("issue {number} is a pull request")))?;
+                let issue = self.issue_in(&answer)?.ok_or_else(|| {
+                    let why = format!("issue {number} is a pull request");
+                    answer.received.failed(GitHubError::Unexpected(why))
+                })?;
                 Ok(IssueAnswer::Here(Box::new(Observation { issue, read_at: answer.date })))
             }
             StatusCode::GONE => Ok(IssueAnswer::Gone(Gone {
@@ -131,6 +138,7 @@ impl Session<'_> {
     }
 
     fn issue_in(&self, answer: &Answer) -> Result<Option<Issue>, GitHubError> {
-        answer.json::<wire::Entry>()?.into_issue(&self.github.web)
+        let issue = answer.json::<wire::Entry>()?.into_issue(&self.github.web);
+        issue.map_err(|error| answer.received.failed(error))
     }
 }

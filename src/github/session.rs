@@ -16,8 +16,9 @@ use crate::telemetry::{Count, Measure};
 
 use super::installation::Attempts;
 use super::meter::{self, Limit, header, http_date};
+use super::received::Received;
 use super::usage::{Asked, Usage};
-use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, retry};
+use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, link, retry};
 
 /// The version of the REST API that answers are understood in.
 const API_VERSION: &str = "2022-11-28";
@@ -53,6 +54,7 @@ pub(super) enum Question {
 pub(super) struct Answer {
     /// As whom it was asked for.
     pub(super) account: Fingerprint,
+    pub(super) received: Received,
     pub(super) status: StatusCode,
     pub(super) date: Timestamp,
     pub(super) next: Option<Url>,
@@ -308,23 +310,30 @@ impl<'a> Session<'a> {
             .await
             .map_err(failed)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = Vec::from(answer.bytes().await.map_err(failed)?);
+        let received = Received::of(status, &headers);
+        let refused = |error| Err(NoAnswer::Refused(received.failed(error)));
+        let body = answer.bytes().await.map_err(|error| {
+            received.log_failure(&"the answer broke off");
+            failed(error)
+        })?;
+        let body = Vec::from(body);
         // A token that is refused has no budget of its own.
         let budget = meter::budget(&headers, now).filter(|_| status != StatusCode::UNAUTHORIZED);
         if let Some(budget) = budget {
             github.with_limits(&token.account, |limits| limits.note(api, budget));
         }
         if let Some(failure) = retry::healable_status(status.as_u16()) {
+            received.log_failure(&"an error of GitHub's own");
             return Err(NoAnswer::Failed(failure));
         }
         if let Some(limit) = meter::limit(status, &headers, &body, now) {
             github.with_limits(&token.account, |limits| limit.close(limits, api));
-            return Err(NoAnswer::Refused(GitHubError::RateLimited { until: limit.until(), api }));
+            return refused(GitHubError::RateLimited { until: limit.until(), api });
         }
         match status {
-            StatusCode::UNAUTHORIZED => Err(NoAnswer::Refused(token.refused.into())),
-            StatusCode::FORBIDDEN => Err(NoAnswer::Refused(forbidden::why(&headers, &body))),
-            _ => self.understood(token, status, &headers, body).map_err(NoAnswer::Refused),
+            StatusCode::UNAUTHORIZED => refused(token.refused.into()),
+            StatusCode::FORBIDDEN => refused(forbidden::why(&headers, &body)),
+            _ => self.understood(token, status, received, &headers, body).map_err(NoAnswer::Refused),
         }
     }
 
@@ -350,17 +359,20 @@ impl<'a> Session<'a> {
         &self,
         token: &Token,
         status: StatusCode,
+        received: Received,
         headers: &HeaderMap,
         body: Vec<u8>,
     ) -> Result<Answer, GitHubError> {
         let date = header(headers, DATE.as_str()).and_then(http_date);
-        let date = date.ok_or_else(|| GitHubError::Unexpected("it bears no Date".to_owned()))?;
+        let date =
+            date.ok_or_else(|| received.failed(GitHubError::Unexpected("it bears no Date".to_owned())))?;
         let _ = self.first_date.set(date);
         Ok(Answer {
             account: token.account.clone(),
+            received,
             status,
             date,
-            next: header(headers, LINK.as_str()).and_then(next_link),
+            next: header(headers, LINK.as_str()).and_then(link::next),
             limit: meter::rate_limited(headers, self.github.clock.now()),
             location: header(headers, LOCATION.as_str()).and_then(|location| Url::parse(location).ok()),
             body,
@@ -410,7 +422,8 @@ impl Answer {
         // reach a caller.
         serde_json::from_slice(&self.body).map_err(|error| {
             let what = if error.is_data() { "JSON of another shape" } else { "not JSON" };
-            GitHubError::Unexpected(format!("{what} (line {}, column {})", error.line(), error.column()))
+            let place = format!("{what} (line {}, column {})", error.line(), error.column());
+            self.received.failed(GitHubError::Unexpected(place))
         })
     }
 
@@ -419,30 +432,8 @@ impl Answer {
     }
 
     pub(super) fn unexpected(&self) -> GitHubError {
-        GitHubError::Unexpected(format!("status {}", self.status.as_u16()))
+        self.received.failed(GitHubError::Unexpected(format!("status {}", self.status.as_u16())))
     }
 }
 
 const NOTHING_PANICS: &str = "nothing panics while it counts or notes";
-
-/// The `next` of a Link header.
-fn next_link(text: &str) -> Option<Url> {
-    text.split(',').find_map(|link| {
-        let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
-        let is_next = parameters.split(';').any(|parameter| parameter.trim() == r#"rel="next""#);
-        is_next.then(|| Url::parse(target).ok()).flatten()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_link_is_found_wherever_it_stands() {
-        let header = r#"<https://a/repositories/1/issues?page=1>; rel="prev", <https://a/repositories/1/issues?after=Y3Vy%3D>; rel="next""#;
-        assert_eq!(next_link(header).unwrap().as_str(), "https://a/repositories/1/issues?after=Y3Vy%3D");
-        assert_eq!(next_link(r#"<https://a/?page=1>; rel="first""#), None);
-        assert_eq!(next_link("nonsense"), None);
-    }
-}

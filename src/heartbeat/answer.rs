@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{
-    Position, Problem, ProblemCode, Severity, Status, Touch, counted, iso_millis, seconds_until,
+    Position, Problem, ProblemCode, Severity, Status, Touch, counted, millis, optional_millis, seconds_until,
 };
 use crate::store::Ended;
 
@@ -24,10 +24,10 @@ pub struct AgentHeartbeatResponse {
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     pub agent_name: String,
     /// When the beat came in: RFC 3339, UTC, milliseconds.
-    #[serde(serialize_with = "millis")]
+    #[serde(with = "millis")]
     pub started_at: Timestamp,
     /// When it was answered.
-    #[serde(serialize_with = "millis")]
+    #[serde(with = "millis")]
     pub finished_at: Timestamp,
     /// What was done, with counts.
     pub summary: String,
@@ -45,7 +45,7 @@ pub struct AgentHeartbeatResponse {
     pub coalesced: bool,
     /// What GitHub showed at this time is in the store, for every repository; null while any of them is read for
     /// the first time.
-    #[serde(serialize_with = "optional_millis")]
+    #[serde(with = "optional_millis")]
     #[schema(required = true)]
     pub fresh_at: Option<Timestamp>,
     /// What happened to each of `touchedIssueUrls`.
@@ -121,15 +121,4 @@ impl Beat<'_> {
 /// How a coalesced beat's summary begins.
 pub(super) fn coalesced_summary(age: Duration) -> String {
     format!("Joined the pass that ended {} s ago:", age.as_secs())
-}
-
-fn millis<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&iso_millis(*at))
-}
-
-fn optional_millis<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => millis(at, serializer),
-        None => serializer.serialize_none(),
-    }
 }

@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::{AgentName, Fingerprint, IssueNumber, Minute, Pace, Position, RepositoryId};
+use crate::domain::{AgentName, Fingerprint, IssueNumber, Minute, Pace, Position, RepositoryId, iso_millis};
 
 use super::keys::Key;
 use super::{Item, Store, StoreError, number, store_error, text, value_of};
@@ -142,7 +142,7 @@ impl Update {
         if is_behind {
             update.set.push("told = :told, lastBeatAt = :at");
             update.holds("(attribute_not_exists(told) OR told <= :told)");
-            update.values([(":told", text(told)), (":at", text(beat.at.to_string()))]);
+            update.values([(":told", text(told)), (":at", text(iso_millis(beat.at)))]);
             if let Some(token) = beat.token {
                 update.set.push("tokenFingerprint = :token");
                 update.values([(":token", text(token.as_str()))]);

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     AccountLimits, AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TrackedRepository,
+    millis, optional_millis,
 };
 
 use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
@@ -45,11 +46,12 @@ pub struct Ended {
     /// Its fence.
     pub fence: u64,
     /// When it ended.
+    #[serde(with = "millis")]
     pub at: Timestamp,
     /// How it came out.
     pub status: Status,
     /// The first `Date` of the last pass in which every repository agreed with GitHub.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub fresh_at: Option<Timestamp>,
     /// For how long it serves every beat, in seconds.
     pub freshness_seconds: u64,
@@ -157,7 +159,7 @@ pub struct ConfiguredName {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<ProblemCode>,
     /// Since when there is none; absent for a name that has an id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
 }
 

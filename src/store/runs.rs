@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{AgentName, AgentRun, Attempt, Problem, RepositoryName, Status};
+use crate::domain::{AgentName, AgentRun, Attempt, Problem, RepositoryName, Status, millis};
 
 use super::keys::{EXPIRES_AT, Key};
 use super::{Item, Stale, Store, StoreError, carried_out, item_of, number, text};
@@ -20,8 +20,10 @@ pub struct PassRecord {
     /// Its fence.
     pub fence: u64,
     /// When it began.
+    #[serde(with = "millis")]
     pub started_at: Timestamp,
     /// When it ended.
+    #[serde(with = "millis")]
     pub ended_at: Timestamp,
     /// How it came out.
     pub status: Status,

@@ -20,6 +20,7 @@ use local_stack::github::World;
 use local_stack::{LocalStack, TABLE_NAME};
 use serde_json::Value;
 
+use crate::checked::Checked;
 pub use crate::roles::{Agent, Answer, Reply, Schedule, Stranger};
 
 /// When every test's world begins.
@@ -206,19 +207,20 @@ impl TestApp {
     }
 
     /// The stored items whose keys start like this, in order.
-    pub fn items(&self, pk: &str, sk: &str) -> Vec<Value> {
+    pub fn items(&self, pk: &str, sk: &str) -> Vec<Checked> {
         let starts =
             |item: &Value, key: &str, start: &str| item[key].as_str().unwrap_or("").starts_with(start);
         let mut items = self.world.dynamodb.items(TABLE_NAME);
         items.retain(|item| starts(item, "pk", pk) && starts(item, "sk", sk));
-        items
+        items.into_iter().map(Checked::item).collect()
     }
 
     /// The cached row of an issue; null when there is none.
-    pub fn row(&self, repository: &str, number: u64) -> Value {
+    pub fn row(&self, repository: &str, number: u64) -> Checked {
         let id = self.world.github.arrange(|github| github.repository_id(repository));
         let (pk, sk) = (format!("REPO#{id}"), format!("ISSUE#{number:010}"));
-        self.world.dynamodb.item(TABLE_NAME, &pk, &sk).unwrap_or_default()
+        let row = self.world.dynamodb.item(TABLE_NAME, &pk, &sk).unwrap_or_default();
+        Checked::item_of("REPO", "ISSUE", row)
     }
 
     /// The numbers of the cached open issues of a repository.
@@ -232,14 +234,16 @@ impl TestApp {
     }
 
     /// The marks of a repository.
-    pub fn marks(&self, repository: &str) -> Value {
+    pub fn marks(&self, repository: &str) -> Checked {
         let id = self.world.github.arrange(|github| github.repository_id(repository));
-        self.world.dynamodb.item(TABLE_NAME, "FLEET", &format!("REPO#{id}")).unwrap_or_default()
+        let marks = self.world.dynamodb.item(TABLE_NAME, "FLEET", &format!("REPO#{id}"));
+        Checked::item_of("FLEET", "REPO", marks.unwrap_or_default())
     }
 
     /// The fleet's state.
-    pub fn state(&self) -> Value {
-        self.world.dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default()
+    pub fn state(&self) -> Checked {
+        let state = self.world.dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default();
+        Checked::item_of("FLEET", "STATE", state)
     }
 
     /// Paths and queries that GitHub was asked for, sorted.
@@ -251,7 +255,7 @@ impl TestApp {
     }
 
     /// The AgentRuns of an agent, the oldest first.
-    pub fn runs(&self, agent: &str) -> Vec<Value> {
+    pub fn runs(&self, agent: &str) -> Vec<Checked> {
         self.items(&format!("AGENT#{agent}"), "RUN#")
             .into_iter()
             .filter(|run| run["agentName"] == agent)

@@ -237,7 +237,7 @@ async fn an_audit_that_a_deadline_cuts_between_two_pages_goes_on_there() {
             .and_then(|call| call.variables["filter"]["since"].as_str().map(str::to_owned))
     };
     let since: Vec<String> = app.world.github.requests().iter().filter_map(filter).collect();
-    assert_eq!(since, vec![app.row(API, 100)["updatedAt"].as_str().expect("a time"); 2]);
+    assert_eq!(since, vec![app.row(API, 100)["openUpdatedAt"].as_str().expect("a time"); 2]);
     assert_eq!(app.items("REPO#", "AUDIT").len(), 0);
 }
 

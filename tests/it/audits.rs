@@ -18,7 +18,12 @@ pub fn tracking(repositories: &[&str]) -> Setup {
 /// A service that has read `count` open issues of `acme/api` and owes it no audit yet. A newer pull request keeps
 /// the issues out of the listings to come: only audits see them.
 pub async fn settled(count: u64) -> TestApp {
-    let app = tracking(&[API]).start().await;
+    open_and_settled(&[API], count).await
+}
+
+/// The same beside other repositories, which are empty.
+pub async fn open_and_settled(repositories: &[&str], count: u64) -> TestApp {
+    let app = tracking(repositories).start().await;
     let first = app.ago(i64::try_from(count).expect("a few") + 10);
     app.world.github.arrange(|github| {
         open_spread(github, API, count, first);

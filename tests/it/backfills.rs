@@ -20,7 +20,7 @@ async fn an_old_open_issue_untouched_for_years_is_in_the_cache_after_the_backfil
     });
     app.agent("alpha").beat().await;
     assert_eq!(app.open_rows(API), [1, 2]);
-    assert_eq!(app.row(API, 1)["updatedAt"], "2015-03-04T05:06:07Z");
+    assert_eq!(app.row(API, 1)["updatedAt"], "2015-03-04T05:06:07.000Z");
 }
 
 #[tokio::test]

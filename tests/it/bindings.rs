@@ -99,7 +99,7 @@ async fn several_tokens_serve_one_agent_and_its_item_tells_which_it_used_last() 
     let after: Vec<Value> = used();
     assert_eq!(after, [ALPHAS_FINGERPRINT; 2]);
     assert_ne!(before, [ALPHAS_FINGERPRINT]);
-    let everything = app.items("", "").iter().map(Value::to_string).collect::<String>();
+    let everything = app.items("", "").iter().map(ToString::to_string).collect::<String>();
     for part in [ALPHAS, OLD, &ALPHAS[..12], &OLD[..12]] {
         assert!(!everything.contains(part), "{part}");
     }

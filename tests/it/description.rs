@@ -51,7 +51,7 @@ impl Description {
     async fn served(app: &TestApp) -> Self {
         let reply = ask(app, "GET", "/api/openapi.json", None, "").await;
         assert_eq!((reply.status, reply.headers["content-type"].as_str()), (200, "application/json"));
-        Self { document: reply.body, statuses: BTreeSet::new(), members: BTreeMap::new() }
+        Self { document: reply.body.into_value(), statuses: BTreeSet::new(), members: BTreeMap::new() }
     }
 
     /// What is described below this place, as a schema of its own to which no object may add a member.
@@ -96,7 +96,7 @@ impl Description {
     }
 
     fn meets(&mut self, reply: &Reply) {
-        let list = |name: &str| reply.body[name].as_array().cloned().unwrap_or_default();
+        let list = |name: &str| (*reply.body)[name].as_array().cloned().unwrap_or_default();
         let schema = if reply.status == 200 { "AgentHeartbeatResponse" } else { "ProblemDetails" };
         self.members.entry(schema).or_default().extend(names(&reply.body));
         for (schema, values) in [("Problem", list("problems")), ("Touch", list("touched"))] {

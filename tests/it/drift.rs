@@ -1,6 +1,7 @@
 //! Drift: GitHub's number of open issues is another than the cached one, and nothing newer explains it. Two probes in a
 //! row that say so bring the audit forward.
 
+use agent_heartbeat::domain::iso_millis;
 use local_stack::github::{Fault, World};
 use serde_json::Value;
 
@@ -202,7 +203,7 @@ async fn a_drifted_repository_does_not_agree_until_its_audit() {
         drifted.0["summary"],
         "Synced 0 of 1 repository: 0 issues changed; 1 repository has another number of open issues and will be audited."
     );
-    let now = app.ago(-31).to_string().replace('Z', ".000Z");
+    let now = iso_millis(app.ago(-31));
     let audited = probe(&app).await;
     assert_eq!((audited.status(), &audited.0["freshAt"]), ("ok", &Value::from(now)));
     assert_eq!(audited.0["summary"], "Synced 1 of 1 repository: 1 issue changed.");

@@ -136,7 +136,7 @@ async fn github_down_is_an_error_until_it_is_back() {
         assert_eq!(answer.status(), "error");
         assert_eq!(answer.codes(), ["github_unavailable"; 2]);
         assert_eq!(answer.0["freshAt"], before.0["freshAt"]);
-        assert_eq!(app.marks("acme/api")["failure"]["since"], "2026-11-22T06:00:31Z");
+        assert_eq!(app.marks("acme/api")["failure"]["since"], "2026-11-22T06:00:31.000Z");
     }
     app.world.github.heal();
     app.outlive_freshness();

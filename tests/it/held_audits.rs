@@ -9,15 +9,16 @@ use crate::app::{TestApp, open_spread};
 use crate::audits::{
     INTERVAL, audit, audited_page, delete, empty_page, issues_asked_for, pages_audited, settled, tracking,
 };
+use crate::checked::Checked;
 
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
 /// What is left of an unfinished audit of `acme/api`.
-fn left_over(app: &TestApp) -> Value {
+fn left_over(app: &TestApp) -> Checked {
     let id = app.world.github.arrange(|github| github.repository_id(API));
     let left = app.items(&format!("REPO#{id}"), "AUDIT");
-    left.into_iter().next().unwrap_or_default()
+    left.into_iter().next().unwrap_or_else(|| Checked::item_of("REPO", "AUDIT", Value::Null))
 }
 
 #[tokio::test]
@@ -156,14 +157,14 @@ async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
     let position = app.row(API, 201)["updatedAt"].clone();
     insta::assert_json_snapshot!(left_over(&app), {".pk" => "[repository]"}, @r#"
     {
-      "beganAt": "2026-11-22T07:02:10Z",
+      "beganAt": "2026-11-22T07:02:10.000Z",
       "believed": false,
       "candidates": [
         5
       ],
       "compared": false,
       "pk": "[repository]",
-      "position": "2026-11-22T05:59:00Z",
+      "position": "2026-11-22T05:59:00.000Z",
       "sk": "AUDIT"
     }
     "#);

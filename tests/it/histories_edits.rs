@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::app::TestApp;
+use crate::checked::Checked;
 use crate::histories_told::Key;
 
 /// The tracked repositories, by the names they are configured under.
@@ -207,7 +208,7 @@ impl Names {
 
 /// The cached open issues, as far as agents see them. One that GitHub hides may still be among the rows: a 404 proves
 /// nothing until it has lasted for an interval.
-fn cached(github: &World, name: &str, open: &[Value]) -> BTreeMap<u64, Value> {
+fn cached(github: &World, name: &str, open: &[Checked]) -> BTreeMap<u64, Value> {
     let repository = github.repository(name);
     let shown: BTreeSet<u64> = repository.visible_issues(github.now()).map(|issue| issue.number).collect();
     let is_hidden =
@@ -224,7 +225,7 @@ fn right(github: &World, name: &str) -> BTreeMap<u64, Value> {
             "title": issue.title,
             "state": "open",
             "labels": issue.labels,
-            "updatedAt": issue.updated_at.to_string(),
+            "updatedAt": format!("{:.3}", issue.updated_at),
         });
         (issue.number, version(&row))
     });

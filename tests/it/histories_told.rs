@@ -54,7 +54,7 @@ impl Told {
             if marks.get("backfill").is_none_or(Value::is_null) && !self.read.contains_key(&partition) {
                 let first = issues.iter().filter(|((pk, _), _)| *pk == partition);
                 self.first_read.extend(first.map(|(key, issue)| (key.clone(), issue.clone())));
-                self.read.insert(partition, app.world.clock.now().to_string());
+                self.read.insert(partition, format!("{:.3}", app.world.clock.now()));
             }
         }
         let fence = app.state()["ended"]["fence"].clone();
@@ -67,7 +67,7 @@ impl Told {
                 let id = run["runId"].as_str().expect("an id").to_owned();
                 if run.get("finishedAt").is_some() && agent.runs.insert(id) {
                     let urls = run["touchedIssueUrls"].as_array().expect("a list");
-                    let told = rows.iter().filter(|row| urls.contains(&row["url"])).map(key);
+                    let told = rows.iter().filter(|row| urls.contains(&row["url"])).map(|row| key(row));
                     agent.not_counted.push((told.collect(), self.ended.clone()));
                 }
             }

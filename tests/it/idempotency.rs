@@ -8,6 +8,7 @@ use local_stack::github::Matching;
 use serde_json::Value;
 
 use crate::app::{Reply, TestApp, until_held};
+use crate::checked::Checked;
 
 const KEY: &str = "8e03978e-40d5-43dd-bc93-6894a57f9324";
 const DAY: u64 = 24 * 3_600;
@@ -26,7 +27,7 @@ fn counted(app: &TestApp) -> Value {
     app.items("AGENTS", "alpha")[0]["beatsInMinute"].clone()
 }
 
-fn kept(app: &TestApp) -> Vec<Value> {
+fn kept(app: &TestApp) -> Vec<Checked> {
     app.items("AGENT#", "KEY#")
 }
 
@@ -115,7 +116,7 @@ async fn a_key_is_the_same_with_and_without_quotation_marks_and_is_written_nowhe
     let app = TestApp::after_a_first_beat().await;
     app.agent("alpha").with_key(KEY).beat().await;
     assert!(is_replayed(&app.agent("alpha").with_key(&format!("\"{KEY}\"")).knock().await));
-    let table = app.items("", "").iter().map(Value::to_string).collect::<String>();
+    let table = app.items("", "").iter().map(ToString::to_string).collect::<String>();
     assert!(table.contains("KEY#") && !table.contains(KEY));
 }
 

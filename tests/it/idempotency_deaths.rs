@@ -3,9 +3,9 @@
 
 use local_stack::dynamodb::{Fault, On};
 use local_stack::turnstile::{Admission, Led, Stop, Stopped};
-use serde_json::Value;
 
 use crate::app::{Answer, TestApp};
+use crate::checked::Checked;
 use crate::simulation::{Case, places};
 
 const KEY: &str = "8e03978e-40d5-43dd-bc93-6894a57f9324";
@@ -121,7 +121,7 @@ async fn the_table_can_fail_at_any_request_or_lose_its_answer_and_there_is_one_r
             told.sort();
             told.dedup();
             assert_eq!(told, NEWS, "{fault:?} {n}");
-            let runs: Vec<Value> = app.runs("alpha");
+            let runs = app.runs("alpha");
             assert_eq!(runs.len(), 3, "{fault:?} {n}: {runs:#?}");
         }
     }
@@ -144,7 +144,7 @@ async fn a_write_that_arrives_a_second_time_when_all_is_done_changes_nothing() {
 }
 
 /// The whole table, but for the number of beats in a minute: one more is no harm.
-fn all_but_the_pace(app: &TestApp) -> Vec<Value> {
+fn all_but_the_pace(app: &TestApp) -> Vec<Checked> {
     let mut items = app.items("", "");
     items.iter_mut().for_each(|item| drop(item.as_object_mut().expect("an item").remove("beatsInMinute")));
     items

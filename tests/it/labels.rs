@@ -166,7 +166,7 @@ async fn a_row_holds_what_github_shows_but_never_the_body() {
       "change": "opened",
       "changeFence": 2,
       "changeKindFence": 2,
-      "createdAt": "2026-11-22T06:00:00Z",
+      "createdAt": "2026-11-22T06:00:00.000Z",
       "digest": "[digest]",
       "labels": [
         "bug",
@@ -176,13 +176,13 @@ async fn a_row_holds_what_github_shows_but_never_the_body() {
       "number": 1,
       "openUpdatedAt": "2026-11-22T06:00:00Z",
       "pk": "[repository]",
-      "readAt": "2026-11-22T06:00:31Z",
+      "readAt": "2026-11-22T06:00:31.000Z",
       "revision": 1,
       "sk": "ISSUE#0000000001",
       "state": "open",
       "status": "ready",
       "title": "The login page is slow 🐌",
-      "updatedAt": "2026-11-22T06:00:00Z",
+      "updatedAt": "2026-11-22T06:00:00.000Z",
       "url": "https://github.com/acme/api/issues/1"
     }
     "#);

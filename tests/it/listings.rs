@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use agent_heartbeat::domain::iso_millis;
 use jiff::{SignedDuration, Timestamp};
 use local_stack::dynamodb::{Fault as StoreFault, On};
 use local_stack::github::{Fault, GitHub, LinkStyle, Matching, World};
@@ -48,7 +49,7 @@ async fn an_issue_that_github_shows_late_is_read_within_two_minutes_while_newer_
         let newest = app.ago(5);
         app.world.github.arrange(|github| github.open_issue_at(API, "Newer", newest));
         told.push(app.agent("alpha").beat().await.touched());
-        assert_eq!(app.marks(API)["cursor"], newest.to_string(), "the cursor is no clock");
+        assert_eq!(app.marks(API)["cursor"], iso_millis(newest), "the cursor is no clock");
         app.pass_time(35);
     }
     let expected: [&[&str]; 4] = [
@@ -95,7 +96,7 @@ async fn when_page_two_fails_the_cursor_stays_at_what_was_written_and_nothing_is
     app.world.github.fault(Matching::listing(API).nth(2), Fault::Status(500).times(3));
     let failed = app.agent("alpha").beat().await;
     assert_eq!(failed.codes(), ["github_unavailable"]);
-    assert_eq!(app.marks(API)["cursor"], (first + SignedDuration::from_secs(99)).to_string());
+    assert_eq!(app.marks(API)["cursor"], iso_millis(first + SignedDuration::from_secs(99)));
     assert_eq!(app.open_rows(API), (1..=100).collect::<Vec<_>>());
     app.outlive_freshness();
     let healed = app.agent("alpha").beat().await;
@@ -115,7 +116,7 @@ async fn when_one_write_fails_the_cursor_stays_before_its_page_and_nothing_is_mi
     app.world.dynamodb.fault(write, StoreFault::InternalError.forever());
     let failed = app.agent("alpha").beat().await;
     assert_eq!(failed.codes(), ["store_unavailable"]);
-    assert_eq!(app.marks(API)["cursor"], (first + SignedDuration::from_secs(99)).to_string());
+    assert_eq!(app.marks(API)["cursor"], iso_millis(first + SignedDuration::from_secs(99)));
     app.world.dynamodb.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
@@ -138,7 +139,7 @@ async fn two_hundred_and_fifty_issues_of_one_second_are_stored_once_and_the_late
             issue.updated_at = same_second;
         });
     });
-    assert_eq!(app.marks(API)["cursor"], same_second.to_string());
+    assert_eq!(app.marks(API)["cursor"], iso_millis(same_second));
     app.pass_time(130);
     app.agent("alpha").beat().await;
     assert_eq!(app.row(API, 250)["title"], "Again");
@@ -190,7 +191,7 @@ async fn a_page_of_pull_requests_before_three_issues_gives_three_issues() {
         open_pull_requests(github, API, 1, now);
     });
     assert_eq!(app.agent("alpha").beat().await.touched(), ["opened acme/api#104"]);
-    assert_eq!(app.marks(API)["cursor"], now.to_string(), "pull requests count for the cursor");
+    assert_eq!(app.marks(API)["cursor"], iso_millis(now), "pull requests count for the cursor");
 }
 
 #[tokio::test]

@@ -8,6 +8,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
+use crate::checked::Checked;
+
 /// Collects what is logged on this thread until it is dropped.
 pub struct Log {
     written: Written,
@@ -33,9 +35,10 @@ impl Log {
     }
 
     /// The lines of this level.
-    pub fn lines(&self, level: &str) -> Vec<Value> {
-        let lines = self.text().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        let mut lines: Vec<Value> = lines;
+    pub fn lines(&self, level: &str) -> Vec<Checked> {
+        let text = self.text();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let mut lines: Vec<Checked> = lines.map(Checked::line).collect();
         lines.retain(|line| line["level"] == level);
         lines
     }

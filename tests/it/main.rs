@@ -4,8 +4,11 @@
 
 mod app;
 mod cases;
+mod checked;
 mod log;
+mod logged;
 mod roles;
+mod samples;
 mod sandbox;
 
 mod addresses;
@@ -45,6 +48,7 @@ mod idempotency;
 mod idempotency_deaths;
 mod installation_budgets;
 mod installations;
+mod instants;
 mod labels;
 mod large_fleets;
 mod limits;
@@ -55,9 +59,11 @@ mod metrics;
 mod next_heartbeat;
 mod pacing;
 mod probe;
+mod readme;
 mod records;
 mod removals;
 mod repositories;
+mod request_ids;
 mod retries;
 mod rotations;
 mod schedule;

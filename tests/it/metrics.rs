@@ -8,6 +8,7 @@ use local_stack::github::APP_KEY;
 use serde_json::{Value, json};
 
 use crate::app::{Setup, TestApp, open_spread};
+use crate::checked::Checked;
 use crate::github_app::{APP, store};
 use crate::sandbox::{API, Log, SCHEDULE, Sandbox, ago};
 
@@ -22,7 +23,7 @@ async fn an_hour_later(setup: Setup) -> TestApp {
 }
 
 /// The only value of a histogram.
-fn value(line: &Value, name: &str) -> f64 {
+fn value(line: &Checked, name: &str) -> f64 {
     let [value] = &line[name].as_array().expect("values")[..] else { panic!("one value: {line:#}") };
     value.as_f64().expect("a number")
 }
@@ -173,7 +174,7 @@ async fn a_coalesced_beat_counts_no_pass_and_no_request_and_a_second_one_no_cold
     assert_eq!(names, ["BeatDuration", "BeatsCoalesced", "BeatsFresh", "BeatsOk"]);
 }
 
-fn metrics_of(line: &Value) -> &[Value] {
+fn metrics_of(line: &Checked) -> &[Value] {
     line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().expect("a list")
 }
 
@@ -358,8 +359,8 @@ async fn an_invocation_in_which_nothing_is_counted_writes_no_line() {
 
 /// The dimensions of all lines, and what the one dimension is.
 fn dimensions(log: &Log) -> BTreeSet<String> {
-    let lines = log.0.iter().filter(|line| line["_aws"].is_object());
-    let tell = |line: &Value| {
+    let lines = log.0.iter().filter(|line| line.is_metrics());
+    let tell = |line: &Checked| {
         let [of_all] = &line["_aws"]["CloudWatchMetrics"].as_array().expect("a list")[..] else {
             panic!("one namespace: {line:#}")
         };

@@ -61,12 +61,12 @@ async fn an_agent_run_says_what_the_answer_said_and_expires_after_90_days() {
       "coalesced": false,
       "errors": [],
       "expiresAt": 1803103200,
-      "finishedAt": "2026-11-22T06:00:00Z",
+      "finishedAt": "2026-11-22T06:00:00.000Z",
       "passId": "[id]",
       "pk": "AGENT#alpha",
       "runId": "[id]",
       "sk": "[key]",
-      "startedAt": "2026-11-22T06:00:00Z",
+      "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "ok",
       "summary": "Synced 2 of 2 repositories: 0 issues changed, 4 read for the first time.",
       "touchedCount": 0,
@@ -117,7 +117,7 @@ async fn a_beat_that_runs_the_pass_leaves_a_trace_before_it() {
         "pk": "AGENT#alpha",
         "runId": "[id]",
         "sk": "[key]",
-        "startedAt": "2026-11-22T06:00:00Z",
+        "startedAt": "2026-11-22T06:00:00.000Z",
         "status": "running",
         "summary": "Running a pass.",
         "touchedCount": 0,
@@ -157,7 +157,7 @@ async fn a_pass_is_recorded_only_when_it_changed_something_or_met_a_problem() {
     assert_json_snapshot!(last, {".passId" => "[id]", ".sk" => "[key]"}, @r#"
     {
       "deferred": [],
-      "endedAt": "2026-11-22T06:01:33Z",
+      "endedAt": "2026-11-22T06:01:33.000Z",
       "expiresAt": 1803103293,
       "fence": 4,
       "githubRequests": 4,
@@ -175,7 +175,7 @@ async fn a_pass_is_recorded_only_when_it_changed_something_or_met_a_problem() {
         }
       ],
       "sk": "[key]",
-      "startedAt": "2026-11-22T06:01:33Z",
+      "startedAt": "2026-11-22T06:01:33.000Z",
       "status": "warning",
       "summary": "Synced 1 of 2 repositories: 0 issues changed.",
       "touched": 0
@@ -195,7 +195,7 @@ async fn the_agents_item_holds_its_last_beats_what_it_was_told_and_with_which_to
       {
         "beatMinute": 29922120,
         "beatsInMinute": 2,
-        "lastBeatAt": "2026-11-22T06:00:05Z",
+        "lastBeatAt": "2026-11-22T06:00:05.000Z",
         "pk": "AGENTS",
         "sk": "alpha",
         "tokenFingerprint": "054e62a48f950bed",

@@ -147,7 +147,7 @@ async fn when_only_one_of_two_names_of_a_repository_fails_it_is_read_by_the_othe
         assert_eq!(answer.touched(), ["opened acme/core#2"], "{failing}");
         assert_eq!(answer.codes(), codes, "{failing}");
         let marks = app.marks("acme/core");
-        assert_eq!(marks["cursor"], "2026-11-22T06:00:31Z", "{failing}");
+        assert_eq!(marks["cursor"], "2026-11-22T06:00:31.000Z", "{failing}");
         assert_eq!(marks["openCount"], 2, "{failing}");
         app.outlive_freshness();
         assert_eq!(app.agent("beta").beat().await.touched(), [""; 0], "{failing}");

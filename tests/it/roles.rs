@@ -11,9 +11,11 @@ use lambda_runtime::{Context, LambdaEvent};
 use local_stack::AGENT_TOKEN;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::sync::OnceCell;
 use tower::util::ServiceExt as _;
 
 use crate::app::TestApp;
+use crate::checked::{Checked, properties};
 
 /// Lambda's event through the function's handler, as Lambda's runtime calls it: JSON in, JSON out.
 pub async fn invoke(app: Arc<App>, event: String, deadline: Option<Timestamp>) -> Value {
@@ -32,7 +34,22 @@ pub async fn invoke_in(app: Arc<App>, event: String, context: Context) -> Value 
 }
 
 async fn ask(app: &Arc<App>, event: &Value, deadline: Option<Timestamp>) -> Reply {
-    Reply::of(&invoke(Arc::clone(app), event.to_string(), deadline).await)
+    let reply = invoke(Arc::clone(app), event.to_string(), deadline).await;
+    Reply::of(&reply).described_by(description(app).await)
+}
+
+/// The description of the API, as it is served.
+async fn description(app: &Arc<App>) -> &'static Value {
+    static DESCRIPTION: OnceCell<Value> = OnceCell::const_new();
+    let ask = || async {
+        let mut event = TestApp::event("heartbeat.json");
+        let path = "/api/openapi.json";
+        event["rawPath"] = path.into();
+        event["requestContext"]["http"]["path"] = path.into();
+        event["requestContext"]["http"]["method"] = "GET".into();
+        Reply::of(&invoke(Arc::clone(app), event.to_string(), None).await).body.into_value()
+    };
+    DESCRIPTION.get_or_init(ask).await
 }
 
 /// An HTTP answer.
@@ -40,7 +57,7 @@ async fn ask(app: &Arc<App>, event: &Value, deadline: Option<Timestamp>) -> Repl
 pub struct Reply {
     pub status: u16,
     pub headers: HashMap<String, String>,
-    pub body: Value,
+    pub body: Checked,
 }
 
 impl Reply {
@@ -60,8 +77,24 @@ impl Reply {
                 .and_then(|code| u16::try_from(code).ok())
                 .expect("a status"),
             headers: headers.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect(),
-            body: serde_json::from_str(&text(&answer["body"])).unwrap_or(Value::Null),
+            body: Checked::anything(serde_json::from_str(&text(&answer["body"])).unwrap_or(Value::Null)),
         }
+    }
+
+    /// The same, whose body may be asked for no field that is not described.
+    fn described_by(self, description: &Value) -> Self {
+        let is_problem =
+            self.headers.get("content-type").is_some_and(|kind| kind == "application/problem+json");
+        let body = self.body.into_value();
+        let body = if is_problem {
+            let names = properties(&description["components"]["schemas"]["ProblemDetails"]);
+            Checked::new(body, "a problem's details", names)
+        } else if body["runId"].is_string() {
+            Checked::answer(body)
+        } else {
+            Checked::anything(body)
+        };
+        Self { body, ..self }
     }
 }
 
@@ -180,13 +213,13 @@ impl Schedule<'_> {
         let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
         schedule::beat(&self.test.app, event, Some(deadline))
             .await
-            .map(|answer| Answer(serde_json::to_value(answer).expect("an answer is JSON")))
+            .map(|answer| Answer(Checked::answer(serde_json::to_value(answer).expect("an answer is JSON"))))
     }
 }
 
 /// The answer to a beat.
 #[derive(Clone, Debug)]
-pub struct Answer(pub Value);
+pub struct Answer(pub Checked);
 
 impl Answer {
     pub fn status(&self) -> &str {

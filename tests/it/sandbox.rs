@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 use crate::app::{Setup, TestApp};
+use crate::checked::Checked;
 
 /// The function behind API Gateway.
 pub const API: &str = env!("CARGO_BIN_EXE_api");
@@ -26,7 +27,7 @@ pub struct Sandbox {
 }
 
 /// The lines that a function has written.
-pub struct Log(pub Vec<Value>);
+pub struct Log(pub Vec<Checked>);
 
 /// All that a function has written, as it is.
 #[derive(Debug, Default)]
@@ -86,21 +87,23 @@ impl Sandbox {
     }
 
     /// Lets an agent beat, by a function behind API Gateway; gives the beat's answer.
-    pub async fn beat(&mut self, agent: &str) -> Value {
+    pub async fn beat(&mut self, agent: &str) -> Checked {
         let mut event = TestApp::event("heartbeat.json");
         let path = format!("/api/agents/{agent}/heartbeat");
         event["rawPath"] = path.clone().into();
         event["requestContext"]["http"]["path"] = path.into();
         let answer = self.invoke(event).await.expect("a response");
         assert_eq!(answer["statusCode"], 200, "{answer:#}");
-        serde_json::from_str(answer["body"].as_str().expect("a text")).expect("a beat's answer")
+        let answer = serde_json::from_str(answer["body"].as_str().expect("a text"));
+        Checked::answer(answer.expect("a beat's answer"))
     }
 
     /// Ends it when it asks for its next event, with all it has written.
     pub async fn end(self) -> Log {
         let written = self.end_with_output().await;
         assert_eq!(written.stderr, "");
-        Log(written.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect())
+        let lines = written.stdout.lines().map(|line| serde_json::from_str(line).expect("a line of JSON"));
+        Log(lines.map(Checked::line).collect())
     }
 
     /// The same, as it was written.
@@ -113,13 +116,13 @@ impl Sandbox {
 
 impl Log {
     /// The lines with metrics of the `n`th invocation.
-    pub fn all_metrics(&self, n: u64) -> Vec<&Value> {
-        let is_told = |line: &&Value| line["_aws"].is_object() && line["requestId"] == request_id(n);
+    pub fn all_metrics(&self, n: u64) -> Vec<&Checked> {
+        let is_told = |line: &&Checked| line.is_metrics() && line["requestId"] == request_id(n);
         self.0.iter().filter(is_told).collect()
     }
 
     /// The only line with metrics of the `n`th invocation.
-    pub fn metrics(&self, n: u64) -> &Value {
+    pub fn metrics(&self, n: u64) -> &Checked {
         let [line] = self.all_metrics(n)[..] else { panic!("one line: {:#?}", self.0) };
         line
     }

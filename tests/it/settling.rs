@@ -1,15 +1,15 @@
 //! Settling: what GitHub may still show late is read once more, and then never again.
 
 use local_stack::github::{Fault, Matching, World};
-use serde_json::Value;
 
 use crate::app::TestApp;
 use crate::audits::settled;
+use crate::checked::Checked;
 
 const API: &str = "acme/api";
 
 /// Reads three issues until they are settled. Gives the marks.
-async fn settle(app: &TestApp) -> Value {
+async fn settle(app: &TestApp) -> Checked {
     app.world.github.arrange(|github| github.open_issues(API, 3));
     app.agent("alpha").beat().await;
     app.pass_time(130);

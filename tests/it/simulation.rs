@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::app::{Agent, Answer, TestApp, open_spread, until_held};
 use crate::audits::{INTERVAL, tracking};
+use crate::checked::Checked;
 
 const API: &str = "acme/api";
 const DOCS: &str = "acme/docs";
@@ -251,6 +252,7 @@ impl<'a> Run<'a> {
     fn end(&self) -> Vec<Value> {
         let mut items = self.app.items("REPO#", "ISSUE#");
         items.extend(self.app.items("FLEET", "REPO#"));
+        let mut items: Vec<Value> = items.into_iter().map(Checked::into_value).collect();
         items.iter_mut().for_each(forget_the_way);
         items
     }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 /// The kinds in the order in which a reader meets them.
-const KINDS: [&str; 9] = [
+const KINDS: [&str; 10] = [
     "fleet state",
     "repository",
     "configured name",
@@ -15,6 +15,7 @@ const KINDS: [&str; 9] = [
     "pass",
     "agent",
     "AgentRun",
+    "keyed request",
     "other",
 ];
 
@@ -47,7 +48,8 @@ fn kind([pk, sk]: [&str; 2]) -> usize {
         ("PASSES", _) => 5,
         ("AGENTS", _) => 6,
         ("AGENT", "RUN") => 7,
-        _ => 8,
+        ("AGENT", "KEY") => 8,
+        _ => 9,
     }
 }
 
@@ -60,6 +62,7 @@ mod tests {
     #[test]
     fn a_table_counts_each_kind_and_shows_its_last_key() {
         let items = [
+            json!({"pk": "AGENT#alpha", "sk": "KEY#1"}),
             json!({"pk": "AGENT#alpha", "sk": "RUN#1"}),
             json!({"pk": "FLEET", "sk": "STATE"}),
             json!({"pk": "AGENT#alpha", "sk": "RUN#2"}),
@@ -69,7 +72,11 @@ mod tests {
             table.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(
             lines,
-            [vec!["fleet", "state", "1", "FLEET", "STATE"], vec!["AgentRun", "2", "AGENT#alpha", "RUN#2"]]
+            [
+                vec!["fleet", "state", "1", "FLEET", "STATE"],
+                vec!["AgentRun", "2", "AGENT#alpha", "RUN#2"],
+                vec!["keyed", "request", "1", "AGENT#alpha", "KEY#1"],
+            ]
         );
     }
 }
