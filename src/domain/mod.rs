@@ -7,6 +7,7 @@ mod idempotency;
 mod issue;
 mod limits;
 mod pace;
+mod pasted;
 mod problem;
 mod repository;
 mod run;
@@ -26,6 +27,7 @@ pub use issue::{
 };
 pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{Minute, Pace, TooOften};
+pub use pasted::{looks_like, only_value, unwrapped};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunType, Status, Touch};
