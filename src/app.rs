@@ -146,7 +146,11 @@ impl App {
             ),
             github: GitHub::new(
                 transport,
-                Addresses { api: config.github_api_url.clone(), graphql: config.github_graphql_url.clone() },
+                Addresses {
+                    api: config.github_api_url.clone(),
+                    graphql: config.github_graphql_url.clone(),
+                    server: config.github_server_url.clone(),
+                },
                 Credentials::new(CachedSecret::new(
                     secrets_manager,
                     &config.github_credentials_secret_id,

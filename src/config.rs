@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::domain::{AgentName, RepositoryName};
+use crate::domain::{AgentName, RepositoryName, looks_like, unwrapped};
 
 /// What the service is told by its environment. README.md's table describes each variable.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub github_api_url: Url,
     /// `GITHUB_GRAPHQL_URL`: where GitHub's GraphQL API is.
     pub github_graphql_url: Url,
+    /// `GITHUB_SERVER_URL`: where GitHub's web pages are, without a slash at the end. Reported URLs begin with it.
+    pub github_server_url: Url,
     /// `SSL_CERT_FILE`: a PEM file of further trusted roots.
     pub ssl_cert_file: Option<PathBuf>,
     /// `EXCLUDED_LABELS`: issues with one of these are never told to agents. In lower case.
@@ -65,13 +67,15 @@ impl Config {
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader { lookup, mistakes: Vec::new() };
         let github_api_url = reader.url("GITHUB_API_URL", "https://api.github.com");
+        let github_server_url = reader.url("GITHUB_SERVER_URL", &server_url(&github_api_url));
         let config = Self {
             table_name: reader.required("TABLE_NAME", "the DynamoDB table"),
             agent_tokens_secret_id: reader
                 .required("AGENT_TOKENS_SECRET_ID", "the secret with the agents' tokens"),
             github_credentials_secret_id: reader
                 .required("GITHUB_CREDENTIALS_SECRET_ID", "the secret with the GitHub token"),
-            repositories: reader.repositories(),
+            repositories: reader.repositories(&github_server_url),
+            github_server_url,
             github_graphql_url: reader.url("GITHUB_GRAPHQL_URL", &graphql_url(&github_api_url)),
             github_api_url,
             ssl_cert_file: reader.file("SSL_CERT_FILE"),
@@ -110,10 +114,73 @@ fn graphql_url(api_url: &Url) -> String {
     format!("{}/graphql", api_url.strip_suffix("/v3").unwrap_or(api_url))
 }
 
+/// Where the web pages are that belong to a REST API. GitHub's own API is at `api.github.com`, that of a tenant of its
+/// cloud at `api.TENANT.ghe.com`; an Enterprise Server has it below `/api/v3` of its own host. An API on this machine
+/// stands in for GitHub's own.
+fn server_url(api_url: &Url) -> String {
+    if api_url.scheme() == "http" {
+        return "https://github.com".to_owned();
+    }
+    let host = api_url.host_str().unwrap_or_default();
+    let port = api_url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let of_cloud = host.strip_prefix("api.").filter(|_| api_url.path() == "/");
+    format!("https://{}{port}", of_cloud.unwrap_or(host))
+}
+
 /// Label names are separated by commas or newlines only: they may contain spaces.
 fn labels(text: &str) -> HashSet<String> {
-    text.split([',', '\n']).map(str::trim).filter(|label| !label.is_empty()).map(str::to_lowercase).collect()
+    let labels = text.split([',', '\n']).map(|label| unwrapped(label).to_lowercase());
+    labels.filter(|label| !label.is_empty()).collect()
 }
+
+/// A repository as people paste it: `owner/name`, its page's address, or an address to clone it from, on this server.
+fn repository(word: &str, server: &Url) -> Result<RepositoryName, String> {
+    let host = server.host_str().unwrap_or_default();
+    let address = word.split_once("://").map(|(_, rest)| rest).or_else(|| word.strip_prefix("git@"));
+    let path = match address {
+        None => word,
+        Some(address) => {
+            let (there, path) = address.split_once(['/', ':']).unwrap_or((address, ""));
+            let there = there.strip_prefix("git@").unwrap_or(there);
+            if !there.eq_ignore_ascii_case(host) && !there.eq_ignore_ascii_case(&format!("www.{host}")) {
+                return Err(format!("it is on another host than {host} (GITHUB_SERVER_URL)"));
+            }
+            path
+        }
+    };
+    // GitHub lets no repository's name end in `.git`.
+    let path = path.trim_end_matches('/');
+    let name = path.strip_suffix(".git").unwrap_or(path);
+    RepositoryName::parse(name).map_err(|why| match looks_like(word) {
+        Some(form) => format!("{why}, but {form}"),
+        None => why.to_string(),
+    })
+}
+
+/// A URL that requests with a token may be sent to.
+fn checked_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).ok().filter(Url::has_host).ok_or("is not a URL")?;
+    let host = url.host_str().unwrap_or_default();
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has credentials in it: they belong into a secret".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query or a fragment".to_owned());
+    }
+    match url.scheme() {
+        "https" => Ok(url),
+        "http" if LOOPBACK.contains(&host) => Ok(url),
+        // The token would cross the network unencrypted.
+        "http" => Err(format!(
+            "is http://{host}: only the loopback ({}) may be asked without encryption, use https://{host}",
+            LOOPBACK.join(", ")
+        )),
+        _ => Err("is not a https URL".to_owned()),
+    }
+}
+
+/// The hosts that http is enough for.
+const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
 /// Reads variables and collects what is wrong with them. A mistake yields some value, so that reading goes on.
 struct Reader<L> {
@@ -123,7 +190,7 @@ struct Reader<L> {
 
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
     fn text(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        (self.lookup)(name).map(|value| unwrapped(&value)).filter(|value| !value.is_empty())
     }
 
     fn required(&mut self, name: &str, what: &str) -> String {
@@ -148,8 +215,10 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn file(&mut self, name: &str) -> Option<PathBuf> {
         let path = PathBuf::from(self.text(name)?);
+        // Comments in it may be of any encoding.
+        let begin = b"-----BEGIN CERTIFICATE-----";
         let holds_certificates =
-            std::fs::read_to_string(&path).is_ok_and(|text| text.contains("-----BEGIN CERTIFICATE-----"));
+            std::fs::read(&path).is_ok_and(|text| text.windows(begin.len()).any(|window| window == begin));
         if !holds_certificates {
             self.mistakes
                 .push(format!("{name} is `{}`: that is no PEM file of certificates", path.display()));
@@ -173,22 +242,14 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     fn url(&mut self, name: &str, default: &str) -> Url {
         let text = self.text(name).unwrap_or_else(|| default.to_owned());
-        let url = Url::parse(text.trim_end_matches('/')).ok().filter(|url| {
-            let is_bare = url.query().is_none() && url.fragment().is_none();
-            let is_anonymous = url.username().is_empty() && url.password().is_none();
-            let is_safe = match url.scheme() {
-                "https" => url.has_host(),
-                // The token would cross the network in clear.
-                "http" => matches!(url.host_str(), Some("127.0.0.1" | "localhost" | "[::1]")),
-                _ => false,
-            };
-            is_safe && is_bare && is_anonymous
-        });
-        url.unwrap_or_else(|| {
-            // The text is not repeated: a password may stand in it.
-            self.mistakes.push(format!("{name} is no URL such as {default}, without credentials or query"));
-            Url::parse(default).expect("the default is a URL")
-        })
+        match checked_url(text.trim_end_matches('/')) {
+            Ok(url) => url,
+            Err(why) => {
+                // The text is not repeated: it may hold a password.
+                self.mistakes.push(format!("{name} {why}; it takes a URL such as {default}"));
+                Url::parse(default).expect("the default is a URL")
+            }
+        }
     }
 
     fn agent_name(&mut self, name: &str, default: &str) -> AgentName {
@@ -199,22 +260,23 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         })
     }
 
-    fn repositories(&mut self) -> Vec<RepositoryName> {
+    fn repositories(&mut self, server: &Url) -> Vec<RepositoryName> {
         let mut seen = HashSet::new();
         let mut repositories = Vec::new();
         let text = self.text("REPOSITORIES").unwrap_or_default();
         let text = text.strip_prefix('@').map(|file| self.names_in(file.trim())).unwrap_or(text);
-        for word in text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty()) {
-            match RepositoryName::parse(word) {
+        let words = text.split(|c: char| c == ',' || c.is_whitespace()).filter(|word| !word.is_empty());
+        for (place, word) in (1..).zip(words) {
+            match repository(&unwrapped(word), server) {
                 Ok(name) if seen.insert(name.key()) => repositories.push(name),
                 Ok(name) => self.mistakes.push(format!("REPOSITORIES names `{name}` twice")),
-                Err(why) => self.mistakes.push(format!("REPOSITORIES: {why}")),
+                Err(why) => self.mistakes.push(format!("REPOSITORIES, name {place}: {why}")),
             }
         }
         repositories
     }
 
-    /// The text of the file that `REPOSITORIES` names, without its comments. Lambda's variables hold 4 KB together,
+    /// The text of the file that `REPOSITORIES` names, without its comments and its byte-order mark. Lambda's variables hold 4 KB together,
     /// which a large fleet does not fit into. Its path starts at the working directory: beside the function.
     fn names_in(&mut self, file: &str) -> String {
         let text = match std::fs::read_to_string(file) {
@@ -227,6 +289,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
                 return String::new();
             }
         };
+        let text = text.trim_start_matches('\u{feff}');
         let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
         let names = lines.collect::<Vec<_>>().join("\n");
         if names.split([',', '\n']).all(|word| word.trim().is_empty()) {
@@ -295,14 +358,14 @@ mod tests {
         ])
         .unwrap_err();
         insta::assert_snapshot!(mistakes.join("\n"), @r#"
-        GITHUB_API_URL is no URL such as https://api.github.com, without credentials or query
+        GITHUB_API_URL has credentials in it: they belong into a secret; it takes a URL such as https://api.github.com
         TABLE_NAME is not set: it names the DynamoDB table
         AGENT_TOKENS_SECRET_ID is not set: it names the secret with the agents' tokens
         GITHUB_CREDENTIALS_SECRET_ID is not set: it names the secret with the GitHub token
-        REPOSITORIES: `acme` is not of the form owner/name
-        REPOSITORIES: `a/b/c` is not of the form owner/name
+        REPOSITORIES, name 1: `acme` is not of the form owner/name
+        REPOSITORIES, name 2: `a/b/c` is not of the form owner/name
         REPOSITORIES names `Acme/API` twice
-        GITHUB_GRAPHQL_URL is no URL such as https://api.github.com/graphql, without credentials or query
+        GITHUB_GRAPHQL_URL is http://github.example: only the loopback (127.0.0.1, localhost, [::1]) may be asked without encryption, use https://github.example; it takes a URL such as https://api.github.com/graphql
         SSL_CERT_FILE is `nowhere.pem`: that is no PEM file of certificates
         FRESHNESS_SECONDS is `soon`: it takes a whole number from 1 to 3600
         HEARTBEAT_INTERVAL_SECONDS is `0`: it takes a whole number from 1 to 86400
@@ -345,6 +408,75 @@ mod tests {
         }
         for nothing in ["", " ", ",\n"] {
             assert_eq!(names(nothing), [""; 0], "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn repositories_are_read_as_people_paste_them() {
+        let names = |text: &str, api: &str| {
+            let variables = [&REQUIRED[..], &[("REPOSITORIES", text), ("GITHUB_API_URL", api)]].concat();
+            let config = read(&variables).map_err(|mistakes| mistakes.join("\n"))?;
+            Ok::<_, String>(config.repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        let api = "https://api.github.com";
+        for text in [
+            "https://github.com/acme/api.git",
+            "https://github.com/acme/api",
+            "https://www.github.com/acme/api/",
+            "http://GitHub.com/acme/api",
+            "git@github.com:acme/api.git",
+            "ssh://git@github.com/acme/api.git",
+            "acme/api/",
+            "acme/api.git",
+            "\"acme/api\"",
+            "'acme/api'",
+            "\u{feff}acme/api\r\n",
+        ] {
+            assert_eq!(names(text, api).as_deref(), Ok("acme/api"), "{text:?}");
+        }
+        assert_eq!(names("\"acme/api,acme/web\"", api).as_deref(), Ok("acme/api acme/web"));
+        assert_eq!(names("\"acme/api\", \"acme/web\"", api).as_deref(), Ok("acme/api acme/web"));
+        let server = "https://ghe.example/api/v3";
+        assert_eq!(names("https://ghe.example/acme/api", server).as_deref(), Ok("acme/api"));
+        let mistake = |text| names(text, api).unwrap_err();
+        insta::assert_snapshot!(mistake("acme/web https://gitlab.com/acme/api"), @"REPOSITORIES, name 2: it is on another host than github.com (GITHUB_SERVER_URL)");
+        insta::assert_snapshot!(mistake("https://github.com/acme/api/issues"), @"REPOSITORIES, name 1: `acme/api/issues` is not of the form owner/name");
+        insta::assert_snapshot!(mistake("[\"acme/api\"]"), @r#"REPOSITORIES, name 1: `["acme/api"]` is not of the form owner/name, but a JSON list"#);
+        insta::assert_snapshot!(mistake("REPOSITORIES=acme/api"), @"REPOSITORIES, name 1: `REPOSITORIES=acme/api` is not of the form owner/name, but an assignment, NAME=value, whose name does not belong to the token");
+        insta::assert_snapshot!(mistake("https://me:secret@github.com/acme/api"), @"REPOSITORIES, name 1: it is on another host than github.com (GITHUB_SERVER_URL)");
+    }
+
+    #[test]
+    fn each_variable_is_read_without_what_surrounds_it() {
+        let config = read(&[
+            ("TABLE_NAME", "\u{feff}\"t\"\r\n"),
+            ("AGENT_TOKENS_SECRET_ID", "'a'"),
+            ("GITHUB_CREDENTIALS_SECRET_ID", " g "),
+            ("FRESHNESS_SECONDS", "\"60\""),
+            ("EXCLUDED_LABELS", "\"won't fix\", 'on hold'"),
+        ])
+        .expect("a good configuration");
+        assert_eq!((config.table_name, config.agent_tokens_secret_id), ("t".to_owned(), "a".to_owned()));
+        assert_eq!(config.freshness.as_secs(), 60);
+        assert_eq!(config.excluded_labels, ["won't fix", "on hold"].map(str::to_owned).into_iter().collect());
+    }
+
+    #[test]
+    fn each_kind_of_github_has_its_pages_beside_its_api_unless_they_are_elsewhere() {
+        let server = |variables: &[(&str, &str)]| {
+            let config = read(&[&REQUIRED[..], variables].concat()).expect("a good configuration");
+            config.github_server_url.to_string().trim_end_matches('/').to_owned()
+        };
+        for (api, pages) in [
+            ("https://api.github.com", "https://github.com"),
+            ("https://api.acme.ghe.com", "https://acme.ghe.com"),
+            ("https://github.example/api/v3", "https://github.example"),
+            ("https://api.example:8443/api/v3", "https://api.example:8443"),
+            ("http://127.0.0.1:4010", "https://github.com"),
+        ] {
+            assert_eq!(server(&[("GITHUB_API_URL", api)]), pages);
+            let alias = ("GITHUB_SERVER_URL", "https://alias.example/");
+            assert_eq!(server(&[("GITHUB_API_URL", api), alias]), "https://alias.example");
         }
     }
 
@@ -415,7 +547,7 @@ mod tests {
         insta::assert_snapshot!(File::with("latin-1", b"acme/api # caf\xe9").mistakes(), @"REPOSITORIES names the file `FILE`, which cannot be read: stream did not contain valid UTF-8; put it beside the function, or the names into the variable itself");
         insta::assert_snapshot!(File::with("empty", "# acme/api\n , \n").mistakes(), @"REPOSITORIES names the file `FILE`, which names no repository: write some into it, as owner/name");
         insta::assert_snapshot!(File::with("bad", "acme\nacme/api\nAcme/API").mistakes(), @r"
-        REPOSITORIES: `acme` is not of the form owner/name
+        REPOSITORIES, name 1: `acme` is not of the form owner/name
         REPOSITORIES names `Acme/API` twice
         ");
     }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use tokio::sync::Mutex;
 
 use crate::clock::Clock;
+use crate::domain::unwrapped;
 use crate::telemetry;
 
 /// A secret's text. It cannot be printed; [`Secret::expose`] marks each place that uses it.
@@ -177,7 +178,7 @@ impl<T> CachedSecret<T> {
         let asked = self.client.get_secret_value().secret_id(&self.secret_id).send().await;
         let answer = asked.map_err(|error| ReadingFailed(telemetry::causes(&error)))?;
         let text = answer.secret_string().ok_or_else(|| ReadingFailed("it holds no text".to_owned()))?;
-        let text = Secret::new(text.trim());
+        let text = Secret::new(&unwrapped(text));
         let known = state.cached.as_ref().filter(|(version, _)| version.text == text);
         Ok(match known {
             Some((version, _)) => Arc::clone(version),

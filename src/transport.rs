@@ -79,8 +79,10 @@ fn add_roots(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {
     let certificates = CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())?;
     let mut added = 0;
     for certificate in certificates {
-        roots.add(certificate.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
         added += 1;
+        let wrong = |cause: String| format!("certificate {added} of the file: {cause}");
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
     if added == 0 { Err("it holds no certificate".to_owned()) } else { Ok(()) }
 }

@@ -7,11 +7,11 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
 use super::digest::sha256;
-use super::{AgentName, AgentPattern, Fingerprint};
+use super::{AgentName, AgentPattern, Fingerprint, looks_like, only_value, unwrapped};
 
 /// The shortest token, in characters: 32 random letters and digits are 190 bits.
 const SHORTEST: usize = 32;
@@ -41,17 +41,19 @@ struct Binding {
 pub struct AgentToken<'a>(&'a ValidToken);
 
 /// One thing that is wrong with the secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Mistake {
     /// The place of the entry, counted from 1; none when it is the secret as a whole.
     entry: Option<usize>,
     what: Wrong,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Wrong {
-    #[error("neither one plain token nor {{\"tokens\":[…]}}")]
-    Form,
+    #[error("neither one plain token nor {{\"tokens\":[…]}}, but {0}")]
+    Form(String),
+    #[error("not a token but {0}")]
+    TokenForm(String),
     #[error("not of the form {{\"token\":\"…\",\"agents\":[\"…\"],\"expiresAt\":\"…\"}}")]
     EntryForm,
     #[error("a token of less than {SHORTEST} characters")]
@@ -84,22 +86,34 @@ struct Entry {
 
 impl AgentTokens {
     /// Reads the secret: one plain token for all agents, or `{"tokens":[…]}`. What is wrong is left out, so that
-    /// the rest keeps working.
+    /// the rest keeps working. Either may be the only entry of an object, as in `{"AGENT_TOKENS":"…"}`.
     pub fn read(text: &str) -> Self {
-        if !text.starts_with('{') {
+        let object = serde_json::from_str::<Map<String, Value>>(text).ok();
+        match object
+            .as_ref()
+            .filter(|object| !object.get("tokens").is_some_and(Value::is_array))
+            .and_then(only_value)
+        {
+            Some(only) => Self::read_document(&only),
+            None => Self::read_document(text),
+        }
+    }
+
+    fn read_document(text: &str) -> Self {
+        let form = || Wrong::Form(looks_like(text).unwrap_or_else(|| "JSON of another shape".to_owned()));
+        if !text.starts_with(['{', '[']) && !text.is_empty() {
             let all = Binding { agents: BTreeSet::from([AgentPattern::All]), expires_at: None };
-            return match (text, check(text)) {
-                ("", _) => Self::without(Wrong::Form),
-                (_, Err(wrong)) => Self::without(wrong),
-                (token, Ok(())) => {
-                    let only = ValidToken { digest: sha256(token), binding: all };
+            return match check(text) {
+                Err(wrong) => Self::without(wrong),
+                Ok(()) => {
+                    let only = ValidToken { digest: sha256(text), binding: all };
                     Self { valid: vec![only], mistakes: Vec::new() }
                 }
             };
         }
         match serde_json::from_str::<Form>(text) {
-            Ok(form) => Self::of(form.tokens),
-            Err(_) => Self::without(Wrong::Form),
+            Ok(Form { tokens }) => Self::of(tokens),
+            Err(_) => Self::without(form()),
         }
     }
 
@@ -112,7 +126,7 @@ impl AgentTokens {
             .into_iter()
             .map(|entry| {
                 // Also a token whose entry is wrong: where it stands again it says something else.
-                let digest = entry["token"].as_str().map(sha256);
+                let digest = entry["token"].as_str().map(|token| sha256(&unwrapped(token)));
                 (digest, Binding::read(entry))
             })
             .collect();
@@ -129,7 +143,7 @@ impl AgentTokens {
                     }
                 }
                 (_, binding) => {
-                    let what = binding.as_ref().err().copied().unwrap_or(Wrong::Twice);
+                    let what = binding.as_ref().err().cloned().unwrap_or(Wrong::Twice);
                     tokens.mistakes.push(Mistake { entry: Some(n + 1), what });
                 }
             }
@@ -180,20 +194,26 @@ impl AgentToken<'_> {
 impl Binding {
     fn read(entry: Value) -> Result<Self, Wrong> {
         let Entry { token, agents, expires_at } = Entry::deserialize(entry).map_err(|_| Wrong::EntryForm)?;
-        check(&token)?;
+        check(&unwrapped(&token))?;
         if agents.is_empty() {
             return Err(Wrong::NoAgents);
         }
-        let agents = agents.iter().map(|agent| AgentPattern::parse(agent));
+        let agents = agents.iter().map(|agent| AgentPattern::parse(&unwrapped(agent)));
         Ok(Self {
             agents: agents.collect::<Result<_, _>>().map_err(|_| Wrong::AgentName)?,
-            expires_at: expires_at.map(|at| at.parse()).transpose().map_err(|_| Wrong::ExpiresAt)?,
+            expires_at: expires_at
+                .map(|at| unwrapped(&at).parse())
+                .transpose()
+                .map_err(|_| Wrong::ExpiresAt)?,
         })
     }
 }
 
 /// Whether a text can be an agent's token. API Gateway joins two headers with a comma: no token has one.
 fn check(token: &str) -> Result<(), Wrong> {
+    if let Some(form) = looks_like(token).filter(|_| !token.is_empty()) {
+        return Err(Wrong::TokenForm(form));
+    }
     match token {
         _ if !token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') => Err(Wrong::Characters),
         _ if token.len() < SHORTEST => Err(Wrong::Short),

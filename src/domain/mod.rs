@@ -8,6 +8,7 @@ mod instants;
 mod issue;
 mod limits;
 mod pace;
+mod pasted;
 mod problem;
 mod repository;
 mod run;
@@ -28,6 +29,7 @@ pub use issue::{
 };
 pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{Minute, Pace, TooOften};
+pub use pasted::{looks_like, only_value, unwrapped};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunType, Status, Touch};

@@ -3,12 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jiff::{SignedDuration, Timestamp};
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
 use crate::secrets::Secret;
@@ -20,6 +18,10 @@ const DATED_BACK: i64 = 60;
 /// for our clock to be ahead, and half of one for the way.
 const GOOD_FOR: i64 = 510;
 
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
+const DASHES: &str = "-----";
+
 /// The key of a GitHub App.
 #[derive(Debug)]
 pub(super) struct AppKey {
@@ -30,21 +32,14 @@ pub(super) struct AppKey {
     was_tried: AtomicBool,
 }
 
-/// The text is not an RSA key that can sign.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoKey;
-
 impl AppKey {
-    /// A key in PEM: PKCS#1, as GitHub makes it, or PKCS#8.
-    pub(super) fn read(app_id: &str, pem: &str) -> Result<Self, NoKey> {
-        // Who puts a PEM into JSON by hand often escapes its line ends twice.
-        let pem = pem.replace("\\n", "\n");
-        let pair = match PrivateKeyDer::from_pem_slice(pem.as_bytes()) {
-            Ok(PrivateKeyDer::Pkcs1(der)) => RsaKeyPair::from_der(der.secret_pkcs1_der()),
-            Ok(PrivateKeyDer::Pkcs8(der)) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()),
-            _ => return Err(NoKey),
-        };
-        let pair = pair.map_err(|_| NoKey)?;
+    /// A key in PEM: PKCS#1, as GitHub generates it, or PKCS#8. Its line ends may have become `\n` in two characters,
+    /// spaces or nothing; it may be encoded in base64 once more, or lack the lines around it.
+    ///
+    /// # Errors
+    /// What the text looks like instead.
+    pub(super) fn read(app_id: &str, text: &str) -> Result<Self, &'static str> {
+        let pair = key_pair(text)?;
         Ok(Self { app_id: app_id.to_owned(), pair, was_tried: AtomicBool::new(false) })
     }
 
@@ -73,4 +68,46 @@ impl AppKey {
             .expect("the signature is as long as the modulus");
         Secret::new(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
+}
+
+fn key_pair(text: &str) -> Result<RsaKeyPair, &'static str> {
+    // Who puts a PEM into JSON by hand often escapes its line ends twice.
+    let text = text.replace("\\r", "").replace("\\n", "\n");
+    if text.contains(BEGIN) {
+        return of_pem(&text);
+    }
+    let bytes = decoded(&text).ok_or("a text that is neither PEM nor base64")?;
+    match std::str::from_utf8(&bytes) {
+        Ok(inner) if inner.contains(BEGIN) => of_pem(inner),
+        _ => RsaKeyPair::from_der(&bytes)
+            .or_else(|_| RsaKeyPair::from_pkcs8(&bytes))
+            .map_err(|_| "base64 of something else"),
+    }
+}
+
+/// The first key of a PEM text, which may have no line ends any more.
+fn of_pem(text: &str) -> Result<RsaKeyPair, &'static str> {
+    let begun = text.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(DASHES));
+    let (label, rest) = begun.ok_or("PEM that breaks off")?;
+    let (body, _) = rest.split_once(END).ok_or("PEM that breaks off")?;
+    let is_pkcs8 = match label {
+        "RSA PRIVATE KEY" => false,
+        "PRIVATE KEY" => true,
+        "ENCRYPTED PRIVATE KEY" => return Err("an encrypted key"),
+        "OPENSSH PRIVATE KEY" => return Err("a key for OpenSSH"),
+        "EC PRIVATE KEY" => return Err("a key of another kind (EC)"),
+        "PUBLIC KEY" | "RSA PUBLIC KEY" => return Err("a public key"),
+        "CERTIFICATE" => return Err("a certificate"),
+        _ => return Err("PEM of something else"),
+    };
+    if body.contains("ENCRYPTED") {
+        return Err("an encrypted key");
+    }
+    let der = decoded(body).ok_or("a key that was cut off or changed")?;
+    let pair = if is_pkcs8 { RsaKeyPair::from_pkcs8(&der) } else { RsaKeyPair::from_der(&der) };
+    pair.map_err(|_| "a key that was cut off or changed, or one of another kind than RSA")
+}
+
+fn decoded(base64: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(base64.split_whitespace().collect::<String>()).ok()
 }

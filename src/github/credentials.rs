@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::domain::Fingerprint;
+use crate::domain::{Fingerprint, looks_like, only_value, unwrapped};
 use crate::secrets::{CachedSecret, ReadingFailed, Secret, Version};
 
 use super::GitHubError;
-use super::app_key::{AppKey, NoKey};
+use super::app_key::AppKey;
 use super::error::{BadCredentials, Unauthorized};
 
 /// The secret that holds what GitHub is asked with: a plain token, `{"token":"…"}`, or a GitHub App,
@@ -64,6 +64,9 @@ pub struct Installation {
     pub(super) app: Fingerprint,
 }
 
+/// The fields of [`Form`]. An object with none of them may hold either form as the value of its only entry.
+const FIELDS: [&str; 5] = ["token", "appId", "installationId", "installations", "privateKey"];
+
 /// All forms at once, so that half of one is noticed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,12 +117,22 @@ impl Credentials {
 impl Identity {
     /// Reads a version of the secret.
     pub fn read(text: &Secret) -> Reading {
-        if !text.expose().starts_with('{') {
-            return Self::of_token(text.expose());
+        let text = text.expose();
+        let object = serde_json::from_str::<Map<String, Value>>(text).ok();
+        let is_known = |object: &&Map<String, Value>| FIELDS.iter().any(|field| object.contains_key(*field));
+        match object.as_ref().filter(|object| !is_known(object)).and_then(only_value) {
+            Some(only) => Self::read_document(&only),
+            None => Self::read_document(text),
         }
-        let form: Form = serde_json::from_str(text.expose()).map_err(|_| BadCredentials::Form)?;
-        let set =
-            |text: Option<String>| text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    }
+
+    fn read_document(text: &str) -> Reading {
+        if !text.starts_with('{') {
+            return Self::of_token(text);
+        }
+        let other_form = || BadCredentials::Form(looks_like(text));
+        let form: Form = serde_json::from_str(text).map_err(|_| other_form())?;
+        let set = |text: Option<String>| text.map(|text| unwrapped(&text)).filter(|text| !text.is_empty());
         let id = |id: Option<Id>| set(id.map(Id::into_text));
         let (token, app_id, key) = (set(form.token), id(form.app_id), set(form.private_key));
         let installed = match (id(form.installation_id), form.installations) {
@@ -128,7 +141,7 @@ impl Identity {
             (None, several) => several.map(Installed::ByOwner),
         };
         match (token, app_id, installed, key) {
-            (None, None, None, None) => Err(BadCredentials::Form),
+            (None, None, None, None) => Err(other_form()),
             (Some(token), None, None, None) => Self::of_token(&token),
             (Some(_), ..) => Err(BadCredentials::TokenAndApp),
             (None, Some(app_id), Some(installed), Some(key)) => Self::of_app(&app_id, installed, &key),
@@ -145,10 +158,10 @@ impl Identity {
     }
 
     fn of_token(token: &str) -> Reading {
-        // What cannot stand in a header is no token.
-        let is_sendable = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
-        if !is_sendable {
-            return Err(BadCredentials::Form);
+        // What cannot stand in a header is no token either.
+        let form = looks_like(token);
+        if form.is_some() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(BadCredentials::Form(form));
         }
         Ok(Self::Single(Account::Token(Token {
             token: Secret::new(token),
@@ -162,7 +175,7 @@ impl Identity {
         if !is_an_id {
             return Err(BadCredentials::AppId);
         }
-        let key = Arc::new(AppKey::read(app_id, key).map_err(|NoKey| BadCredentials::PrivateKey)?);
+        let key = Arc::new(AppKey::read(app_id, key).map_err(BadCredentials::PrivateKey)?);
         let installation = |id: u64| {
             Account::Installation(Installation {
                 id,
@@ -230,7 +243,7 @@ impl Account {
 
 /// A number, also as a text.
 fn whole_number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.trim().parse().ok())
+    value.as_u64().or_else(|| unwrapped(value.as_str()?).parse().ok())
 }
 
 // Not a map, which would keep the last of two entries and say nothing.

@@ -97,12 +97,13 @@ pub enum Unauthorized {
 /// What is wrong with the secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCredentials {
-    /// None of the known forms.
+    /// None of the known forms, but what is named here, if it looks like anything known.
     #[error(
-        "store a plain token, {{\"token\":\"…\"}} or {{\"appId\":…,\"installationId\":…,\"privateKey\":\"…\"}} there; in place \
-         of installationId several owners have \"installations\":{{\"owner\":…}}"
+        "{}store a plain token, {{\"token\":\"…\"}} or {{\"appId\":…,\"installationId\":…,\"privateKey\":\"…\"}} there; in place \
+         of installationId several owners have \"installations\":{{\"owner\":…}}",
+        found(.0.as_deref())
     )]
-    Form,
+    Form(Option<String>),
     /// Two forms at once.
     #[error("it has a token and a GitHub App; remove one of them")]
     TokenAndApp,
@@ -132,11 +133,9 @@ pub enum BadCredentials {
     /// Two ids of one owner, in whatever case.
     #[error("its installations name {0} twice; remove one of them")]
     TwiceInstalled(String),
-    /// No key.
-    #[error(
-        "its privateKey is no RSA key in PEM, as GitHub makes it for an App, whole and with its line ends"
-    )]
-    PrivateKey,
+    /// No key that can sign; what it looks like.
+    #[error("its privateKey is not the App's RSA private key in PEM, as GitHub generates it, but {0}")]
+    PrivateKey(&'static str),
 }
 
 /// Why the GraphQL API cannot be used.
@@ -188,6 +187,10 @@ pub enum Failure {
     BrokeOff,
     /// GitHub took the question and executed nothing of it, or not all.
     NotExecuted,
+}
+
+fn found(form: Option<&str>) -> String {
+    form.map(|form| format!("it holds {form}; ")).unwrap_or_default()
 }
 
 fn forbidden(lacks: Option<&str>) -> String {

@@ -78,6 +78,8 @@ pub struct Addresses {
     pub api: Url,
     /// The GraphQL API's.
     pub graphql: Url,
+    /// The web site's: issues' pages are below it.
+    pub server: Url,
 }
 
 impl GitHub {
@@ -96,10 +98,10 @@ impl GitHub {
             // GitHub allows 100 concurrent requests; a pass has far fewer under way.
             .pool_idle_timeout(Duration::from_secs(50))
             .build()?;
-        let Addresses { api, graphql } = addresses;
+        let Addresses { api, graphql, server } = addresses;
         Ok(Self {
             http,
-            web: Web::beside(&api),
+            web: Web::new(&server),
             api_url: api,
             graphql_url: graphql,
             credentials,

@@ -139,21 +139,20 @@ struct Account {
 }
 
 impl Entry {
-    /// The issue; none for a pull request. One whose page is elsewhere is not GitHub's: nothing else of the answer is
-    /// to be believed then.
+    /// The issue; `None` for a pull request.
     pub(super) fn into_issue(self, web: &Web) -> Result<Option<Issue>, GitHubError> {
         if self.pull_request.is_some() {
             return Ok(None);
         }
         let number = IssueNumber(self.number);
-        if !web.is_page_of(number, &self.html_url) {
-            return Err(GitHubError::Unexpected(format!("issue {number} has a page that is not GitHub's")));
-        }
+        let url = web.page(number, &self.html_url).ok_or_else(|| {
+            GitHubError::Unexpected(format!("the html_url of issue {number} is not an issue's page"))
+        })?;
         Ok(Some(Issue {
             number,
             title: self.title,
             body: self.body,
-            url: self.html_url,
+            url,
             state: match self.state {
                 State::Open => IssueState::Open,
                 State::Closed => IssueState::Closed,

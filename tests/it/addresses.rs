@@ -8,14 +8,17 @@ use crate::app::TestApp;
 
 const API: &str = "acme/api";
 
-/// What can stand in `html_url`, if not an issue's page.
-const NO_PAGES: [&str; 6] = [
-    "",
-    "javascript:alert(1)",
+/// What can stand in `html_url`, if not the page of issue 1.
+const NO_PAGES: [&str; 4] =
+    ["", "javascript:alert(1)", "https://github.com/acme/api/pull/1", "https://github.com/acme/api/issues/2"];
+
+/// The page of issue 1 as GitHub may name it: TLS that ends before it, a proxy, an alias, or somebody who wants to lead
+/// agents elsewhere.
+const PAGES: [&str; 4] = [
     "http://github.com/acme/api/issues/1",
-    "https://elsewhere.example/acme/api/issues/1",
+    "https://elsewhere.example:8443/acme/api/issues/1",
+    "https://elsewhere.example/ghe/acme/api/issues/1",
     "https://github.com@elsewhere.example/acme/api/issues/1",
-    "https://github.com/acme/api/issues/2",
 ];
 
 async fn app() -> TestApp {
@@ -48,7 +51,27 @@ async fn elsewhere(app: &TestApp) -> GitHub {
 }
 
 #[tokio::test]
-async fn a_page_of_issues_whose_own_pages_are_elsewhere_is_not_believed() {
+async fn reported_url_is_on_the_configured_site_whatever_host_github_names() {
+    for (server, site) in
+        [("", "https://github.com"), ("https://pages.example/ghe", "https://pages.example/ghe")]
+    {
+        for named in PAGES {
+            let app = TestApp::tracking(&[API]).with("GITHUB_SERVER_URL", server).start().await;
+            app.world.github.arrange(|github| github.open_issues(API, 1));
+            app.world.github.fault(Matching::any_listing(), with_page(named).forever());
+            assert_eq!(app.agent("alpha").beat().await.status(), "ok", "{named}");
+            app.world.github.arrange(|github| github.comment(API, 1));
+            app.outlive_freshness();
+            let answer = app.agent("alpha").beat().await;
+            assert_eq!(answer.0["touchedIssueUrls"], json!([format!("{site}/acme/api/issues/1")]), "{named}");
+            let stored = format!("{:?}", app.items("", ""));
+            assert!(!answer.0.to_string().contains("elsewhere") && !stored.contains("elsewhere"), "{stored}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_issues_without_pages_of_their_own_is_not_believed() {
     for url in NO_PAGES {
         let app = app().await;
         app.world.github.fault(Matching::listing(API).query("state", "open"), with_page(url));
@@ -82,7 +105,10 @@ async fn an_issue_is_not_moved_to_a_page_elsewhere() {
         app.pass_time(150);
     }
     app.world.github.arrange(|github| github.transfer_issue(API, 1, "acme/else"));
-    app.world.github.fault(Matching::issue("acme/else", 1), with_page(NO_PAGES[3]).times(1));
+    app.world.github.fault(
+        Matching::issue("acme/else", 1),
+        with_page("https://elsewhere.example/acme/else/issues/1").times(1),
+    );
     let mut told = Vec::new();
     for _ in 0..4 {
         let answer = app.agent("alpha").beat().await.0.to_string();

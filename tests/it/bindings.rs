@@ -152,7 +152,12 @@ async fn an_entry_with_a_mistake_is_refused_by_its_place_and_the_valid_rest_keep
     for (mistaken, said) in [
         (json!({"token": "", "agents": ["*"]}), "a token of less than 32 characters"),
         (json!({"token": &CIS[..31], "agents": ["*"]}), "a token of less than 32 characters"),
-        (json!({"token": format!("{CIS} "), "agents": ["*"]}), "characters that cannot stand in a header"),
+        (json!({"token": format!("{CIS} {CIS}"), "agents": ["*"]}), "not a token but several words"),
+        (
+            json!({"token": format!("Bearer {CIS}"), "agents": ["*"]}),
+            "not a token but an Authorization header",
+        ),
+        (json!({"token": format!("TOKEN={CIS}"), "agents": ["*"]}), "not a token but an assignment"),
         (json!({"token": format!("{CIS},"), "agents": ["*"]}), "characters that cannot stand in a header"),
         (json!({"token": format!("{CIS}é"), "agents": ["*"]}), "characters that cannot stand in a header"),
         (json!({"token": CIS, "agents": []}), "for no agent"),
@@ -230,4 +235,48 @@ async fn each_version_with_a_mistake_is_told_once() {
     let mistakes: Vec<Value> = log.lines("ERROR").iter().map(|line| line["mistakes"].clone()).collect();
     let short = "a token of less than 32 characters";
     assert_eq!(mistakes, [format!("entry 2: {short}"), format!("entry 1: {short}")]);
+}
+
+#[tokio::test]
+async fn secret_as_people_paste_it_lets_its_agents_in() {
+    let list = json!({"tokens": [{"token": format!("\"{CIS}\"\r\n"), "agents": [" 'ci-*' "]}]}).to_string();
+    for (secret, agent) in [
+        (format!("\u{feff}{CIS}\r\n"), "alpha"),
+        (format!("\"{CIS}\""), "alpha"),
+        (format!("'{CIS}'"), "alpha"),
+        (json!({"AGENT_TOKENS": CIS}).to_string(), "alpha"),
+        (json!({"token": format!("{CIS}\n")}).to_string(), "alpha"),
+        (list.clone(), "ci-1"),
+        (json!(list).to_string(), "ci-1"),
+        (format!("\u{feff}{list}"), "ci-1"),
+        (json!({"AGENT_TOKENS": list}).to_string(), "ci-1"),
+    ] {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, &secret);
+        let log = Log::begin();
+        assert_eq!(beat(&app, agent, CIS).await.status, 200, "{secret}");
+        assert_eq!(log.lines("ERROR"), Vec::<Value>::new(), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn secret_of_another_form_is_refused_and_the_log_names_the_form() {
+    for (secret, said) in [
+        (json!({"alpha": CIS, "beta": ALPHAS}).to_string(), "a JSON object with the entries `alpha`, `beta`"),
+        (json!([CIS]).to_string(), "a JSON list"),
+        (format!("Bearer {CIS}"), "an Authorization header"),
+        (format!("AGENT_TOKEN={CIS}"), "an assignment"),
+        (format!("{CIS}\n{ALPHAS}"), "several words or lines"),
+        (format!("{{\"tokens\":[{{\"token\":\"{CIS}\""), "JSON that breaks off"),
+        (json!({CIS: "alpha", ALPHAS: "beta"}).to_string(), "the entries another, another"),
+    ] {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, &secret);
+        let log = Log::begin();
+        assert_eq!(beat(&app, "alpha", CIS).await.status, 503, "{secret}");
+        let [line] = &log.lines("ERROR")[..] else { panic!("{secret}: {}", log.text()) };
+        let mistakes = line["mistakes"].as_str().expect("a text");
+        assert!(mistakes.contains(said), "{secret}: {mistakes}");
+        assert!(!log.text().contains(CIS) && !log.text().contains(ALPHAS), "{}", log.text());
+    }
 }

@@ -39,6 +39,48 @@ async fn the_token_may_stand_in_json() {
 }
 
 #[tokio::test]
+async fn token_as_secret_stores_leave_it_is_read() {
+    for secret in [
+        "\u{feff}another-token\r\n",
+        "\"another-token\"",
+        "'another-token'",
+        r#"{"GITHUB_TOKEN":"another-token"}"#,
+        r#"{"token":" another-token\n"}"#,
+        r#""{\"token\":\"another-token\"}""#,
+        r#"{"GITHUB_CREDENTIALS":"{\"token\":\"another-token\"}"}"#,
+    ] {
+        let app = two_repositories().await;
+        app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, secret);
+        assert_eq!(app.agent("alpha").beat().await.status(), "ok", "{secret}");
+        let token = Some(fingerprint("another-token"));
+        assert!(app.world.github.requests().iter().all(|request| request.token == token), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_of_another_form_are_named_by_it() {
+    for (secret, said) in [
+        (
+            r#"{"user":"me","password":"wrong-form"}"#,
+            "it holds a JSON object with the entries `user`, `password`",
+        ),
+        ("Bearer wrong-form", "it holds an Authorization header"),
+        ("GITHUB_TOKEN=wrong-form", "it holds an assignment"),
+        (r#"["wrong-form"]"#, "it holds a JSON list"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nwrong-form", "it holds a key or a certificate in PEM"),
+        ("", "it holds an empty text"),
+    ] {
+        let app = two_repositories().await;
+        app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, secret);
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"]), "{secret}");
+        let line = answer.lines("errors")[0];
+        assert!(line.contains(said) && line.contains("store a plain token"), "{secret}: {line}");
+        assert!(!answer.0.to_string().contains("wrong-form"), "{:#}", answer.0);
+    }
+}
+
+#[tokio::test]
 async fn credentials_that_cannot_be_read_are_an_error_until_they_can() {
     let app = two_repositories().await;
     let secret = On::operation("GetSecretValue").containing(GITHUB_CREDENTIALS_SECRET_ID);

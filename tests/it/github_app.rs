@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
 use local_stack::github::{APP_KEY, APP_KEY_PKCS8, Fault, Matching, World, fingerprint};
 use local_stack::{AGENT_TOKEN, GITHUB_CREDENTIALS_SECRET_ID};
@@ -87,6 +89,33 @@ async fn the_key_is_pem_of_either_kind_and_the_ids_are_numbers_or_texts() {
     ] {
         let app = two_repositories().await;
         store(&app, &credentials);
+        beats_well(&app).await;
+    }
+}
+
+#[tokio::test]
+async fn key_as_secret_stores_leave_it_is_read() {
+    let body: String = APP_KEY.lines().filter(|line| !line.starts_with("-----")).collect();
+    for key in [
+        APP_KEY.replace('\n', "\r\n"),
+        APP_KEY.replace('\n', "\\n"),
+        APP_KEY.replace('\n', "\\r\\n"),
+        APP_KEY.replace('\n', " "),
+        APP_KEY.replace('\n', ""),
+        format!("\u{feff}{APP_KEY}"),
+        format!("\"{}\"", APP_KEY.replace('\n', "\\n")),
+        STANDARD.encode(APP_KEY),
+        STANDARD
+            .encode(APP_KEY)
+            .as_bytes()
+            .chunks(76)
+            .map(String::from_utf8_lossy)
+            .collect::<Vec<_>>()
+            .join("\n"),
+        body,
+    ] {
+        let app = two_repositories().await;
+        store(&app, &json!({ "appId": APP, "installationId": INSTALLATION, "privateKey": key }));
         beats_well(&app).await;
     }
 }

@@ -75,6 +75,7 @@ impl Functions {
             function
                 // Else a CI's own would win over the one derived from GITHUB_API_URL.
                 .env_remove("GITHUB_GRAPHQL_URL")
+                .env_remove("GITHUB_SERVER_URL")
                 .envs(environment.iter().map(|(name, value)| (*name, value)))
                 .env("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{name}", functions.url()))
                 .env("AWS_LAMBDA_FUNCTION_NAME", name)
