@@ -24,7 +24,7 @@ const RUNS: usize = 15;
 const START: &[&str] = &["GetItem", "GetSecretValue", "GetSecretValue", "HEAD"];
 
 /// What the beat of an agent that is up to date asks for.
-const BEAT: &[&str] = &["GetItem", "GetItem", "PutItem", "PutItem"];
+const BEAT: &[&str] = &["BatchGetItem", "PutItem", "UpdateItem"];
 
 struct Contestant {
     name: &'static str,
