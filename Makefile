@@ -124,6 +124,15 @@ bench-start: ## Measure what a cold start costs, beside a hello and a Node funct
 	@cargo run --quiet --locked -p bench-start -- $(CARGO_TARGET_DIR)/release/api $(CARGO_TARGET_DIR)/release/hello \
 		$(BENCH_START)-peer.mjs $(BENCH_START).json
 
+# Nothing is built for release here: the first benchmark and the function `api` come as `make test` builds them.
+.PHONY: bench-smoke
+bench-smoke: ## Run every benchmark once, in its smallest form, and check what it counts (needs Node 20 and npm)
+	cargo test --locked -p agent-heartbeat --bench pass -- --smoke
+	tests/bench/start/node/build $(BENCH_START)-peer.mjs
+	cargo build --locked -p hello -p bench-start
+	@$(CARGO_TARGET_DIR)/debug/bench-start --smoke $(CARGO_TARGET_DIR)/debug/api $(CARGO_TARGET_DIR)/debug/hello \
+		$(BENCH_START)-peer.mjs $(BENCH_START)-smoke.json
+
 .PHONY: check
 check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans, unused dependencies
 	cargo fmt --all --check
@@ -189,7 +198,7 @@ deployment: build binaries $(PYTHON_TOOLS)/installed $(MINISTACK)/installed ## D
 	@exec $(MINISTACK)/python -B infra/checks/deployment $(PLAIN_TEMPLATE) target/lambda $(LOCAL_STACK)
 
 .PHONY: ci
-ci: check infra test contract schemathesis sample-events deployment ## What a change must pass: check, infra, test, contract, schemathesis, sample-events, deployment
+ci: check infra test contract bench-smoke schemathesis sample-events deployment ## What a change must pass: check, infra, test, contract, bench-smoke, schemathesis, sample-events, deployment
 
 .PHONY: binaries
 binaries:

@@ -29,12 +29,12 @@ pub struct TrackedRepository {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backfill: Option<Backfill>,
     /// Whether the last listing ended before its last page.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut_short: bool,
     /// How many cached issues are open.
     pub open_count: u64,
     /// Whether a write failed or was refused since the open issues were last counted.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub recount: bool,
     /// The fence of the last pass that changed an issue here, or may have.
     #[serde(default)]
@@ -43,7 +43,7 @@ pub struct TrackedRepository {
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub audited_at: Option<Timestamp>,
     /// Whether an audit is under way, with its progress in an item of its own.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub audit_under_way: bool,
     /// GitHub's number of open issues less the cached one, as the last audit left it: what it could not explain.
     #[serde(default, skip_serializing_if = "is_zero")]

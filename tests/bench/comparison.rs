@@ -1,4 +1,4 @@
-//! The same fleet of 20 repositories of 100 issues, served by this service and by its predecessor's way of working.
+//! The same fleet, served by this service and by its predecessor's way of working.
 
 use tokio::runtime::Runtime;
 
@@ -6,22 +6,23 @@ use crate::chain::{Chain, To};
 use crate::progress::Progress;
 use crate::row::Row;
 use crate::sandbox::{Sample, Sandbox};
+use crate::scale::Scale;
 use crate::world::World;
 
-const REPOSITORIES: usize = 20;
-const ISSUES: u64 = 100;
-
 /// First pass and idle pass of either. The chains are those of the service: what the result needs, whoever brings it.
-pub fn rows(runtime: &Runtime, progress: &Progress) -> Vec<Row> {
-    progress.tell("20 repositories of 100 issues, by this service");
-    let [first, idle] = ours(runtime);
-    progress.tell("20 repositories of 100 issues, by the peer: a minute or two");
-    let [peer_first, peer_again] = peer(runtime);
+pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
+    let (repositories, issues) = scale.compared;
+    let fleet = format!("{repositories} repositories of {issues} issues");
+    progress.tell(&format!("{fleet}, by this service"));
+    let [first, idle] = ours(runtime, scale, &fleet);
+    progress.tell(&format!("{fleet}, by the peer"));
+    let [peer_first, peer_again] = peer(runtime, scale);
     vec![first, peer_first, idle, peer_again]
 }
 
-fn away(runtime: &Runtime) -> World {
-    let world = World::start(runtime, REPOSITORIES, ISSUES);
+fn away(runtime: &Runtime, scale: &Scale) -> World {
+    let (repositories, issues) = scale.compared;
+    let world = World::start(runtime, repositories, issues);
     world.move_away();
     world
 }
@@ -40,37 +41,54 @@ fn idle_chain() -> Chain {
     Chain::of_a_pass().ends_the_pass().ends_the_beat()
 }
 
-fn ours(runtime: &Runtime) -> [Row; 2] {
-    let world = away(runtime);
+fn ours(runtime: &Runtime, scale: &Scale, fleet: &str) -> [Row; 2] {
+    let (repositories, issues) = scale.compared;
+    let world = away(runtime, scale);
     let mut sandbox = Sandbox::start(&world, "service");
     let first = sandbox.beat("alpha").ran_a_pass(0);
-    assert_eq!(world.open_rows(), REPOSITORIES * 100, "the first pass stored every issue");
+    let all = repositories as u64 * issues;
+    assert_eq!(world.open_rows() as u64, all, "the first pass stored every issue");
     let again = |_| {
         world.outlive_freshness();
         sandbox.beat("alpha").ran_a_pass(0)
     };
-    let idle: Vec<Sample> = (0..5).map(again).collect();
+    let idle: Vec<Sample> = (0..scale.repeats(5)).map(again).collect();
     [
-        Row::of("first_pass_20", "20 repositories of 100 issues: first pass", &[first], first_chain()),
-        Row::of("idle_20", "20 repositories of 100 issues: idle pass", &idle, idle_chain()),
+        Row::of(
+            format!("first_pass_{repositories}"),
+            format!("{fleet}: first pass"),
+            &[first],
+            first_chain(),
+        ),
+        Row::of(
+            format!("idle_{repositories}_of_{issues}"),
+            format!("{fleet}: idle pass"),
+            &idle,
+            idle_chain(),
+        ),
     ]
 }
 
-fn peer(runtime: &Runtime) -> [Row; 2] {
-    let world = away(runtime);
+fn peer(runtime: &Runtime, scale: &Scale) -> [Row; 2] {
+    let repositories = scale.compared.0 as u64;
+    let issues = repositories * scale.compared.1;
+    // Every issue of a repository is on one page, and three of twenty are being worked on.
+    let active = issues / 20 * 3;
+    let world = away(runtime, scale);
     let mut sandbox = Sandbox::start(&world, "peer");
     let mut pass = || {
         let sample = sandbox.beat("alpha");
         let [answer] = &sample.answers[..] else { panic!("one answer to one beat") };
-        assert_eq!(answer.number("issues"), 2_000, "issues that the peer read");
-        assert_eq!(answer.number("active"), 300, "active issues that the peer asked for");
-        // As many as the predecessor makes of each.
-        assert_eq!((sample.counted.rest_requests, sample.counted.dynamodb_requests), (340, 4_083));
+        assert_eq!(answer.number("issues"), issues, "issues that the peer read");
+        assert_eq!(answer.number("active"), active, "active issues that the peer asked for");
+        // As many as the predecessor makes of each; see peer.rs.
+        let expected = (2 * repositories + active, 2 * issues + 4 * repositories + 3);
+        assert_eq!((sample.counted.rest_requests, sample.counted.dynamodb_requests), expected);
         sample
     };
     let [first, again] = [pass(), pass()];
     [
-        Row::of("peer_first_pass_20", "  the same by the peer", &[first], first_chain()),
-        Row::of("peer_idle_20", "  the same by the peer", &[again], idle_chain()),
+        Row::of(format!("peer_first_pass_{repositories}"), "  the same by the peer", &[first], first_chain()),
+        Row::of(format!("peer_idle_{repositories}"), "  the same by the peer", &[again], idle_chain()),
     ]
 }

@@ -6,51 +6,51 @@ use crate::chain::{Chain, To};
 use crate::progress::Progress;
 use crate::row::Row;
 use crate::sandbox::{Sample, Sandbox};
+use crate::scale::Scale;
 use crate::world::World;
 
 const SERVICE: &str = "service";
 
-/// How many agents beat at once.
-const CROWD: usize = 500;
-
-/// How many issues change at once, row by row.
-const BURSTS: [u64; 3] = [1, 10, 100];
-
 /// How often each burst is measured, each time in another repository.
 const BURST_REPEATS: usize = 3;
 
-/// Coalesced beats, idle passes, 500 beats at once and bursts, over 100 repositories of 100 issues.
-pub fn rows(runtime: &Runtime, progress: &Progress) -> Vec<Row> {
-    progress.tell("100 repositories of 100 issues: the first passes");
-    let world = World::start(runtime, 100, 100);
-    prepare(&world);
+/// How many repositories the fleet has.
+const REPOSITORIES: usize = 100;
+
+/// Coalesced beats, idle passes, many beats at once and bursts, over 100 repositories.
+pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
+    progress.tell(&format!("{REPOSITORIES} repositories of {} issues: the first passes", scale.issues));
+    let world = World::start(runtime, REPOSITORIES, scale.issues);
+    prepare(&world, scale);
     world.move_away();
     progress.tell("coalesced beats");
-    let coalesced = coalesced(&world);
+    let coalesced = coalesced(&world, scale);
     progress.tell("idle passes");
-    let idle = idle(&world);
-    progress.tell("500 beats at once");
-    let crowd = crowd(&world, &idle);
+    let idle = idle(&world, scale);
+    progress.tell(&format!("{} beats at once", scale.crowd));
+    let crowd = crowd(&world, &idle, scale);
     let mut rows = vec![coalesced, idle.clone(), crowd];
-    for (turn, count) in BURSTS.into_iter().enumerate() {
+    for (turn, &count) in scale.bursts.iter().enumerate() {
         progress.tell(&format!("bursts of {count}"));
-        rows.extend(bursts(&world, count, turn * BURST_REPEATS, &idle));
+        rows.extend(bursts(&world, count, repositories_of_burst(&world, scale, turn), &idle));
     }
     rows
 }
 
 /// Reads everything for the first time. Then all issues that a burst will change change once: an issue that agents
 /// have been told of before costs more to change than one that they have not.
-fn prepare(world: &World) {
+fn prepare(world: &World, scale: &Scale) {
     let mut sandbox = Sandbox::start(world, SERVICE);
     sandbox.catch_up("seed");
-    assert_eq!(world.open_rows(), 10_000, "the first passes stored every issue");
-    for repository in &world.repositories[..BURSTS.len() * BURST_REPEATS] {
-        world.edit(repository, 100, "An issue that was renamed in good time");
+    let all = REPOSITORIES as u64 * scale.issues;
+    assert_eq!(world.open_rows() as u64, all, "the first passes stored every issue");
+    let changing = || (0..scale.bursts.len()).flat_map(|turn| repositories_of_burst(world, scale, turn));
+    for repository in changing() {
+        world.edit(repository, scale.issues, "An issue that was renamed in good time");
     }
     sandbox.catch_up("seed");
     world.outlive_settling();
-    for repository in &world.repositories[..BURSTS.len() * BURST_REPEATS] {
+    for repository in changing() {
         world.edit(repository, 1, "An issue that was renamed last");
     }
     sandbox.catch_up("seed");
@@ -58,21 +58,21 @@ fn prepare(world: &World) {
     sandbox.catch_up("seed");
 }
 
-fn coalesced(world: &World) -> Row {
+fn coalesced(world: &World, scale: &Scale) -> Row {
     let mut sandbox = Sandbox::start(world, SERVICE);
     world.outlive_freshness();
     sandbox.beat("alpha").ran_a_pass(0);
     for _ in 0..5 {
         sandbox.beat("beta").was_coalesced();
     }
-    let samples: Vec<Sample> = (0..50).map(|_| sandbox.beat("beta").was_coalesced()).collect();
+    let samples: Vec<Sample> = (0..scale.repeats(50)).map(|_| sandbox.beat("beta").was_coalesced()).collect();
     let row =
         Row::of("coalesced_beat", "coalesced beat, no news", &samples, Chain::of_a_beat().ends_the_beat());
     let (requests, reads, writes, cpu) = (row.github_requests(), row.read_units, row.write_units, row.cpu_ms);
     row.at_most("GitHub requests", requests, 0.0)
         .at_most("RRU", reads, 2.0)
-        .at_most("WRU", writes, 3.0)
-        .at_most("CPU ms", cpu, 1.4)
+        .at_most("WRU", writes, 2.0)
+        .takes_at_most("CPU ms", cpu, 1.2)
 }
 
 fn idle_chain() -> Chain {
@@ -91,22 +91,24 @@ fn idle_samples(world: &World, repeats: usize) -> Vec<Sample> {
     (0..repeats).map(sample).collect()
 }
 
-fn idle(world: &World) -> Row {
-    let what = "idle pass, 100 repositories, 10,000 issues";
-    let row = Row::of("idle_100", what, &idle_samples(world, 5), idle_chain());
+fn idle(world: &World, scale: &Scale) -> Row {
+    let what = format!("idle pass, {REPOSITORIES} repositories of {} issues", scale.issues);
+    let samples = idle_samples(world, scale.repeats(5));
+    let row = Row::of(format!("idle_{REPOSITORIES}"), what, &samples, idle_chain());
     let (requests, points, ratio) = (row.github_requests(), row.graphql_points as f64, row.ratio);
     let (reads, writes) = (row.read_units, row.write_units);
     row.at_most("GitHub requests", requests, 1.0)
         .at_most("points", points, 2.0)
-        .at_most("RRU", reads, 18.0)
-        .at_most("WRU", writes, 6.0)
-        .at_most("× its chain", ratio, 1.25)
+        .at_most("RRU", reads, 8.0)
+        .at_most("WRU", writes, 5.0)
+        .takes_at_most("× its chain", ratio, 1.25)
 }
 
 /// One of them runs the pass. How many others try to claim it before they see that it is claimed is chance, and each
 /// refused claim is billed: so this is measured once, and its units are bounds rather than constants.
-fn crowd(world: &World, idle: &Row) -> Row {
-    let agents: Vec<String> = (0..CROWD).map(|n| format!("agent-{n:03}")).collect();
+fn crowd(world: &World, idle: &Row, scale: &Scale) -> Row {
+    let count = scale.crowd;
+    let agents: Vec<String> = (0..count).map(|n| format!("agent-{n:03}")).collect();
     let mut sandbox = Sandbox::start(world, SERVICE);
     world.outlive_freshness();
     sandbox.beat("alpha").ran_a_pass(0);
@@ -123,22 +125,33 @@ fn crowd(world: &World, idle: &Row) -> Row {
         assert_eq!(answer.touched(), 0, "nothing changed: {answer:#?}");
     }
     let passes = sample.answers.iter().filter(|answer| !answer.is_coalesced()).count();
-    assert_eq!(passes, 1, "passes of {CROWD} beats at once");
-    let row = Row::of("beats_500", "500 beats at once, one of which runs the pass", &[sample], idle_chain());
+    assert_eq!(passes, 1, "passes of {count} beats at once");
+    let row = Row::of(
+        format!("beats_{count}"),
+        format!("{count} beats at once, one of which runs the pass"),
+        &[sample],
+        idle_chain(),
+    );
     let (requests, reads, writes) = (row.github_requests(), row.read_units, row.write_units);
-    let beats = CROWD as f64;
+    let beats = count as f64;
     row.at_most("GitHub requests", requests, idle.github_requests())
         .at_most("RRU", reads, idle.read_units + 2.0 * beats)
         .at_most("WRU", writes, idle.write_units + 3.0 * beats)
 }
 
+/// Each turn has repositories of its own.
+fn repositories_of_burst<'w>(world: &'w World, scale: &Scale, turn: usize) -> &'w [String] {
+    let repeats = scale.repeats(BURST_REPEATS);
+    &world.repositories[turn * repeats..(turn + 1) * repeats]
+}
+
 /// A burst of changes in one repository, and the pass that reads it once more when nothing can show up late.
-fn bursts(world: &World, count: u64, from: usize, idle: &Row) -> [Row; 2] {
+fn bursts(world: &World, count: u64, repositories: &[String], idle: &Row) -> [Row; 2] {
     let mut sandbox = Sandbox::start(world, SERVICE);
     world.outlive_freshness();
     sandbox.beat("alpha").ran_a_pass(0);
     let (mut changes, mut settlings) = (Vec::new(), Vec::new());
-    for repository in &world.repositories[from..from + BURST_REPEATS] {
+    for repository in repositories {
         world.outlive_freshness();
         world.edit(repository, count, "An issue that was renamed just now");
         changes.push(sandbox.beat("alpha").ran_a_pass(count));
@@ -184,15 +197,15 @@ fn calm(sandbox: &mut Sandbox<'_>, world: &World, repository: &str) {
 }
 
 /// Fleets of other sizes, of ten issues a repository, in which nothing happened: what the cost page calculates with.
-pub fn idle_by_size(runtime: &Runtime, progress: &Progress) -> Vec<Row> {
-    let row = |repositories: usize| {
+pub fn idle_by_size(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
+    let row = |&repositories: &usize| {
         progress.tell(&format!("idle passes over {repositories} repositories of ten issues"));
         let world = World::start(runtime, repositories, 10);
         Sandbox::start(&world, SERVICE).catch_up("seed");
         assert_eq!(world.open_rows(), 10 * repositories, "the first passes stored every issue");
         world.move_away();
         let what = format!("idle pass over {repositories} of ten issues");
-        Row::of(format!("idle_{repositories}"), what, &idle_samples(&world, 3), idle_chain())
+        Row::of(format!("idle_{repositories}"), what, &idle_samples(&world, scale.repeats(3)), idle_chain())
     };
-    [1, 20, 500, 1_000].map(row).into()
+    scale.idle_fleets.iter().map(row).collect()
 }

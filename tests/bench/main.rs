@@ -6,6 +6,9 @@
 //! request is answered later, each by itself. The clock of both is the system's, moved ahead where something has to
 //! run out. A row that does not do what it claims ends the run.
 //!
+//! `make bench-smoke` (`--smoke`) runs every row in its smallest form, unoptimised: a row that does not do what it claims,
+//! or a count beyond its target, ends it with status 1. Times are not judged.
+//!
 //! It measures neither a cold start nor a real network, and judges only what stands as a target.
 
 #![allow(unreachable_pub, reason = "a program has no outside")]
@@ -24,40 +27,55 @@ mod report;
 mod repository;
 mod row;
 mod sandbox;
+mod scale;
 mod service;
 mod wire;
 mod world;
 
+use std::process::ExitCode;
+
 use progress::Progress;
 use report::Report;
+use row::Row;
+use scale::Scale;
 use world::World;
 
-fn main() {
-    // Cargo itself says `--bench`.
+fn main() -> ExitCode {
+    // `cargo bench` itself says `--bench`.
     match std::env::args().nth(1).as_deref() {
         Some("service") => service::run(),
         Some("peer") => peer::run(),
-        _ => measure(),
+        Some("--smoke") => return measure(&Scale::SMALLEST),
+        _ => return measure(&Scale::FULL),
     }
+    ExitCode::SUCCESS
 }
 
-fn measure() {
+fn measure(scale: &Scale) -> ExitCode {
     let load_before = report::load_average();
     let progress = Progress::begin();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     progress.tell("the local world itself");
     let overheads = {
-        let world = World::start(&runtime, 100, 100);
+        let world = World::start(&runtime, 100, scale.issues);
         world.move_away();
-        overhead::measure(&runtime, &world)
+        overhead::measure(&runtime, &world, scale)
     };
     overheads.iter().for_each(|overhead| progress.tell(&overhead.to_string()));
-    let mut rows = fleet::rows(&runtime, &progress);
-    rows.extend(fleet::idle_by_size(&runtime, &progress));
-    rows.extend(repository::rows(&runtime, &progress));
-    rows.extend(comparison::rows(&runtime, &progress));
+    let mut rows = fleet::rows(&runtime, &progress, scale);
+    rows.extend(fleet::idle_by_size(&runtime, &progress, scale));
+    rows.extend(repository::rows(&runtime, &progress, scale));
+    rows.extend(comparison::rows(&runtime, &progress, scale));
+    report::assert_names_are_unique(&rows);
+    if scale.smoke {
+        rows.iter_mut().for_each(Row::forget_times);
+        report::print_smoke(&rows);
+        progress.tell("done");
+        return if rows.iter().all(Row::meets_its_targets) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let report = Report { load_before, overheads, rows, took: progress.elapsed() };
     report.print();
     let file = report.save().expect("cargo's target folder can be written to");
     progress.tell(&format!("done: {}", file.display()));
+    ExitCode::SUCCESS
 }

@@ -5,6 +5,7 @@
 //! minute before: what else ran lengthens times), `delaysMs` (`rest`, `graphql`, `dynamodb`), `overheads` (what the
 //! local world itself adds to them), `rows` (see [`Row`]) and `seconds` (the whole run). Names stay; new ones may come.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -97,18 +98,36 @@ impl Report {
             "Counts are exact and the same in each repetition; times are medians. The chain is made of round trips \
              that have to wait for each other.\n"
         );
-        let rows = self.rows.iter().map(cells);
-        let table: Vec<[String; 12]> = [HEADINGS.map(str::to_owned)].into_iter().chain(rows).collect();
-        let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-        for row in &table {
-            let cell = |(column, text): (usize, &String)| match column {
-                0 => format!("{text:<0$}", widths[0]),
-                11 => text.clone(),
-                _ => format!("{text:>0$}", widths[column]),
-            };
-            println!("{}", row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end());
-        }
+        print_table(&self.rows);
+    }
+}
+
+/// Aborts the run when two rows have one name: `infra/costs.py` finds a row by it.
+pub fn assert_names_are_unique(rows: &[Row]) {
+    let names: HashSet<&str> = rows.iter().map(|row| row.row.as_str()).collect();
+    assert_eq!(names.len(), rows.len(), "two rows have the same name");
+}
+
+/// The table of a smoke run.
+pub fn print_smoke(rows: &[Row]) {
+    println!(
+        "Smoke run: the smallest fleets, not optimised. Counts are exact; times and memory mean nothing.\n"
+    );
+    print_table(rows);
+}
+
+fn print_table(rows: &[Row]) {
+    let rows = rows.iter().map(cells);
+    let table: Vec<[String; 12]> = [HEADINGS.map(str::to_owned)].into_iter().chain(rows).collect();
+    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
+    for row in &table {
+        let cell = |(column, text): (usize, &String)| match column {
+            0 => format!("{text:<0$}", widths[0]),
+            11 => text.clone(),
+            _ => format!("{text:>0$}", widths[column]),
+        };
+        println!("{}", row.iter().enumerate().map(cell).collect::<Vec<_>>().join("  ").trim_end());
     }
 }
 

@@ -8,6 +8,7 @@ use crate::chain::{Chain, To};
 use crate::progress::Progress;
 use crate::row::Row;
 use crate::sandbox::{Sample, Sandbox};
+use crate::scale::Scale;
 use crate::world::World;
 
 const SERVICE: &str = "service";
@@ -15,35 +16,29 @@ const SERVICE: &str = "service";
 /// GitHub's longest page.
 const PAGE: u64 = 100;
 
-/// Issues in the large repository.
-const MANY: u64 = 5_000;
-
 /// Longer than the interval of audits.
 const AUDIT_HOURS: u64 = 7;
 
-/// A backfill of 500 and one of 5,000 issues, and audits of the latter.
-pub fn rows(runtime: &Runtime, progress: &Progress) -> Vec<Row> {
-    progress.tell("backfills of 500 issues");
-    let few: Vec<Sample> = (0..3).map(|_| first_pass(&away(runtime, 500), 500)).collect();
-    let few = Row::of("backfill_500", "backfill of 500 issues", &few, backfill_chain(500));
-    progress.tell("backfill of 5,000 issues");
-    let world = away(runtime, MANY);
-    let many = Row::of(
-        "backfill_5000",
-        "backfill of 5,000 issues",
-        &[first_pass(&world, MANY)],
-        backfill_chain(MANY),
-    );
+/// A small and a large backfill, and audits of the latter.
+pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
+    let (small, large) = scale.backfills;
+    progress.tell(&format!("backfills of {small} issues"));
+    let samples: Vec<Sample> =
+        (0..scale.repeats(3)).map(|_| first_pass(&away(runtime, small), small)).collect();
+    let few = backfill(small, &samples);
+    progress.tell(&format!("backfill of {large} issues"));
+    let world = away(runtime, large);
+    let many = backfill(large, &[first_pass(&world, large)]);
     let (requests, ratio, peak) = (many.github_requests(), many.ratio, many.peak_rss_mb);
-    let (reads, writes) = (many.read_units / MANY as f64, many.write_units / MANY as f64);
+    let (reads, writes) = (many.read_units / large as f64, many.write_units / large as f64);
     let many = many
-        .at_most("GitHub requests", requests, 1.02 * (MANY / PAGE) as f64 + 2.0)
+        .at_most("GitHub requests", requests, 1.02 * (large / PAGE) as f64 + 2.0)
         .at_most("RRU an issue", reads, 0.6)
         .at_most("WRU an issue", writes, 2.1)
-        .at_most("× its chain", ratio, 1.1)
-        .at_most("RSS MB", peak, 64.0);
-    progress.tell("audits of 5,000 issues");
-    let [idle, audit] = audits(&world);
+        .takes_at_most("× its chain", ratio, 1.1)
+        .takes_at_most("RSS MB", peak, 64.0);
+    progress.tell(&format!("audits of {large} issues"));
+    let [idle, audit] = audits(&world, large, scale.repeats(3));
     vec![few, many, idle, audit]
 }
 
@@ -59,6 +54,11 @@ fn first_pass(world: &World, issues: u64) -> Sample {
     let sample = Sandbox::start(world, SERVICE).beat("alpha").ran_a_pass(0);
     assert_eq!(world.open_rows() as u64, issues, "rows of the backfill");
     sample
+}
+
+fn backfill(issues: u64, samples: &[Sample]) -> Row {
+    let what = format!("backfill of {issues} issues");
+    Row::of(format!("backfill_{issues}"), what, samples, backfill_chain(issues))
 }
 
 fn backfill_chain(issues: u64) -> Chain {
@@ -77,33 +77,35 @@ fn backfill_chain(issues: u64) -> Chain {
 }
 
 /// An idle pass over the large repository, and the pass in which its audit is due.
-fn audits(world: &World) -> [Row; 2] {
+fn audits(world: &World, issues: u64, repeats: usize) -> [Row; 2] {
     let mut sandbox = Sandbox::start(world, SERVICE);
     world.outlive_settling();
     sandbox.beat("alpha").ran_a_pass(0);
     let (mut idles, mut audits) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
+    for _ in 0..repeats {
         world.outlive_freshness();
         idles.push(sandbox.beat("alpha").ran_a_pass(0));
         world.pass_hours(AUDIT_HOURS);
         let audit = sandbox.beat("alpha").ran_a_pass(0);
-        assert!(audit.counted.github_requests() >= MANY / PAGE, "no audit was due");
+        assert!(audit.counted.github_requests() >= issues / PAGE, "no audit was due");
         audits.push(audit);
     }
     let chain = Chain::of_a_pass().ends_the_pass().ends_the_beat();
-    let idle = Row::of("idle_1", "idle pass, 1 repository, 5,000 issues", &idles, chain);
-    let pages = u32::try_from(MANY / PAGE).expect("few enough");
+    let what = format!("idle pass, 1 repository, {issues} issues");
+    let idle = Row::of(format!("idle_1_of_{issues}"), what, &idles, chain);
+    let pages = u32::try_from(issues / PAGE).expect("few enough");
     let chain = Chain::of_a_pass()
         .then(To::GraphQl, pages, "each page begins where the one before it ended")
         .then(To::DynamoDb, 1, "the repository's marks; the index was read meanwhile")
         .ends_the_pass()
         .ends_the_beat();
-    let audit = Row::of("audit_5000", "  and the audit of them, nothing vanished", &audits, chain);
+    let name = format!("audit_{issues}");
+    let audit = Row::of(name, "  and the audit of them, nothing vanished", &audits, chain);
     let requests = audit.github_requests() - idle.github_requests();
     let (reads, writes) = (audit.read_units - idle.read_units, audit.write_units - idle.write_units);
     let audit = audit
         .at_most("GitHub requests beyond an idle pass", requests, f64::from(pages))
-        .at_most("RRU beyond an idle pass", reads, 160.0)
-        .at_most("WRU beyond an idle pass", writes, 4.0);
+        .at_most("RRU beyond an idle pass", reads, 0.024 * issues as f64)
+        .at_most("WRU beyond an idle pass", writes, 1.0);
     [idle, audit]
 }

@@ -1,12 +1,18 @@
 // A heartbeat function in Node, for comparison: the same start and the same coalesced beat as the service's.
 //
 // Its init builds the clients, reads both secrets and opens a connection to each host, all hosts at once. A beat
-// checks the token, reads the fleet's state and the agent consistently and at once, then writes the run, then the
-// agent. In its favour: it knows no pass, no change to tell and no failure, uses DynamoDB's plain client, and keeps
-// connections alive by the SDK's own default.
+// checks the token, reads the fleet's state and the agent consistently in one request, then writes the run, then
+// updates the agent. In its favour: it knows no pass, no change to report, no rate limit and no failure, uses DynamoDB's
+// plain client, and keeps connections alive by the SDK's own default.
 
 import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
-import { DynamoDBClient, GetItemCommand, PutItemCommand } from "@aws-sdk/client-dynamodb";
+import {
+  BatchGetItemCommand,
+  DynamoDBClient,
+  GetItemCommand,
+  PutItemCommand,
+  UpdateItemCommand,
+} from "@aws-sdk/client-dynamodb";
 import { GetSecretValueCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
 
 const { TABLE_NAME, AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID, GITHUB_API_URL } = process.env;
@@ -18,7 +24,7 @@ const secretsManager = new SecretsManagerClient({});
 const [agentToken] = await Promise.all([
   readSecrets(),
   fetch(GITHUB_API_URL, { method: "HEAD", headers: { "user-agent": "peer" } }),
-  read("FLEET", "STATE", false),
+  dynamodb.send(new GetItemCommand({ TableName: TABLE_NAME, Key: key("FLEET", "STATE") })),
 ]);
 const tokenDigest = digest(agentToken);
 
@@ -30,10 +36,7 @@ export async function handler(event) {
   const given = event.headers.authorization?.replace(/^Bearer /i, "") ?? "";
   if (!timingSafeEqual(digest(given), tokenDigest)) return respond(401, { error: "Unauthorized" });
 
-  const [state, agent] = await Promise.all([
-    read("FLEET", "STATE", true),
-    read("AGENTS", agentName, true),
-  ]);
+  const { state, agent } = await read(agentName);
   const ended = state.ended.M;
   const age = (startedAt - new Date(ended.at.S)) / 1000;
   if (age >= Number(ended.freshnessSeconds.N)) throw new Error("the last pass is not fresh any more");
@@ -54,25 +57,10 @@ export async function handler(event) {
     passId: ended.passId.S,
     coalesced: true,
   };
-  await write({
-    ...item(run),
-    pk: { S: `AGENT#${agentName}` },
-    sk: { S: `RUN#${run.runId}` },
-    expiresAt: { N: String(Math.floor(startedAt / 1000) + RETENTION_SECONDS) },
-  });
-  const told = agent.told.S;
-  await write(
-    {
-      pk: { S: "AGENTS" },
-      sk: { S: agentName },
-      lastBeatAt: { S: run.finishedAt },
-      told: { S: told },
-    },
-    {
-      ConditionExpression: "attribute_not_exists(told) OR told <= :told",
-      ExpressionAttributeValues: { ":told": { S: told } },
-    },
-  );
+  const expiresAt = { N: String(Math.floor(startedAt / 1000) + RETENTION_SECONDS) };
+  const Item = { ...item(run), ...key(`AGENT#${agentName}`, `RUN#${run.runId}`), expiresAt };
+  await dynamodb.send(new PutItemCommand({ TableName: TABLE_NAME, Item }));
+  await updateAgent(agentName, agent, startedAt, run.finishedAt);
   return respond(200, { ...run, freshAt: ended.freshAt.S, touched: [], problems: [] });
 }
 
@@ -88,16 +76,43 @@ async function readSecret(id) {
   return answer.SecretString.trim();
 }
 
-async function read(pk, sk, consistent) {
-  const key = { pk: { S: pk }, sk: { S: sk } };
+/** What a beat begins with. */
+async function read(agentName) {
+  const Keys = [key("FLEET", "STATE"), key("AGENTS", agentName)];
   const answer = await dynamodb.send(
-    new GetItemCommand({ TableName: TABLE_NAME, Key: key, ConsistentRead: consistent }),
+    new BatchGetItemCommand({ RequestItems: { [TABLE_NAME]: { Keys, ConsistentRead: true } } }),
   );
-  return answer.Item;
+  const items = answer.Responses[TABLE_NAME];
+  const [state, agent] = Keys.map(({ pk }) => items.find((item) => item.pk.S === pk.S));
+  return { state, agent };
 }
 
-function write(item, condition = {}) {
-  return dynamodb.send(new PutItemCommand({ TableName: TABLE_NAME, Item: item, ...condition }));
+/** Moves the agent's position and counts the beat in its minute. */
+function updateAgent(agentName, agent, startedAt, at) {
+  const minute = String(Math.floor(startedAt / 60_000));
+  const isSameMinute = agent.beatMinute?.N === minute;
+  return dynamodb.send(
+    new UpdateItemCommand({
+      TableName: TABLE_NAME,
+      Key: key("AGENTS", agentName),
+      UpdateExpression: isSameMinute
+        ? "SET told = :told, lastBeatAt = :at ADD beatsInMinute :one"
+        : "SET told = :told, lastBeatAt = :at, beatMinute = :minute, beatsInMinute = :one",
+      ConditionExpression: isSameMinute
+        ? "beatMinute = :minute AND told <= :told"
+        : "(attribute_not_exists(beatMinute) OR beatMinute < :minute) AND told <= :told",
+      ExpressionAttributeValues: {
+        ":told": agent.told,
+        ":at": { S: at },
+        ":minute": { N: minute },
+        ":one": { N: "1" },
+      },
+    }),
+  );
+}
+
+function key(pk, sk) {
+  return { pk: { S: pk }, sk: { S: sk } };
 }
 
 /** DynamoDB's form of a flat record. */

@@ -31,14 +31,16 @@ impl Outside {
     /// Starts it; the root of its certificates is written into that file.
     pub(crate) async fn start(root_file: &Path) -> Self {
         let world = LocalStack::start(Clock::system()).await;
-        world.github.arrange(|github| {
-            github.create_repository(REPOSITORY.0);
-            github.open_issues(REPOSITORY.0, REPOSITORY.1);
-        });
         let authority = Authority::new(root_file);
         let dynamodb = Endpoint::start(&authority, world.dynamodb.url(), &["http/1.1"]).await;
         let secrets = Endpoint::start(&authority, world.secrets.url(), &["http/1.1"]).await;
         let github = Endpoint::start(&authority, world.github.url(), &["h2", "http/1.1"]).await;
+        world.github.arrange(|world| {
+            // The service accepts issues of the web site beside the API alone, and behind HTTPS that is the endpoint.
+            github.url().clone_into(&mut world.web);
+            world.create_repository(REPOSITORY.0);
+            world.open_issues(REPOSITORY.0, REPOSITORY.1);
+        });
         Self { world, authority, dynamodb, secrets, github }
     }
 

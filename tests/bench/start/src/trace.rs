@@ -24,18 +24,16 @@ pub(crate) struct Touched {
     pub(crate) metadata_connections: usize,
 }
 
-/// Starts the function once under `strace` and reads what it did until its init was over.
-pub(crate) async fn init(function: &Function, outside: &Outside, file: &Path) -> Touched {
+/// Starts the function once under `strace`, which is at that path, and reads what it did until its init was over.
+pub(crate) async fn init(strace: &str, function: &Function, outside: &Outside, file: &Path) -> Touched {
     let trace = file.to_str().expect("the path was given as text");
     // That of an earlier benchmark would be taken for this one's.
     let _ = std::fs::remove_file(file);
     // The tracer is the grandchild (-D), so that what is killed in the end is the function itself.
-    let tracer = ["strace", "-D", "-f", "-qq", "-e", "trace=open,openat,openat2,connect", "-o", trace];
+    let tracer = [strace, "-D", "-f", "-qq", "-e", "trace=open,openat,openat2,connect", "-o", trace];
     let mut command: Vec<String> = tracer.map(str::to_owned).into();
     command.extend(function.command.iter().cloned());
-    let mut variables = outside.variables();
-    // Sandboxes have no search path; the tracer is found by one.
-    variables.push(("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()));
+    let variables = outside.variables();
     let mut sandbox = Sandbox::start(&Function { command }, &variables).await;
     sandbox.is_ready().await;
     sandbox.end().await;

@@ -153,7 +153,7 @@ impl World {
 
     /// The web address of an issue, as agents are told it.
     pub fn html_url(&self, repository: &str, number: u64) -> String {
-        super::render::html_url(self.repository(repository), self.issue(repository, number))
+        super::render::html_url(self, self.repository(repository), self.issue(repository, number))
     }
 
     fn open(&mut self, repository: &str, title: &str, at: Timestamp, is_pull_request: bool) -> u64 {

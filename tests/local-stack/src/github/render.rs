@@ -1,7 +1,7 @@
 //! State as GitHub's JSON: issues, repositories, users, errors.
 //!
 //! Every field that GitHub's own description requires is there. Addresses of the API are on this server;
-//! addresses of the web site are on github.com, as agents know them. No HTTP here.
+//! addresses of the web site are on [`World::web`]. No HTTP here.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -11,7 +11,6 @@ use super::issue::{Issue, State};
 use super::repository::Repository;
 use super::world::{World, owner_of};
 
-const WEB: &str = "https://github.com";
 const DOCUMENTATION: &str = "https://docs.github.com";
 
 /// Which page of GitHub's documentation an error points to.
@@ -26,15 +25,15 @@ pub(super) enum About {
     InstallationTokens,
 }
 
-pub(super) fn html_url(repository: &Repository, issue: &Issue) -> String {
+pub(super) fn html_url(world: &World, repository: &Repository, issue: &Issue) -> String {
     let kind = if issue.is_pull_request { "pull" } else { "issues" };
-    format!("{WEB}/{}/{kind}/{}", repository.full_name, issue.number)
+    format!("{}/{}/{kind}/{}", world.web, repository.full_name, issue.number)
 }
 
 pub(super) fn issue(world: &World, api: &str, repository: &Repository, issue: &Issue) -> Value {
     let repository_url = format!("{api}/repos/{}", repository.full_name);
     let url = format!("{repository_url}/issues/{}", issue.number);
-    let html_url = html_url(repository, issue);
+    let html_url = html_url(world, repository, issue);
     let labels: Vec<Value> =
         issue.labels.iter().map(|name| label(&repository_url, name, repository.labels[name])).collect();
     let assignees: Vec<Value> = issue.assignees.iter().map(|login| user(world, api, login)).collect();
@@ -112,7 +111,7 @@ fn user(world: &World, api: &str, login: &str) -> Value {
         "avatar_url": format!("https://avatars.githubusercontent.com/u/{id}?v=4"),
         "gravatar_id": "",
         "url": url,
-        "html_url": format!("{WEB}/{login}"),
+        "html_url": format!("{}/{login}", world.web),
         "followers_url": format!("{url}/followers"),
         "following_url": format!("{url}/following{{/other_user}}"),
         "gists_url": format!("{url}/gists{{/gist_id}}"),
@@ -184,6 +183,7 @@ pub(super) fn repository(world: &World, api: &str, repository: &Repository) -> V
     let full_name = &repository.full_name;
     let (owner, name) = (owner_of(full_name), full_name.rsplit('/').next());
     let open_issues = repository.open_count(world.now());
+    let web = &world.web;
     let mut rendered = json!({
         "id": repository.id,
         "node_id": format!("R_{}", repository.id),
@@ -207,11 +207,11 @@ pub(super) fn repository(world: &World, api: &str, repository: &Repository) -> V
         "has_issues": repository.has_issues,
         "open_issues_count": open_issues,
         "open_issues": open_issues,
-        "html_url": format!("{WEB}/{full_name}"),
-        "clone_url": format!("{WEB}/{full_name}.git"),
+        "html_url": format!("{web}/{full_name}"),
+        "clone_url": format!("{web}/{full_name}.git"),
         "git_url": format!("git://github.com/{full_name}.git"),
         "ssh_url": format!("git@github.com:{full_name}.git"),
-        "svn_url": format!("{WEB}/{full_name}"),
+        "svn_url": format!("{web}/{full_name}"),
         "mirror_url": null,
     });
     rendered["permissions"] =

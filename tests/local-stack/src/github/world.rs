@@ -17,6 +17,10 @@ use crate::clock::Clock;
 pub struct World {
     /// How listings link their pages.
     pub links: LinkStyle,
+    /// The address of the web site, which `html_url` begins with: `https://github.com`, or an Enterprise Server's own
+    /// host. GitHub docs: "Getting started with the REST API" (Enterprise Server), whose API is at
+    /// `https://HOSTNAME/api/v3` and whose pages are at `https://HOSTNAME`.
+    pub web: String,
     /// Of requests to REST.
     pub(super) budgets: Budgets,
     /// Of GraphQL's points.
@@ -55,6 +59,7 @@ impl World {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             links: LinkStyle::Pages,
+            web: "https://github.com".to_owned(),
             budgets: Budgets::new(clock.now() + SignedDuration::from_hours(1)),
             points: Budgets::new(clock.now() + SignedDuration::from_hours(1)),
             graphql: Service::default(),

@@ -1,0 +1,59 @@
+//! How much of everything is measured: the fleets that the targets are stated for, or the smallest ones that show the
+//! same counts (`make bench-smoke`).
+
+/// The sizes of the rows.
+#[derive(Debug)]
+pub struct Scale {
+    /// Whether this is a smoke run: it is not optimised, so times and memory have no targets.
+    pub smoke: bool,
+    /// How often a row is measured at most.
+    repeats: usize,
+    /// Requests that follow each other, and that come at once, to learn what the local world itself takes.
+    pub overhead: (u32, u32),
+    /// Issues in each of the fleet's 100 repositories.
+    pub issues: u64,
+    /// How many agents beat at once.
+    pub crowd: usize,
+    /// How many issues change at once, row by row.
+    pub bursts: &'static [u64],
+    /// Repositories of the further idle fleets.
+    pub idle_fleets: &'static [usize],
+    /// Issues of the two repositories that are read for the first time; the larger one is audited.
+    pub backfills: (u64, u64),
+    /// Repositories, and issues in each, of the fleet that the peer serves as well.
+    pub compared: (usize, u64),
+}
+
+impl Scale {
+    /// `make bench`.
+    pub const FULL: Self = Self {
+        smoke: false,
+        repeats: usize::MAX,
+        overhead: (30, 300),
+        issues: 100,
+        crowd: 500,
+        bursts: &[1, 10, 100],
+        idle_fleets: &[1, 20, 500, 1_000],
+        backfills: (500, 5_000),
+        compared: (20, 100),
+    };
+
+    /// `make bench-smoke`. The fleet has as many repositories as in full, since the targets of passes depend on them,
+    /// and most rows are measured twice, since their counts have to be the same.
+    pub const SMALLEST: Self = Self {
+        smoke: true,
+        repeats: 2,
+        overhead: (2, 10),
+        issues: 10,
+        crowd: 20,
+        bursts: &[1, 10],
+        idle_fleets: &[1],
+        backfills: (200, 300),
+        compared: (2, 20),
+    };
+
+    /// How often a row is measured that is measured `full` times in full.
+    pub fn repeats(&self, full: usize) -> usize {
+        full.min(self.repeats)
+    }
+}
