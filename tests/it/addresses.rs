@@ -60,8 +60,8 @@ async fn reported_url_is_on_the_configured_site_whatever_host_github_names() {
             app.world.github.arrange(|github| github.open_issues(API, 1));
             app.world.github.fault(Matching::any_listing(), with_page(named).forever());
             assert_eq!(app.agent("alpha").beat().await.status(), "ok", "{named}");
-            app.world.github.arrange(|github| github.comment(API, 1));
             app.outlive_freshness();
+            app.world.github.arrange(|github| github.comment(API, 1));
             let answer = app.agent("alpha").beat().await;
             assert_eq!(answer.0["touchedIssueUrls"], json!([format!("{site}/acme/api/issues/1")]), "{named}");
             let stored = format!("{:?}", app.items("", ""));

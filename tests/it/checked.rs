@@ -92,6 +92,11 @@ impl Checked {
         self.value.get(name)
     }
 
+    /// Whether it has such a field, which may be one that it never has.
+    pub fn has(&self, name: &str) -> bool {
+        self.value.get(name).is_some()
+    }
+
     /// The plain value.
     pub fn into_value(self) -> Value {
         self.value

@@ -62,7 +62,7 @@ async fn credentials_of_another_form_are_named_by_it() {
     for (secret, said) in [
         (
             r#"{"user":"me","password":"wrong-form"}"#,
-            "it holds a JSON object with the entries `user`, `password`",
+            "it holds a JSON object with the entries `password`, `user`",
         ),
         ("Bearer wrong-form", "it holds an Authorization header"),
         ("GITHUB_TOKEN=wrong-form", "it holds an assignment"),
