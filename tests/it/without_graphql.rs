@@ -184,7 +184,7 @@ async fn without_the_probe_a_backfill_begins_with_the_newest_update_of_any_issue
     });
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["probe_unavailable"]);
-    assert_eq!(app.marks("acme/api")["cursor"], newest.to_string());
+    assert_eq!(app.marks("acme/api")["cursor"], agent_heartbeat::domain::iso_millis(newest));
     assert_eq!(app.open_rows("acme/api"), [1]);
     assert_eq!(app.row("acme/api", 2), Value::Null);
 }
