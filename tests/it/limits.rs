@@ -210,6 +210,11 @@ async fn fifty_agents_at_once_meet_a_limit_once() {
     futures_util::future::join_all(agents.iter().map(|agent| agent.beat())).await;
     assert_eq!(app.asked_of_github(), ["/graphql"]);
     assert_limited(&app.agent("agent-7").beat().await, 300);
+    app.pass_time(100);
+    app.clear_requests();
+    let elsewhere = app.agent("agent-8").in_sandbox(app.another_sandbox());
+    assert_limited(&elsewhere.beat().await, 200);
+    assert_eq!(app.asked_of_github(), [""; 0], "another sandbox does not meet it again");
 }
 
 #[tokio::test]
