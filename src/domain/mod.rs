@@ -7,6 +7,7 @@ mod idempotency;
 mod issue;
 mod limits;
 mod pace;
+mod position;
 mod problem;
 mod repository;
 mod run;
@@ -26,8 +27,9 @@ pub use issue::{
 };
 pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{Minute, Pace, TooOften};
+pub use position::{ChangePoint, Position, Sweep, Within, fence_of_order, order_as_text, point_as_text};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
-pub use run::{AgentRun, Position, RunType, Status, Touch};
+pub use run::{AgentRun, RunType, Status, Touch};
 pub use text::{counted, iso_millis, seconds_until};
 pub use tracking::{AuditProgress, Backfill, HeldAudit, RepositoryFailure, TrackedRepository, second_before};

@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::Outcome;
-use crate::store::{Ended, Fleet, Overtaken, PassRecord};
+use crate::store::{Ended, Fleet, Overtaken, PassRecord, RecentChanges};
 
 use super::health;
 use super::tally::{self, Tally};
@@ -54,7 +54,9 @@ impl Pass<'_> {
             fresh_at: self.fresh_at(&tally),
             freshness_seconds: freshness,
             last_change_fence: self.last_change_fence(&tally),
-            search_all_fence: self.search_all_fence(marks_are_stored),
+            recent: self.recent(&roster),
+            search_all_fence: self.search_all_fence(marks_are_stored && !roster.is_search_incomplete),
+            counts_lag: self.claim.takes_over() || !marks_are_stored,
             problems_from: has_problems.then_some(self.claim.pass_id()),
             limits: self.github.limits(),
         };
@@ -67,7 +69,6 @@ impl Pass<'_> {
             outcome,
             unheeded: None,
             summary: tally.summary(),
-            fleet,
             may_go_on: self.may_go_on(&roster, &tally),
             succeeded: tally.has_success(),
             touched: tally.touched,
@@ -123,6 +124,15 @@ impl Pass<'_> {
         put.is_ok()
     }
 
+    /// The repositories in which an issue changed lately, or may have.
+    fn recent(&self, roster: &Roster) -> RecentChanges {
+        let has_changed = |work: &&Work| work.tracked.last_change_fence == self.fence();
+        let changed = roster.work.iter().filter(has_changed).map(Work::id);
+        let changed = changed.chain(roster.changed_by_dead.iter().copied());
+        let before = self.claim.before().ended.as_ref().map(|ended| ended.recent.clone());
+        before.unwrap_or_default().with(changed, self.fence(), self.app.timing.backlog.named)
+    }
+
     fn fresh_at(&self, tally: &Tally) -> Option<Timestamp> {
         let before = self.claim.before().ended.as_ref().and_then(|ended| ended.fresh_at);
         if tally.backfilling > 0 {
@@ -141,8 +151,8 @@ impl Pass<'_> {
         self.claim.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence)
     }
 
-    fn search_all_fence(&self, marks_are_stored: bool) -> u64 {
-        if self.claim.takes_over() || !marks_are_stored {
+    fn search_all_fence(&self, all_is_found: bool) -> u64 {
+        if !all_is_found {
             return self.fence();
         }
         self.claim.before().ended.as_ref().map_or(0, |ended| ended.search_all_fence)

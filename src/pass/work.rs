@@ -58,6 +58,10 @@ pub(super) struct Unknown {
 pub(super) struct Roster {
     pub(super) work: Vec<Work>,
     pub(super) unknown: Vec<Unknown>,
+    /// Repositories that are not worked on, and that a dead pass changed.
+    pub(super) changed_by_dead: Vec<RepositoryId>,
+    /// Whether a repository could not be searched for what a dead pass changed in it.
+    pub(super) is_search_incomplete: bool,
 }
 
 impl Roster {

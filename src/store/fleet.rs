@@ -16,6 +16,7 @@ use crate::domain::{
 };
 
 use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
+use super::recent::RecentChanges;
 use super::{Item, Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
 
 /// The fleet's state: who may run the pass, and how the last one ended.
@@ -55,10 +56,15 @@ pub struct Ended {
     pub freshness_seconds: u64,
     /// The fence of the last pass that changed anything. An agent that has seen it has nothing to look up.
     pub last_change_fence: u64,
-    /// The fence of the last pass after which the repositories' own `last_change_fence` may tell too little:
-    /// it took over from a dead one, or could not store all marks. An agent behind it looks through every
-    /// repository.
+    /// The repositories that this pass and those before it changed.
+    pub recent: RecentChanges,
+    /// The fence of the last pass after which neither those nor the repositories' own `last_change_fence` may show all
+    /// that changed: not all marks could be stored, or not every repository could be searched for what a dead pass
+    /// changed. An agent behind it looks through every repository.
     pub search_all_fence: u64,
+    /// Whether rows may have been written that no stored count knows of: the pass took over from a dead one, or could
+    /// not store all marks. The next pass counts the open issues again.
+    pub counts_lag: bool,
     /// The pass whose record holds the problems; none when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,
@@ -181,22 +187,6 @@ pub struct Fleet {
     pub repositories: HashMap<RepositoryId, TrackedRepository>,
     /// What the configured names stand for, by the name in lower case.
     pub names: HashMap<String, ConfiguredName>,
-}
-
-impl Fleet {
-    /// The configured repositories that are known, each once, in the order of `configured`.
-    pub fn configured<'a>(&'a self, configured: &'a [RepositoryName]) -> Vec<&'a TrackedRepository> {
-        let mut found: Vec<&TrackedRepository> = Vec::new();
-        for name in configured {
-            let id = self.names.get(&name.key()).and_then(|known| known.id);
-            if let Some(repository) = id.and_then(|id| self.repositories.get(&id))
-                && !found.iter().any(|known| known.id == repository.id)
-            {
-                found.push(repository);
-            }
-        }
-        found
-    }
 }
 
 /// The item that stood in the way of a conditional update.

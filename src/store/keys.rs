@@ -15,9 +15,10 @@
 //! | a request with an `Idempotency-Key`, and its answer | `AGENT#<name>` | `KEY#<SHA-256 of the key>` |
 //!
 //! Two local indexes on issues, both sparse. `OpenIssues` is sorted by `openUpdatedAt`, which only open issues
-//! have: the audit reads it, and it counts the open issues. `Changes` is sorted by `changeFence`, which only
-//! issues have that changed after their backfill: it tells an agent what happened since its last beat. Both are
-//! read consistently.
+//! have: the audit reads it, and it counts the open issues. `Changes` is sorted by `changeOrder`, which only
+//! issues have that changed after their backfill: it tells an agent what happened since its last beat. It is the
+//! fence of the last change and the issue's number, because DynamoDB promises no order among equal sort keys. Both
+//! are read consistently.
 
 use std::collections::HashMap;
 
@@ -42,6 +43,8 @@ pub(super) const OPEN_ISSUES: &str = "OpenIssues";
 pub(super) const OPEN_UPDATED_AT: &str = "openUpdatedAt";
 /// The index of changes.
 pub(super) const CHANGES: &str = "Changes";
+/// Its sort key: the fence of an issue's last change, then the issue's number.
+pub(super) const CHANGE_ORDER: &str = "changeOrder";
 /// When DynamoDB may delete the item, in epoch seconds.
 pub(super) const EXPIRES_AT: &str = "expiresAt";
 

@@ -195,6 +195,7 @@ async fn the_agents_item_holds_its_last_beats_what_it_was_told_and_with_which_to
       {
         "beatMinute": 29922120,
         "beatsInMinute": 2,
+        "kindsAfter": 1,
         "lastBeatAt": "2026-11-22T06:00:05Z",
         "pk": "AGENTS",
         "sk": "alpha",
