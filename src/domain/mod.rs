@@ -2,6 +2,7 @@
 
 mod agent;
 mod agent_tokens;
+mod change_counts;
 mod digest;
 mod idempotency;
 mod issue;
@@ -16,6 +17,7 @@ mod tracking;
 
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
 pub use agent_tokens::{AgentToken, AgentTokens};
+pub use change_counts::{ChangeCounts, CountedAfter, MAX_COUNTED, Recount};
 pub use digest::Fingerprint;
 pub use idempotency::{
     Attempt, IdempotencyKey, InvalidIdempotencyKey, KeptRequest, KeyRefused, KeyedRequest, Verdict,

@@ -16,6 +16,8 @@ pub struct Position {
     /// Changes of a kind under a later fence than this may not have been delivered as that kind: an issue that was
     /// closed, and edited by a later pass before this agent read of it, is still to be reported as closed.
     pub kinds_after: u64,
+    /// How many changes beyond [`Position::complete_fence`] have been delivered.
+    pub reported: u64,
 }
 
 /// How far a partly delivered backlog has been delivered.
@@ -43,7 +45,7 @@ pub struct Sweep {
 impl Position {
     /// All changes up to and with `fence` have been delivered.
     pub fn after(fence: u64) -> Self {
-        Self { fence, within: None, kinds_after: fence }
+        Self { fence, within: None, kinds_after: fence, reported: 0 }
     }
 
     /// The last fence of which all changes have been delivered.

@@ -11,14 +11,12 @@ use jiff::Timestamp;
 
 use crate::app::{App, BacklogLimits};
 use crate::domain::{
-    Change, ChangePoint, IssueNumber, Position, RepositoryId, Sweep, Touch, Within, has_label_in,
+    Change, CountedAfter, MAX_COUNTED, Position, RepositoryId, Sweep, Touch, Within, has_label_in,
 };
 use crate::store::{ChangedIssue, Ended, StoreError};
 
 use super::answer::Told;
-
-/// The most changes that are counted.
-const MAX_COUNTED: u64 = 10_000;
+use super::sources::{Place, Repositories, Source};
 
 /// How many changes one read brings: one more than a page of GitHub's, so that one page of changes is read at once.
 const MAX_CHUNK: usize = 101;
@@ -28,9 +26,6 @@ const MIN_CHUNK: usize = 12;
 
 /// How many tracked repositories one read brings.
 const REPOSITORIES_CHUNK: u16 = 50;
-
-/// A change's place in the order of all changes.
-type Place = (u64, (RepositoryId, IssueNumber));
 
 /// What an agent has not been told, while it is read.
 pub(super) struct Backlog<'a> {
@@ -43,57 +38,12 @@ pub(super) struct Backlog<'a> {
     read_units: f64,
     /// What is to be told.
     news: Vec<(Place, Touch)>,
-    count: u64,
-}
-
-/// The repositories that may hold news, in the order of their ids as text.
-pub(super) struct Repositories {
-    next: VecDeque<RepositoryId>,
-    /// The last tracked repository that was looked at.
-    looked_at: Option<RepositoryId>,
-    /// Whether no more are to be looked at.
-    is_end: bool,
-}
-
-impl Repositories {
-    /// These, which are all.
-    pub(super) fn known(mut ids: Vec<RepositoryId>) -> Self {
-        ids.sort_by_cached_key(RepositoryId::to_string);
-        Self { next: ids.into(), looked_at: None, is_end: true }
-    }
-
-    /// Those among all tracked ones.
-    pub(super) fn all() -> Self {
-        Self { next: VecDeque::new(), looked_at: None, is_end: false }
-    }
-
-    /// Without those that a sweep has passed.
-    fn from(mut self, sweep: Sweep) -> Self {
-        let reached = sweep.repository.to_string();
-        self.next.retain(|id| id.to_string() > reached);
-        self.looked_at = Some(sweep.repository);
-        self
-    }
-}
-
-/// A repository whose changes are merged with those of others.
-struct Source {
-    id: RepositoryId,
-    after: ChangePoint,
-    read: VecDeque<ChangedIssue>,
-    is_end: bool,
-}
-
-impl Source {
-    fn take_in(&mut self, read: Vec<ChangedIssue>, is_end: bool) {
-        self.after = read.last().map_or(self.after, |last| (last.fence, Some(last.number)));
-        self.is_end = is_end;
-        self.read.extend(read);
-    }
-
-    fn place(&self) -> Option<Place> {
-        self.read.front().map(|first| (first.fence, (self.id, first.number)))
-    }
+    /// The fences of all changes that were read and are to be told, now or later.
+    read: Vec<u64>,
+    /// How many changes the passes have counted since those that are told completely; `None` while nothing is known.
+    counted: Option<CountedAfter>,
+    /// How many there are besides those that were read.
+    not_read: u64,
 }
 
 impl<'a> Backlog<'a> {
@@ -101,7 +51,18 @@ impl<'a> Backlog<'a> {
         let now = app.clock.now();
         let limits = app.timing.backlog;
         let stop_at = now.checked_add(limits.time).unwrap_or(now);
-        Self { app, limits, position, ended, stop_at, read_units: 0.0, news: Vec::new(), count: 0 }
+        Self {
+            app,
+            limits,
+            position,
+            ended,
+            stop_at,
+            read_units: 0.0,
+            news: Vec::new(),
+            read: Vec::new(),
+            counted: None,
+            not_read: 0,
+        }
     }
 
     /// Reads as far as one answer needs.
@@ -167,42 +128,64 @@ impl<'a> Backlog<'a> {
             .try_collect()
             .await?;
         let (mut reached, mut full_at) = (None, None);
-        let is_complete = loop {
+        // The next change that is not read, where that is known; `None` when there is none.
+        let next = loop {
             let places = sources.iter().enumerate().filter_map(|(at, source)| Some((source.place()?, at)));
-            let Some((place, at)) = places.min() else { break true };
+            let Some((place, at)) = places.min() else { break Some(None) };
+            if full_at.is_some() && self.has_counted_up_to(place) {
+                break Some(Some(place));
+            }
             let source = &mut sources[at];
             if let Some(changed) = source.read.pop_front() {
                 self.take(source.id, changed, self.ended.fence);
             }
             reached = Some(place);
-            if full_at.is_none() && self.is_full() {
-                full_at = reached;
-            }
             if source.read.is_empty() && !source.is_end {
                 if self.is_over() {
-                    break false;
+                    break None;
                 }
                 let read = self.app.store.changes(source.id, source.after, None, chunk).await?;
                 self.read_units += read.read_units;
                 source.take_in(read.changes, read.is_end);
             }
+            if full_at.is_none() && self.is_full() && sources.iter().any(|source| source.place().is_some()) {
+                full_at = reached;
+                self.count().await?;
+            }
         };
-        let has_told_all = self.count == self.news.len() as u64;
-        if is_complete && has_told_all {
+        let has_told_all = self.read.len() == self.news.len();
+        if next == Some(None) && has_told_all {
             let position = Position::after(self.position.fence.max(self.ended.fence));
             return Ok(self.told(position, false, true));
         }
-        let kinds_after = self.position.kinds_after;
-        let (position, is_left) = match full_at.or(reached) {
-            Some((fence, (repository, issue))) if fence <= self.ended.fence => {
-                (Position { fence, within: Some(Within::Fence(repository, issue)), kinds_after }, true)
-            }
-            _ => (
-                Position { kinds_after, ..Position::after(self.position.fence.max(self.ended.fence)) },
-                false,
-            ),
+        let has_ended = |(fence, _): &Place| *fence <= self.ended.fence;
+        let has_more = match next {
+            Some(next) => !has_told_all || next.as_ref().is_some_and(has_ended),
+            None => true,
         };
-        Ok(self.told(position, is_left, is_complete))
+        let kinds_after = self.position.kinds_after;
+        let stopped_at = full_at.or(reached).filter(has_ended).filter(|_| has_more);
+        let Some((fence, (repository, issue))) = stopped_at else {
+            let position = Position::after(self.position.fence.max(self.ended.fence));
+            return Ok(self.told(Position { kinds_after, ..position }, false, true));
+        };
+        if self.counted.is_none() {
+            self.count().await?;
+        }
+        let of_fence = self.news.iter().filter(|((of, _), _)| *of == fence).count() as u64;
+        let goes_on = self.position.complete_fence() + 1 == fence;
+        let reported = of_fence + if goes_on { self.position.reported } else { 0 };
+        let is_exact = match next {
+            Some(None) => true,
+            Some(Some(next)) => self.has_counted_up_to(next),
+            None => self.counted.is_some_and(|counted| counted.unknown_upto.is_none()),
+        };
+        if next != Some(None) {
+            let is_known = self.counted.is_some_and(|counted| counted.unknown_upto.is_none());
+            self.add_counted(if is_known { self.position.reported } else { 0 });
+        }
+        let within = Some(Within::Fence(repository, issue));
+        Ok(self.told(Position { fence, within, kinds_after, reported }, true, is_exact))
     }
 
     /// Tells the changes of many repositories, one repository after another.
@@ -213,7 +196,9 @@ impl<'a> Backlog<'a> {
     ) -> Result<Told, StoreError> {
         let complete = self.position.complete_fence();
         let (after, upto) = begun.map_or((complete, self.ended.fence), |sweep| (sweep.after, sweep.upto));
-        let mut reached = begun.map(|sweep| (sweep.repository, sweep.last));
+        // Nothing may have changed in those that were looked at.
+        let passed = repositories.looked_at.filter(|_| repositories.next.is_empty()).map(|id| (id, None));
+        let mut reached = begun.map_or(passed, |sweep| Some((sweep.repository, sweep.last)));
         let mut under_way = begun.filter(|sweep| sweep.last.is_some()).map(|sweep| sweep.repository);
         while !self.is_full() && !self.is_over() {
             let Some(id) = under_way.take().or_else(|| repositories.next.pop_front()) else {
@@ -250,14 +235,49 @@ impl<'a> Backlog<'a> {
                 under_way = Some(id);
             }
         }
+        self.count().await?;
+        let is_exact = self.counted.is_some_and(|counted| counted.unknown_upto.is_none());
+        let told_before = if begun.is_some() { self.position.reported } else { 0 };
+        let reported = told_before + self.news.len() as u64;
+        self.add_counted(told_before);
         let position = match reached {
             Some((repository, last)) => {
                 let within = Within::Sweep(Sweep { after, upto, repository, last });
-                Position { within: Some(within), ..self.position }
+                Position { within: Some(within), reported, ..self.position }
             }
             None => self.position,
         };
-        Ok(self.told(position, true, false))
+        Ok(self.told(position, true, is_exact))
+    }
+
+    /// Looks up how many changes the passes have counted.
+    async fn count(&mut self) -> Result<(), StoreError> {
+        let counts = self.app.store.change_counts().await?;
+        self.read_units += 1.0;
+        let excluded = &self.app.config.excluded_labels;
+        let counts =
+            counts.filter(|counts| counts.upto >= self.ended.last_change_fence && counts.excludes(excluded));
+        let after = self.position.complete_fence();
+        self.counted = counts.map(|counts| counts.between(after, self.ended.fence));
+        Ok(())
+    }
+
+    /// Whether nothing has to be read to count the change at this place, and those that follow.
+    fn has_counted_up_to(&self, (fence, _): Place) -> bool {
+        self.counted.is_some_and(|counted| {
+            counted.issues >= MAX_COUNTED || counted.unknown_upto.is_none_or(|upto| fence > upto)
+        })
+    }
+
+    /// Counts the changes that were not read, `before` so many of which this agent has been told.
+    fn add_counted(&mut self, before: u64) {
+        let read = self.read.len() as u64;
+        let Some(counted) = self.counted else { return };
+        // What the passes have not counted was read, as far as that went.
+        let is_uncounted = |fence: &&u64| counted.unknown_upto.is_some_and(|upto| **fence <= upto);
+        let uncounted = self.read.iter().filter(is_uncounted).count() as u64;
+        let all = (counted.issues + uncounted).saturating_sub(before);
+        self.not_read = all.saturating_sub(read);
     }
 
     /// Takes in one change, unless nothing about it is to be told by the pass with the fence `upto`.
@@ -267,7 +287,7 @@ impl<'a> Backlog<'a> {
         if has_label_in(&changed.labels, &self.app.config.excluded_labels) {
             return;
         }
-        self.count += 1;
+        self.read.push(fence);
         if !self.is_full() {
             let moved_to = changed.moved_to.filter(|_| change == Change::Moved);
             let place = (fence, (repository, changed.number));
@@ -278,8 +298,14 @@ impl<'a> Backlog<'a> {
     fn told(mut self, position: Position, is_left: bool, is_exact: bool) -> Told {
         self.news.sort_by_key(|(place, _)| *place);
         let touches = self.news.into_iter().map(|(_, touch)| touch).collect();
-        let count = self.count.min(MAX_COUNTED);
-        Told { touches, count, is_exact: is_exact && self.count <= MAX_COUNTED, is_left, position }
+        let count = self.read.len() as u64 + self.not_read;
+        Told {
+            touches,
+            count: count.min(MAX_COUNTED),
+            is_exact: is_exact && count <= MAX_COUNTED,
+            is_left,
+            position,
+        }
     }
 }
 
@@ -297,7 +323,7 @@ fn to_tell(changed: &ChangedIssue, kinds_after: u64, ended: u64) -> Option<(u64,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Stamp;
+    use crate::domain::{IssueNumber, Stamp};
 
     fn changed(stamp: Stamp) -> ChangedIssue {
         ChangedIssue {

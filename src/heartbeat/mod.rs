@@ -8,6 +8,7 @@ mod answer;
 mod backlog;
 mod passes;
 mod record;
+mod sources;
 mod summary;
 mod touches;
 

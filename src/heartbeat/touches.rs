@@ -4,7 +4,8 @@ use crate::domain::Position;
 use crate::store::StoreError;
 
 use super::answer::Told;
-use super::backlog::{Backlog, Repositories};
+use super::backlog::Backlog;
+use super::sources::Repositories;
 use super::{Basis, Beat};
 
 impl Beat<'_> {

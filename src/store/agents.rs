@@ -44,6 +44,8 @@ pub struct Answered<'a> {
 struct AgentItem {
     told: String,
     kinds_after: Option<u64>,
+    #[serde(default)]
+    reported: u64,
     beat_minute: Option<Minute>,
     beats_in_minute: Option<u64>,
 }
@@ -106,7 +108,8 @@ impl Agent {
             operation: "read",
             code: "an agent's position of another shape".into(),
         })?;
-        let told = Position { kinds_after: item.kinds_after.unwrap_or(told.kinds_after), ..told };
+        let kinds_after = item.kinds_after.unwrap_or(told.kinds_after);
+        let told = Position { kinds_after, reported: item.reported, ..told };
         let pace = item.beat_minute.zip(item.beats_in_minute).map(|(minute, beats)| Pace { minute, beats });
         Ok(Self { told, pace })
     }
@@ -144,10 +147,10 @@ impl Update {
             Ordering::Greater => return None,
         }
         if is_behind {
-            update.set.push("told = :told, kindsAfter = :kinds, lastBeatAt = :at");
+            update.set.push("told = :told, kindsAfter = :kinds, reported = :reported, lastBeatAt = :at");
             update.holds("(attribute_not_exists(told) OR told <= :told)");
             update.values([(":told", text(told)), (":kinds", number(beat.told.kinds_after))]);
-            update.values([(":at", text(beat.at.to_string()))]);
+            update.values([(":reported", number(beat.told.reported)), (":at", text(beat.at.to_string()))]);
             if let Some(token) = beat.token {
                 update.set.push("tokenFingerprint = :token");
                 update.values([(":token", text(token.as_str()))]);
@@ -208,7 +211,7 @@ fn position_from_text(text: &str) -> Option<Position> {
         }
         _ => return None,
     };
-    let position = Position { fence: number(fence)?, within, kinds_after: 0 };
+    let position = Position { fence: number(fence)?, within, kinds_after: 0, reported: 0 };
     Some(Position { kinds_after: position.complete_fence(), ..position })
 }
 
@@ -219,7 +222,7 @@ mod tests {
     #[test]
     fn positions_sort_as_text_as_they_do_as_positions() {
         let at = |fence, within: Option<Within>| {
-            let position = Position { fence, within, kinds_after: 0 };
+            let position = Position { fence, within, kinds_after: 0, reported: 0 };
             Position { kinds_after: position.complete_fence(), ..position }
         };
         let issue = |repository, issue| Some(Within::Fence(RepositoryId(repository), IssueNumber(issue)));

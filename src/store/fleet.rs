@@ -12,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{
-    AccountLimits, AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TrackedRepository,
+    AccountLimits, AuditProgress, ChangeCounts, ProblemCode, RepositoryId, RepositoryName, Status,
+    TrackedRepository,
 };
 
-use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
+use super::keys::{CHANGE_COUNTS, FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
 use super::recent::RecentChanges;
 use super::{Item, Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
 
@@ -187,6 +188,8 @@ pub struct Fleet {
     pub repositories: HashMap<RepositoryId, TrackedRepository>,
     /// What the configured names stand for, by the name in lower case.
     pub names: HashMap<String, ConfiguredName>,
+    /// How many issues last changed under which fences; `None` before any did.
+    pub counts: Option<ChangeCounts>,
 }
 
 /// The item that stood in the way of a conditional update.
@@ -307,6 +310,8 @@ impl Store {
                 fleet.repositories.insert(repository.id, repository);
             } else if let Some(name) = sk.strip_prefix(NAME_PREFIX) {
                 fleet.names.insert(name.to_owned(), value_of(item)?);
+            } else if sk == CHANGE_COUNTS {
+                fleet.counts = Some(value_of(item)?);
             }
         }
         Ok(fleet)
@@ -319,6 +324,20 @@ impl Store {
         repository: &TrackedRepository,
     ) -> Result<Result<(), Stale>, StoreError> {
         self.put_fenced(claim, item_of(&Key::repository(repository.id), repository)).await
+    }
+
+    /// How many issues last changed under which fences; `None` before any did. One consistent read.
+    pub async fn change_counts(&self) -> Result<Option<ChangeCounts>, StoreError> {
+        self.get(&Key::change_counts()).await
+    }
+
+    /// Writes how many issues last changed under which fences.
+    pub async fn put_change_counts(
+        &self,
+        claim: &Claim,
+        counts: &ChangeCounts,
+    ) -> Result<Result<(), Stale>, StoreError> {
+        self.put_fenced(claim, item_of(&Key::change_counts(), counts)).await
     }
 
     /// Writes what a configured name stands for.

@@ -5,6 +5,7 @@
 //! | item | pk | sk |
 //! | --- | --- | --- |
 //! | the fleet's state and claim | `FLEET` | `STATE` |
+//! | how many issues last changed under which fences | `FLEET` | `COUNTS` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
 //! | a configured name: its id, or why it has none and since when | `FLEET` | `NAME#<owner/name in lower case>` |
 //! | what is left of an unfinished audit | `REPO#<id>` | `AUDIT` |
@@ -33,6 +34,8 @@ use super::Item;
 pub(super) const FLEET: &str = "FLEET";
 /// The sort key of the fleet's state.
 pub(super) const STATE: &str = "STATE";
+/// The sort key of the counts of changes.
+pub(super) const CHANGE_COUNTS: &str = "COUNTS";
 /// The start of a repository's sort key.
 pub(super) const REPOSITORY_PREFIX: &str = "REPO#";
 /// The start of a configured name's sort key.
@@ -62,6 +65,10 @@ impl Key {
 
     pub(super) fn state() -> Self {
         Self::new(FLEET, STATE)
+    }
+
+    pub(super) fn change_counts() -> Self {
+        Self::new(FLEET, CHANGE_COUNTS)
     }
 
     pub(super) fn repository(id: RepositoryId) -> Self {

@@ -234,3 +234,91 @@ async fn changes_that_come_while_a_backlog_is_told_repository_by_repository_are_
     }
     assert_eq!(catch_up(&app, "beta").await[0].touched(), [""; 0]);
 }
+
+fn counts(answers: &[Answer]) -> Vec<u64> {
+    answers.iter().map(|answer| answer.0["touchedCount"].as_u64().expect("a count")).collect()
+}
+
+#[tokio::test]
+async fn more_changes_than_one_beat_reads_are_counted_exactly_all_the_same() {
+    let (app, names) = fleet_of(2, |_| ()).await;
+    for (name, count) in names.iter().zip([1_100, 300]) {
+        app.pass_time(150);
+        app.world.github.arrange(|github| github.open_issues(name, count));
+        app.agent("alpha").beat().await;
+    }
+    let answers = catch_up(&app, "beta").await;
+    assert_eq!(counts(&answers), [1_400, 1_200, 1_000, 800, 600, 400, 200]);
+    assert_eq!(
+        answers[0].0["summary"],
+        "Joined the pass that ended 0 s ago: 1400 issues changed since this agent's last beat."
+    );
+}
+
+#[tokio::test]
+async fn an_issue_that_changed_in_several_passes_or_is_excluded_counts_once_or_not_at_all() {
+    let (mut app, names) = fleet_of(1, |timing| timing.backlog.told = 4).await;
+    app.restart_with("EXCLUDED_LABELS", "spam");
+    app.agent("alpha").beat().await;
+    let rounds: [std::ops::RangeInclusive<u64>; 3] = [2..=31, 20..=25, 2..=3];
+    app.world.github.arrange(|github| github.open_issues(&names[0], 30));
+    for round in rounds {
+        app.outlive_freshness();
+        app.world.github.arrange(|github| {
+            round.for_each(|number| github.comment(&names[0], number));
+            github.edit_issue(&names[0], 30, |issue| issue.labels = vec!["spam".to_owned()]);
+        });
+        app.agent("alpha").beat().await;
+    }
+    let answers = catch_up(&app, "beta").await;
+    assert_eq!(counts(&answers), [29, 25, 21, 17, 13, 9, 5, 1]);
+    assert_eq!(told(&answers).len(), 29);
+}
+
+#[tokio::test]
+async fn changes_in_many_repositories_are_counted_while_they_are_told_one_after_another() {
+    let (app, names) = fleet_of(30, |_| ()).await;
+    app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 10)));
+    app.agent("alpha").beat().await;
+    let answers = catch_up(&app, "beta").await;
+    let told = answers.iter().map(|answer| answer.touched().len() as u64);
+    let left = told.scan(300, |left, told| Some(std::mem::replace(left, *left - told)));
+    assert_eq!(counts(&answers), left.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn of_more_than_10_000_changes_it_is_told_that_they_are_more() {
+    let (app, names) = fleet_of(1, |_| ()).await;
+    app.world.github.arrange(|github| github.open_issues(&names[0], 250));
+    app.agent("alpha").beat().await;
+    for (counted, told) in [(9_999_u64, 9_999), (10_000, 10_000), (10_001, 10_000)] {
+        let mut item = app.items("FLEET", "COUNTS").pop().expect("the counts");
+        let fence = item["upto"].clone();
+        item["entries"] = serde_json::json!([fence, 0, counted]);
+        app.world.dynamodb.put_item(TABLE_NAME, &item);
+        let agent = format!("agent-{counted}");
+        let answer = app.agent(&agent).beat().await;
+        assert_eq!(answer.0["touchedCount"], told);
+        let summary = answer.0["summary"].as_str().expect("a sentence");
+        assert_eq!(summary.contains("at least 10000 issues"), counted > 10_000, "{summary}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_pass_that_died_no_more_changes_are_claimed_than_there_are() {
+    let (app, names) = fleet_of(1, |timing| timing.backlog.told = 10).await;
+    app.world.github.arrange(|github| github.open_issues(&names[0], 60));
+    let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("SET ended"));
+    let alpha = app.agent("alpha");
+    let mut dying = Box::pin(alpha.beat());
+    assert!(until_held(&mut dying, &mut held).await.is_none());
+    drop(dying);
+    app.pass_time(150);
+    app.agent("alpha").beat().await;
+    let answers = catch_up(&app, "beta").await;
+    let told: Vec<u64> = answers.iter().map(|answer| answer.touched().len() as u64).collect();
+    assert_eq!(told.iter().sum::<u64>(), 60);
+    for (at, count) in counts(&answers).into_iter().enumerate() {
+        assert!(count <= told[at..].iter().sum(), "{count} at {at}: {told:?}");
+    }
+}
