@@ -17,6 +17,7 @@
 mod chain;
 mod comparison;
 mod fleet;
+mod news;
 mod overhead;
 mod peer;
 mod progress;
@@ -54,6 +55,7 @@ fn measure() {
     overheads.iter().for_each(|overhead| progress.tell(&overhead.to_string()));
     let mut rows = fleet::rows(&runtime, &progress);
     rows.extend(fleet::idle_by_size(&runtime, &progress));
+    rows.extend(news::rows(&runtime, &progress, &news::Sizes::FULL));
     rows.extend(repository::rows(&runtime, &progress));
     rows.extend(comparison::rows(&runtime, &progress));
     let report = Report { load_before, overheads, rows, took: progress.elapsed() };
