@@ -41,6 +41,8 @@ pub struct Timing {
     pub pass_ending: Duration,
     /// How long a claim lasts when its holder dies. Longer than the budget, or a live pass would be taken over.
     pub claim: Duration,
+    /// How much is read of what an agent has not been told, and for how long.
+    pub backlog: BacklogLimits,
     /// What is left of an invocation for the answer, once its pass has ended.
     pub answering: Duration,
     /// The longest that the preparation may take with any host, of the 10 s that Lambda grants an init.
@@ -63,6 +65,7 @@ impl Default for Timing {
             pass_budget: Duration::from_secs(25),
             pass_ending: Duration::from_secs(4),
             claim: Duration::from_secs(30),
+            backlog: BacklogLimits::default(),
             answering: Duration::from_millis(1_500),
             preparation: Duration::from_secs(2),
             connect: Duration::from_secs(3),
@@ -71,6 +74,30 @@ impl Default for Timing {
             github: RetryPolicy::default(),
             store: StorePatience::default(),
         }
+    }
+}
+
+/// How much one beat reads and tells of what its agent has not been told. The rest follows with the next beats.
+#[derive(Clone, Copy, Debug)]
+pub struct BacklogLimits {
+    /// The most changes one answer tells. It stands in the contract.
+    pub told: usize,
+    /// No read begins when those before it have cost so many read units. With the last one, and with what else a beat
+    /// reads, they are less than 40.
+    pub read_units: f64,
+    /// No read but the first begins so long after it.
+    pub time: Duration,
+    /// The changes of at most so many repositories are merged in their order; each costs a read before the first change
+    /// can be told. Those of more are told one repository after another.
+    pub merged: usize,
+    /// So many repositories that recent passes changed are named in the fleet's state, which stays under 1 KB with them:
+    /// a pass writes it for one write unit.
+    pub named: usize,
+}
+
+impl Default for BacklogLimits {
+    fn default() -> Self {
+        Self { told: 200, read_units: 26.0, time: Duration::from_millis(750), merged: 16, named: 16 }
     }
 }
 

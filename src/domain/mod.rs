@@ -2,6 +2,7 @@
 
 mod agent;
 mod agent_tokens;
+mod change_counts;
 mod digest;
 mod idempotency;
 mod instants;
@@ -9,6 +10,7 @@ mod issue;
 mod limits;
 mod pace;
 mod pasted;
+mod position;
 mod problem;
 mod repository;
 mod run;
@@ -17,6 +19,7 @@ mod tracking;
 
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
 pub use agent_tokens::{AgentToken, AgentTokens};
+pub use change_counts::{ChangeCounts, CountedAfter, MAX_COUNTED, Recount};
 pub use digest::Fingerprint;
 pub use idempotency::{
     Attempt, IdempotencyKey, InvalidIdempotencyKey, KeptRequest, KeyRefused, KeyedRequest, Verdict,
@@ -30,8 +33,9 @@ pub use issue::{
 pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{Minute, Pace, TooOften};
 pub use pasted::{looks_like, only_value, unwrapped};
+pub use position::{ChangePoint, Position, Sweep, Within, fence_of_order, order_as_text, point_as_text};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
-pub use run::{AgentRun, Position, RunType, Status, Touch};
+pub use run::{AgentRun, RunType, Status, Touch};
 pub use text::{counted, seconds_until};
 pub use tracking::{AuditProgress, Backfill, HeldAudit, RepositoryFailure, TrackedRepository, second_before};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Change, IssueNumber, RepositoryId, millis, optional_millis};
+use super::{Change, millis, optional_millis};
 
 /// How a beat came out, the worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
@@ -65,27 +65,6 @@ pub struct Touch {
     pub moved_to: Option<String>,
 }
 
-/// How far an agent has been told of changes. Changes are told in the order fence, repository, issue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// The fence it has reached.
-    pub fence: u64,
-    /// The last issue it was told of under that fence, when not all fitted into the answer.
-    pub within: Option<(RepositoryId, IssueNumber)>,
-}
-
-impl Position {
-    /// All changes up to and with `fence` have been told.
-    pub fn after(fence: u64) -> Self {
-        Self { fence, within: None }
-    }
-
-    /// Whether a change of that issue under `fence` has been told.
-    pub fn covers(&self, fence: u64, issue: (RepositoryId, IssueNumber)) -> bool {
-        fence < self.fence || (fence == self.fence && self.within.is_none_or(|last| issue <= last))
-    }
-}
-
 /// The record of one beat, kept for `RUN_RETENTION_DAYS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -114,7 +93,7 @@ pub struct AgentRun {
     pub errors: Vec<String>,
     /// The issues the agent was told of, at most 200.
     pub touched_issue_urls: Vec<String>,
-    /// How many there were to tell, exactly.
+    /// How many there were to report, at most 10,000.
     pub touched_count: u64,
     /// The pass that the beat ran or joined; absent when none has ended.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{KeyRefused, KeyedRequest, Outcome, TooOften, Verdict};
+use crate::domain::{KeyRefused, KeyedRequest, Outcome, RunType, TooOften, Verdict};
 use crate::pass;
 use crate::store::{Beginning, Moved, StoreError};
 
@@ -139,7 +139,7 @@ impl<'a> Came<'a> {
         };
         match beginning {
             Ok(Beginning { state, agent, .. }) => {
-                beat.known = agent;
+                beat.known = agent.filter(|_| run_type == RunType::Heartbeat);
                 let basis = beat.basis(state, deadline).await;
                 if let Some(unheard) = beat.confirmed {
                     let why = "no pass could be run for it now; confirm it again in a minute";

@@ -51,13 +51,14 @@ pub struct AgentHeartbeatResponse {
     /// What happened to each of `touchedIssueUrls`.
     #[schema(max_items = 200)]
     pub touched: Vec<Touch>,
-    /// How many there were to tell. More than 200: the next beats tell the rest.
+    /// How many there were to report, at most 10,000. More than 200: the next heartbeats report the rest.
+    #[schema(maximum = 10_000)]
     pub touched_count: u64,
     /// The problems, for programs.
     pub problems: Vec<Problem>,
     /// For so many seconds another beat would tell nothing new: the last pass is fresh, one is running, or GitHub's
     /// limit is in force for everybody's repositories. Where nothing is known of that, the interval that agents are to
-    /// beat at.
+    /// beat at. 0 while there are changes left to report.
     pub next_heartbeat_in_seconds: u64,
 }
 
@@ -65,13 +66,18 @@ pub struct AgentHeartbeatResponse {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) touches: Vec<Touch>,
+    /// How many there were to tell; at most 10,000.
     pub(super) count: u64,
+    /// Whether there were no more than that.
+    pub(super) is_exact: bool,
+    /// Whether the next beat has the rest to tell.
+    pub(super) is_left: bool,
     pub(super) position: Position,
 }
 
 impl Told {
     pub(super) fn nothing(position: Position) -> Self {
-        Self { touches: Vec::new(), count: 0, position }
+        Self { touches: Vec::new(), count: 0, is_exact: true, is_left: false, position }
     }
 }
 
@@ -80,7 +86,8 @@ impl Beat<'_> {
         let worst_of_pass = basis.ended.as_ref().filter(|_| basis.coalesced).map(|ended| ended.status);
         // Before the first pass has ended nothing is known of changes.
         let summary = if basis.coalesced && basis.ended.is_some() {
-            let changed = counted(told.count, "issue", "issues");
+            let at_least = if told.is_exact { "" } else { "at least " };
+            let changed = at_least.to_owned() + &counted(told.count, "issue", "issues");
             let since = if self.known.is_none() { "in it" } else { "since this agent's last beat" };
             format!("{} {changed} changed {since}.", basis.summary)
         } else {
@@ -102,7 +109,7 @@ impl Beat<'_> {
             touched: told.touches.clone(),
             touched_count: told.count,
             problems: self.outcome.problems().to_vec(),
-            next_heartbeat_in_seconds: self.pointless_for(basis, finished_at),
+            next_heartbeat_in_seconds: if told.is_left { 0 } else { self.pointless_for(basis, finished_at) },
         }
     }
 

@@ -5,8 +5,10 @@
 
 mod admission;
 mod answer;
+mod backlog;
 mod passes;
 mod record;
+mod sources;
 mod summary;
 mod touches;
 
@@ -20,7 +22,7 @@ use crate::domain::{
     AgentName, Attempt, Fingerprint, IdempotencyKey, KeyedRequest, Outcome, Phase, Position, Problem,
     ProblemCode, RepositoryName, RunType, Status,
 };
-use crate::store::{Agent, Ended, Fleet, FleetState, Overtaken, StoreError};
+use crate::store::{Agent, Ended, FleetState, Overtaken, StoreError};
 
 pub use admission::{NoBeat, Reply, beat, beat_if_admitted};
 pub use answer::AgentHeartbeatResponse;
@@ -39,7 +41,7 @@ struct Beat<'a> {
     run_type: RunType,
     run_id: Uuid,
     started_at: Timestamp,
-    /// What was remembered of the agent when it came; none at its first beat.
+    /// What was remembered of the agent when it came; `None` at its first beat, and for the schedule.
     known: Option<Agent>,
     outcome: Outcome,
     recording: Recording<'a>,
@@ -83,8 +85,6 @@ struct Basis {
     ended: Option<Ended>,
     /// The pass that this beat ran, also when it failed, or joined; none when there was none.
     pass_id: Option<Uuid>,
-    /// The repositories, when they were read anyway.
-    fleet: Option<Fleet>,
     /// What was done. A coalesced beat's summary goes on with what changed.
     summary: String,
     /// Whether another beat ran the pass.
@@ -128,7 +128,6 @@ impl Beat<'_> {
             return Basis {
                 ended: None,
                 pass_id: None,
-                fleet: None,
                 summary: "Joined the first pass, which is still running.".to_owned(),
                 coalesced: true,
                 first_position: Position::after(0),
@@ -147,7 +146,6 @@ impl Beat<'_> {
         }
         Basis {
             summary: coalesced_summary(age),
-            fleet: None,
             coalesced: true,
             first_position: Position::after(ended.fence.saturating_sub(1)),
             pass_id: Some(ended.pass_id),
@@ -179,14 +177,17 @@ impl Beat<'_> {
 
     async fn finish(mut self, basis: Basis) -> AgentHeartbeatResponse {
         let position = self.known.map_or(basis.first_position, |agent| agent.told);
-        let told = match self.tell(&basis, position).await {
+        let mut told = match self.tell(&basis, position).await {
             Ok(told) => told,
             Err(error) => {
                 self.outcome.add(table_problem(&error));
                 Told::nothing(position)
             }
         };
-        let position = Some(told.position);
+        // The schedule delivers to nobody: it reports what its own passes changed, and nothing later.
+        let is_delivered = self.run_type == RunType::Heartbeat;
+        told.is_left &= is_delivered;
+        let position = is_delivered.then_some(told.position);
         self.close(&basis, &told, position).await
     }
 
@@ -205,7 +206,6 @@ impl Basis {
             first_position: Position::after(state.ended_fence()),
             pass_id: None,
             ended: state.ended,
-            fleet: None,
             summary: summary.to_owned(),
             coalesced: false,
             claimed_until: None,

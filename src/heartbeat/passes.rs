@@ -113,7 +113,6 @@ impl Beat<'_> {
         report.unheeded.into_iter().for_each(|problem| self.outcome.add(problem));
         self.confirmed = None;
         Basis {
-            fleet: Some(report.fleet),
             summary: report.summary,
             coalesced: false,
             first_position: Position::after(report.ended.fence.saturating_sub(1)),

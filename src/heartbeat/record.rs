@@ -48,7 +48,7 @@ impl Beat<'_> {
 
     /// Notes, once the run is there, that its answer is told. What is kept under the request's key comes before the agent's
     /// position, which moves last: an answer that is lost is sent again or told again. Without a position, what the agent
-    /// was told before is not known, and it stays.
+    /// was told before is not known, or there is nobody to tell, and it stays.
     async fn note_told(
         &self,
         answer: &AgentHeartbeatResponse,

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::Outcome;
-use crate::store::{Ended, Fleet, Overtaken, PassRecord};
+use crate::domain::{ChangeCounts, Outcome, Recount};
+use crate::store::{Ended, Fleet, Overtaken, PassRecord, RecentChanges, Stale};
 
 use super::health;
 use super::tally::{self, Tally};
@@ -44,7 +44,13 @@ impl Pass<'_> {
                 outcome.add(held);
             }
         }
-        let is_recorded = self.record(&tally, &outcome).await;
+        let last_change_fence = self.last_change_fence(&tally);
+        let counts = (last_change_fence == self.fence())
+            .then(|| self.counts(&roster, fleet.counts.take(), marks_are_stored));
+        let (is_recorded, ()) = futures_util::join!(
+            self.record(&tally, &outcome).boxed(),
+            self.store_counts(counts.as_ref()).boxed()
+        );
         let has_problems = is_recorded && !outcome.problems().is_empty();
         let ended = Ended {
             pass_id: self.claim.pass_id(),
@@ -53,8 +59,10 @@ impl Pass<'_> {
             status: outcome.status(),
             fresh_at: self.fresh_at(&tally),
             freshness_seconds: freshness,
-            last_change_fence: self.last_change_fence(&tally),
-            search_all_fence: self.search_all_fence(marks_are_stored),
+            last_change_fence,
+            recent: self.recent(&roster),
+            search_all_fence: self.search_all_fence(marks_are_stored && !roster.is_search_incomplete),
+            counts_lag: self.claim.takes_over() || !marks_are_stored,
             problems_from: has_problems.then_some(self.claim.pass_id()),
             limits: self.github.limits(),
         };
@@ -67,7 +75,6 @@ impl Pass<'_> {
             outcome,
             unheeded: None,
             summary: tally.summary(),
-            fleet,
             may_go_on: self.may_go_on(&roster, &tally),
             succeeded: tally.has_success(),
             touched: tally.touched,
@@ -123,6 +130,45 @@ impl Pass<'_> {
         put.is_ok()
     }
 
+    /// How many issues last changed under which fences, this one included. Counting begins again after it when the pass
+    /// does not know of all that was written.
+    fn counts(&self, roster: &Roster, before: Option<ChangeCounts>, marks_are_stored: bool) -> ChangeCounts {
+        let excluded = &self.app.config.excluded_labels;
+        let ended = self.claim.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence);
+        let has_uncounted = roster.work.iter().any(|work| work.has_uncounted);
+        if self.claim.takes_over() || !marks_are_stored || has_uncounted {
+            return ChangeCounts::after(self.fence(), excluded);
+        }
+        let mut recount = Recount::default();
+        roster.work.iter().for_each(|work| recount.add(&work.recount));
+        before
+            .filter(|before| before.upto == ended && before.excludes(excluded))
+            .unwrap_or_else(|| ChangeCounts::after(ended, excluded))
+            .with(self.fence(), &recount)
+    }
+
+    /// Stores the counts. Without them agents are told that there are at least as many changes as were read.
+    async fn store_counts(&self, counts: Option<&ChangeCounts>) {
+        let Some(counts) = counts else { return };
+        match self.app.store.put_change_counts(self.claim, counts).await {
+            Ok(Ok(())) => {}
+            Ok(Err(Stale)) => self.give_way(),
+            Err(error) => {
+                let pass = self.claim.pass_id();
+                tracing::warn!(pass.id = %pass, cause = %error, "Failed to store how many issues changed.");
+            }
+        }
+    }
+
+    /// The repositories in which an issue changed lately, or may have.
+    fn recent(&self, roster: &Roster) -> RecentChanges {
+        let has_changed = |work: &&Work| work.tracked.last_change_fence == self.fence();
+        let changed = roster.work.iter().filter(has_changed).map(Work::id);
+        let changed = changed.chain(roster.changed_by_dead.iter().copied());
+        let before = self.claim.before().ended.as_ref().map(|ended| ended.recent.clone());
+        before.unwrap_or_default().with(changed, self.fence(), self.app.timing.backlog.named)
+    }
+
     fn fresh_at(&self, tally: &Tally) -> Option<Timestamp> {
         let before = self.claim.before().ended.as_ref().and_then(|ended| ended.fresh_at);
         if tally.backfilling > 0 {
@@ -141,8 +187,8 @@ impl Pass<'_> {
         self.claim.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence)
     }
 
-    fn search_all_fence(&self, marks_are_stored: bool) -> u64 {
-        if self.claim.takes_over() || !marks_are_stored {
+    fn search_all_fence(&self, all_is_found: bool) -> u64 {
+        if !all_is_found {
             return self.fence();
         }
         self.claim.before().ended.as_ref().map_or(0, |ended| ended.search_all_fence)

@@ -100,7 +100,7 @@ impl Pass<'_> {
                 .lasting(),
             );
         }
-        // Agents find a repository's changes by its configured name: without it they would not be told.
+        // Without its stored name nobody could look it up while GitHub does not show it.
         work.take(Phase::Sync, Ok(named.map_err(StepError::from)), self.fence(), self.app.clock.now());
         roster.work.push(work);
     }

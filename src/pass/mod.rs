@@ -24,7 +24,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName};
+use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName, TrackedRepository};
 use crate::github::{GitHubError, Session};
 use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
 
@@ -53,8 +53,6 @@ pub struct PassReport {
     pub unheeded: Option<Problem>,
     /// What it did, in one sentence.
     pub summary: String,
-    /// What is known of the repositories now.
-    pub fleet: Fleet,
     /// The repositories it had no time to finish.
     pub deferred: Vec<RepositoryName>,
     /// Whether another pass at once may finish the deferred ones: this one got further, and GitHub's budget allows
@@ -147,8 +145,10 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
         );
     } else {
         roster = pass.enroll(looks, &mut fleet, &mut outcome).await;
-        pass.distrust_counts(&mut roster.work);
-        pass.fence_off(&mut roster.work).await;
+    }
+    pass.distrust_counts(&mut roster.work);
+    pass.fence_off(&mut roster, &mut fleet).await;
+    if !app.config.repositories.is_empty() {
         pass.list(&mut roster.work).await;
         unheeded = confirmed.and_then(|confirmed| pass.heed(confirmed, &mut roster.work));
         pass.audit(&mut roster.work).await;
@@ -188,32 +188,75 @@ impl Pass<'_> {
     /// knows of: the open issues are counted anew everywhere.
     fn distrust_counts(&self, work: &mut [Work]) {
         let before = self.claim.before().ended.as_ref();
-        let marks_lagged = before.is_some_and(|ended| ended.search_all_fence == ended.fence);
-        if self.claim.takes_over() || marks_lagged {
+        if self.claim.takes_over() || before.is_some_and(|ended| ended.counts_lag) {
             work.iter_mut().for_each(|work| work.tracked.recount = true);
         }
     }
 
-    /// After a dead pass: writes every known repository's marks again, under this pass's fence. Should the dead
-    /// one come back, its writes of marks are refused from here on, and without the marks the rows that it may
-    /// still write are read again, and told, by the next pass.
-    async fn fence_off(&self, work: &mut [Work]) {
+    /// After a dead pass: finds what it changed, and writes the marks of every repository that is worked on again,
+    /// under this pass's fence. Should the dead one come back, its writes of marks are refused from here on, and without
+    /// the marks the rows that it may still write are read again, and told, by the next pass.
+    async fn fence_off(&self, roster: &mut Roster, fleet: &mut Fleet) {
         if !self.claim.takes_over() {
             return;
         }
-        futures_util::stream::iter(work.iter_mut().filter(|work| work.stored.is_some()))
+        let is_search_incomplete = &AtomicBool::new(false);
+        futures_util::stream::iter(roster.work.iter_mut().filter(|work| work.stored.is_some()))
             .for_each_concurrent(MARKS_AT_ONCE, |work| {
                 async move {
                     // What could not be fenced off must not be worked on.
                     let met = match self.is_over() {
                         true => Err(GitHubError::Deadline.into()),
-                        false => self.overwrite_marks(work).await.map_err(StepError::from),
+                        false => self.take_over(work).await.map_err(StepError::from),
                     };
+                    is_search_incomplete.fetch_or(met.is_err(), Ordering::Relaxed);
                     work.take(Phase::Sync, Ok(met), self.fence(), self.app.clock.now());
                 }
                 .boxed()
             })
             .await;
+        // Another function may track others.
+        let is_worked_on = |id| roster.work.iter().any(|work| work.id() == id);
+        let others = fleet.repositories.values_mut().filter(|other| !is_worked_on(other.id));
+        futures_util::stream::iter(others)
+            .for_each_concurrent(MARKS_AT_ONCE, |other| {
+                async move {
+                    let is_searched = !self.is_over() && self.take_over_other(other).await.is_ok();
+                    is_search_incomplete.fetch_or(!is_searched, Ordering::Relaxed);
+                }
+                .boxed()
+            })
+            .await;
+        let changed = fleet
+            .repositories
+            .values()
+            .filter(|other| !is_worked_on(other.id) && other.last_change_fence == self.fence());
+        roster.changed_by_dead = changed.map(|other| other.id).collect();
+        roster.is_search_incomplete = is_search_incomplete.load(Ordering::Relaxed);
+    }
+
+    async fn take_over(&self, work: &mut Work) -> Result<(), StoreError> {
+        if self.has_unended_changes(&work.tracked).await? {
+            work.tracked.last_change_fence = self.fence();
+        }
+        self.overwrite_marks(work).await
+    }
+
+    async fn take_over_other(&self, other: &mut TrackedRepository) -> Result<(), StoreError> {
+        if self.has_unended_changes(other).await? {
+            other.last_change_fence = self.fence();
+            other.recount = true;
+            if let Err(Stale) = self.app.store.put_repository(self.claim, other).await? {
+                self.give_way();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an issue changed under a later fence than the last pass that ended.
+    async fn has_unended_changes(&self, repository: &TrackedRepository) -> Result<bool, StoreError> {
+        let after = (self.claim.before().ended_fence(), None);
+        Ok(!self.app.store.changes(repository.id, after, None, 1).await?.changes.is_empty())
     }
 
     /// Each pass begins with another repository, so that none is left out for ever when the time does not suffice

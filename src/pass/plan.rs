@@ -36,12 +36,29 @@ pub struct Write {
     pub was_open: bool,
     /// Whether agents are told of it.
     pub touches: bool,
+    /// The row it replaces, if that had changed before.
+    pub before: Option<ChangedBefore>,
+}
+
+/// A row that agents were told of, or are to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedBefore {
+    /// The fence of its last change.
+    pub fence: u64,
+    /// Its labels.
+    pub labels: Vec<String>,
+}
+
+impl ChangedBefore {
+    fn of(row: &CachedIssue) -> Option<Self> {
+        row.stamp.fence.map(|fence| Self { fence, labels: row.labels.clone() })
+    }
 }
 
 impl Write {
     /// A first sight of which agents are not told.
     fn untold(row: CachedIssue) -> Self {
-        Self { row, was_open: false, touches: false }
+        Self { row, was_open: false, touches: false, before: None }
     }
 
     /// What the write does to the count of open issues.
@@ -92,7 +109,8 @@ pub fn observed(
         if touches {
             next.stamp = row.stamp.with(change_between(row, &next), fence);
         }
-        return Some(Write { row: next, was_open: row.is_open(), touches });
+        let before = ChangedBefore::of(row);
+        return Some(Write { row: next, was_open: row.is_open(), touches, before });
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
     let may_be_untold = matches!(reading, Reading::Delta { cursor, told, .. }
@@ -110,7 +128,8 @@ pub fn observed(
     if may_be_untold {
         next.stamp = row.stamp.renewed(fence);
     }
-    Some(Write { row: next, was_open: row.is_open(), touches: may_be_untold })
+    let before = ChangedBefore::of(row);
+    Some(Write { row: next, was_open: row.is_open(), touches: may_be_untold, before })
 }
 
 /// The write that removes an issue from the open ones, given GitHub's word that it has gone; none when the row
@@ -128,6 +147,7 @@ pub fn removed(row: &CachedIssue, gone: &Gone, fence: u64) -> Option<Write> {
         },
         was_open: true,
         touches: true,
+        before: ChangedBefore::of(row),
     })
 }
 
@@ -137,6 +157,7 @@ pub fn missing(row: &CachedIssue, at: Timestamp) -> Option<Write> {
         row: CachedIssue { missing_since: Some(at), revision: row.revision + 1, ..row.clone() },
         was_open: true,
         touches: false,
+        before: None,
     })
 }
 
@@ -170,7 +191,7 @@ fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
         IssueState::Closed => Change::Edited,
     };
     row.stamp = row.stamp.with(change, fence);
-    Write { row, was_open: false, touches: true }
+    Write { row, was_open: false, touches: true, before: None }
 }
 
 /// What happened between two versions of an issue. Closing and reopening between two looks leaves the state as

@@ -1,7 +1,7 @@
 //! Brings a repository's rows in line with what GitHub showed: reads them, plans, writes, and plans again what
 //! another pass changed in between.
 
-use crate::domain::{CachedIssue, IssueNumber, Observation, RepositoryId};
+use crate::domain::{CachedIssue, IssueNumber, Observation, Recount, RepositoryId, has_label_in};
 use crate::github::GitHubError;
 use crate::store::{Claim, Put, StoreError};
 
@@ -19,8 +19,8 @@ pub(super) struct Applied {
     pub(super) open_difference: i64,
     /// How many issues changed.
     pub(super) changed: u64,
-    /// How many of those agents may be told of: without the excluded ones.
-    pub(super) touched: u64,
+    /// Those of them that agents may be told of: without the excluded ones.
+    pub(super) recount: Recount,
     /// Whether the table left open if a write was carried out: what it wrote is then to be looked for.
     pub(super) is_unsure: bool,
     /// Whether a write met another row than it was planned on, so that the open issues are to be counted anew.
@@ -109,9 +109,16 @@ impl Pass<'_> {
     }
 
     fn tally(&self, applied: &mut Applied, write: &Write) {
-        let is_excluded = write.row.has_label_in(&self.app.config.excluded_labels);
-        applied.changed += u64::from(write.touches);
-        applied.touched += u64::from(write.touches && !is_excluded);
+        if !write.touches {
+            return;
+        }
+        let excluded = &self.app.config.excluded_labels;
+        applied.changed += 1;
+        applied.recount.changed += u64::from(!write.row.has_label_in(excluded));
+        let before = write.before.as_ref().filter(|before| !has_label_in(&before.labels, excluded));
+        if let Some(before) = before {
+            *applied.recount.before.entry(before.fence).or_default() += 1;
+        }
     }
 }
 

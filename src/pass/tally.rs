@@ -44,7 +44,7 @@ impl Tally {
         let failed_unknown = unknown.iter().filter(|unknown| unknown.result.problem().is_some()).count();
         let mut tally = Self {
             backfilling: work.iter().filter(|work| work.tracked.backfill.is_some()).count(),
-            touched: work.iter().map(|work| work.touched).sum(),
+            touched: work.iter().map(|work| work.recount.changed).sum(),
             drifted: work.iter().filter(|work| work.is_to_be_audited()).count(),
             first_read: work.iter().map(|work| work.first_read).sum(),
             deferred_got_further: work.iter().any(|work| work.got_further && is_deferred(&work.result)),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::domain::{
-    Phase, Problem, ProblemCode, RepositoryFailure, RepositoryId, RepositoryName, TrackedRepository,
+    Phase, Problem, ProblemCode, Recount, RepositoryFailure, RepositoryId, RepositoryName, TrackedRepository,
     seconds_until,
 };
 use crate::github::{GitHubError, Listing, NoGraphql, Probe, Target};
@@ -38,8 +38,10 @@ pub(super) struct Work {
     pub(super) is_believed: bool,
     /// How its audit came out; none when none was due, or it is complete.
     pub(super) audit_result: Option<WorkResult>,
-    /// How many of its issues changed that agents may be told of: without the excluded ones.
-    pub(super) touched: u64,
+    /// Its issues that changed and that agents may be told of: without the excluded ones.
+    pub(super) recount: Recount,
+    /// Whether rows may have been written that are not counted.
+    pub(super) has_uncounted: bool,
     /// How many of its issues a backfill read in this pass.
     pub(super) first_read: u64,
     /// Whether anything was read that had not been read before.
@@ -58,6 +60,10 @@ pub(super) struct Unknown {
 pub(super) struct Roster {
     pub(super) work: Vec<Work>,
     pub(super) unknown: Vec<Unknown>,
+    /// Repositories that are not worked on, and that a dead pass changed.
+    pub(super) changed_by_dead: Vec<RepositoryId>,
+    /// Whether a repository could not be searched for what a dead pass changed in it.
+    pub(super) is_search_incomplete: bool,
 }
 
 impl Roster {
@@ -166,7 +172,8 @@ impl Work {
             has_drifted: false,
             is_believed: false,
             audit_result: None,
-            touched: 0,
+            recount: Recount::default(),
+            has_uncounted: false,
             first_read: 0,
             got_further: false,
         }
@@ -217,6 +224,7 @@ impl Work {
             // Some rows may have been written and some not.
             self.tracked.recount = true;
             self.tracked.last_change_fence = fence;
+            self.has_uncounted = true;
         }
         let Some(result) = WorkResult::after(phase, met, now) else { return };
         match phase {
@@ -229,7 +237,8 @@ impl Work {
     pub(super) fn count(&mut self, applied: &Applied, fence: u64) {
         self.tracked.open_count = self.tracked.open_count.saturating_add_signed(applied.open_difference);
         self.tracked.recount |= applied.was_refused || applied.is_unsure;
-        self.touched += applied.touched;
+        self.recount.add(&applied.recount);
+        self.has_uncounted |= applied.is_unsure;
         if applied.changed > 0 || applied.is_unsure {
             self.tracked.last_change_fence = fence;
         }

@@ -8,7 +8,9 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::{AgentName, Fingerprint, IssueNumber, Minute, Pace, Position, RepositoryId, iso_millis};
+use crate::domain::{
+    AgentName, Fingerprint, IssueNumber, Minute, Pace, Position, RepositoryId, Sweep, Within, iso_millis,
+};
 
 use super::keys::Key;
 use super::{Item, Store, StoreError, number, store_error, text, value_of};
@@ -41,6 +43,9 @@ pub struct Answered<'a> {
 #[serde(rename_all = "camelCase")]
 struct AgentItem {
     told: String,
+    kinds_after: Option<u64>,
+    #[serde(default)]
+    reported: u64,
     beat_minute: Option<Minute>,
     beats_in_minute: Option<u64>,
 }
@@ -103,6 +108,8 @@ impl Agent {
             operation: "read",
             code: "an agent's position of another shape".into(),
         })?;
+        let kinds_after = item.kinds_after.unwrap_or(told.kinds_after);
+        let told = Position { kinds_after, reported: item.reported, ..told };
         let pace = item.beat_minute.zip(item.beats_in_minute).map(|(minute, beats)| Pace { minute, beats });
         Ok(Self { told, pace })
     }
@@ -140,9 +147,10 @@ impl Update {
             Ordering::Greater => return None,
         }
         if is_behind {
-            update.set.push("told = :told, lastBeatAt = :at");
+            update.set.push("told = :told, kindsAfter = :kinds, reported = :reported, lastBeatAt = :at");
             update.holds("(attribute_not_exists(told) OR told <= :told)");
-            update.values([(":told", text(told)), (":at", text(iso_millis(beat.at)))]);
+            update.values([(":told", text(told)), (":kinds", number(beat.told.kinds_after))]);
+            update.values([(":reported", number(beat.told.reported)), (":at", text(iso_millis(beat.at)))]);
             if let Some(token) = beat.token {
                 update.set.push("tokenFingerprint = :token");
                 update.values([(":token", text(token.as_str()))]);
@@ -168,24 +176,43 @@ impl Update {
     }
 }
 
-/// `<fence>#<repository>#<issue>`, or `<fence>#~` when all of the fence was told: `~` sorts after the digits.
-fn position_as_text(Position { fence, within }: Position) -> String {
+/// `<fence>#<repository>#<issue>`, or `<fence>#~` when all of the fence was told: `~` sorts after the digits. A sweep adds
+/// to the latter `#<after>#<upto>#<repository>`, where the repository's id has no leading zeros, as in its own item's
+/// key, and to that `#<fence>#<issue>`, or `#~` when all of that repository was told.
+fn position_as_text(Position { fence, within, .. }: Position) -> String {
     match within {
         None => format!("{fence:020}#~"),
-        Some((repository, issue)) => format!("{fence:020}#{:020}#{:010}", repository.0, issue.0),
+        Some(Within::Fence(repository, issue)) => format!("{fence:020}#{:020}#{:010}", repository.0, issue.0),
+        Some(Within::Sweep(Sweep { after, upto, repository, last })) => {
+            let last = last.map_or("~".to_owned(), |(fence, issue)| format!("{fence:020}#{:010}", issue.0));
+            format!("{fence:020}#~#{after:020}#{upto:020}#{repository}#{last}")
+        }
     }
 }
 
 fn position_from_text(text: &str) -> Option<Position> {
-    let (fence, within) = text.split_once('#')?;
-    let within = match within {
-        "~" => None,
-        within => {
-            let (repository, issue) = within.split_once('#')?;
-            Some((RepositoryId(repository.parse().ok()?), IssueNumber(issue.parse().ok()?)))
+    let number = |part: &str| part.parse::<u64>().ok();
+    let parts: Vec<&str> = text.split('#').collect();
+    let (fence, within) = match parts[..] {
+        [fence, "~"] => (fence, None),
+        [fence, repository, issue] => {
+            let (repository, issue) = (number(repository)?, number(issue)?);
+            (fence, Some(Within::Fence(RepositoryId(repository), IssueNumber(issue))))
         }
+        [fence, "~", after, upto, repository, ref last @ ..] => {
+            let last = match *last {
+                ["~"] => None,
+                [fence, issue] => Some((number(fence)?, IssueNumber(number(issue)?))),
+                _ => return None,
+            };
+            let (after, upto, repository) =
+                (number(after)?, number(upto)?, RepositoryId(number(repository)?));
+            (fence, Some(Within::Sweep(Sweep { after, upto, repository, last })))
+        }
+        _ => return None,
     };
-    Some(Position { fence: fence.parse().ok()?, within })
+    let position = Position { fence: number(fence)?, within, kinds_after: 0, reported: 0 };
+    Some(Position { kinds_after: position.complete_fence(), ..position })
 }
 
 #[cfg(test)]
@@ -194,12 +221,28 @@ mod tests {
 
     #[test]
     fn positions_sort_as_text_as_they_do_as_positions() {
-        let at = |fence, within: Option<(u64, u64)>| Position {
-            fence,
-            within: within.map(|(repository, issue)| (RepositoryId(repository), IssueNumber(issue))),
+        let at = |fence, within: Option<Within>| {
+            let position = Position { fence, within, kinds_after: 0, reported: 0 };
+            Position { kinds_after: position.complete_fence(), ..position }
         };
-        let ascending =
-            [at(0, None), at(9, Some((2, 10))), at(9, Some((10, 2))), at(9, None), at(10, Some((1, 1)))];
+        let issue = |repository, issue| Some(Within::Fence(RepositoryId(repository), IssueNumber(issue)));
+        let sweep = |repository, last: Option<(u64, u64)>| {
+            let last = last.map(|(fence, issue)| (fence, IssueNumber(issue)));
+            Some(Within::Sweep(Sweep { after: 8, upto: 30, repository: RepositoryId(repository), last }))
+        };
+        let ascending = [
+            at(0, None),
+            at(9, issue(2, 10)),
+            at(9, issue(10, 2)),
+            at(9, None),
+            at(9, sweep(10, Some((11, 7)))),
+            at(9, sweep(10, Some((12, 3)))),
+            at(9, sweep(10, None)),
+            at(9, sweep(101, Some((10, 1)))),
+            at(9, sweep(2, None)),
+            at(10, issue(1, 1)),
+            at(30, None),
+        ];
         let texts = ascending.map(position_as_text);
         assert!(texts.is_sorted(), "{texts:?}");
         assert_eq!(texts.map(|text| position_from_text(&text)), ascending.map(Some));

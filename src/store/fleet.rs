@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{
-    AccountLimits, AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TrackedRepository,
-    millis, optional_millis,
+    AccountLimits, AuditProgress, ChangeCounts, ProblemCode, RepositoryId, RepositoryName, Status,
+    TrackedRepository, millis, optional_millis,
 };
 
-use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
+use super::keys::{CHANGE_COUNTS, FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
+use super::recent::RecentChanges;
 use super::{Item, Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
 
 /// The fleet's state: who may run the pass, and how the last one ended.
@@ -57,10 +58,15 @@ pub struct Ended {
     pub freshness_seconds: u64,
     /// The fence of the last pass that changed anything. An agent that has seen it has nothing to look up.
     pub last_change_fence: u64,
-    /// The fence of the last pass after which the repositories' own `last_change_fence` may tell too little:
-    /// it took over from a dead one, or could not store all marks. An agent behind it looks through every
-    /// repository.
+    /// The repositories that this pass and those before it changed.
+    pub recent: RecentChanges,
+    /// The fence of the last pass after which neither those nor the repositories' own `last_change_fence` may show all
+    /// that changed: not all marks could be stored, or not every repository could be searched for what a dead pass
+    /// changed. An agent behind it looks through every repository.
     pub search_all_fence: u64,
+    /// Whether rows may have been written that no stored count knows of: the pass took over from a dead one, or could
+    /// not store all marks. The next pass counts the open issues again.
+    pub counts_lag: bool,
     /// The pass whose record holds the problems; none when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,
@@ -183,22 +189,8 @@ pub struct Fleet {
     pub repositories: HashMap<RepositoryId, TrackedRepository>,
     /// What the configured names stand for, by the name in lower case.
     pub names: HashMap<String, ConfiguredName>,
-}
-
-impl Fleet {
-    /// The configured repositories that are known, each once, in the order of `configured`.
-    pub fn configured<'a>(&'a self, configured: &'a [RepositoryName]) -> Vec<&'a TrackedRepository> {
-        let mut found: Vec<&TrackedRepository> = Vec::new();
-        for name in configured {
-            let id = self.names.get(&name.key()).and_then(|known| known.id);
-            if let Some(repository) = id.and_then(|id| self.repositories.get(&id))
-                && !found.iter().any(|known| known.id == repository.id)
-            {
-                found.push(repository);
-            }
-        }
-        found
-    }
+    /// How many issues last changed under which fences; `None` before any did.
+    pub counts: Option<ChangeCounts>,
 }
 
 /// The item that stood in the way of a conditional update.
@@ -319,6 +311,8 @@ impl Store {
                 fleet.repositories.insert(repository.id, repository);
             } else if let Some(name) = sk.strip_prefix(NAME_PREFIX) {
                 fleet.names.insert(name.to_owned(), value_of(item)?);
+            } else if sk == CHANGE_COUNTS {
+                fleet.counts = Some(value_of(item)?);
             }
         }
         Ok(fleet)
@@ -331,6 +325,20 @@ impl Store {
         repository: &TrackedRepository,
     ) -> Result<Result<(), Stale>, StoreError> {
         self.put_fenced(claim, item_of(&Key::repository(repository.id), repository)).await
+    }
+
+    /// How many issues last changed under which fences; `None` before any did. One consistent read.
+    pub async fn change_counts(&self) -> Result<Option<ChangeCounts>, StoreError> {
+        self.get(&Key::change_counts()).await
+    }
+
+    /// Writes how many issues last changed under which fences.
+    pub async fn put_change_counts(
+        &self,
+        claim: &Claim,
+        counts: &ChangeCounts,
+    ) -> Result<Result<(), Stale>, StoreError> {
+        self.put_fenced(claim, item_of(&Key::change_counts(), counts)).await
     }
 
     /// Writes what a configured name stands for.

@@ -3,15 +3,17 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{ReturnValuesOnConditionCheckFailure, Select};
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, Select};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::{CachedIssue, IssueNumber, RepositoryId, Stamp};
+use crate::domain::{
+    CachedIssue, ChangePoint, IssueNumber, RepositoryId, Stamp, fence_of_order, order_as_text, point_as_text,
+};
 
-use super::keys::{self, CHANGES, Key, OPEN_ISSUES, OPEN_UPDATED_AT};
-use super::{Claim, Item, Store, StoreError, item_of, number, store_error, text, value_of};
+use super::keys::{self, CHANGE_ORDER, CHANGES, Key, OPEN_ISSUES, OPEN_UPDATED_AT};
+use super::{Claim, Item, Store, StoreError, item_of, number, read_units, store_error, text, value_of};
 
 /// How many rows are written at the same time.
 const WRITES_AT_ONCE: usize = 32;
@@ -42,6 +44,9 @@ pub(super) fn issue_item(repository: RepositoryId, row: &CachedIssue) -> Item {
     if row.is_open() {
         item.insert(OPEN_UPDATED_AT.to_owned(), text(row.updated_at.to_string()));
     }
+    if let Some(fence) = row.stamp.fence {
+        item.insert(CHANGE_ORDER.to_owned(), text(order_as_text(fence, row.number)));
+    }
     item
 }
 
@@ -69,8 +74,21 @@ pub struct ChangedIssue {
     pub labels: Vec<String>,
     /// Where it is now, when it was moved.
     pub moved_to: Option<String>,
+    /// The fence of its last change.
+    pub fence: u64,
     /// When and how it changed.
     pub stamp: Stamp,
+}
+
+/// Some of a repository's changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChangesRead {
+    /// Ascending by fence, then by issue.
+    pub changes: Vec<ChangedIssue>,
+    /// Whether there are no more of them.
+    pub is_end: bool,
+    /// What DynamoDB bills for reading them, in read request units.
+    pub read_units: f64,
 }
 
 #[derive(Deserialize)]
@@ -87,6 +105,7 @@ struct OpenEntry {
 #[serde(rename_all = "camelCase")]
 struct ChangeEntry {
     sk: String,
+    change_order: String,
     url: String,
     labels: Vec<String>,
     #[serde(default)]
@@ -220,37 +239,50 @@ impl Store {
         Ok(count)
     }
 
-    /// The issues that changed under the fence `from` or a later one, ascending by fence.
+    /// The first `limit` changes of a repository after a place, up to and with the fence `upto` where there is one.
     pub async fn changes(
         &self,
         repository: RepositoryId,
-        from: u64,
-    ) -> Result<Vec<ChangedIssue>, StoreError> {
-        let mut entries = self
+        after: ChangePoint,
+        upto: Option<u64>,
+        limit: u16,
+    ) -> Result<ChangesRead, StoreError> {
+        let upto = upto.map_or("~".to_owned(), |fence| point_as_text((fence, None)));
+        let answer = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(CHANGES)
             .consistent_read(true)
-            .key_condition_expression("pk = :repository AND changeFence >= :from")
+            .key_condition_expression("pk = :repository AND changeOrder BETWEEN :after AND :upto")
             .expression_attribute_values(":repository", text(keys::issues_of(repository)))
-            .expression_attribute_values(":from", number(from))
-            .into_paginator()
-            .items()
-            .send();
-        let mut changes = Vec::new();
-        while let Some(item) = entries.next().await {
-            let entry: ChangeEntry = value_of(item.map_err(store_error("Query"))?)?;
-            if let Some(number) = keys::issue_number(&entry.sk) {
-                changes.push(ChangedIssue {
+            .expression_attribute_values(":after", text(point_as_text(after)))
+            .expression_attribute_values(":upto", text(upto))
+            .limit(limit.into())
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(store_error("Query"))?;
+        let mut read = ChangesRead {
+            changes: Vec::with_capacity(limit.into()),
+            is_end: answer.last_evaluated_key.is_none(),
+            read_units: read_units(answer.consumed_capacity.as_ref()),
+        };
+        for item in answer.items.unwrap_or_default() {
+            let entry: ChangeEntry = value_of(item)?;
+            if let Some((number, fence)) =
+                keys::issue_number(&entry.sk).zip(fence_of_order(&entry.change_order))
+            {
+                read.changes.push(ChangedIssue {
                     number,
                     url: entry.url,
                     labels: entry.labels,
                     moved_to: entry.moved_to,
-                    stamp: entry.stamp,
+                    fence,
+                    stamp: Stamp { fence: Some(fence), ..entry.stamp },
                 });
             }
         }
-        Ok(changes)
+        Ok(read)
     }
 }

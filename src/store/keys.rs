@@ -5,6 +5,7 @@
 //! | item | pk | sk |
 //! | --- | --- | --- |
 //! | the fleet's state and claim | `FLEET` | `STATE` |
+//! | how many issues last changed under which fences | `FLEET` | `COUNTS` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
 //! | a configured name: its id, or why it has none and since when | `FLEET` | `NAME#<owner/name in lower case>` |
 //! | what is left of an unfinished audit | `REPO#<id>` | `AUDIT` |
@@ -15,9 +16,10 @@
 //! | a request with an `Idempotency-Key`, and its answer | `AGENT#<name>` | `KEY#<SHA-256 of the key>` |
 //!
 //! Two local indexes on issues, both sparse. `OpenIssues` is sorted by `openUpdatedAt`, which only open issues
-//! have: the audit reads it, and it counts the open issues. `Changes` is sorted by `changeFence`, which only
-//! issues have that changed after their backfill: it tells an agent what happened since its last beat. Both are
-//! read consistently.
+//! have: the audit reads it, and it counts the open issues. `Changes` is sorted by `changeOrder`, which only
+//! issues have that changed after their backfill: it tells an agent what happened since its last beat. It is the
+//! fence of the last change and the issue's number, because DynamoDB promises no order among equal sort keys. Both
+//! are read consistently.
 
 use std::collections::HashMap;
 
@@ -32,6 +34,8 @@ use super::Item;
 pub(super) const FLEET: &str = "FLEET";
 /// The sort key of the fleet's state.
 pub(super) const STATE: &str = "STATE";
+/// The sort key of the counts of changes.
+pub(super) const CHANGE_COUNTS: &str = "COUNTS";
 /// The start of a repository's sort key.
 pub(super) const REPOSITORY_PREFIX: &str = "REPO#";
 /// The start of a configured name's sort key.
@@ -42,6 +46,8 @@ pub(super) const OPEN_ISSUES: &str = "OpenIssues";
 pub(super) const OPEN_UPDATED_AT: &str = "openUpdatedAt";
 /// The index of changes.
 pub(super) const CHANGES: &str = "Changes";
+/// Its sort key: the fence of an issue's last change, then the issue's number.
+pub(super) const CHANGE_ORDER: &str = "changeOrder";
 /// When DynamoDB may delete the item, in epoch seconds.
 pub(super) const EXPIRES_AT: &str = "expiresAt";
 
@@ -59,6 +65,10 @@ impl Key {
 
     pub(super) fn state() -> Self {
         Self::new(FLEET, STATE)
+    }
+
+    pub(super) fn change_counts() -> Self {
+        Self::new(FLEET, CHANGE_COUNTS)
     }
 
     pub(super) fn repository(id: RepositoryId) -> Self {

@@ -8,6 +8,7 @@ mod beginning;
 mod fleet;
 mod issues;
 mod keys;
+mod recent;
 mod requests;
 mod runs;
 mod under_claim;
@@ -20,7 +21,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, KeysAndAttributes};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,7 +30,8 @@ use crate::telemetry;
 pub use agents::{Agent, Answered};
 pub use beginning::Beginning;
 pub use fleet::{Claim, ConfiguredName, Ended, Fleet, FleetState, Overtaken, Stale};
-pub use issues::{ChangedIssue, OpenIssue, Put};
+pub use issues::{ChangedIssue, ChangesRead, OpenIssue, Put};
+pub use recent::{RecentChanges, RepositoriesRead};
 pub use requests::Moved;
 pub use runs::PassRecord;
 
@@ -224,6 +226,11 @@ fn value_of<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
         tracing::error!(cause = %error, "An item of the table cannot be read.");
         StoreError { operation: "read", code: "an item of another shape".to_owned() }
     })
+}
+
+/// What DynamoDB bills for a read that asked for its capacity.
+fn read_units(consumed: Option<&ConsumedCapacity>) -> f64 {
+    consumed.and_then(|consumed| consumed.capacity_units).unwrap_or_default()
 }
 
 fn text(value: impl Into<String>) -> AttributeValue {

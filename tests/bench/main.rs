@@ -20,6 +20,7 @@
 mod chain;
 mod comparison;
 mod fleet;
+mod news;
 mod overhead;
 mod peer;
 mod progress;
@@ -64,6 +65,7 @@ fn measure(scale: &Scale) -> ExitCode {
     overheads.iter().for_each(|overhead| progress.tell(&overhead.to_string()));
     let mut rows = fleet::rows(&runtime, &progress, scale);
     rows.extend(fleet::idle_by_size(&runtime, &progress, scale));
+    rows.extend(news::rows(&runtime, &progress, &scale.news));
     rows.extend(repository::rows(&runtime, &progress, scale));
     rows.extend(comparison::rows(&runtime, &progress, scale));
     report::assert_names_are_unique(&rows);

@@ -1,6 +1,8 @@
 //! How much of everything is measured: the fleets that the targets are stated for, or the smallest ones that show the
 //! same counts (`make bench-smoke`).
 
+use crate::news;
+
 /// The sizes of the rows.
 #[derive(Debug)]
 pub struct Scale {
@@ -18,6 +20,8 @@ pub struct Scale {
     pub bursts: &'static [u64],
     /// Repositories of the further idle fleets.
     pub idle_fleets: &'static [usize],
+    /// Of the agents with news.
+    pub news: news::Sizes,
     /// Issues of the two repositories that are read for the first time; the larger one is audited.
     pub backfills: (u64, u64),
     /// Repositories, and issues in each, of the fleet that the peer serves as well.
@@ -34,6 +38,7 @@ impl Scale {
         crowd: 500,
         bursts: &[1, 10, 100],
         idle_fleets: &[1, 20, 500, 1_000],
+        news: news::Sizes { repositories: 500, agents: 500, backlogs: &[1_000, 20_000, 320_000] },
         backfills: (500, 5_000),
         compared: (20, 100),
     };
@@ -48,6 +53,7 @@ impl Scale {
         crowd: 20,
         bursts: &[1, 10],
         idle_fleets: &[1],
+        news: news::Sizes { repositories: 100, agents: 20, backlogs: &[300] },
         backfills: (200, 300),
         compared: (2, 20),
     };

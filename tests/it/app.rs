@@ -171,7 +171,12 @@ impl TestApp {
 
     /// A second sandbox of the same service.
     pub fn another_sandbox(&self) -> Arc<App> {
-        Arc::new(service(&self.world, &self.variables, self.timing, self.ahead))
+        self.sandbox_with(&self.variables)
+    }
+
+    /// A sandbox of another function with this environment.
+    pub fn sandbox_with(&self, variables: &HashMap<String, String>) -> Arc<App> {
+        Arc::new(service(&self.world, variables, self.timing, self.ahead))
     }
 
     /// An agent with a valid token.

@@ -10,7 +10,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut, Index, IndexMut};
 use std::sync::{Arc, LazyLock};
 
-use agent_heartbeat::domain::{Attempt, AuditProgress, TrackedRepository};
+use agent_heartbeat::domain::{Attempt, AuditProgress, ChangeCounts, TrackedRepository};
 use agent_heartbeat::heartbeat::AgentHeartbeatResponse;
 use agent_heartbeat::store::{ConfiguredName, FleetState, PassRecord};
 use agent_heartbeat::telemetry::{Count, Measure};
@@ -132,10 +132,11 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     };
     vec![
         kind("STATE", "FLEET", Some("STATE"), own(fields_of::<FleetState>()), &[]),
+        kind("COUNTS", "FLEET", Some("COUNTS"), own(fields_of::<ChangeCounts>()), &["fence"]),
         kind("REPO#", "FLEET", Some("REPO"), own(fields_of::<TrackedRepository>()), &["fence"]),
         kind("NAME#", "FLEET", Some("NAME"), own(fields_of::<ConfiguredName>()), &["fence"]),
         kind("AUDIT", "REPO", Some("AUDIT"), own(fields_of::<AuditProgress>()), &[]),
-        kind("ISSUE#", "REPO", Some("ISSUE"), keys(&samples::issue()), &["openUpdatedAt"]),
+        kind("ISSUE#", "REPO", Some("ISSUE"), keys(&samples::issue()), &["openUpdatedAt", "changeOrder"]),
         kind("PASSES", "PASSES", None, own(fields_of::<PassRecord>()), &["expiresAt"]),
         // No type has this item's fields: it is only ever updated.
         kind(
@@ -143,7 +144,15 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             "AGENTS",
             None,
             BTreeSet::new(),
-            &["told", "beatMinute", "beatsInMinute", "lastBeatAt", "tokenFingerprint"],
+            &[
+                "told",
+                "kindsAfter",
+                "reported",
+                "beatMinute",
+                "beatsInMinute",
+                "lastBeatAt",
+                "tokenFingerprint",
+            ],
         ),
         kind("RUN#", "AGENT", Some("RUN"), keys(&samples::run()), &["attempt", "expiresAt"]),
         kind("KEY#", "AGENT", Some("KEY"), own(fields_of::<Attempt>()), &["answer"]),

@@ -149,11 +149,11 @@ async fn a_burst_of_changes_in_one_of_100_repositories_costs_one_listing_and_one
         costs.push(format!("to settle: {}", settling.text()));
     }
     insta::assert_snapshot!(costs.join("\n"), @r"
-    1 changed: 1 REST, 1 GraphQL (2 points), 10 read, 11 write
+    1 changed: 1 REST, 1 GraphQL (2 points), 10 read, 12 write
     to settle: 1 REST, 1 GraphQL (2 points), 9 read, 6 write
-    10 changed: 1 REST, 1 GraphQL (2 points), 19 read, 48 write
+    10 changed: 1 REST, 1 GraphQL (2 points), 19 read, 49 write
     to settle: 1 REST, 1 GraphQL (2 points), 18 read, 6 write
-    100 changed: 1 REST, 1 GraphQL (2 points), 111 read, 422 write
+    100 changed: 1 REST, 1 GraphQL (2 points), 112 read, 423 write
     to settle: 1 REST, 1 GraphQL (2 points), 108 read, 6 write
     ");
 }

@@ -166,6 +166,7 @@ async fn a_row_holds_what_github_shows_but_never_the_body() {
       "change": "opened",
       "changeFence": 2,
       "changeKindFence": 2,
+      "changeOrder": "00000000000000000002#0000000001",
       "createdAt": "2026-11-22T06:00:00.000Z",
       "digest": "[digest]",
       "labels": [

@@ -16,6 +16,7 @@ mod architecture;
 mod audit_pages;
 mod audits;
 mod backfills;
+mod backlogs;
 mod bindings;
 mod budgets;
 mod changes;

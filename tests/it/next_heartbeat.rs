@@ -39,6 +39,20 @@ async fn a_coalesced_beat_is_told_what_is_left_of_the_freshness() {
 }
 
 #[tokio::test]
+async fn while_changes_are_left_to_report_it_is_0() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.agent("beta").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.open_issues("acme/api", 450));
+    app.agent("alpha").beat().await;
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        told.push(next(&app.agent("beta").beat().await));
+    }
+    assert_eq!(told, [0, 0, 30, 30]);
+}
+
+#[tokio::test]
 async fn what_is_left_of_a_second_is_told_as_a_whole_one() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;

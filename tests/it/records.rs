@@ -195,8 +195,10 @@ async fn the_agents_item_holds_its_last_beats_what_it_was_told_and_with_which_to
       {
         "beatMinute": 29922120,
         "beatsInMinute": 2,
+        "kindsAfter": 1,
         "lastBeatAt": "2026-11-22T06:00:05.000Z",
         "pk": "AGENTS",
+        "reported": 0,
         "sk": "alpha",
         "tokenFingerprint": "054e62a48f950bed",
         "told": "00000000000000000001#~"

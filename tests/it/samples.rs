@@ -6,7 +6,7 @@ use agent_heartbeat::domain::{
     HeldAudit, IssueNumber, IssueState, ProblemCode, RepositoryFailure, RepositoryId, RepositoryName,
     RunType, Stamp, Status, TrackedRepository, WorkStatus,
 };
-use agent_heartbeat::store::{ConfiguredName, Ended, PassRecord};
+use agent_heartbeat::store::{ConfiguredName, Ended, PassRecord, RecentChanges};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -99,7 +99,9 @@ fn ended() -> Value {
         fresh_at: Some(at()),
         freshness_seconds: 30,
         last_change_fence: 1,
+        recent: RecentChanges::after(1).with([RepositoryId(1)], 2, 1),
         search_all_fence: 1,
+        counts_lag: true,
         problems_from: Some(Uuid::nil()),
         limits: vec![limits],
     })

@@ -46,6 +46,20 @@ async fn a_scheduled_beat_is_recorded_as_scheduled_under_the_name_configured() {
 }
 
 #[tokio::test]
+async fn the_schedule_keeps_no_position_and_reports_what_its_own_pass_changed() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world.github.arrange(|github| github.open_issues("acme/api", 2));
+    app.schedule().beat().await.expect("a good beat");
+    for issue in [1, 2] {
+        app.outlive_freshness();
+        app.world.github.arrange(|github| github.close_issue("acme/api", issue));
+        let answer = app.schedule().beat().await.expect("a good beat");
+        assert_eq!(answer.touched(), [format!("closed acme/api#{issue}")]);
+    }
+    assert_eq!(app.items("AGENTS", ""), [] as [Value; 0]);
+}
+
+#[tokio::test]
 async fn an_agent_learns_from_a_scheduled_pass_what_changed_since_its_own_last_beat() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 1));

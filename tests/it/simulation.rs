@@ -35,13 +35,17 @@ pub const BETA: &str = "beta";
 /// An agent whose first beat comes when that of alpha has been disturbed.
 pub const NEWCOMER: &str = "newcomer";
 
+/// An agent that has beaten before, and beats again only when all is over.
+pub const ABSENT: &str = "absent";
+
 /// The fields that tell only by which way the end was reached: nothing else may differ.
-const BY_THE_WAY: [(&str, &str); 9] = [
+const BY_THE_WAY: [(&str, &str); 10] = [
     ("revision", "counts the writes of a row, repeated ones included"),
     ("readAt", "the `Date` of the answer that was written; a later pass gets a later one"),
     ("provedAt", "likewise, of the answer that told of a removal"),
     ("changeFence", "the pass that told agents last; being told twice is allowed"),
     ("changeKindFence", "likewise"),
+    ("changeOrder", "likewise"),
     ("fence", "the pass that wrote the marks last"),
     ("lastChangeFence", "the last pass that told anything of the repository"),
     ("settled", "a backfill that one pass began and another ended settles a pass later"),
@@ -102,6 +106,7 @@ impl Scenario {
         for _ in 0..2 {
             app.agent(ALPHA).beat().await;
             app.agent(BETA).beat().await;
+            app.agent(ABSENT).beat().await;
             app.pass_time(A_WHILE);
         }
         // An audit is due also where there is news.
@@ -228,7 +233,7 @@ impl<'a> Run<'a> {
         drop(on_its_way);
         self.app.world.turnstile.stillness().await;
         self.app.pass_time(A_WHILE);
-        for agent in [ALPHA, BETA, NEWCOMER] {
+        for agent in [ALPHA, BETA, NEWCOMER, ABSENT] {
             self.beat(agent).await;
         }
         [once, self.end()]
@@ -241,7 +246,7 @@ impl<'a> Run<'a> {
         let news: BTreeSet<String> =
             news.filter_map(|touch| Some(touch.split_once(' ')?.1.to_owned())).collect();
         let concerns_newcomer = self.ended_for_newcomer.as_ref() == Some(&self.ended_before);
-        for agent in [ALPHA, BETA, NEWCOMER] {
+        for agent in [ALPHA, BETA, NEWCOMER, ABSENT] {
             if agent != NEWCOMER || concerns_newcomer {
                 assert_eq!(self.told.get(agent), Some(&news), "told to {agent}");
             }

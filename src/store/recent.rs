@@ -1,0 +1,131 @@
+//! Where an agent looks for changes: in the repositories that recent passes changed, or, when it has been away for
+//! longer than those are remembered, in all of them, page by page.
+
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::RepositoryId;
+
+use super::keys::{FLEET, REPOSITORY_PREFIX};
+use super::{Store, StoreError, read_units, store_error, text, value_of};
+
+/// The repositories that recent passes changed. They are a part of the fleet's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecentChanges {
+    /// Repositories whose last change is of this fence or an earlier one may be missing.
+    pub floor: u64,
+    /// Repositories with the fence of the last pass that changed them, newest first.
+    pub repositories: Vec<(RepositoryId, u64)>,
+}
+
+impl RecentChanges {
+    /// Nothing is remembered of passes up to this fence.
+    pub fn after(floor: u64) -> Self {
+        Self { floor, repositories: Vec::new() }
+    }
+
+    /// These and what the pass with this fence changed, at most so `many`: the oldest are forgotten.
+    pub fn with(mut self, changed: impl IntoIterator<Item = RepositoryId>, fence: u64, many: usize) -> Self {
+        let mut newest: Vec<(RepositoryId, u64)> = changed.into_iter().map(|id| (id, fence)).collect();
+        newest.sort_unstable();
+        newest.dedup();
+        self.repositories.retain(|(id, _)| newest.iter().all(|(changed, _)| changed != id));
+        newest.append(&mut self.repositories);
+        if let Some((_, forgotten)) = newest.get(many) {
+            self.floor = self.floor.max(*forgotten);
+        }
+        newest.retain(|(_, fence)| *fence > self.floor);
+        Self { repositories: newest, ..self }
+    }
+
+    /// The repositories that may have changed under the fence `from` or a later one; `None` when it is too long ago.
+    pub fn since(&self, from: u64) -> Option<Vec<RepositoryId>> {
+        let is_known = from > self.floor;
+        let changed = self.repositories.iter().filter(|(_, fence)| *fence >= from).map(|(id, _)| *id);
+        is_known.then(|| changed.collect())
+    }
+}
+
+/// Some of the tracked repositories.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RepositoriesRead {
+    /// Each with the fence of the last pass that changed it, ascending by its id as text.
+    pub repositories: Vec<(RepositoryId, u64)>,
+    /// Whether there are no more of them.
+    pub is_end: bool,
+    /// What DynamoDB bills for reading them, in read request units.
+    pub read_units: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LastChange {
+    id: RepositoryId,
+    #[serde(default)]
+    last_change_fence: u64,
+}
+
+impl Store {
+    /// The first `limit` tracked repositories, in the order of their ids as text, after one of them.
+    pub async fn repositories(
+        &self,
+        after: Option<RepositoryId>,
+        limit: u16,
+    ) -> Result<RepositoriesRead, StoreError> {
+        // An exclamation mark sorts before the digits, a tilde after them.
+        let after = after.map_or(REPOSITORY_PREFIX.to_owned(), |id| format!("{REPOSITORY_PREFIX}{id}!"));
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :fleet AND sk BETWEEN :after AND :end")
+            .expression_attribute_values(":fleet", text(FLEET))
+            .expression_attribute_values(":after", text(after))
+            .expression_attribute_values(":end", text(format!("{REPOSITORY_PREFIX}~")))
+            .projection_expression("id, lastChangeFence")
+            .limit(limit.into())
+            .consistent_read(true)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
+            .send()
+            .await
+            .map_err(store_error("Query"))?;
+        let last_changes = answer.items.unwrap_or_default().into_iter().map(value_of::<LastChange>);
+        let repositories = last_changes.map(|read| read.map(|of| (of.id, of.last_change_fence)));
+        Ok(RepositoriesRead {
+            repositories: repositories.collect::<Result<_, _>>()?,
+            is_end: answer.last_evaluated_key.is_none(),
+            read_units: read_units(answer.consumed_capacity.as_ref()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(ids: std::ops::Range<u64>) -> impl Iterator<Item = RepositoryId> {
+        ids.map(RepositoryId)
+    }
+
+    #[test]
+    fn a_repository_is_remembered_by_its_last_change() {
+        let recent = RecentChanges::after(3).with(ids(1..4), 4, 16).with(ids(2..3), 6, 16);
+        assert_eq!(recent.since(3), None);
+        assert_eq!(recent.since(4).map(|ids| ids.len()), Some(3));
+        assert_eq!(recent.since(5), Some(vec![RepositoryId(2)]));
+        assert_eq!(recent.since(7), Some(vec![]));
+    }
+
+    #[test]
+    fn too_many_repositories_raise_the_floor_to_the_newest_forgotten_change() {
+        let recent = RecentChanges::after(0).with(ids(0..6), 1, 16).with(ids(6..16), 2, 16);
+        assert_eq!((recent.floor, recent.repositories.len()), (0, 16));
+        let recent = recent.with(ids(16..17), 3, 16);
+        assert_eq!((recent.floor, recent.repositories.len()), (1, 11));
+        assert_eq!(recent.since(1), None);
+        assert_eq!(recent.since(2).map(|ids| ids.len()), Some(11));
+        let recent = recent.with(ids(100..200), 4, 16);
+        assert_eq!((recent.floor, recent.repositories.len()), (4, 0));
+        assert_eq!(recent.since(5), Some(vec![]));
+    }
+}
