@@ -95,11 +95,8 @@ impl Listing {
             Next::Nothing => return Ok(None),
         };
         let answer = session.get(&self.asked_as, url).await?;
-        match answer.status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(answer.received.failed(GitHubError::NotFound)),
-            StatusCode::GONE => return Err(answer.received.failed(GitHubError::IssuesDisabled)),
-            _ => return Err(answer.unexpected()),
+        if answer.status != StatusCode::OK {
+            return Err(answer.refusal());
         }
         let entries: Vec<Entry> = answer.json()?;
         let newest = entries.iter().map(|entry| entry.updated_at).max();
@@ -168,9 +165,7 @@ impl Session<'_> {
                 let entries: Vec<Entry> = answer.json()?;
                 Ok((entries.first().map(|entry| entry.updated_at), answer.date))
             }
-            StatusCode::NOT_FOUND => Err(answer.received.failed(GitHubError::NotFound)),
-            StatusCode::GONE => Err(answer.received.failed(GitHubError::IssuesDisabled)),
-            _ => Err(answer.unexpected()),
+            _ => Err(answer.refusal()),
         }
     }
 }

@@ -47,6 +47,8 @@ enum What {
     RenameRepository,
     HideRepository,
     ShowRepository,
+    SwitchIssuesOff,
+    SwitchIssuesOn,
     /// Gives a label another name everywhere. No `updated_at` moves.
     RenameLabel(usize),
 }
@@ -72,6 +74,8 @@ pub fn edit(seen: Seen) -> impl Strategy<Value = Edit> {
         1 => Just(What::RenameRepository),
         1 => Just(What::HideRepository),
         1 => Just(What::ShowRepository),
+        1 => Just(What::SwitchIssuesOff),
+        1 => Just(What::SwitchIssuesOn),
     ];
     let by_audits = prop_oneof![
         3 => Just(What::Delete),
@@ -122,6 +126,8 @@ impl Names {
             }
             What::HideRepository => github.hide_repository(&name),
             What::ShowRepository => github.show_repository(&name),
+            What::SwitchIssuesOff => github.disable_issues(&name),
+            What::SwitchIssuesOn => github.enable_issues(&name),
             What::RenameLabel(label) => {
                 let issues = github.repository(&name).issues();
                 if issues.into_iter().any(|issue| issue.labels.iter().any(|name| name == LABELS[label])) {
@@ -171,14 +177,19 @@ impl Names {
             | What::RenameRepository
             | What::HideRepository
             | What::ShowRepository
+            | What::SwitchIssuesOff
+            | What::SwitchIssuesOn
             | What::RenameLabel(_) => {}
         }
         show_late(github, name, number, edit.late);
     }
 
-    /// Lets the token see all tracked repositories again.
+    /// Lets the token see all tracked repositories and their issues again.
     pub fn show(&self, github: &mut World) {
-        self.today.iter().for_each(|name| github.show_repository(name));
+        for name in &self.today {
+            github.show_repository(name);
+            github.enable_issues(name);
+        }
     }
 
     /// Whether GitHub has no such issue any more.

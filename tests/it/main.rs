@@ -59,6 +59,7 @@ mod metrics;
 mod next_heartbeat;
 mod pacing;
 mod probe;
+mod proofs;
 mod readme;
 mod records;
 mod removals;
