@@ -24,8 +24,8 @@ pub use idempotency::{
 };
 pub use instants::{iso_millis, millis, optional_millis};
 pub use issue::{
-    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, has_label_in,
-    labels_digest,
+    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest, Stamp, WorkStatus,
+    has_label_in, labels_digest,
 };
 pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{Minute, Pace, TooOften};

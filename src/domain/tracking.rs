@@ -119,8 +119,8 @@ pub struct AuditProgress {
     pub believed: bool,
     /// Whether the comparison reached its end, so that only asking is left.
     pub compared: bool,
-    /// The cached open issues that GitHub did not list and that are still to be asked for; ascending once all is
-    /// compared.
+    /// The cached open issues that GitHub did not list and that are still to be asked for: a queue once all is compared,
+    /// with those at its back that were asked for in vain.
     pub candidates: Vec<IssueNumber>,
 }
 

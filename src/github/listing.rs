@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use url::Url;
 
-use crate::domain::{Observation, RepositoryName, second_before};
+use crate::domain::{Observation, PullRequest, RepositoryName, second_before};
 
 use super::wire::Entry;
 use super::{GitHubError, Session, Target};
@@ -34,6 +34,8 @@ pub struct Complete(pub(super) ());
 pub struct Page {
     /// Its issues, without the pull requests that stood among them.
     pub issues: Vec<Observation>,
+    /// Those pull requests.
+    pub pull_requests: Vec<PullRequest>,
     /// The newest `updated_at` on it, pull requests included; none on an empty page.
     pub newest: Option<Timestamp>,
     /// The `Date` of the answer.
@@ -100,6 +102,13 @@ impl Listing {
         }
         let entries: Vec<Entry> = answer.json()?;
         let newest = entries.iter().map(|entry| entry.updated_at).max();
+        let pull_requests = entries.iter().filter(|entry| entry.is_pull_request());
+        let pull_requests = pull_requests.map(|entry| PullRequest {
+            number: entry.number(),
+            updated_at: entry.updated_at,
+            read_at: answer.date,
+        });
+        let pull_requests = pull_requests.collect();
         let issues = entries.into_iter().filter_map(|entry| {
             let issue = entry.into_issue(&session.github.web).transpose()?;
             Some(issue.map(|issue| Observation { issue, read_at: answer.date }))
@@ -108,6 +117,7 @@ impl Listing {
         self.next = self.after(newest, answer.next);
         Ok(Some(Page {
             issues,
+            pull_requests,
             newest,
             date: answer.date,
             by_position,

@@ -52,7 +52,7 @@ pub struct Probe {
 pub enum IssueAnswer {
     /// It is here, as shown.
     Here(Box<Observation>),
-    /// It was deleted, or moved to another repository.
+    /// It was deleted, moved to another repository or turned into a pull request.
     Gone(Gone),
     /// GitHub shows nothing and does not say why (404), at this `Date`.
     NotVisible(Timestamp),
@@ -74,7 +74,7 @@ impl Session<'_> {
             let answer = self.get(asked.owner(), url).await?;
             if answer.status == StatusCode::OK {
                 let asked = Some(asked).filter(|_| redirects == 0);
-                return repository_in(&answer, asked).map_err(|error| answer.received.failed(error));
+                return repository_in(&answer, asked);
             }
             url = answer.redirect().ok_or_else(|| answer.refusal())?;
             redirects += 1;
@@ -143,15 +143,11 @@ impl Session<'_> {
                     return Err(answer.received.failed(GitHubError::Unexpected(why)));
                 }
                 let issue = entry.into_issue(&self.github.web);
-                let issue = issue.map_err(|error| answer.received.failed(error))?;
-                let is_pull_request = || {
-                    let why = format!("issue {number} is a pull request");
-                    answer.received.failed(GitHubError::Unexpected(why))
-                };
-                Ok(IssueAnswer::Here(Box::new(Observation {
-                    issue: issue.ok_or_else(is_pull_request)?,
-                    read_at,
-                })))
+                // A pull request of this number was the issue: it keeps the number.
+                Ok(match issue.map_err(|error| answer.received.failed(error))? {
+                    Some(issue) => IssueAnswer::Here(Box::new(Observation { issue, read_at })),
+                    None => gone(Change::Converted),
+                })
             }
             (_, Some(Words::IssueDeleted)) => Ok(gone(Change::Deleted)),
             (_, Some(Words::NotFound)) => Ok(IssueAnswer::NotVisible(read_at)),
@@ -163,14 +159,15 @@ impl Session<'_> {
 /// The repository that an answer shows: the one of this name, where no redirect led to it.
 fn repository_in(answer: &Answer, asked: Option<&RepositoryName>) -> Result<Repository, GitHubError> {
     let wire::Repository { id, full_name, disabled, has_issues } = answer.json()?;
+    let unexpected = |why: &str| answer.received.failed(GitHubError::Unexpected(why.to_owned()));
     let name = RepositoryName::parse(&full_name)
-        .map_err(|_| GitHubError::Unexpected("a repository's name of another form".to_owned()))?;
+        .map_err(|_| unexpected("a repository's name of another form"))?;
     if asked.is_some_and(|asked| asked.key() != name.key()) {
-        return Err(GitHubError::Unexpected("it shows another repository".to_owned()));
+        return Err(unexpected("it shows another repository"));
     }
     // The listing of a repository whose issues are off may be empty instead of refused.
     if has_issues == Some(false) {
-        return Err(GitHubError::IssuesDisabled);
+        return Err(answer.received.failed(GitHubError::IssuesDisabled));
     }
     Ok(Repository { id: RepositoryId(id), name, disabled, probe: None })
 }

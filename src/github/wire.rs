@@ -145,6 +145,10 @@ impl Entry {
         IssueNumber(self.number)
     }
 
+    pub(super) fn is_pull_request(&self) -> bool {
+        self.pull_request.is_some()
+    }
+
     /// Whether it does not say that it is of another repository than that of this name.
     pub(super) fn may_be_of(&self, name: &RepositoryName) -> bool {
         let of = self.repository_url.as_deref().and_then(|url| url.rsplit_once("/repos/"));

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::domain::{CachedIssue, Change, Gone, IssueNumber, IssueState, Observation};
+use crate::domain::{CachedIssue, Change, Gone, IssueNumber, IssueState, Observation, PullRequest};
 
 use jiff::Timestamp;
 
@@ -95,11 +95,9 @@ pub fn observed(
         return Some(Write { row: next, was_open: row.is_open(), touches });
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
-    let may_be_untold = matches!(reading, Reading::Delta { cursor, told, .. }
-        if row.digest == seen.issue.digest()
-            && row.updated_at == seen.issue.updated_at
-            && cursor.is_none_or(|cursor| row.updated_at > cursor)
-            && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told));
+    let may_be_untold = row.digest == seen.issue.digest()
+        && row.updated_at == seen.issue.updated_at
+        && may_be_untold(row, seen.issue.updated_at, reading, fence);
     if !is_there_again && !may_be_untold {
         return None;
     }
@@ -111,6 +109,25 @@ pub fn observed(
         next.stamp = row.stamp.renewed(fence);
     }
     Some(Write { row: next, was_open: row.is_open(), touches: may_be_untold })
+}
+
+/// Whether a pass that did not end may have written this row, which a listing shows at `updated_at`, and nobody was told.
+fn may_be_untold(row: &CachedIssue, updated_at: Timestamp, reading: Reading, fence: u64) -> bool {
+    matches!(reading, Reading::Delta { cursor, told, .. }
+        if cursor.is_none_or(|cursor| updated_at > cursor)
+            && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told))
+}
+
+/// The write that follows from a listing showing a pull request under the number of a cached issue, which was turned
+/// into it; none when the row already says so, or is not open.
+pub fn converted(row: &CachedIssue, seen: &PullRequest, reading: Reading, fence: u64) -> Option<Write> {
+    let gone = Gone { reason: Change::Converted, proved_at: seen.read_at, moved_to: None };
+    let is_known = row.gone.as_ref().is_some_and(|gone| gone.reason == Change::Converted);
+    if is_known && may_be_untold(row, seen.updated_at, reading, fence) {
+        let row = CachedIssue { stamp: row.stamp.renewed(fence), revision: row.revision + 1, ..row.clone() };
+        return Some(Write { row, was_open: false, touches: true });
+    }
+    removed(row, &gone, fence)
 }
 
 /// The write that removes an issue from the open ones, given GitHub's word that it has gone; none when the row

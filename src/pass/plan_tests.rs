@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use crate::domain::{CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp};
+use crate::domain::{
+    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest, Stamp,
+};
 
-use super::{Reading, Write, missing, observed, page, removed};
+use super::{Reading, Write, converted, missing, observed, page, removed};
 
 type Rows = HashMap<IssueNumber, CachedIssue>;
 
@@ -21,7 +23,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 fn instant() -> impl Strategy<Value = Timestamp> {
-    (0..INSTANTS).prop_map(at)
+    (0..INSTANTS).prop_map(|instant| at(instant))
 }
 
 fn issue() -> impl Strategy<Value = Issue> {
@@ -64,7 +66,8 @@ fn reading() -> impl Strategy<Value = Reading> {
 }
 
 fn gone() -> impl Strategy<Value = Gone> {
-    let reason = prop::sample::select(vec![Change::Moved, Change::Deleted, Change::Hidden]);
+    let reason =
+        prop::sample::select(vec![Change::Moved, Change::Deleted, Change::Converted, Change::Hidden]);
     (reason, instant()).prop_map(|(reason, proved_at)| Gone { reason, proved_at, moved_to: None })
 }
 
@@ -259,6 +262,19 @@ proptest! {
         if let Some(write) = observed(Some(&row), &seen, reading, fence) {
             prop_assert!(write.row.updated_at >= row.updated_at);
             prop_assert!(write.row.updated_at > row.updated_at || write.row.read_at >= row.read_at);
+        }
+    }
+
+    #[test]
+    fn a_pull_request_removes_the_open_issue_of_its_number_once(
+        row in row(), (updated_at, read_at) in (instant(), instant()), reading in reading(), fence in 1..FENCES + 3,
+    ) {
+        let seen = PullRequest { number: row.number, updated_at, read_at };
+        if let Some(write) = converted(&row, &seen, reading, fence) {
+            prop_assert_eq!(write.row.gone.as_ref().map(|gone| gone.reason), Some(Change::Converted));
+            prop_assert!(write.touches && write.row.stamp.fence == Some(fence));
+            prop_assert_eq!(write.open_difference(), -i64::from(row.is_open()));
+            prop_assert_eq!(converted(&write.row, &seen, reading, fence), None);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Brings a repository's rows in line with what GitHub showed: reads them, plans, writes, and plans again what
 //! another pass changed in between.
 
-use crate::domain::{CachedIssue, IssueNumber, Observation, RepositoryId};
+use crate::domain::{CachedIssue, IssueNumber, Observation, PullRequest, RepositoryId};
 use crate::github::GitHubError;
 use crate::store::{Claim, Put, StoreError};
 
@@ -30,14 +30,17 @@ pub(super) struct Applied {
 }
 
 impl Pass<'_> {
-    /// Applies a page.
+    /// Applies a page: its issues, and the pull requests among them that were issues.
     pub(super) async fn apply(
         &self,
         repository: RepositoryId,
         seen: &[Observation],
+        pull_requests: &[PullRequest],
         reading: Reading,
     ) -> Applied {
-        let numbers: Vec<IssueNumber> = distinct(seen);
+        // What a backfill has read and what was converted since, the first listing after it shows.
+        let pull_requests = if reading == Reading::Backfill { &[] } else { pull_requests };
+        let numbers: Vec<IssueNumber> = distinct(seen, pull_requests);
         // In a backfill hardly any row exists, and half the price matters; a row that is missed shows itself
         // when its write is refused.
         let consistent = reading != Reading::Backfill;
@@ -48,9 +51,17 @@ impl Pass<'_> {
             }
         };
         let fence = self.fence();
-        let writes = plan::page(&cached, seen, reading, fence);
-        let replan =
-            |row: &CachedIssue| plan::observed(Some(row), plan::newest(seen, row.number)?, reading, fence);
+        let converted = |row: &CachedIssue| {
+            let pull_request = pull_requests.iter().find(|seen| seen.number == row.number)?;
+            plan::converted(row, pull_request, reading, fence)
+        };
+        let mut writes = plan::page(&cached, seen, reading, fence);
+        let shown_as_issue = |row: &&CachedIssue| plan::newest(seen, row.number).is_some();
+        writes.extend(cached.values().filter(|row| !shown_as_issue(row)).filter_map(converted));
+        let replan = |row: &CachedIssue| match plan::newest(seen, row.number) {
+            Some(seen) => plan::observed(Some(row), seen, reading, fence),
+            None => converted(row),
+        };
         let under = matches!(reading, Reading::Audit(_)).then_some(self.claim);
         self.write(under, repository, writes, &replan).await
     }
@@ -115,8 +126,9 @@ impl Pass<'_> {
     }
 }
 
-fn distinct(seen: &[Observation]) -> Vec<IssueNumber> {
-    let mut numbers: Vec<IssueNumber> = seen.iter().map(|observation| observation.issue.number).collect();
+fn distinct(seen: &[Observation], pull_requests: &[PullRequest]) -> Vec<IssueNumber> {
+    let issues = seen.iter().map(|observation| observation.issue.number);
+    let mut numbers: Vec<IssueNumber> = issues.chain(pull_requests.iter().map(|seen| seen.number)).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers

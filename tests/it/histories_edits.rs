@@ -44,6 +44,8 @@ enum What {
     Transfer(usize),
     Hide,
     Show,
+    /// Turns it into a pull request.
+    Convert,
     RenameRepository,
     HideRepository,
     ShowRepository,
@@ -80,6 +82,7 @@ pub fn edit(seen: Seen) -> impl Strategy<Value = Edit> {
     let by_audits = prop_oneof![
         3 => Just(What::Delete),
         3 => (0..=HOME.len()).prop_map(What::Transfer),
+        2 => Just(What::Convert),
         2 => Just(What::Hide),
         2 => Just(What::Show),
         1 => label.prop_map(What::RenameLabel),
@@ -143,6 +146,7 @@ impl Names {
         let allows = |issue: &&Issue| match what {
             What::Close => issue.state == State::Open,
             What::Reopen => issue.state == State::Closed,
+            What::Delete | What::Transfer(_) | What::Convert => !issue.is_pull_request,
             _ => true,
         };
         let numbers: Vec<u64> =
@@ -166,6 +170,7 @@ impl Names {
             What::Close => github.close_issue(name, number),
             What::Reopen => github.reopen_issue(name, number),
             What::Delete => return github.delete_issue(name, number),
+            What::Convert => github.convert_to_pull_request(name, number),
             What::Hide => return github.hide_issue(name, number),
             What::Show => return github.show_issue(name, number),
             What::Transfer(to) => {
@@ -231,7 +236,7 @@ fn cached(github: &World, name: &str, open: &[Checked]) -> BTreeMap<u64, Value> 
 /// GitHub's open issues, in the words of the cache.
 fn right(github: &World, name: &str) -> BTreeMap<u64, Value> {
     let issues = github.repository(name).visible_issues(github.now());
-    let open = issues.filter(|issue| issue.state == State::Open).map(|issue| {
+    let open = issues.filter(|issue| issue.state == State::Open && !issue.is_pull_request).map(|issue| {
         let row = json!({
             "title": issue.title,
             "state": "open",

@@ -23,6 +23,7 @@ mod claims;
 mod coalesced;
 mod confirmations;
 mod contract;
+mod conversions;
 mod costs;
 mod credentials;
 mod crowds;

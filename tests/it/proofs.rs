@@ -3,7 +3,7 @@
 use local_stack::github::{Fault, Matching};
 
 use crate::app::Answer;
-use crate::audits::{INTERVAL, audit, settled, tracking};
+use crate::audits::{INTERVAL, audit, issues_asked_for, settled, tracking};
 use crate::log::Log;
 
 const API: &str = "acme/api";
@@ -236,4 +236,85 @@ async fn end_of_the_api_version_in_no_form_of_a_date_is_logged_without_it() {
     assert_eq!(lines[0]["github.deprecation"], "2026-12-01T00:00:00Z");
     assert_eq!(lines[0]["github.sunset"], "not given");
     assert!(!log.text().contains("upstream-words"));
+}
+
+#[tokio::test]
+async fn odd_answers_about_some_issues_do_not_keep_the_others_from_being_removed() {
+    let html = answer(404, &[("content-type", "text/html")], NOT_GITHUBS);
+    for fault in [Fault::saml_required(), Fault::Status(503), Fault::Status(410), Fault::Cut, html] {
+        let app = settled(20).await;
+        app.world.github.arrange(|github| (1..=9).for_each(|number| github.delete_issue(API, number)));
+        for number in 1..=6 {
+            app.world.github.fault(Matching::issue(API, number), fault.clone().forever());
+        }
+        let answer = audit(&app).await;
+        assert_eq!(answer.touched(), ["deleted acme/api#7", "deleted acme/api#8", "deleted acme/api#9"]);
+        assert_eq!(app.open_rows(API)[..7], [1, 2, 3, 4, 5, 6, 10], "{fault:?}");
+        app.world.github.heal();
+        let healed = audit(&app).await;
+        assert_eq!((healed.status(), healed.touched().len()), ("ok", 6), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn odd_issues_go_to_the_back_of_the_queue_across_passes() {
+    let app = tracking(&[API]).start().await;
+    let first = app.ago(1_000);
+    app.world.github.arrange(|github| {
+        crate::app::open_spread(github, API, 300, first);
+        github.open_pull_request(API, "A pull request");
+    });
+    for _ in 0..2 {
+        app.agent("alpha").beat().await;
+        app.pass_time(130);
+    }
+    app.world.github.arrange(|github| (1..=30).for_each(|number| github.delete_issue(API, number)));
+    for number in 1..=25 {
+        app.world.github.fault(Matching::issue(API, number), Fault::Status(503).forever());
+    }
+    let mut told = audit(&app).await.touched();
+    for _ in 0..3 {
+        app.outlive_freshness();
+        told.extend(app.agent("alpha").beat().await.touched());
+    }
+    assert_eq!(told, (26..=30).map(|number| format!("deleted acme/api#{number}")).collect::<Vec<_>>());
+    app.world.github.heal();
+    app.outlive_freshness();
+    assert_eq!(app.agent("alpha").beat().await.touched().len(), 25);
+    assert_eq!((app.open_rows(API).len(), &app.marks(API)["openCount"]), (270, &270.into()));
+}
+
+#[tokio::test]
+async fn issue_that_hangs_in_short_passes_keeps_no_other_from_being_removed() {
+    let app = settled(20).await;
+    app.world.github.arrange(|github| (1..=3).for_each(|number| github.delete_issue(API, number)));
+    app.world.github.fault(Matching::issue(API, 1), Fault::Hang.forever());
+    app.pass_time(INTERVAL);
+    let mut told = Vec::new();
+    for _ in 0..2 {
+        // Half a second is left to ask GitHub.
+        told.extend(app.agent("alpha").beat_within(6).await.touched());
+        app.outlive_freshness();
+    }
+    assert_eq!(told, ["deleted acme/api#2", "deleted acme/api#3"]);
+    app.world.github.heal();
+    assert_eq!(app.agent("alpha").beat().await.touched(), ["deleted acme/api#1"]);
+}
+
+#[tokio::test]
+async fn more_than_a_hundred_requests_for_absent_issues_are_made_by_no_odd_answer() {
+    let app = settled(20).await;
+    app.world.github.arrange(|github| (1..=20).for_each(|number| github.delete_issue(API, number)));
+    for number in 1..=20 {
+        app.world.github.fault(Matching::issue(API, number), Fault::Status(503).forever());
+    }
+    for _ in 0..2 {
+        app.pass_time(INTERVAL);
+        app.clear_requests();
+        assert_eq!(app.agent("alpha").beat().await.codes(), ["github_unavailable"]);
+        assert_eq!(issues_asked_for(&app), 60, "each three times");
+    }
+    app.world.github.heal();
+    app.outlive_freshness();
+    assert_eq!(app.agent("alpha").beat().await.touched().len(), 20);
 }
