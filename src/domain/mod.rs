@@ -34,4 +34,6 @@ pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunType, Status, Touch};
 pub use text::{counted, seconds_until};
-pub use tracking::{AuditProgress, Backfill, HeldAudit, RepositoryFailure, TrackedRepository, second_before};
+pub use tracking::{
+    AuditProgress, Backfill, HeldAudit, LATEST_SHOWN, RepositoryFailure, TrackedRepository, second_before,
+};

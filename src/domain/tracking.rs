@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{IssueNumber, ProblemCode, RepositoryId, RepositoryName, millis, optional_millis};
 
 /// GitHub shows a change at most so late: what is older than this is settled.
-const LATEST_SHOWN: Duration = Duration::from_secs(121);
+pub const LATEST_SHOWN: Duration = Duration::from_secs(121);
 
 /// A tracked repository: its name, its marks and its health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -106,9 +106,9 @@ impl Pass<'_> {
         odd.map_or(Ok(()), |odd| Err(odd.into()))
     }
 
-    /// What this audit did not explain of the numbers of open issues causes no other one.
+    /// What this audit did not explain of the numbers of open issues causes no other one, unless it has to look again.
     fn note_what_is_left(&self, work: &mut Work) {
-        match work.open_on_github {
+        match work.open_on_github.filter(|_| !work.is_too_soon) {
             Some(open) => work.tracked.note_unexplained(open),
             None => work.tracked.drift = None,
         }

@@ -25,6 +25,8 @@ pub(super) struct Applied {
     pub(super) is_unsure: bool,
     /// Whether a write met another row than it was planned on, so that the open issues are to be counted anew.
     pub(super) was_refused: bool,
+    /// Whether an older version of a row was seen too soon after it: it is to be looked at again.
+    pub(super) is_too_soon: bool,
     /// The first failure, or that the time was up. The page is not read then, whatever else was written.
     pub(super) failure: Option<StepError>,
 }
@@ -62,8 +64,13 @@ impl Pass<'_> {
             Some(seen) => plan::observed(Some(row), seen, reading, fence),
             None => converted(row),
         };
-        let under = matches!(reading, Reading::Audit(_)).then_some(self.claim);
-        self.write(under, repository, writes, &replan).await
+        let is_audit = matches!(reading, Reading::Audit(_));
+        let is_too_soon = |row: &CachedIssue| {
+            plan::newest(seen, row.number).is_some_and(|seen| plan::is_too_soon(row, seen))
+        };
+        let is_too_soon = is_audit && cached.values().any(is_too_soon);
+        let applied = self.write(is_audit.then_some(self.claim), repository, writes, &replan).await;
+        Applied { is_too_soon, ..applied }
     }
 
     /// Writes rows, an audit's `under` the claim; `replan` decides anew about one that is not what it was

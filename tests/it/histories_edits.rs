@@ -46,6 +46,8 @@ enum What {
     Show,
     /// Turns it into a pull request.
     Convert,
+    /// Undoes its last edit, as a restore from a backup does: `updated_at` goes back.
+    Restore,
     RenameRepository,
     HideRepository,
     ShowRepository,
@@ -83,6 +85,7 @@ pub fn edit(seen: Seen) -> impl Strategy<Value = Edit> {
         3 => Just(What::Delete),
         3 => (0..=HOME.len()).prop_map(What::Transfer),
         2 => Just(What::Convert),
+        2 => Just(What::Restore),
         2 => Just(What::Hide),
         2 => Just(What::Show),
         1 => label.prop_map(What::RenameLabel),
@@ -146,7 +149,7 @@ impl Names {
         let allows = |issue: &&Issue| match what {
             What::Close => issue.state == State::Open,
             What::Reopen => issue.state == State::Closed,
-            What::Delete | What::Transfer(_) | What::Convert => !issue.is_pull_request,
+            What::Delete | What::Transfer(_) | What::Convert | What::Restore => !issue.is_pull_request,
             _ => true,
         };
         let numbers: Vec<u64> =
@@ -171,6 +174,10 @@ impl Names {
             What::Reopen => github.reopen_issue(name, number),
             What::Delete => return github.delete_issue(name, number),
             What::Convert => github.convert_to_pull_request(name, number),
+            What::Restore => {
+                github.restore_issue(name, number);
+                return;
+            }
             What::Hide => return github.hide_issue(name, number),
             What::Show => return github.show_issue(name, number),
             What::Transfer(to) => {

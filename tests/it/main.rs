@@ -66,6 +66,7 @@ mod records;
 mod removals;
 mod repositories;
 mod request_ids;
+mod restored;
 mod retries;
 mod rotations;
 mod schedule;

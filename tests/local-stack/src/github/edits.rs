@@ -126,6 +126,12 @@ impl World {
         });
     }
 
+    /// Gives an issue back the version before its last edit, as GitHub shows it after a restore from a backup:
+    /// `updated_at` goes back with the rest. Tells whether there was such a version.
+    pub fn restore_issue(&mut self, repository: &str, number: u64) -> bool {
+        self.repository_mut(repository).versions_mut(number).restore()
+    }
+
     /// Makes an issue answer 404 and leaves it out of listings, without a trace.
     pub fn hide_issue(&mut self, repository: &str, number: u64) {
         self.repository_mut(repository).versions_mut(number).hidden = true;
