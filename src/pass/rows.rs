@@ -109,7 +109,9 @@ impl Pass<'_> {
                         self.give_way();
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
-                    Ok(Put::NotBegun) => {
+                    Ok(outcome @ (Put::NotBegun | Put::Conflicted)) => {
+                        // An attempt before the conflicts may have had no answer.
+                        applied.is_unsure |= outcome == Put::Conflicted;
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
                     Err(error) => {

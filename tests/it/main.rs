@@ -22,6 +22,7 @@ mod changes;
 mod claims;
 mod coalesced;
 mod confirmations;
+mod conflicts;
 mod contract;
 mod conversions;
 mod costs;
