@@ -148,11 +148,22 @@ pub struct Observation {
     pub read_at: Timestamp,
 }
 
+/// A pull request in a listing. Its number may have been an issue's: one that is turned into a pull request keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: IssueNumber,
+    /// When it last changed, to the second.
+    pub updated_at: Timestamp,
+    /// The `Date` of the answer.
+    pub read_at: Timestamp,
+}
+
 /// GitHub's word that an issue is not where it was. Only an answer about that very issue makes one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gone {
-    /// What became of it: moved, deleted or hidden.
+    /// What became of it: moved, deleted, converted or hidden.
     pub reason: Change,
     /// The `Date` of the answer that said so.
     #[serde(with = "millis")]
@@ -178,6 +189,8 @@ pub enum Change {
     Moved,
     /// It was deleted.
     Deleted,
+    /// It was turned into a pull request, which has the same number.
+    Converted,
     /// GitHub does not show it any more and does not say why.
     Hidden,
 }

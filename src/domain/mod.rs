@@ -27,8 +27,8 @@ pub use idempotency::{
 };
 pub use instants::{iso_millis, millis, optional_millis};
 pub use issue::{
-    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp, WorkStatus, has_label_in,
-    labels_digest,
+    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest, Stamp, WorkStatus,
+    has_label_in, labels_digest,
 };
 pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{Minute, Pace, TooOften};
@@ -38,4 +38,6 @@ pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, RunType, Status, Touch};
 pub use text::{counted, seconds_until};
-pub use tracking::{AuditProgress, Backfill, HeldAudit, RepositoryFailure, TrackedRepository, second_before};
+pub use tracking::{
+    AuditProgress, Backfill, HeldAudit, LATEST_SHOWN, RepositoryFailure, TrackedRepository, second_before,
+};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{IssueNumber, ProblemCode, RepositoryId, RepositoryName, millis, optional_millis};
 
 /// GitHub shows a change at most so late: what is older than this is settled.
-const LATEST_SHOWN: Duration = Duration::from_secs(121);
+pub const LATEST_SHOWN: Duration = Duration::from_secs(121);
 
 /// A tracked repository: its name, its marks and its health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,8 +119,8 @@ pub struct AuditProgress {
     pub believed: bool,
     /// Whether the comparison reached its end, so that only asking is left.
     pub compared: bool,
-    /// The cached open issues that GitHub did not list and that are still to be asked for; ascending once all is
-    /// compared.
+    /// The cached open issues that GitHub did not list and that are still to be asked for: a queue once all is compared,
+    /// with those at its back that were asked for in vain.
     pub candidates: Vec<IssueNumber>,
 }
 

@@ -51,7 +51,7 @@ pub enum GitHubError {
     /// 404: not there, or not for this token.
     #[error("GitHub shows no such repository to this token (404); check its name and the token's access")]
     NotFound,
-    /// 410 on a listing.
+    /// 410, in GitHub's words for it.
     #[error("issues are switched off in this repository (410)")]
     IssuesDisabled,
     /// An answer that we do not understand.

@@ -201,7 +201,7 @@ impl Session<'_> {
         let answer = self.ask_patiently(&question, &as_app, heals).await?;
         match answer.status {
             StatusCode::CREATED => {}
-            StatusCode::NOT_FOUND => {
+            StatusCode::NOT_FOUND if answer.is_githubs_error() => {
                 return Err(answer.received.failed(Unauthorized::NoInstallation(*id).into()));
             }
             _ => return Err(answer.unexpected()),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use url::Url;
 
-use crate::domain::{Observation, RepositoryName, second_before};
+use crate::domain::{Observation, PullRequest, RepositoryName, second_before};
 
 use super::wire::Entry;
 use super::{GitHubError, Session, Target};
@@ -34,6 +34,8 @@ pub struct Complete(pub(super) ());
 pub struct Page {
     /// Its issues, without the pull requests that stood among them.
     pub issues: Vec<Observation>,
+    /// Those pull requests.
+    pub pull_requests: Vec<PullRequest>,
     /// The newest `updated_at` on it, pull requests included; none on an empty page.
     pub newest: Option<Timestamp>,
     /// The `Date` of the answer.
@@ -95,14 +97,18 @@ impl Listing {
             Next::Nothing => return Ok(None),
         };
         let answer = session.get(&self.asked_as, url).await?;
-        match answer.status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(answer.received.failed(GitHubError::NotFound)),
-            StatusCode::GONE => return Err(answer.received.failed(GitHubError::IssuesDisabled)),
-            _ => return Err(answer.unexpected()),
+        if answer.status != StatusCode::OK {
+            return Err(answer.refusal());
         }
         let entries: Vec<Entry> = answer.json()?;
         let newest = entries.iter().map(|entry| entry.updated_at).max();
+        let pull_requests = entries.iter().filter(|entry| entry.is_pull_request());
+        let pull_requests = pull_requests.map(|entry| PullRequest {
+            number: entry.number(),
+            updated_at: entry.updated_at,
+            read_at: answer.date,
+        });
+        let pull_requests = pull_requests.collect();
         let issues = entries.into_iter().filter_map(|entry| {
             let issue = entry.into_issue(&session.github.web).transpose()?;
             Some(issue.map(|issue| Observation { issue, read_at: answer.date }))
@@ -111,6 +117,7 @@ impl Listing {
         self.next = self.after(newest, answer.next);
         Ok(Some(Page {
             issues,
+            pull_requests,
             newest,
             date: answer.date,
             by_position,
@@ -168,9 +175,7 @@ impl Session<'_> {
                 let entries: Vec<Entry> = answer.json()?;
                 Ok((entries.first().map(|entry| entry.updated_at), answer.date))
             }
-            StatusCode::NOT_FOUND => Err(answer.received.failed(GitHubError::NotFound)),
-            StatusCode::GONE => Err(answer.received.failed(GitHubError::IssuesDisabled)),
-            _ => Err(answer.unexpected()),
+            _ => Err(answer.refusal()),
         }
     }
 }

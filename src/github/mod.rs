@@ -4,6 +4,7 @@
 //! and repeats what can heal. It decides nothing about issues.
 
 mod app_key;
+mod closing_down;
 mod credentials;
 mod error;
 mod forbidden;
@@ -21,6 +22,7 @@ mod session;
 mod usage;
 mod web;
 mod wire;
+mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -45,6 +47,7 @@ use crate::secrets::ReadingFailed;
 use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
+use closing_down::ClosingDown;
 use installation::InstallationTokens;
 use web::Web;
 
@@ -64,6 +67,7 @@ pub struct GitHub {
     installation_tokens: InstallationTokens,
     retry: RetryPolicy,
     clock: Clock,
+    closing_down: ClosingDown,
     /// What is known of the limits of each account.
     limits: Mutex<Vec<AccountLimits>>,
     /// How many repositories a probe asks for at once, of the accounts for which so many as ever are too much for
@@ -108,6 +112,7 @@ impl GitHub {
             installation_tokens: InstallationTokens::default(),
             retry,
             clock,
+            closing_down: ClosingDown::default(),
             limits: Mutex::default(),
             probe_batches: Mutex::default(),
         })

@@ -98,7 +98,9 @@ impl OpenIssues {
 
     /// The issues of a page, how many are open in all, and where it goes on.
     fn page_in(&self, data: wire::OpenIssues) -> Result<(Vec<SeenOpen>, u64, wire::PageInfo), GitHubError> {
-        let repository = data.repository.ok_or(GitHubError::NotFound)?;
+        // What GitHub does not show it tells by an error.
+        let unexplained = || GitHubError::Unexpected("nothing about the repository".to_owned());
+        let repository = data.repository.ok_or_else(unexplained)?;
         if repository.database_id != Some(self.id.0) {
             return Err(GitHubError::Unexpected("another repository has taken the name".to_owned()));
         }

@@ -2,10 +2,12 @@
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
+use url::Url;
 
-use crate::domain::{Change, Gone, Issue, IssueNumber, Observation, RepositoryId, RepositoryName};
+use crate::domain::{Change, Gone, IssueNumber, Observation, RepositoryId, RepositoryName};
 
 use super::session::Answer;
+use super::words::Words;
 use super::{GitHubError, Session, wire};
 
 /// How often a renamed repository's redirect is followed.
@@ -50,7 +52,7 @@ pub struct Probe {
 pub enum IssueAnswer {
     /// It is here, as shown.
     Here(Box<Observation>),
-    /// It was deleted, or moved to another repository.
+    /// It was deleted, moved to another repository or turned into a pull request.
     Gone(Gone),
     /// GitHub shows nothing and does not say why (404), at this `Date`.
     NotVisible(Timestamp),
@@ -65,23 +67,16 @@ impl<'a> Target<'a> {
 
 impl Session<'_> {
     /// Looks a repository up by its name, following a rename, where there is no probe.
-    pub async fn repository(&self, name: &RepositoryName) -> Result<Repository, GitHubError> {
-        let mut url = self.url(&format!("repos/{name}"));
+    pub async fn repository(&self, asked: &RepositoryName) -> Result<Repository, GitHubError> {
+        let mut url = self.url(&format!("repos/{asked}"));
         let mut redirects = 0;
         loop {
-            let answer = self.get(name.owner(), url).await?;
-            match answer.status {
-                StatusCode::OK => {
-                    let wire::Repository { id, full_name, disabled } = answer.json()?;
-                    let name = RepositoryName::parse(&full_name).map_err(|_| {
-                        let why = "a repository's name of another form".to_owned();
-                        answer.received.failed(GitHubError::Unexpected(why))
-                    })?;
-                    return Ok(Repository { id: RepositoryId(id), name, disabled, probe: None });
-                }
-                StatusCode::NOT_FOUND => return Err(answer.received.failed(GitHubError::NotFound)),
-                _ => url = answer.redirect().ok_or_else(|| answer.unexpected())?,
+            let answer = self.get(asked.owner(), url).await?;
+            if answer.status == StatusCode::OK {
+                let asked = Some(asked).filter(|_| redirects == 0);
+                return repository_in(&answer, asked);
             }
+            url = answer.redirect().ok_or_else(|| answer.refusal())?;
             redirects += 1;
             if redirects > MOST_REDIRECTS {
                 let why = "too many redirects".to_owned();
@@ -98,47 +93,86 @@ impl Session<'_> {
         Target { name, asked_as }: Target<'_>,
         number: IssueNumber,
     ) -> Result<IssueAnswer, GitHubError> {
-        let mut answer = self.get(asked_as, self.url(&format!("repos/{name}/issues/{number}"))).await?;
-        if let Some(location) = answer.redirect() {
-            let stays = format!("repositories/{id}/issues/{number}");
-            let proved_at = answer.date;
-            let there = self.get(asked_as, location.clone()).await;
-            if location != self.url(&stays) {
-                // The redirect is the proof. Where it leads may be nothing that this token may read.
-                let moved_to = match there {
-                    Ok(there) if there.status == StatusCode::OK => self.issue_in(&there)?,
-                    Ok(_) | Err(GitHubError::Forbidden { .. }) => None,
-                    Err(error) => return Err(error),
-                };
-                return Ok(IssueAnswer::Gone(Gone {
-                    reason: Change::Moved,
-                    proved_at,
-                    moved_to: moved_to.map(|issue| issue.url),
-                }));
-            }
-            answer = there?;
+        let answer = self.get(asked_as, self.url(&format!("repos/{name}/issues/{number}"))).await?;
+        let Some((location, place)) = self.moved_to(&answer) else {
+            return self.issue_in(&answer, number, Some(name));
+        };
+        let there = self.get(asked_as, location).await;
+        if place == (id, number) {
             // The repository was renamed since the pass looked it up; the issue itself stays.
+            return self.issue_in(&there?, number, None);
         }
-        match answer.status {
-            StatusCode::OK => {
-                let issue = self.issue_in(&answer)?.ok_or_else(|| {
-                    let why = format!("issue {number} is a pull request");
-                    answer.received.failed(GitHubError::Unexpected(why))
-                })?;
-                Ok(IssueAnswer::Here(Box::new(Observation { issue, read_at: answer.date })))
-            }
-            StatusCode::GONE => Ok(IssueAnswer::Gone(Gone {
-                reason: Change::Deleted,
-                proved_at: answer.date,
-                moved_to: None,
-            })),
-            StatusCode::NOT_FOUND => Ok(IssueAnswer::NotVisible(answer.date)),
-            _ => Err(answer.unexpected()),
-        }
+        // The redirect is the proof. Where it leads may be nothing that this token may read.
+        let moved_to = match there {
+            Ok(there) if there.status == StatusCode::OK => match self.issue_in(&there, place.1, None)? {
+                IssueAnswer::Here(seen) => Some(seen.issue.url),
+                IssueAnswer::Gone(_) | IssueAnswer::NotVisible(_) => None,
+            },
+            Ok(_) | Err(GitHubError::Forbidden { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(IssueAnswer::Gone(Gone { reason: Change::Moved, proved_at: answer.date, moved_to }))
     }
 
-    fn issue_in(&self, answer: &Answer) -> Result<Option<Issue>, GitHubError> {
-        let issue = answer.json::<wire::Entry>()?.into_issue(&self.github.web);
-        issue.map_err(|error| answer.received.failed(error))
+    /// Where an issue is now, when GitHub says in its own words and its own form of address that it moved.
+    fn moved_to(&self, answer: &Answer) -> Option<(Url, (RepositoryId, IssueNumber))> {
+        if answer.words() != Some(Words::Moved) {
+            return None;
+        }
+        let location = answer.redirect()?;
+        let (id, number) =
+            location.as_str().strip_prefix(self.url("repositories/").as_str())?.split_once("/issues/")?;
+        let place = (RepositoryId(whole_number(id)?), IssueNumber(whole_number(number)?));
+        Some((location, place))
     }
+
+    /// What an answer says of the issue of this number, which was asked for by the repository's name or else by its id.
+    fn issue_in(
+        &self,
+        answer: &Answer,
+        number: IssueNumber,
+        name: Option<&RepositoryName>,
+    ) -> Result<IssueAnswer, GitHubError> {
+        let read_at = answer.date;
+        let gone = |reason| IssueAnswer::Gone(Gone { reason, proved_at: read_at, moved_to: None });
+        match (answer.status, answer.words()) {
+            (StatusCode::OK, _) => {
+                let entry: wire::Entry = answer.json()?;
+                if entry.number() != number || name.is_some_and(|name| !entry.may_be_of(name)) {
+                    let why = format!("it shows another issue than {number}");
+                    return Err(answer.received.failed(GitHubError::Unexpected(why)));
+                }
+                let issue = entry.into_issue(&self.github.web);
+                // A pull request of this number was the issue: it keeps the number.
+                Ok(match issue.map_err(|error| answer.received.failed(error))? {
+                    Some(issue) => IssueAnswer::Here(Box::new(Observation { issue, read_at })),
+                    None => gone(Change::Converted),
+                })
+            }
+            (_, Some(Words::IssueDeleted)) => Ok(gone(Change::Deleted)),
+            (_, Some(Words::NotFound)) => Ok(IssueAnswer::NotVisible(read_at)),
+            _ => Err(answer.refusal()),
+        }
+    }
+}
+
+/// The repository that an answer shows: the one of this name, where no redirect led to it.
+fn repository_in(answer: &Answer, asked: Option<&RepositoryName>) -> Result<Repository, GitHubError> {
+    let wire::Repository { id, full_name, disabled, has_issues } = answer.json()?;
+    let unexpected = |why: &str| answer.received.failed(GitHubError::Unexpected(why.to_owned()));
+    let name =
+        RepositoryName::parse(&full_name).map_err(|_| unexpected("a repository's name of another form"))?;
+    if asked.is_some_and(|asked| asked.key() != name.key()) {
+        return Err(unexpected("it shows another repository"));
+    }
+    // The listing of a repository whose issues are off may be empty instead of refused.
+    if has_issues == Some(false) {
+        return Err(answer.received.failed(GitHubError::IssuesDisabled));
+    }
+    Ok(Repository { id: RepositoryId(id), name, disabled, probe: None })
+}
+
+/// A number in an address: digits and nothing else.
+fn whole_number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }

@@ -21,7 +21,7 @@ use super::usage::{Asked, Usage};
 use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, link, retry};
 
 /// The version of the REST API that answers are understood in.
-const API_VERSION: &str = "2022-11-28";
+pub(super) const API_VERSION: &str = "2022-11-28";
 
 /// The calls of one pass. None is sent after its deadline, or against a limit.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub(super) struct Answer {
     /// The limit that GitHub speaks of should one of the body's errors be about a limit.
     pub(super) limit: Limit,
     location: Option<Url>,
-    body: Vec<u8>,
+    pub(super) body: Vec<u8>,
 }
 
 /// Why an attempt brought no answer.
@@ -317,6 +317,7 @@ impl<'a> Session<'a> {
             failed(error)
         })?;
         let body = Vec::from(body);
+        github.closing_down.note(&headers);
         // A token that is refused has no budget of its own.
         let budget = meter::budget(&headers, now).filter(|_| status != StatusCode::UNAUTHORIZED);
         if let Some(budget) = budget {
@@ -429,10 +430,6 @@ impl Answer {
 
     pub(super) fn redirect(&self) -> Option<Url> {
         self.location.clone().filter(|_| self.status.is_redirection())
-    }
-
-    pub(super) fn unexpected(&self) -> GitHubError {
-        self.received.failed(GitHubError::Unexpected(format!("status {}", self.status.as_u16())))
     }
 }
 

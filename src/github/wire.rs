@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::{Issue, IssueNumber, IssueState};
+use crate::domain::{Issue, IssueNumber, IssueState, RepositoryName};
 
 use super::GitHubError;
 use super::web::Web;
@@ -21,6 +21,7 @@ pub(super) struct Repository {
     pub(super) full_name: String,
     #[serde(default)]
     pub(super) disabled: bool,
+    pub(super) has_issues: Option<bool>,
 }
 
 /// A repository as the probe asks for it. What GitHub's schema allows to be null is null where a part failed.
@@ -102,6 +103,7 @@ pub(super) struct LabelName {
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry {
     number: u64,
+    repository_url: Option<String>,
     title: String,
     body: Option<String>,
     html_url: String,
@@ -139,6 +141,20 @@ struct Account {
 }
 
 impl Entry {
+    pub(super) fn number(&self) -> IssueNumber {
+        IssueNumber(self.number)
+    }
+
+    pub(super) fn is_pull_request(&self) -> bool {
+        self.pull_request.is_some()
+    }
+
+    /// Whether it does not say that it is of another repository than that of this name.
+    pub(super) fn may_be_of(&self, name: &RepositoryName) -> bool {
+        let of = self.repository_url.as_deref().and_then(|url| url.rsplit_once("/repos/"));
+        of.is_none_or(|(_, of)| of.eq_ignore_ascii_case(name.as_str()))
+    }
+
     /// The issue; `None` for a pull request.
     pub(super) fn into_issue(self, web: &Web) -> Result<Option<Issue>, GitHubError> {
         if self.pull_request.is_some() {

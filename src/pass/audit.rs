@@ -22,8 +22,9 @@ const MOST_ASKED: usize = 100;
 /// How many audits run at the same time.
 const AUDITS_AT_ONCE: usize = 4;
 
-/// After so many odd answers about single issues an audit asks for no more of them.
-const MOST_ODD: usize = 5;
+/// After so many odd answers about single issues in a row, an audit leaves the others to the next pass: it is GitHub
+/// that is in trouble then, or the token.
+const MAX_ODD_IN_A_ROW: usize = 20;
 
 /// So many absent issues are believed in any case.
 const ALWAYS_PLAUSIBLE: usize = 20;
@@ -105,9 +106,9 @@ impl Pass<'_> {
         odd.map_or(Ok(()), |odd| Err(odd.into()))
     }
 
-    /// What this audit did not explain of the numbers of open issues causes no other one.
+    /// What this audit did not explain of the numbers of open issues causes no other one, unless it has to look again.
     fn note_what_is_left(&self, work: &mut Work) {
-        match work.open_on_github {
+        match work.open_on_github.filter(|_| !work.is_too_soon) {
             Some(open) => work.tracked.note_unexplained(open),
             None => work.tracked.drift = None,
         }
@@ -128,35 +129,42 @@ impl Pass<'_> {
         if !progress.compared {
             self.compare(work, progress).await?;
         }
-        let mut odd = Vec::new();
-        // The candidates before this one did not answer. They stay: the next pass asks them again.
-        let mut next = 0;
-        // A held audit has no candidates: nothing is asked for until the next interval.
-        while let Some(number) = progress.candidates.get(next).copied()
-            && odd.len() < MOST_ODD
-        {
+        let mut odd: Vec<GitHubError> = Vec::new();
+        let (mut odd_in_a_row, mut is_unanswered) = (0, false);
+        // An audit on hold has no candidates: nothing is asked for until the next interval.
+        for _ in 0..progress.candidates.len() {
+            if odd_in_a_row >= MAX_ODD_IN_A_ROW {
+                return Err(odd.swap_remove(0).into());
+            }
             if self.is_over() || self.absent_asked.fetch_add(1, Ordering::Relaxed) >= MOST_ASKED {
                 return Err(GitHubError::Deadline.into());
             }
+            // Whatever keeps this one from being dealt with, the next pass deals with the others first.
+            progress.candidates.rotate_left(1);
+            let Some(number) = progress.candidates.last().copied() else { break };
             match self.ask(work, number).await {
-                Ok(()) => {
-                    progress.candidates.remove(next);
+                Ok(true) => {
+                    progress.candidates.pop();
                     work.got_further = true;
+                    odd_in_a_row = 0;
                 }
-                Err(StepError::GitHub(error @ GitHubError::Unavailable { .. })) => {
-                    next += 1;
-                    odd.push(error);
+                Ok(false) => {
+                    progress.candidates.rotate_right(1);
+                    return Err(GitHubError::Deadline.into());
                 }
-                Err(StepError::GitHub(
-                    error @ (GitHubError::Forbidden { .. } | GitHubError::Unexpected(_)),
-                )) => {
-                    progress.candidates.remove(next);
+                Err(StepError::GitHub(error)) if error.is_odd() => {
+                    // One that does not answer stays: the next pass asks again. What is refused, the next audit asks.
+                    match error {
+                        GitHubError::Unavailable { .. } => is_unanswered = true,
+                        _ => drop(progress.candidates.pop()),
+                    }
                     odd.push(error);
+                    odd_in_a_row += 1;
                 }
                 Err(error) => return Err(error),
             }
         }
-        if next > 0 {
+        if is_unanswered {
             return Err(odd.swap_remove(0).into());
         }
         if work.tracked.recount {
@@ -186,20 +194,20 @@ impl Pass<'_> {
         }
     }
 
-    /// Asks for one absent issue and writes what GitHub says.
-    async fn ask(&self, work: &mut Work, number: IssueNumber) -> Result<(), StepError> {
+    /// Asks for one absent issue and writes what GitHub says. Returns whether there was the time to write it.
+    async fn ask(&self, work: &mut Work, number: IssueNumber) -> Result<bool, StepError> {
         let fence = self.fence();
         let cached = self.app.store.issues(work.id(), &[number], true).await?;
         let Some(row) = cached.get(&number).filter(|row| row.is_open()) else {
-            return Ok(());
+            return Ok(true);
         };
         let answer = self.github.issue(work.id(), work.target(), number).await?;
         if self.is_over() {
-            return Err(GitHubError::Deadline.into());
+            return Ok(false);
         }
         let applied = match answer {
             IssueAnswer::Here(seen) => {
-                self.apply(work.id(), &[*seen], Reading::Audit(work.tracked.cursor)).await
+                self.apply(work.id(), &[*seen], &[], Reading::Audit(work.tracked.cursor)).await
             }
             IssueAnswer::Gone(gone) => {
                 let replan = |row: &CachedIssue| plan::removed(row, &gone, fence);
@@ -214,7 +222,7 @@ impl Pass<'_> {
             }
         };
         work.count(&applied, fence);
-        applied.failure.map_or(Ok(()), Err)
+        applied.failure.map_or(Ok(true), Err)
     }
 
     /// A 404 may pass: an issue counts as hidden when an audit at least one interval later meets it again.

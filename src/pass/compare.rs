@@ -79,7 +79,7 @@ impl Pass<'_> {
                 progress.candidates.retain(|number| *number != seen.number);
             }
             if !whole.is_empty() {
-                let applied = self.apply(work.id(), &whole, Reading::Audit(work.tracked.cursor)).await;
+                let applied = self.apply(work.id(), &whole, &[], Reading::Audit(work.tracked.cursor)).await;
                 work.count(&applied, self.fence());
                 if applied.open_difference != 0 {
                     // What the probe counted before tells nothing of the number now.

@@ -170,7 +170,7 @@ impl Pass<'_> {
                 told: listing.told,
             },
         };
-        let applied = self.apply(work.tracked.id, &page.issues, reading).await;
+        let applied = self.apply(work.tracked.id, &page.issues, &page.pull_requests, reading).await;
         work.count(&applied, self.fence());
         if reading == Reading::Backfill {
             work.first_read += u64::try_from(applied.open_difference).unwrap_or_default();

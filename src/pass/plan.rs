@@ -1,13 +1,18 @@
 //! Decides what becomes of the cached rows when GitHub shows something. Pure: no I/O, no clock.
 //!
 //! The rules are monotone, so a pass may die after any write, run twice or overlap a stale one: whatever order
-//! the observations come in, the newest one wins.
+//! the observations come in, the newest one wins. The newest is the one with the latest `updated_at`, except where an
+//! audit reads a row's issue so long after the row that GitHub cannot be showing an older version late: after a restore
+//! from a backup `updated_at` is an earlier one.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 
-use crate::domain::{CachedIssue, Change, Gone, IssueNumber, IssueState, Observation};
+use crate::domain::{
+    CachedIssue, Change, Gone, IssueNumber, IssueState, LATEST_SHOWN, Observation, PullRequest,
+};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Why rows are being written, which decides what agents are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +108,7 @@ pub fn observed(
         // A later pass has been here: this one is stale, and the row is not its to change.
         return None;
     }
-    if supersedes(row, seen) {
+    if supersedes(row, seen, reading) {
         let mut next = CachedIssue::showing(seen, Some(row));
         let touches = reading != Reading::Backfill;
         if touches {
@@ -113,11 +118,9 @@ pub fn observed(
         return Some(Write { row: next, was_open: row.is_open(), touches, before });
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
-    let may_be_untold = matches!(reading, Reading::Delta { cursor, told, .. }
-        if row.digest == seen.issue.digest()
-            && row.updated_at == seen.issue.updated_at
-            && cursor.is_none_or(|cursor| row.updated_at > cursor)
-            && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told));
+    let may_be_untold = row.digest == seen.issue.digest()
+        && row.updated_at == seen.issue.updated_at
+        && may_be_untold(row, seen.issue.updated_at, reading, fence);
     if !is_there_again && !may_be_untold {
         return None;
     }
@@ -130,6 +133,26 @@ pub fn observed(
     }
     let before = ChangedBefore::of(row);
     Some(Write { row: next, was_open: row.is_open(), touches: may_be_untold, before })
+}
+
+/// Whether a pass that did not end may have written this row, which a listing shows at `updated_at`, and nobody was told.
+fn may_be_untold(row: &CachedIssue, updated_at: Timestamp, reading: Reading, fence: u64) -> bool {
+    matches!(reading, Reading::Delta { cursor, told, .. }
+        if cursor.is_none_or(|cursor| updated_at > cursor)
+            && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told))
+}
+
+/// The write that follows from a listing showing a pull request under the number of a cached issue, which was turned
+/// into it; none when the row already says so, or is not open.
+pub fn converted(row: &CachedIssue, seen: &PullRequest, reading: Reading, fence: u64) -> Option<Write> {
+    let gone = Gone { reason: Change::Converted, proved_at: seen.read_at, moved_to: None };
+    let is_known = row.gone.as_ref().is_some_and(|gone| gone.reason == Change::Converted);
+    if is_known && may_be_untold(row, seen.updated_at, reading, fence) {
+        let before = ChangedBefore::of(row);
+        let row = CachedIssue { stamp: row.stamp.renewed(fence), revision: row.revision + 1, ..row.clone() };
+        return Some(Write { row, was_open: false, touches: true, before });
+    }
+    removed(row, &gone, fence)
 }
 
 /// The write that removes an issue from the open ones, given GitHub's word that it has gone; none when the row
@@ -162,15 +185,26 @@ pub fn missing(row: &CachedIssue, at: Timestamp) -> Option<Write> {
 }
 
 /// Whether what was seen replaces the row: a newer version does; the same version only with other content that
-/// was read later; after a tombstone, whatever was read after its proof.
-fn supersedes(row: &CachedIssue, seen: &Observation) -> bool {
-    match &row.gone {
-        Some(gone) => seen.read_at > gone.proved_at,
-        None if seen.issue.updated_at == row.updated_at => {
-            seen.read_at > row.read_at && seen.issue.digest() != row.digest
-        }
-        None => seen.issue.updated_at > row.updated_at,
+/// was read later; an older version when an audit reads it and no longer can it be a late answer; after a tombstone,
+/// whatever was read after its proof.
+fn supersedes(row: &CachedIssue, seen: &Observation, reading: Reading) -> bool {
+    match (&row.gone, seen.issue.updated_at.cmp(&row.updated_at)) {
+        (Some(gone), _) => seen.read_at > gone.proved_at,
+        (None, Ordering::Greater) => true,
+        (None, Ordering::Equal) => seen.read_at > row.read_at && seen.issue.digest() != row.digest,
+        (None, Ordering::Less) => matches!(reading, Reading::Audit(_)) && is_well_after(row, seen),
     }
+}
+
+/// Whether whatever GitHub showed when the row was read had to be shown by then.
+fn is_well_after(row: &CachedIssue, seen: &Observation) -> bool {
+    seen.read_at.duration_since(row.read_at) >= SignedDuration::try_from(LATEST_SHOWN).unwrap_or_default()
+}
+
+/// Whether an audit sees an older version of a row too soon to tell it from a late answer: another audit has to look
+/// again.
+pub fn is_too_soon(row: &CachedIssue, seen: &Observation) -> bool {
+    row.gone.is_none() && seen.issue.updated_at < row.updated_at && !is_well_after(row, seen)
 }
 
 /// The row of an issue that was not cached. One that was closed before its repository was tracked is written and

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use crate::domain::{CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, Stamp};
+use crate::domain::{
+    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest, Stamp,
+};
 
-use super::{Reading, Write, missing, observed, page, removed};
+use super::{Reading, Write, converted, is_too_soon, is_well_after, missing, observed, page, removed};
 
 type Rows = HashMap<IssueNumber, CachedIssue>;
 
@@ -20,8 +22,9 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).expect("an instant")
 }
 
+/// Half a minute apart: some so far that nothing can be shown late any more.
 fn instant() -> impl Strategy<Value = Timestamp> {
-    (0..INSTANTS).prop_map(at)
+    (0..INSTANTS).prop_map(|instant| at(30 * instant))
 }
 
 fn issue() -> impl Strategy<Value = Issue> {
@@ -64,7 +67,8 @@ fn reading() -> impl Strategy<Value = Reading> {
 }
 
 fn gone() -> impl Strategy<Value = Gone> {
-    let reason = prop::sample::select(vec![Change::Moved, Change::Deleted, Change::Hidden]);
+    let reason =
+        prop::sample::select(vec![Change::Moved, Change::Deleted, Change::Converted, Change::Hidden]);
     (reason, instant()).prop_map(|(reason, proved_at)| Gone { reason, proved_at, moved_to: None })
 }
 
@@ -118,8 +122,8 @@ fn shown(rows: &Rows) -> HashMap<IssueNumber, CachedIssue> {
     rows.iter().map(|(number, row)| (*number, without_ours(row))).collect()
 }
 
-/// The versions of some issues, each read at least once while it was the newest, and perhaps once more long after,
-/// from a part of GitHub that lags. Several versions may share a second of `updated_at`; then the reads of one
+/// The versions of some issues, each read at least once while it was the newest, and perhaps once more up to two
+/// minutes after, from a part of GitHub that lags. Several versions may share a second of `updated_at`; then the reads of one
 /// end before those of the next begin. No two contents are the same. With them, the last version of each issue.
 fn history() -> impl Strategy<Value = (Vec<Observation>, HashMap<IssueNumber, Issue>)> {
     let version = (issue(), 0..2_i64, 1..3_i64, any::<bool>());
@@ -136,7 +140,7 @@ fn history() -> impl Strategy<Value = (Vec<Observation>, HashMap<IssueNumber, Is
             };
             let read = |second| Observation { issue: issue.clone(), read_at: at(second) };
             seen.extend((0..reads).map(|n| read(100 + 10 * turn + n)));
-            late.insert((issue.number, issue.updated_at), is_read_late.then(|| read(1_000 - turn)));
+            late.insert((issue.number, issue.updated_at), is_read_late.then(|| read(220 - turn)));
             last.insert(issue.number, issue);
         }
         seen.extend(late.into_values().flatten());
@@ -182,6 +186,36 @@ proptest! {
             (seen.issue.number, CachedIssue::showing(&seen, None))
         });
         prop_assert_eq!(shown(&rows), shown(&expected.collect()));
+    }
+
+    #[test]
+    fn after_a_restore_any_order_of_pages_and_then_an_audit_give_the_restored_versions(
+        ((seen, _), order) in history().prop_flat_map(|history| {
+            let all: Vec<usize> = (0..history.0.len()).collect();
+            (Just(history), Just(all).prop_shuffle())
+        }),
+        older in 0..100_i64,
+        reading in reading(),
+        repeated in 0..3_usize,
+    ) {
+        let mut rows = Rows::new();
+        for n in order {
+            read(&mut rows, &[seen[n].clone()], reading, 1);
+        }
+        // All reads end at second 220, and GitHub shows nothing for more than 121 s.
+        let restored: Vec<Observation> = rows.values().map(|row| {
+            let issue = seen.iter().find(|seen| seen.issue.number == row.number).expect("it was read");
+            let updated_at = row.updated_at - std::time::Duration::from_secs(older.unsigned_abs());
+            let issue = Issue { title: "restored".to_owned(), updated_at, ..issue.issue.clone() };
+            Observation { issue, read_at: at(342) }
+        }).collect();
+        for _ in 0..=repeated {
+            read(&mut rows, &restored, Reading::Audit(None), 2);
+        }
+        prop_assert!(rows.values().all(|row| row.title == "restored"));
+        // What a pass before it had under way changes nothing any more.
+        read(&mut rows, &seen, reading, 1);
+        prop_assert!(rows.values().all(|row| row.title == "restored"));
     }
 
     #[test]
@@ -256,9 +290,36 @@ proptest! {
         row in row(), seen in observation(), reading in reading(), fence in 1..FENCES + 3,
     ) {
         let row = CachedIssue { gone: None, number: seen.issue.number, ..row };
+        let is_restored = matches!(reading, Reading::Audit(_)) && is_well_after(&row, &seen);
         if let Some(write) = observed(Some(&row), &seen, reading, fence) {
-            prop_assert!(write.row.updated_at >= row.updated_at);
+            prop_assert!(write.row.updated_at >= row.updated_at || is_restored);
             prop_assert!(write.row.updated_at > row.updated_at || write.row.read_at >= row.read_at);
+        }
+        prop_assert!(!is_too_soon(&row, &seen) || !is_restored);
+    }
+
+    #[test]
+    fn an_audit_that_reads_well_after_a_row_leaves_it_as_github_shows_it(
+        row in row(), seen in observation(), cursor in prop::option::of(instant()),
+    ) {
+        let row = CachedIssue { gone: None, number: seen.issue.number, ..row };
+        let mut rows = Rows::from([(row.number, row.clone())]);
+        read(&mut rows, std::slice::from_ref(&seen), Reading::Audit(cursor), FENCES + 2);
+        let now = &rows[&row.number];
+        prop_assert!(!is_well_after(&row, &seen) || now.digest == seen.issue.digest());
+        prop_assert!(!is_well_after(&row, &seen) || now.updated_at == seen.issue.updated_at);
+    }
+
+    #[test]
+    fn a_pull_request_removes_the_open_issue_of_its_number_once(
+        row in row(), (updated_at, read_at) in (instant(), instant()), reading in reading(), fence in 1..FENCES + 3,
+    ) {
+        let seen = PullRequest { number: row.number, updated_at, read_at };
+        if let Some(write) = converted(&row, &seen, reading, fence) {
+            prop_assert_eq!(write.row.gone.as_ref().map(|gone| gone.reason), Some(Change::Converted));
+            prop_assert!(write.touches && write.row.stamp.fence == Some(fence));
+            prop_assert_eq!(write.open_difference(), -i64::from(row.is_open()));
+            prop_assert_eq!(converted(&write.row, &seen, reading, fence), None);
         }
     }
 

@@ -1,7 +1,9 @@
 //! Brings a repository's rows in line with what GitHub showed: reads them, plans, writes, and plans again what
 //! another pass changed in between.
 
-use crate::domain::{CachedIssue, IssueNumber, Observation, Recount, RepositoryId, has_label_in};
+use crate::domain::{
+    CachedIssue, IssueNumber, Observation, PullRequest, Recount, RepositoryId, has_label_in,
+};
 use crate::github::GitHubError;
 use crate::store::{Claim, Put, StoreError};
 
@@ -25,19 +27,24 @@ pub(super) struct Applied {
     pub(super) is_unsure: bool,
     /// Whether a write met another row than it was planned on, so that the open issues are to be counted anew.
     pub(super) was_refused: bool,
+    /// Whether an older version of a row was seen too soon after it: it is to be looked at again.
+    pub(super) is_too_soon: bool,
     /// The first failure, or that the time was up. The page is not read then, whatever else was written.
     pub(super) failure: Option<StepError>,
 }
 
 impl Pass<'_> {
-    /// Applies a page.
+    /// Applies a page: its issues, and the pull requests among them that were issues.
     pub(super) async fn apply(
         &self,
         repository: RepositoryId,
         seen: &[Observation],
+        pull_requests: &[PullRequest],
         reading: Reading,
     ) -> Applied {
-        let numbers: Vec<IssueNumber> = distinct(seen);
+        // What a backfill has read and what was converted since, the first listing after it shows.
+        let pull_requests = if reading == Reading::Backfill { &[] } else { pull_requests };
+        let numbers: Vec<IssueNumber> = distinct(seen, pull_requests);
         // In a backfill hardly any row exists, and half the price matters; a row that is missed shows itself
         // when its write is refused.
         let consistent = reading != Reading::Backfill;
@@ -48,11 +55,24 @@ impl Pass<'_> {
             }
         };
         let fence = self.fence();
-        let writes = plan::page(&cached, seen, reading, fence);
-        let replan =
-            |row: &CachedIssue| plan::observed(Some(row), plan::newest(seen, row.number)?, reading, fence);
-        let under = matches!(reading, Reading::Audit(_)).then_some(self.claim);
-        self.write(under, repository, writes, &replan).await
+        let converted = |row: &CachedIssue| {
+            let pull_request = pull_requests.iter().find(|seen| seen.number == row.number)?;
+            plan::converted(row, pull_request, reading, fence)
+        };
+        let mut writes = plan::page(&cached, seen, reading, fence);
+        let shown_as_issue = |row: &&CachedIssue| plan::newest(seen, row.number).is_some();
+        writes.extend(cached.values().filter(|row| !shown_as_issue(row)).filter_map(converted));
+        let replan = |row: &CachedIssue| match plan::newest(seen, row.number) {
+            Some(seen) => plan::observed(Some(row), seen, reading, fence),
+            None => converted(row),
+        };
+        let is_audit = matches!(reading, Reading::Audit(_));
+        let is_too_soon = |row: &CachedIssue| {
+            plan::newest(seen, row.number).is_some_and(|seen| plan::is_too_soon(row, seen))
+        };
+        let is_too_soon = is_audit && cached.values().any(is_too_soon);
+        let applied = self.write(is_audit.then_some(self.claim), repository, writes, &replan).await;
+        Applied { is_too_soon, ..applied }
     }
 
     /// Writes rows, an audit's `under` the claim; `replan` decides anew about one that is not what it was
@@ -91,7 +111,9 @@ impl Pass<'_> {
                         self.give_way();
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
-                    Ok(Put::NotBegun) => {
+                    Ok(outcome @ (Put::NotBegun | Put::Conflicted)) => {
+                        // An attempt before the conflicts may have had no answer.
+                        applied.is_unsure |= outcome == Put::Conflicted;
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
                     Err(error) => {
@@ -122,8 +144,9 @@ impl Pass<'_> {
     }
 }
 
-fn distinct(seen: &[Observation]) -> Vec<IssueNumber> {
-    let mut numbers: Vec<IssueNumber> = seen.iter().map(|observation| observation.issue.number).collect();
+fn distinct(seen: &[Observation], pull_requests: &[PullRequest]) -> Vec<IssueNumber> {
+    let issues = seen.iter().map(|observation| observation.issue.number);
+    let mut numbers: Vec<IssueNumber> = issues.chain(pull_requests.iter().map(|seen| seen.number)).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers

@@ -34,6 +34,8 @@ pub(super) struct Work {
     /// Whether two probes in a row saw the same number of open issues in what is settled, and it is neither the cached
     /// one nor differs from it by what the last audit left.
     pub(super) has_drifted: bool,
+    /// Whether its audit saw an issue in an older version too soon to believe it: what it leaves is not explained.
+    pub(super) is_too_soon: bool,
     /// Whether an operator said, now or before, that what its held audit found is true.
     pub(super) is_believed: bool,
     /// How its audit came out; none when none was due, or it is complete.
@@ -170,6 +172,7 @@ impl Work {
             pages: None,
             result: WorkResult::UnderWay,
             has_drifted: false,
+            is_too_soon: false,
             is_believed: false,
             audit_result: None,
             recount: Recount::default(),
@@ -239,6 +242,7 @@ impl Work {
         self.tracked.recount |= applied.was_refused || applied.is_unsure;
         self.recount.add(&applied.recount);
         self.has_uncounted |= applied.is_unsure;
+        self.is_too_soon |= applied.is_too_soon;
         if applied.changed > 0 || applied.is_unsure {
             self.tracked.last_change_fence = fence;
         }

@@ -1,11 +1,13 @@
 //! What every pass reads at once: the state with the claim, the tracked repositories, the configured names.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
+use futures_util::lock::{Mutex, MutexGuard};
 use jiff::Timestamp;
 use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
@@ -116,6 +118,8 @@ pub struct Claim {
     fence: u64,
     taken_at: Timestamp,
     before: FleetState,
+    /// Held while a row is written under it.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Claim {
@@ -137,6 +141,11 @@ impl Claim {
     /// The state it was claimed on.
     pub fn before(&self) -> &FleetState {
         &self.before
+    }
+
+    /// Waits until nobody else writes under it, and keeps others waiting.
+    pub(super) async fn alone(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().await
     }
 
     /// Whether a pass before it died with the claim.
@@ -236,7 +245,7 @@ impl Store {
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Ok(Claim { pass_id, fence, taken_at: now, before })),
+            Ok(_) => Ok(Ok(Claim { pass_id, fence, taken_at: now, before, writing: Arc::default() })),
             Err(error) => match refused(&error) {
                 Some(item) => Ok(Err(Overtaken(value_of(item)?))),
                 None => Err(store_error("UpdateItem")(error)),

@@ -34,6 +34,8 @@ pub enum Put {
     Changed(Box<CachedIssue>),
     /// It was not begun any more.
     NotBegun,
+    /// Other writes kept conflicting with it, until no more attempts were left.
+    Conflicted,
     /// The claim it was to be written under is gone.
     Stale,
 }
@@ -134,8 +136,7 @@ impl Store {
 
     /// Writes rows, several at a time, each over the revision it was planned on. The answers are in the order of
     /// the rows; all are tried, whatever one of them meets, for as long as `may_begin` allows it. Under a claim
-    /// they are written one by one, and only while that claim holds: transactions that check one item at the same
-    /// time refuse each other.
+    /// they are written one by one, and only while that claim holds.
     pub async fn put_issues(
         &self,
         under: Option<&Claim>,
@@ -148,7 +149,7 @@ impl Store {
                 async move {
                     match under {
                         _ if !may_begin() => Ok(Put::NotBegun),
-                        Some(claim) => self.put_under_claim(claim, repository, &row).await,
+                        Some(claim) => self.put_under_claim(claim, repository, &row, may_begin).await,
                         None => self.put_issue(repository, &row).await,
                     }
                 }

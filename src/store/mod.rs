@@ -5,6 +5,7 @@
 
 mod agents;
 mod beginning;
+mod conflicts;
 mod fleet;
 mod issues;
 mod keys;
@@ -102,6 +103,7 @@ impl Store {
                     .with_max_attempts(patience.attempts)
                     .with_initial_backoff(patience.first_wait),
             )
+            .retry_classifier(conflicts::Conflicts)
             .timeout_config(
                 TimeoutConfig::builder()
                     .operation_attempt_timeout(patience.attempt)

@@ -13,25 +13,26 @@ use crate::domain::{CachedIssue, RepositoryId};
 
 use super::issues::{IS_NEW, IS_PLANNED_ON, PLANNED_ON, issue_item};
 use super::keys::Key;
-use super::{Claim, Put, Store, StoreError, number, store_error, text, value_of};
-
-/// DynamoDB's word for a transaction that met another one on the same item. It changed nothing and may be repeated.
-const CONFLICT: &str = "TransactionConflict";
+use super::{Claim, Put, Store, StoreError, conflicts, number, store_error, text, value_of};
 
 /// DynamoDB's word for a condition that did not hold.
 const REFUSED: &str = "ConditionalCheckFailed";
 
-/// How often a transaction that met another one is repeated.
-const MOST_CONFLICTS: u32 = 5;
+/// How often a transaction that met others is begun anew, each time with the client's own retries.
+const MAX_CONFLICTS: u32 = 5;
 
 impl Store {
-    /// Writes a row over the revision it was planned on, while `claim` holds. Costs twice as much as without.
+    /// Writes a row over the revision it was planned on, while `claim` holds. Costs twice as much as without. All writes
+    /// under one claim check the same item, so they wait for each other: DynamoDB would refuse them otherwise. Where
+    /// writes of others keep conflicting with it, it is [`Put::Conflicted`].
     pub(super) async fn put_under_claim(
         &self,
         claim: &Claim,
         repository: RepositoryId,
         row: &CachedIssue,
+        may_begin: &(dyn Fn() -> bool + Sync),
     ) -> Result<Put, StoreError> {
+        let _alone = claim.alone().await;
         let check = ConditionCheck::builder()
             .table_name(&self.table)
             .set_key(Some(Key::state().attributes()))
@@ -51,8 +52,10 @@ impl Store {
                 .expression_attribute_values(PLANNED_ON, number(revision - 1)),
         };
         let put = put.build().expect("all that a put needs is set");
-        let mut conflicts = 0;
-        loop {
+        for _ in 0..MAX_CONFLICTS {
+            if !may_begin() {
+                return Ok(Put::NotBegun);
+            }
             let answer = self
                 .client
                 .transact_write_items()
@@ -62,6 +65,8 @@ impl Store {
                 .await;
             let Err(error) = answer else { return Ok(Put::Written) };
             let reasons = match error.as_service_error() {
+                // What the client sent before is still being carried out.
+                Some(TransactWriteItemsError::TransactionInProgressException(_)) => continue,
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     cancelled.cancellation_reasons()
                 }
@@ -72,11 +77,10 @@ impl Store {
                 [_, CancellationReason { item: Some(item), code: Some(code), .. }] if code == REFUSED => {
                     return value_of(item.clone()).map(Put::Changed);
                 }
-                _ if conflicts < MOST_CONFLICTS && reasons.iter().any(|r| r.code() == Some(CONFLICT)) => {
-                    conflicts += 1;
-                }
+                _ if conflicts::are_reasons(reasons) => {}
                 _ => return Err(store_error("TransactWriteItems")(error)),
             }
         }
+        Ok(Put::Conflicted)
     }
 }

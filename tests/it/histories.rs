@@ -70,6 +70,7 @@ fn step(seen: Seen) -> impl Strategy<Value = Step> {
     let mut troubles = vec![
         Trouble::Status(401),
         Trouble::Status(404),
+        Trouble::Status(410),
         Trouble::Status(500),
         Trouble::Status(502),
         Trouble::Cut,

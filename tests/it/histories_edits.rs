@@ -44,9 +44,15 @@ enum What {
     Transfer(usize),
     Hide,
     Show,
+    /// Turns it into a pull request.
+    Convert,
+    /// Undoes its last edit, as a restore from a backup does: `updated_at` goes back.
+    Restore,
     RenameRepository,
     HideRepository,
     ShowRepository,
+    SwitchIssuesOff,
+    SwitchIssuesOn,
     /// Gives a label another name everywhere. No `updated_at` moves.
     RenameLabel(usize),
 }
@@ -72,10 +78,14 @@ pub fn edit(seen: Seen) -> impl Strategy<Value = Edit> {
         1 => Just(What::RenameRepository),
         1 => Just(What::HideRepository),
         1 => Just(What::ShowRepository),
+        1 => Just(What::SwitchIssuesOff),
+        1 => Just(What::SwitchIssuesOn),
     ];
     let by_audits = prop_oneof![
         3 => Just(What::Delete),
         3 => (0..=HOME.len()).prop_map(What::Transfer),
+        2 => Just(What::Convert),
+        2 => Just(What::Restore),
         2 => Just(What::Hide),
         2 => Just(What::Show),
         1 => label.prop_map(What::RenameLabel),
@@ -122,6 +132,8 @@ impl Names {
             }
             What::HideRepository => github.hide_repository(&name),
             What::ShowRepository => github.show_repository(&name),
+            What::SwitchIssuesOff => github.disable_issues(&name),
+            What::SwitchIssuesOn => github.enable_issues(&name),
             What::RenameLabel(label) => {
                 let issues = github.repository(&name).issues();
                 if issues.into_iter().any(|issue| issue.labels.iter().any(|name| name == LABELS[label])) {
@@ -137,6 +149,7 @@ impl Names {
         let allows = |issue: &&Issue| match what {
             What::Close => issue.state == State::Open,
             What::Reopen => issue.state == State::Closed,
+            What::Delete | What::Transfer(_) | What::Convert | What::Restore => !issue.is_pull_request,
             _ => true,
         };
         let numbers: Vec<u64> =
@@ -160,6 +173,11 @@ impl Names {
             What::Close => github.close_issue(name, number),
             What::Reopen => github.reopen_issue(name, number),
             What::Delete => return github.delete_issue(name, number),
+            What::Convert => github.convert_to_pull_request(name, number),
+            What::Restore => {
+                github.restore_issue(name, number);
+                return;
+            }
             What::Hide => return github.hide_issue(name, number),
             What::Show => return github.show_issue(name, number),
             What::Transfer(to) => {
@@ -171,14 +189,19 @@ impl Names {
             | What::RenameRepository
             | What::HideRepository
             | What::ShowRepository
+            | What::SwitchIssuesOff
+            | What::SwitchIssuesOn
             | What::RenameLabel(_) => {}
         }
         show_late(github, name, number, edit.late);
     }
 
-    /// Lets the token see all tracked repositories again.
+    /// Lets the token see all tracked repositories and their issues again.
     pub fn show(&self, github: &mut World) {
-        self.today.iter().for_each(|name| github.show_repository(name));
+        for name in &self.today {
+            github.show_repository(name);
+            github.enable_issues(name);
+        }
     }
 
     /// Whether GitHub has no such issue any more.
@@ -220,7 +243,7 @@ fn cached(github: &World, name: &str, open: &[Checked]) -> BTreeMap<u64, Value> 
 /// GitHub's open issues, in the words of the cache.
 fn right(github: &World, name: &str) -> BTreeMap<u64, Value> {
     let issues = github.repository(name).visible_issues(github.now());
-    let open = issues.filter(|issue| issue.state == State::Open).map(|issue| {
+    let open = issues.filter(|issue| issue.state == State::Open && !issue.is_pull_request).map(|issue| {
         let row = json!({
             "title": issue.title,
             "state": "open",

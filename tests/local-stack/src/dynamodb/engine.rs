@@ -14,7 +14,8 @@ use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::{Storage, meter};
+use super::conflicts::Transactions;
+use super::{Storage, conflicts, meter};
 use crate::clock::Clock;
 use crate::proxy::{Answer, Call, Upstream};
 
@@ -23,6 +24,7 @@ pub struct Engine {
     database: Database,
     url: String,
     client: Client<HttpConnector, Full<Bytes>>,
+    transactions: Transactions,
     _running: watch::Sender<()>,
 }
 
@@ -44,7 +46,13 @@ impl Engine {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Self { database, url: format!("http://{address}/"), client, _running: running }
+        Self {
+            database,
+            url: format!("http://{address}/"),
+            client,
+            transactions: Transactions::default(),
+            _running: running,
+        }
     }
 
     pub(super) fn database(&self) -> &Database {
@@ -74,8 +82,16 @@ impl Upstream for Engine {
         (400, "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException");
     const FAILED: (u16, &'static str) = (500, "com.amazonaws.dynamodb.v20120810#InternalServerError");
 
+    fn conflict(operation: &str) -> Answer {
+        conflicts::refusal(operation, &[])
+    }
+
     async fn answer(&self, mut call: Call) -> Answer {
         let operation = call.operation.clone();
+        let _under_way = match self.transactions.enter(&operation, &call.body) {
+            Ok(under_way) => under_way,
+            Err(refused) => return refused,
+        };
         let metered = meter::attach(&operation, &mut call.body);
         match self.forward(call).await {
             Ok((status, body)) => metered.read(&operation, status, body),

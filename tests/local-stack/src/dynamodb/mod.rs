@@ -1,10 +1,12 @@
 //! DynamoDB: an embedded engine behind a [`Proxy`].
 //!
 //! The engine (dynoxide) decides what a request means, so conditions, indexes,
-//! transactions and errors are real; here are only its start, the meter and a
-//! view of the rows for arranging and looking. Expired items stay until
+//! transactions and errors are real; here are only its start, the meter, the
+//! conflicts of transactions, which it does not have, and a view of the rows for
+//! arranging and looking. Expired items stay until
 //! [`DynamoDb::expire`], as nothing may rely on when DynamoDB deletes them.
 
+mod conflicts;
 mod engine;
 mod items;
 mod meter;

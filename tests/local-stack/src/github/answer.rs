@@ -68,6 +68,7 @@ fn header(name: &str, value: &str) -> (String, String) {
 pub(super) struct Sender<'a> {
     pub(super) token: Option<&'a str>,
     pub(super) has_user_agent: bool,
+    pub(super) api_version: Option<&'a str>,
 }
 
 impl World {
@@ -79,6 +80,7 @@ impl World {
             let headers = vec![header("content-type", "text/plain")];
             return Err(Answer { status: 403, headers, body, points: 0 });
         }
+        self.check_version(sender, asked)?;
         let asks_as_app = matches!(asked.target, Target::InstallationTokens(_));
         let is_an_apps = asks_as_app || sender.token.is_some_and(apps::is_of_installation);
         if let Some(accepted) = &self.accepted_tokens
@@ -111,8 +113,9 @@ impl World {
     }
 
     /// Adds what stands on every answer: the date, and what the token has left.
-    pub(super) fn sign(&mut self, answer: Answer, token: Option<&str>, asked: &Asked) -> Answer {
-        let (now, payer) = (self.now(), self.payer(token));
+    pub(super) fn sign(&mut self, answer: Answer, sender: &Sender<'_>, asked: &Asked) -> Answer {
+        let answer = self.announce(answer, sender, asked);
+        let (now, payer) = (self.now(), self.payer(sender.token));
         let (budgets, resource, media_type) = match asked.graphql {
             None => (&mut self.budgets, "core", "github.v3; format=json"),
             Some(_) => (&mut self.points, "graphql", "github.v4; format=json"),

@@ -117,6 +117,21 @@ impl World {
         self.take(repository, number, Numbered::Deleted);
     }
 
+    /// Turns an issue into a pull request, as `POST /repos/{owner}/{repo}/pulls` with `issue` does: it keeps its
+    /// number, its title and its text, and leaves the issues. GitHub docs: "Create a pull request", parameter `issue`.
+    pub fn convert_to_pull_request(&mut self, repository: &str, number: u64) {
+        self.edit_issue(repository, number, |issue| {
+            assert!(!issue.is_pull_request, "{repository}#{number} is a pull request already");
+            (issue.is_pull_request, issue.state_reason) = (true, None);
+        });
+    }
+
+    /// Gives an issue back the version before its last edit, as GitHub shows it after a restore from a backup:
+    /// `updated_at` goes back with the rest. Tells whether there was such a version.
+    pub fn restore_issue(&mut self, repository: &str, number: u64) -> bool {
+        self.repository_mut(repository).versions_mut(number).restore()
+    }
+
     /// Makes an issue answer 404 and leaves it out of listings, without a trace.
     pub fn hide_issue(&mut self, repository: &str, number: u64) {
         self.repository_mut(repository).versions_mut(number).hidden = true;

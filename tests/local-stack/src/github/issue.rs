@@ -92,6 +92,13 @@ impl Versions {
         change(&mut self.current);
     }
 
+    /// Makes the version before the current one the current one again. Nothing is shown late any more.
+    pub(super) fn restore(&mut self) -> bool {
+        let Some(before) = self.previous.take() else { return false };
+        (self.current, self.late) = (before, None);
+        true
+    }
+
     /// Shows the version before the current one, or nothing, until `until`.
     pub(super) fn show_late(&mut self, until: Timestamp) {
         self.late = Some(Late { until, shown: self.previous.clone() });

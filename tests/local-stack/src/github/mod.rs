@@ -23,6 +23,7 @@
 //! ```
 
 mod answer;
+mod api_version;
 mod apps;
 mod budget;
 mod edits;

@@ -61,7 +61,12 @@ pub(super) async fn serve(
     let what = format!("GitHub {} {}", request.method, request.path);
     let entry = lock(&shared.log).add(request);
     let passage = shared.turnstile.enter(|| what).await;
-    let sender = Sender { token: token.as_deref(), has_user_agent: headers.contains_key(header::USER_AGENT) };
+    let api_version = text(&headers, "x-github-api-version");
+    let sender = Sender {
+        token: token.as_deref(),
+        has_user_agent: headers.contains_key(header::USER_AGENT),
+        api_version: api_version.as_deref(),
+    };
     let sending = shared.answer(&asked, &sender).await;
     passage.carried_out().await;
     match sending {
@@ -124,7 +129,7 @@ impl Shared {
             Ok(points) => Answer { points, ..world.answer(asked, sender.token, &self.url, partial) },
             Err(refusal) => refusal,
         };
-        world.sign(answer, sender.token, asked)
+        world.sign(answer, sender, asked)
     }
 
     /// Answers with a fault; the request counts on the budget as any does.
@@ -134,7 +139,7 @@ impl Shared {
             Ok(points) => Answer { points, ..fault },
             Err(refusal) => refusal,
         };
-        Sending::Whole(world.sign(answer, sender.token, asked))
+        Sending::Whole(world.sign(answer, sender, asked))
     }
 }
 

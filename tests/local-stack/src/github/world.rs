@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::api_version::ClosingDown;
 use super::apps::Apps;
 use super::budget::Budgets;
 use super::graphql::Service;
@@ -28,6 +29,7 @@ pub struct World {
     pub(super) graphql: Service,
     pub(super) apps: Apps,
     pub(super) accepted_tokens: Option<Vec<String>>,
+    pub(super) closing_down: Option<ClosingDown>,
     pub(super) repositories: BTreeMap<u64, Repository>,
     pub(super) user_ids: HashMap<String, u64>,
     // Both by lower-case `owner/name`, as GitHub compares them.
@@ -65,6 +67,7 @@ impl World {
             graphql: Service::default(),
             apps: Apps::default(),
             accepted_tokens: None,
+            closing_down: None,
             repositories: BTreeMap::new(),
             user_ids: HashMap::new(),
             current_names: HashMap::new(),

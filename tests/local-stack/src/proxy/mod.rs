@@ -37,6 +37,11 @@ pub(crate) trait Upstream: Send + Sync + 'static {
     /// The exception of the service's own failure, and its status.
     const FAILED: (u16, &'static str);
 
+    /// The refusal of a write that met a transaction on the same item. Panics where there are no transactions.
+    fn conflict(operation: &str) -> Answer {
+        panic!("{} has no transactions that {operation} could meet", Self::NAME)
+    }
+
     /// Carries out one request.
     fn answer(&self, call: Call) -> impl Future<Output = Answer> + Send;
 }
@@ -170,6 +175,7 @@ impl<U: Upstream> Shared<U> {
             Some(Fault::AccessDenied) => {
                 Some(Answer::exception((400, "AccessDeniedException"), "Denied on order."))
             }
+            Some(Fault::Conflict) => Some(U::conflict(&call.operation)),
             Some(Fault::Cut) => {
                 self.log.ended(entry, Outcome::Cut, Capacity::default());
                 return Err(Cut);

@@ -62,6 +62,8 @@ pub enum Fault {
     InternalError,
     /// `AccessDeniedException`. Not carried out.
     AccessDenied,
+    /// DynamoDB's word for a write that met a transaction on the same item. Not carried out.
+    Conflict,
     /// The connection is reset before anything is carried out.
     Cut,
     /// The request is carried out, then the connection is reset.

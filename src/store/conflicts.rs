@@ -1,0 +1,58 @@
+//! Writes that meet a transaction on the same item. DynamoDB refuses one of them and carries out nothing of it: it is to
+//! be sent again, a little later. That is no outage.
+//!
+//! The SDK knows this of no operation. Told so, it waits between the attempts as it does for other failures: longer each
+//! time, and a random part of that.
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::CancellationReason;
+use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
+use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
+
+/// DynamoDB's word, among the reasons of a transaction that was cancelled.
+const REASON: &str = "TransactionConflict";
+
+/// DynamoDB's word for a transaction without any other reason.
+const NO_REASON: &str = "None";
+
+/// DynamoDB's word for a write of one item.
+const EXCEPTION: &str = "TransactionConflictException";
+
+/// Tells the SDK that a conflict is worth another attempt.
+#[derive(Debug)]
+pub(super) struct Conflicts;
+
+impl ClassifyRetry for Conflicts {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let failed = context.output_or_error().and_then(Result::err);
+        match failed.and_then(|error| error.as_operation_error()) {
+            Some(error) if is_conflict(error) => RetryAction::transient_error(),
+            _ => RetryAction::NoActionIndicated,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        "writes that meet a transaction"
+    }
+}
+
+/// Whether a transaction was cancelled because it met others, and for nothing else.
+pub(super) fn are_reasons(reasons: &[CancellationReason]) -> bool {
+    let is_conflict = |reason: &CancellationReason| reason.code() == Some(REASON);
+    let is_none = |reason: &CancellationReason| reason.code().is_none_or(|code| code == NO_REASON);
+    reasons.iter().any(is_conflict) && reasons.iter().all(|reason| is_conflict(reason) || is_none(reason))
+}
+
+fn is_conflict(error: &Error) -> bool {
+    if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.downcast_ref() {
+        return are_reasons(cancelled.cancellation_reasons());
+    }
+    let put = error.downcast_ref::<PutItemError>().and_then(ProvideErrorMetadata::code);
+    let update = error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code);
+    let delete = error.downcast_ref::<DeleteItemError>().and_then(ProvideErrorMetadata::code);
+    put.or(update).or(delete) == Some(EXCEPTION)
+}
