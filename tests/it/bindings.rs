@@ -106,10 +106,10 @@ async fn several_tokens_serve_one_agent_and_its_item_tells_which_it_used_last() 
 }
 
 #[tokio::test]
-async fn a_scheduled_beat_has_no_token_to_tell_of() {
+async fn scheduled_heartbeat_has_a_run_and_no_agent_item_with_a_token() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.schedule().beat().await.expect("a good beat");
-    assert_eq!(app.items("AGENTS", "scheduler")[0].get("tokenFingerprint"), None);
+    app.schedule().beat().await.expect("a good heartbeat");
+    assert_eq!((app.runs("scheduler").len(), app.items("AGENTS", "").len()), (1, 0));
 }
 
 #[tokio::test]
