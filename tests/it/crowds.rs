@@ -76,7 +76,8 @@ async fn five_hundred_agents_and_the_schedule_at_once_make_one_pass_and_each_is_
     assert_eq!(crowded.asked_of_github().iter().filter(|path| *path == "/graphql").count(), 1);
     let third = beat_at_once(&crowded, 100).await;
     assert_eq!((passes_run(&third), fence(&crowded)), (0, before + 2));
-    for (n, (one, two)) in second.iter().zip(&third).enumerate() {
+    // The last one is the schedule, of which nothing is remembered.
+    for (n, (one, two)) in second.iter().zip(&third).take(100).enumerate() {
         let told = [one.touched(), two.touched()].concat();
         let of_docs = told.iter().filter(|touch| *touch == "closed acme/docs#1").count();
         assert_eq!(of_docs, 1, "agent {n} was told {told:?}");
