@@ -56,8 +56,11 @@ impl Pass<'_> {
         let first = self.first_in_turn(names.len());
         names.rotate_left(first);
         let memory = self.claim.before().probe();
-        let by_rest: Vec<Option<Backoff>> =
-            names.iter().map(|name| known.get(&name.key()).and_then(|known| known.by_rest)).collect();
+        let until_when = |name: &RepositoryName| known.get(&name.key())?.by_rest;
+        let by_rest: Vec<Option<Backoff>> = match known.is_empty() {
+            true => vec![None; names.len()],
+            false => names.iter().map(until_when).collect(),
+        };
         let until = self.share_of_time(2, 5);
         let terms = ProbeTerms { until, memory: &memory, by_rest: &by_rest };
         let probed = guard(self.github.probe(&names, &terms)).await;
