@@ -15,7 +15,6 @@ use crate::telemetry::{Count, Measure};
 
 use super::effort::Effort;
 use super::installation::Attempts;
-use super::link::next_link;
 use super::meter::{self, Limit, header, http_date};
 use super::received::Received;
 use super::usage::{Asked, Usage};
