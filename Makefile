@@ -104,7 +104,7 @@ sample-events: binaries $(CARGO_LAMBDA) ## Run the README's `cargo lambda` comma
 
 # The root package alone, for the same reason as above.
 .PHONY: bench
-bench: ## Measure what beats and passes cost, against the targets (some five minutes, once it is built)
+bench: ## Measure what beats and passes cost, against the targets (some five minutes; ROW=idle_10000: that row alone)
 	@cargo bench --locked -p agent-heartbeat --bench pass
 
 .PHONY: costs

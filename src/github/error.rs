@@ -1,5 +1,7 @@
 //! What can go wrong with GitHub, told in terms of what to do about it.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use crate::domain::Api;
@@ -139,7 +141,7 @@ pub enum BadCredentials {
 }
 
 /// Why the GraphQL API cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoGraphql {
     /// 404.
     #[error("GitHub has no GraphQL API at GITHUB_GRAPHQL_URL (404)")]
@@ -150,12 +152,59 @@ pub enum NoGraphql {
     /// No points are left.
     #[error("GitHub's budget of GraphQL points is used up until {0:.0}")]
     UsedUp(Timestamp),
+    /// The server does not take the document, whatever it asks for: an older Enterprise Server lacks a field.
+    #[error("GitHub's GraphQL API refuses the query{0}")]
+    Refused(Refusal),
+    /// No answer of a GraphQL API.
+    #[error("the answer at GITHUB_GRAPHQL_URL is not one of GitHub's GraphQL API: {0}")]
+    NotUnderstood(String),
+    /// It answers for no repository.
+    #[error("GitHub's GraphQL API fails for every repository: {0}")]
+    Failing(String),
+    /// It answered for no repository, and is not asked again until then.
+    #[error("GitHub's GraphQL API failed for every repository and is asked again after {0:.0}")]
+    Avoided(Timestamp),
+}
+
+/// GitHub's words for what it refuses in a document, as far as they are plain ones: letters, digits and underscores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal(String);
+
+impl Refusal {
+    /// The kind, and the name of what it is about.
+    pub(super) fn new(kind: &str, name: Option<&str>) -> Self {
+        let is_plain = |word: &&str| {
+            (1..=MAX_WORD).contains(&word.len())
+                && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let words: Vec<&str> = [Some(kind), name].into_iter().flatten().filter(is_plain).collect();
+        Self(words.join(" "))
+    }
+
+    /// The document's text cannot be parsed.
+    pub(super) fn of_text() -> Self {
+        Self("parse error".to_owned())
+    }
+}
+
+/// How long a word of GitHub's may be that is repeated.
+const MAX_WORD: usize = 40;
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
+    }
 }
 
 impl GitHubError {
     /// Whether it may concern one issue alone: others may well be answered.
     pub fn is_odd(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Forbidden { .. } | Self::Unexpected(_))
+    }
+
+    /// Whether it is GitHub's answer about the repository that was asked for.
+    pub fn is_about_repository(&self) -> bool {
+        matches!(self, Self::NotFound | Self::IssuesDisabled | Self::Forbidden { .. })
     }
 
     /// Whether, met by GraphQL, it leaves the REST API to be asked instead.
@@ -193,6 +242,18 @@ fn found(form: Option<&str>) -> String {
     form.map(|form| format!("it holds {form}; ")).unwrap_or_default()
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "GitHub answered {status}"),
+            Self::Unreachable => f.write_str("GitHub could not be reached"),
+            Self::TimedOut => f.write_str("GitHub did not answer in time"),
+            Self::BrokeOff => f.write_str("GitHub broke off its answer"),
+            Self::NotExecuted => f.write_str("GitHub did not execute a query"),
+        }
+    }
+}
+
 fn forbidden(lacks: Option<&str>) -> String {
     match lacks {
         Some(permission) => format!(
@@ -214,9 +275,8 @@ fn unavailable(failure: Failure, attempts: u32, origin: &str) -> String {
         more => format!("{more} times"),
     };
     match failure {
-        Failure::Status(status) => format!("GitHub answered {status} {times}"),
-        Failure::NotExecuted => format!("GitHub did not execute a query ({times})"),
-        Failure::BrokeOff => format!("GitHub broke off its answer {times}"),
+        Failure::Status(_) | Failure::BrokeOff => format!("{failure} {times}"),
+        Failure::NotExecuted => format!("{failure} ({times})"),
         Failure::Unreachable => format!("GitHub could not be reached at {origin} (tried {times})"),
         Failure::TimedOut => format!("GitHub at {origin} did not answer in time (tried {times})"),
     }

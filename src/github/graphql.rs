@@ -4,12 +4,14 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::domain::Api;
 
+use super::effort::Effort;
 use super::received::Received;
 use super::session::Question;
-use super::{Failure, GitHubError, NoGraphql, Session, forbidden, meter};
+use super::{Failure, GitHubError, NoGraphql, Refusal, Session, forbidden, meter};
 
 /// No call can cost more: a point is a hundred nodes, of which GitHub grants a call 500,000.
 const MOST_POINTS: u64 = 5_000;
@@ -69,7 +71,9 @@ struct Error {
     #[serde(default)]
     message: Option<String>,
     #[serde(default)]
-    path: Vec<Segment>,
+    path: Option<Vec<Segment>>,
+    #[serde(default)]
+    extensions: Value,
 }
 
 #[derive(Deserialize)]
@@ -79,28 +83,41 @@ enum Segment {
     Index(IgnoredAny),
 }
 
+impl Segment {
+    fn as_field(&self) -> Option<&str> {
+        match self {
+            Self::Field(field) => Some(field),
+            Self::Index(_) => None,
+        }
+    }
+}
+
 impl Session<'_> {
-    /// Executes a document, as whom these owners' repositories are asked for. `heals` tells which failures another
-    /// attempt may heal; a document that GitHub did not execute as a whole is not tried again.
+    /// Executes a document, as whom these owners' repositories are asked for. A document that GitHub did not execute as
+    /// a whole is not tried again.
     pub(super) async fn query<T: DeserializeOwned, V: Serialize + Sync>(
         &self,
         owners: &[&str],
         document: &str,
         variables: &V,
-        heals: fn(Failure) -> bool,
+        effort: Effort,
     ) -> Result<Reply<T>, GitHubError> {
         let body = serde_json::to_string(&Body { query: document, variables });
         let body = body.expect("variables are texts");
-        let answer = match self.ask(owners, Question::Query(body), heals).await {
+        let answer = match self.ask(owners, Question::Query(body), effort).await {
             Ok(answer) if answer.status == StatusCode::OK => answer,
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
                 return Err(answer.received.failed(NoGraphql::Missing.into()));
             }
-            Ok(answer) => return Err(answer.unexpected()),
+            Ok(answer) => {
+                let why = NoGraphql::NotUnderstood(format!("status {}", answer.status.as_u16()));
+                return Err(answer.received.failed(why.into()));
+            }
             Err(GitHubError::Forbidden { .. }) => return Err(NoGraphql::Forbidden.into()),
             Err(error) => return Err(self.unless_rest_serves(owners, error)),
         };
-        let Envelope { data, errors } = answer.json::<Envelope<T>>()?;
+        let not_json = |what| NoGraphql::NotUnderstood(what).into();
+        let Envelope { data, errors } = answer.json_or::<Envelope<T>>(not_json)?;
         let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref());
         let cost = cost.map_or(1, |limit| limit.cost.min(MOST_POINTS));
         self.count(&answer.account, |asked| asked.points += cost);
@@ -108,6 +125,11 @@ impl Session<'_> {
             self.github.with_limits(&answer.account, |limits| answer.limit.close(limits, Api::GraphQl));
             let limited = GitHubError::RateLimited { until: answer.limit.until(), api: Api::GraphQl };
             return Err(self.unless_rest_serves(owners, answer.received.failed(limited)));
+        }
+        if data.is_none()
+            && let Some(refusal) = errors.iter().find_map(Error::refusal)
+        {
+            return Err(answer.received.failed(NoGraphql::Refused(refusal).into()));
         }
         let not_executed = GitHubError::Unavailable {
             failure: Failure::NotExecuted,
@@ -128,7 +150,10 @@ impl Session<'_> {
                 }
                 Ok(Reply { data: data.fields, errors, date: answer.date, received: answer.received })
             }
-            _ => Err(answer.received.failed(not_executed)),
+            _ => {
+                self.note_failure(Failure::NotExecuted);
+                Err(answer.received.failed(not_executed))
+            }
         }
     }
 
@@ -161,13 +186,36 @@ impl Error {
             || meter::speaks_of_secondary_limit(message.as_bytes())
     }
 
+    /// Why GitHub refuses the document, however little it asks for: asked in halves it would be refused as well.
+    ///
+    /// An older Enterprise Server lacks a field, a type or an argument. Its validation (graphql-ruby, `lib/graphql/
+    /// static_validation`) gives each mistake a code of its own, and names what it is about; GitHub's own rules for
+    /// pages have a type instead, and a text that cannot be parsed has words alone. What only was too large or took
+    /// too long is not among these.
+    fn refusal(&self) -> Option<Refusal> {
+        let text = |name: &str| self.extensions.get(name).and_then(Value::as_str);
+        let message = self.message.as_deref().unwrap_or_default();
+        match (text("code"), self.kind.as_deref()) {
+            (Some(code), None) if code != "validation_timeout" => {
+                let last = self.path.as_ref().and_then(|path| path.last()).and_then(Segment::as_field);
+                let names = ["fieldName", "argumentName", "variableName"].map(text);
+                let name = names.into_iter().flatten().next().or(last.filter(|name| !name.contains(' ')));
+                Some(Refusal::new(code, name.or_else(|| text("typeName"))))
+            }
+            (_, Some(kind @ ("MISSING_PAGINATION_BOUNDARIES" | "EXCESSIVE_PAGINATION"))) => {
+                Some(Refusal::new(kind, None))
+            }
+            _ => message.starts_with("Parse error").then(Refusal::of_text),
+        }
+    }
+
     fn of_part(self) -> Option<PartFailed> {
         let error = match self.kind.as_deref() {
             Some("NOT_FOUND") => GitHubError::NotFound,
             Some("FORBIDDEN") => forbidden::why_a_part(self.message.as_deref().unwrap_or_default()),
             _ => GitHubError::Unexpected("a GraphQL error about it".to_owned()),
         };
-        match self.path.into_iter().next()? {
+        match self.path?.into_iter().next()? {
             Segment::Field(part) => Some(PartFailed { part, error }),
             Segment::Index(_) => None,
         }

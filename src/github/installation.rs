@@ -198,7 +198,7 @@ impl Session<'_> {
         let asked_at = self.now();
         let as_app = Token { token: key.sign(asked_at), account: app.clone(), refused: Unauthorized::App };
         let question = Question::Post(self.url(&format!("app/installations/{id}/access_tokens")));
-        let answer = self.ask_patiently(&question, &as_app, heals).await?;
+        let answer = self.ask_patiently(&question, &as_app, self.effort(heals)).await?;
         match answer.status {
             StatusCode::CREATED => {}
             StatusCode::NOT_FOUND if answer.is_githubs_error() => {

@@ -6,15 +6,18 @@
 mod app_key;
 mod closing_down;
 mod credentials;
+mod effort;
 mod error;
 mod forbidden;
 mod graphql;
+mod inquiry;
 mod installation;
 mod link;
 mod listing;
 mod meter;
 mod open_issues;
 mod probe;
+mod probed;
 mod received;
 mod repository;
 mod retry;
@@ -24,7 +27,7 @@ mod web;
 mod wire;
 mod words;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -33,9 +36,10 @@ use jiff::Timestamp;
 use url::Url;
 
 pub use credentials::{Account, Credentials, Identity, Installation, Reading, Token};
-pub use error::{BadCredentials, Failure, GitHubError, NoGraphql, Unauthorized};
+pub use error::{BadCredentials, Failure, GitHubError, NoGraphql, Refusal, Unauthorized};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
+pub use probed::{Learned, NotProbed, ProbeTerms, Probed};
 pub use repository::{IssueAnswer, Probe, Repository, Target};
 pub use retry::RetryPolicy;
 pub use session::Session;
@@ -70,9 +74,6 @@ pub struct GitHub {
     closing_down: ClosingDown,
     /// What is known of the limits of each account.
     limits: Mutex<Vec<AccountLimits>>,
-    /// How many repositories a probe asks for at once, of the accounts for which so many as ever are too much for
-    /// GitHub.
-    probe_batches: Mutex<HashMap<Fingerprint, usize>>,
 }
 
 /// Where GitHub's two APIs are.
@@ -114,7 +115,6 @@ impl GitHub {
             clock,
             closing_down: ClosingDown::default(),
             limits: Mutex::default(),
-            probe_batches: Mutex::default(),
         })
     }
 

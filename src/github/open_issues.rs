@@ -84,8 +84,9 @@ impl OpenIssues {
             after: self.after.as_deref(),
         };
         let heals = |failure| !retry::asked_too_much(failure);
-        let reply =
-            session.query::<wire::OpenIssues, _>(&[&self.asked_as], DOCUMENT, &variables, heals).await?;
+        let reply = session
+            .query::<wire::OpenIssues, _>(&[&self.asked_as], DOCUMENT, &variables, session.effort(heals))
+            .await?;
         if let Some(failed) = reply.errors.into_iter().next() {
             return Err(failed.error);
         }

@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::domain::{Change, Gone, IssueNumber, Observation, RepositoryId, RepositoryName};
 
+use super::effort::Effort;
 use super::session::Answer;
 use super::words::Words;
 use super::{GitHubError, Session, wire};
@@ -66,12 +67,18 @@ impl<'a> Target<'a> {
 }
 
 impl Session<'_> {
-    /// Looks a repository up by its name, following a rename, where there is no probe.
-    pub async fn repository(&self, asked: &RepositoryName) -> Result<Repository, GitHubError> {
+    /// Looks a repository up by its name, following a rename, where there is no probe. Nothing is waited for after
+    /// `until`.
+    pub async fn repository(
+        &self,
+        asked: &RepositoryName,
+        until: Timestamp,
+    ) -> Result<Repository, GitHubError> {
+        let effort = Effort { until, ..self.effort(|_| true) };
         let mut url = self.url(&format!("repos/{asked}"));
         let mut redirects = 0;
         loop {
-            let answer = self.get(asked.owner(), url).await?;
+            let answer = self.get_with(asked.owner(), url, effort).await?;
             if answer.status == StatusCode::OK {
                 let asked = Some(asked).filter(|_| redirects == 0);
                 return repository_in(&answer, asked);

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock};
-use std::time::Duration;
 
 use backon::Retryable as _;
 use jiff::Timestamp;
@@ -14,6 +13,7 @@ use url::Url;
 use crate::domain::{AccountLimits, Api, Budget, Fingerprint};
 use crate::telemetry::{Count, Measure};
 
+use super::effort::Effort;
 use super::installation::Attempts;
 use super::meter::{self, Limit, header, http_date};
 use super::received::Received;
@@ -27,7 +27,7 @@ pub(super) const API_VERSION: &str = "2022-11-28";
 #[derive(Debug)]
 pub struct Session<'a> {
     pub(super) github: &'a GitHub,
-    deadline: Timestamp,
+    pub(super) deadline: Timestamp,
     usage: Mutex<Usage>,
     first_date: OnceLock<Timestamp>,
     pub(super) attempts: Attempts,
@@ -36,6 +36,8 @@ pub struct Session<'a> {
     accounts: Mutex<HashMap<String, Fingerprint>>,
     /// Whom GitHub refused, without a newer token: asking on would only look like an attack.
     refused: Mutex<HashMap<Fingerprint, Unauthorized>>,
+    /// How GitHub failed last, even if another attempt healed it.
+    pub(super) failure: Mutex<Option<Failure>>,
 }
 
 /// One question.
@@ -92,6 +94,7 @@ impl<'a> Session<'a> {
             attempts: Attempts::default(),
             accounts: Mutex::default(),
             refused: Mutex::default(),
+            failure: Mutex::default(),
         }
     }
 
@@ -144,6 +147,16 @@ impl<'a> Session<'a> {
     /// 3xx, 404, 410 and 422. The token goes to the configured API only, wherever GitHub's answers lead: an
     /// Enterprise Server has people's pages on the same host.
     pub(super) async fn get(&self, owner: &str, url: Url) -> Result<Answer, GitHubError> {
+        self.get_with(owner, url, self.effort(|_| true)).await
+    }
+
+    /// The same, tried as hard as `effort` says.
+    pub(super) async fn get_with(
+        &self,
+        owner: &str,
+        url: Url,
+        effort: Effort,
+    ) -> Result<Answer, GitHubError> {
         let api = &self.github.api_url;
         let is_below = url.path().strip_prefix(api.path().trim_end_matches('/'));
         // A name in the address would be sent along, as another authorization.
@@ -154,16 +167,16 @@ impl<'a> Session<'a> {
         {
             return Err(GitHubError::Unexpected("it points to another host".to_owned()));
         }
-        self.ask(&[owner], Question::Get(url), |_| true).await
+        self.ask(&[owner], Question::Get(url), effort).await
     }
 
     /// Asks as whom these owners' repositories are asked for, and once more with a newer token, where there is one,
-    /// when GitHub refuses the one at hand. `heals` tells which failures another attempt may heal.
+    /// when GitHub refuses the one at hand.
     pub(super) async fn ask(
         &self,
         owners: &[&str],
         question: Question,
-        heals: fn(Failure) -> bool,
+        effort: Effort,
     ) -> Result<Answer, GitHubError> {
         let credentials = &self.github.credentials;
         let mut version = credentials.current().await?;
@@ -171,13 +184,13 @@ impl<'a> Session<'a> {
         if let Some(why) = self.refusal_of(account) {
             return Err(why.into());
         }
-        let mut answered = self.ask_as(account, &question, heals).await;
+        let mut answered = self.ask_as(account, &question, effort).await;
         if matches!(answered, Err(GitHubError::Unauthorized(_)))
             && let Some(newer) = credentials.instead_of(&version).await
         {
             version = newer;
             account = self.account_of_all(&version.says, owners)?;
-            answered = self.ask_as(account, &question, heals).await;
+            answered = self.ask_as(account, &question, effort).await;
         }
         if let Err(GitHubError::Unauthorized(why)) = answered {
             self.refused.lock().expect(NOTHING_PANICS).insert(account.whom(why).clone(), why);
@@ -220,15 +233,15 @@ impl<'a> Session<'a> {
         &self,
         account: &Account,
         question: &Question,
-        heals: fn(Failure) -> bool,
+        effort: Effort,
     ) -> Result<Answer, GitHubError> {
         let token = self.token(account, question.api()).await?;
-        let answered = self.ask_patiently(question, &token, heals).await;
+        let answered = self.ask_patiently(question, &token, effort).await;
         if !matches!(answered, Err(GitHubError::Unauthorized(_))) {
             return answered;
         }
         match self.renewed(account, &token).await? {
-            Some(renewed) => self.ask_patiently(question, &renewed, heals).await,
+            Some(renewed) => self.ask_patiently(question, &renewed, effort).await,
             None => answered,
         }
     }
@@ -238,25 +251,27 @@ impl<'a> Session<'a> {
         &self,
         question: &Question,
         token: &Token,
-        heals: fn(Failure) -> bool,
+        effort: Effort,
     ) -> Result<Answer, GitHubError> {
         let github = self.github;
         let (mut attempts, mut last_failure) = (1, None);
-        let answered = (|| self.attempt(question, token))
+        let answered = (|| self.attempt(question, token, effort))
             .retry(github.retry.waits(github.clock.random()))
             .sleep(tokio::time::sleep)
-            .when(|why| matches!(why, NoAnswer::Failed(failure) if heals(*failure)))
-            .adjust(|_, wait| wait.filter(|wait| *wait < self.remaining()))
+            .when(|why| matches!(why, NoAnswer::Failed(failure) if (effort.heals)(*failure)))
+            .adjust(|_, wait| wait.filter(|wait| *wait < self.left_until(effort.until)))
             .notify(|why, _| {
                 attempts += 1;
                 if let NoAnswer::Failed(failure) = why {
                     last_failure = Some(*failure);
+                    self.note_failure(*failure);
                 }
             })
             .await;
         let origin = || self.address(question).origin().ascii_serialization();
         answered.map_err(|why| match (why, last_failure) {
             (NoAnswer::Failed(failure), _) => {
+                self.note_failure(failure);
                 GitHubError::Unavailable { failure, attempts, origin: origin() }
             }
             // What was met before the time was up is worth telling; else this waits for the next pass.
@@ -278,18 +293,19 @@ impl<'a> Session<'a> {
         self.github.with_limits(account, |limits| limits.closed_until(api, self.now()))
     }
 
-    async fn attempt(&self, question: &Question, token: &Token) -> Result<Answer, NoAnswer> {
+    async fn attempt(&self, question: &Question, token: &Token, effort: Effort) -> Result<Answer, NoAnswer> {
         let github = self.github;
         let (api, now) = (question.api(), github.clock.now());
         self.check_open(&token.account, api).map_err(NoAnswer::Refused)?;
-        let remaining = self.remaining();
+        let remaining = self.left_until(effort.until);
         if remaining.is_zero() {
             return Err(NoAnswer::Refused(GitHubError::Deadline));
         }
-        let patience = github.retry.attempt_timeout.min(remaining);
-        // Our own time being up says nothing of GitHub.
+        let patience = effort.patience.min(remaining);
+        // Our own time being up says nothing of GitHub, unless it had half of the time that an answer may take.
+        let was_soon = patience < effort.patience.min(github.retry.attempt_timeout / 2);
         let failed = |error: reqwest::Error| {
-            let is_cut = error.is_timeout() && !error.is_connect() && patience < github.retry.attempt_timeout;
+            let is_cut = error.is_timeout() && !error.is_connect() && was_soon;
             if is_cut {
                 NoAnswer::Refused(GitHubError::Deadline)
             } else {
@@ -389,15 +405,6 @@ impl<'a> Session<'a> {
         Count::GitHubPoints.add(asked.points - before.points);
     }
 
-    /// Whether there is no time for another request.
-    pub(super) fn is_over(&self) -> bool {
-        self.remaining().is_zero()
-    }
-
-    fn remaining(&self) -> Duration {
-        Duration::try_from(self.deadline.duration_since(self.now())).unwrap_or_default()
-    }
-
     pub(super) fn now(&self) -> Timestamp {
         self.github.clock.now()
     }
@@ -421,10 +428,21 @@ impl Answer {
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, GitHubError> {
         // serde's message tells the place and the kind of the mismatch; it can quote the text, which must not
         // reach a caller.
+        self.json_or(GitHubError::Unexpected)
+    }
+
+    /// The same; what is no JSON at all is this error instead.
+    pub(super) fn json_or<T: DeserializeOwned>(
+        &self,
+        not_json: impl FnOnce(String) -> GitHubError,
+    ) -> Result<T, GitHubError> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let what = if error.is_data() { "JSON of another shape" } else { "not JSON" };
-            let place = format!("{what} (line {}, column {})", error.line(), error.column());
-            self.received.failed(GitHubError::Unexpected(place))
+            let at = format!("(line {}, column {})", error.line(), error.column());
+            self.received.failed(if error.is_data() {
+                GitHubError::Unexpected(format!("JSON of another shape {at}"))
+            } else {
+                not_json(format!("not JSON {at}"))
+            })
         })
     }
 

@@ -24,7 +24,7 @@ const LONGEST_FRESHNESS: u64 = 3_600;
 pub(super) struct Pace(Mutex<BTreeMap<Fingerprint, Met>>);
 
 /// What it meets of one account.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Met {
     /// What the probe cost, in points.
     pub(super) probe_points: u64,
@@ -32,6 +32,8 @@ pub(super) struct Met {
     pub(super) delta_pages: u64,
     /// Why there was no probe.
     pub(super) no_probe: Option<NoGraphql>,
+    /// How many repositories were looked up by REST because GraphQL did not answer for them.
+    pub(super) looked_up: u64,
     /// When the budget is granted anew for which something was put off.
     put_off_until: Option<Timestamp>,
     /// Until when all its repositories are left out, so that what is left lasts.
@@ -111,7 +113,10 @@ impl Pass<'_> {
                 let asked = self.asked_in_all(account).rest.max(2 * repositories);
                 self.spaced(account, Api::Rest, asked)
             }
-            None => self.paced(account, met.delta_pages),
+            // Each is looked up and listed.
+            None => {
+                self.paced(account, met.delta_pages).max(self.spaced(account, Api::Rest, 2 * met.looked_up))
+            }
         };
         requests.max(self.spaced(account, Api::GraphQl, met.probe_points))
     }
@@ -171,7 +176,7 @@ impl Pass<'_> {
 
     fn met(&self, account: &Fingerprint) -> Met {
         let met = self.pace.0.lock().expect("nothing panics while noting");
-        met.get(account).copied().unwrap_or_default()
+        met.get(account).cloned().unwrap_or_default()
     }
 
     fn low_until(&self, account: &Fingerprint) -> Option<Timestamp> {

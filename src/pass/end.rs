@@ -11,7 +11,7 @@ use crate::store::{Ended, Fleet, Overtaken, PassRecord, RecentChanges, Stale};
 
 use super::health;
 use super::tally::{self, Tally};
-use super::work::{Roster, Work};
+use super::work::{Roster, Work, left_by_failure_problem};
 use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport};
 
 impl Pass<'_> {
@@ -44,6 +44,12 @@ impl Pass<'_> {
                 outcome.add(held);
             }
         }
+        if let Some(failure) = self.github.failure()
+            && outcome.problems().is_empty()
+            && !tally.deferred.is_empty()
+        {
+            outcome.add(left_by_failure_problem(failure, tally.deferred.len()));
+        }
         let last_change_fence = self.last_change_fence(&tally);
         let counts = (last_change_fence == self.fence())
             .then(|| self.counts(&roster, fleet.counts.take(), marks_are_stored));
@@ -65,6 +71,7 @@ impl Pass<'_> {
             counts_lag: self.claim.takes_over() || !marks_are_stored,
             problems_from: has_problems.then_some(self.claim.pass_id()),
             limits: self.github.limits(),
+            probe: self.probe_memory.lock().expect("nothing panics while noting").clone(),
         };
         if let Err(overtaken) = self.app.store.end_pass(self.claim, &ended).await? {
             return Err(overtaken.into());

@@ -18,13 +18,15 @@ mod rows;
 mod tally;
 mod work;
 
+use std::collections::HashMap;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName, TrackedRepository};
+use crate::domain::{Outcome, Phase, ProbeMemory, Problem, ProblemCode, RepositoryName, TrackedRepository};
 use crate::github::{GitHubError, Session};
 use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
 
@@ -33,6 +35,7 @@ pub use guard::{Crashed, guard};
 pub(crate) use held::not_confirmed;
 
 use budget::Pace;
+use lookup::Look;
 use work::{Roster, StepError, Work};
 
 /// How many repositories are worked on at the same time. GitHub allows 100 concurrent requests for all uses of
@@ -113,6 +116,8 @@ struct Pass<'a> {
     absent_asked: AtomicUsize,
     /// What was met that bears on the budgets.
     pace: Pace,
+    /// What the next pass is to know of the probe.
+    probe_memory: Mutex<ProbeMemory>,
 }
 
 /// Runs the pass that `claim` allows.
@@ -128,9 +133,9 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
         is_stale: AtomicBool::new(false),
         absent_asked: AtomicUsize::new(0),
         pace: Pace::default(),
+        probe_memory: Mutex::new(claim.before().probe()),
     };
-    let (fleet, looks) = futures_util::join!(app.store.fleet().boxed(), pass.look().boxed());
-    let mut fleet = fleet?;
+    let (mut fleet, looks) = pass.read_fleet_and_look().await?;
     let mut roster = Roster::default();
     let mut outcome = Outcome::default();
     let mut unheeded = None;
@@ -157,6 +162,20 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
 }
 
 impl Pass<'_> {
+    /// Reads what is stored and asks GitHub, at the same time. Only where some names are left to REST the probe has to
+    /// know them first.
+    async fn read_fleet_and_look(&self) -> Result<(Fleet, Vec<Look>), StoreError> {
+        if self.claim.before().probe().has_exceptions {
+            let fleet = self.app.store.fleet().await?;
+            let looks = self.look(&fleet.names).boxed().await;
+            return Ok((fleet, looks));
+        }
+        let nothing_known = HashMap::new();
+        let (fleet, looks) =
+            futures_util::join!(self.app.store.fleet().boxed(), self.look(&nothing_known).boxed());
+        Ok((fleet?, looks))
+    }
+
     fn fence(&self) -> u64 {
         self.claim.fence()
     }

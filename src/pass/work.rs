@@ -1,12 +1,14 @@
 //! One repository in one pass.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use crate::domain::{
     Phase, Problem, ProblemCode, Recount, RepositoryFailure, RepositoryId, RepositoryName, TrackedRepository,
-    seconds_until,
+    counted, seconds_until,
 };
-use crate::github::{GitHubError, Listing, NoGraphql, Probe, Target};
+use crate::github::{Failure, GitHubError, Listing, NoGraphql, Probe, Target};
 use crate::store::StoreError;
 
 use super::Crashed;
@@ -66,9 +68,22 @@ pub(super) struct Roster {
     pub(super) changed_by_dead: Vec<RepositoryId>,
     /// Whether a repository could not be searched for what a dead pass changed in it.
     pub(super) is_search_incomplete: bool,
+    /// Where each repository is among the work.
+    places: HashMap<RepositoryId, usize>,
 }
 
 impl Roster {
+    /// Adds a repository that is not there yet.
+    pub(super) fn add(&mut self, work: Work) {
+        self.places.insert(work.id(), self.work.len());
+        self.work.push(work);
+    }
+
+    /// The work on a repository, if it is there.
+    pub(super) fn of(&self, id: RepositoryId) -> Option<&Work> {
+        self.places.get(&id).map(|place| &self.work[*place])
+    }
+
     /// All configured names.
     pub(super) fn names(&self) -> impl Iterator<Item = &RepositoryName> {
         let known = self.work.iter().map(|work| &work.name);
@@ -292,9 +307,19 @@ pub(super) fn no_probe_problem(why: NoGraphql, now: Timestamp) -> Problem {
     let message = format!("{why}; each repository is asked for by itself instead, and not as often");
     let problem = Problem::warning(ProblemCode::ProbeUnavailable, Phase::Sync, message);
     match why {
-        NoGraphql::UsedUp(until) => problem.retry_after(seconds_until(until, now)),
-        NoGraphql::Missing | NoGraphql::Forbidden => problem.lasting(),
+        NoGraphql::UsedUp(until) | NoGraphql::Avoided(until) => {
+            problem.retry_after(seconds_until(until, now))
+        }
+        NoGraphql::Missing | NoGraphql::Forbidden | NoGraphql::Refused(_) => problem.lasting(),
+        NoGraphql::NotUnderstood(_) | NoGraphql::Failing(_) => problem,
     }
+}
+
+/// What is told when GitHub failed, which another attempt may have healed, and repositories are left to the next pass.
+pub(super) fn left_by_failure_problem(failure: Failure, deferred: usize) -> Problem {
+    let left = counted(deferred as u64, "repository is", "repositories are");
+    let message = format!("{failure}, and {left} left to the next pass");
+    Problem::warning(ProblemCode::GithubUnavailable, Phase::Sync, message)
 }
 
 /// What is told when something was put off until GitHub's budget is granted anew.

@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{
-    AccountLimits, AuditProgress, ChangeCounts, ProblemCode, RepositoryId, RepositoryName, Status,
-    TrackedRepository, millis, optional_millis,
+    AccountLimits, AuditProgress, Backoff, ChangeCounts, ProbeMemory, ProblemCode, RepositoryId,
+    RepositoryName, Status, TrackedRepository, millis, optional_millis,
 };
 
 use super::keys::{CHANGE_COUNTS, FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
@@ -75,6 +75,9 @@ pub struct Ended {
     /// The limits at GitHub that hold some account back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<AccountLimits>,
+    /// What is remembered of the probe.
+    #[serde(default, skip_serializing_if = "ProbeMemory::is_empty")]
+    pub probe: ProbeMemory,
 }
 
 impl Ended {
@@ -103,6 +106,11 @@ impl FleetState {
     /// The limits at GitHub that held some account back when the last pass ended.
     pub fn limits(&self) -> &[AccountLimits] {
         self.ended.as_ref().map_or(&[], |ended| &ended.limits)
+    }
+
+    /// What the last pass remembered of the probe.
+    pub fn probe(&self) -> ProbeMemory {
+        self.ended.as_ref().map(|ended| ended.probe.clone()).unwrap_or_default()
     }
 
     /// The fence of the last pass that ended; 0 before the first.
@@ -176,18 +184,21 @@ pub struct ConfiguredName {
     /// Since when there is none; absent for a name that has an id.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
+    /// Until when it is looked up by REST, because GraphQL fails for every query that names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_rest: Option<Backoff>,
 }
 
 impl ConfiguredName {
     /// A name that stands for this repository.
     pub fn of(id: RepositoryId) -> Self {
-        Self { id: Some(id), why: None, since: None }
+        Self { id: Some(id), why: None, since: None, by_rest: None }
     }
 
     /// A name that stands for nothing, and for the same reason as `before`, or since `now`.
     pub fn of_nothing(why: ProblemCode, before: Option<&Self>, now: Timestamp) -> Self {
         let since = before.filter(|before| before.why == Some(why)).and_then(|before| before.since);
-        Self { id: None, why: Some(why), since: since.or(Some(now)) }
+        Self { id: None, why: Some(why), since: since.or(Some(now)), by_rest: None }
     }
 }
 

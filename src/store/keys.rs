@@ -7,7 +7,7 @@
 //! | the fleet's state and claim | `FLEET` | `STATE` |
 //! | how many issues last changed under which fences | `FLEET` | `COUNTS` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
-//! | a configured name: its id, or why it has none and since when | `FLEET` | `NAME#<owner/name in lower case>` |
+//! | a configured name: its id, or why it has none and since when; until when it is left to REST | `FLEET` | `NAME#<owner/name in lower case>` |
 //! | what is left of an unfinished audit | `REPO#<id>` | `AUDIT` |
 //! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
 //! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |

@@ -11,6 +11,9 @@ use crate::world::World;
 
 const SERVICE: &str = "service";
 
+/// How many repositories the largest fleet has.
+const LARGEST: usize = 10_000;
+
 /// How often each burst is measured, each time in another repository.
 const BURST_REPEATS: usize = 3;
 
@@ -208,4 +211,22 @@ pub fn idle_by_size(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Ve
         Row::of(format!("idle_{repositories}"), what, &idle_samples(&world, scale.repeats(3)), idle_chain())
     };
     scale.idle_fleets.iter().map(row).collect()
+}
+
+/// A hundred questions, all at once or nearly so, and the whole partition of a fleet to read meanwhile.
+pub fn idle_of_the_largest(runtime: &Runtime, progress: &Progress) -> Row {
+    progress.tell(&format!("idle passes over {LARGEST} repositories"));
+    let mut world = World::start(runtime, 1, 1);
+    Sandbox::start(&world, SERVICE).catch_up("seed");
+    world.grow(LARGEST);
+    world.move_away();
+    let what = format!("idle pass over {LARGEST} of one issue");
+    let row = Row::of(format!("idle_{LARGEST}"), what, &idle_samples(&world, 3), idle_chain());
+    let (requests, ratio, peak) = (row.github_requests(), row.ratio, row.peak_rss_mb);
+    let (reads, writes) = (row.read_units, row.write_units);
+    row.at_most("GitHub requests", requests, 100.0)
+        .at_most("RRU", reads, 600.0)
+        .at_most("WRU", writes, 5.0)
+        .at_most("× its chain", ratio, 1.6)
+        .at_most("MB of memory", peak, 96.0)
 }

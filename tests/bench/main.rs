@@ -63,11 +63,19 @@ fn measure(scale: &Scale) -> ExitCode {
         overhead::measure(&runtime, &world, scale)
     };
     overheads.iter().for_each(|overhead| progress.tell(&overhead.to_string()));
-    let mut rows = fleet::rows(&runtime, &progress, scale);
-    rows.extend(fleet::idle_by_size(&runtime, &progress, scale));
-    rows.extend(news::rows(&runtime, &progress, &scale.news));
-    rows.extend(repository::rows(&runtime, &progress, scale));
-    rows.extend(comparison::rows(&runtime, &progress, scale));
+    // `ROW=idle_10000` measures that row alone.
+    let only_the_largest = std::env::var("ROW").is_ok_and(|row| row == "idle_10000");
+    let mut rows = Vec::new();
+    if !only_the_largest {
+        rows.extend(fleet::rows(&runtime, &progress, scale));
+        rows.extend(fleet::idle_by_size(&runtime, &progress, scale));
+        rows.extend(news::rows(&runtime, &progress, &scale.news));
+        rows.extend(repository::rows(&runtime, &progress, scale));
+        rows.extend(comparison::rows(&runtime, &progress, scale));
+    }
+    if !scale.smoke {
+        rows.push(fleet::idle_of_the_largest(&runtime, &progress));
+    }
     report::assert_names_are_unique(&rows);
     if scale.smoke {
         rows.iter_mut().for_each(Row::forget_times);

@@ -2,6 +2,7 @@
 //! GitHub and DynamoDB as ordered delays, a clock that can be moved, and the counters.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -32,6 +33,8 @@ pub struct World {
     local: LocalStack,
     /// Their names, in the order of their numbers.
     pub repositories: Vec<String>,
+    /// Where they are named when they are too many for a variable.
+    names: Option<PathBuf>,
 }
 
 /// What was asked of GitHub and DynamoDB.
@@ -81,13 +84,49 @@ impl World {
                 }
             }
         });
-        Self { local, repositories }
+        Self { local, repositories, names: None }
+    }
+
+    /// Adds repositories, until there are so many, that stand in GitHub and in the table as the first one does, which the
+    /// service has read: thousands of first requests would take minutes. They are named in a file from here on.
+    pub fn grow(&mut self, repositories: usize) {
+        let first = &self.repositories[0];
+        let items = self.local.dynamodb.items(TABLE_NAME);
+        let id = self.local.github.world().repository_id(first);
+        let item =
+            |sk: String| items.iter().find(|item| item["sk"] == sk.as_str()).expect("it was read").clone();
+        let (marks, name) = (item(format!("REPO#{id}")), item(format!("NAME#{first}")));
+        let at = self.local.github.world().issue(first, 1).updated_at;
+        for n in self.repositories.len()..repositories {
+            let repository = format!("acme/repository-{n:04}");
+            let id = self.local.github.arrange(|github| {
+                let id = github.create_repository(&repository);
+                open(github, &repository, at);
+                id
+            });
+            let (mut marks, mut name) = (marks.clone(), name.clone());
+            marks["sk"] = format!("REPO#{id}").into();
+            marks["name"] = repository.clone().into();
+            name["sk"] = format!("NAME#{repository}").into();
+            for item in [&mut marks, &mut name] {
+                item["id"] = id.into();
+                self.local.dynamodb.put_item(TABLE_NAME, item);
+            }
+            self.repositories.push(repository);
+        }
+        let file = std::env::temp_dir().join(format!("agent-heartbeat-bench-{}.txt", std::process::id()));
+        std::fs::write(&file, self.repositories.join("\n")).expect("a file can be written");
+        self.names = Some(file);
     }
 
     /// The environment in which the service finds it.
     pub fn environment(&self) -> HashMap<&'static str, String> {
         let mut environment: HashMap<_, _> = self.local.environment().into_iter().collect();
-        environment.insert("REPOSITORIES", self.repositories.join(","));
+        let names = match &self.names {
+            Some(file) => format!("@{}", file.display()),
+            None => self.repositories.join(","),
+        };
+        environment.insert("REPOSITORIES", names);
         environment
     }
 
@@ -201,6 +240,14 @@ impl World {
     /// Where DynamoDB is.
     pub fn dynamodb_url(&self) -> &str {
         self.local.dynamodb.url()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(file) = &self.names {
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 

@@ -128,7 +128,7 @@ async fn a_redirect_of_the_graphql_api_is_not_followed_and_that_host_never_sees_
         let location = format!("{}/graphql", elsewhere.url());
         app.world.github.fault(Matching::graphql(), redirect(status, &location));
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(answer.codes(), ["github_unexpected_answer"], "{status}");
+        assert_eq!(answer.codes(), ["probe_unavailable"], "{status}");
         assert_eq!(elsewhere.requests(), [], "{status}");
     }
 }

@@ -5,7 +5,7 @@
 //! printed whole, so nothing is kept in files. `HISTORIES` (how many) and `HISTORIES_SEED` try others.
 
 use local_stack::dynamodb::{Fault as TableFault, On};
-use local_stack::github::{Fault, Matching};
+use local_stack::github::{Fault, Matching, Poison};
 use local_stack::turnstile::{Admission, Led, Stop, Stopped};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
@@ -48,6 +48,8 @@ enum Step {
     Arrive,
     /// So many requests to GitHub go wrong, after some others.
     GitHub(Trouble, u64, u64),
+    /// GraphQL fails for every query that names a repository, for so many seconds; without a number it stays so.
+    Poison(usize, Poison, Option<i64>),
     /// The token may ask GitHub so often, and no more for ten minutes.
     Limit(u64),
     /// So many requests to the table go wrong, after some others.
@@ -101,6 +103,8 @@ fn step(seen: Seen) -> impl Strategy<Value = Step> {
         1 => Just(Step::Arrive),
         1 => (prop::sample::select(troubles), 1..10_u64, 1..5_u64)
             .prop_map(|(trouble, nth, times)| Step::GitHub(trouble, nth, times)),
+        1 => (0..HOME.len(), prop::sample::select(vec![Poison::TimedOut, Poison::NotExecuted]), poisoned_for())
+            .prop_map(|(repository, poison, seconds)| Step::Poison(repository, poison, seconds)),
         1 => (0..12_u64).prop_map(Step::Limit),
         1 => (prop::sample::select(table_faults), 1..30_u64, 1..5_u64)
             .prop_map(|(fault, nth, times)| Step::Table(fault, nth, times)),
@@ -114,6 +118,10 @@ enum Reading {
     Usual,
     /// So little that each backlog is told in many turns, merged, and repository by repository.
     Narrow,
+}
+
+fn poisoned_for() -> impl Strategy<Value = Option<i64>> {
+    prop::option::weighted(0.7, prop::sample::select(vec![10, 100, 1_000, 10_000]))
 }
 
 /// The world a history happens in.
@@ -162,6 +170,12 @@ impl Stage {
                 };
                 self.app.world.github.fault(Matching::anything().nth(*nth), fault.times(*times));
             }
+            Step::Poison(repository, poison, seconds) => {
+                let until = self.app.ago(-seconds.unwrap_or(i64::try_from(NEVER).expect("a month")));
+                self.app.world.github.arrange(|github| {
+                    github.poison_graphql(self.names.today(*repository), *poison, until);
+                });
+            }
             Step::Limit(left) => {
                 let reset = self.app.ago(-600);
                 self.app.world.github.arrange(|github| github.set_budget(5_000, *left, reset));
@@ -191,7 +205,7 @@ impl Stage {
         self.app.world.turnstile.stillness().await;
     }
 
-    /// Everything heals. One pass reads what is new and another settles it; then an audit, if there are any, finds the
+    /// Everything heals, but what GraphQL does not answer for the second repository: it is read all the same. One pass reads what is new and another settles it; then an audit, if there are any, finds the
     /// rest. All agents beat once more.
     async fn ends(&mut self) {
         self.arrives().await;
@@ -201,6 +215,7 @@ impl Stage {
         self.app.world.github.arrange(|github| {
             github.set_budget(5_000, 5_000, reset);
             self.names.show(github);
+            github.poison_graphql(self.names.today(0), Poison::TimedOut, github.now());
         });
         // No limit is remembered for longer than an hour.
         let passes = [3_601, A_WHILE, 2 * INTERVAL];

@@ -117,6 +117,11 @@ impl Names {
         Self { today: HOME.map(str::to_owned), renames: 0 }
     }
 
+    /// The name that a repository has today.
+    pub fn today(&self, repository: usize) -> &str {
+        &self.today[repository]
+    }
+
     /// Does what is to be done, if it can be.
     pub fn carry_out(&mut self, github: &mut World, edit: &Edit) {
         let name = self.today[edit.repository].clone();

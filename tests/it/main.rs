@@ -61,6 +61,7 @@ mod marks;
 mod metrics;
 mod next_heartbeat;
 mod pacing;
+mod poison;
 mod probe;
 mod proofs;
 mod readme;

@@ -9,16 +9,16 @@ use crate::app::{Answer, Setup, TestApp, until_held};
 
 const FIVE: [&str; 5] = ["acme/api", "acme/web", "acme/docs", "acme/infra", "acme/app"];
 
-fn names(count: usize) -> Vec<String> {
+pub fn names(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("acme/repository-{n:03}")).collect()
 }
 
-fn fleet(names: &[String]) -> Setup {
+pub fn fleet(names: &[String]) -> Setup {
     TestApp::tracking(&names.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// A fleet that was read and is settled, each repository with one issue.
-async fn settled(setup: Setup, names: &[impl AsRef<str>]) -> TestApp {
+pub async fn settled(setup: Setup, names: &[impl AsRef<str>]) -> TestApp {
     let app = setup.start().await;
     app.world.github.arrange(|github| {
         for name in names {
@@ -36,13 +36,13 @@ async fn settled_five() -> TestApp {
 }
 
 /// How many repositories each GraphQL call asked for, in their order.
-fn batches(app: &TestApp) -> Vec<usize> {
+pub fn batches(app: &TestApp) -> Vec<usize> {
     let requests = app.world.github.requests();
     requests.iter().filter_map(|request| Some(request.graphql.as_ref()?.repositories.len())).collect()
 }
 
 /// The repositories of which something was asked by REST, sorted.
-fn asked_by_rest(app: &TestApp) -> Vec<String> {
+pub fn asked_by_rest(app: &TestApp) -> Vec<String> {
     let requests = app.world.github.requests();
     let mut asked: Vec<String> =
         requests.into_iter().filter(|request| request.graphql.is_none()).map(|r| r.path).collect();
@@ -51,7 +51,7 @@ fn asked_by_rest(app: &TestApp) -> Vec<String> {
 }
 
 /// The repositories of which the problems speak, sorted, each with its code.
-fn failed(answer: &Answer) -> Vec<(String, String)> {
+pub fn failed(answer: &Answer) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or("all").to_owned();
     let problems = answer.0["problems"].as_array().expect("a list");
     let mut failed: Vec<_> = problems.iter().map(|p| (text(&p["repository"]), text(&p["code"]))).collect();
@@ -59,7 +59,7 @@ fn failed(answer: &Answer) -> Vec<(String, String)> {
     failed
 }
 
-fn assert_ok(answer: &Answer) {
+pub fn assert_ok(answer: &Answer) {
     assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
 }
 
@@ -118,13 +118,7 @@ async fn a_rename_that_the_probe_sees_is_recorded_without_a_listing() {
 
 #[tokio::test]
 async fn an_alias_that_fails_concerns_its_repository_alone() {
-    let kinds = [
-        (Some("NOT_FOUND"), "repository_not_found"),
-        (Some("FORBIDDEN"), "github_forbidden"),
-        (Some("INTERNAL"), "github_unexpected_answer"),
-        (Some("A_TYPE_THAT_NOBODY_KNOWS"), "github_unexpected_answer"),
-        (None, "github_unexpected_answer"),
-    ];
+    let kinds = [(Some("NOT_FOUND"), "repository_not_found"), (Some("FORBIDDEN"), "github_forbidden")];
     for (kind, code) in kinds {
         let app = settled_five().await;
         let marks = app.marks("acme/web");
@@ -166,6 +160,7 @@ async fn data_with_errors_that_name_no_repository_is_believed_nowhere() {
     let bodies = [
         r#"{"data":{"r0":null,"r1":null,"r2":null,"r3":null,"r4":null},"errors":[{"message":"Something"}]}"#,
         r#"{"data":{},"errors":[{"message":"Something","path":[0]}]}"#,
+        r#"{"data":{},"errors":[{"message":"Something","path":null}]}"#,
         r#"{"data":null,"errors":[{"message":"Something","path":["r1"]}]}"#,
         r#"{"errors":[{"message":"Something"}]}"#,
         r#"{"data":{}}"#,
@@ -176,21 +171,13 @@ async fn data_with_errors_that_name_no_repository_is_believed_nowhere() {
     ];
     for body in bodies {
         let app = settled_five().await;
-        let before = app.agent("beta").beat().await.0["freshAt"].clone();
-        app.outlive_freshness();
         app.world.github.arrange(|github| github.close_issue("acme/api", 1));
-        let rows = app.items("REPO#", "ISSUE#");
         let answer = Fault::Answer { status: 200, headers: Vec::new(), body: body.to_owned() };
         app.world.github.fault(Matching::graphql(), answer.forever());
         let answer = app.agent("alpha").beat().await;
-        assert_eq!((answer.status(), answer.touched().len()), ("error", 0), "{body}");
-        assert_eq!(answer.0["freshAt"], before, "{body}");
-        assert_eq!(app.items("REPO#", "ISSUE#"), rows, "{body}");
-        assert_eq!(asked_by_rest(&app), [""; 0], "{body}");
-        app.world.github.heal();
-        app.outlive_freshness();
-        let healed = app.agent("alpha").beat().await;
-        assert_eq!((healed.status(), healed.touched()), ("ok", vec!["closed acme/api#1".to_owned()]));
+        assert_eq!((answer.status(), answer.codes()), ("warning", vec!["probe_unavailable"]), "{body}");
+        assert_eq!(answer.touched(), ["closed acme/api#1"], "{body}: REST shows it");
+        assert_eq!(asked_by_rest(&app).len(), 10, "{body}: each is looked up and listed");
     }
 }
 
@@ -216,11 +203,11 @@ async fn a_batch_that_is_too_large_for_github_is_asked_in_parts_that_are_not() {
     let answer = app.agent("alpha").beat().await;
     assert_ok(&answer);
     assert_eq!(answer.touched(), ["closed acme/repository-077#1"]);
-    assert_eq!(batches(&app), [100, 50, 25, 25, 50, 25, 25]);
+    assert_eq!(batches(&app), [100, 50, 50, 25, 25, 25, 25]);
 }
 
 #[tokio::test]
-async fn the_repository_that_spoils_a_batch_is_found_in_few_questions_and_fails_alone() {
+async fn the_repository_that_spoils_a_batch_is_found_in_few_questions_and_looked_up_by_rest() {
     let names = names(100);
     let app = settled(fleet(&names), &names).await;
     for place in [0, 42, 99] {
@@ -230,8 +217,8 @@ async fn the_repository_that_spoils_a_batch_is_found_in_few_questions_and_fails_
             github.comment(&names[50], 1);
         });
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(answer.status(), "warning");
-        assert_eq!(failed(&answer), [(names[place].clone(), "github_unavailable".to_owned())]);
+        assert_ok(&answer);
+        assert!(asked_by_rest(&app).contains(&format!("/repos/{}", names[place])));
         assert_eq!(answer.touched(), ["edited acme/repository-050#1"]);
         let asked = batches(&app);
         assert!(
@@ -239,7 +226,7 @@ async fn the_repository_that_spoils_a_batch_is_found_in_few_questions_and_fails_
             "seven halvings, each with a good half beside the bad one: {asked:?}"
         );
         app.world.github.arrange(|github| github.heal_graphql());
-        app.outlive_freshness();
+        app.pass_time(60);
         assert_ok(&app.agent("alpha").beat().await);
         app.outlive_freshness();
     }
@@ -264,33 +251,37 @@ async fn two_repositories_that_spoil_a_batch_are_both_found_also_when_they_are_n
         held.release();
         let answer = beat.await;
         spoilers.sort();
-        assert_eq!(failed(&answer), spoilers.map(|name| (name, "github_unavailable".to_owned())));
-        assert_eq!(answer.0["summary"], "Synced 98 of 100 repositories: 0 issues changed.");
+        let mut looked_up = asked_by_rest(&app);
+        looked_up.retain(|path| !path.contains("/issues"));
+        assert_eq!(looked_up, spoilers.map(|name| format!("/repos/{name}")));
+        assert_eq!(answer.0["summary"], "Synced 100 of 100 repositories: 0 issues changed.");
         app.world.github.arrange(|github| github.heal_graphql());
+        app.pass_time(60);
+        assert_ok(&app.agent("alpha").beat().await);
         app.outlive_freshness();
+        app.clear_requests();
     }
 }
 
 #[tokio::test]
 async fn a_total_outage_costs_few_questions_however_large_the_fleet() {
     let outages = [
-        (Fault::Status(502), 14),
-        (Fault::Status(504), 14),
-        (Fault::resource_limits(0), 14),
-        (Fault::Status(500), 3),
-        (Fault::Cut, 3),
-        (Fault::HalfPage, 3),
+        (Fault::Status(502), 15),
+        (Fault::Status(504), 15),
+        (Fault::resource_limits(0), 15),
+        (Fault::Status(500), 2 + 15),
+        (Fault::Cut, 2 + 15),
+        (Fault::HalfPage, 2 + 15),
         (Fault::Garbage, 1),
     ];
     for (outage, questions) in outages {
         let app = fleet(&names(100)).start().await;
         app.world.github.fault(Matching::graphql(), outage.clone().forever());
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(answer.status(), "error", "{outage:?}");
-        assert_eq!(answer.0["summary"], "Synced 0 of 100 repositories: 0 issues changed.", "{outage:?}");
+        assert_eq!((answer.status(), answer.codes()), ("warning", vec!["probe_unavailable"]), "{outage:?}");
+        assert_eq!(answer.0["summary"], "Synced 100 of 100 repositories: 0 issues changed.", "{outage:?}");
         let asked = batches(&app);
         assert!(asked.len() <= questions, "{outage:?}: {asked:?}");
-        assert_eq!(asked_by_rest(&app), [""; 0], "{outage:?}");
     }
 }
 
@@ -301,52 +292,49 @@ async fn a_probe_that_hangs_is_given_up_in_bounded_time_and_the_next_one_serves(
     let app = settled(impatient, &FIVE).await;
     app.world.github.fault(Matching::graphql(), Fault::Hang.forever());
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(answer.status(), "error");
-    assert_eq!(failed(&answer).len(), 5);
-    assert!(answer.codes().iter().all(|code| *code == "github_unavailable"), "{:#}", answer.0);
+    assert_eq!((answer.status(), answer.codes()), ("warning", vec!["probe_unavailable"]), "{:#}", answer.0);
     let asked = batches(&app);
-    assert!(asked.len() <= 9, "each repository by itself, and the four halvings before: {asked:?}");
+    assert!(asked.len() <= 6, "all at once, then each repository by itself: {asked:?}");
     app.world.github.heal();
-    app.outlive_freshness();
+    app.pass_time(60);
     assert_ok(&app.agent("alpha").beat().await);
 }
 
 #[tokio::test]
 async fn an_outage_that_uses_up_the_passes_time_is_told_and_not_taken_for_work_that_is_left_over() {
     let app = fleet(&names(100)).start().await;
-    for n in 1..=3 {
-        let clock = app.world.clock.clone();
-        app.world.github.before(Matching::graphql().nth(n), move |_| clock.advance(Duration::from_secs(10)));
-    }
-    app.world.github.fault(Matching::graphql(), Fault::Status(504).forever());
+    let given_up = Fault::GivesUp(Duration::from_secs(10));
+    app.world.github.fault(Matching::anything(), given_up.forever());
     let answer = app.agent("alpha").beat().await;
-    assert_eq!(batches(&app), [100, 50, 25]);
-    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"]), "{:#}", answer.0);
-    assert!(answer.lines("errors")[0].contains("GitHub answered 504"), "{:#}", answer.0);
+    assert_eq!(batches(&app), [100]);
+    assert_eq!(
+        (answer.status(), answer.codes()),
+        ("error", vec!["github_unavailable"; answer.codes().len()])
+    );
+    assert!(answer.lines("errors")[0].contains("GitHub answered 502"), "{:#}", answer.0);
 }
 
 #[tokio::test]
-async fn a_batch_that_takes_all_the_time_to_find_too_large_is_half_as_large_in_the_next_pass() {
+async fn a_batch_that_takes_all_the_time_to_find_too_large_is_smaller_in_the_next_pass() {
     let names = names(8);
     let app = settled(fleet(&names), &names).await;
     app.world.github.arrange(|github| github.time_out_batches_above(2));
-    for n in 1..=3 {
-        let clock = app.world.clock.clone();
-        app.world.github.before(Matching::graphql().nth(n), move |_| clock.advance(Duration::from_secs(10)));
-    }
-    app.agent("alpha").beat().await;
-    assert_eq!(batches(&app), [8, 4, 2]);
-    let next = async || {
-        app.outlive_freshness();
+    let clock = app.world.clock.clone();
+    app.world.github.before(Matching::graphql(), move |_| clock.advance(Duration::from_secs(10)));
+    let next = async |seconds: u64| {
+        app.pass_time(seconds);
         app.clear_requests();
         assert_ok(&app.agent("alpha").beat().await);
         batches(&app)
     };
-    assert_eq!(next().await[..2], [4, 4]);
-    assert_eq!(next().await[..2], [4, 4], "as long as larger ones are too much");
+    assert_eq!(next(0).await, [8]);
+    assert_eq!(next(31).await, [1; 8]);
+    assert_eq!(next(31).await, [2; 4], "a minute later");
+    assert_eq!(next(31).await, [4, 4, 2, 2, 2, 2], "two are as many as it answers for");
+    assert_eq!(next(31).await, [2; 4], "and no more are tried for some minutes");
     app.world.github.arrange(|github| github.heal_graphql());
-    assert_eq!(next().await, [4, 4]);
-    assert_eq!(next().await, [8]);
+    assert_eq!(next(600).await, [4, 4]);
+    assert_eq!(next(31).await, [8]);
 }
 
 #[tokio::test]
@@ -354,10 +342,10 @@ async fn html_instead_of_a_probe_is_reported_and_not_asked_again() {
     let app = settled_five().await;
     app.world.github.fault(Matching::graphql(), Fault::Garbage.forever());
     let answer = app.agent("alpha").beat().await;
-    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unexpected_answer"; 5]));
-    assert!(answer.lines("errors")[0].contains("not JSON (line 1, column 1)"), "{:#}", answer.0);
+    assert_eq!((answer.status(), answer.codes()), ("warning", vec!["probe_unavailable"]));
+    assert!(answer.lines("warnings")[0].contains("not JSON (line 1, column 1)"), "{:#}", answer.0);
     assert!(!answer.0.to_string().contains("Unicorn"), "{:#}", answer.0);
-    assert_eq!((batches(&app), asked_by_rest(&app)), (vec![5], vec![]));
+    assert_eq!(batches(&app), [5]);
 }
 
 #[tokio::test]

@@ -137,7 +137,8 @@ async fn when_only_one_of_two_names_of_a_repository_fails_it_is_read_by_the_othe
         app.world.github.arrange(|github| github.open_issue("acme/core", "Two"));
         let codes: &[&str] = if failing.starts_with('r') {
             app.world.github.fault(Matching::graphql(), one_alias_fails(&app, failing));
-            &["github_unexpected_answer"]
+            // It is looked up by REST.
+            &["duplicate_repository"]
         } else {
             app.world.github.arrange(|github| github.remove_graphql());
             app.world.github.fault(Matching::path(failing), Fault::Status(502).times(3));

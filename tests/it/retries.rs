@@ -115,15 +115,6 @@ async fn an_answer_that_is_not_understood_is_reported_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_repository_that_the_probe_fails_to_look_at_fails_alone() {
-    let app = with_news(two_repositories()).await;
-    app.world.github.fault(Matching::graphql(), Fault::repository_error("acme/web", None));
-    let answer = app.agent("alpha").beat().await;
-    let what = "GitHub's answer is not one this service understands: a GraphQL error about it";
-    assert_reported(&app, &answer, "github_unexpected_answer", what).await;
-}
-
-#[tokio::test]
 async fn a_second_page_that_fails_keeps_the_first_and_the_rest_follows() {
     for fault in [Fault::Status(500), Fault::HalfPage, Fault::Garbage, Fault::Cut] {
         let app = TestApp::tracking(&["acme/api"]).start().await;

@@ -56,6 +56,11 @@ impl Clock {
         millis.fetch_add(by, Ordering::SeqCst);
     }
 
+    /// Moves the clock forward to then, unless it is later already. Panics on the system's, which nobody moves.
+    pub fn advance_to(&self, then: Timestamp) {
+        self.advance(Duration::try_from(then.duration_since(self.now())).unwrap_or_default());
+    }
+
     /// By how much it is ahead of the system's clock, in milliseconds: what another process needs to tell the same
     /// time. None when it stands still.
     pub fn ahead_millis(&self) -> Option<i64> {

@@ -29,6 +29,9 @@ pub enum Fault {
     Delay(Duration),
     /// No answer while the client waits.
     Hang,
+    /// GitHub gives up after so much of its own time, which passes meanwhile, and answers 502. It does so with a query
+    /// that takes longer than 10 s (GitHub docs: "Rate limits and query limits for the GraphQL API", timeouts).
+    GivesUp(Duration),
     /// The connection is reset before anything is answered.
     Cut,
     /// The right answer's headers and half of its body, then the connection is reset.

@@ -57,7 +57,7 @@ use tokio::task::JoinSet;
 
 pub use apps::{APP_KEY, APP_KEY_PKCS8, app_jwt};
 pub use faults::{Change, Fault};
-pub use graphql::Partial;
+pub use graphql::{Partial, Poison};
 pub use issue::{Issue, State};
 pub use log::{GraphQlCall, Request, fingerprint};
 pub use matching::Matching;

@@ -1,6 +1,7 @@
 //! The way of a request through this GitHub: logged, matched with the orders, answered from the state.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, State};
@@ -10,7 +11,7 @@ use futures_util::{StreamExt, stream};
 
 use super::answer::{Answer, Sender};
 use super::faults::{self, Fault};
-use super::graphql::Partial;
+use super::graphql::{self, Partial};
 use super::log::{Log, Request, fingerprint};
 use super::script::Script;
 use super::target::Asked;
@@ -31,6 +32,9 @@ pub(super) struct Shared {
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// In so much of real time requests arrive that were sent at once.
+const TOGETHER: Duration = Duration::from_millis(20);
 
 /// How an answer goes out.
 enum Sending {
@@ -119,6 +123,16 @@ impl Shared {
             }
             Some(Fault::Garbage) => Sending::Whole(faults::garbage()),
             Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::GivesUp(after)) => {
+                let (clock, at) = {
+                    let world = lock(&self.world);
+                    (world.clock.clone(), world.clock.now() + after)
+                };
+                // Those that were sent together wait together.
+                tokio::time::sleep(TOGETHER).await;
+                clock.advance_to(at);
+                Sending::Whole(graphql::timed_out())
+            }
             Some(Fault::Cut) => Sending::Cut,
         }
     }

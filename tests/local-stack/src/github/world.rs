@@ -36,7 +36,7 @@ pub struct World {
     current_names: HashMap<String, u64>,
     former_names: HashMap<String, u64>,
     last_id: u64,
-    clock: Clock,
+    pub(super) clock: Clock,
 }
 
 /// How a listing links to its other pages.

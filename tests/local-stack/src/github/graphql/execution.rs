@@ -52,8 +52,10 @@ impl World {
         query: &Query,
         partial: Option<&Partial>,
     ) -> Answer {
-        if let Some(Trouble::TimedOut) = self.graphql_trouble(query) {
-            return timed_out();
+        match self.graphql_trouble(query) {
+            Some(Trouble::TimedOut) => return timed_out(),
+            Some(Trouble::NotExecuted(errors)) => return Answer::json(200, &json!({ "errors": errors })),
+            Some(Trouble::Absent) | None => {}
         }
         let content = match &query.content {
             Ok(content) => content,
@@ -62,6 +64,10 @@ impl World {
             }
             Err(Refused::Body(words)) => return Answer::error(400, words, &About::GraphQl),
         };
+        let lacking = self.graphql.lacks.errors(&content.document);
+        if !lacking.is_empty() {
+            return Answer::json(200, &json!({ "errors": lacking }));
+        }
         let (now, payer) = (self.now(), self.payer(token));
         let root = Root {
             budget: *self.points.of(&payer, now),

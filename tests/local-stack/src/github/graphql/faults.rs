@@ -63,6 +63,12 @@ impl Fault {
         Self::errors(headers, &json!([{ "message": message }]))
     }
 
+    /// The document is not executed at all: a 200 with these errors and without data.
+    pub fn not_executed(errors: &serde_json::Value) -> Self {
+        let headers = vec![("content-type", "application/json; charset=utf-8".to_owned())];
+        Self::Answer { status: 200, headers, body: json!({ "errors": errors }).to_string() }
+    }
+
     fn errors(mut headers: Vec<(&'static str, String)>, errors: &serde_json::Value) -> Self {
         headers.push(("content-type", "application/json; charset=utf-8".to_owned()));
         Self::Answer { status: 200, headers, body: json!({ "data": null, "errors": errors }).to_string() }

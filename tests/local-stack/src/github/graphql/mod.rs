@@ -8,6 +8,7 @@ mod cost;
 mod error;
 mod execution;
 mod faults;
+mod lacks;
 mod query;
 mod resolvers;
 mod service;
@@ -19,7 +20,8 @@ use apollo_compiler::validation::Valid;
 
 pub use self::faults::Partial;
 pub(super) use self::query::Query;
-pub(super) use self::service::Service;
+pub use self::service::Poison;
+pub(super) use self::service::{Service, timed_out};
 
 /// What this GitHub answers of GitHub's schema.
 pub(super) const SCHEMA: &str = include_str!("schema.graphql");

@@ -42,6 +42,34 @@ async fn an_alias_that_fails_concerns_its_repository_alone() {
 }
 
 #[tokio::test]
+async fn field_lacking_in_the_schema_refuses_the_whole_document() {
+    let scene = three().await;
+    scene.github.world().lack_field("Repository", "isDisabled");
+    let answered = scene.batch(&BATCH).await;
+    assert_eq!((answered.status, answered.body.get("data")), (200, None));
+    let error = &answered.body["errors"][0];
+    assert_eq!(error["extensions"]["code"], "undefinedField");
+    assert_eq!(error["message"], "Field 'isDisabled' doesn't exist on type 'Repository'");
+    assert_eq!(error["path"].as_array().and_then(|path| path.last()), Some(&json!("isDisabled")));
+    scene.github.world().heal_graphql();
+    assert_eq!(scene.batch(&BATCH).await.body.get("errors"), None);
+}
+
+#[tokio::test]
+async fn poisoned_repository_fails_every_query_that_names_it_until_then() {
+    let scene = three().await;
+    let until = scene.github.world().now() + jiff::SignedDuration::from_secs(60);
+    for (poison, status) in [(Poison::TimedOut, 502), (Poison::NotExecuted, 200)] {
+        scene.github.world().poison_graphql("acme/web", poison, until);
+        let answered = scene.batch(&BATCH).await;
+        assert_eq!((answered.status, answered.error_types()), (status, vec!["none"]));
+        assert_eq!(scene.batch(&["acme/api", "acme/docs"]).await.body.get("errors"), None);
+    }
+    scene.clock.advance(Duration::from_secs(60));
+    assert_eq!(scene.batch(&BATCH).await.body.get("errors"), None);
+}
+
+#[tokio::test]
 async fn a_query_that_takes_too_much_is_answered_in_part() {
     let scene = three().await;
     scene.github.fault(Matching::graphql(), Fault::resource_limits(1));

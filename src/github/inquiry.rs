@@ -1,0 +1,419 @@
+//! The probe's queries: which repositories are asked for together, and what is left to REST.
+//!
+//! One repository can make GitHub fail for every query that names it, and GitHub needs ten seconds to say so. So a query
+//! that fails is asked again in parts, all at the same time, and what is not answered within the probe's share of the
+//! pass is given back unanswered: REST is asked for it. Nothing is remembered here. The pass hands in what earlier
+//! passes learned, and stores what this one did.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use jiff::Timestamp;
+
+use crate::domain::{Backoff, Fingerprint, QueryLimit, RepositoryName};
+
+use super::effort::Effort;
+use super::probe::BATCH;
+use super::{
+    Failure, GitHubError, Learned, NoGraphql, NotProbed, ProbeTerms, Probed, Repository, Session, retry,
+};
+
+/// How many queries are asked at the same time. GitHub allows 100 concurrent requests for all uses of a token.
+const QUERIES_AT_ONCE: usize = 16;
+
+/// So many failures in a row do not lie with single repositories: halving finds one in half as many, and its neighbours
+/// soon after.
+const MAX_FAILURES_IN_A_ROW: usize = 2 * (BATCH.ilog2() as usize + 1);
+
+/// Into so many parts a query is divided that was not answered in time: there is no time to halve it again and again.
+const PARTS_OF_A_SLOW_QUERY: usize = 8;
+
+/// How many repositories that GraphQL failed for are tried again in one pass.
+const MAX_RETRIALS: usize = 16;
+
+/// How long one of those may take.
+const RETRIAL_PATIENCE: Duration = Duration::from_secs(2);
+
+/// More unanswered repositories than these are rather a sign that the queries are too large.
+const MAX_SUSPECTS: usize = 128;
+
+/// One query, asked or to be asked.
+#[derive(Debug)]
+struct Part {
+    account: usize,
+    /// The repositories' places among all names.
+    places: Vec<usize>,
+    /// Of how many divisions it comes.
+    depth: u32,
+    /// How hard it is tried.
+    effort: Effort,
+}
+
+/// One account in this probe.
+#[derive(Debug)]
+struct Account {
+    fingerprint: Fingerprint,
+    before: Option<QueryLimit>,
+    /// How many repositories its queries name at most.
+    size: usize,
+    /// The places of all that it is asked about.
+    places: Vec<usize>,
+    /// Those of its queries that wait until another one was answered.
+    waiting: Vec<Part>,
+    under_way: usize,
+    /// How many were asked and not answered.
+    failed: usize,
+    has_answered: bool,
+    failures_in_a_row: usize,
+    /// How it failed last.
+    met: Option<GitHubError>,
+    /// Why no more is asked.
+    stopped: Option<Stop>,
+    /// The queries that were divided.
+    divided: Vec<Vec<usize>>,
+}
+
+#[derive(Clone, Debug)]
+enum Stop {
+    /// REST would meet the same.
+    Final(GitHubError),
+    /// There is no GraphQL for this account.
+    Refused(NoGraphql),
+    /// It fails.
+    Failing,
+}
+
+/// The probe under way.
+struct Inquiry<'a> {
+    names: &'a [RepositoryName],
+    terms: &'a ProbeTerms<'a>,
+    accounts: Vec<Account>,
+    queue: VecDeque<Part>,
+    looks: Vec<Option<Result<Repository, NotProbed>>>,
+}
+
+impl Session<'_> {
+    /// Looks at these repositories, following renames, but for those that are left out.
+    pub async fn probe(&self, names: &[RepositoryName], terms: &ProbeTerms<'_>) -> Probed {
+        let mut inquiry = Inquiry {
+            names,
+            terms,
+            accounts: Vec::new(),
+            queue: VecDeque::new(),
+            looks: vec![None; names.len()],
+        };
+        match self.github.credentials.current().await {
+            Ok(version) => {
+                let accounts = names.iter().map(|name| {
+                    let account = self.account_in(&version.says, name.owner());
+                    account.map(|account| account.fingerprint().clone())
+                });
+                inquiry.divide(self, accounts.collect());
+            }
+            Err(error) => inquiry.looks.fill(Some(Err(NotProbed::Final(error)))),
+        }
+        inquiry.run(self).await;
+        inquiry.end(self.now())
+    }
+}
+
+impl Inquiry<'_> {
+    /// Puts into queries what is to be asked for by each account.
+    fn divide(&mut self, session: &Session<'_>, accounts: Vec<Result<Fingerprint, GitHubError>>) {
+        let now = session.now();
+        let mut retrials = Vec::new();
+        let mut places: Vec<Vec<usize>> = Vec::new();
+        for (place, account) in accounts.into_iter().enumerate() {
+            let fingerprint = match account {
+                Ok(fingerprint) => fingerprint,
+                Err(error) => {
+                    self.looks[place] = Some(Err(NotProbed::Final(error)));
+                    continue;
+                }
+            };
+            let is_spared = session.spared_until(&fingerprint).is_some();
+            let account = self.account(fingerprint, now);
+            places.resize_with(self.accounts.len(), Vec::new);
+            if is_spared {
+                self.looks[place] = Some(Err(NotProbed::Final(GitHubError::Deadline)));
+                continue;
+            }
+            let limit = self.accounts[account].before.as_ref();
+            if let Some(limit) = limit.filter(|limit| limit.size == 0 && !limit.backoff.is_over(now)) {
+                let avoided = NoGraphql::Avoided(limit.backoff.until);
+                self.looks[place] =
+                    Some(Err(NotProbed::by_rest(avoided.clone().into(), Some(avoided), false)));
+                continue;
+            }
+            match self.terms.by_rest[place] {
+                None => places[account].push(place),
+                Some(backoff) if backoff.is_over(now) && retrials.len() < MAX_RETRIALS => {
+                    let effort = Effort { patience: RETRIAL_PATIENCE, ..self.effort(session, |_| false) };
+                    self.accounts[account].places.push(place);
+                    retrials.push(Part { account, places: vec![place], depth: 0, effort });
+                }
+                Some(_) => {
+                    self.looks[place] = Some(Err(NotProbed::by_rest(GitHubError::Deadline, None, false)))
+                }
+            }
+        }
+        let mut parts = Vec::new();
+        for (account, places) in places.into_iter().enumerate() {
+            let chunks = places.chunks(self.accounts[account].size);
+            parts.extend(chunks.map(|places| (account, places.to_vec())));
+            self.accounts[account].places.extend(places);
+        }
+        // No account waits for another's queries.
+        parts.sort_by_key(|(_, places)| places.first().copied());
+        for (account, places) in parts {
+            // Those are its own repetition; what is asked for alone is repeated, but not waited for twice.
+            let heals: fn(Failure) -> bool = match places[..] {
+                [_] => |failure| failure != Failure::TimedOut,
+                _ => |failure| !retry::asked_too_much(failure),
+            };
+            let part = Part { account, places, depth: 0, effort: self.effort(session, heals) };
+            let known = &mut self.accounts[account];
+            // Where GraphQL answered nothing lately, the first answer shows whether it does now.
+            let is_on_trial = known.before.as_ref().is_some_and(|limit| limit.size == 0);
+            if is_on_trial && self.queue.iter().any(|part| part.account == account) {
+                known.waiting.push(part);
+            } else {
+                self.queue.push_back(part);
+            }
+        }
+        self.queue.extend(retrials);
+    }
+
+    /// A first query leaves the time to divide it.
+    fn effort(&self, session: &Session<'_>, heals: fn(Failure) -> bool) -> Effort {
+        let whole = session.effort(heals);
+        let share = session.left_until(self.terms.until) * 3 / 5;
+        Effort { patience: whole.patience.min(share), until: self.terms.until, ..whole }
+    }
+
+    fn account(&mut self, fingerprint: Fingerprint, now: Timestamp) -> usize {
+        let known = self.accounts.iter().position(|account| account.fingerprint == fingerprint);
+        known.unwrap_or_else(|| {
+            let before = self.terms.memory.limit(&fingerprint);
+            let before =
+                before.map(|limit| QueryLimit { account: Some(fingerprint.clone()), ..limit.clone() });
+            let size = match &before {
+                // More is tried when the time has come.
+                Some(limit) if limit.size > 0 && limit.backoff.is_over(now) => BATCH.min(2 * limit.size),
+                Some(limit) if limit.size > 0 => limit.size,
+                _ => BATCH,
+            };
+            self.accounts.push(Account {
+                fingerprint,
+                before,
+                size,
+                places: Vec::new(),
+                waiting: Vec::new(),
+                under_way: 0,
+                failed: 0,
+                has_answered: false,
+                failures_in_a_row: 0,
+                met: None,
+                stopped: None,
+                divided: Vec::new(),
+            });
+            self.accounts.len() - 1
+        })
+    }
+
+    /// Asks until all is answered, or the time is up.
+    async fn run(&mut self, session: &Session<'_>) {
+        let mut asked = FuturesUnordered::new();
+        loop {
+            while asked.len() < QUERIES_AT_ONCE
+                && let Some(part) = self.next_part(session)
+            {
+                let names: Vec<&RepositoryName> =
+                    part.places.iter().map(|place| &self.names[*place]).collect();
+                let ask = async move {
+                    let answered = session.look_at(&names, part.effort).await;
+                    (part, answered)
+                };
+                asked.push(ask.boxed());
+            }
+            let Some((part, answered)) = asked.next().await else { break };
+            self.accounts[part.account].under_way -= 1;
+            match answered {
+                Ok(found) => self.found(part, found),
+                Err(error) => self.failed(session, part, error),
+            }
+        }
+    }
+
+    /// The next query that may be asked; what may not any more is unanswered.
+    fn next_part(&mut self, session: &Session<'_>) -> Option<Part> {
+        let is_late = session.left_until(self.terms.until).is_zero();
+        let mut place = 0;
+        while let Some(part) = self.queue.get(place) {
+            let account = &mut self.accounts[part.account];
+            if account.stopped.is_some() || is_late {
+                let part = self.queue.remove(place)?;
+                self.unanswered(&part, part.depth > 0);
+                continue;
+            }
+            // As long as nothing was answered at all, dividing on is no more than a guess.
+            let is_guess = part.depth > 0 && !account.has_answered;
+            if !is_guess || account.failures_in_a_row + account.under_way <= MAX_FAILURES_IN_A_ROW {
+                account.under_way += 1;
+                return self.queue.remove(place);
+            }
+            place += 1;
+        }
+        None
+    }
+
+    fn found(&mut self, part: Part, found: Vec<Result<Repository, GitHubError>>) {
+        let account = &mut self.accounts[part.account];
+        for (place, answer) in part.places.into_iter().zip(found) {
+            self.looks[place] = Some(match answer {
+                // GraphQL failed for this part of the query; REST may answer.
+                Err(error @ GitHubError::Unexpected(_)) => {
+                    account.met = Some(error.clone());
+                    Err(NotProbed::by_rest(error, None, true))
+                }
+                answer => {
+                    (account.has_answered, account.failures_in_a_row) = (true, 0);
+                    answer.map_err(NotProbed::Final)
+                }
+            });
+        }
+        if account.has_answered {
+            self.queue.extend(account.waiting.drain(..));
+        }
+    }
+
+    fn failed(&mut self, session: &Session<'_>, part: Part, error: GitHubError) {
+        let account = &mut self.accounts[part.account];
+        account.failed += 1;
+        let is_slow = matches!(error, GitHubError::Unavailable { failure: Failure::TimedOut, .. });
+        account.stopped = match &error {
+            GitHubError::NoGraphql(why) => Some(Stop::Refused(why.clone())),
+            GitHubError::Unavailable { failure: Failure::Unreachable, .. } => Some(Stop::Failing),
+            GitHubError::Unavailable { .. } | GitHubError::Unexpected(_) => {
+                account.failures_in_a_row += 1;
+                let is_all = account.failures_in_a_row >= MAX_FAILURES_IN_A_ROW;
+                is_all.then_some(Stop::Failing)
+            }
+            GitHubError::Deadline => None,
+            _ => Some(Stop::Final(error.clone())),
+        };
+        let is_cut = error == GitHubError::Deadline;
+        if !is_cut {
+            account.met = Some(error);
+        }
+        if account.stopped.is_some() || is_cut || part.places.len() == 1 {
+            return self.unanswered(&part, !is_cut || part.depth > 0);
+        }
+        let parts = if is_slow { PARTS_OF_A_SLOW_QUERY } else { 2 };
+        let size = part.places.len().div_ceil(parts);
+        let effort = Effort { heals: |_| false, until: self.terms.until, ..session.effort(|_| false) };
+        for places in part.places.rchunks(size) {
+            let (account, places) = (part.account, places.to_vec());
+            self.queue.push_front(Part { account, places, depth: part.depth + 1, effort });
+        }
+        self.accounts[part.account].divided.push(part.places);
+    }
+
+    /// These are left to REST, unless that would meet the same.
+    fn unanswered(&mut self, part: &Part, has_failed: bool) {
+        let account = &self.accounts[part.account];
+        let not_probed = match &account.stopped {
+            Some(Stop::Final(error)) => NotProbed::Final(error.clone()),
+            Some(Stop::Refused(why)) => NotProbed::by_rest(why.clone().into(), Some(why.clone()), false),
+            Some(Stop::Failing) | None => match &account.met {
+                Some(met) => NotProbed::by_rest(met.clone(), None, has_failed),
+                // Nothing failed: there was no time to ask.
+                None => NotProbed::Final(GitHubError::Deadline),
+            },
+        };
+        for place in &part.places {
+            self.looks[*place] = Some(Err(not_probed.clone()));
+        }
+    }
+
+    fn end(mut self, now: Timestamp) -> Probed {
+        for account in 0..self.accounts.len() {
+            for part in std::mem::take(&mut self.accounts[account].waiting) {
+                self.unanswered(&part, false);
+            }
+        }
+        let accounts = std::mem::take(&mut self.accounts);
+        let limits = accounts.iter().map(|account| self.learn(account, now)).collect();
+        let looks = self.looks.into_iter();
+        // Everything was asked for, or is unanswered.
+        let nothing = || Err(NotProbed::Final(GitHubError::Deadline));
+        Probed { looks: looks.map(|look| look.unwrap_or_else(nothing)).collect(), limits }
+    }
+
+    /// What this probe says about an account's next ones.
+    fn learn(&mut self, account: &Account, now: Timestamp) -> Learned {
+        let Account { fingerprint, before, size, .. } = account;
+        let limit = |size, backoff| Some(QueryLimit { account: Some(fingerprint.clone()), size, backoff });
+        let at_once = |times| Backoff { until: now, times };
+        let known = before.as_ref().map(|limit| limit.backoff);
+        let (learned, needs_proof) = match (&account.stopped, &account.met) {
+            (Some(Stop::Final(_) | Stop::Refused(NoGraphql::UsedUp(_))), _) => (before.clone(), false),
+            // Nothing was asked.
+            (None, None) if !account.has_answered => (before.clone(), false),
+            // That is answered at once: the next probe begins with one query.
+            (Some(Stop::Refused(_)), _) => (limit(0, at_once(0)), false),
+            // One failure alone leaves open which of its repositories it lies with, and took all the time there was.
+            (None, Some(_)) if !account.has_answered && account.failed == 1 && account.places.len() > 1 => {
+                self.lies_with_all(account, None);
+                let size = account.places.len().min(*size) / PARTS_OF_A_SLOW_QUERY;
+                (limit(size.max(1), Backoff::after(known, now)), false)
+            }
+            (_, Some(met)) if !account.has_answered => {
+                self.lies_with_all(account, Some(&NoGraphql::Failing(met.to_string())));
+                let known = known.filter(|_| before.as_ref().is_some_and(|limit| limit.size == 0));
+                (limit(0, Backoff::after(known, now)), true)
+            }
+            _ => match self.too_large(account) {
+                Some(too_large) => (limit((too_large / 2).max(1), Backoff::after(known, now)), false),
+                None if *size >= BATCH => (None, false),
+                None => {
+                    let times = known.map_or(0, |known| known.times);
+                    let waits = known.filter(|known| !known.is_over(now));
+                    (limit(*size, waits.unwrap_or(at_once(times))), false)
+                }
+            },
+        };
+        Learned { account: fingerprint.clone(), before: before.clone(), now: learned, needs_proof }
+    }
+
+    /// GraphQL answered for none of the account's repositories: no single one is to blame.
+    fn lies_with_all(&mut self, account: &Account, why: Option<&NoGraphql>) {
+        for place in &account.places {
+            if let Some(Err(NotProbed::ByRest { no_graphql, fails_on_it, .. })) = &mut self.looks[*place] {
+                (*no_graphql, *fails_on_it) = (why.cloned(), false);
+            }
+        }
+    }
+
+    /// The smallest query that GitHub did not answer although it answered for each of its repositories; or, when too many
+    /// stayed unanswered to suspect each of them, the smallest that it did not answer.
+    fn too_large(&mut self, account: &Account) -> Option<usize> {
+        let is_suspect = |looks: &[Option<_>], place: usize| {
+            matches!(looks[place], Some(Err(NotProbed::ByRest { fails_on_it: true, .. })))
+        };
+        let suspects = account.places.iter().filter(|place| is_suspect(&self.looks, **place)).count();
+        if suspects <= MAX_SUSPECTS {
+            let is_too_large =
+                |places: &&Vec<usize>| !places.iter().any(|place| is_suspect(&self.looks, *place));
+            return account.divided.iter().filter(is_too_large).map(Vec::len).min();
+        }
+        for place in account.divided.iter().flatten() {
+            if let Some(Err(NotProbed::ByRest { fails_on_it, .. })) = &mut self.looks[*place] {
+                *fails_on_it = false;
+            }
+        }
+        account.divided.iter().map(Vec::len).min()
+    }
+}
