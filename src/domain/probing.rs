@@ -24,6 +24,7 @@ const MAX_LIMITS: usize = 4;
 #[serde(rename_all = "camelCase")]
 pub struct Backoff {
     /// When it may be tried again.
+    #[serde(with = "super::millis")]
     pub until: Timestamp,
     /// How often it failed in a row.
     pub times: u32,

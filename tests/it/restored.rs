@@ -1,5 +1,6 @@
 //! GitHub after a restore from a backup: issues show an older version, with the `updated_at` of then.
 
+use agent_heartbeat::domain::iso_millis;
 use jiff::Timestamp;
 use local_stack::github::World;
 
@@ -30,7 +31,7 @@ fn updated_at(app: &TestApp, number: u64) -> Timestamp {
 fn assert_in_step(app: &TestApp, open: &[u64]) {
     assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (open.to_vec(), &open.len().into()));
     for number in open {
-        assert_eq!(app.row(API, *number)["updatedAt"], updated_at(app, *number).to_string());
+        assert_eq!(app.row(API, *number)["updatedAt"], iso_millis(updated_at(app, *number)));
     }
 }
 

@@ -2,9 +2,9 @@
 //! written here before the tests compile.
 
 use agent_heartbeat::domain::{
-    AccountLimits, AgentRun, Api, AuditProgress, Backfill, Budget, CachedIssue, Change, Fingerprint, Gone,
-    HeldAudit, IssueNumber, IssueState, ProblemCode, RepositoryFailure, RepositoryId, RepositoryName,
-    RunType, Stamp, Status, TrackedRepository, WorkStatus,
+    AccountLimits, AgentRun, Api, AuditProgress, Backfill, Backoff, Budget, CachedIssue, Change, Fingerprint,
+    Gone, HeldAudit, IssueNumber, IssueState, ProbeMemory, ProblemCode, QueryLimit, RepositoryFailure,
+    RepositoryId, RepositoryName, RunType, Stamp, Status, TrackedRepository, WorkStatus,
 };
 use agent_heartbeat::store::{ConfiguredName, Ended, PassRecord, RecentChanges};
 use jiff::Timestamp;
@@ -85,6 +85,10 @@ fn repository() -> Value {
     })
 }
 
+fn backoff() -> Backoff {
+    Backoff { until: at(), times: 1 }
+}
+
 fn ended() -> Value {
     let mut limits = AccountLimits::of(&Fingerprint::of("a token"));
     limits.spare(at());
@@ -104,6 +108,7 @@ fn ended() -> Value {
         counts_lag: true,
         problems_from: Some(Uuid::nil()),
         limits: vec![limits],
+        probe: ProbeMemory::new(vec![QueryLimit { account: None, size: 1, backoff: backoff() }], true),
     })
 }
 
@@ -116,7 +121,12 @@ pub fn all() -> Vec<Value> {
         compared: true,
         candidates: vec![IssueNumber(1)],
     };
-    let name = ConfiguredName { id: None, why: Some(ProblemCode::RepositoryNotFound), since: Some(at()) };
+    let name = ConfiguredName {
+        id: None,
+        why: Some(ProblemCode::RepositoryNotFound),
+        since: Some(at()),
+        by_rest: Some(backoff()),
+    };
     let pass = PassRecord {
         pass_id: Uuid::nil(),
         fence: 1,
