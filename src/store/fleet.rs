@@ -1,6 +1,8 @@
 //! What every pass reads at once: the state with the claim, the tracked repositories, the configured names.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -11,12 +13,10 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{
-    AccountLimits, AuditProgress, ProblemCode, RepositoryId, RepositoryName, Status, TrackedRepository,
-};
+use crate::domain::{AccountLimits, ProblemCode, RepositoryId, Status, TrackedRepository};
 
 use super::keys::{FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
-use super::{Item, Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
+use super::{Item, Store, StoreError, carried_out, number, store_error, text, value_of};
 
 /// The fleet's state: who may run the pass, and how the last one ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,6 +112,8 @@ pub struct Claim {
 
 impl Claim {
     /// The pass.
+    /// Numbers the writes of the pass to the fleet's items. Clones share it.
+    writes: Arc<AtomicU64>,
     pub fn pass_id(&self) -> Uuid {
         self.pass_id
     }
@@ -135,6 +137,11 @@ impl Claim {
     pub fn takes_over(&self) -> bool {
         self.fence != self.before.ended_fence() + 1
     }
+    /// The number of the pass's next write to the fleet's items.
+    pub(super) fn next_write(&self) -> u64 {
+        self.writes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
 }
 
 /// Another pass has the claim. Holds the state as it is now.
@@ -242,7 +249,7 @@ impl Store {
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Ok(Claim { pass_id, fence, taken_at: now, before })),
+            Ok(_) => Ok(Ok(Claim { pass_id, fence, taken_at: now, before, writes: Arc::default() })),
             Err(error) => match refused(&error) {
                 Some(item) => Ok(Err(Overtaken(value_of(item)?))),
                 None => Err(store_error("UpdateItem")(error)),
@@ -320,64 +327,5 @@ impl Store {
             }
         }
         Ok(fleet)
-    }
-
-    /// Writes a repository's marks and health.
-    pub async fn put_repository(
-        &self,
-        claim: &Claim,
-        repository: &TrackedRepository,
-    ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::repository(repository.id), repository)).await
-    }
-
-    /// Writes what a configured name stands for.
-    pub async fn put_name(
-        &self,
-        claim: &Claim,
-        name: &RepositoryName,
-        known: &ConfiguredName,
-    ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::name(name), known)).await
-    }
-
-    async fn put_fenced(&self, claim: &Claim, mut item: Item) -> Result<Result<(), Stale>, StoreError> {
-        item.insert("fence".to_owned(), number(claim.fence));
-        let answer = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(fence) OR fence <= :fence")
-            .expression_attribute_values(":fence", number(claim.fence))
-            .send()
-            .await;
-        Ok(if carried_out("PutItem", answer)? { Ok(()) } else { Err(Stale) })
-    }
-
-    /// What an earlier pass left of an audit.
-    pub async fn audit_progress(&self, id: RepositoryId) -> Result<Option<AuditProgress>, StoreError> {
-        self.get(&Key::audit(id)).await
-    }
-
-    /// Leaves the rest of an audit to the next pass.
-    pub async fn put_audit_progress(
-        &self,
-        id: RepositoryId,
-        progress: &AuditProgress,
-    ) -> Result<(), StoreError> {
-        self.put(item_of(&Key::audit(id), progress)).await
-    }
-
-    /// Removes what was left of an audit that is complete.
-    pub async fn delete_audit_progress(&self, id: RepositoryId) -> Result<(), StoreError> {
-        self.client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::audit(id).attributes()))
-            .send()
-            .await
-            .map(drop)
-            .map_err(store_error("DeleteItem"))
     }
 }

@@ -5,6 +5,7 @@
 
 mod agents;
 mod beginning;
+mod checkpoints;
 mod fleet;
 mod issues;
 mod keys;

@@ -65,6 +65,7 @@ mod settling;
 mod simulation;
 mod simulation_deaths;
 mod simulation_overlaps;
+mod simulation_copies;
 mod start;
 mod tokens;
 mod too_often;

@@ -35,13 +35,14 @@ pub const BETA: &str = "beta";
 pub const NEWCOMER: &str = "newcomer";
 
 /// The fields that tell only by which way the end was reached: nothing else may differ.
-const BY_THE_WAY: [(&str, &str); 9] = [
+const BY_THE_WAY: [(&str, &str); 10] = [
     ("revision", "counts the writes of a row, repeated ones included"),
     ("readAt", "the `Date` of the answer that was written; a later pass gets a later one"),
     ("provedAt", "likewise, of the answer that told of a removal"),
     ("changeFence", "the pass that told agents last; being told twice is allowed"),
     ("changeKindFence", "likewise"),
     ("fence", "the pass that wrote the marks last"),
+    ("seq", "counts the writes of that pass to the fleet's items"),
     ("lastChangeFence", "the last pass that told anything of the repository"),
     ("settled", "a backfill that one pass began and another ended settles a pass later"),
     ("auditedAt", "the `Date` in the pass that completed the audit"),
