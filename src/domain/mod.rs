@@ -30,4 +30,7 @@ pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunType, Status, Touch};
 pub use text::{counted, iso_millis, seconds_until};
-pub use tracking::{AuditProgress, Backfill, HeldAudit, RepositoryFailure, TrackedRepository, second_before};
+pub use tracking::{
+    AuditProgress, Backfill, HeldAudit, ListingStart, PageRead, RepositoryFailure, Settling, TrackedRepository,
+    second_before,
+};

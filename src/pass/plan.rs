@@ -18,8 +18,12 @@ pub enum Reading {
     Delta {
         /// The cursor.
         cursor: Option<Timestamp>,
-        /// The settled mark.
+        /// The newest `updated_at` after GitHub's `Date` that was read and written.
+        ahead: Option<Timestamp>,
+        /// The settled watermark.
         settled: Option<Timestamp>,
+        /// What was updated then or earlier changed before the first listing began.
+        tracked_since: Option<Timestamp>,
         /// The fence of the last pass, when agents have been told of all that it wrote here.
         told: Option<u64>,
     },
@@ -95,10 +99,10 @@ pub fn observed(
         return Some(Write { row: next, was_open: row.is_open(), touches });
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
-    let may_be_untold = matches!(reading, Reading::Delta { cursor, told, .. }
+    let may_be_untold = matches!(reading, Reading::Delta { cursor, ahead, told, .. }
         if row.digest == seen.issue.digest()
             && row.updated_at == seen.issue.updated_at
-            && cursor.is_none_or(|cursor| row.updated_at > cursor)
+            && Some(row.updated_at) > (if is_from_the_future(row) { cursor.max(ahead) } else { cursor })
             && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told));
     if !is_there_again && !may_be_untold {
         return None;
@@ -140,11 +144,20 @@ pub fn missing(row: &CachedIssue, at: Timestamp) -> Option<Write> {
     })
 }
 
+/// Whether the row's `updated_at` lay after GitHub's own `Date`: it orders no versions then.
+fn is_from_the_future(row: &CachedIssue) -> bool {
+    row.updated_at > row.read_at
+}
+
 /// Whether what was seen replaces the row: a newer version does; the same version only with other content that
-/// was read later; after a tombstone, whatever was read after its proof.
+/// was read later; after a tombstone, whatever was read after its proof; after a version from the future, any other
+/// that was read later.
 fn supersedes(row: &CachedIssue, seen: &Observation) -> bool {
     match &row.gone {
         Some(gone) => seen.read_at > gone.proved_at,
+        None if is_from_the_future(row) && seen.issue.updated_at != row.updated_at => {
+            seen.read_at > row.read_at
+        }
         None if seen.issue.updated_at == row.updated_at => {
             seen.read_at > row.read_at && seen.issue.digest() != row.digest
         }
@@ -158,7 +171,11 @@ fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
     let mut row = CachedIssue::showing(seen, None);
     let cursor = match reading {
         Reading::Backfill => return Write::untold(row),
-        Reading::Delta { settled, .. } if !row.is_open() && Some(row.updated_at) <= settled => {
+        Reading::Delta { settled, tracked_since, ahead, .. }
+            if !row.is_open()
+                && (Some(row.updated_at) <= settled.max(tracked_since)
+                    || (is_from_the_future(&row) && Some(row.updated_at) <= ahead)) =>
+        {
             return Write::untold(row);
         }
         Reading::Delta { cursor, .. } | Reading::Audit(cursor) => cursor,

@@ -71,15 +71,15 @@ impl Roster {
 /// A listing in this pass.
 #[derive(Debug)]
 pub(super) struct ListingUnderWay {
-    /// Whether it began at the settled mark, so that its end may move that mark.
-    pub(super) from_settled: bool,
+    /// Whether all before its start is settled, so that its pages move the settled watermark.
+    pub(super) settles: bool,
     /// The `Date` of its first answer.
     pub(super) first_date: Option<Timestamp>,
     /// The first second of which a page was reached by its position and brought news. Its neighbour may have slipped
     /// onto a page already read, so it is to be read once more.
     pub(super) crowded: Option<Timestamp>,
-    /// The cursor it found.
-    pub(super) cursor_before: Option<Timestamp>,
+    /// The checkpoints it found.
+    pub(super) before: TrackedRepository,
     /// The fence of the last pass, when agents have been told of all that it wrote here.
     pub(super) told: Option<u64>,
 }

@@ -33,6 +33,7 @@ mod listing;
 mod log;
 mod matching;
 mod order;
+mod pace;
 mod render;
 mod repository;
 mod root;
@@ -91,6 +92,7 @@ impl GitHub {
             world: Mutex::new(World::new(clock)),
             script: Mutex::default(),
             log: Mutex::default(),
+            pages: pace::Pages::default(),
             turnstile,
         });
         let router = Router::new()
