@@ -31,6 +31,6 @@ pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunType, Status, Touch};
 pub use text::{counted, iso_millis, seconds_until};
 pub use tracking::{
-    AuditProgress, Backfill, HeldAudit, ListingStart, PageRead, RepositoryFailure, Settling, TrackedRepository,
-    second_before,
+    AuditProgress, Backfill, HeldAudit, ListingStart, PageRead, RepositoryFailure, Settling,
+    TrackedRepository, Untracked, second_before,
 };

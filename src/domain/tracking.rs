@@ -71,6 +71,34 @@ pub struct TrackedRepository {
     /// What is wrong with it, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<RepositoryFailure>,
+    /// Since when `REPOSITORIES` does not name it; none while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untracked: Option<Untracked>,
+}
+
+/// A repository that is not tracked any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Untracked {
+    /// The time of the first pass that did not find it configured.
+    pub since: Timestamp,
+    /// Whether its configured name stands for another repository now, so that nobody waits for its return.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
+}
+
+impl Untracked {
+    /// How long a repository may be missing from `REPOSITORIES` before its issues are reported as hidden: functions that
+    /// are deployed one after the other disagree about it for a while.
+    const GRACE: Duration = Duration::from_secs(3_600);
+
+    /// Whether it is not expected back.
+    pub fn is_for_good(&self, now: Timestamp) -> bool {
+        self.replaced || self.has_lasted(Self::GRACE, now)
+    }
+
+    fn has_lasted(&self, time: Duration, now: Timestamp) -> bool {
+        Duration::try_from(now.duration_since(self.since)).is_ok_and(|lasted| lasted >= time)
+    }
 }
 
 /// A first listing under way.
@@ -83,34 +111,6 @@ pub struct Backfill {
     /// The newest `updated_at` of an open issue read and written so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<Timestamp>,
-}
-
-/// Why a repository is not in step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RepositoryFailure {
-    /// The kind of problem.
-    pub code: ProblemCode,
-    /// The first pass's time that met it.
-    pub since: Timestamp,
-}
-
-/// An audit that was held: nothing was asked for, and nothing removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldAudit {
-    /// How many cached open issues GitHub did not list.
-    pub absent: u64,
-    /// How many there were.
-    pub of: u64,
-}
-
-/// One second before: whether GitHub's `since` includes its own second, its texts tell differently.
-pub fn second_before(at: Timestamp) -> Timestamp {
-    at.checked_sub(Duration::from_secs(1)).unwrap_or(at)
-}
-
-/// Up to here GitHub shows everything at `date`.
-fn before_latest_shown(date: Timestamp) -> Timestamp {
-    date.checked_sub(LATEST_SHOWN).unwrap_or(date)
 }
 
 /// The progress of a listing that began at the settled watermark and was cut off: all that was updated before
@@ -155,6 +155,34 @@ pub struct PageRead {
     pub next_page: Option<String>,
 }
 
+/// Why a repository is not in step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryFailure {
+    /// The kind of problem.
+    pub code: ProblemCode,
+    /// The first pass's time that met it.
+    pub since: Timestamp,
+}
+
+/// An audit that was held: nothing was asked for, and nothing removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldAudit {
+    /// How many cached open issues GitHub did not list.
+    pub absent: u64,
+    /// How many there were.
+    pub of: u64,
+}
+
+/// One second before: whether GitHub's `since` includes its own second, its texts tell differently.
+pub fn second_before(at: Timestamp) -> Timestamp {
+    at.checked_sub(Duration::from_secs(1)).unwrap_or(at)
+}
+
+/// Up to here GitHub shows everything at `date`.
+fn before_latest_shown(date: Timestamp) -> Timestamp {
+    date.checked_sub(LATEST_SHOWN).unwrap_or(date)
+}
+
 fn is_zero(number: &i64) -> bool {
     *number == 0
 }
@@ -186,7 +214,11 @@ impl TrackedRepository {
             id,
             name,
             cursor: None,
+            ahead: None,
+            tracked_since: None,
             settled: None,
+            settling: None,
+            next_page: None,
             backfill: Some(Backfill::default()),
             cut_short: false,
             open_count: 0,
@@ -198,7 +230,23 @@ impl TrackedRepository {
             drift: None,
             held: None,
             failure: None,
+            untracked: None,
         }
+    }
+
+    /// The repository once it is configured again. Its checkpoints tell what is to be read, unless they are older than
+    /// `retention`: then it is read as if it had never been tracked. When its issues may have been reported as hidden,
+    /// an audit is due, which finds those that are still open.
+    pub fn tracked_again(mut self, retention: Duration, now: Timestamp) -> Self {
+        let Some(untracked) = self.untracked.take() else { return self };
+        if untracked.has_lasted(retention, now) {
+            // Rows of it may be left.
+            return Self { recount: true, ..Self::new(self.id, self.name) };
+        }
+        if untracked.is_for_good(now) {
+            self.audited_at = None;
+        }
+        self
     }
 
     /// Whether a listing is due, given the newest `updated_at` that GitHub shows at `date`: something is newer than
@@ -207,6 +255,7 @@ impl TrackedRepository {
         let may_settle = || self.cursor.is_some_and(|cursor| cursor <= before_latest_shown(date));
         self.backfill.is_some()
             || self.cut_short
+            || self.settling.is_some()
             || newest > self.cursor
             || (!self.has_settled(newest) && may_settle())
     }
@@ -214,11 +263,7 @@ impl TrackedRepository {
     /// Whether nothing is left that GitHub might show late, given the newest `updated_at` of an issue that it shows: a
     /// pull request, which moves the cursor as well, leaves nothing. What is shown late is the newest then.
     pub fn has_settled(&self, newest: Option<Timestamp>) -> bool {
-            ahead: None,
-            tracked_since: None,
         self.backfill.is_none() && !self.cut_short && self.settled >= newest.min(self.cursor)
-            settling: None,
-            next_page: None,
     }
 
     /// Whether GitHub's number of open issues differs from the cached one by exactly what the last audit left.
@@ -321,13 +366,12 @@ impl TrackedRepository {
 
     fn settle_to(&mut self, settled: Option<Timestamp>) {
         self.settled = self.settled.max(settled);
+        // What was updated before the watermark is no news in any case.
+        self.tracked_since = self.tracked_since.filter(|since| Some(*since) > self.settled);
     }
 
     /// Whether nothing is left that GitHub might show late.
-            || self.settling.is_some()
     pub fn is_settled(&self) -> bool {
         self.backfill.is_none() && !self.cut_short && self.settled == self.cursor
     }
 }
-        // What was updated before the watermark is no news in any case.
-        self.tracked_since = self.tracked_since.filter(|since| Some(*since) > self.settled);

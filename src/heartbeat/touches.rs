@@ -35,7 +35,14 @@ impl Beat<'_> {
             }
         };
         let from = if position.within.is_some() { position.fence } else { position.fence + 1 };
-        let ids = with_news(&fleet.configured(&self.app.config.repositories), ended, from);
+        // Also those that are not configured here: what changed while they were tracked is not lost, and another
+        // function may track them still.
+        let mut ids = with_news(fleet.repositories.values(), ended, from);
+        if ended.retired_fence >= from {
+            let untracked = self.app.store.all_untracked().await?;
+            let gone = untracked.iter().filter(|gone| !fleet.repositories.contains_key(&gone.id));
+            ids.extend(with_news(gone, ended, from));
+        }
         let reads: Vec<_> = futures_util::stream::iter(ids)
             .map(|id| async move { Ok((id, self.app.store.changes(id, from).await?)) })
             .buffered(READS_AT_ONCE)
@@ -47,9 +54,12 @@ impl Beat<'_> {
 }
 
 /// The repositories in which an issue may have changed under the fence `from` or a later one.
-fn with_news(configured: &[&TrackedRepository], ended: &Ended, from: u64) -> Vec<RepositoryId> {
-    configured
-        .iter()
+fn with_news<'r>(
+    repositories: impl Iterator<Item = &'r TrackedRepository>,
+    ended: &Ended,
+    from: u64,
+) -> Vec<RepositoryId> {
+    repositories
         .filter(|repository| repository.last_change_fence >= from || ended.search_all_fence >= from)
         .map(|repository| repository.id)
         .collect()

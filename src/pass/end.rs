@@ -26,11 +26,12 @@ impl Pass<'_> {
             work.note_health(now);
         }
         let marks_are_stored = self.store_all(&mut roster.work).await;
+        let marks_are_stored = self.store_all(&mut roster.untracked).await && marks_are_stored;
         if self.is_stale.load(Ordering::Relaxed) {
             let state = self.app.store.state().await?;
             return Err(Overtaken(state).into());
         }
-        for work in &roster.work {
+        for work in roster.all_work() {
             fleet.repositories.insert(work.id(), work.tracked.clone());
         }
         let tally = Tally::of(&roster, self.fence());
@@ -55,6 +56,7 @@ impl Pass<'_> {
             freshness_seconds: freshness,
             last_change_fence: self.last_change_fence(&tally),
             search_all_fence: self.search_all_fence(marks_are_stored),
+            retired_fence: self.retired_fence(roster.has_retired),
             problems_from: has_problems.then_some(self.claim.pass_id()),
             limits: self.github.limits(),
         };
@@ -146,6 +148,13 @@ impl Pass<'_> {
             return self.fence();
         }
         self.claim.before().ended.as_ref().map_or(0, |ended| ended.search_all_fence)
+    }
+
+    fn retired_fence(&self, has_retired: bool) -> u64 {
+        if self.claim.takes_over() || has_retired {
+            return self.fence();
+        }
+        self.claim.before().ended.as_ref().map_or(0, |ended| ended.retired_fence)
     }
 
     fn may_go_on(&self, roster: &Roster, tally: &Tally) -> bool {

@@ -1,14 +1,14 @@
 //! Finds the configured repositories on GitHub, by name, and in the table, by id.
 //!
 //! A rename keeps its history, because the id stays. A new repository under an old name starts afresh, because
-//! its id is another. Two names of one id are one repository.
+//! its id is another. Two names of one id are one repository. What is no longer configured is in `untracked.rs`.
 
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName, TrackedRepository};
+use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryId, RepositoryName, TrackedRepository};
 use crate::github::{GitHubError, Repository};
 use crate::store::{ConfiguredName, Fleet, Stale, StoreError};
 
@@ -50,12 +50,18 @@ impl Pass<'_> {
     }
 
     /// One piece of work for each configured repository.
-    pub(super) async fn enroll(&self, looks: Vec<Look>, fleet: &mut Fleet, outcome: &mut Outcome) -> Roster {
+    pub(super) async fn enroll(
+        &self,
+        looks: Vec<Look>,
+        fleet: &mut Fleet,
+        outcome: &mut Outcome,
+    ) -> Result<Roster, StoreError> {
         let mut roster = Roster::default();
+        let returned = self.returned(&looks, fleet).await?;
         let mut failures = Vec::new();
         for (name, look) in self.app.config.repositories.iter().zip(looks) {
             match look {
-                Ok(Ok(found)) => self.found(&mut roster, fleet, outcome, name, found).await,
+                Ok(Ok(found)) => self.found(&mut roster, fleet, &returned, outcome, name, found).await,
                 failed => failures.push((name, failed)),
             }
         }
@@ -63,7 +69,17 @@ impl Pass<'_> {
         for (name, failed) in failures {
             self.not_found(&mut roster, fleet, name, failed).await;
         }
-        roster
+        Ok(roster)
+    }
+
+    /// What is remembered of the repositories that are found and are not in the fleet: they were retired, and are
+    /// configured again.
+    async fn returned(&self, looks: &[Look], fleet: &Fleet) -> Result<Vec<TrackedRepository>, StoreError> {
+        let found = looks.iter().flatten().flatten().map(|found| found.id);
+        let mut ids: Vec<RepositoryId> = found.filter(|id| !fleet.repositories.contains_key(id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        self.app.store.untracked(&ids).await
     }
 
     /// No repository is looked up any more when half of the pass's time is over: what was found is to be read, too.
@@ -76,18 +92,25 @@ impl Pass<'_> {
         &self,
         roster: &mut Roster,
         fleet: &mut Fleet,
+        returned: &[TrackedRepository],
         outcome: &mut Outcome,
         name: &RepositoryName,
         found: Repository,
     ) {
+        let before = fleet.names.get(&name.key()).and_then(|known| known.id);
+        roster.replaced.extend(before.filter(|before| *before != found.id));
         let named = self.remember(fleet, name, ConfiguredName::of(found.id)).await;
         if let Some(first) = roster.work.iter().find(|known| known.id() == found.id) {
             outcome.add(same_repository(name, &first.name));
             return;
         }
         let stored = fleet.repositories.get(&found.id).cloned();
-        let mut tracked =
-            stored.clone().unwrap_or_else(|| TrackedRepository::new(found.id, found.name.clone()));
+        let returned = returned.iter().find(|known| known.id == found.id);
+        let known = stored.as_ref().or(returned).cloned();
+        let mut tracked = match known {
+            Some(known) => self.tracked_again(known),
+            None => TrackedRepository::new(found.id, found.name.clone()),
+        };
         tracked.name = found.name;
         let mut work = Work::new(name, tracked, stored, found.probe);
         if found.disabled {
@@ -115,7 +138,8 @@ impl Pass<'_> {
         let known = fleet.names.get(&name.key()).and_then(|known| known.id);
         let known = known.filter(|id| roster.work.iter().all(|work| work.id() != *id));
         if let Some(stored) = known.and_then(|id| fleet.repositories.get(&id)).cloned() {
-            roster.work.push(Work { result, ..Work::new(name, stored.clone(), Some(stored), None) });
+            let tracked = self.tracked_again(stored.clone());
+            roster.work.push(Work { result, ..Work::new(name, tracked, Some(stored), None) });
             return;
         }
         // What lasts until a person heals it is to raise the alarm of repositories that are not read.
@@ -127,6 +151,10 @@ impl Pass<'_> {
             }
         }
         roster.unknown.push(Unknown { name: name.clone(), result });
+    }
+
+    fn tracked_again(&self, known: TrackedRepository) -> TrackedRepository {
+        known.tracked_again(self.app.config.run_retention, self.app.clock.now())
     }
 
     /// Stores what a name stands for when that is news.

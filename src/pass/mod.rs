@@ -1,6 +1,7 @@
 //! One pass: brings the copy of all tracked repositories up to date, audits those that are due, and ends.
 //!
-//! The order is probe, lookup, listings (the first pages of all before the rest of any), audits, end. Whatever one
+//! The order is probe, lookup, listings (the first pages of all before the rest of any), audits, what is no longer tracked,
+//! end. Whatever one
 //! repository meets, the others go on. A pass may die after any request or write: what it leaves is always
 //! behind GitHub, never wrong about it, and the next pass goes on from there.
 
@@ -16,6 +17,7 @@ mod lookup;
 pub mod plan;
 mod rows;
 mod tally;
+mod untracked;
 mod work;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -146,12 +148,16 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
             .lasting(),
         );
     } else {
-        roster = pass.enroll(looks, &mut fleet, &mut outcome).await;
+        roster = pass.enroll(looks, &mut fleet, &mut outcome).await?;
+        pass.note_untracked(&mut roster, &fleet);
         pass.distrust_counts(&mut roster.work);
+        pass.distrust_counts(&mut roster.untracked);
         pass.fence_off(&mut roster.work).await;
+        pass.fence_off(&mut roster.untracked).await;
         pass.list(&mut roster.work).await;
         unheeded = confirmed.and_then(|confirmed| pass.heed(confirmed, &mut roster.work));
         pass.audit(&mut roster.work).await;
+        pass.retire(&mut roster, &fleet).await;
     }
     Ok(PassReport { unheeded, ..pass.end(roster, fleet, outcome).await? })
 }

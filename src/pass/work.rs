@@ -58,9 +58,20 @@ pub(super) struct Unknown {
 pub(super) struct Roster {
     pub(super) work: Vec<Work>,
     pub(super) unknown: Vec<Unknown>,
+    /// Those that are remembered and not configured any more.
+    pub(super) untracked: Vec<Work>,
+    /// Those whose configured name stands for another repository now.
+    pub(super) replaced: Vec<RepositoryId>,
+    /// Whether one was retired.
+    pub(super) has_retired: bool,
 }
 
 impl Roster {
+    /// All work of which rows may have changed.
+    pub(super) fn all_work(&self) -> impl Iterator<Item = &Work> {
+        self.work.iter().chain(&self.untracked)
+    }
+
     /// All configured names.
     pub(super) fn names(&self) -> impl Iterator<Item = &RepositoryName> {
         let known = self.work.iter().map(|work| &work.name);

@@ -4,13 +4,18 @@
 //! It replaces nothing that a later pass wrote, and nothing that the same pass wrote after it: the network may deliver
 //! a copy of a request late.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use crate::domain::{AuditProgress, RepositoryId, RepositoryName, TrackedRepository};
 
-use super::keys::Key;
-use super::{Claim, ConfiguredName, Item, Stale, Store, StoreError, carried_out, item_of, number, store_error};
+use super::keys::{EXPIRES_AT, Key, UNTRACKED};
+use super::{
+    Claim, ConfiguredName, Item, Stale, Store, StoreError, carried_out, item_of, number, store_error, text,
+    value_of,
+};
 
 impl Store {
     /// Writes a repository's marks and health.
@@ -29,7 +34,63 @@ impl Store {
         name: &RepositoryName,
         known: &ConfiguredName,
     ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::name(name), known)).await
+        self.put_fenced(claim, item_of(&Key::name(&name.key()), known)).await
+    }
+
+    /// Moves a repository that is no longer tracked out of the fleet's partition, with the names that stood for it. It is
+    /// kept for `retention` from when it was tracked last, for agents that were away, and for its return. A death in
+    /// between leaves it in both places, and the next pass moves it again.
+    pub async fn retire(
+        &self,
+        claim: &Claim,
+        repository: &TrackedRepository,
+        names: &[String],
+        retention: Duration,
+    ) -> Result<Result<(), Stale>, StoreError> {
+        let mut item = item_of(&Key::untracked(repository.id), repository);
+        if let Some(untracked) = repository.untracked {
+            let expires = untracked.since.as_second().saturating_add_unsigned(retention.as_secs());
+            item.insert(EXPIRES_AT.to_owned(), number(expires));
+        }
+        if let Err(stale) = self.put_fenced(claim, item).await? {
+            return Ok(Err(stale));
+        }
+        for name in names {
+            if let Err(stale) = self.remove_name(claim, name).await? {
+                return Ok(Err(stale));
+            }
+        }
+        self.delete_fenced(claim, &Key::repository(repository.id)).await
+    }
+
+    /// Removes a name, in lower case, that is not configured any more.
+    pub async fn remove_name(&self, claim: &Claim, name: &str) -> Result<Result<(), Stale>, StoreError> {
+        self.delete_fenced(claim, &Key::name(name)).await
+    }
+
+    /// Those of these repositories that were tracked once, and retired.
+    pub async fn untracked(&self, ids: &[RepositoryId]) -> Result<Vec<TrackedRepository>, StoreError> {
+        let keys: Vec<Key> = ids.iter().copied().map(Key::untracked).collect();
+        self.get_all(&keys, true).await?.into_iter().map(value_of).collect()
+    }
+
+    /// All repositories that were tracked once and retired, those included whose time to live is over.
+    pub async fn all_untracked(&self) -> Result<Vec<TrackedRepository>, StoreError> {
+        let mut items = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :untracked")
+            .expression_attribute_values(":untracked", text(UNTRACKED))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        let mut repositories = Vec::new();
+        while let Some(item) = items.next().await {
+            repositories.push(value_of(item.map_err(store_error("Query"))?)?);
+        }
+        Ok(repositories)
     }
 
     /// What an earlier pass left of an audit.

@@ -59,6 +59,10 @@ pub struct Ended {
     /// it took over from a dead one, or could not store all marks. An agent behind it looks through every
     /// repository.
     pub search_all_fence: u64,
+    /// The fence of the last pass that may have retired a repository that is no longer tracked: an agent behind it
+    /// looks through those, too.
+    #[serde(default)]
+    pub retired_fence: u64,
     /// The pass whose record holds the problems; none when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,
@@ -108,12 +112,12 @@ pub struct Claim {
     fence: u64,
     taken_at: Timestamp,
     before: FleetState,
+    /// Numbers the writes of the pass to the fleet's items. Clones share it.
+    writes: Arc<AtomicU64>,
 }
 
 impl Claim {
     /// The pass.
-    /// Numbers the writes of the pass to the fleet's items. Clones share it.
-    writes: Arc<AtomicU64>,
     pub fn pass_id(&self) -> Uuid {
         self.pass_id
     }
@@ -133,15 +137,15 @@ impl Claim {
         &self.before
     }
 
-    /// Whether a pass before it died with the claim.
-    pub fn takes_over(&self) -> bool {
-        self.fence != self.before.ended_fence() + 1
-    }
     /// The number of the pass's next write to the fleet's items.
     pub(super) fn next_write(&self) -> u64 {
         self.writes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Whether a pass before it died with the claim.
+    pub fn takes_over(&self) -> bool {
+        self.fence != self.before.ended_fence() + 1
+    }
 }
 
 /// Another pass has the claim. Holds the state as it is now.
@@ -184,26 +188,10 @@ impl ConfiguredName {
 /// All that is known of the fleet.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
-    /// The tracked repositories, those no longer configured included.
+    /// The tracked repositories, and those that were tracked until lately.
     pub repositories: HashMap<RepositoryId, TrackedRepository>,
     /// What the configured names stand for, by the name in lower case.
     pub names: HashMap<String, ConfiguredName>,
-}
-
-impl Fleet {
-    /// The configured repositories that are known, each once, in the order of `configured`.
-    pub fn configured<'a>(&'a self, configured: &'a [RepositoryName]) -> Vec<&'a TrackedRepository> {
-        let mut found: Vec<&TrackedRepository> = Vec::new();
-        for name in configured {
-            let id = self.names.get(&name.key()).and_then(|known| known.id);
-            if let Some(repository) = id.and_then(|id| self.repositories.get(&id))
-                && !found.iter().any(|known| known.id == repository.id)
-            {
-                found.push(repository);
-            }
-        }
-        found
-    }
 }
 
 /// The item that stood in the way of a conditional update.

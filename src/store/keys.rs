@@ -7,6 +7,7 @@
 //! | the fleet's state and claim | `FLEET` | `STATE` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
 //! | a configured name: its id, or why it has none and since when | `FLEET` | `NAME#<owner/name in lower case>` |
+//! | a repository that is no longer tracked, until it expires | `UNTRACKED` | `REPO#<id>` |
 //! | what is left of an unfinished audit | `REPO#<id>` | `AUDIT` |
 //! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
 //! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |
@@ -24,12 +25,14 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
-use crate::domain::{AgentName, IdempotencyKey, IssueNumber, RepositoryId, RepositoryName};
+use crate::domain::{AgentName, IdempotencyKey, IssueNumber, RepositoryId};
 
 use super::Item;
 
 /// The partition of what every pass reads at once.
 pub(super) const FLEET: &str = "FLEET";
+/// The partition of the repositories that are no longer tracked: only an agent that was away for long reads it.
+pub(super) const UNTRACKED: &str = "UNTRACKED";
 /// The sort key of the fleet's state.
 pub(super) const STATE: &str = "STATE";
 /// The start of a repository's sort key.
@@ -65,8 +68,13 @@ impl Key {
         Self::new(FLEET, format!("{REPOSITORY_PREFIX}{id}"))
     }
 
-    pub(super) fn name(name: &RepositoryName) -> Self {
-        Self::new(FLEET, format!("{NAME_PREFIX}{}", name.key()))
+    pub(super) fn untracked(id: RepositoryId) -> Self {
+        Self::new(UNTRACKED, format!("{REPOSITORY_PREFIX}{id}"))
+    }
+
+    /// Of a configured name in lower case.
+    pub(super) fn name(key: &str) -> Self {
+        Self::new(FLEET, format!("{NAME_PREFIX}{key}"))
     }
 
     pub(super) fn audit(id: RepositoryId) -> Self {
