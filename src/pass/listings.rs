@@ -71,6 +71,7 @@ impl Pass<'_> {
         let target = Target::new(&tracked.name, &work.name);
         let mut pages = Listing::new(target, scope, start.from).at_page(start.next_page);
         work.listing = Some(ListingUnderWay {
+            from: start.from,
             settles: start.settles,
             first_date: None,
             crowded: start.crowded,
@@ -184,7 +185,7 @@ impl Pass<'_> {
             return Err(failure);
         }
         work.got_further |= work.tracked.backfill.is_some() || page.newest_by_date > work.tracked.cursor;
-        let brought_news = applied.changed > 0;
+        let brought_news = applied.brings_newer;
         self.move_marks(work, &page, first_date, brought_news);
         if work.tracked.recount && page.complete.is_some() {
             self.recount(work).await?;
@@ -202,12 +203,14 @@ impl Pass<'_> {
             listing.crowded = listing.crowded.or(page.by_position);
         }
         let (settles, crowded) = (listing.settles, listing.crowded);
+        // Only a listing that has come no further than its start would read the same again if it began there anew.
+        let next_page = page.next_page.clone().filter(|_| page.newest <= listing.from);
         let tracked = &mut work.tracked;
         let is_last = page.complete.is_some();
         match &mut tracked.backfill {
             Some(backfill) => {
                 backfill.position = backfill.position.max(page.newest);
-                tracked.next_page = page.next_page.clone();
+                tracked.next_page = next_page;
                 if is_last {
                     let began_at = backfill.began_at.unwrap_or(first_date);
                     tracked.backfill = None;
@@ -217,12 +220,8 @@ impl Pass<'_> {
             }
             None => {
                 let place = tracked.settling.as_ref().map(|settling| settling.position);
-                let read = PageRead {
-                    newest: page.newest,
-                    newest_by_date: page.newest_by_date,
-                    is_last,
-                    next_page: page.next_page.clone(),
-                };
+                let read =
+                    PageRead { newest: page.newest, newest_by_date: page.newest_by_date, is_last, next_page };
                 tracked.take_page(&read, settles, first_date, crowded);
                 // Also what is only read once more is worth another pass at once while it is not at its end.
                 let now_at = tracked.settling.as_ref().map(|settling| settling.position);

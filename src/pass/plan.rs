@@ -92,7 +92,10 @@ pub fn observed(
     }
     if supersedes(row, seen) {
         let mut next = CachedIssue::showing(seen, Some(row));
-        let touches = reading != Reading::Backfill;
+        // What was reported as hidden while it was not tracked, and was closed before it was tracked again, is no news.
+        let is_before_tracking = matches!(reading, Reading::Delta { tracked_since, .. }
+            if row.gone.is_some() && !next.is_open() && Some(next.updated_at) <= tracked_since);
+        let touches = reading != Reading::Backfill && !is_before_tracking;
         if touches {
             next.stamp = row.stamp.with(change_between(row, &next), fence);
         }
@@ -169,7 +172,7 @@ fn supersedes(row: &CachedIssue, seen: &Observation) -> bool {
 /// not told: a backfill reads only open issues, and a listing that begins a second early shows the last closed ones.
 fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
     let mut row = CachedIssue::showing(seen, None);
-    let cursor = match reading {
+    let reported = match reading {
         Reading::Backfill => return Write::untold(row),
         Reading::Delta { settled, tracked_since, ahead, .. }
             if !row.is_open()
@@ -178,12 +181,14 @@ fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
         {
             return Write::untold(row);
         }
-        Reading::Delta { cursor, .. } | Reading::Audit(cursor) => cursor,
+        // What was closed since is not reported yet, or the row would be there.
+        Reading::Delta { settled, tracked_since, .. } => settled.max(tracked_since),
+        Reading::Audit(cursor) => cursor,
     };
     let change = match row.state {
         IssueState::Open if was_reopened(&row) => Change::Reopened,
         IssueState::Open => Change::Opened,
-        IssueState::Closed if row.closed_at.is_some_and(|at| cursor.is_none_or(|c| at > c)) => Change::Closed,
+        IssueState::Closed if row.closed_at.is_some_and(|at| Some(at) > reported) => Change::Closed,
         IssueState::Closed => Change::Edited,
     };
     row.stamp = row.stamp.with(change, fence);

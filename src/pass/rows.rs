@@ -21,6 +21,8 @@ pub(super) struct Applied {
     pub(super) changed: u64,
     /// How many of those agents may be told of: without the excluded ones.
     pub(super) touched: u64,
+    /// Whether a page brought what has to be reported, other than another version of one second.
+    pub(super) brings_newer: bool,
     /// Whether the table left open if a write was carried out: what it wrote is then to be looked for.
     pub(super) is_unsure: bool,
     /// Whether a write met another row than it was planned on, so that the open issues are to be counted anew.
@@ -52,7 +54,13 @@ impl Pass<'_> {
         let replan =
             |row: &CachedIssue| plan::observed(Some(row), plan::newest(seen, row.number)?, reading, fence);
         let under = matches!(reading, Reading::Audit(_)).then_some(self.claim);
-        self.write(under, repository, writes, &replan).await
+        let is_same_second = |write: &Write| {
+            cached
+                .get(&write.row.number)
+                .is_some_and(|row| row.updated_at == write.row.updated_at && row.digest != write.row.digest)
+        };
+        let brings_newer = writes.iter().any(|write| write.touches && !is_same_second(write));
+        Applied { brings_newer, ..self.write(under, repository, writes, &replan).await }
     }
 
     /// Writes rows, an audit's `under` the claim; `replan` decides anew about one that is not what it was

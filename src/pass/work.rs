@@ -82,6 +82,8 @@ impl Roster {
 /// A listing in this pass.
 #[derive(Debug)]
 pub(super) struct ListingUnderWay {
+    /// Where it began; none at the very first issue.
+    pub(super) from: Option<Timestamp>,
     /// Whether all before its start is settled, so that its pages move the settled watermark.
     pub(super) settles: bool,
     /// The `Date` of its first answer.
