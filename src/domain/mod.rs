@@ -41,5 +41,6 @@ pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, RunType, Status, Touch};
 pub use text::{counted, seconds_until};
 pub use tracking::{
-    AuditProgress, Backfill, HeldAudit, LATEST_SHOWN, RepositoryFailure, TrackedRepository, second_before,
+    AuditProgress, Backfill, HeldAudit, LATEST_SHOWN, ListingStart, PageRead, RepositoryFailure, Settling,
+    TrackedRepository, Untracked, second_before,
 };

@@ -38,6 +38,10 @@ pub struct Page {
     pub pull_requests: Vec<PullRequest>,
     /// The newest `updated_at` on it, pull requests included; none on an empty page.
     pub newest: Option<Timestamp>,
+    /// The newest one that is not after the answer's `Date`.
+    pub newest_by_date: Option<Timestamp>,
+    /// The query of the next page, when only its position leads there.
+    pub next_page: Option<String>,
     /// The `Date` of the answer.
     pub date: Timestamp,
     /// Set when it was reached by its position, which an edit in the meantime shifts: the newest `updated_at` before
@@ -55,6 +59,7 @@ pub struct Listing {
     asked_as: String,
     scope: Scope,
     next: Next,
+    from: Option<Timestamp>,
     since: Option<Timestamp>,
     newest: Option<Timestamp>,
 }
@@ -63,6 +68,8 @@ pub struct Listing {
 enum Next {
     ByValue,
     ByLink(Url),
+    /// By the query of a link that an earlier listing was given.
+    ByQuery(String),
     Nothing,
 }
 
@@ -74,9 +81,19 @@ impl Listing {
             asked_as: asked_as.to_owned(),
             scope,
             next: Next::ByValue,
+            from,
             since: from.map(second_before),
             newest: None,
         }
+    }
+
+    /// Continues with the page of this query, which [`Page::next_page`] named to an earlier listing of the same start.
+    pub fn at_page(mut self, query: Option<String>) -> Self {
+        if let Some(query) = query {
+            self.newest = self.from;
+            self.next = Next::ByQuery(query);
+        }
+        self
     }
 
     /// The owner as whose account it is asked for.
@@ -94,6 +111,11 @@ impl Listing {
         let (url, by_position) = match &self.next {
             Next::ByValue => (self.url(session), None),
             Next::ByLink(url) => (url.clone(), self.newest),
+            Next::ByQuery(query) => {
+                let mut url = session.url(&format!("repos/{}/issues", self.repository));
+                url.set_query(Some(query));
+                (url, self.newest)
+            }
             Next::Nothing => return Ok(None),
         };
         let answer = session.get(&self.asked_as, url).await?;
@@ -101,7 +123,9 @@ impl Listing {
             return Err(answer.refusal());
         }
         let entries: Vec<Entry> = answer.json()?;
-        let newest = entries.iter().map(|entry| entry.updated_at).max();
+        let updates = || entries.iter().map(|entry| entry.updated_at);
+        let newest = updates().max();
+        let newest_by_date = updates().filter(|at| *at <= answer.date).max();
         let pull_requests = entries.iter().filter(|entry| entry.is_pull_request());
         let pull_requests = pull_requests.map(|entry| PullRequest {
             number: entry.number(),
@@ -115,10 +139,16 @@ impl Listing {
         });
         let issues = issues.collect::<Result<_, _>>().map_err(|error| answer.received.failed(error))?;
         self.next = self.after(newest, answer.next);
+        let next_page = match &self.next {
+            Next::ByLink(url) => url.query().map(str::to_owned),
+            Next::ByValue | Next::ByQuery(_) | Next::Nothing => None,
+        };
         Ok(Some(Page {
             issues,
             pull_requests,
             newest,
+            newest_by_date,
+            next_page,
             date: answer.date,
             by_position,
             complete: self.is_complete().then_some(Complete(())),

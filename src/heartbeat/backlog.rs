@@ -96,9 +96,11 @@ impl<'a> Backlog<'a> {
 
     /// Looks through the next tracked repositories for those that may hold news.
     async fn look_at_more(&mut self, repositories: &mut Repositories) -> Result<(), StoreError> {
-        let read = self.app.store.repositories(repositories.looked_at, REPOSITORIES_CHUNK).await?;
-        self.read_units += read.read_units;
         let from = self.position.complete_fence() + 1;
+        let with_untracked = self.ended.retired_fence >= from;
+        let store = &self.app.store;
+        let read = store.repositories(repositories.looked_at, REPOSITORIES_CHUNK, with_untracked).await?;
+        self.read_units += read.read_units;
         let is_any = self.ended.search_all_fence >= from;
         let changed = read.repositories.iter().filter(|(_, last_change)| is_any || *last_change >= from);
         repositories.next.extend(changed.map(|(id, _)| *id));

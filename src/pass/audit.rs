@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::domain::{AuditProgress, CachedIssue, Change, Gone, HeldAudit, IssueNumber, Phase};
 use crate::github::{Complete, GitHubError, IssueAnswer};
+use crate::store::Stale;
 
 use super::plan::{self, Reading};
 use super::work::{StepError, Work, WorkResult};
@@ -90,15 +91,18 @@ impl Pass<'_> {
             Err(error) => {
                 // What was compared and asked need not be done again. Losing this only repeats it.
                 let is_begun = progress.compared || progress.position.is_some() || is_believed;
-                if is_begun && self.app.store.put_audit_progress(work.id(), &progress).await.is_ok() {
-                    work.tracked.audit_under_way = true;
+                if is_begun {
+                    let left = self.app.store.put_audit_progress(self.claim, work.id(), &progress).await;
+                    work.tracked.audit_under_way |= matches!(left, Ok(Ok(())));
                 }
                 return Err(error);
             }
         };
         if work.tracked.audit_under_way {
-            self.app.store.delete_audit_progress(work.id()).await?;
-            work.tracked.audit_under_way = false;
+            match self.app.store.delete_audit_progress(self.claim, work.id()).await? {
+                Ok(()) => work.tracked.audit_under_way = false,
+                Err(Stale) => self.give_way(),
+            }
         }
         work.tracked.audited_at = Some(self.date());
         self.note_what_is_left(work);

@@ -26,11 +26,12 @@ impl Pass<'_> {
             work.note_health(now);
         }
         let marks_are_stored = self.store_all(&mut roster.work).await;
+        let marks_are_stored = self.store_all(&mut roster.untracked).await && marks_are_stored;
         if self.is_stale.load(Ordering::Relaxed) {
             let state = self.app.store.state().await?;
             return Err(Overtaken(state).into());
         }
-        for work in &roster.work {
+        for work in roster.all_work() {
             fleet.repositories.insert(work.id(), work.tracked.clone());
         }
         let tally = Tally::of(&roster, self.fence());
@@ -69,6 +70,7 @@ impl Pass<'_> {
             recent: self.recent(&roster),
             search_all_fence: self.search_all_fence(marks_are_stored && !roster.is_search_incomplete),
             counts_lag: self.claim.takes_over() || !marks_are_stored,
+            retired_fence: self.retired_fence(roster.has_retired),
             problems_from: has_problems.then_some(self.claim.pass_id()),
             limits: self.github.limits(),
             probe: self.probe_memory.lock().expect("nothing panics while noting").clone(),
@@ -142,12 +144,12 @@ impl Pass<'_> {
     fn counts(&self, roster: &Roster, before: Option<ChangeCounts>, marks_are_stored: bool) -> ChangeCounts {
         let excluded = &self.app.config.excluded_labels;
         let ended = self.claim.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence);
-        let has_uncounted = roster.work.iter().any(|work| work.has_uncounted);
+        let has_uncounted = roster.all_work().any(|work| work.has_uncounted);
         if self.claim.takes_over() || !marks_are_stored || has_uncounted {
             return ChangeCounts::after(self.fence(), excluded);
         }
         let mut recount = Recount::default();
-        roster.work.iter().for_each(|work| recount.add(&work.recount));
+        roster.all_work().for_each(|work| recount.add(&work.recount));
         before
             .filter(|before| before.upto == ended && before.excludes(excluded))
             .unwrap_or_else(|| ChangeCounts::after(ended, excluded))
@@ -170,7 +172,7 @@ impl Pass<'_> {
     /// The repositories in which an issue changed lately, or may have.
     fn recent(&self, roster: &Roster) -> RecentChanges {
         let has_changed = |work: &&Work| work.tracked.last_change_fence == self.fence();
-        let changed = roster.work.iter().filter(has_changed).map(Work::id);
+        let changed = roster.all_work().filter(has_changed).map(Work::id);
         let changed = changed.chain(roster.changed_by_dead.iter().copied());
         let before = self.claim.before().ended.as_ref().map(|ended| ended.recent.clone());
         before.unwrap_or_default().with(changed, self.fence(), self.app.timing.backlog.named)
@@ -199,6 +201,13 @@ impl Pass<'_> {
             return self.fence();
         }
         self.claim.before().ended.as_ref().map_or(0, |ended| ended.search_all_fence)
+    }
+
+    fn retired_fence(&self, has_retired: bool) -> u64 {
+        if self.claim.takes_over() || has_retired {
+            return self.fence();
+        }
+        self.claim.before().ended.as_ref().map_or(0, |ended| ended.retired_fence)
     }
 
     fn may_go_on(&self, roster: &Roster, tally: &Tally) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::Phase;
+use crate::domain::{PageRead, Phase};
 use crate::github::{GitHubError, Listing, Page, Probe, Scope, Target};
 
 use super::plan::Reading;
@@ -51,36 +51,40 @@ impl Pass<'_> {
         }
         let tracked = &mut work.tracked;
         tracked.drift = None;
-        let target = Target::new(&tracked.name, &work.name);
-        let mut pages = match &mut tracked.backfill {
-            Some(backfill) => {
-                self.has_budget_to_spare(target.asked_as)?;
-                if backfill.began_at.is_none() {
-                    // What changes from here on is newer than this cursor: the first delta sees it.
-                    let (newest, date) = match work.probe.map(|probe| (probe.newest, probe.date)) {
-                        Some((Some(newest), date)) if date.duration_since(newest) < A_FEW_PULL_REQUESTS => {
-                            (Some(newest), date)
-                        }
-                        // A first delta from there on would read all pull requests since.
-                        _ => self.github.newest_update(target).await?,
-                    };
-                    backfill.began_at = Some(date);
-                    tracked.cursor = newest;
-                }
-                Listing::new(target, Scope::Open, backfill.position)
+        if let Some(backfill) = tracked.backfill {
+            let target = Target::new(&tracked.name, &work.name);
+            self.has_budget_to_spare(target.asked_as)?;
+            if backfill.began_at.is_none() {
+                let (newest, date) = match work.probe.map(|probe| (probe.newest, probe.date)) {
+                    Some((Some(newest), date)) if date.duration_since(newest) < A_FEW_PULL_REQUESTS => {
+                        (Some(newest), date)
+                    }
+                    // A first delta from there on would read all pull requests since.
+                    _ => self.github.newest_update(target).await?,
+                };
+                tracked.begin(newest, date);
             }
-            None => Listing::new(target, Scope::All, tracked.listing_start()),
-        };
+        }
+        let is_backfill = tracked.backfill.is_some();
+        let scope = if is_backfill { Scope::Open } else { Scope::All };
+        let start = tracked.listing_start();
+        let target = Target::new(&tracked.name, &work.name);
+        let mut pages = Listing::new(target, scope, start.from).at_page(start.next_page);
         work.listing = Some(ListingUnderWay {
-            from_settled: !work.tracked.cut_short,
+            from: start.from,
+            settles: start.settles,
             first_date: None,
-            crowded: None,
-            cursor_before: work.tracked.cursor,
+            crowded: start.crowded,
+            before: work.tracked.clone(),
             // A count that is not trusted tells of writes that nobody has accounted for, and told.
             told: (!work.tracked.recount).then(|| self.claim.before().ended_fence()),
         });
-        let is_backfill = work.tracked.backfill.is_some();
-        if let Some(page) = self.next_page(&mut pages, is_backfill).await? {
+        let page = self.next_page(&mut pages, is_backfill).await;
+        if matches!(page, Err(StepError::GitHub(GitHubError::Unexpected(_)))) {
+            // GitHub may not know the place any more at which the one before was cut off.
+            work.tracked.forget_page();
+        }
+        if let Some(page) = page? {
             self.take_in(work, page).await?;
         }
         work.pages = Some(pages);
@@ -165,8 +169,10 @@ impl Pass<'_> {
         let reading = match work.tracked.backfill {
             Some(_) => Reading::Backfill,
             None => Reading::Delta {
-                cursor: listing.cursor_before,
-                settled: work.tracked.settled,
+                cursor: listing.before.cursor,
+                ahead: listing.before.ahead,
+                settled: listing.before.settled,
+                tracked_since: listing.before.tracked_since,
                 told: listing.told,
             },
         };
@@ -178,8 +184,8 @@ impl Pass<'_> {
         if let Some(failure) = applied.failure {
             return Err(failure);
         }
-        work.got_further |= work.tracked.backfill.is_some() || page.newest > work.tracked.cursor;
-        let brought_news = applied.changed > 0;
+        work.got_further |= work.tracked.backfill.is_some() || page.newest_by_date > work.tracked.cursor;
+        let brought_news = applied.brings_newer;
         self.move_marks(work, &page, first_date, brought_news);
         if work.tracked.recount && page.complete.is_some() {
             self.recount(work).await?;
@@ -196,24 +202,30 @@ impl Pass<'_> {
         if brought_news {
             listing.crowded = listing.crowded.or(page.by_position);
         }
-        let (from_settled, crowded) = (listing.from_settled, listing.crowded);
+        let (settles, crowded) = (listing.settles, listing.crowded);
+        // Only a listing that has come no further than its start would read the same again if it began there anew.
+        let next_page = page.next_page.clone().filter(|_| page.newest <= listing.from);
         let tracked = &mut work.tracked;
+        let is_last = page.complete.is_some();
         match &mut tracked.backfill {
             Some(backfill) => {
                 backfill.position = backfill.position.max(page.newest);
-                if page.complete.is_some() {
+                tracked.next_page = next_page;
+                if is_last {
                     let began_at = backfill.began_at.unwrap_or(first_date);
                     tracked.backfill = None;
                     tracked.audited_at = Some(page.date);
-                    tracked.settle(began_at, None);
+                    tracked.settle(began_at);
                 }
             }
             None => {
-                tracked.advance(page.newest);
-                tracked.cut_short = page.complete.is_none();
-                if page.complete.is_some() && from_settled {
-                    tracked.settle(first_date, crowded);
-                }
+                let place = tracked.settling.as_ref().map(|settling| settling.position);
+                let read =
+                    PageRead { newest: page.newest, newest_by_date: page.newest_by_date, is_last, next_page };
+                tracked.take_page(&read, settles, first_date, crowded);
+                // Also what is only read once more is worth another pass at once while it is not at its end.
+                let now_at = tracked.settling.as_ref().map(|settling| settling.position);
+                work.got_further |= now_at > place;
             }
         }
     }

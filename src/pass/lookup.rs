@@ -1,7 +1,7 @@
 //! Finds the configured repositories on GitHub, by name, and in the table, by id.
 //!
 //! A rename keeps its history, because the id stays. A new repository under an old name starts afresh, because
-//! its id is another. Two names of one id are one repository.
+//! its id is another. Two names of one id are one repository. What is no longer configured is in `untracked.rs`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -11,8 +11,8 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::{
-    Backoff, Fingerprint, Outcome, Phase, ProbeMemory, Problem, ProblemCode, QueryLimit, RepositoryName,
-    TrackedRepository,
+    Backoff, Fingerprint, Outcome, Phase, ProbeMemory, Problem, ProblemCode, QueryLimit, RepositoryId,
+    RepositoryName, TrackedRepository,
 };
 use crate::github::{GitHubError, Learned, NoGraphql, NotProbed, ProbeTerms, Probed, Repository};
 use crate::store::{ConfiguredName, Fleet, Stale, StoreError};
@@ -182,12 +182,20 @@ impl Pass<'_> {
     }
 
     /// One piece of work for each configured repository.
-    pub(super) async fn enroll(&self, looks: Vec<Look>, fleet: &mut Fleet, outcome: &mut Outcome) -> Roster {
+    pub(super) async fn enroll(
+        &self,
+        looks: Vec<Look>,
+        fleet: &mut Fleet,
+        outcome: &mut Outcome,
+    ) -> Result<Roster, StoreError> {
         let mut roster = Roster::default();
+        let returned = self.returned(&looks, fleet).await?;
         let mut failures = Vec::new();
         for (name, Look { met, by_rest }) in self.app.config.repositories.iter().zip(looks) {
             match met {
-                Ok(Ok(found)) => self.found(&mut roster, fleet, outcome, name, (found, by_rest)).await,
+                Ok(Ok(found)) => {
+                    self.found(&mut roster, fleet, &returned, outcome, name, (found, by_rest)).await;
+                }
                 failed => failures.push((name, Look { met: failed, by_rest })),
             }
         }
@@ -195,7 +203,17 @@ impl Pass<'_> {
         for (name, failed) in failures {
             self.not_found(&mut roster, fleet, name, failed).await;
         }
-        roster
+        Ok(roster)
+    }
+
+    /// What is remembered of the repositories that are found and are not in the fleet: they were retired, and are
+    /// configured again.
+    async fn returned(&self, looks: &[Look], fleet: &Fleet) -> Result<Vec<TrackedRepository>, StoreError> {
+        let found = looks.iter().flat_map(|look| &look.met).flatten().map(|found| found.id);
+        let mut ids: Vec<RepositoryId> = found.filter(|id| !fleet.repositories.contains_key(id)).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        self.app.store.untracked(&ids).await
     }
 
     /// When this share of the time that is left is over.
@@ -209,10 +227,13 @@ impl Pass<'_> {
         &self,
         roster: &mut Roster,
         fleet: &mut Fleet,
+        returned: &[TrackedRepository],
         outcome: &mut Outcome,
         name: &RepositoryName,
         (found, by_rest): (Repository, Option<Backoff>),
     ) {
+        let before = fleet.names.get(&name.key()).and_then(|known| known.id);
+        roster.replaced.extend(before.filter(|before| *before != found.id));
         let known = ConfiguredName { by_rest, ..ConfiguredName::of(found.id) };
         let named = self.remember(fleet, name, known).await;
         if let Some(first) = roster.of(found.id) {
@@ -220,8 +241,12 @@ impl Pass<'_> {
             return;
         }
         let stored = fleet.repositories.get(&found.id).cloned();
-        let mut tracked =
-            stored.clone().unwrap_or_else(|| TrackedRepository::new(found.id, found.name.clone()));
+        let returned = returned.iter().find(|known| known.id == found.id);
+        let known = stored.as_ref().or(returned).cloned();
+        let mut tracked = match known {
+            Some(known) => self.tracked_again(known),
+            None => TrackedRepository::new(found.id, found.name.clone()),
+        };
         tracked.name = found.name;
         let mut work = Work::new(name, tracked, stored, found.probe);
         if found.disabled {
@@ -250,7 +275,8 @@ impl Pass<'_> {
         let known = fleet.names.get(&name.key()).and_then(|known| known.id);
         let known = known.filter(|id| roster.of(*id).is_none());
         if let Some(stored) = known.and_then(|id| fleet.repositories.get(&id)).cloned() {
-            roster.add(Work { result, ..Work::new(name, stored.clone(), Some(stored), None) });
+            let tracked = self.tracked_again(stored.clone());
+            roster.add(Work { result, ..Work::new(name, tracked, Some(stored), None) });
             return;
         }
         // What lasts until a person heals it is to raise the alarm of repositories that are not read.
@@ -262,6 +288,10 @@ impl Pass<'_> {
             }
         }
         roster.unknown.push(Unknown { name: name.clone(), result });
+    }
+
+    fn tracked_again(&self, known: TrackedRepository) -> TrackedRepository {
+        known.tracked_again(self.app.config.run_retention, self.app.clock.now())
     }
 
     /// Stores what a name stands for when that is news.

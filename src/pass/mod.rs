@@ -1,6 +1,7 @@
 //! One pass: brings the copy of all tracked repositories up to date, audits those that are due, and ends.
 //!
-//! The order is probe, lookup, listings (the first pages of all before the rest of any), audits, end. Whatever one
+//! The order is probe, lookup, listings (the first pages of all before the rest of any), audits, what is no longer tracked,
+//! end. Whatever one
 //! repository meets, the others go on. A pass may die after any request or write: what it leaves is always
 //! behind GitHub, never wrong about it, and the next pass goes on from there.
 
@@ -16,9 +17,10 @@ mod lookup;
 pub mod plan;
 mod rows;
 mod tally;
+mod untracked;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -149,14 +151,17 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
             .lasting(),
         );
     } else {
-        roster = pass.enroll(looks, &mut fleet, &mut outcome).await;
+        roster = pass.enroll(looks, &mut fleet, &mut outcome).await?;
+        pass.note_untracked(&mut roster, &fleet);
     }
     pass.distrust_counts(&mut roster.work);
+    pass.distrust_counts(&mut roster.untracked);
     pass.fence_off(&mut roster, &mut fleet).await;
     if !app.config.repositories.is_empty() {
         pass.list(&mut roster.work).await;
         unheeded = confirmed.and_then(|confirmed| pass.heed(confirmed, &mut roster.work));
         pass.audit(&mut roster.work).await;
+        pass.retire(&mut roster, &fleet).await;
     }
     Ok(PassReport { unheeded, ..pass.end(roster, fleet, outcome).await? })
 }
@@ -220,7 +225,8 @@ impl Pass<'_> {
             return;
         }
         let is_search_incomplete = &AtomicBool::new(false);
-        futures_util::stream::iter(roster.work.iter_mut().filter(|work| work.stored.is_some()))
+        let all_work = roster.work.iter_mut().chain(&mut roster.untracked);
+        futures_util::stream::iter(all_work.filter(|work| work.stored.is_some()))
             .for_each_concurrent(MARKS_AT_ONCE, |work| {
                 async move {
                     // What could not be fenced off must not be worked on.
@@ -234,8 +240,9 @@ impl Pass<'_> {
                 .boxed()
             })
             .await;
-        // Another function may track others.
-        let is_worked_on = |id| roster.work.iter().any(|work| work.id() == id);
+        // Of some, GitHub does not show the configured name.
+        let worked_on: HashSet<_> = roster.all_work().map(Work::id).collect();
+        let is_worked_on = |id| worked_on.contains(&id);
         let others = fleet.repositories.values_mut().filter(|other| !is_worked_on(other.id));
         futures_util::stream::iter(others)
             .for_each_concurrent(MARKS_AT_ONCE, |other| {

@@ -23,8 +23,12 @@ pub enum Reading {
     Delta {
         /// The cursor.
         cursor: Option<Timestamp>,
-        /// The settled mark.
+        /// The newest `updated_at` after GitHub's `Date` that was read and written.
+        ahead: Option<Timestamp>,
+        /// The settled watermark.
         settled: Option<Timestamp>,
+        /// What was updated then or earlier changed before the first listing began.
+        tracked_since: Option<Timestamp>,
         /// The fence of the last pass, when agents have been told of all that it wrote here.
         told: Option<u64>,
     },
@@ -110,7 +114,10 @@ pub fn observed(
     }
     if supersedes(row, seen, reading) {
         let mut next = CachedIssue::showing(seen, Some(row));
-        let touches = reading != Reading::Backfill;
+        // What was reported as hidden while it was not tracked, and was closed before it was tracked again, is no news.
+        let is_before_tracking = matches!(reading, Reading::Delta { tracked_since, .. }
+            if row.gone.is_some() && !next.is_open() && Some(next.updated_at) <= tracked_since);
+        let touches = reading != Reading::Backfill && !is_before_tracking;
         if touches {
             next.stamp = row.stamp.with(change_between(row, &next), fence);
         }
@@ -137,8 +144,8 @@ pub fn observed(
 
 /// Whether a pass that did not end may have written this row, which a listing shows at `updated_at`, and nobody was told.
 fn may_be_untold(row: &CachedIssue, updated_at: Timestamp, reading: Reading, fence: u64) -> bool {
-    matches!(reading, Reading::Delta { cursor, told, .. }
-        if cursor.is_none_or(|cursor| updated_at > cursor)
+    matches!(reading, Reading::Delta { cursor, ahead, told, .. }
+        if Some(updated_at) > (if is_from_the_future(row) { cursor.max(ahead) } else { cursor })
             && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told))
 }
 
@@ -184,14 +191,20 @@ pub fn missing(row: &CachedIssue, at: Timestamp) -> Option<Write> {
     })
 }
 
+/// Whether the row's `updated_at` lay after GitHub's own `Date`: it orders no versions then.
+fn is_from_the_future(row: &CachedIssue) -> bool {
+    row.updated_at > row.read_at
+}
+
 /// Whether what was seen replaces the row: a newer version does; the same version only with other content that
 /// was read later; an older version when an audit reads it and no longer can it be a late answer; after a tombstone,
-/// whatever was read after its proof.
+/// whatever was read after its proof; after a version from the future, any other that was read later.
 fn supersedes(row: &CachedIssue, seen: &Observation, reading: Reading) -> bool {
     match (&row.gone, seen.issue.updated_at.cmp(&row.updated_at)) {
         (Some(gone), _) => seen.read_at > gone.proved_at,
-        (None, Ordering::Greater) => true,
         (None, Ordering::Equal) => seen.read_at > row.read_at && seen.issue.digest() != row.digest,
+        (None, _) if is_from_the_future(row) => seen.read_at > row.read_at,
+        (None, Ordering::Greater) => true,
         (None, Ordering::Less) => matches!(reading, Reading::Audit(_)) && is_well_after(row, seen),
     }
 }
@@ -211,17 +224,23 @@ pub fn is_too_soon(row: &CachedIssue, seen: &Observation) -> bool {
 /// not told: a backfill reads only open issues, and a listing that begins a second early shows the last closed ones.
 fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
     let mut row = CachedIssue::showing(seen, None);
-    let cursor = match reading {
+    let reported = match reading {
         Reading::Backfill => return Write::untold(row),
-        Reading::Delta { settled, .. } if !row.is_open() && Some(row.updated_at) <= settled => {
+        Reading::Delta { settled, tracked_since, ahead, .. }
+            if !row.is_open()
+                && (Some(row.updated_at) <= settled.max(tracked_since)
+                    || (is_from_the_future(&row) && Some(row.updated_at) <= ahead)) =>
+        {
             return Write::untold(row);
         }
-        Reading::Delta { cursor, .. } | Reading::Audit(cursor) => cursor,
+        // What was closed since is not reported yet, or the row would be there.
+        Reading::Delta { settled, tracked_since, .. } => settled.max(tracked_since),
+        Reading::Audit(cursor) => cursor,
     };
     let change = match row.state {
         IssueState::Open if was_reopened(&row) => Change::Reopened,
         IssueState::Open => Change::Opened,
-        IssueState::Closed if row.closed_at.is_some_and(|at| cursor.is_none_or(|c| at > c)) => Change::Closed,
+        IssueState::Closed if row.closed_at.is_some_and(|at| Some(at) > reported) => Change::Closed,
         IssueState::Closed => Change::Edited,
     };
     row.stamp = row.stamp.with(change, fence);

@@ -23,6 +23,8 @@ pub(super) struct Applied {
     pub(super) changed: u64,
     /// Those of them that agents may be told of: without the excluded ones.
     pub(super) recount: Recount,
+    /// Whether a page brought what has to be reported, other than another version of one second.
+    pub(super) brings_newer: bool,
     /// Whether the table left open if a write was carried out: what it wrote is then to be looked for.
     pub(super) is_unsure: bool,
     /// Whether a write met another row than it was planned on, so that the open issues are to be counted anew.
@@ -71,8 +73,13 @@ impl Pass<'_> {
             plan::newest(seen, row.number).is_some_and(|seen| plan::is_too_soon(row, seen))
         };
         let is_too_soon = is_audit && cached.values().any(is_too_soon);
+        let is_same_second = |write: &Write| {
+            let row = cached.get(&write.row.number);
+            row.is_some_and(|row| row.updated_at == write.row.updated_at && row.digest != write.row.digest)
+        };
+        let brings_newer = writes.iter().any(|write| write.touches && !is_same_second(write));
         let applied = self.write(is_audit.then_some(self.claim), repository, writes, &replan).await;
-        Applied { is_too_soon, ..applied }
+        Applied { is_too_soon, brings_newer, ..applied }
     }
 
     /// Writes rows, an audit's `under` the claim; `replan` decides anew about one that is not what it was

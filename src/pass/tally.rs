@@ -44,13 +44,13 @@ impl Tally {
         let failed_unknown = unknown.iter().filter(|unknown| unknown.result.problem().is_some()).count();
         let mut tally = Self {
             backfilling: work.iter().filter(|work| work.tracked.backfill.is_some()).count(),
-            touched: work.iter().map(|work| work.recount.changed).sum(),
+            touched: roster.all_work().map(|work| work.recount.changed).sum(),
             drifted: work.iter().filter(|work| work.is_to_be_audited()).count(),
             first_read: work.iter().map(|work| work.first_read).sum(),
             deferred_got_further: work.iter().any(|work| work.got_further && is_deferred(&work.result)),
             failed: work.iter().filter(|work| work.failure().is_some()).count() + failed_unknown,
             well: work.iter().filter(|work| work.is_read() && work.failure().is_none()).count(),
-            may_have_changed: work.iter().any(|work| work.tracked.last_change_fence == fence),
+            may_have_changed: roster.all_work().any(|work| work.tracked.last_change_fence == fence),
             ..Self::default()
         };
         for (name, result) in results {

@@ -64,6 +64,12 @@ pub(super) struct Unknown {
 pub(super) struct Roster {
     pub(super) work: Vec<Work>,
     pub(super) unknown: Vec<Unknown>,
+    /// Those that are remembered and not configured any more.
+    pub(super) untracked: Vec<Work>,
+    /// Those whose configured name stands for another repository now.
+    pub(super) replaced: Vec<RepositoryId>,
+    /// Whether one was retired.
+    pub(super) has_retired: bool,
     /// Repositories that are not worked on, and that a dead pass changed.
     pub(super) changed_by_dead: Vec<RepositoryId>,
     /// Whether a repository could not be searched for what a dead pass changed in it.
@@ -77,6 +83,11 @@ impl Roster {
     pub(super) fn add(&mut self, work: Work) {
         self.places.insert(work.id(), self.work.len());
         self.work.push(work);
+    }
+
+    /// All work of which rows may have changed.
+    pub(super) fn all_work(&self) -> impl Iterator<Item = &Work> {
+        self.work.iter().chain(&self.untracked)
     }
 
     /// The work on a repository, if it is there.
@@ -94,15 +105,17 @@ impl Roster {
 /// A listing in this pass.
 #[derive(Debug)]
 pub(super) struct ListingUnderWay {
-    /// Whether it began at the settled mark, so that its end may move that mark.
-    pub(super) from_settled: bool,
+    /// Where it began; none at the very first issue.
+    pub(super) from: Option<Timestamp>,
+    /// Whether all before its start is settled, so that its pages move the settled watermark.
+    pub(super) settles: bool,
     /// The `Date` of its first answer.
     pub(super) first_date: Option<Timestamp>,
     /// The first second of which a page was reached by its position and brought news. Its neighbour may have slipped
     /// onto a page already read, so it is to be read once more.
     pub(super) crowded: Option<Timestamp>,
-    /// The cursor it found.
-    pub(super) cursor_before: Option<Timestamp>,
+    /// The checkpoints it found.
+    pub(super) before: TrackedRepository,
     /// The fence of the last pass, when agents have been told of all that it wrote here.
     pub(super) told: Option<u64>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -14,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{
-    AccountLimits, AuditProgress, Backoff, ChangeCounts, ProbeMemory, ProblemCode, RepositoryId,
-    RepositoryName, Status, TrackedRepository, millis, optional_millis,
+    AccountLimits, Backoff, ChangeCounts, ProbeMemory, ProblemCode, RepositoryId, Status, TrackedRepository,
+    millis, optional_millis,
 };
 
 use super::keys::{CHANGE_COUNTS, FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE};
 use super::recent::RecentChanges;
-use super::{Item, Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
+use super::{Item, Store, StoreError, carried_out, number, store_error, text, value_of};
 
 /// The fleet's state: who may run the pass, and how the last one ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,10 @@ pub struct Ended {
     /// Whether rows may have been written that no stored count knows of: the pass took over from a dead one, or could
     /// not store all marks. The next pass counts the open issues again.
     pub counts_lag: bool,
+    /// The fence of the last pass that may have retired a repository that is no longer tracked: an agent behind it
+    /// looks through those, too.
+    #[serde(default)]
+    pub retired_fence: u64,
     /// The pass whose record holds the problems; none when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,
@@ -128,6 +133,8 @@ pub struct Claim {
     before: FleetState,
     /// Held while a row is written under it.
     writing: Arc<Mutex<()>>,
+    /// Numbers the writes of the pass to the fleet's items. Clones share it.
+    writes: Arc<AtomicU64>,
 }
 
 impl Claim {
@@ -154,6 +161,11 @@ impl Claim {
     /// Waits until nobody else writes under it, and keeps others waiting.
     pub(super) async fn alone(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().await
+    }
+
+    /// The number of the pass's next write to the fleet's items.
+    pub(super) fn next_write(&self) -> u64 {
+        self.writes.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Whether a pass before it died with the claim.
@@ -205,7 +217,7 @@ impl ConfiguredName {
 /// All that is known of the fleet.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
-    /// The tracked repositories, those no longer configured included.
+    /// The tracked repositories, and those that were tracked until lately.
     pub repositories: HashMap<RepositoryId, TrackedRepository>,
     /// What the configured names stand for, by the name in lower case.
     pub names: HashMap<String, ConfiguredName>,
@@ -256,7 +268,14 @@ impl Store {
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Ok(Claim { pass_id, fence, taken_at: now, before, writing: Arc::default() })),
+            Ok(_) => Ok(Ok(Claim {
+                pass_id,
+                fence,
+                taken_at: now,
+                before,
+                writing: Arc::default(),
+                writes: Arc::default(),
+            })),
             Err(error) => match refused(&error) {
                 Some(item) => Ok(Err(Overtaken(value_of(item)?))),
                 None => Err(store_error("UpdateItem")(error)),
@@ -336,78 +355,5 @@ impl Store {
             }
         }
         Ok(fleet)
-    }
-
-    /// Writes a repository's marks and health.
-    pub async fn put_repository(
-        &self,
-        claim: &Claim,
-        repository: &TrackedRepository,
-    ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::repository(repository.id), repository)).await
-    }
-
-    /// How many issues last changed under which fences; `None` before any did. One consistent read.
-    pub async fn change_counts(&self) -> Result<Option<ChangeCounts>, StoreError> {
-        self.get(&Key::change_counts()).await
-    }
-
-    /// Writes how many issues last changed under which fences.
-    pub async fn put_change_counts(
-        &self,
-        claim: &Claim,
-        counts: &ChangeCounts,
-    ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::change_counts(), counts)).await
-    }
-
-    /// Writes what a configured name stands for.
-    pub async fn put_name(
-        &self,
-        claim: &Claim,
-        name: &RepositoryName,
-        known: &ConfiguredName,
-    ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::name(name), known)).await
-    }
-
-    async fn put_fenced(&self, claim: &Claim, mut item: Item) -> Result<Result<(), Stale>, StoreError> {
-        item.insert("fence".to_owned(), number(claim.fence));
-        let answer = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(item))
-            .condition_expression("attribute_not_exists(fence) OR fence <= :fence")
-            .expression_attribute_values(":fence", number(claim.fence))
-            .send()
-            .await;
-        Ok(if carried_out("PutItem", answer)? { Ok(()) } else { Err(Stale) })
-    }
-
-    /// What an earlier pass left of an audit.
-    pub async fn audit_progress(&self, id: RepositoryId) -> Result<Option<AuditProgress>, StoreError> {
-        self.get(&Key::audit(id)).await
-    }
-
-    /// Leaves the rest of an audit to the next pass.
-    pub async fn put_audit_progress(
-        &self,
-        id: RepositoryId,
-        progress: &AuditProgress,
-    ) -> Result<(), StoreError> {
-        self.put(item_of(&Key::audit(id), progress)).await
-    }
-
-    /// Removes what was left of an audit that is complete.
-    pub async fn delete_audit_progress(&self, id: RepositoryId) -> Result<(), StoreError> {
-        self.client
-            .delete_item()
-            .table_name(&self.table)
-            .set_key(Some(Key::audit(id).attributes()))
-            .send()
-            .await
-            .map(drop)
-            .map_err(store_error("DeleteItem"))
     }
 }

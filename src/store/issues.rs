@@ -219,6 +219,29 @@ impl Store {
         Ok(open)
     }
 
+    /// At most so many of the cached open issues, those first that were updated longest ago.
+    pub async fn some_open_issues(
+        &self,
+        repository: RepositoryId,
+        at_most: usize,
+    ) -> Result<Vec<IssueNumber>, StoreError> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .index_name(OPEN_ISSUES)
+            .consistent_read(true)
+            .key_condition_expression("pk = :repository")
+            .expression_attribute_values(":repository", text(keys::issues_of(repository)))
+            .limit(i32::try_from(at_most).unwrap_or(i32::MAX))
+            .send()
+            .await
+            .map_err(store_error("Query"))?;
+        let entries = answer.items.unwrap_or_default().into_iter().map(value_of::<OpenEntry>);
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        Ok(entries.iter().filter_map(|entry| keys::issue_number(&entry.sk)).collect())
+    }
+
     /// How many cached issues are open.
     pub async fn count_open(&self, repository: RepositoryId) -> Result<u64, StoreError> {
         let mut pages = self

@@ -8,6 +8,7 @@
 //! | how many issues last changed under which fences | `FLEET` | `COUNTS` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
 //! | a configured name: its id, or why it has none and since when; until when it is left to REST | `FLEET` | `NAME#<owner/name in lower case>` |
+//! | a repository that is no longer tracked, until it expires | `UNTRACKED` | `REPO#<id>` |
 //! | what is left of an unfinished audit | `REPO#<id>` | `AUDIT` |
 //! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
 //! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |
@@ -26,12 +27,14 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use uuid::Uuid;
 
-use crate::domain::{AgentName, IdempotencyKey, IssueNumber, RepositoryId, RepositoryName};
+use crate::domain::{AgentName, IdempotencyKey, IssueNumber, RepositoryId};
 
 use super::Item;
 
 /// The partition of what every pass reads at once.
 pub(super) const FLEET: &str = "FLEET";
+/// The partition of the repositories that are no longer tracked: only an agent that was away for long reads it.
+pub(super) const UNTRACKED: &str = "UNTRACKED";
 /// The sort key of the fleet's state.
 pub(super) const STATE: &str = "STATE";
 /// The sort key of the counts of changes.
@@ -75,8 +78,13 @@ impl Key {
         Self::new(FLEET, format!("{REPOSITORY_PREFIX}{id}"))
     }
 
-    pub(super) fn name(name: &RepositoryName) -> Self {
-        Self::new(FLEET, format!("{NAME_PREFIX}{}", name.key()))
+    pub(super) fn untracked(id: RepositoryId) -> Self {
+        Self::new(UNTRACKED, format!("{REPOSITORY_PREFIX}{id}"))
+    }
+
+    /// Of a configured name in lower case.
+    pub(super) fn name(key: &str) -> Self {
+        Self::new(FLEET, format!("{NAME_PREFIX}{key}"))
     }
 
     pub(super) fn audit(id: RepositoryId) -> Self {

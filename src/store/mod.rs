@@ -5,6 +5,7 @@
 
 mod agents;
 mod beginning;
+mod checkpoints;
 mod conflicts;
 mod fleet;
 mod issues;

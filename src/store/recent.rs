@@ -1,12 +1,14 @@
 //! Where an agent looks for changes: in the repositories that recent passes changed, or, when it has been away for
 //! longer than those are remembered, in all of them, page by page.
 
+use std::cmp::Reverse;
+
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::RepositoryId;
 
-use super::keys::{FLEET, REPOSITORY_PREFIX};
+use super::keys::{FLEET, REPOSITORY_PREFIX, UNTRACKED};
 use super::{Store, StoreError, read_units, store_error, text, value_of};
 
 /// The repositories that recent passes changed. They are a part of the fleet's state.
@@ -66,9 +68,25 @@ struct LastChange {
 }
 
 impl Store {
-    /// The first `limit` tracked repositories, in the order of their ids as text, after one of them.
+    /// The first repositories, at most about `limit`, in the order of their ids as text, after one of them: the tracked
+    /// ones, and those that are no longer tracked if `with_untracked`.
     pub async fn repositories(
         &self,
+        after: Option<RepositoryId>,
+        limit: u16,
+        with_untracked: bool,
+    ) -> Result<RepositoriesRead, StoreError> {
+        let tracked = self.repositories_in(FLEET, after, limit).await?;
+        if !with_untracked {
+            return Ok(tracked);
+        }
+        let untracked = self.repositories_in(UNTRACKED, after, limit).await?;
+        Ok(tracked.merged_with(untracked))
+    }
+
+    async fn repositories_in(
+        &self,
+        partition: &str,
         after: Option<RepositoryId>,
         limit: u16,
     ) -> Result<RepositoriesRead, StoreError> {
@@ -78,8 +96,8 @@ impl Store {
             .client
             .query()
             .table_name(&self.table)
-            .key_condition_expression("pk = :fleet AND sk BETWEEN :after AND :end")
-            .expression_attribute_values(":fleet", text(FLEET))
+            .key_condition_expression("pk = :partition AND sk BETWEEN :after AND :end")
+            .expression_attribute_values(":partition", text(partition))
             .expression_attribute_values(":after", text(after))
             .expression_attribute_values(":end", text(format!("{REPOSITORY_PREFIX}~")))
             .projection_expression("id, lastChangeFence")
@@ -96,6 +114,26 @@ impl Store {
             is_end: answer.last_evaluated_key.is_none(),
             read_units: read_units(answer.consumed_capacity.as_ref()),
         })
+    }
+}
+
+impl RepositoriesRead {
+    /// Both, up to where each of them has been read. A repository may be in both, when a pass died while it moved it.
+    fn merged_with(self, other: Self) -> Self {
+        let reached = |read: &Self| match read.is_end {
+            true => None,
+            false => read.repositories.last().map(|(id, _)| id.to_string()),
+        };
+        let upto = reached(&self).into_iter().chain(reached(&other)).min();
+        let mut repositories = [self.repositories, other.repositories].concat();
+        repositories.retain(|(id, _)| upto.as_ref().is_none_or(|upto| id.to_string() <= *upto));
+        repositories.sort_by_cached_key(|(id, fence)| (id.to_string(), Reverse(*fence)));
+        repositories.dedup_by_key(|(id, _)| *id);
+        Self {
+            repositories,
+            is_end: self.is_end && other.is_end,
+            read_units: self.read_units + other.read_units,
+        }
     }
 }
 
@@ -127,5 +165,22 @@ mod tests {
         let recent = recent.with(ids(100..200), 4, 16);
         assert_eq!((recent.floor, recent.repositories.len()), (4, 0));
         assert_eq!(recent.since(5), Some(vec![]));
+    }
+
+    fn read(repositories: &[(u64, u64)], is_end: bool) -> RepositoriesRead {
+        let repositories = repositories.iter().map(|(id, fence)| (RepositoryId(*id), *fence)).collect();
+        RepositoriesRead { repositories, is_end, read_units: 0.5 }
+    }
+
+    #[test]
+    fn two_partitions_are_merged_up_to_where_both_were_read() {
+        let merged =
+            read(&[(10, 1), (2, 5), (30, 1)], false).merged_with(read(&[(2, 4), (25, 9), (9, 9)], true));
+        assert_eq!(
+            merged,
+            RepositoriesRead { read_units: 1.0, ..read(&[(10, 1), (2, 5), (25, 9), (30, 1)], false) }
+        );
+        let merged = read(&[(1, 1)], true).merged_with(read(&[(3, 2)], true));
+        assert_eq!(merged, RepositoriesRead { read_units: 1.0, ..read(&[(1, 1), (3, 2)], true) });
     }
 }

@@ -142,3 +142,71 @@ async fn an_issue_closed_between_two_passes_of_a_backfill_is_closed_after_the_pa
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.touched(), ["closed acme/api#1"]);
 }
+
+#[tokio::test]
+async fn an_issue_closed_before_the_first_pass_is_not_reported_however_late_it_is_shown() {
+    for has_graphql in [true, false] {
+        for (closed_ago, shown_in) in [(0, None), (10, None), (100, None), (10, Some(20)), (10, Some(100))] {
+            let app = TestApp::tracking(&[API]).start().await;
+            let long_ago = app.ago(1_000);
+            app.world.github.arrange(|github| {
+                github.open_issue_at(API, "Open", long_ago);
+                github.open_issue_at(API, "Closed before anybody looks", long_ago);
+                if !has_graphql {
+                    github.remove_graphql();
+                }
+            });
+            let until = shown_in.map(|seconds: i64| app.ago(-seconds));
+            let closed_at = app.ago(closed_ago);
+            app.world.github.arrange(|github| {
+                github.edit_issue(API, 2, |issue| {
+                    (issue.state, issue.closed_at) = (State::Closed, Some(closed_at));
+                    issue.updated_at = closed_at;
+                });
+                if let Some(until) = until {
+                    github.show_late(API, 2, until);
+                }
+            });
+            let was_read_as_open = until.is_some();
+            let mut told = Vec::new();
+            for _ in 0..6 {
+                told.extend(app.agent("alpha").beat().await.touched());
+                app.pass_time(40);
+            }
+            // What the first listing showed as open was open for all who look at the cache.
+            let expected: &[&str] = if was_read_as_open { &["closed acme/api#2"] } else { &[] };
+            assert_eq!(told, expected, "{has_graphql} {closed_ago} {shown_in:?}");
+            assert_eq!(app.open_rows(API), [1]);
+            app.world.github.arrange(|github| {
+                let number = github.open_issue(API, "Short");
+                github.close_issue(API, number);
+            });
+            app.pass_time(40);
+            assert_eq!(app.agent("alpha").beat().await.touched(), ["closed acme/api#3"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_issue_opened_and_closed_before_the_first_pass_and_shown_late_is_not_reported() {
+    for has_graphql in [true, false] {
+        let app = TestApp::tracking(&[API]).start().await;
+        let (long_ago, was, shown) = (app.ago(1_000), app.ago(10), app.ago(-60));
+        app.world.github.arrange(|github| {
+            github.open_issue_at(API, "Open", long_ago);
+            let number = github.open_issue_at(API, "Short", was);
+            github.close_issue(API, number);
+            github.edit_issue(API, number, |issue| {
+                (issue.closed_at, issue.updated_at) = (Some(was), was);
+            });
+            github.show_late(API, number, shown);
+            if !has_graphql {
+                github.remove_graphql();
+            }
+        });
+        for _ in 0..6 {
+            assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
+            app.pass_time(40);
+        }
+    }
+}

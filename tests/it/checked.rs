@@ -132,10 +132,17 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     };
     vec![
         kind("STATE", "FLEET", Some("STATE"), own(fields_of::<FleetState>()), &[]),
-        kind("COUNTS", "FLEET", Some("COUNTS"), own(fields_of::<ChangeCounts>()), &["fence"]),
-        kind("REPO#", "FLEET", Some("REPO"), own(fields_of::<TrackedRepository>()), &["fence"]),
-        kind("NAME#", "FLEET", Some("NAME"), own(fields_of::<ConfiguredName>()), &["fence"]),
-        kind("AUDIT", "REPO", Some("AUDIT"), own(fields_of::<AuditProgress>()), &[]),
+        kind("COUNTS", "FLEET", Some("COUNTS"), own(fields_of::<ChangeCounts>()), &["fence", "seq"]),
+        kind("REPO#", "FLEET", Some("REPO"), own(fields_of::<TrackedRepository>()), &["fence", "seq"]),
+        kind("NAME#", "FLEET", Some("NAME"), own(fields_of::<ConfiguredName>()), &["fence", "seq"]),
+        kind("AUDIT", "REPO", Some("AUDIT"), own(fields_of::<AuditProgress>()), &["fence", "seq"]),
+        kind(
+            "UNTRACKED",
+            "UNTRACKED",
+            None,
+            own(fields_of::<TrackedRepository>()),
+            &["fence", "seq", "expiresAt"],
+        ),
         kind("ISSUE#", "REPO", Some("ISSUE"), keys(&samples::issue()), &["openUpdatedAt", "changeOrder"]),
         kind("PASSES", "PASSES", None, own(fields_of::<PassRecord>()), &["expiresAt"]),
         // No type has this item's fields: it is only ever updated.

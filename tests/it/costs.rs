@@ -164,7 +164,7 @@ async fn a_backfill_of_500_issues_costs_its_pages_and_two_writes_an_issue() {
     app.world.github.arrange(|github| open_issues_apart(github, "acme/api", 500));
     let (_, cost) = cost_of_a_beat(&app, "alpha").await;
     assert_eq!(app.open_rows("acme/api").len(), 500);
-    insta::assert_snapshot!(cost.text(), @"6 REST, 1 GraphQL (1 points), 255.5 read, 1012 write");
+    insta::assert_snapshot!(cost.text(), @"6 REST, 1 GraphQL (1 points), 256.5 read, 1012 write");
     // 5 pages: 1.02 × 5 + 2.
     assert!(cost.rest + cost.graphql <= 7, "{}", cost.text());
     cost.assert_written_at_most(2.1 * 500.0);

@@ -168,7 +168,7 @@ fn the_tables_indexes_are_those_that_the_code_reads_and_may_read() {
     for index in &defined {
         assert!(keys.contains(&format!(": &str = \"{index}\";")), "{index}");
     }
-    assert_eq!(calling_sources().matches(".index_name(").count(), 3, "and each names one of them");
+    assert_eq!(calling_sources().matches(".index_name(").count(), 4, "and each names one of them");
     let statements = property(&template, "Work", "/PolicyDocument/Statement").as_array().expect("statements");
     let allowed = statements.iter().find(|statement| statement["Sid"] == "Indexes").expect("a statement");
     let allowed: BTreeSet<String> = allowed["Resource"]

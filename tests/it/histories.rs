@@ -4,7 +4,7 @@
 //! The same seed gives the same histories each time, and one that fails is shrunk to its least. The failing history is
 //! printed whole, so nothing is kept in files. `HISTORIES` (how many) and `HISTORIES_SEED` try others.
 
-use local_stack::dynamodb::{Fault as TableFault, On};
+use local_stack::dynamodb::{Fault as TableFault, On, Outcome};
 use local_stack::github::{Fault, Matching, Poison};
 use local_stack::turnstile::{Admission, Led, Stop, Stopped};
 use proptest::prelude::*;
@@ -46,6 +46,10 @@ enum Step {
     Die(usize, Stop),
     /// What beats had sent before they died arrives now.
     Arrive,
+    /// Copies of the last writes arrive, but for so many: the network was slow.
+    Again(usize),
+    /// Whether the service is configured to track the second repository.
+    Track(bool),
     /// So many requests to GitHub go wrong, after some others.
     GitHub(Trouble, u64, u64),
     /// GraphQL fails for every query that names a repository, for so many seconds; without a number it stays so.
@@ -101,6 +105,8 @@ fn step(seen: Seen) -> impl Strategy<Value = Step> {
         8 => agent.clone().prop_map(Step::Beat),
         2 => (agent, stop).prop_map(|(agent, stop)| Step::Die(agent, stop)),
         1 => Just(Step::Arrive),
+        1 => (0..30_usize).prop_map(Step::Again),
+        1 => any::<bool>().prop_map(Step::Track),
         1 => (prop::sample::select(troubles), 1..10_u64, 1..5_u64)
             .prop_map(|(trouble, nth, times)| Step::GitHub(trouble, nth, times)),
         1 => (0..HOME.len(), prop::sample::select(vec![Poison::TimedOut, Poison::NotExecuted]), poisoned_for())
@@ -159,6 +165,12 @@ impl Stage {
             }
             Step::Die(agent, stop) => self.dies(AGENTS[*agent], *stop).await,
             Step::Arrive => self.arrives().await,
+            Step::Again(but) => {
+                let writes = self.app.world.dynamodb.requests();
+                let writes = writes.iter().rev().filter(|write| write.outcome == Outcome::Ok);
+                writes.skip(*but).take(10).for_each(|write| self.app.world.dynamodb.arrives_again(write));
+            }
+            Step::Track(both) => self.track(*both),
             Step::GitHub(trouble, nth, times) => {
                 let fault = match trouble {
                     Trouble::Status(status) => Fault::Status(*status),
@@ -200,6 +212,11 @@ impl Stage {
         }
     }
 
+    fn track(&mut self, both: bool) {
+        let names = if both { HOME.join(",") } else { HOME[0].to_owned() };
+        self.app.restart_with("REPOSITORIES", &names);
+    }
+
     async fn arrives(&mut self) {
         self.on_its_way.clear();
         self.app.world.turnstile.stillness().await;
@@ -209,6 +226,7 @@ impl Stage {
     /// rest. All agents beat once more.
     async fn ends(&mut self) {
         self.arrives().await;
+        self.track(true);
         self.app.world.dynamodb.heal();
         self.app.world.github.heal();
         let reset = self.app.ago(-3_600);

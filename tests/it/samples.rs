@@ -4,7 +4,7 @@
 use agent_heartbeat::domain::{
     AccountLimits, AgentRun, Api, AuditProgress, Backfill, Backoff, Budget, CachedIssue, Change, Fingerprint,
     Gone, HeldAudit, IssueNumber, IssueState, ProbeMemory, ProblemCode, QueryLimit, RepositoryFailure,
-    RepositoryId, RepositoryName, RunType, Stamp, Status, TrackedRepository, WorkStatus,
+    RepositoryId, RepositoryName, RunType, Settling, Stamp, Status, TrackedRepository, Untracked, WorkStatus,
 };
 use agent_heartbeat::store::{ConfiguredName, Ended, PassRecord, RecentChanges};
 use jiff::Timestamp;
@@ -70,7 +70,11 @@ fn repository() -> Value {
         id: RepositoryId(1),
         name: RepositoryName::parse("acme/api").expect("a name"),
         cursor: Some(at()),
+        ahead: Some(at()),
+        tracked_since: Some(at()),
         settled: Some(at()),
+        settling: Some(Settling { position: at(), next_page: Some(String::new()), crowded: true }),
+        next_page: Some(String::new()),
         backfill: Some(Backfill { began_at: Some(at()), position: Some(at()) }),
         cut_short: true,
         open_count: 1,
@@ -82,6 +86,7 @@ fn repository() -> Value {
         drift: Some(1),
         held: Some(HeldAudit { absent: 1, of: 1 }),
         failure: Some(RepositoryFailure { code: ProblemCode::RepositoryNotFound, since: at() }),
+        untracked: Some(Untracked { since: at(), replaced: true }),
     })
 }
 
@@ -106,6 +111,7 @@ fn ended() -> Value {
         recent: RecentChanges::after(1).with([RepositoryId(1)], 2, 1),
         search_all_fence: 1,
         counts_lag: true,
+        retired_fence: 1,
         problems_from: Some(Uuid::nil()),
         limits: vec![limits],
         probe: ProbeMemory::new(vec![QueryLimit { account: None, size: 1, backoff: backoff() }], true),

@@ -125,7 +125,8 @@ async fn after_a_listing_that_was_cut_short_the_next_one_starts_at_the_cursor_an
     assert_eq!(since().await, "2026-11-22T06:00:19Z");
     assert_eq!(app.marks(API)["cutShort"], json!(null));
     app.pass_time(130);
-    assert_eq!(since().await, "2026-11-22T05:57:58Z");
+    // What the first page of the listing that was cut off could settle is settled.
+    assert_eq!(since().await, "2026-11-22T05:58:29Z");
 }
 
 #[tokio::test]
@@ -152,6 +153,41 @@ async fn an_issue_that_slips_onto_a_page_already_read_of_a_crowded_second_is_rea
         assert_eq!(app.open_rows(API), (1..=250).collect::<Vec<_>>());
         app.pass_time(130);
         app.agent("alpha").beat().await;
+        app.pass_time(130);
+        app.agent("alpha").beat().await;
+        let marks = app.marks(API);
+        assert_eq!(marks["settled"], marks["cursor"], "the crowd is read once more and then never again");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_issue_that_slips_between_pages_of_a_crowded_second_is_reported() {
+    for (has_graphql, seconds) in [(true, 130), (false, 31)] {
+        let app = TestApp::tracking(&[API]).start().await;
+        app.agent("alpha").beat().await;
+        app.world.github.arrange(|github| {
+            github.open_issues(API, 250);
+            [101, 201].into_iter().for_each(|number| github.close_issue(API, number));
+            if !has_graphql {
+                github.remove_graphql();
+            }
+        });
+        app.pass_time(600);
+        app.world.github.before(Matching::listing(API).page(2), |github| github.comment(API, 1));
+        app.world.github.before(Matching::listing(API).page(3), |github| github.comment(API, 2));
+        app.agent("alpha").beat().await;
+        assert_eq!(app.items("REPO#", "ISSUE#").len(), 248, "the edits have shifted the pages");
+        let mut told = Vec::new();
+        for _ in 0..4 {
+            app.pass_time(seconds);
+            told.extend(app.agent("alpha").beat().await.touched());
+        }
+        for number in [101, 202] {
+            let closed = format!("closed acme/api#{number}");
+            let is_told = told.iter().filter(|touch| touch.ends_with(&format!("acme/api#{number}"))).count();
+            assert!(number == 202 || told.contains(&closed), "{told:?}");
+            assert_eq!(is_told, 1, "{told:?}");
+        }
         app.pass_time(130);
         app.agent("alpha").beat().await;
         let marks = app.marks(API);

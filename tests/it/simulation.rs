@@ -39,7 +39,7 @@ pub const NEWCOMER: &str = "newcomer";
 pub const ABSENT: &str = "absent";
 
 /// The fields that tell only by which way the end was reached: nothing else may differ.
-const BY_THE_WAY: [(&str, &str); 10] = [
+const BY_THE_WAY: [(&str, &str); 12] = [
     ("revision", "counts the writes of a row, repeated ones included"),
     ("readAt", "the `Date` of the answer that was written; a later pass gets a later one"),
     ("provedAt", "likewise, of the answer that told of a removal"),
@@ -47,8 +47,10 @@ const BY_THE_WAY: [(&str, &str); 10] = [
     ("changeKindFence", "likewise"),
     ("changeOrder", "likewise"),
     ("fence", "the pass that wrote the marks last"),
+    ("seq", "counts the writes of that pass to the fleet's items"),
     ("lastChangeFence", "the last pass that told anything of the repository"),
     ("settled", "a backfill that one pass began and another ended settles a pass later"),
+    ("trackedSince", "the `Date` in the pass that began the backfill, until it is settled"),
     ("auditedAt", "the `Date` in the pass that completed the audit"),
 ];
 

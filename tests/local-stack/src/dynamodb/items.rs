@@ -73,6 +73,7 @@ impl DynamoDb {
             "PutItem" => database.put_item(request(body)).map(drop),
             "UpdateItem" => database.update_item(request(body)).map(drop),
             "DeleteItem" => database.delete_item(request(body)).map(drop),
+            "TransactWriteItems" => database.transact_write_items(request(body)).map(drop),
             "BatchGetItem" | "GetItem" | "Query" => Ok(()),
             other => panic!("what a late {other} does is not known here"),
         };

@@ -34,6 +34,7 @@ mod listing;
 mod log;
 mod matching;
 mod order;
+mod pace;
 mod render;
 mod repository;
 mod root;
@@ -92,6 +93,7 @@ impl GitHub {
             world: Mutex::new(World::new(clock)),
             script: Mutex::default(),
             log: Mutex::default(),
+            pages: pace::Pages::default(),
             turnstile,
         });
         let router = Router::new()

@@ -13,8 +13,9 @@ use super::answer::{Answer, Sender};
 use super::faults::{self, Fault};
 use super::graphql::{self, Partial};
 use super::log::{Log, Request, fingerprint};
+use super::pace::Pages;
 use super::script::Script;
-use super::target::Asked;
+use super::target::{Asked, Part, Target};
 use super::wire::Cutter;
 use super::world::World;
 use crate::turnstile::Turnstile;
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) world: Mutex<World>,
     pub(super) script: Mutex<Script>,
     pub(super) log: Mutex<Log>,
+    pub(super) pages: Pages,
     pub(super) turnstile: Turnstile,
 }
 
@@ -64,6 +66,11 @@ pub(super) async fn serve(
     };
     let what = format!("GitHub {} {}", request.method, request.path);
     let entry = lock(&shared.log).add(request);
+    if matches!(asked.target, Target::Repository(_, Part::Issues)) {
+        let now = lock(&shared.world).clock().now();
+        // Outside the turnstile, where nothing is still while a page is under way.
+        shared.pages.wait(now).await;
+    }
     let passage = shared.turnstile.enter(|| what).await;
     let api_version = text(&headers, "x-github-api-version");
     let sender = Sender {

@@ -82,6 +82,10 @@ impl World {
         whole_seconds(self.clock.now())
     }
 
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Refuses every token but these, and those of Apps, with 401, and requests without one. Until then all are
     /// welcome.
     pub fn accept_only<const N: usize>(&mut self, tokens: [&str; N]) {
