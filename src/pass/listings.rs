@@ -1,7 +1,10 @@
-//! Reads what changed, repository by repository: the first pages of all before the rest of any.
+//! Reads what changed, repository by repository: the first page of each is begun before the second one of any, and none
+//! waits for another's page.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 
@@ -21,24 +24,31 @@ const A_FEW_PULL_REQUESTS: SignedDuration = SignedDuration::from_hours(24);
 impl Pass<'_> {
     /// Lists all repositories that were found, until each is read to its end or the time is up.
     pub(super) async fn list(&self, work: &mut [Work]) {
-        futures_util::stream::iter(self.in_turn(work).filter(|work| work.is_under_way()))
-            .for_each_concurrent(REPOSITORIES_AT_ONCE, |work| {
-                async move {
-                    let met = guard(self.begin(work)).await;
-                    work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
-                }
-                .boxed()
-            })
-            .await;
-        futures_util::stream::iter(self.in_turn(work).filter(|work| work.is_under_way()))
-            .for_each_concurrent(REPOSITORIES_AT_ONCE, |work| {
-                async move {
-                    let met = guard(self.read_on(work)).await;
-                    work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
-                }
-                .boxed()
-            })
-            .await;
+        let mut firsts: VecDeque<&mut Work> = self.in_turn(work).filter(|work| work.is_under_way()).collect();
+        let mut rests: VecDeque<&mut Work> = VecDeque::new();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < REPOSITORIES_AT_ONCE
+                && let Some(work) = firsts.pop_front().or_else(|| rests.pop_front())
+            {
+                running.push(self.go_on_with(work).boxed());
+            }
+            match running.next().await {
+                Some(work) if work.is_under_way() && work.pages.is_some() => rests.push_back(work),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Begins with a repository, or reads the rest of it.
+    async fn go_on_with<'w>(&self, work: &'w mut Work) -> &'w mut Work {
+        let met = match work.pages.take() {
+            None => guard(self.begin(work)).await,
+            Some(pages) => guard(self.read_on(work, pages)).await,
+        };
+        work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
+        work
     }
 
     /// Passes over a repository in which the probe saw nothing new. Begins the listing of another, or goes on with
@@ -113,10 +123,7 @@ impl Pass<'_> {
 
     /// Reads the rest, one page ahead of what is written: GitHub and the table are waited for at the same time. Near
     /// the deadline one after the other, so that it cuts off one page and not two.
-    async fn read_on(&self, work: &mut Work) -> Result<(), StepError> {
-        let Some(mut pages) = work.pages.take() else {
-            return Ok(());
-        };
+    async fn read_on(&self, work: &mut Work, mut pages: Listing) -> Result<(), StepError> {
         let is_backfill = work.tracked.backfill.is_some();
         let mut next = self.next_page(&mut pages, is_backfill).await?;
         while let Some(page) = next {
