@@ -8,6 +8,7 @@ mod instants;
 mod issue;
 mod limits;
 mod pace;
+mod page_length;
 mod pasted;
 mod problem;
 mod repository;
@@ -29,9 +30,13 @@ pub use issue::{
 };
 pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{Minute, Pace, TooOften};
+pub use page_length::{PageLength, ShortPages};
 pub use pasted::{looks_like, only_value, unwrapped};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, Position, RunType, Status, Touch};
 pub use text::{counted, seconds_until};
-pub use tracking::{AuditProgress, Backfill, HeldAudit, RepositoryFailure, TrackedRepository, second_before};
+pub use tracking::{
+    AuditProgress, Backfill, HeldAudit, MAX_UNREAD, RepositoryFailure, TrackedRepository, UnreadIssue,
+    second_before,
+};

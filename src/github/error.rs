@@ -187,6 +187,8 @@ pub enum Failure {
     BrokeOff,
     /// GitHub took the question and executed nothing of it, or not all.
     NotExecuted,
+    /// The answer is larger than any that the service takes.
+    TooLarge,
 }
 
 fn found(form: Option<&str>) -> String {
@@ -216,6 +218,7 @@ fn unavailable(failure: Failure, attempts: u32, origin: &str) -> String {
     match failure {
         Failure::Status(status) => format!("GitHub answered {status} {times}"),
         Failure::NotExecuted => format!("GitHub did not execute a query ({times})"),
+        Failure::TooLarge => format!("GitHub's answer is larger than this service accepts (tried {times})"),
         Failure::BrokeOff => format!("GitHub broke off its answer {times}"),
         Failure::Unreachable => format!("GitHub could not be reached at {origin} (tried {times})"),
         Failure::TimedOut => format!("GitHub at {origin} did not answer in time (tried {times})"),

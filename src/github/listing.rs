@@ -7,13 +7,11 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use url::Url;
 
-use crate::domain::{Observation, RepositoryName, second_before};
+use crate::domain::{Observation, PageLength, RepositoryName, ShortPages, second_before};
 
-use super::wire::Entry;
-use super::{GitHubError, Session, Target};
-
-/// GitHub's longest page.
-const PAGE_LENGTH: &str = "100";
+use super::answer::Answer;
+use super::records::Records;
+use super::{GitHubError, Held, OddRecord, Session, Target, pages};
 
 /// Which issues are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +32,8 @@ pub struct Complete(pub(super) ());
 pub struct Page {
     /// Its issues, without the pull requests that stood among them.
     pub issues: Vec<Observation>,
+    /// Those of its issues that cannot be read.
+    pub odd: Vec<OddRecord>,
     /// The newest `updated_at` on it, pull requests included; none on an empty page.
     pub newest: Option<Timestamp>,
     /// The `Date` of the answer.
@@ -43,6 +43,8 @@ pub struct Page {
     pub by_position: Option<Timestamp>,
     /// Set on the last page.
     pub complete: Option<Complete>,
+    /// The room that it takes in memory.
+    pub held: Held,
 }
 
 /// A listing under way, ascending by `updated_at`.
@@ -52,6 +54,7 @@ pub struct Listing {
     /// The owner as whose account it is asked for.
     asked_as: String,
     scope: Scope,
+    length: PageLength,
     next: Next,
     since: Option<Timestamp>,
     newest: Option<Timestamp>,
@@ -66,11 +69,17 @@ enum Next {
 
 impl Listing {
     /// A listing of what changed at `from` or later; of everything without it.
-    pub fn new(Target { name, asked_as }: Target<'_>, scope: Scope, from: Option<Timestamp>) -> Self {
+    pub fn new(
+        Target { name, asked_as }: Target<'_>,
+        scope: Scope,
+        from: Option<Timestamp>,
+        length: PageLength,
+    ) -> Self {
         Self {
             repository: name.clone(),
             asked_as: asked_as.to_owned(),
             scope,
+            length,
             next: Next::ByValue,
             since: from.map(second_before),
             newest: None,
@@ -87,35 +96,53 @@ impl Listing {
         matches!(self.next, Next::Nothing)
     }
 
-    /// Reads the next page; none after the last one. After an error the same page is read by another call.
+    /// The pages that the repository's next listing begins with, where its longest ones fail.
+    pub fn short_pages(&self) -> Option<ShortPages> {
+        self.length.short_pages()
+    }
+
+    /// Reads the next page; none after the last one. What fails is asked for in shorter pages. After an error the same
+    /// page is read by another call.
     pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<Page>, GitHubError> {
-        let (url, by_position) = match &self.next {
-            Next::ByValue => (self.url(session), None),
-            Next::ByLink(url) => (url.clone(), self.newest),
-            Next::Nothing => return Ok(None),
-        };
-        let answer = session.get(&self.asked_as, url).await?;
-        match answer.status {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Err(answer.received.failed(GitHubError::NotFound)),
-            StatusCode::GONE => return Err(answer.received.failed(GitHubError::IssuesDisabled)),
-            _ => return Err(answer.unexpected()),
+        let mut shortening = session.shortening(self.length);
+        while !self.is_complete() {
+            let error = match self.ask(session).await {
+                Ok(page) => {
+                    self.length = self.length.learnt(session.now());
+                    return Ok(Some(page));
+                }
+                Err(error) => error,
+            };
+            let length = self.length;
+            let again = shortening.after(error, &mut self.length, session).await;
+            if self.length != length {
+                // A link is one to pages of its own length. From the last second read, pages lead there again.
+                self.next = Next::ByValue;
+            }
+            again?;
         }
-        let entries: Vec<Entry> = answer.json()?;
-        let newest = entries.iter().map(|entry| entry.updated_at).max();
-        let issues = entries.into_iter().filter_map(|entry| {
-            let issue = entry.into_issue(&session.github.web).transpose()?;
-            Some(issue.map(|issue| Observation { issue, read_at: answer.date }))
-        });
-        let issues = issues.collect::<Result<_, _>>().map_err(|error| answer.received.failed(error))?;
-        self.next = self.after(newest, answer.next);
-        Ok(Some(Page {
-            issues,
+        Ok(None)
+    }
+
+    async fn ask(&mut self, session: &Session<'_>) -> Result<Page, GitHubError> {
+        let (url, by_position) = match &self.next {
+            Next::ByLink(url) => (url.clone(), self.newest),
+            Next::ByValue | Next::Nothing => (self.url(session), None),
+        };
+        let mut answer = session.list(&self.asked_as, url, pages::heals).await?;
+        let (date, link) = (answer.date, answer.next.take());
+        let (records, held) = page_of(answer)?;
+        let Records { issues, odd, newest, .. } = records;
+        self.next = self.after(newest, link);
+        Ok(Page {
+            issues: issues.into_iter().map(|issue| Observation { issue, read_at: date }).collect(),
+            odd,
             newest,
-            date: answer.date,
+            date,
             by_position,
             complete: self.is_complete().then_some(Complete(())),
-        }))
+            held,
+        })
     }
 
     /// Where to go on. GitHub's own link serves only while a page brings nothing newer than the listing had:
@@ -145,7 +172,7 @@ impl Listing {
                 },
             );
             query.append_pair("sort", "updated").append_pair("direction", "asc");
-            query.append_pair("per_page", PAGE_LENGTH);
+            query.append_pair("per_page", &self.length.get().to_string());
             if let Some(since) = self.since {
                 query.append_pair("since", &format!("{since:.0}"));
             }
@@ -162,15 +189,22 @@ impl Session<'_> {
         Target { name, asked_as }: Target<'_>,
     ) -> Result<(Option<Timestamp>, Timestamp), GitHubError> {
         let url = format!("repos/{name}/issues?state=all&sort=updated&direction=desc&per_page=1");
-        let answer = self.get(asked_as, self.url(&url)).await?;
-        match answer.status {
-            StatusCode::OK => {
-                let entries: Vec<Entry> = answer.json()?;
-                Ok((entries.first().map(|entry| entry.updated_at), answer.date))
-            }
-            StatusCode::NOT_FOUND => Err(answer.received.failed(GitHubError::NotFound)),
-            StatusCode::GONE => Err(answer.received.failed(GitHubError::IssuesDisabled)),
-            _ => Err(answer.unexpected()),
+        let answer = self.list(asked_as, self.url(&url), |_| true).await?;
+        let date = answer.date;
+        let (records, _) = page_of(answer)?;
+        if records.newest.is_none() && !records.is_empty() {
+            return Err(GitHubError::Unexpected("an issue without the time of its last update".to_owned()));
         }
+        Ok((records.newest, date))
+    }
+}
+
+/// The page of a listing's answer, and the room that it takes.
+fn page_of(answer: Answer) -> Result<(Records, Held), GitHubError> {
+    match answer.status {
+        StatusCode::OK => answer.page(),
+        StatusCode::NOT_FOUND => Err(answer.received.failed(GitHubError::NotFound)),
+        StatusCode::GONE => Err(answer.received.failed(GitHubError::IssuesDisabled)),
+        _ => Err(answer.unexpected()),
     }
 }

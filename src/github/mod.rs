@@ -3,7 +3,9 @@
 //! It follows no redirect unasked, since a redirect tells of a rename or a transfer; it knows GitHub's limits
 //! and repeats what can heal. It decides nothing about issues.
 
+mod answer;
 mod app_key;
+mod body;
 mod credentials;
 mod error;
 mod forbidden;
@@ -13,11 +15,15 @@ mod link;
 mod listing;
 mod meter;
 mod open_issues;
+mod pages;
 mod probe;
 mod received;
+mod records;
 mod repository;
 mod retry;
 mod session;
+mod split;
+mod unicode;
 mod usage;
 mod web;
 mod wire;
@@ -30,10 +36,12 @@ use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use url::Url;
 
+pub use body::Held;
 pub use credentials::{Account, Credentials, Identity, Installation, Reading, Token};
 pub use error::{BadCredentials, Failure, GitHubError, NoGraphql, Unauthorized};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
+pub use records::OddRecord;
 pub use repository::{IssueAnswer, Probe, Repository, Target};
 pub use retry::RetryPolicy;
 pub use session::Session;
@@ -45,6 +53,7 @@ use crate::secrets::ReadingFailed;
 use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
+use body::Room;
 use installation::InstallationTokens;
 use web::Web;
 
@@ -66,6 +75,8 @@ pub struct GitHub {
     clock: Clock,
     /// What is known of the limits of each account.
     limits: Mutex<Vec<AccountLimits>>,
+    /// The room that all answers together may take in memory.
+    room: Room,
     /// How many repositories a probe asks for at once, of the accounts for which so many as ever are too much for
     /// GitHub.
     probe_batches: Mutex<HashMap<Fingerprint, usize>>,
@@ -109,6 +120,7 @@ impl GitHub {
             retry,
             clock,
             limits: Mutex::default(),
+            room: Room::default(),
             probe_batches: Mutex::default(),
         })
     }

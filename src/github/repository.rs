@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 
 use crate::domain::{Change, Gone, Issue, IssueNumber, Observation, RepositoryId, RepositoryName};
 
-use super::session::Answer;
+use super::answer::Answer;
 use super::{GitHubError, Session, wire};
 
 /// How often a renamed repository's redirect is followed.
@@ -138,7 +138,10 @@ impl Session<'_> {
     }
 
     fn issue_in(&self, answer: &Answer) -> Result<Option<Issue>, GitHubError> {
-        let issue = answer.json::<wire::Entry>()?.into_issue(&self.github.web);
+        let web = &self.github.web;
+        let issue = answer.read(|json| {
+            serde_json::from_slice::<wire::Entry<'_>>(json).map(|entry| entry.into_issue(web))
+        })?;
         issue.map_err(|error| answer.received.failed(error))
     }
 }

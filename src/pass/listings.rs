@@ -8,7 +8,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::Phase;
+use crate::domain::{PageLength, Phase};
 use crate::github::{GitHubError, Listing, Page, Probe, Scope, Target};
 
 use super::plan::Reading;
@@ -62,6 +62,7 @@ impl Pass<'_> {
         let tracked = &mut work.tracked;
         tracked.drift = None;
         let target = Target::new(&tracked.name, &work.name);
+        let length = PageLength::begin(tracked.short_pages, self.app.clock.now());
         let mut pages = match &mut tracked.backfill {
             Some(backfill) => {
                 self.has_budget_to_spare(target.asked_as)?;
@@ -77,9 +78,9 @@ impl Pass<'_> {
                     backfill.began_at = Some(date);
                     tracked.cursor = newest;
                 }
-                Listing::new(target, Scope::Open, backfill.position)
+                Listing::new(target, Scope::Open, backfill.position, length)
             }
-            None => Listing::new(target, Scope::All, tracked.listing_start()),
+            None => Listing::new(target, Scope::All, tracked.listing_start(), length),
         };
         work.listing = Some(ListingUnderWay {
             from_settled: !work.tracked.cut_short,
@@ -90,7 +91,9 @@ impl Pass<'_> {
             told: (!work.tracked.recount).then(|| self.claim.before().ended_fence()),
         });
         let is_backfill = work.tracked.backfill.is_some();
-        if let Some(page) = self.next_page(&mut pages, is_backfill).await? {
+        let page = self.next_page(&mut pages, is_backfill).await;
+        work.tracked.short_pages = pages.short_pages();
+        if let Some(page) = page? {
             self.take_in(work, page).await?;
         }
         work.pages = Some(pages);
@@ -124,12 +127,18 @@ impl Pass<'_> {
     /// Reads the rest, one page ahead of what is written: GitHub and the table are waited for at the same time. Near
     /// the deadline one after the other, so that it cuts off one page and not two.
     async fn read_on(&self, work: &mut Work, mut pages: Listing) -> Result<(), StepError> {
+        let met = self.read_rest(work, &mut pages).await;
+        work.tracked.short_pages = pages.short_pages();
+        met
+    }
+
+    async fn read_rest(&self, work: &mut Work, pages: &mut Listing) -> Result<(), StepError> {
         let is_backfill = work.tracked.backfill.is_some();
-        let mut next = self.next_page(&mut pages, is_backfill).await?;
+        let mut next = self.next_page(pages, is_backfill).await?;
         while let Some(page) = next {
             let ahead = async {
                 match self.is_near_its_end() {
-                    false => Some(self.next_page(&mut pages, is_backfill).await),
+                    false => Some(self.next_page(pages, is_backfill).await),
                     true => None,
                 }
             };
@@ -137,7 +146,7 @@ impl Pass<'_> {
             taken_in?;
             next = match ahead {
                 Some(page) => page?,
-                None => self.next_page(&mut pages, is_backfill).await?,
+                None => self.next_page(pages, is_backfill).await?,
             };
         }
         Ok(())
@@ -177,6 +186,7 @@ impl Pass<'_> {
                 told: listing.told,
             },
         };
+        self.note_odd(work, &page).await?;
         let applied = self.apply(work.tracked.id, &page.issues, reading).await;
         work.count(&applied, self.fence());
         if reading == Reading::Backfill {

@@ -1,7 +1,7 @@
 //! One pass: brings the copy of all tracked repositories up to date, audits those that are due, and ends.
 //!
-//! The order is probe, lookup, listings (the first pages of all before the rest of any), audits, end. Whatever one
-//! repository meets, the others go on. A pass may die after any request or write: what it leaves is always
+//! The order is probe, lookup, listings (first pages are begun before second ones), unread issues, audits, end. Whatever
+//! one repository meets, the others go on. A pass may die after any request or write: what it leaves is always
 //! behind GitHub, never wrong about it, and the next pass goes on from there.
 
 mod audit;
@@ -16,6 +16,7 @@ mod lookup;
 pub mod plan;
 mod rows;
 mod tally;
+mod unread;
 mod work;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -150,6 +151,7 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
         pass.distrust_counts(&mut roster.work);
         pass.fence_off(&mut roster.work).await;
         pass.list(&mut roster.work).await;
+        pass.ask_unread(&mut roster.work).await;
         unheeded = confirmed.and_then(|confirmed| pass.heed(confirmed, &mut roster.work));
         pass.audit(&mut roster.work).await;
     }

@@ -96,7 +96,7 @@ pub fn observed(
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
     let may_be_untold = matches!(reading, Reading::Delta { cursor, told, .. }
-        if row.digest == seen.issue.digest()
+        if row.digest == seen.issue.digest
             && row.updated_at == seen.issue.updated_at
             && cursor.is_none_or(|cursor| row.updated_at > cursor)
             && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told));
@@ -146,7 +146,7 @@ fn supersedes(row: &CachedIssue, seen: &Observation) -> bool {
     match &row.gone {
         Some(gone) => seen.read_at > gone.proved_at,
         None if seen.issue.updated_at == row.updated_at => {
-            seen.read_at > row.read_at && seen.issue.digest() != row.digest
+            seen.read_at > row.read_at && seen.issue.digest != row.digest
         }
         None => seen.issue.updated_at > row.updated_at,
     }

@@ -6,7 +6,7 @@ use crate::domain::{
     Phase, Problem, ProblemCode, RepositoryFailure, RepositoryId, RepositoryName, TrackedRepository,
     seconds_until,
 };
-use crate::github::{GitHubError, Listing, NoGraphql, Probe, Target};
+use crate::github::{Failure, GitHubError, Listing, NoGraphql, Probe, Target};
 use crate::store::StoreError;
 
 use super::Crashed;
@@ -44,6 +44,8 @@ pub(super) struct Work {
     pub(super) first_read: u64,
     /// Whether anything was read that had not been read before.
     pub(super) got_further: bool,
+    /// Whether an issue cannot be read, its number included.
+    pub(super) has_unnumbered: bool,
 }
 
 /// A configured name of which nothing is known yet, and why GitHub did not show it.
@@ -169,6 +171,7 @@ impl Work {
             touched: 0,
             first_read: 0,
             got_further: false,
+            has_unnumbered: false,
         }
     }
 
@@ -259,6 +262,9 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
     let lasting = |code| Problem::warning(code, phase, error.to_string()).lasting();
     let passing = |code| Problem::warning(code, phase, format!("{error}; the next pass tries again"));
     match error {
+        GitHubError::Unavailable { failure: Failure::TooLarge, .. } => {
+            passing(ProblemCode::GithubUnexpectedAnswer)
+        }
         GitHubError::Deadline | GitHubError::Unavailable { .. } => passing(ProblemCode::GithubUnavailable),
         GitHubError::RateLimited { until, .. } => {
             passing(ProblemCode::GithubRateLimited).retry_after(seconds_until(*until, now))

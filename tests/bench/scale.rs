@@ -20,6 +20,8 @@ pub struct Scale {
     pub idle_fleets: &'static [usize],
     /// Issues of the two repositories that are read for the first time; the larger one is audited.
     pub backfills: (u64, u64),
+    /// Repositories, and issues in each, whose bodies are the largest that GitHub allows.
+    pub largest_bodies: (usize, u64),
     /// Repositories, and issues in each, of the fleet that the peer serves as well.
     pub compared: (usize, u64),
 }
@@ -35,6 +37,7 @@ impl Scale {
         bursts: &[1, 10, 100],
         idle_fleets: &[1, 20, 500, 1_000],
         backfills: (500, 5_000),
+        largest_bodies: (8, 300),
         compared: (20, 100),
     };
 
@@ -49,6 +52,7 @@ impl Scale {
         bursts: &[1, 10],
         idle_fleets: &[1],
         backfills: (200, 300),
+        largest_bodies: (2, 12),
         compared: (2, 20),
     };
 
