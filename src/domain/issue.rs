@@ -74,8 +74,6 @@ pub struct Issue {
     pub number: IssueNumber,
     /// Its title.
     pub title: String,
-    /// Its text. Never stored; it counts in the digest.
-    pub body: Option<String>,
     /// Its page.
     pub url: String,
     /// Open or closed.
@@ -94,11 +92,14 @@ pub struct Issue {
     pub updated_at: Timestamp,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
+    /// The digest of all that is shown or compared, and of the body, which is not kept. Two issues with one digest are
+    /// the same to us.
+    pub digest: String,
 }
 
 impl Issue {
-    /// A digest of all that is shown or compared. Two issues with one digest are the same to us.
-    pub fn digest(&self) -> String {
+    /// The digest of an issue with this body.
+    pub fn digest_with(&self, body: &str) -> String {
         let mut digest = Sha256::new();
         let mut part = |text: &str| {
             // The length keeps neighbouring parts apart.
@@ -106,7 +107,7 @@ impl Issue {
             digest.update(text);
         };
         part(&self.title);
-        part(self.body.as_deref().unwrap_or_default());
+        part(body);
         part(match self.state {
             IssueState::Open => "open",
             IssueState::Closed => "closed",
@@ -260,7 +261,7 @@ pub struct CachedIssue {
     /// When it was closed.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
-    /// [`Issue::digest`] of what was read.
+    /// `Issue::digest` of what was read.
     pub digest: String,
     /// [`labels_digest`] of the labels.
     pub labels_digest: String,
@@ -296,7 +297,7 @@ impl CachedIssue {
 
     /// The row that follows `previous` when GitHub shows `seen`, not yet stamped with a change.
     pub fn showing(seen: &Observation, previous: Option<&Self>) -> Self {
-        let Issue { number, title, body: _, url, state, state_reason, labels, assignees, author, .. } =
+        let Issue { number, title, url, state, state_reason, labels, assignees, author, digest, .. } =
             seen.issue.clone();
         Self {
             number,
@@ -312,7 +313,7 @@ impl CachedIssue {
             created_at: seen.issue.created_at,
             updated_at: seen.issue.updated_at,
             closed_at: seen.issue.closed_at,
-            digest: seen.issue.digest(),
+            digest,
             read_at: seen.read_at,
             gone: None,
             moved_to: None,

@@ -9,6 +9,7 @@ mod instants;
 mod issue;
 mod limits;
 mod pace;
+mod page_length;
 mod pasted;
 mod position;
 mod probing;
@@ -33,6 +34,7 @@ pub use issue::{
 };
 pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{Minute, Pace, TooOften};
+pub use page_length::{PageLength, ShortPages};
 pub use pasted::{looks_like, only_value, unwrapped};
 pub use position::{ChangePoint, Position, Sweep, Within, fence_of_order, order_as_text, point_as_text};
 pub use probing::{Backoff, ProbeMemory, QueryLimit};
@@ -41,6 +43,6 @@ pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use run::{AgentRun, RunType, Status, Touch};
 pub use text::{counted, seconds_until};
 pub use tracking::{
-    AuditProgress, Backfill, HeldAudit, LATEST_SHOWN, ListingStart, PageRead, RepositoryFailure, Settling,
-    TrackedRepository, Untracked, second_before,
+    AuditProgress, Backfill, HeldAudit, LATEST_SHOWN, ListingStart, MAX_UNREAD, PageRead, RepositoryFailure,
+    Settling, TrackedRepository, UnreadIssue, Untracked, second_before,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{IssueNumber, ProblemCode, RepositoryId, RepositoryName, millis, optional_millis};
+use super::{IssueNumber, ProblemCode, RepositoryId, RepositoryName, ShortPages, millis, optional_millis};
 
 /// GitHub shows a change at most so late: what is older than this is settled.
 pub const LATEST_SHOWN: Duration = Duration::from_secs(121);
@@ -68,6 +68,16 @@ pub struct TrackedRepository {
     /// What the last audit found, when it was too much to be believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<HeldAudit>,
+    /// The pages of its listings by the REST API, where long ones fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_pages: Option<ShortPages>,
+    /// The pages of its open issues by the GraphQL API, where long ones fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_open_pages: Option<ShortPages>,
+    /// The issues that a listing showed in a form that cannot be read, at most [`MAX_UNREAD`]. The checkpoints have
+    /// passed them, so each is asked for by itself until it is read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread: Vec<UnreadIssue>,
     /// What is wrong with it, and since when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<RepositoryFailure>,
@@ -157,6 +167,27 @@ pub struct PageRead {
     pub next_page: Option<String>,
 }
 
+/// How many issues of a repository may be unread. With more, it is GitHub's answers that cannot be read, and the
+/// repository fails.
+pub const MAX_UNREAD: usize = 20;
+
+/// An issue that a listing showed in a form that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnreadIssue {
+    /// Its number.
+    pub number: IssueNumber,
+    /// GitHub's `Date` from which it is asked for by itself.
+    #[serde(with = "millis")]
+    pub ask_at: Timestamp,
+    /// Whether the first listing met it, whose issues are not reported as opened.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_backfill: bool,
+    /// Whether GitHub answered 404 for it. That may pass; another one is believed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_missing: bool,
+}
+
 /// Why a repository is not in step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryFailure {
@@ -236,6 +267,9 @@ impl TrackedRepository {
             unexplained: 0,
             drift: None,
             held: None,
+            short_pages: None,
+            short_open_pages: None,
+            unread: Vec::new(),
             failure: None,
             untracked: None,
         }

@@ -32,6 +32,11 @@ impl Session<'_> {
         *self.failure.lock().expect(NOTHING_PANICS) = Some(failure);
     }
 
+    /// Whether there is time for another request after this wait.
+    pub(super) fn has_time_for(&self, wait: Duration) -> bool {
+        wait < self.left_until(self.deadline)
+    }
+
     /// How long it is until then.
     pub(super) fn left_until(&self, then: Timestamp) -> Duration {
         Duration::try_from(then.duration_since(self.now())).unwrap_or_default()

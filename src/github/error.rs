@@ -236,6 +236,8 @@ pub enum Failure {
     BrokeOff,
     /// GitHub took the question and executed nothing of it, or not all.
     NotExecuted,
+    /// The answer is larger than any that the service takes.
+    TooLarge,
 }
 
 fn found(form: Option<&str>) -> String {
@@ -250,6 +252,7 @@ impl fmt::Display for Failure {
             Self::TimedOut => f.write_str("GitHub did not answer in time"),
             Self::BrokeOff => f.write_str("GitHub broke off its answer"),
             Self::NotExecuted => f.write_str("GitHub did not execute a query"),
+            Self::TooLarge => f.write_str("GitHub's answer is larger than this service accepts"),
         }
     }
 }
@@ -277,6 +280,7 @@ fn unavailable(failure: Failure, attempts: u32, origin: &str) -> String {
     match failure {
         Failure::Status(_) | Failure::BrokeOff => format!("{failure} {times}"),
         Failure::NotExecuted => format!("{failure} ({times})"),
+        Failure::TooLarge => format!("{failure} (tried {times})"),
         Failure::Unreachable => format!("GitHub could not be reached at {origin} (tried {times})"),
         Failure::TimedOut => format!("GitHub at {origin} did not answer in time (tried {times})"),
     }

@@ -7,13 +7,11 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use url::Url;
 
-use crate::domain::{Observation, PullRequest, RepositoryName, second_before};
+use crate::domain::{Observation, PageLength, PullRequest, RepositoryName, ShortPages, second_before};
 
-use super::wire::Entry;
-use super::{GitHubError, Session, Target};
-
-/// GitHub's longest page.
-const PAGE_LENGTH: &str = "100";
+use super::answer::Answer;
+use super::records::Records;
+use super::{GitHubError, Held, OddRecord, Session, Target, pages};
 
 /// Which issues are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +34,8 @@ pub struct Page {
     pub issues: Vec<Observation>,
     /// Those pull requests.
     pub pull_requests: Vec<PullRequest>,
+    /// Those of its issues that cannot be read.
+    pub odd: Vec<OddRecord>,
     /// The newest `updated_at` on it, pull requests included; none on an empty page.
     pub newest: Option<Timestamp>,
     /// The newest one that is not after the answer's `Date`.
@@ -49,6 +49,8 @@ pub struct Page {
     pub by_position: Option<Timestamp>,
     /// Set on the last page.
     pub complete: Option<Complete>,
+    /// The room that it takes in memory.
+    pub held: Held,
 }
 
 /// A listing under way, ascending by `updated_at`.
@@ -58,6 +60,7 @@ pub struct Listing {
     /// The owner as whose account it is asked for.
     asked_as: String,
     scope: Scope,
+    length: PageLength,
     next: Next,
     from: Option<Timestamp>,
     since: Option<Timestamp>,
@@ -75,11 +78,17 @@ enum Next {
 
 impl Listing {
     /// A listing of what changed at `from` or later; of everything without it.
-    pub fn new(Target { name, asked_as }: Target<'_>, scope: Scope, from: Option<Timestamp>) -> Self {
+    pub fn new(
+        Target { name, asked_as }: Target<'_>,
+        scope: Scope,
+        from: Option<Timestamp>,
+        length: PageLength,
+    ) -> Self {
         Self {
             repository: name.clone(),
             asked_as: asked_as.to_owned(),
             scope,
+            length,
             next: Next::ByValue,
             from,
             since: from.map(second_before),
@@ -106,53 +115,69 @@ impl Listing {
         matches!(self.next, Next::Nothing)
     }
 
-    /// Reads the next page; none after the last one. After an error the same page is read by another call.
+    /// The pages that the repository's next listing begins with, where its longest ones fail.
+    pub fn short_pages(&self) -> Option<ShortPages> {
+        self.length.short_pages()
+    }
+
+    /// Reads the next page; none after the last one. What fails is asked for in shorter pages. After an error the same
+    /// page is read by another call.
     pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<Page>, GitHubError> {
+        let mut shortening = session.shortening(self.length);
+        while !self.is_complete() {
+            let error = match self.ask(session).await {
+                Ok(page) => {
+                    self.length = self.length.learnt(session.now());
+                    return Ok(Some(page));
+                }
+                Err(error) => error,
+            };
+            let length = self.length;
+            let again = shortening.after(error, &mut self.length, session).await;
+            if self.length != length {
+                // A link is one to pages of its own length. From the last second read, pages lead there again.
+                self.next = Next::ByValue;
+            }
+            again?;
+        }
+        Ok(None)
+    }
+
+    async fn ask(&mut self, session: &Session<'_>) -> Result<Page, GitHubError> {
         let (url, by_position) = match &self.next {
-            Next::ByValue => (self.url(session), None),
             Next::ByLink(url) => (url.clone(), self.newest),
             Next::ByQuery(query) => {
                 let mut url = session.url(&format!("repos/{}/issues", self.repository));
                 url.set_query(Some(query));
                 (url, self.newest)
             }
-            Next::Nothing => return Ok(None),
+            Next::ByValue | Next::Nothing => (self.url(session), None),
         };
-        let answer = session.get(&self.asked_as, url).await?;
-        if answer.status != StatusCode::OK {
-            return Err(answer.refusal());
-        }
-        let entries: Vec<Entry> = answer.json()?;
-        let updates = || entries.iter().map(|entry| entry.updated_at);
-        let newest = updates().max();
-        let newest_by_date = updates().filter(|at| *at <= answer.date).max();
-        let pull_requests = entries.iter().filter(|entry| entry.is_pull_request());
-        let pull_requests = pull_requests.map(|entry| PullRequest {
-            number: entry.number(),
-            updated_at: entry.updated_at,
-            read_at: answer.date,
-        });
-        let pull_requests = pull_requests.collect();
-        let issues = entries.into_iter().filter_map(|entry| {
-            let issue = entry.into_issue(&session.github.web).transpose()?;
-            Some(issue.map(|issue| Observation { issue, read_at: answer.date }))
-        });
-        let issues = issues.collect::<Result<_, _>>().map_err(|error| answer.received.failed(error))?;
-        self.next = self.after(newest, answer.next);
+        let mut answer = session.list(&self.asked_as, url, pages::heals).await?;
+        let (date, link) = (answer.date, answer.next.take());
+        let (records, held) = page_of(answer)?;
+        let (newest, newest_by_date) = (records.newest(), records.newest_by(date));
+        let Records { issues, pull_requests, odd, .. } = records;
+        let pull_requests = pull_requests.into_iter();
+        let pull_requests =
+            pull_requests.map(|(number, updated_at)| PullRequest { number, updated_at, read_at: date });
+        self.next = self.after(newest, link);
         let next_page = match &self.next {
             Next::ByLink(url) => url.query().map(str::to_owned),
             Next::ByValue | Next::ByQuery(_) | Next::Nothing => None,
         };
-        Ok(Some(Page {
-            issues,
-            pull_requests,
+        Ok(Page {
+            issues: issues.into_iter().map(|issue| Observation { issue, read_at: date }).collect(),
+            pull_requests: pull_requests.collect(),
+            odd,
             newest,
             newest_by_date,
             next_page,
-            date: answer.date,
+            date,
             by_position,
             complete: self.is_complete().then_some(Complete(())),
-        }))
+            held,
+        })
     }
 
     /// Where to go on. GitHub's own link serves only while a page brings nothing newer than the listing had:
@@ -182,7 +207,7 @@ impl Listing {
                 },
             );
             query.append_pair("sort", "updated").append_pair("direction", "asc");
-            query.append_pair("per_page", PAGE_LENGTH);
+            query.append_pair("per_page", &self.length.get().to_string());
             if let Some(since) = self.since {
                 query.append_pair("since", &format!("{since:.0}"));
             }
@@ -199,13 +224,20 @@ impl Session<'_> {
         Target { name, asked_as }: Target<'_>,
     ) -> Result<(Option<Timestamp>, Timestamp), GitHubError> {
         let url = format!("repos/{name}/issues?state=all&sort=updated&direction=desc&per_page=1");
-        let answer = self.get(asked_as, self.url(&url)).await?;
-        match answer.status {
-            StatusCode::OK => {
-                let entries: Vec<Entry> = answer.json()?;
-                Ok((entries.first().map(|entry| entry.updated_at), answer.date))
-            }
-            _ => Err(answer.refusal()),
+        let answer = self.list(asked_as, self.url(&url), |_| true).await?;
+        let date = answer.date;
+        let (records, _) = page_of(answer)?;
+        if records.newest().is_none() && !records.is_empty() {
+            return Err(GitHubError::Unexpected("an issue without the time of its last update".to_owned()));
         }
+        Ok((records.newest(), date))
+    }
+}
+
+/// The page of a listing's answer, and the room that it takes.
+fn page_of(answer: Answer) -> Result<(Records, Held), GitHubError> {
+    match answer.status {
+        StatusCode::OK => answer.page(),
+        _ => Err(answer.refusal()),
     }
 }

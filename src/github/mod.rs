@@ -3,7 +3,9 @@
 //! It follows no redirect unasked, since a redirect tells of a rename or a transfer; it knows GitHub's limits
 //! and repeats what can heal. It decides nothing about issues.
 
+mod answer;
 mod app_key;
+mod body;
 mod closing_down;
 mod credentials;
 mod effort;
@@ -16,12 +18,16 @@ mod link;
 mod listing;
 mod meter;
 mod open_issues;
+mod pages;
 mod probe;
 mod probed;
 mod received;
+mod records;
 mod repository;
 mod retry;
 mod session;
+mod split;
+mod unicode;
 mod usage;
 mod web;
 mod wire;
@@ -35,11 +41,13 @@ use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use url::Url;
 
+pub use body::Held;
 pub use credentials::{Account, Credentials, Identity, Installation, Reading, Token};
 pub use error::{BadCredentials, Failure, GitHubError, NoGraphql, Refusal, Unauthorized};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
 pub use probed::{Learned, NotProbed, ProbeTerms, Probed};
+pub use records::OddRecord;
 pub use repository::{IssueAnswer, Probe, Repository, Target};
 pub use retry::RetryPolicy;
 pub use session::Session;
@@ -51,6 +59,7 @@ use crate::secrets::ReadingFailed;
 use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
+use body::Room;
 use closing_down::ClosingDown;
 use installation::InstallationTokens;
 use web::Web;
@@ -74,6 +83,8 @@ pub struct GitHub {
     closing_down: ClosingDown,
     /// What is known of the limits of each account.
     limits: Mutex<Vec<AccountLimits>>,
+    /// The room that all answers together may take in memory.
+    room: Room,
 }
 
 /// Where GitHub's two APIs are.
@@ -115,6 +126,7 @@ impl GitHub {
             clock,
             closing_down: ClosingDown::default(),
             limits: Mutex::default(),
+            room: Room::default(),
         })
     }
 

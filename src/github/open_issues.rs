@@ -6,9 +6,11 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::domain::{IssueNumber, Observation, RepositoryId, RepositoryName, second_before};
+use crate::domain::{
+    IssueNumber, Observation, PageLength, RepositoryId, RepositoryName, ShortPages, second_before,
+};
 
-use super::{Complete, GitHubError, Session, Target, retry, wire};
+use super::{Complete, GitHubError, Session, Target, pages, wire};
 
 const DOCUMENT: &str = include_str!("open_issues.graphql");
 
@@ -42,6 +44,7 @@ pub struct OpenIssues {
     /// The owner as whose account it is asked for.
     asked_as: String,
     since: Option<Timestamp>,
+    length: PageLength,
     after: Option<String>,
     is_complete: bool,
 }
@@ -51,6 +54,7 @@ struct Variables<'a> {
     owner: &'a str,
     name: &'a str,
     filter: Option<Filter>,
+    first: u16,
     after: Option<&'a str>,
 }
 
@@ -61,31 +65,59 @@ struct Filter {
 
 impl OpenIssues {
     /// Those that were updated at `from` or later; all without it.
-    pub fn new(id: RepositoryId, Target { name, asked_as }: Target<'_>, from: Option<Timestamp>) -> Self {
+    pub fn new(
+        id: RepositoryId,
+        Target { name, asked_as }: Target<'_>,
+        from: Option<Timestamp>,
+        length: PageLength,
+    ) -> Self {
         Self {
             id,
             name: name.clone(),
             asked_as: asked_as.to_owned(),
             since: from.map(second_before),
+            length,
             after: None,
             is_complete: false,
         }
     }
 
-    /// Reads the next page; none after the last one. A page with an error in it is none.
+    /// The pages that the repository's next audit begins with, where its longest ones fail.
+    pub fn short_pages(&self) -> Option<ShortPages> {
+        self.length.short_pages()
+    }
+
+    /// Reads the next page; none after the last one. What fails is asked for in shorter pages. A page with an error in
+    /// it is none.
     pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<OpenPage>, GitHubError> {
-        if self.is_complete {
-            return Ok(None);
+        let mut shortening = session.shortening(self.length);
+        while !self.is_complete {
+            match self.ask(session).await {
+                Ok(page) => {
+                    self.length = self.length.learnt(session.now());
+                    return Ok(Some(page));
+                }
+                Err(error) => shortening.after(error, &mut self.length, session).await?,
+            }
         }
+        Ok(None)
+    }
+
+    async fn ask(&mut self, session: &Session<'_>) -> Result<OpenPage, GitHubError> {
         let variables = Variables {
             owner: self.name.owner(),
             name: self.name.name(),
             filter: self.since.map(|since| Filter { since: format!("{since:.0}") }),
+            first: self.length.get(),
             after: self.after.as_deref(),
         };
-        let heals = |failure| !retry::asked_too_much(failure);
         let reply = session
-            .query::<wire::OpenIssues, _>(&[&self.asked_as], DOCUMENT, &variables, session.effort(heals))
+            .query::<wire::OpenIssues, _>(
+                &[&self.asked_as],
+                DOCUMENT,
+                &variables,
+                session.effort(pages::heals),
+            )
             .await?;
         if let Some(failed) = reply.errors.into_iter().next() {
             return Err(failed.error);
@@ -94,7 +126,7 @@ impl OpenIssues {
             self.page_in(reply.data).map_err(|error| reply.received.failed(error))?;
         self.after = page_info.end_cursor;
         self.is_complete = !page_info.has_next_page;
-        Ok(Some(OpenPage { issues, open, complete: self.is_complete.then_some(Complete(())) }))
+        Ok(OpenPage { issues, open, complete: self.is_complete.then_some(Complete(())) })
     }
 
     /// The issues of a page, how many are open in all, and where it goes on.

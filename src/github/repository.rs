@@ -6,8 +6,8 @@ use url::Url;
 
 use crate::domain::{Change, Gone, IssueNumber, Observation, RepositoryId, RepositoryName};
 
+use super::answer::Answer;
 use super::effort::Effort;
-use super::session::Answer;
 use super::words::Words;
 use super::{GitHubError, Session, wire};
 
@@ -144,12 +144,16 @@ impl Session<'_> {
         let gone = |reason| IssueAnswer::Gone(Gone { reason, proved_at: read_at, moved_to: None });
         match (answer.status, answer.words()) {
             (StatusCode::OK, _) => {
-                let entry: wire::Entry = answer.json()?;
-                if entry.number() != number || name.is_some_and(|name| !entry.may_be_of(name)) {
+                let web = &self.github.web;
+                let (is_it, issue) = answer.read(|json| {
+                    let entry: wire::Entry<'_> = serde_json::from_slice(json)?;
+                    let is_it = entry.number() == number && name.is_none_or(|name| entry.may_be_of(name));
+                    Ok((is_it, entry.into_issue(web)))
+                })?;
+                if !is_it {
                     let why = format!("it shows another issue than {number}");
                     return Err(answer.received.failed(GitHubError::Unexpected(why)));
                 }
-                let issue = entry.into_issue(&self.github.web);
                 // A pull request of this number was the issue: it keeps the number.
                 Ok(match issue.map_err(|error| answer.received.failed(error))? {
                     Some(issue) => IssueAnswer::Here(Box::new(Observation { issue, read_at })),

@@ -5,20 +5,21 @@ use std::sync::{Mutex, OnceLock};
 
 use backon::Retryable as _;
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderMap, LINK, LOCATION};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap};
 use reqwest::{RequestBuilder, StatusCode};
-use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::domain::{AccountLimits, Api, Budget, Fingerprint};
 use crate::telemetry::{Count, Measure};
 
+use super::answer::Answer;
+use super::body::{self, Body, BodyFailed, Held, Wanted};
 use super::effort::Effort;
 use super::installation::Attempts;
-use super::meter::{self, Limit, header, http_date};
+use super::meter::{self, header, http_date};
 use super::received::Received;
 use super::usage::{Asked, Usage};
-use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, link, retry};
+use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, retry};
 
 /// The version of the REST API that answers are understood in.
 pub(super) const API_VERSION: &str = "2022-11-28";
@@ -45,25 +46,12 @@ pub struct Session<'a> {
 pub(super) enum Question {
     /// To the REST API.
     Get(Url),
+    /// To the REST API, for a page of a listing.
+    List(Url),
     /// To the REST API, for something new.
     Post(Url),
     /// To the GraphQL API: the body with the document and its variables.
     Query(String),
-}
-
-/// An answer that is worth reading.
-#[derive(Debug)]
-pub(super) struct Answer {
-    /// As whom it was asked for.
-    pub(super) account: Fingerprint,
-    pub(super) received: Received,
-    pub(super) status: StatusCode,
-    pub(super) date: Timestamp,
-    pub(super) next: Option<Url>,
-    /// The limit that GitHub speaks of should one of the body's errors be about a limit.
-    pub(super) limit: Limit,
-    location: Option<Url>,
-    pub(super) body: Vec<u8>,
 }
 
 /// Why an attempt brought no answer.
@@ -78,8 +66,17 @@ enum NoAnswer {
 impl Question {
     fn api(&self) -> Api {
         match self {
-            Self::Get(_) | Self::Post(_) => Api::Rest,
+            Self::Get(_) | Self::List(_) | Self::Post(_) => Api::Rest,
             Self::Query(_) => Api::GraphQl,
+        }
+    }
+
+    /// What is wanted of an answer of this status.
+    fn wants(&self, status: StatusCode) -> Wanted {
+        match self {
+            Self::List(_) if status == StatusCode::OK => Wanted::Page,
+            _ if status.is_success() => Wanted::Whole,
+            _ => Wanted::Words,
         }
     }
 }
@@ -157,6 +154,22 @@ impl<'a> Session<'a> {
         url: Url,
         effort: Effort,
     ) -> Result<Answer, GitHubError> {
+        self.check_address(&url)?;
+        self.ask(&[owner], Question::Get(url), effort).await
+    }
+
+    /// As [`Self::get`], for a page of a listing. `heals` tells which failures another attempt at it may heal.
+    pub(super) async fn list(
+        &self,
+        owner: &str,
+        url: Url,
+        heals: fn(Failure) -> bool,
+    ) -> Result<Answer, GitHubError> {
+        self.check_address(&url)?;
+        self.ask(&[owner], Question::List(url), self.effort(heals)).await
+    }
+
+    fn check_address(&self, url: &Url) -> Result<(), GitHubError> {
         let api = &self.github.api_url;
         let is_below = url.path().strip_prefix(api.path().trim_end_matches('/'));
         // A name in the address would be sent along, as another authorization.
@@ -167,7 +180,7 @@ impl<'a> Session<'a> {
         {
             return Err(GitHubError::Unexpected("it points to another host".to_owned()));
         }
-        self.ask(&[owner], Question::Get(url), effort).await
+        Ok(())
     }
 
     /// Asks as whom these owners' repositories are asked for, and once more with a newer token, where there is one,
@@ -258,7 +271,10 @@ impl<'a> Session<'a> {
         let answered = (|| self.attempt(question, token, effort))
             .retry(github.retry.waits(github.clock.random()))
             .sleep(tokio::time::sleep)
-            .when(|why| matches!(why, NoAnswer::Failed(failure) if (effort.heals)(*failure)))
+            .when(|why| {
+                matches!(why, NoAnswer::Failed(failure)
+                    if retry::is_repeatable(*failure) && (effort.heals)(*failure))
+            })
             .adjust(|_, wait| wait.filter(|wait| *wait < self.left_until(effort.until)))
             .notify(|why, _| {
                 attempts += 1;
@@ -301,6 +317,12 @@ impl<'a> Session<'a> {
         if remaining.is_zero() {
             return Err(NoAnswer::Refused(GitHubError::Deadline));
         }
+        // Before anything is sent, so that no answer waits for room.
+        let wanted = question.wants(StatusCode::OK);
+        let Ok(held) = tokio::time::timeout(remaining, github.room.reserve(wanted)).await else {
+            return Err(NoAnswer::Refused(GitHubError::Deadline));
+        };
+        let remaining = self.left_until(effort.until);
         let patience = effort.patience.min(remaining);
         // Our own time being up says nothing of GitHub, unless it had half of the time that an answer may take.
         let was_soon = patience < effort.patience.min(github.retry.attempt_timeout / 2);
@@ -320,6 +342,7 @@ impl<'a> Session<'a> {
             .request(question)
             .bearer_auth(token.token.expose())
             .header(ACCEPT, "application/vnd.github+json")
+            .header(ACCEPT_ENCODING, "gzip")
             .header("x-github-api-version", API_VERSION)
             .timeout(patience)
             .send()
@@ -328,11 +351,8 @@ impl<'a> Session<'a> {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let received = Received::of(status, &headers);
         let refused = |error| Err(NoAnswer::Refused(received.failed(error)));
-        let body = answer.bytes().await.map_err(|error| {
-            received.log_failure(&"the answer broke off");
-            failed(error)
-        })?;
-        let body = Vec::from(body);
+        let body = body::read(answer, question.wants(status), &github.web).await;
+        let body = body.inspect_err(|why| received.log_failure(why));
         github.closing_down.note(&headers);
         // A token that is refused has no budget of its own.
         let budget = meter::budget(&headers, now).filter(|_| status != StatusCode::UNAUTHORIZED);
@@ -343,20 +363,28 @@ impl<'a> Session<'a> {
             received.log_failure(&"an error of GitHub's own");
             return Err(NoAnswer::Failed(failure));
         }
-        if let Some(limit) = meter::limit(status, &headers, &body, now) {
+        let body = body.map_err(|why| match why {
+            BodyFailed::Network(error) => failed(error),
+            BodyFailed::Failed(failure) => NoAnswer::Failed(failure),
+        })?;
+        let words = body.bytes();
+        if let Some(limit) = meter::limit(status, &headers, words, now) {
             github.with_limits(&token.account, |limits| limit.close(limits, api));
             return refused(GitHubError::RateLimited { until: limit.until(), api });
         }
         match status {
             StatusCode::UNAUTHORIZED => refused(token.refused.into()),
-            StatusCode::FORBIDDEN => refused(forbidden::why(&headers, &body)),
-            _ => self.understood(token, status, received, &headers, body).map_err(NoAnswer::Refused),
+            StatusCode::FORBIDDEN => refused(forbidden::why(&headers, words)),
+            _ => {
+                let answer = self.understood(token, (status, received), &headers, (body, held));
+                answer.map_err(NoAnswer::Refused)
+            }
         }
     }
 
     fn address<'q>(&'q self, question: &'q Question) -> &'q Url {
         match question {
-            Question::Get(url) | Question::Post(url) => url,
+            Question::Get(url) | Question::List(url) | Question::Post(url) => url,
             Question::Query(_) => &self.github.graphql_url,
         }
     }
@@ -364,7 +392,7 @@ impl<'a> Session<'a> {
     fn request(&self, question: &Question) -> RequestBuilder {
         let address = self.address(question).clone();
         match question {
-            Question::Get(_) => self.github.http.get(address),
+            Question::Get(_) | Question::List(_) => self.github.http.get(address),
             Question::Post(_) => self.github.http.post(address),
             Question::Query(body) => {
                 self.github.http.post(address).header(CONTENT_TYPE, "application/json").body(body.clone())
@@ -375,25 +403,16 @@ impl<'a> Session<'a> {
     fn understood(
         &self,
         token: &Token,
-        status: StatusCode,
-        received: Received,
+        (status, received): (StatusCode, Received),
         headers: &HeaderMap,
-        body: Vec<u8>,
+        (body, held): (Body, Held),
     ) -> Result<Answer, GitHubError> {
         let date = header(headers, DATE.as_str()).and_then(http_date);
         let date =
             date.ok_or_else(|| received.failed(GitHubError::Unexpected("it bears no Date".to_owned())))?;
         let _ = self.first_date.set(date);
-        Ok(Answer {
-            account: token.account.clone(),
-            received,
-            status,
-            date,
-            next: header(headers, LINK.as_str()).and_then(link::next),
-            limit: meter::rate_limited(headers, self.github.clock.now()),
-            location: header(headers, LOCATION.as_str()).and_then(|location| Url::parse(location).ok()),
-            body,
-        })
+        let limit = meter::rate_limited(headers, self.github.clock.now());
+        Ok(Answer::new(token.account.clone(), (status, received), headers, date, limit, (body, held)))
     }
 
     pub(super) fn count(&self, account: &Fingerprint, add: impl FnOnce(&mut Asked)) {
@@ -421,33 +440,6 @@ impl Drop for Session<'_> {
         if let Some(left) = left.reduce(f64::min) {
             Measure::GitHubBudgetRemaining.record(left * 100.0);
         }
-    }
-}
-
-impl Answer {
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, GitHubError> {
-        // serde's message tells the place and the kind of the mismatch; it can quote the text, which must not
-        // reach a caller.
-        self.json_or(GitHubError::Unexpected)
-    }
-
-    /// The same; what is no JSON at all is this error instead.
-    pub(super) fn json_or<T: DeserializeOwned>(
-        &self,
-        not_json: impl FnOnce(String) -> GitHubError,
-    ) -> Result<T, GitHubError> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let at = format!("(line {}, column {})", error.line(), error.column());
-            self.received.failed(if error.is_data() {
-                GitHubError::Unexpected(format!("JSON of another shape {at}"))
-            } else {
-                not_json(format!("not JSON {at}"))
-            })
-        })
-    }
-
-    pub(super) fn redirect(&self) -> Option<Url> {
-        self.location.clone().filter(|_| self.status.is_redirection())
     }
 }
 

@@ -1,5 +1,7 @@
 //! GitHub's JSON: only the fields we read.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -101,11 +103,12 @@ pub(super) struct LabelName {
 
 /// One entry of a listing: an issue, or a pull request when it has `pull_request`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct Entry<'a> {
     number: u64,
     repository_url: Option<String>,
     title: String,
-    body: Option<String>,
+    #[serde(borrow)]
+    body: Option<Cow<'a, str>>,
     html_url: String,
     state: State,
     state_reason: Option<String>,
@@ -140,13 +143,9 @@ struct Account {
     login: String,
 }
 
-impl Entry {
+impl Entry<'_> {
     pub(super) fn number(&self) -> IssueNumber {
         IssueNumber(self.number)
-    }
-
-    pub(super) fn is_pull_request(&self) -> bool {
-        self.pull_request.is_some()
     }
 
     /// Whether it does not say that it is of another repository than that of this name.
@@ -164,10 +163,9 @@ impl Entry {
         let url = web.page(number, &self.html_url).ok_or_else(|| {
             GitHubError::Unexpected(format!("the html_url of issue {number} is not an issue's page"))
         })?;
-        Ok(Some(Issue {
+        let issue = Issue {
             number,
             title: self.title,
-            body: self.body,
             url,
             state: match self.state {
                 State::Open => IssueState::Open,
@@ -187,6 +185,9 @@ impl Entry {
             created_at: self.created_at,
             updated_at: self.updated_at,
             closed_at: self.closed_at,
-        }))
+            digest: String::new(),
+        };
+        let digest = issue.digest_with(self.body.as_deref().unwrap_or_default());
+        Ok(Some(Issue { digest, ..issue }))
     }
 }

@@ -5,7 +5,8 @@ use reqwest::StatusCode;
 use serde_json::{Map, Value};
 
 use super::GitHubError;
-use super::session::{API_VERSION, Answer};
+use super::answer::Answer;
+use super::session::API_VERSION;
 
 /// What GitHub says in words that are known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Answer {
 
     /// An error of GitHub's REST API is an object with a message.
     fn message(&self) -> Option<String> {
-        let error: Map<String, Value> = serde_json::from_slice(&self.body).ok()?;
+        let error: Map<String, Value> = serde_json::from_slice(self.bytes()).ok()?;
         error.get("message")?.as_str().map(str::to_owned)
     }
 }

@@ -7,8 +7,10 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use jiff::Timestamp;
 
-use crate::domain::{AuditProgress, IssueNumber, Observation, labels_digest, second_before};
-use crate::github::{Complete, GitHubError, IssueAnswer, Listing, OpenIssues, OpenPage, Scope, SeenOpen};
+use crate::domain::{AuditProgress, IssueNumber, Observation, PageLength, labels_digest, second_before};
+use crate::github::{
+    Complete, GitHubError, Held, IssueAnswer, Listing, OddRecord, OpenIssues, OpenPage, Scope, SeenOpen,
+};
 use crate::store::OpenIssue;
 
 use super::Pass;
@@ -30,10 +32,14 @@ struct Page {
     seen: Vec<SeenOpen>,
     /// The same issues with all that is stored of them, where the page has it.
     whole: Option<Vec<Observation>>,
+    /// Issues that cannot be read: they are there all the same.
+    odd: Vec<OddRecord>,
     newest: Option<Timestamp>,
     /// GitHub's own number of what it lists, where it tells it.
     open: Option<u64>,
     complete: Option<Complete>,
+    /// The room that it takes in memory.
+    _held: Option<Held>,
 }
 
 impl Pass<'_> {
@@ -54,30 +60,43 @@ impl Pass<'_> {
             work.tracked.open_count = cached.len() as u64;
         }
         let listing = |progress: &AuditProgress, work: &Work| {
-            Pages::Whole(Listing::new(work.target(), Scope::Open, progress.position))
+            let length = PageLength::begin(work.tracked.short_pages, self.app.clock.now());
+            Pages::Whole(Listing::new(work.target(), Scope::Open, progress.position, length))
         };
+        let length = PageLength::begin(work.tracked.short_open_pages, self.app.clock.now());
         let mut pages = match work.probe {
-            Some(_) => Pages::Brief(OpenIssues::new(work.id(), work.target(), progress.position)),
+            Some(_) => Pages::Brief(OpenIssues::new(work.id(), work.target(), progress.position, length)),
             None => listing(progress, work),
         };
         loop {
-            let Some(page) = self.next_open(&mut pages).await? else {
+            let page = self.next_open(&mut pages).await;
+            match &pages {
+                Pages::Brief(pages) => work.tracked.short_open_pages = pages.short_pages(),
+                Pages::Whole(pages) => work.tracked.short_pages = pages.short_pages(),
+            }
+            let Some(page) = page? else {
                 pages = listing(progress, work);
                 continue;
             };
             if self.is_over() {
                 return Err(GitHubError::Deadline.into());
             }
-            let different = page.seen.iter().filter(|seen| differs(&cached, seen)).map(|seen| seen.number);
+            // What cannot be read is asked for elsewhere.
+            let is_unread =
+                |seen: &&SeenOpen| work.tracked.unread.iter().any(|unread| unread.number == seen.number);
+            let seen = page.seen.iter().filter(|seen| !is_unread(seen));
+            let different = seen.filter(|seen| differs(&cached, seen)).map(|seen| seen.number);
             let different: BTreeSet<IssueNumber> = different.collect();
             let Some(whole) = self.whole(work, page.whole, &different).await? else {
                 pages = listing(progress, work);
                 continue;
             };
-            for seen in &page.seen {
-                unseen.remove(&seen.number);
-                progress.candidates.retain(|number| *number != seen.number);
+            let odd = page.odd.iter().filter_map(|odd| odd.number);
+            for seen in page.seen.iter().map(|seen| seen.number).chain(odd) {
+                unseen.remove(&seen);
+                progress.candidates.retain(|number| *number != seen);
             }
+            self.note_odd_in_audit(work, &page.odd).await?;
             if !whole.is_empty() {
                 let applied = self.apply(work.id(), &whole, &[], Reading::Audit(work.tracked.cursor)).await;
                 work.count(&applied, self.fence());
@@ -122,10 +141,12 @@ impl Pass<'_> {
         };
         Ok(Some(Page {
             seen: page.issues.iter().map(SeenOpen::from).collect(),
+            odd: page.odd,
             newest: page.newest,
             open: None,
             complete: page.complete,
             whole: Some(page.issues),
+            _held: Some(page.held),
         }))
     }
 
@@ -164,9 +185,11 @@ impl Page {
         Self {
             newest: page.issues.iter().map(|issue| issue.updated_at).max(),
             seen: page.issues,
+            odd: Vec::new(),
             whole: None,
             open: Some(page.open),
             complete: page.complete,
+            _held: None,
         }
     }
 }

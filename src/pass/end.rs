@@ -11,6 +11,7 @@ use crate::store::{Ended, Fleet, Overtaken, PassRecord, RecentChanges, Stale};
 
 use super::health;
 use super::tally::{self, Tally};
+use super::unread::unread_problem;
 use super::work::{Roster, Work, left_by_failure_problem};
 use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport};
 
@@ -40,6 +41,9 @@ impl Pass<'_> {
             outcome.add(problem);
         }
         tally::add_failures(&mut outcome, &roster, &tally, freshness, |names| self.whose(names));
+        for unread in roster.work.iter().filter_map(unread_problem) {
+            outcome.add(unread.retry_after(Some(freshness)));
+        }
         for work in &roster.work {
             if let Some(held) = self.held_problem(work) {
                 outcome.add(held);

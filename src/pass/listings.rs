@@ -1,11 +1,14 @@
-//! Reads what changed, repository by repository: the first pages of all before the rest of any.
+//! Reads what changed, repository by repository: the first page of each is begun before the second one of any, and none
+//! waits for another's page.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{PageRead, Phase};
+use crate::domain::{PageLength, PageRead, Phase};
 use crate::github::{GitHubError, Listing, Page, Probe, Scope, Target};
 
 use super::plan::Reading;
@@ -21,24 +24,31 @@ const A_FEW_PULL_REQUESTS: SignedDuration = SignedDuration::from_hours(24);
 impl Pass<'_> {
     /// Lists all repositories that were found, until each is read to its end or the time is up.
     pub(super) async fn list(&self, work: &mut [Work]) {
-        futures_util::stream::iter(self.in_turn(work).filter(|work| work.is_under_way()))
-            .for_each_concurrent(REPOSITORIES_AT_ONCE, |work| {
-                async move {
-                    let met = guard(self.begin(work)).await;
-                    work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
-                }
-                .boxed()
-            })
-            .await;
-        futures_util::stream::iter(self.in_turn(work).filter(|work| work.is_under_way()))
-            .for_each_concurrent(REPOSITORIES_AT_ONCE, |work| {
-                async move {
-                    let met = guard(self.read_on(work)).await;
-                    work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
-                }
-                .boxed()
-            })
-            .await;
+        let mut firsts: VecDeque<&mut Work> = self.in_turn(work).filter(|work| work.is_under_way()).collect();
+        let mut rests: VecDeque<&mut Work> = VecDeque::new();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < REPOSITORIES_AT_ONCE
+                && let Some(work) = firsts.pop_front().or_else(|| rests.pop_front())
+            {
+                running.push(self.go_on_with(work).boxed());
+            }
+            match running.next().await {
+                Some(work) if work.is_under_way() && work.pages.is_some() => rests.push_back(work),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Begins with a repository, or reads the rest of it.
+    async fn go_on_with<'w>(&self, work: &'w mut Work) -> &'w mut Work {
+        let met = match work.pages.take() {
+            None => guard(self.begin(work)).await,
+            Some(pages) => guard(self.read_on(work, pages)).await,
+        };
+        work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
+        work
     }
 
     /// Passes over a repository in which the probe saw nothing new. Begins the listing of another, or goes on with
@@ -69,7 +79,8 @@ impl Pass<'_> {
         let scope = if is_backfill { Scope::Open } else { Scope::All };
         let start = tracked.listing_start();
         let target = Target::new(&tracked.name, &work.name);
-        let mut pages = Listing::new(target, scope, start.from).at_page(start.next_page);
+        let length = PageLength::begin(tracked.short_pages, self.app.clock.now());
+        let mut pages = Listing::new(target, scope, start.from, length).at_page(start.next_page);
         work.listing = Some(ListingUnderWay {
             from: start.from,
             settles: start.settles,
@@ -80,6 +91,7 @@ impl Pass<'_> {
             told: (!work.tracked.recount).then(|| self.claim.before().ended_fence()),
         });
         let page = self.next_page(&mut pages, is_backfill).await;
+        work.tracked.short_pages = pages.short_pages();
         if matches!(page, Err(StepError::GitHub(GitHubError::Unexpected(_)))) {
             // GitHub may not know the place any more at which the one before was cut off.
             work.tracked.forget_page();
@@ -117,16 +129,19 @@ impl Pass<'_> {
 
     /// Reads the rest, one page ahead of what is written: GitHub and the table are waited for at the same time. Near
     /// the deadline one after the other, so that it cuts off one page and not two.
-    async fn read_on(&self, work: &mut Work) -> Result<(), StepError> {
-        let Some(mut pages) = work.pages.take() else {
-            return Ok(());
-        };
+    async fn read_on(&self, work: &mut Work, mut pages: Listing) -> Result<(), StepError> {
+        let met = self.read_rest(work, &mut pages).await;
+        work.tracked.short_pages = pages.short_pages();
+        met
+    }
+
+    async fn read_rest(&self, work: &mut Work, pages: &mut Listing) -> Result<(), StepError> {
         let is_backfill = work.tracked.backfill.is_some();
-        let mut next = self.next_page(&mut pages, is_backfill).await?;
+        let mut next = self.next_page(pages, is_backfill).await?;
         while let Some(page) = next {
             let ahead = async {
                 match self.is_near_its_end() {
-                    false => Some(self.next_page(&mut pages, is_backfill).await),
+                    false => Some(self.next_page(pages, is_backfill).await),
                     true => None,
                 }
             };
@@ -134,7 +149,7 @@ impl Pass<'_> {
             taken_in?;
             next = match ahead {
                 Some(page) => page?,
-                None => self.next_page(&mut pages, is_backfill).await?,
+                None => self.next_page(pages, is_backfill).await?,
             };
         }
         Ok(())
@@ -176,6 +191,7 @@ impl Pass<'_> {
                 told: listing.told,
             },
         };
+        self.note_odd(work, &page).await?;
         let applied = self.apply(work.tracked.id, &page.issues, &page.pull_requests, reading).await;
         work.count(&applied, self.fence());
         if reading == Reading::Backfill {

@@ -1,8 +1,8 @@
 //! One pass: brings the copy of all tracked repositories up to date, audits those that are due, and ends.
 //!
-//! The order is probe, lookup, listings (the first pages of all before the rest of any), audits, what is no longer tracked,
-//! end. Whatever one
-//! repository meets, the others go on. A pass may die after any request or write: what it leaves is always
+//! The order is probe, lookup, listings (first pages are begun before second ones), unread issues, audits, what is no longer
+//! tracked, end. Whatever one repository meets, the others go on. A pass may die after any request or write: what it
+//! leaves is always
 //! behind GitHub, never wrong about it, and the next pass goes on from there.
 
 mod audit;
@@ -17,6 +17,7 @@ mod lookup;
 pub mod plan;
 mod rows;
 mod tally;
+mod unread;
 mod untracked;
 mod work;
 
@@ -28,7 +29,9 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{Outcome, Phase, ProbeMemory, Problem, ProblemCode, RepositoryName, TrackedRepository};
+use crate::domain::{
+    Outcome, Phase, ProbeMemory, Problem, ProblemCode, RepositoryId, RepositoryName, TrackedRepository,
+};
 use crate::github::{GitHubError, Session};
 use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
 
@@ -159,6 +162,7 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
     pass.fence_off(&mut roster, &mut fleet).await;
     if !app.config.repositories.is_empty() {
         pass.list(&mut roster.work).await;
+        pass.ask_unread(&mut roster.work).await;
         unheeded = confirmed.and_then(|confirmed| pass.heed(confirmed, &mut roster.work));
         pass.audit(&mut roster.work).await;
         pass.retire(&mut roster, &fleet).await;
@@ -258,7 +262,26 @@ impl Pass<'_> {
             .values()
             .filter(|other| !is_worked_on(other.id) && other.last_change_fence == self.fence());
         roster.changed_by_dead = changed.map(|other| other.id).collect();
+        // The dead pass may have retired a repository after it reported its issues as hidden.
+        let retired = match self.is_over() {
+            true => Err(()),
+            false => self.retired_by_dead().await.map_err(drop),
+        };
+        is_search_incomplete.fetch_or(retired.is_err(), Ordering::Relaxed);
+        roster.changed_by_dead.extend(retired.unwrap_or_default());
         roster.is_search_incomplete = is_search_incomplete.load(Ordering::Relaxed);
+    }
+
+    /// The repositories that are no longer tracked in which an issue changed under a later fence than the last pass that
+    /// ended.
+    async fn retired_by_dead(&self) -> Result<Vec<RepositoryId>, StoreError> {
+        let mut changed = Vec::new();
+        for retired in self.app.store.all_untracked().await? {
+            if self.has_unended_changes(&retired).await? {
+                changed.push(retired.id);
+            }
+        }
+        Ok(changed)
     }
 
     async fn take_over(&self, work: &mut Work) -> Result<(), StoreError> {

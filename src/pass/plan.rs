@@ -125,7 +125,7 @@ pub fn observed(
         return Some(Write { row: next, was_open: row.is_open(), touches, before });
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
-    let may_be_untold = row.digest == seen.issue.digest()
+    let may_be_untold = row.digest == seen.issue.digest
         && row.updated_at == seen.issue.updated_at
         && may_be_untold(row, seen.issue.updated_at, reading, fence);
     if !is_there_again && !may_be_untold {
@@ -202,7 +202,7 @@ fn is_from_the_future(row: &CachedIssue) -> bool {
 fn supersedes(row: &CachedIssue, seen: &Observation, reading: Reading) -> bool {
     match (&row.gone, seen.issue.updated_at.cmp(&row.updated_at)) {
         (Some(gone), _) => seen.read_at > gone.proved_at,
-        (None, Ordering::Equal) => seen.read_at > row.read_at && seen.issue.digest() != row.digest,
+        (None, Ordering::Equal) => seen.read_at > row.read_at && seen.issue.digest != row.digest,
         (None, _) if is_from_the_future(row) => seen.read_at > row.read_at,
         (None, Ordering::Greater) => true,
         (None, Ordering::Less) => matches!(reading, Reading::Audit(_)) && is_well_after(row, seen),

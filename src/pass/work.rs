@@ -50,6 +50,8 @@ pub(super) struct Work {
     pub(super) first_read: u64,
     /// Whether anything was read that had not been read before.
     pub(super) got_further: bool,
+    /// Whether an issue cannot be read, its number included.
+    pub(super) has_unnumbered: bool,
 }
 
 /// A configured name of which nothing is known yet, and why GitHub did not show it.
@@ -207,6 +209,7 @@ impl Work {
             has_uncounted: false,
             first_read: 0,
             got_further: false,
+            has_unnumbered: false,
         }
     }
 
@@ -300,6 +303,9 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
     let lasting = |code| Problem::warning(code, phase, error.to_string()).lasting();
     let passing = |code| Problem::warning(code, phase, format!("{error}; the next pass tries again"));
     match error {
+        GitHubError::Unavailable { failure: Failure::TooLarge, .. } => {
+            passing(ProblemCode::GithubUnexpectedAnswer)
+        }
         GitHubError::Deadline | GitHubError::Unavailable { .. } => passing(ProblemCode::GithubUnavailable),
         GitHubError::RateLimited { until, .. } => {
             passing(ProblemCode::GithubRateLimited).retry_after(seconds_until(*until, now))

@@ -41,14 +41,23 @@ impl Store {
         self.put_fenced(claim, item_of(&Key::change_counts(), counts)).await
     }
 
-    /// Writes what a configured name stands for.
+    /// Writes what a configured name stands for. A pass writes each name once, so a late copy says the same.
     pub async fn put_name(
         &self,
         claim: &Claim,
         name: &RepositoryName,
         known: &ConfiguredName,
     ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::name(&name.key()), known)).await
+        let mut item = item_of(&Key::name(&name.key()), known);
+        item.insert("fence".to_owned(), number(claim.fence()));
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(fence) OR fence <= :fence")
+            .expression_attribute_values(":fence", number(claim.fence()));
+        Ok(if carried_out("PutItem", put.send().await)? { Ok(()) } else { Err(Stale) })
     }
 
     /// Moves a repository that is no longer tracked out of the fleet's partition, with the names that stood for it. It is

@@ -41,6 +41,9 @@ use row::Row;
 use scale::Scale;
 use world::World;
 
+/// The most memory that any row of the service may take.
+const MAX_RSS_MB: f64 = 96.0;
+
 fn main() -> ExitCode {
     // `cargo bench` itself says `--bench`.
     match std::env::args().nth(1).as_deref() {
@@ -71,6 +74,15 @@ fn measure(scale: &Scale) -> ExitCode {
         rows.extend(fleet::idle_by_size(&runtime, &progress, scale));
         rows.extend(news::rows(&runtime, &progress, &scale.news));
         rows.extend(repository::rows(&runtime, &progress, scale));
+        rows.push(repository::largest_bodies(&runtime, &progress, scale));
+        // The function has 256 MB, of which it needs some for what is not measured here.
+        rows = rows
+            .into_iter()
+            .map(|row| {
+                let peak = row.peak_rss_mb;
+                row.takes_at_most("RSS MB", peak, MAX_RSS_MB)
+            })
+            .collect();
         rows.extend(comparison::rows(&runtime, &progress, scale));
     }
     if !scale.smoke {

@@ -1,4 +1,5 @@
-//! The rows of one repository: read for the first time, and audited.
+//! The rows of one repository: read for the first time, and audited. And of a few whose issues are as large as GitHub
+//! allows.
 
 use std::time::Duration;
 
@@ -40,6 +41,24 @@ pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
     progress.tell(&format!("audits of {large} issues"));
     let [idle, audit] = audits(&world, large, scale.repeats(3));
     vec![few, many, idle, audit]
+}
+
+/// The first passes over repositories whose issues have the largest body in JSON that GitHub allows: 262,144 bytes of a
+/// control character, which takes six bytes each. The memory is that of all these passes.
+pub fn largest_bodies(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Row {
+    let (repositories, issues) = scale.largest_bodies;
+    progress.tell(&format!(
+        "backfills of {repositories} repositories of {issues} issues with the largest bodies"
+    ));
+    let world = World::start_with_bodies(runtime, repositories, issues, &"\u{1}".repeat(262_144));
+    let mut sandbox = Sandbox::start(&world, SERVICE);
+    sandbox.catch_up("alpha");
+    assert_eq!(world.open_rows() as u64, repositories as u64 * issues, "rows of the backfills");
+    world.outlive_freshness();
+    let idle = sandbox.beat("alpha").ran_a_pass(0);
+    let chain = Chain::of_a_pass().ends_the_pass().ends_the_beat();
+    let what = format!("idle pass after reading {repositories} × {issues} issues of 262,144 bytes");
+    Row::of("largest_bodies", what, &[idle], chain)
 }
 
 /// A world with one repository, at its distance.

@@ -24,6 +24,8 @@ pub struct Scale {
     pub news: news::Sizes,
     /// Issues of the two repositories that are read for the first time; the larger one is audited.
     pub backfills: (u64, u64),
+    /// Repositories, and issues in each, whose bodies are the largest that GitHub allows.
+    pub largest_bodies: (usize, u64),
     /// Repositories, and issues in each, of the fleet that the peer serves as well.
     pub compared: (usize, u64),
 }
@@ -40,6 +42,7 @@ impl Scale {
         idle_fleets: &[1, 20, 500, 1_000],
         news: news::Sizes { repositories: 500, agents: 500, backlogs: &[1_000, 20_000, 320_000] },
         backfills: (500, 5_000),
+        largest_bodies: (8, 300),
         compared: (20, 100),
     };
 
@@ -55,6 +58,7 @@ impl Scale {
         idle_fleets: &[1],
         news: news::Sizes { repositories: 100, agents: 20, backlogs: &[300] },
         backfills: (200, 300),
+        largest_bodies: (2, 12),
         compared: (2, 20),
     };
 

@@ -67,6 +67,12 @@ impl World {
     /// Starts a world with so many repositories of so many open issues each. Its servers run on `runtime`. Nothing is
     /// delayed yet.
     pub fn start(runtime: &Runtime, repositories: usize, issues: u64) -> Self {
+        let body: String = "What happens, what should happen. ".chars().cycle().take(BODY_LENGTH).collect();
+        Self::start_with_bodies(runtime, repositories, issues, &body)
+    }
+
+    /// The same, with this text in each issue.
+    pub fn start_with_bodies(runtime: &Runtime, repositories: usize, issues: u64, body: &str) -> Self {
         let local = runtime.block_on(LocalStack::start(Clock::running()));
         let repositories: Vec<String> =
             (0..repositories).map(|n| format!("acme/repository-{n:04}")).collect();
@@ -80,7 +86,7 @@ impl World {
                 github.create_repository(repository);
                 for n in 0..issues {
                     let age = i64::try_from(issues - n).expect("few enough");
-                    open(github, repository, now - SignedDuration::from_mins(60 + age));
+                    open(github, repository, now - SignedDuration::from_mins(60 + age), body);
                 }
             }
         });
@@ -96,12 +102,16 @@ impl World {
         let item =
             |sk: String| items.iter().find(|item| item["sk"] == sk.as_str()).expect("it was read").clone();
         let (marks, name) = (item(format!("REPO#{id}")), item(format!("NAME#{first}")));
-        let at = self.local.github.world().issue(first, 1).updated_at;
+        let (at, body) = {
+            let github = self.local.github.world();
+            let issue = github.issue(first, 1);
+            (issue.updated_at, issue.body.clone().unwrap_or_default())
+        };
         for n in self.repositories.len()..repositories {
             let repository = format!("acme/repository-{n:04}");
             let id = self.local.github.arrange(|github| {
                 let id = github.create_repository(&repository);
-                open(github, &repository, at);
+                open(github, &repository, at, &body);
                 id
             });
             let (mut marks, mut name) = (marks.clone(), name.clone());
@@ -252,12 +262,12 @@ impl Drop for World {
 }
 
 /// Opens an issue of usual size. Of twenty, three are being worked on.
-fn open(github: &mut github::World, repository: &str, at: Timestamp) {
+fn open(github: &mut github::World, repository: &str, at: Timestamp, body: &str) {
     let number = github.open_issue_at(repository, "An issue with a title of usual length", at);
     github.edit_issue(repository, number, |issue| {
         let status = if number % 20 < 3 { "status/in-progress" } else { "status/backlog" };
         issue.labels = ["bug", status].map(str::to_owned).into();
-        issue.body = Some("What happens, what should happen. ".chars().cycle().take(BODY_LENGTH).collect());
+        issue.body = Some(body.to_owned());
         issue.updated_at = at;
     });
 }

@@ -126,13 +126,17 @@ async fn an_audit_by_rest_that_is_cut_off_removes_nothing_and_goes_on_where_it_w
 
 #[tokio::test]
 async fn when_graphql_fails_midway_the_rest_is_listed_by_rest_and_nothing_is_lost() {
-    for fault in [Fault::Status(502), Fault::Status(504), Fault::resource_limits(0), Fault::saml_required()] {
+    // A shorter page is tried first where that may help.
+    let as_often_as_tried =
+        [Fault::Status(502), Fault::Status(504), Fault::resource_limits(0)].map(|fault| (fault, 3));
+    for (fault, times) in as_often_as_tried.into_iter().chain([(Fault::saml_required(), 1)]) {
         let app = settled(150).await;
         app.world.github.arrange(|github| delete(github, API, [5, 140]));
-        app.world.github.fault(audited_page(2), fault.clone());
+        app.world.github.fault(audited_page(2), fault.clone().times(times));
         let answer = audit(&app).await;
         assert_eq!(answer.touched(), ["deleted acme/api#5", "deleted acme/api#140"], "{fault:?}");
-        assert_eq!((answer.status(), asked_for(&app)), ("ok", (2, 1, 2)), "{fault:?}");
+        let tried = usize::try_from(times).expect("a few");
+        assert_eq!((answer.status(), asked_for(&app)), ("ok", (1 + tried, 1, 2)), "{fault:?}");
         assert_eq!((app.open_rows(API).len(), &app.marks(API)["openCount"]), (148, &Value::from(148)));
     }
 }

@@ -134,7 +134,7 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
         kind("STATE", "FLEET", Some("STATE"), own(fields_of::<FleetState>()), &[]),
         kind("COUNTS", "FLEET", Some("COUNTS"), own(fields_of::<ChangeCounts>()), &["fence", "seq"]),
         kind("REPO#", "FLEET", Some("REPO"), own(fields_of::<TrackedRepository>()), &["fence", "seq"]),
-        kind("NAME#", "FLEET", Some("NAME"), own(fields_of::<ConfiguredName>()), &["fence", "seq"]),
+        kind("NAME#", "FLEET", Some("NAME"), own(fields_of::<ConfiguredName>()), &["fence"]),
         kind("AUDIT", "REPO", Some("AUDIT"), own(fields_of::<AuditProgress>()), &["fence", "seq"]),
         kind(
             "UNTRACKED",

@@ -9,6 +9,7 @@ use local_stack::github::{Fault, Matching, Poison};
 use local_stack::turnstile::{Admission, Led, Stop, Stopped};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
+use serde_json::Value;
 
 use crate::app::TestApp;
 use crate::audits::INTERVAL;
@@ -69,6 +70,10 @@ enum Trouble {
     Garbage,
     EmptyList,
     SecondaryLimit(Option<&'static str>),
+    /// Pages of more issues than this fail.
+    LongPages(u64),
+    /// The last record of a listing's page cannot be read.
+    OddRecord,
 }
 
 fn step(seen: Seen) -> impl Strategy<Value = Step> {
@@ -84,6 +89,9 @@ fn step(seen: Seen) -> impl Strategy<Value = Step> {
         Trouble::Garbage,
         Trouble::SecondaryLimit(None),
         Trouble::SecondaryLimit(Some("90")),
+        Trouble::LongPages(1),
+        Trouble::LongPages(10),
+        Trouble::OddRecord,
     ];
     if seen == Seen::ByAudits {
         // A listing that says there is nothing cannot be told from one that is right.
@@ -179,8 +187,21 @@ impl Stage {
                     Trouble::Garbage => Fault::Garbage,
                     Trouble::EmptyList => Fault::EmptyList,
                     Trouble::SecondaryLimit(retry_after) => Fault::secondary_limit(*retry_after),
+                    Trouble::LongPages(_) => Fault::Status(502),
+                    Trouble::OddRecord => Fault::changed(|_, _, text| {
+                        let Ok(mut records) = serde_json::from_slice::<Vec<Value>>(text) else { return };
+                        if let Some(last) = records.last_mut() {
+                            last["state"] = "archived".into();
+                        }
+                        *text = Value::from(records).to_string().into_bytes();
+                    }),
                 };
-                self.app.world.github.fault(Matching::anything().nth(*nth), fault.times(*times));
+                let matching = match trouble {
+                    Trouble::LongPages(limit) => Matching::anything().longer_than(*limit),
+                    Trouble::OddRecord => Matching::any_listing(),
+                    _ => Matching::anything(),
+                };
+                self.app.world.github.fault(matching.nth(*nth), fault.times(*times));
             }
             Step::Poison(repository, poison, seconds) => {
                 let until = self.app.ago(-seconds.unwrap_or(i64::try_from(NEVER).expect("a month")));

@@ -8,7 +8,7 @@ use local_stack::dynamodb::{Fault as StoreFault, On};
 use local_stack::github::{Fault, GitHub, LinkStyle, Matching, World};
 use serde_json::Value;
 
-use crate::app::{TestApp, open_spread};
+use crate::app::{TestApp, open_spread, until_held};
 
 const API: &str = "acme/api";
 
@@ -209,8 +209,8 @@ async fn a_listing_with_opaque_links_and_no_page_numbers_is_read_whole() {
 }
 
 #[tokio::test]
-async fn the_first_pages_of_all_repositories_are_read_before_the_rest_of_any() {
-    let names: Vec<String> = (1..=9).map(|n| format!("acme/r{n}")).collect();
+async fn first_page_of_each_repository_is_begun_before_the_second_page_of_any() {
+    let names: Vec<String> = (1..=20).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (has_graphql, status) in [(true, "ok"), (false, "warning")] {
         let app = TestApp::tracking(&names).start().await;
@@ -224,10 +224,49 @@ async fn the_first_pages_of_all_repositories_are_read_before_the_rest_of_any() {
             }
         });
         assert_eq!(app.agent("alpha").beat().await.status(), status);
-        let is_first: Vec<bool> = app.listed_since().iter().map(String::is_empty).collect();
         // Each repository's newest change, pull requests included, is asked for before its first page.
-        assert_eq!(is_first, [vec![true; 18], vec![false; 9]].concat());
+        let asked = app.asked();
+        let listings = asked.iter().filter(|path| path.contains("/issues?"));
+        let begun = |listed: &[&String]| {
+            let names = listed.iter().map(|path| path.split("/issues?").next());
+            names.collect::<std::collections::BTreeSet<_>>().len()
+        };
+        let before: Vec<&String> = listings.take_while(|path| !path.contains("since=")).collect();
+        assert_eq!(begun(&before), 20, "{before:#?}");
+        app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 1)));
     }
+}
+
+#[tokio::test]
+async fn repository_whose_first_page_is_slow_holds_up_no_other_repositorys_pages() {
+    let app = TestApp::tracking(&["acme/slow", API]).start().await;
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.clear_requests();
+    let first = app.ago(1_000);
+    app.world.github.arrange(|github| {
+        github.open_issues("acme/slow", 1);
+        open_spread(github, API, 250, first);
+    });
+    let mut slow = app.world.github.hold(Matching::listing("acme/slow"));
+    let agent = app.agent("alpha");
+    let mut beat = Box::pin(agent.beat());
+    assert!(until_held(&mut beat, &mut slow).await.is_none());
+    let pages_of_api = || app.asked().iter().filter(|path| path.contains("acme/api/issues?")).count();
+    let others_are_read = async {
+        while pages_of_api() < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        answer = &mut beat => panic!("it waits for the slow page: {answer:#?}"),
+        read = tokio::time::timeout(Duration::from_secs(10), others_are_read) => {
+            read.expect("the other repository is read to its end");
+        }
+    }
+    slow.release();
+    assert_eq!(beat.await.0["touchedCount"], 251);
 }
 
 #[tokio::test]

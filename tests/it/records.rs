@@ -28,7 +28,7 @@ fn listing_and_audit_fail(app: &TestApp) {
     let github = &app.world.github;
     github.arrange(|github| github.open_issues("acme/api", 1));
     github.fault(Matching::listing("acme/api"), Fault::Status(502).times(3));
-    github.fault(Matching::graphql().containing("acme/web").nth(2), Fault::Status(502));
+    github.fault(Matching::graphql().containing("acme/web").nth(2), Fault::Status(502).times(3));
     github.fault(Matching::listing("acme/web").query("state", "open"), Fault::Status(502).times(3));
 }
 

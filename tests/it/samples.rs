@@ -4,7 +4,8 @@
 use agent_heartbeat::domain::{
     AccountLimits, AgentRun, Api, AuditProgress, Backfill, Backoff, Budget, CachedIssue, Change, Fingerprint,
     Gone, HeldAudit, IssueNumber, IssueState, ProbeMemory, ProblemCode, QueryLimit, RepositoryFailure,
-    RepositoryId, RepositoryName, RunType, Settling, Stamp, Status, TrackedRepository, Untracked, WorkStatus,
+    RepositoryId, RepositoryName, RunType, Settling, ShortPages, Stamp, Status, TrackedRepository,
+    UnreadIssue, Untracked, WorkStatus,
 };
 use agent_heartbeat::store::{ConfiguredName, Ended, PassRecord, RecentChanges};
 use jiff::Timestamp;
@@ -85,6 +86,14 @@ fn repository() -> Value {
         unexplained: 1,
         drift: Some(1),
         held: Some(HeldAudit { absent: 1, of: 1 }),
+        short_pages: Some(ShortPages { length: 1, since: at(), wait: 60 }),
+        short_open_pages: Some(ShortPages { length: 1, since: at(), wait: 60 }),
+        unread: vec![UnreadIssue {
+            number: IssueNumber(1),
+            ask_at: at(),
+            in_backfill: true,
+            is_missing: true,
+        }],
         failure: Some(RepositoryFailure { code: ProblemCode::RepositoryNotFound, since: at() }),
         untracked: Some(Untracked { since: at(), replaced: true }),
     })

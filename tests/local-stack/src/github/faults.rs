@@ -36,6 +36,8 @@ pub enum Fault {
     Cut,
     /// The right answer's headers and half of its body, then the connection is reset.
     HalfPage,
+    /// The right answer without its last byte, and then this text again and again, for as long as anybody listens.
+    Endless(&'static str),
     /// 200 with a page of HTML.
     Garbage,
     /// 200 with an empty list.

@@ -13,6 +13,7 @@ pub struct Matching {
     what: What,
     query: Vec<(String, String)>,
     containing: Vec<String>,
+    longer_than: Option<u64>,
     pub(super) nth: u64,
 }
 
@@ -92,6 +93,14 @@ impl Matching {
         self.query("page", &page.to_string())
     }
 
+    /// Of those, only requests for pages of more than so many issues, by either API. People report repositories whose
+    /// pages of 100 fail where shorter ones do not: by REST chaoss/grimoirelab-perceval#755, by GraphQL
+    /// renovatebot/renovate#45460 (100, 50 and 25 fail, 10 and 5 do not).
+    pub fn longer_than(mut self, issues: u64) -> Self {
+        self.longer_than = Some(issues);
+        self
+    }
+
     /// Of those, only the `n`th and what comes after it, counted from 1 since the order was given.
     pub fn nth(mut self, n: u64) -> Self {
         self.nth = n;
@@ -99,7 +108,7 @@ impl Matching {
     }
 
     fn new(what: What) -> Self {
-        Self { what, query: Vec::new(), containing: Vec::new(), nth: 1 }
+        Self { what, query: Vec::new(), containing: Vec::new(), longer_than: None, nth: 1 }
     }
 
     /// Whether a request is one of these, not looking at its turn.
@@ -125,7 +134,12 @@ impl Matching {
             let call = asked.graphql.as_ref();
             call.is_some_and(|call| call.repositories.iter().any(|asked| world.same_repository(asked, name)))
         };
+        let length = || match &asked.graphql {
+            Some(call) => call.logged().variables["first"].as_u64(),
+            None => asked.parameter("per_page").and_then(|length| length.parse().ok()),
+        };
         covered
+            && self.longer_than.is_none_or(|most| length().is_some_and(|length| length > most))
             && self.containing.iter().all(contains)
             && self.query.iter().all(|(name, value)| asked.parameter(name) == Some(value))
     }

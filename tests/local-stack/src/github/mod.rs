@@ -5,7 +5,7 @@
 //! [`GitHub::before`], [`GitHub::hold`]) make single requests go wrong, change the state between two of
 //! them, or make them wait. REST and GraphQL ([`Matching::graphql`]) answer from the same state, each with a
 //! budget of its own; a token is any text, or one that a GitHub App got ([`World::install_app`]). What the service does
-//! not use is absent: conditional requests, compression, writing (but
+//! not use is absent: conditional requests, writing (but
 //! opening and changing an issue, for people), and secondary rate limits that nobody ordered.
 //!
 //! ```

@@ -1,5 +1,6 @@
 //! The way of a request through this GitHub: logged, matched with the orders, answered from the state.
 
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,6 +8,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::Response;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use futures_util::{StreamExt, stream};
 
 use super::answer::{Answer, Sender};
@@ -42,6 +45,7 @@ const TOGETHER: Duration = Duration::from_millis(20);
 enum Sending {
     Whole(Answer),
     Half(Answer),
+    Endless(Answer, &'static str),
     Cut,
 }
 
@@ -83,7 +87,13 @@ pub(super) async fn serve(
     match sending {
         Sending::Whole(answer) => {
             lock(&shared.log).answered(entry, &answer);
-            respond(answer, Body::from)
+            respond(compressed(answer, &headers), Body::from)
+        }
+        Sending::Endless(answer, text) => {
+            lock(&shared.log).answered(entry, &answer);
+            let mut response = respond(answer, |body| endless(body, text));
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+            response
         }
         Sending::Half(answer) => {
             lock(&shared.log).answered(entry, &answer);
@@ -120,6 +130,7 @@ impl Shared {
                 tokio::time::sleep(time).await;
                 Sending::Whole(self.right_answer(asked, sender, None))
             }
+            Some(Fault::Endless(text)) => Sending::Endless(self.right_answer(asked, sender, None), text),
             Some(Fault::HalfPage) => Sending::Half(self.right_answer(asked, sender, None)),
             Some(Fault::Partial(partial)) => Sending::Whole(self.right_answer(asked, sender, Some(&partial))),
             Some(Fault::Changed(change)) => Sending::Whole(change.of(self.right_answer(asked, sender, None))),
@@ -187,6 +198,27 @@ fn respond(answer: Answer, body: impl FnOnce(Vec<u8>) -> Body) -> Response {
         response.headers_mut().insert(name, value);
     }
     response
+}
+
+/// GitHub compresses for whoever takes it.
+fn compressed(mut answer: Answer, asked_with: &HeaderMap) -> Answer {
+    let takes_it = text(asked_with, "accept-encoding").is_some_and(|codings| codings.contains("gzip"));
+    let is_coded = answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
+    if !takes_it || is_coded || answer.body.is_empty() {
+        return answer;
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(&answer.body).expect("memory takes all");
+    answer.body = encoder.finish().expect("memory takes all");
+    answer.with("content-encoding", "gzip")
+}
+
+/// A body without an end.
+fn endless(mut body: Vec<u8>, text: &'static str) -> Body {
+    body.pop();
+    let again = Bytes::from(text.repeat((64 * 1024 / text.len()).max(1)));
+    let rest = stream::repeat_with(move || Ok::<_, std::io::Error>(again.clone()));
+    Body::from_stream(stream::once(async { Ok(Bytes::from(body)) }).chain(rest))
 }
 
 /// The first half of a body, and then the end of the connection.
