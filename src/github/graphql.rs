@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Api;
 
+use super::meter::{GraphqlLimits, Limit};
 use super::received::Received;
 use super::session::Question;
-use super::{Failure, GitHubError, NoGraphql, Session, forbidden, meter};
+use super::{Failure, GitHubError, NoGraphql, Session, forbidden};
 
 /// No call can cost more: a point is a hundred nodes, of which GitHub grants a call 500,000.
 const MOST_POINTS: u64 = 5_000;
@@ -104,9 +105,9 @@ impl Session<'_> {
         let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref());
         let cost = cost.map_or(1, |limit| limit.cost.min(MOST_POINTS));
         self.count(&answer.account, |asked| asked.points += cost);
-        if errors.iter().any(Error::is_limit) {
-            self.github.with_limits(&answer.account, |limits| answer.limit.close(limits, Api::GraphQl));
-            let limited = GitHubError::RateLimited { until: answer.limit.until(), api: Api::GraphQl };
+        if let Some(limit) = errors.iter().find_map(|error| error.limit(answer.limits)) {
+            self.github.with_limits(&answer.account, |limits| limit.close(limits, Api::GraphQl));
+            let limited = GitHubError::RateLimited { until: limit.until(), api: Api::GraphQl };
             return Err(self.unless_rest_serves(owners, answer.received.failed(limited)));
         }
         let not_executed = GitHubError::Unavailable {
@@ -153,12 +154,9 @@ impl Error {
         self.kind.as_deref() == Some(kind)
     }
 
-    /// A secondary limit bears no type: its words tell it.
-    fn is_limit(&self) -> bool {
-        let message = self.message.as_deref().unwrap_or_default();
-        self.is("RATE_LIMITED")
-            || self.is("RATE_LIMIT")
-            || meter::speaks_of_secondary_limit(message.as_bytes())
+    /// The limit that it is about. A secondary one has no type: its words tell it.
+    fn limit(&self, limits: GraphqlLimits) -> Option<Limit> {
+        limits.told_by(self.kind.as_deref(), self.message.as_deref().unwrap_or_default())
     }
 
     fn of_part(self) -> Option<PartFailed> {

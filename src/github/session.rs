@@ -15,7 +15,7 @@ use crate::domain::{AccountLimits, Api, Budget, Fingerprint};
 use crate::telemetry::{Count, Measure};
 
 use super::installation::Attempts;
-use super::meter::{self, Limit, header, http_date};
+use super::meter::{self, GraphqlLimits, header, http_date};
 use super::received::Received;
 use super::usage::{Asked, Usage};
 use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, link, retry};
@@ -58,8 +58,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) date: Timestamp,
     pub(super) next: Option<Url>,
-    /// The limit that GitHub speaks of should one of the body's errors be about a limit.
-    pub(super) limit: Limit,
+    /// Until when limits hold, should one of the body's errors be about one.
+    pub(super) limits: GraphqlLimits,
     location: Option<Url>,
     body: Vec<u8>,
 }
@@ -373,7 +373,7 @@ impl<'a> Session<'a> {
             status,
             date,
             next: header(headers, LINK.as_str()).and_then(link::next),
-            limit: meter::rate_limited(headers, self.github.clock.now()),
+            limits: GraphqlLimits::read(headers, self.github.clock.now()),
             location: header(headers, LOCATION.as_str()).and_then(|location| Url::parse(location).ok()),
             body,
         })

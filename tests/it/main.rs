@@ -51,6 +51,7 @@ mod installations;
 mod instants;
 mod labels;
 mod large_fleets;
+mod limit_words;
 mod limits;
 mod listings;
 mod logs;

@@ -33,6 +33,7 @@ mod listing;
 mod log;
 mod matching;
 mod order;
+pub mod refusals;
 mod render;
 mod repository;
 mod root;
