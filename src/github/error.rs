@@ -48,6 +48,19 @@ pub enum GitHubError {
         "the GitHub App's installation is suspended (403); end that in the installation's settings on GitHub"
     )]
     Suspended,
+    /// 403 by a rule of the organisation or the enterprise, or because of who asks: no permission heals it.
+    #[error(transparent)]
+    Policy(#[from] Policy),
+    /// GitHub keeps everybody from the repository: 451, or 403 with these words.
+    #[error(transparent)]
+    Blocked(#[from] Blocked),
+    /// 404 for a repository where there is no GraphQL API either.
+    #[error(
+        "GitHub shows no such repository to this token (404), and there is no GraphQL API either; check that \
+         GITHUB_API_URL is the API's address (https://HOST/api/v3 for an Enterprise Server), then the repository's name \
+         and the token's access"
+    )]
+    NothingThere,
     /// 404: not there, or not for this token.
     #[error("GitHub shows no such repository to this token (404); check its name and the token's access")]
     NotFound,
@@ -92,6 +105,65 @@ pub enum Unauthorized {
          the installation's id in GITHUB_CREDENTIALS_SECRET_ID is another's"
     )]
     NoInstallation(u64),
+}
+
+/// By which rule GitHub forbids everything, or everything of an organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Policy {
+    /// The organisation's list of IP addresses.
+    #[error(
+        "the organisation's IP allow list does not have the function's address (403); give the functions a fixed one (a \
+         VPC with a NAT gateway) and add it to the list, or ask the organisation to"
+    )]
+    IpAllowList,
+    /// A token that is valid for longer than the organisation or the enterprise allows.
+    #[error(
+        "the organisation or its enterprise forbids tokens with so long a lifetime (403); store a token with a shorter \
+         lifetime, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID"
+    )]
+    TokenLifetime,
+    /// A classic or a fine-grained token, where the organisation forbids that kind.
+    #[error(
+        "the organisation or its enterprise forbids this kind of personal access token (403); store one of the other \
+         kind, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID"
+    )]
+    TokenKind,
+    /// The user whose token it is, or the owner.
+    #[error(
+        "GitHub has suspended the account that the token belongs to (403); store another account's token, or a GitHub App, \
+         in GITHUB_CREDENTIALS_SECRET_ID, or have GitHub Support end the suspension"
+    )]
+    AccountSuspended,
+    /// The App's request for a token of its installation.
+    #[error(
+        "GitHub forbids the App to get a token of its installation (403); see in the App's settings on GitHub whether it \
+         is active and installed where the appId and the installation's id in GITHUB_CREDENTIALS_SECRET_ID say"
+    )]
+    AppToken,
+}
+
+impl Policy {
+    /// Whether it may be that of one organisation, so that others' repositories are shown.
+    pub(super) fn is_of_an_owner(self) -> bool {
+        matches!(self, Self::IpAllowList | Self::TokenLifetime | Self::TokenKind)
+    }
+}
+
+/// Why nobody is shown a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Blocked {
+    /// A takedown, such as one under the DMCA.
+    #[error(
+        "GitHub has taken this repository down for legal reasons; its page shows the notice. Its issues are kept as they \
+         were last read; remove it from REPOSITORIES if it does not come back"
+    )]
+    Legally,
+    /// Another reason, such as GitHub's terms of service.
+    #[error(
+        "GitHub has blocked access to this repository; its owner can ask GitHub Support why. Its issues are kept as they \
+         were last read; remove it from REPOSITORIES if it does not come back"
+    )]
+    ByGithub,
 }
 
 /// What is wrong with the secret.
@@ -156,6 +228,11 @@ impl GitHubError {
     /// Whether it may concern one issue alone: others may well be answered.
     pub fn is_odd(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Forbidden { .. } | Self::Unexpected(_))
+    }
+
+    /// Whether GitHub does not show what was asked for to whoever asks.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Forbidden { .. } | Self::Policy(_) | Self::Blocked(_))
     }
 
     /// Whether, met by GraphQL, it leaves the REST API to be asked instead.

@@ -99,6 +99,10 @@ impl Session<'_> {
             }
             Ok(answer) => return Err(answer.unexpected()),
             Err(GitHubError::Forbidden { .. }) => return Err(NoGraphql::Forbidden.into()),
+            // One owner's rule says nothing of the others' repositories: the REST API tells whose it is.
+            Err(GitHubError::Policy(policy)) if policy.is_of_an_owner() && !are_one(owners) => {
+                return Err(NoGraphql::Forbidden.into());
+            }
             Err(error) => return Err(self.unless_rest_serves(owners, error)),
         };
         let Envelope { data, errors } = answer.json::<Envelope<T>>()?;
@@ -149,6 +153,11 @@ impl Session<'_> {
     }
 }
 
+/// Whether all of these are one owner.
+fn are_one(owners: &[&str]) -> bool {
+    owners.iter().all(|owner| owner.eq_ignore_ascii_case(owners[0]))
+}
+
 impl Error {
     fn is(&self, kind: &str) -> bool {
         self.kind.as_deref() == Some(kind)
@@ -162,8 +171,8 @@ impl Error {
     fn of_part(self) -> Option<PartFailed> {
         let error = match self.kind.as_deref() {
             Some("NOT_FOUND") => GitHubError::NotFound,
-            Some("FORBIDDEN") => forbidden::why_a_part(self.message.as_deref().unwrap_or_default()),
-            _ => GitHubError::Unexpected("a GraphQL error about it".to_owned()),
+            kind => forbidden::why_a_part(kind, self.message.as_deref().unwrap_or_default())
+                .unwrap_or_else(|| GitHubError::Unexpected("a GraphQL error about it".to_owned())),
         };
         match self.path.into_iter().next()? {
             Segment::Field(part) => Some(PartFailed { part, error }),

@@ -14,8 +14,8 @@ use crate::domain::{Api, Fingerprint};
 use crate::secrets::Secret;
 
 use super::credentials::{Account, Installation, Token};
-use super::error::Unauthorized;
-use super::session::Question;
+use super::error::{Policy, Unauthorized};
+use super::session::{Answer, Question};
 use super::{Failure, GitHubError, Session, wire};
 
 /// So long before it expires a token is renewed.
@@ -198,7 +198,12 @@ impl Session<'_> {
         let asked_at = self.now();
         let as_app = Token { token: key.sign(asked_at), account: app.clone(), refused: Unauthorized::App };
         let question = Question::Post(self.url(&format!("app/installations/{id}/access_tokens")));
-        let answer = self.ask_patiently(&question, &as_app, heals).await?;
+        let answer = self.ask_patiently(&question, &as_app, heals).await;
+        // What is forbidden here is the token, not what would be asked with it.
+        let answer = answer.map_err(|error| match error {
+            GitHubError::Forbidden { .. } => Policy::AppToken.into(),
+            error => error,
+        })?;
         match answer.status {
             StatusCode::CREATED => {}
             StatusCode::NOT_FOUND => {

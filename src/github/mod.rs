@@ -7,6 +7,7 @@ mod app_key;
 mod credentials;
 mod error;
 mod forbidden;
+mod foreign;
 mod graphql;
 mod installation;
 mod link;
@@ -31,7 +32,7 @@ use jiff::Timestamp;
 use url::Url;
 
 pub use credentials::{Account, Credentials, Identity, Installation, Reading, Token};
-pub use error::{BadCredentials, Failure, GitHubError, NoGraphql, Unauthorized};
+pub use error::{BadCredentials, Blocked, Failure, GitHubError, NoGraphql, Policy, Unauthorized};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
 pub use repository::{IssueAnswer, Probe, Repository, Target};

@@ -98,7 +98,12 @@ impl Session<'_> {
         Target { name, asked_as }: Target<'_>,
         number: IssueNumber,
     ) -> Result<IssueAnswer, GitHubError> {
-        let mut answer = self.get(asked_as, self.url(&format!("repos/{name}/issues/{number}"))).await?;
+        let answer = self.get(asked_as, self.url(&format!("repos/{name}/issues/{number}"))).await;
+        let mut answer = answer.map_err(|error| match error {
+            // That says nothing of the repository.
+            GitHubError::Blocked(_) => GitHubError::Unexpected(format!("issue {number} is blocked")),
+            error => error,
+        })?;
         if let Some(location) = answer.redirect() {
             let stays = format!("repositories/{id}/issues/{number}");
             let proved_at = answer.date;
@@ -107,7 +112,8 @@ impl Session<'_> {
                 // The redirect is the proof. Where it leads may be nothing that this token may read.
                 let moved_to = match there {
                     Ok(there) if there.status == StatusCode::OK => self.issue_in(&there)?,
-                    Ok(_) | Err(GitHubError::Forbidden { .. }) => None,
+                    Ok(_) => None,
+                    Err(error) if error.is_refusal() => None,
                     Err(error) => return Err(error),
                 };
                 return Ok(IssueAnswer::Gone(Gone {

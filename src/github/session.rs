@@ -18,7 +18,9 @@ use super::installation::Attempts;
 use super::meter::{self, GraphqlLimits, header, http_date};
 use super::received::Received;
 use super::usage::{Asked, Usage};
-use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, link, retry};
+use super::{
+    Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, foreign, link, retry,
+};
 
 /// The version of the REST API that answers are understood in.
 const API_VERSION: &str = "2022-11-28";
@@ -152,7 +154,7 @@ impl<'a> Session<'a> {
             || !is_anonymous
             || !is_below.is_some_and(|rest| rest.starts_with('/'))
         {
-            return Err(GitHubError::Unexpected("it points to another host".to_owned()));
+            return Err(GitHubError::Unexpected(foreign::elsewhere()));
         }
         self.ask(&[owner], Question::Get(url), |_| true).await
     }
@@ -330,9 +332,17 @@ impl<'a> Session<'a> {
             github.with_limits(&token.account, |limits| limit.close(limits, api));
             return refused(GitHubError::RateLimited { until: limit.until(), api });
         }
+        // Without GraphQL the REST API is asked, and tells more.
+        if api == Api::Rest
+            && let Some(what) = foreign::what_it_is(status, &body)
+        {
+            return refused(GitHubError::Unexpected(what));
+        }
         match status {
             StatusCode::UNAUTHORIZED => refused(token.refused.into()),
-            StatusCode::FORBIDDEN => refused(forbidden::why(&headers, &body)),
+            StatusCode::FORBIDDEN | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
+                refused(forbidden::why(status, &headers, &body))
+            }
             _ => self.understood(token, status, received, &headers, body).map_err(NoAnswer::Refused),
         }
     }
@@ -423,6 +433,7 @@ impl Answer {
         serde_json::from_slice(&self.body).map_err(|error| {
             let what = if error.is_data() { "JSON of another shape" } else { "not JSON" };
             let place = format!("{what} (line {}, column {})", error.line(), error.column());
+            let place = if foreign::is_json(&self.body) { place } else { foreign::hinted(&place) };
             self.received.failed(GitHubError::Unexpected(place))
         })
     }
@@ -432,7 +443,9 @@ impl Answer {
     }
 
     pub(super) fn unexpected(&self) -> GitHubError {
-        self.received.failed(GitHubError::Unexpected(format!("status {}", self.status.as_u16())))
+        let what = foreign::what_it_is(self.status, &self.body);
+        let what = what.unwrap_or_else(|| format!("status {}", self.status.as_u16()));
+        self.received.failed(GitHubError::Unexpected(what))
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::{Outcome, Phase, Problem, ProblemCode, RepositoryName, TrackedRepository};
-use crate::github::{GitHubError, Repository};
+use crate::github::{GitHubError, NoGraphql, Repository};
 use crate::store::{ConfiguredName, Fleet, Stale, StoreError};
 
 use super::work::{Roster, StepError, Unknown, Work, WorkResult};
@@ -46,7 +46,11 @@ impl Pass<'_> {
         if self.app.clock.now() >= self.half_time() {
             return Ok(Err(GitHubError::Deadline));
         }
-        guard(self.github.repository(&name)).await
+        let found = guard(self.github.repository(&name)).await;
+        match (found, why) {
+            (Ok(Err(GitHubError::NotFound)), NoGraphql::Missing) => Ok(Err(GitHubError::NothingThere)),
+            (found, _) => found,
+        }
     }
 
     /// One piece of work for each configured repository.
