@@ -19,6 +19,7 @@ mod received;
 mod repository;
 mod retry;
 mod session;
+mod unreachable;
 mod usage;
 mod web;
 mod wire;
@@ -38,6 +39,7 @@ pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
 pub use repository::{IssueAnswer, Probe, Repository, Target};
 pub use retry::RetryPolicy;
 pub use session::Session;
+pub use unreachable::{ProxyFailure, TlsFailure};
 pub use usage::{Asked, Usage};
 
 use crate::clock::Clock;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use backon::ExponentialBuilder;
 
 use super::Failure;
+use super::unreachable::unreachable;
 
 /// How often and how patiently one request is tried.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +47,7 @@ pub(super) fn healable_error(error: &reqwest::Error) -> Failure {
     if error.is_timeout() {
         Failure::TimedOut
     } else if error.is_connect() {
-        Failure::Unreachable
+        unreachable(error)
     } else {
         Failure::BrokeOff
     }

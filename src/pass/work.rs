@@ -259,6 +259,9 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
     let lasting = |code| Problem::warning(code, phase, error.to_string()).lasting();
     let passing = |code| Problem::warning(code, phase, format!("{error}; the next pass tries again"));
     match error {
+        GitHubError::Unavailable { failure, .. } if failure.is_lasting() => {
+            lasting(ProblemCode::GithubUnavailable)
+        }
         GitHubError::Deadline | GitHubError::Unavailable { .. } => passing(ProblemCode::GithubUnavailable),
         GitHubError::RateLimited { until, .. } => {
             passing(ProblemCode::GithubRateLimited).retry_after(seconds_until(*until, now))

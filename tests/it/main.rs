@@ -75,6 +75,7 @@ mod simulation;
 mod simulation_deaths;
 mod simulation_overlaps;
 mod start;
+mod tls;
 mod tokens;
 mod too_often;
 mod touches;
