@@ -11,7 +11,7 @@ use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::domain::{AccountLimits, Api, Budget, Fingerprint};
+use crate::domain::{Api, Fingerprint};
 use crate::telemetry::{Count, Measure};
 
 use super::installation::Attempts;
@@ -112,31 +112,6 @@ impl<'a> Session<'a> {
         self.first_date.get().copied()
     }
 
-    /// What is known of limits that other sandboxes must keep to.
-    pub fn limits(&self) -> Vec<AccountLimits> {
-        self.github.limits_to_share()
-    }
-
-    /// What GitHub last said of this budget of an account.
-    pub fn budget(&self, account: &Fingerprint, api: Api) -> Option<Budget> {
-        self.github.with_limits(account, |limits| limits.budget(api))
-    }
-
-    /// When that budget of an account is granted anew of which less than a tenth is left; none while there is more.
-    pub fn low_until(&self, account: &Fingerprint, api: Api) -> Option<Timestamp> {
-        self.github.with_limits(account, |limits| limits.low_until(api, self.now()))
-    }
-
-    /// Until when an account's repositories are left out, so that what is left lasts; none when they are not.
-    pub fn spared_until(&self, account: &Fingerprint) -> Option<Timestamp> {
-        self.github.with_limits(account, |limits| limits.spared_until(self.now()))
-    }
-
-    /// Leaves an account's repositories out until then: the probe does not ask for them.
-    pub fn spare(&self, account: &Fingerprint, until: Timestamp) {
-        self.github.with_limits(account, |limits| limits.spare(until));
-    }
-
     pub(super) fn url(&self, path: &str) -> Url {
         let base = self.github.api_url.as_str().trim_end_matches('/');
         Url::parse(&format!("{base}/{path}")).expect("a checked base and a checked path make a URL")
@@ -225,12 +200,12 @@ impl<'a> Session<'a> {
         heals: fn(Failure) -> bool,
     ) -> Result<Answer, GitHubError> {
         let token = self.token(account, question.api()).await?;
-        let answered = self.ask_patiently(question, &token, heals).await;
+        let answered = self.ask_with(&token, question, heals).await;
         if !matches!(answered, Err(GitHubError::Unauthorized(_))) {
             return answered;
         }
         match self.renewed(account, &token).await? {
-            Some(renewed) => self.ask_patiently(question, &renewed, heals).await,
+            Some(renewed) => self.ask_with(&renewed, question, heals).await,
             None => answered,
         }
     }
@@ -286,6 +261,10 @@ impl<'a> Session<'a> {
         self.check_open(&token.account, api).map_err(NoAnswer::Refused)?;
         let remaining = self.remaining();
         if remaining.is_zero() {
+            return Err(NoAnswer::Refused(GitHubError::Deadline));
+        }
+        // What is beyond the rate waits like what there is no time for.
+        if !github.with_limits(&token.account, |limits| limits.admit(api, now)) {
             return Err(NoAnswer::Refused(GitHubError::Deadline));
         }
         let patience = github.retry.attempt_timeout.min(remaining);
@@ -403,7 +382,7 @@ impl<'a> Session<'a> {
         self.remaining().is_zero()
     }
 
-    fn remaining(&self) -> Duration {
+    pub(super) fn remaining(&self) -> Duration {
         Duration::try_from(self.deadline.duration_since(self.now())).unwrap_or_default()
     }
 

@@ -43,6 +43,13 @@ impl Pass<'_> {
     async fn look_again(&self, name: RepositoryName, look: Look) -> Look {
         let Ok(Err(GitHubError::NoGraphql(why))) = look else { return look };
         self.note_pace(name.owner(), |met| met.no_probe = met.no_probe.or(Some(why)));
+        let account = self.github.account(name.owner());
+        if matches!(why, NoGraphql::Forbidden)
+            && let Some(until) = account.and_then(|account| self.github.no_lookups_until(&account))
+        {
+            self.note_pace(name.owner(), |met| met.no_lookups_until = Some(until));
+            return Ok(Err(GitHubError::Deadline));
+        }
         if self.app.clock.now() >= self.half_time() {
             return Ok(Err(GitHubError::Deadline));
         }
