@@ -196,20 +196,15 @@ impl App {
     }
 
     /// Does ahead what the first beat would wait for: reads both secrets and opens a connection to each host, all
-    /// hosts at the same time, then gets the tokens of an App's installations. Lambda's init has a full core for
-    /// it, an invocation only a share of one.
+    /// hosts at the same time. Lambda's init has a full core for it, an invocation only a share of one.
+    ///
+    /// It asks GitHub for no token: which limits hold stands in the fleet's state, and a beat that is answered from
+    /// the table needs none. Whoever gets the lease asks.
     ///
     /// What fails here is only noted: the first beat tries again, and tells what it meets.
     pub async fn prepare(&self) {
         futures_util::join!(
-            async {
-                if self.ahead("Secrets Manager", self.prefetch_secrets()).await {
-                    let now = self.clock.now();
-                    let deadline = now.checked_add(self.timing.preparation).unwrap_or(now);
-                    self.ahead("GitHub", self.github.prefetch_tokens(&self.config.repositories, deadline))
-                        .await;
-                }
-            },
+            self.ahead("Secrets Manager", self.prefetch_secrets()),
             self.ahead("DynamoDB", self.store.connect()),
             self.ahead("GitHub", self.github.connect()),
         );
@@ -222,15 +217,13 @@ impl App {
         self.github.prefetch_credentials().await.and(agent_tokens)
     }
 
-    /// Whether the work was done.
-    async fn ahead<E: Display>(&self, host: &'static str, work: impl Future<Output = Result<(), E>>) -> bool {
+    async fn ahead<E: Display>(&self, host: &'static str, work: impl Future<Output = Result<(), E>>) {
         let cause = match tokio::time::timeout(self.timing.preparation, work).await {
-            Ok(Ok(())) => return true,
+            Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer in time".to_owned(),
         };
         tracing::info!(host, cause, "Not ready ahead of the first beat.");
-        false
     }
 }
 

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::request_rate::RequestRate;
 use super::{Fingerprint, millis, optional_millis};
 
 /// GitHub counts an account's REST requests and its GraphQL points apart.
@@ -55,6 +56,12 @@ pub struct AccountLimits {
     /// Until when its repositories are left out, so that what is left lasts.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     spared_until: Option<Timestamp>,
+    /// Until when its repositories are not looked up one by one: the last time took much of the REST budget.
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
+    no_lookups_until: Option<Timestamp>,
+    /// The REST requests of the last minute.
+    #[serde(default, skip_serializing_if = "RequestRate::is_empty")]
+    rate: RequestRate,
 }
 
 impl AccountLimits {
@@ -65,6 +72,8 @@ impl AccountLimits {
             rest: Allowance::default(),
             graph_ql: Allowance::default(),
             spared_until: None,
+            no_lookups_until: None,
+            rate: RequestRate::default(),
         }
     }
 
@@ -108,6 +117,27 @@ impl AccountLimits {
         self.spared_until.filter(|until| *until > now)
     }
 
+    /// Its repositories are not looked up one by one until then.
+    pub fn defer_lookups(&mut self, until: Timestamp) {
+        self.no_lookups_until = Some(until);
+    }
+
+    /// Until when its repositories are not looked up one by one; `None` when they may be.
+    pub fn no_lookups_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.no_lookups_until.filter(|until| *until > now)
+    }
+
+    /// Counts a request that is about to be sent. Returns whether it may be: within the rate for REST requests.
+    /// GraphQL is metered in points.
+    pub fn admit(&mut self, api: Api, now: Timestamp) -> bool {
+        api == Api::GraphQl || self.rate.admit(now)
+    }
+
+    /// Whether the REST requests of the last minute are as many as the rate allows.
+    pub fn is_rate_reached(&self, now: Timestamp) -> bool {
+        self.rate.is_reached(now)
+    }
+
     /// When the budget is granted anew of which less than a tenth is left; none while there is more.
     pub fn low_until(&self, api: Api, now: Timestamp) -> Option<Timestamp> {
         let Budget { limit, remaining, resets_at } = self.allowance(api).budget?;
@@ -133,21 +163,31 @@ impl AccountLimits {
             self.closed_until(api, now).is_some()
                 || self.budget(api).is_some_and(|budget| budget.resets_at > now)
         };
-        self.spared_until(now).is_some() || [Api::Rest, Api::GraphQl].into_iter().any(holds)
+        self.is_deferred(now) || !self.rate.is_over(now) || [Api::Rest, Api::GraphQl].into_iter().any(holds)
     }
 
-    /// Whether it holds anybody back: nothing may or need be asked, or less than half of a budget is left.
+    /// Whether its repositories, or looking them up, wait.
+    fn is_deferred(&self, now: Timestamp) -> bool {
+        self.spared_until(now).is_some() || self.no_lookups_until(now).is_some()
+    }
+
+    /// Whether it holds anybody back: nothing may or need be asked, less than half of a budget is left,
+    /// or many requests were sent in the last minute.
     pub fn holds_back(&self, now: Timestamp) -> bool {
         let is_scarce =
             |budget: Budget| budget.resets_at > now && budget.remaining < budget.limit.div_ceil(2);
         let holds_back =
             |api| self.closed_until(api, now).is_some() || self.budget(api).is_some_and(is_scarce);
-        self.spared_until(now).is_some() || [Api::Rest, Api::GraphQl].into_iter().any(holds_back)
+        self.is_deferred(now)
+            || self.rate.is_worth_sharing(now)
+            || [Api::Rest, Api::GraphQl].into_iter().any(holds_back)
     }
 
     /// Takes in what another sandbox learnt of the same account.
     pub fn merge(&mut self, other: &Self) {
         self.spared_until = self.spared_until.max(other.spared_until);
+        self.no_lookups_until = self.no_lookups_until.max(other.no_lookups_until);
+        self.rate.merge(&other.rate);
         for api in [Api::Rest, Api::GraphQl] {
             let theirs = other.allowance(api);
             let ours = self.allowance_mut(api);

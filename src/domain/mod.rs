@@ -15,6 +15,7 @@ mod position;
 mod probing;
 mod problem;
 mod repository;
+mod request_rate;
 mod run;
 mod text;
 mod tracking;
@@ -40,6 +41,7 @@ pub use position::{ChangePoint, Position, Sweep, Within, fence_of_order, order_a
 pub use probing::{Backoff, ProbeMemory, QueryLimit};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
+pub use request_rate::MAX_REQUESTS_PER_MINUTE;
 pub use run::{AgentRun, RunType, Status, Touch};
 pub use text::{counted, seconds_until};
 pub use tracking::{

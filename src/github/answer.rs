@@ -9,10 +9,10 @@ use url::Url;
 use crate::domain::Fingerprint;
 
 use super::body::{Body, Held};
-use super::meter::{Limit, header};
+use super::meter::{GraphqlLimits, header};
 use super::received::Received;
 use super::records::Records;
-use super::{GitHubError, link, unicode};
+use super::{GitHubError, foreign, link, unicode};
 
 /// An answer that is worth reading.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) date: Timestamp,
     pub(super) next: Option<Url>,
-    /// The limit that GitHub speaks of should one of the body's errors be about a limit.
-    pub(super) limit: Limit,
+    /// Until when limits hold, should one of the body's errors be about one.
+    pub(super) limits: GraphqlLimits,
     location: Option<Url>,
     body: Body,
     held: Held,
@@ -36,7 +36,7 @@ impl Answer {
         (status, received): (StatusCode, Received),
         headers: &HeaderMap,
         date: Timestamp,
-        limit: Limit,
+        limits: GraphqlLimits,
         (body, held): (Body, Held),
     ) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Answer {
             status,
             date,
             next: header(headers, LINK.as_str()).and_then(link::next),
-            limit,
+            limits,
             location: header(headers, LOCATION.as_str()).and_then(|location| Url::parse(location).ok()),
             body,
             held,
@@ -95,7 +95,8 @@ impl Answer {
             self.received.failed(if error.is_data() {
                 GitHubError::Unexpected(format!("JSON of another shape {at}"))
             } else {
-                not_json(format!("not JSON {at}"))
+                let what = format!("not JSON {at}");
+                not_json(if foreign::is_json(body) { what } else { foreign::hinted(&what) })
             })
         })
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -51,6 +52,8 @@ pub struct Token {
     pub(super) account: Fingerprint,
     /// What it means when GitHub refuses it.
     pub(super) refused: Unauthorized,
+    /// Until when GitHub may refuse it because not all of its servers know it yet; `None` for a lasting one.
+    pub(super) new_until: Option<Timestamp>,
 }
 
 /// Where a GitHub App is installed.
@@ -167,6 +170,7 @@ impl Identity {
             token: Secret::new(token),
             account: Fingerprint::of(token),
             refused: Unauthorized::Token,
+            new_until: None,
         })))
     }
 

@@ -8,6 +8,7 @@ use crate::domain::Api;
 use crate::secrets::SecretUnavailable;
 
 use super::retry;
+use super::unreachable::{ProxyFailure, TlsFailure};
 
 /// Why GitHub gave no answer that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +51,19 @@ pub enum GitHubError {
         "the GitHub App's installation is suspended (403); end that in the installation's settings on GitHub"
     )]
     Suspended,
+    /// 403 by a rule of the organisation or the enterprise, or because of who asks: no permission heals it.
+    #[error(transparent)]
+    Policy(#[from] Policy),
+    /// GitHub keeps everybody from the repository: 451, or 403 with these words.
+    #[error(transparent)]
+    Blocked(#[from] Blocked),
+    /// 404 for a repository where there is no GraphQL API either.
+    #[error(
+        "GitHub shows no such repository to this token (404), and there is no GraphQL API either; check that \
+         GITHUB_API_URL is the API's address (https://HOST/api/v3 for an Enterprise Server), then the repository's name \
+         and the token's access"
+    )]
+    NothingThere,
     /// 404: not there, or not for this token.
     #[error("GitHub shows no such repository to this token (404); check its name and the token's access")]
     NotFound,
@@ -94,6 +108,65 @@ pub enum Unauthorized {
          the installation's id in GITHUB_CREDENTIALS_SECRET_ID is another's"
     )]
     NoInstallation(u64),
+}
+
+/// By which rule GitHub forbids everything, or everything of an organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Policy {
+    /// The organisation's list of IP addresses.
+    #[error(
+        "the organisation's IP allow list does not have the function's address (403); give the functions a fixed one (a \
+         VPC with a NAT gateway) and add it to the list, or ask the organisation to"
+    )]
+    IpAllowList,
+    /// A token that is valid for longer than the organisation or the enterprise allows.
+    #[error(
+        "the organisation or its enterprise forbids tokens with so long a lifetime (403); store a token with a shorter \
+         lifetime, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID"
+    )]
+    TokenLifetime,
+    /// A classic or a fine-grained token, where the organisation forbids that kind.
+    #[error(
+        "the organisation or its enterprise forbids this kind of personal access token (403); store one of the other \
+         kind, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID"
+    )]
+    TokenKind,
+    /// The user whose token it is, or the owner.
+    #[error(
+        "GitHub has suspended the account that the token belongs to (403); store another account's token, or a GitHub App, \
+         in GITHUB_CREDENTIALS_SECRET_ID, or have GitHub Support end the suspension"
+    )]
+    AccountSuspended,
+    /// The App's request for a token of its installation.
+    #[error(
+        "GitHub forbids the App to get a token of its installation (403); see in the App's settings on GitHub whether it \
+         is active and installed where the appId and the installation's id in GITHUB_CREDENTIALS_SECRET_ID say"
+    )]
+    AppToken,
+}
+
+impl Policy {
+    /// Whether it may be that of one organisation, so that others' repositories are shown.
+    pub(super) fn is_of_an_owner(self) -> bool {
+        matches!(self, Self::IpAllowList | Self::TokenLifetime | Self::TokenKind)
+    }
+}
+
+/// Why nobody is shown a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Blocked {
+    /// A takedown, such as one under the DMCA.
+    #[error(
+        "GitHub has taken this repository down for legal reasons; its page shows the notice. Its issues are kept as they \
+         were last read; remove it from REPOSITORIES if it does not come back"
+    )]
+    Legally,
+    /// Another reason, such as GitHub's terms of service.
+    #[error(
+        "GitHub has blocked access to this repository; its owner can ask GitHub Support why. Its issues are kept as they \
+         were last read; remove it from REPOSITORIES if it does not come back"
+    )]
+    ByGithub,
 }
 
 /// What is wrong with the secret.
@@ -204,7 +277,12 @@ impl GitHubError {
 
     /// Whether it is GitHub's answer about the repository that was asked for.
     pub fn is_about_repository(&self) -> bool {
-        matches!(self, Self::NotFound | Self::IssuesDisabled | Self::Forbidden { .. })
+        matches!(self, Self::NotFound | Self::NothingThere | Self::IssuesDisabled) || self.is_refusal()
+    }
+
+    /// Whether GitHub does not show what was asked for to whoever asks.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Forbidden { .. } | Self::Policy(_) | Self::Blocked(_))
     }
 
     /// Whether, met by GraphQL, it leaves the REST API to be asked instead.
@@ -230,6 +308,10 @@ pub enum Failure {
     Status(u16),
     /// No connection.
     Unreachable,
+    /// No TLS connection.
+    Tls(TlsFailure),
+    /// No connection through the proxy.
+    Proxy(ProxyFailure),
     /// No answer in time.
     TimedOut,
     /// The connection broke off before the answer was whole.
@@ -238,6 +320,13 @@ pub enum Failure {
     NotExecuted,
     /// The answer is larger than any that the service takes.
     TooLarge,
+}
+
+impl Failure {
+    /// Whether only a person can heal it.
+    pub fn is_lasting(self) -> bool {
+        matches!(self, Self::Tls(_) | Self::Proxy(_))
+    }
 }
 
 fn found(form: Option<&str>) -> String {
@@ -249,6 +338,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Status(status) => write!(f, "GitHub answered {status}"),
             Self::Unreachable => f.write_str("GitHub could not be reached"),
+            Self::Tls(why) => f.write_str(no_tls(*why)),
+            Self::Proxy(why) => f.write_str(no_proxy(*why)),
             Self::TimedOut => f.write_str("GitHub did not answer in time"),
             Self::BrokeOff => f.write_str("GitHub broke off its answer"),
             Self::NotExecuted => f.write_str("GitHub did not execute a query"),
@@ -282,6 +373,52 @@ fn unavailable(failure: Failure, attempts: u32, origin: &str) -> String {
         Failure::NotExecuted => format!("{failure} ({times})"),
         Failure::TooLarge => format!("{failure} (tried {times})"),
         Failure::Unreachable => format!("GitHub could not be reached at {origin} (tried {times})"),
+        Failure::Tls(why) => format!("{} ({origin}, tried {times})", no_tls(why)),
+        Failure::Proxy(why) => format!("{} ({origin}, tried {times})", no_proxy(why)),
         Failure::TimedOut => format!("GitHub at {origin} did not answer in time (tried {times})"),
+    }
+}
+
+fn no_tls(why: TlsFailure) -> &'static str {
+    match why {
+        TlsFailure::UnknownIssuer => {
+            "GitHub's certificate is from an issuer that is not trusted (UnknownIssuer); add the issuer's certificate, or \
+             that of a proxy which inspects TLS, to the file that SSL_CERT_FILE names"
+        }
+        TlsFailure::CaAsServer => {
+            "GitHub's server presents the certificate of a CA as its own (CaUsedAsEndEntity); give the server a \
+             certificate for its host name, and let SSL_CERT_FILE name a file with the CA's"
+        }
+        TlsFailure::NotValidNow => {
+            "GitHub's certificate has expired or is not valid yet; renew it on the server; a new issuer's certificate goes \
+             to the file that SSL_CERT_FILE names"
+        }
+        TlsFailure::OtherName => {
+            "GitHub's certificate is for another host name; correct the host in GITHUB_API_URL or GITHUB_GRAPHQL_URL, or \
+             the server's certificate; SSL_CERT_FILE cannot heal it"
+        }
+        TlsFailure::Certificate => {
+            "GitHub's certificate cannot be verified; check it on the server, and the file that SSL_CERT_FILE names"
+        }
+        TlsFailure::Handshake => {
+            "no TLS connection with GitHub's server could be agreed on; check host and port in GITHUB_API_URL and \
+             GITHUB_GRAPHQL_URL, and that the server speaks TLS 1.2 or 1.3 and asks for no client certificate; \
+             SSL_CERT_FILE cannot heal it"
+        }
+    }
+}
+
+fn no_proxy(why: ProxyFailure) -> &'static str {
+    match why {
+        ProxyFailure::Unreachable => {
+            "the proxy that HTTPS_PROXY names could not be reached; correct HTTPS_PROXY, or exempt GitHub's host in NO_PROXY"
+        }
+        ProxyFailure::WantsCredentials => {
+            "the proxy that HTTPS_PROXY names wants credentials (407); write them into HTTPS_PROXY as \
+             http://user:password@host:port"
+        }
+        ProxyFailure::Refused => {
+            "the proxy that HTTPS_PROXY names refused to connect to GitHub; allow GitHub's host there, or exempt it in NO_PROXY"
+        }
     }
 }

@@ -9,9 +9,10 @@ use serde_json::Value;
 use crate::domain::Api;
 
 use super::effort::Effort;
+use super::meter::{GraphqlLimits, Limit};
 use super::received::Received;
 use super::session::Question;
-use super::{Failure, GitHubError, NoGraphql, Refusal, Session, forbidden, meter};
+use super::{Failure, GitHubError, NoGraphql, Refusal, Session, forbidden};
 
 /// No call can cost more: a point is a hundred nodes, of which GitHub grants a call 500,000.
 const MOST_POINTS: u64 = 5_000;
@@ -114,6 +115,10 @@ impl Session<'_> {
                 return Err(answer.received.failed(why.into()));
             }
             Err(GitHubError::Forbidden { .. }) => return Err(NoGraphql::Forbidden.into()),
+            // One owner's rule says nothing of the others' repositories: the REST API tells whose it is.
+            Err(GitHubError::Policy(policy)) if policy.is_of_an_owner() && !are_one(owners) => {
+                return Err(NoGraphql::Forbidden.into());
+            }
             Err(error) => return Err(self.unless_rest_serves(owners, error)),
         };
         let not_json = |what| NoGraphql::NotUnderstood(what).into();
@@ -121,9 +126,9 @@ impl Session<'_> {
         let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref());
         let cost = cost.map_or(1, |limit| limit.cost.min(MOST_POINTS));
         self.count(&answer.account, |asked| asked.points += cost);
-        if errors.iter().any(Error::is_limit) {
-            self.github.with_limits(&answer.account, |limits| answer.limit.close(limits, Api::GraphQl));
-            let limited = GitHubError::RateLimited { until: answer.limit.until(), api: Api::GraphQl };
+        if let Some(limit) = errors.iter().find_map(|error| error.limit(answer.limits)) {
+            self.github.with_limits(&answer.account, |limits| limit.close(limits, Api::GraphQl));
+            let limited = GitHubError::RateLimited { until: limit.until(), api: Api::GraphQl };
             return Err(self.unless_rest_serves(owners, answer.received.failed(limited)));
         }
         if data.is_none()
@@ -173,17 +178,19 @@ impl Session<'_> {
     }
 }
 
+/// Whether all of these are one owner.
+fn are_one(owners: &[&str]) -> bool {
+    owners.iter().all(|owner| owner.eq_ignore_ascii_case(owners[0]))
+}
+
 impl Error {
     fn is(&self, kind: &str) -> bool {
         self.kind.as_deref() == Some(kind)
     }
 
-    /// A secondary limit bears no type: its words tell it.
-    fn is_limit(&self) -> bool {
-        let message = self.message.as_deref().unwrap_or_default();
-        self.is("RATE_LIMITED")
-            || self.is("RATE_LIMIT")
-            || meter::speaks_of_secondary_limit(message.as_bytes())
+    /// The limit that it is about. A secondary one has no type: its words tell it.
+    fn limit(&self, limits: GraphqlLimits) -> Option<Limit> {
+        limits.told_by(self.kind.as_deref(), self.message.as_deref().unwrap_or_default())
     }
 
     /// Why GitHub refuses the document, however little it asks for: asked in halves it would be refused as well.
@@ -212,8 +219,8 @@ impl Error {
     fn of_part(self) -> Option<PartFailed> {
         let error = match self.kind.as_deref() {
             Some("NOT_FOUND") => GitHubError::NotFound,
-            Some("FORBIDDEN") => forbidden::why_a_part(self.message.as_deref().unwrap_or_default()),
-            _ => GitHubError::Unexpected("a GraphQL error about it".to_owned()),
+            kind => forbidden::why_a_part(kind, self.message.as_deref().unwrap_or_default())
+                .unwrap_or_else(|| GitHubError::Unexpected("a GraphQL error about it".to_owned())),
         };
         match self.path?.into_iter().next()? {
             Segment::Field(part) => Some(PartFailed { part, error }),

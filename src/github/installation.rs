@@ -2,6 +2,10 @@
 //!
 //! How long one is good is GitHub's word by GitHub's clock, `expires_at` less the `Date` of the same answer. Our clock
 //! only counts that off, so it need not agree with GitHub's.
+//!
+//! For some seconds a new token is not known to all of GitHub's servers. They answer 401 while they do not find it, and
+//! 403 while they do not know its permissions (octokit/auth-app.js issues 65 and 589). So it is sent again before
+//! another is asked for, and in the pass that renews a token the old one serves on.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -13,13 +17,18 @@ use reqwest::StatusCode;
 use crate::domain::{Api, Fingerprint};
 use crate::secrets::Secret;
 
+use super::answer::Answer;
 use super::credentials::{Account, Installation, Token};
-use super::error::Unauthorized;
+use super::effort::Effort;
+use super::error::{Policy, Unauthorized};
 use super::session::Question;
 use super::{Failure, GitHubError, Session, wire};
 
 /// So long before it expires a token is renewed.
 const AHEAD: Duration = Duration::from_secs(300);
+
+/// For so long after it was issued a token may be refused because it is new.
+const NEW_FOR: Duration = Duration::from_secs(10);
 
 /// At least so long lies between two renewals of a token that still serves.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(30);
@@ -49,6 +58,8 @@ struct Issued {
 pub(super) struct Attempts {
     /// The installations whose token GitHub refused, and that was renewed.
     renewed: Mutex<HashSet<Fingerprint>>,
+    /// The tokens that were renewed in this pass and serve on in it.
+    serving: Mutex<HashMap<Fingerprint, Issued>>,
     /// The installations that no token was to be had for, and why.
     failed: Mutex<Vec<(Installation, GitHubError)>>,
     // Held while a token is asked for with a key that GitHub may refuse, or in place of one that still serves, so that an
@@ -82,6 +93,15 @@ impl InstallationToken {
 }
 
 impl Attempts {
+    /// The token that was renewed in this pass, if it is good now.
+    fn serving(&self, installation: &Installation, now: Timestamp) -> Option<Token> {
+        let serving = self.serving.lock().expect(NOTHING_PANICS);
+        serving
+            .get(&installation.account)
+            .filter(|issued| now < issued.expires_at)
+            .map(|old| old.token.clone())
+    }
+
     /// Why no token is to be had for this installation: it was refused one with this key, or the App was as such.
     fn failure_of(&self, installation: &Installation) -> Option<GitHubError> {
         let failed = self.failed.lock().expect(NOTHING_PANICS);
@@ -113,6 +133,28 @@ impl Session<'_> {
         }
     }
 
+    /// Sends a question with this token. A new one that GitHub refuses is sent again after each wait, while it is new and
+    /// there is time.
+    pub(super) async fn ask_with(
+        &self,
+        token: &Token,
+        question: &Question,
+        effort: Effort,
+    ) -> Result<Answer, GitHubError> {
+        let mut answered = self.ask_patiently(question, token, effort).await;
+        for wait in self.github.retry.new_token_waits() {
+            let is_refused =
+                matches!(answered, Err(GitHubError::Unauthorized(_) | GitHubError::Forbidden { .. }));
+            let is_new = token.new_until.is_some_and(|until| self.now() < until);
+            if !(is_refused && is_new && wait < self.left_until(effort.until)) {
+                break;
+            }
+            tokio::time::sleep(wait).await;
+            answered = self.ask_patiently(question, token, effort).await;
+        }
+        answered
+    }
+
     /// Another token of the same account than the one that GitHub refused; none where there is no other to be had.
     pub(super) async fn renewed(
         &self,
@@ -122,6 +164,7 @@ impl Session<'_> {
         let Account::Installation(installation) = account else {
             return Ok(None);
         };
+        self.attempts.serving.lock().expect(NOTHING_PANICS).remove(&installation.account);
         let known = self.github.installation_tokens.of(installation);
         let _alone = known.asking.lock().await;
         if let Some(other) = known.at_hand(self.now()).filter(|issued| issued.token.token != refused.token) {
@@ -136,6 +179,9 @@ impl Session<'_> {
     }
 
     async fn installation_token(&self, installation: &Installation) -> Result<Token, GitHubError> {
+        if let Some(token) = self.attempts.serving(installation, self.now()) {
+            return Ok(token);
+        }
         let known = self.github.installation_tokens.of(installation);
         let Some(issued) = known.at_hand(self.now()) else {
             let _alone = known.asking.lock().await;
@@ -156,7 +202,16 @@ impl Session<'_> {
             return Ok(issued.token);
         }
         match self.ask_for_token(installation, |_| false).await {
-            Ok(renewed) => Ok(renewed),
+            Ok(_) => {
+                // The next pass begins with the new one.
+                let token = issued.token.clone();
+                self.attempts
+                    .serving
+                    .lock()
+                    .expect(NOTHING_PANICS)
+                    .insert(installation.account.clone(), issued);
+                Ok(token)
+            }
             Err(error) => {
                 tracing::warn!(cause = %error, "The token of the App's installation was not renewed yet.");
                 if is_of_the_app(&error) {
@@ -196,9 +251,19 @@ impl Session<'_> {
     ) -> Result<Token, GitHubError> {
         let Installation { id, account, key, app } = installation;
         let asked_at = self.now();
-        let as_app = Token { token: key.sign(asked_at), account: app.clone(), refused: Unauthorized::App };
+        let as_app = Token {
+            token: key.sign(asked_at),
+            account: app.clone(),
+            refused: Unauthorized::App,
+            new_until: None,
+        };
         let question = Question::Post(self.url(&format!("app/installations/{id}/access_tokens")));
-        let answer = self.ask_patiently(&question, &as_app, self.effort(heals)).await?;
+        let answer = self.ask_patiently(&question, &as_app, self.effort(heals)).await;
+        // What is forbidden here is the token, not what would be asked with it.
+        let answer = answer.map_err(|error| match error {
+            GitHubError::Forbidden { .. } => Policy::AppToken.into(),
+            error => error,
+        })?;
         match answer.status {
             StatusCode::CREATED => {}
             StatusCode::NOT_FOUND if answer.is_githubs_error() => {
@@ -216,6 +281,7 @@ impl Session<'_> {
             token: Secret::new(&token),
             account: account.clone(),
             refused: Unauthorized::InstallationToken,
+            new_until: Some(later(asked_at, NEW_FOR)),
         };
         self.github.installation_tokens.of(installation).keep(Issued {
             token: token.clone(),

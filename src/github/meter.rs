@@ -11,6 +11,14 @@ use crate::domain::{AccountLimits, Api, Budget};
 /// The wait GitHub asks for after a secondary limit that names none.
 const SECONDARY_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
+/// GitHub's words for a used-up budget: "API rate limit exceeded for installation ID 1.", "API rate limit already exceeded
+/// for user ID 1." They are true also where no header tells it, or `x-ratelimit-remaining` is not 0 (upptime issue 786).
+const PRIMARY_WORDS: [&[u8]; 2] = [b"api rate limit exceeded", b"api rate limit already exceeded"];
+
+/// Those for a secondary limit. The second ones are of Enterprise Servers and of years ago (sourcegraph issue 3582,
+/// ossf/scorecard issue 206).
+const SECONDARY_WORDS: [&[u8]; 2] = [b"secondary rate limit", b"abuse detection mechanism"];
+
 /// GitHub's limits lift within the hour; whatever it says, we ask again then.
 const LONGEST_LIMIT: Duration = Duration::from_secs(3_600);
 
@@ -58,20 +66,54 @@ pub(super) fn limit(status: StatusCode, headers: &HeaderMap, body: &[u8], now: T
     if !matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
         return None;
     }
-    told_by(headers, now).or_else(|| {
-        let is_limit = speaks_of_secondary_limit(body) || status == StatusCode::TOO_MANY_REQUESTS;
+    told_by(headers, now).or_else(|| worded(headers, body, now)).or_else(|| {
+        let is_limit = status == StatusCode::TOO_MANY_REQUESTS;
         is_limit.then(|| unnamed(now))
     })
 }
 
-/// The limit that a GraphQL answer tells of by one of its errors, whatever its status.
-pub(super) fn rate_limited(headers: &HeaderMap, now: Timestamp) -> Limit {
-    told_by(headers, now).unwrap_or_else(|| unnamed(now))
+/// The limit that only a text tells of.
+fn worded(headers: &HeaderMap, text: &[u8], now: Timestamp) -> Option<Limit> {
+    let speaks_of = |words: [&[u8]; 2]| words.into_iter().any(|words| contains(text, words));
+    if speaks_of(SECONDARY_WORDS) {
+        return Some(unnamed(now));
+    }
+    // One that lifts by now was read off a header that lags behind.
+    let until = || resets_at(headers, now).filter(|until| *until > now).unwrap_or_else(|| a_minute_from(now));
+    speaks_of(PRIMARY_WORDS).then(|| Limit::Primary(until()))
 }
 
-/// Whether a text has GitHub's words for a secondary limit.
-pub(super) fn speaks_of_secondary_limit(text: &[u8]) -> bool {
-    contains(text, b"secondary rate limit")
+/// What an answer of GraphQL says of limits, should one of its errors be about one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct GraphqlLimits {
+    /// When a used-up budget of points lifts.
+    points: Timestamp,
+    /// When a secondary limit lifts.
+    secondary: Timestamp,
+}
+
+impl GraphqlLimits {
+    pub(super) fn read(headers: &HeaderMap, now: Timestamp) -> Self {
+        let retry = header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, now));
+        let retry = retry.map(|until| at_most(until, now));
+        let reset = resets_at(headers, now).filter(|until| *until > now);
+        let secondary = retry.unwrap_or_else(|| a_minute_from(now));
+        Self { points: retry.or(reset).unwrap_or(secondary), secondary }
+    }
+
+    /// The limit that an error of this type and with these words tells of. The type is of the budget of points, whatever
+    /// `x-ratelimit-remaining` says: the REST API has another.
+    pub(super) fn told_by(self, kind: Option<&str>, words: &str) -> Option<Limit> {
+        let speaks_of =
+            |all: [&[u8]; 2]| all.into_iter().any(|words_of| contains(words.as_bytes(), words_of));
+        if speaks_of(SECONDARY_WORDS) {
+            Some(Limit::Secondary(self.secondary))
+        } else if matches!(kind, Some("RATE_LIMITED" | "RATE_LIMIT")) || speaks_of(PRIMARY_WORDS) {
+            Some(Limit::Primary(self.points))
+        } else {
+            None
+        }
+    }
 }
 
 /// Whether a text has these words, in whatever case.
@@ -88,7 +130,11 @@ fn told_by(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {
 
 /// A limit of which GitHub does not say when it lifts.
 fn unnamed(now: Timestamp) -> Limit {
-    Limit::Secondary(now.checked_add(SECONDARY_LIMIT_WAIT).unwrap_or(now))
+    Limit::Secondary(a_minute_from(now))
+}
+
+fn a_minute_from(now: Timestamp) -> Timestamp {
+    now.checked_add(SECONDARY_LIMIT_WAIT).unwrap_or(now)
 }
 
 fn used_up(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {

@@ -3,6 +3,7 @@
 //! It follows no redirect unasked, since a redirect tells of a rename or a transfer; it knows GitHub's limits
 //! and repeats what can heal. It decides nothing about issues.
 
+mod allowances;
 mod answer;
 mod app_key;
 mod body;
@@ -11,6 +12,7 @@ mod credentials;
 mod effort;
 mod error;
 mod forbidden;
+mod foreign;
 mod graphql;
 mod inquiry;
 mod installation;
@@ -28,22 +30,21 @@ mod retry;
 mod session;
 mod split;
 mod unicode;
+mod unreachable;
 mod usage;
 mod web;
 mod wire;
 mod words;
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use url::Url;
 
 pub use body::Held;
 pub use credentials::{Account, Credentials, Identity, Installation, Reading, Token};
-pub use error::{BadCredentials, Failure, GitHubError, NoGraphql, Refusal, Unauthorized};
+pub use error::{BadCredentials, Blocked, Failure, GitHubError, NoGraphql, Policy, Refusal, Unauthorized};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
 pub use probed::{Learned, NotProbed, ProbeTerms, Probed};
@@ -51,10 +52,11 @@ pub use records::OddRecord;
 pub use repository::{IssueAnswer, Probe, Repository, Target};
 pub use retry::RetryPolicy;
 pub use session::Session;
+pub use unreachable::{ProxyFailure, TlsFailure};
 pub use usage::{Asked, Usage};
 
 use crate::clock::Clock;
-use crate::domain::{AccountLimits, Api, Fingerprint, RepositoryName};
+use crate::domain::{AccountLimits, Fingerprint};
 use crate::secrets::ReadingFailed;
 use crate::telemetry;
 use crate::transport::{Transport, TransportError};
@@ -142,28 +144,6 @@ impl GitHub {
         self.credentials.prefetch().await
     }
 
-    /// Gets the tokens of an App's installations for these repositories ahead of their first use, until `deadline`
-    /// at the latest. A lasting token needs nothing.
-    pub async fn prefetch_tokens(
-        &self,
-        repositories: &[RepositoryName],
-        deadline: Timestamp,
-    ) -> Result<(), GitHubError> {
-        let version = self.credentials.current().await?;
-        let identity = version.says.as_ref().map_err(Clone::clone)?;
-        let session = self.session(deadline, &[]);
-        let owners: BTreeSet<String> =
-            repositories.iter().map(|name| name.owner().to_ascii_lowercase()).collect();
-        let (session, identity) = (&session, identity);
-        // Owners who share an account wait for one token.
-        let tokens: Vec<_> = futures_util::stream::iter(owners)
-            .map(|owner| async move { session.token(identity.account(&owner)?, Api::GraphQl).await })
-            .buffer_unordered(TOKENS_AT_ONCE)
-            .collect()
-            .await;
-        tokens.into_iter().try_for_each(|token| token.map(drop))
-    }
-
     /// Opens a connection that the first pass will find. Whatever GitHub answers will do; no token is sent, so
     /// that nothing of its budget is spent.
     pub async fn connect(&self) -> Result<(), Unreachable> {
@@ -203,8 +183,5 @@ impl GitHub {
         act(&mut limits[place])
     }
 }
-
-/// How many installations' tokens are asked for at the same time, ahead of their use.
-const TOKENS_AT_ONCE: usize = 16;
 
 const NOTHING_PANICS: &str = "nothing panics while it holds the limits";

@@ -100,7 +100,12 @@ impl Session<'_> {
         Target { name, asked_as }: Target<'_>,
         number: IssueNumber,
     ) -> Result<IssueAnswer, GitHubError> {
-        let answer = self.get(asked_as, self.url(&format!("repos/{name}/issues/{number}"))).await?;
+        let answer = self.get(asked_as, self.url(&format!("repos/{name}/issues/{number}"))).await;
+        let answer = answer.map_err(|error| match error {
+            // That says nothing of the repository.
+            GitHubError::Blocked(_) => GitHubError::Unexpected(format!("issue {number} is blocked")),
+            error => error,
+        })?;
         let Some((location, place)) = self.moved_to(&answer) else {
             return self.issue_in(&answer, number, Some(name));
         };
@@ -115,7 +120,8 @@ impl Session<'_> {
                 IssueAnswer::Here(seen) => Some(seen.issue.url),
                 IssueAnswer::Gone(_) | IssueAnswer::NotVisible(_) => None,
             },
-            Ok(_) | Err(GitHubError::Forbidden { .. }) => None,
+            Ok(_) => None,
+            Err(error) if error.is_refusal() => None,
             Err(error) => return Err(error),
         };
         Ok(IssueAnswer::Gone(Gone { reason: Change::Moved, proved_at: answer.date, moved_to }))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use backon::ExponentialBuilder;
 
 use super::Failure;
+use super::unreachable::unreachable;
 
 /// How often and how patiently one request is tried.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,11 @@ impl RetryPolicy {
             .with_jitter()
             .with_jitter_seed(random)
     }
+
+    /// The waits before a new token that GitHub refused is sent again: 1, 2 and 4 s by default.
+    pub(super) fn new_token_waits(&self) -> [Duration; 3] {
+        [5, 10, 20].map(|times| self.first_wait * times)
+    }
 }
 
 /// What another attempt may heal in an answer: GitHub's own failures. Everything else stays as it is, however
@@ -46,7 +52,7 @@ pub(super) fn healable_error(error: &reqwest::Error) -> Failure {
     if error.is_timeout() {
         Failure::TimedOut
     } else if error.is_connect() {
-        Failure::Unreachable
+        unreachable(error)
     } else {
         Failure::BrokeOff
     }

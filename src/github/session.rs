@@ -9,17 +9,17 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap};
 use reqwest::{RequestBuilder, StatusCode};
 use url::Url;
 
-use crate::domain::{AccountLimits, Api, Budget, Fingerprint};
+use crate::domain::{Api, Fingerprint};
 use crate::telemetry::{Count, Measure};
 
 use super::answer::Answer;
 use super::body::{self, Body, BodyFailed, Held, Wanted};
 use super::effort::Effort;
 use super::installation::Attempts;
-use super::meter::{self, header, http_date};
+use super::meter::{self, GraphqlLimits, header, http_date};
 use super::received::Received;
 use super::usage::{Asked, Usage};
-use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, retry};
+use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, foreign, retry};
 
 /// The version of the REST API that answers are understood in.
 pub(super) const API_VERSION: &str = "2022-11-28";
@@ -110,31 +110,6 @@ impl<'a> Session<'a> {
         self.first_date.get().copied()
     }
 
-    /// What is known of limits that other sandboxes must keep to.
-    pub fn limits(&self) -> Vec<AccountLimits> {
-        self.github.limits_to_share()
-    }
-
-    /// What GitHub last said of this budget of an account.
-    pub fn budget(&self, account: &Fingerprint, api: Api) -> Option<Budget> {
-        self.github.with_limits(account, |limits| limits.budget(api))
-    }
-
-    /// When that budget of an account is granted anew of which less than a tenth is left; none while there is more.
-    pub fn low_until(&self, account: &Fingerprint, api: Api) -> Option<Timestamp> {
-        self.github.with_limits(account, |limits| limits.low_until(api, self.now()))
-    }
-
-    /// Until when an account's repositories are left out, so that what is left lasts; none when they are not.
-    pub fn spared_until(&self, account: &Fingerprint) -> Option<Timestamp> {
-        self.github.with_limits(account, |limits| limits.spared_until(self.now()))
-    }
-
-    /// Leaves an account's repositories out until then: the probe does not ask for them.
-    pub fn spare(&self, account: &Fingerprint, until: Timestamp) {
-        self.github.with_limits(account, |limits| limits.spare(until));
-    }
-
     pub(super) fn url(&self, path: &str) -> Url {
         let base = self.github.api_url.as_str().trim_end_matches('/');
         Url::parse(&format!("{base}/{path}")).expect("a checked base and a checked path make a URL")
@@ -178,7 +153,7 @@ impl<'a> Session<'a> {
             || !is_anonymous
             || !is_below.is_some_and(|rest| rest.starts_with('/'))
         {
-            return Err(GitHubError::Unexpected("it points to another host".to_owned()));
+            return Err(GitHubError::Unexpected(foreign::elsewhere()));
         }
         Ok(())
     }
@@ -249,12 +224,12 @@ impl<'a> Session<'a> {
         effort: Effort,
     ) -> Result<Answer, GitHubError> {
         let token = self.token(account, question.api()).await?;
-        let answered = self.ask_patiently(question, &token, effort).await;
+        let answered = self.ask_with(&token, question, effort).await;
         if !matches!(answered, Err(GitHubError::Unauthorized(_))) {
             return answered;
         }
         match self.renewed(account, &token).await? {
-            Some(renewed) => self.ask_patiently(question, &renewed, effort).await,
+            Some(renewed) => self.ask_with(&renewed, question, effort).await,
             None => answered,
         }
     }
@@ -317,6 +292,10 @@ impl<'a> Session<'a> {
         if remaining.is_zero() {
             return Err(NoAnswer::Refused(GitHubError::Deadline));
         }
+        // What is beyond the rate waits like what there is no time for.
+        if !github.with_limits(&token.account, |limits| limits.admit(api, now)) {
+            return Err(NoAnswer::Refused(GitHubError::Deadline));
+        }
         // Before anything is sent, so that no answer waits for room.
         let wanted = question.wants(StatusCode::OK);
         let Ok(held) = tokio::time::timeout(remaining, github.room.reserve(wanted)).await else {
@@ -372,9 +351,17 @@ impl<'a> Session<'a> {
             github.with_limits(&token.account, |limits| limit.close(limits, api));
             return refused(GitHubError::RateLimited { until: limit.until(), api });
         }
+        // Without GraphQL the REST API is asked, and tells more.
+        if api == Api::Rest
+            && let Some(what) = foreign::what_it_is(status, words)
+        {
+            return refused(GitHubError::Unexpected(what));
+        }
         match status {
             StatusCode::UNAUTHORIZED => refused(token.refused.into()),
-            StatusCode::FORBIDDEN => refused(forbidden::why(&headers, words)),
+            StatusCode::FORBIDDEN | StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS => {
+                refused(forbidden::why(status, &headers, words))
+            }
             _ => {
                 let answer = self.understood(token, (status, received), &headers, (body, held));
                 answer.map_err(NoAnswer::Refused)
@@ -411,8 +398,8 @@ impl<'a> Session<'a> {
         let date =
             date.ok_or_else(|| received.failed(GitHubError::Unexpected("it bears no Date".to_owned())))?;
         let _ = self.first_date.set(date);
-        let limit = meter::rate_limited(headers, self.github.clock.now());
-        Ok(Answer::new(token.account.clone(), (status, received), headers, date, limit, (body, held)))
+        let limits = GraphqlLimits::read(headers, self.github.clock.now());
+        Ok(Answer::new(token.account.clone(), (status, received), headers, date, limits, (body, held)))
     }
 
     pub(super) fn count(&self, account: &Fingerprint, add: impl FnOnce(&mut Asked)) {

@@ -4,9 +4,9 @@
 use reqwest::StatusCode;
 use serde_json::{Map, Value};
 
-use super::GitHubError;
 use super::answer::Answer;
 use super::session::API_VERSION;
+use super::{GitHubError, foreign};
 
 /// What GitHub says in words that are known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +58,15 @@ impl Answer {
 
     /// An answer that nothing follows from. The message gives its status and never its body.
     pub(super) fn unexpected(&self) -> GitHubError {
-        self.received.failed(GitHubError::Unexpected(match self.status {
+        let foreign = foreign::what_it_is(self.status, self.bytes());
+        self.received.failed(GitHubError::Unexpected(foreign.unwrap_or_else(|| match self.status {
             StatusCode::GONE => format!(
                 "status 410 without GitHub's words for a deleted issue or switched-off issues; GitHub answers 410 to \
                  everything once it has ended the REST API version {API_VERSION}, and a newer release of this \
                  service is needed then"
             ),
             status => format!("status {}", status.as_u16()),
-        }))
+        })))
     }
 
     /// An error of GitHub's REST API is an object with a message.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Api, Fingerprint, Problem, RepositoryName, seconds_until};
+use crate::domain::{Api, Fingerprint, MAX_REQUESTS_PER_MINUTE, Problem, RepositoryName, seconds_until};
 use crate::github::{Asked, NoGraphql};
 
 use super::Pass;
@@ -38,6 +38,8 @@ pub(super) struct Met {
     put_off_until: Option<Timestamp>,
     /// Until when all its repositories are left out, so that what is left lasts.
     spared_until: Option<Timestamp>,
+    /// Until when they are not looked up one by one, though the probe was refused.
+    pub(super) no_lookups_until: Option<Timestamp>,
 }
 
 impl Pass<'_> {
@@ -74,7 +76,10 @@ impl Pass<'_> {
         deferred.iter().any(|name| {
             self.github.account(name.owner()).is_none_or(|account| {
                 let asked = self.asked_in_all(&account);
-                self.met(&account).spared_until.is_none()
+                let met = self.met(&account);
+                met.spared_until.is_none()
+                    && met.no_lookups_until.is_none()
+                    && !self.github.is_rate_reached(&account)
                     && self.low_until(&account).is_none()
                     && BOTH
                         .into_iter()
@@ -88,7 +93,11 @@ impl Pass<'_> {
     pub(super) fn freshness(&self, roster: &Roster) -> u64 {
         let (now, configured) = (self.app.clock.now(), self.app.config.freshness.as_secs());
         let waits = self.accounts(roster.names()).into_iter().map(|(account, repositories)| {
-            let wait = match self.met(&account).spared_until {
+            let met = self.met(&account);
+            if was_refused(&met) && met.no_lookups_until.is_none() {
+                self.defer_lookups(&account, repositories.len() as u64, configured, now);
+            }
+            let wait = match met.spared_until {
                 Some(until) => seconds_until(until, now).unwrap_or_default(),
                 None => self.wait(&account, repositories.len() as u64),
             };
@@ -108,17 +117,31 @@ impl Pass<'_> {
     fn wait(&self, account: &Fingerprint, repositories: u64) -> u64 {
         let met = self.met(account);
         let requests = match met.no_probe {
-            // An idle pass asks twice for each repository; one that could not ask everything counts as such.
-            Some(_) => {
-                let asked = self.asked_in_all(account).rest.max(2 * repositories);
-                self.spaced(account, Api::Rest, asked)
-            }
+            // The next probe may succeed: only the look-ups wait.
+            Some(_) if was_refused(&met) => 0,
+            Some(_) => self.wait_of_lookups(account, repositories),
             // Each is looked up and listed.
             None => {
                 self.paced(account, met.delta_pages).max(self.spaced(account, Api::Rest, 2 * met.looked_up))
             }
         };
         requests.max(self.spaced(account, Api::GraphQl, met.probe_points))
+    }
+
+    /// The seconds until so many repositories can be looked up and listed again.
+    fn wait_of_lookups(&self, account: &Fingerprint, repositories: u64) -> u64 {
+        // An idle pass asks twice for each repository, as far as the rate allows; one that could not ask everything
+        // counts as such.
+        let asked = self.asked_in_all(account).rest.max((2 * repositories).min(MAX_REQUESTS_PER_MINUTE));
+        self.spaced(account, Api::Rest, asked)
+    }
+
+    /// A refused probe is tried again by the next pass. What was asked instead is not asked again so soon.
+    fn defer_lookups(&self, account: &Fingerprint, repositories: u64, freshness: u64, now: Timestamp) {
+        let wait = self.wait_of_lookups(account, repositories).min(LONGEST_FRESHNESS);
+        if wait > freshness {
+            self.github.defer_lookups(account, now.checked_add(Duration::from_secs(wait)).unwrap_or(now));
+        }
     }
 
     /// What there is to tell of budgets, once for all accounts that met the same.
@@ -130,7 +153,10 @@ impl Pass<'_> {
         let low = low.map(|(until, names)| budget_low_problem(until, now).of_owners(self.whose(&names)));
         let spared = self.alike(&accounts, |met| met.spared_until).into_iter();
         let spared = spared.map(|(until, names)| spared_problem(until, now).of_owners(self.whose(&names)));
-        no_probe.chain(low).chain(spared).collect()
+        let deferred = self.alike(&accounts, |met| met.no_lookups_until).into_iter();
+        let deferred =
+            deferred.map(|(until, names)| spared_problem(until, now).of_owners(self.whose(&names)));
+        no_probe.chain(low).chain(spared).chain(deferred).collect()
     }
 
     /// What these accounts met of one kind, and the repositories of those that met the same.
@@ -215,6 +241,11 @@ impl Pass<'_> {
         });
         left.unwrap_or_default()
     }
+}
+
+/// Whether GitHub refused the probe, which may be for a moment only.
+fn was_refused(met: &Met) -> bool {
+    matches!(met.no_probe, Some(NoGraphql::Forbidden))
 }
 
 const BOTH: [Api; 2] = [Api::Rest, Api::GraphQl];

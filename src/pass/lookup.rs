@@ -116,6 +116,13 @@ impl Pass<'_> {
             Some(_) => note_no_graphql(),
             None => {}
         }
+        let account = self.github.account(name.owner());
+        if matches!(no_graphql, Some(NoGraphql::Forbidden))
+            && let Some(until) = account.and_then(|account| self.github.no_lookups_until(&account))
+        {
+            self.note_pace(name.owner(), |met| met.no_lookups_until = Some(until));
+            return Look { met: Ok(Err(GitHubError::Deadline)), by_rest: before };
+        }
         // Without GraphQL there is nothing wrong with a repository that has to wait for its turn.
         let instead = match why {
             GitHubError::NoGraphql(_) => GitHubError::Deadline,
@@ -133,6 +140,9 @@ impl Pass<'_> {
         let met = guard(self.github.repository(&name, look_ups.until)).await;
         let met = met.map(|looked_up| match looked_up {
             Err(GitHubError::Deadline) => Err(instead.clone()),
+            Err(GitHubError::NotFound) if matches!(no_graphql, Some(NoGraphql::Missing)) => {
+                Err(GitHubError::NothingThere)
+            }
             looked_up => looked_up,
         });
         let has_answered = match &met {

@@ -306,6 +306,9 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
         GitHubError::Unavailable { failure: Failure::TooLarge, .. } => {
             passing(ProblemCode::GithubUnexpectedAnswer)
         }
+        GitHubError::Unavailable { failure, .. } if failure.is_lasting() => {
+            lasting(ProblemCode::GithubUnavailable)
+        }
         GitHubError::Deadline | GitHubError::Unavailable { .. } => passing(ProblemCode::GithubUnavailable),
         GitHubError::RateLimited { until, .. } => {
             passing(ProblemCode::GithubRateLimited).retry_after(seconds_until(*until, now))
@@ -315,8 +318,11 @@ fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem 
         GitHubError::CredentialsUnavailable => passing(ProblemCode::CredentialsUnavailable),
         GitHubError::Unauthorized(_) => lasting(ProblemCode::GithubUnauthorized),
         GitHubError::BadCredentials(_) => lasting(ProblemCode::CredentialsInvalid),
-        GitHubError::Forbidden { .. } | GitHubError::Suspended => lasting(ProblemCode::GithubForbidden),
-        GitHubError::NotFound => lasting(ProblemCode::RepositoryNotFound),
+        GitHubError::Forbidden { .. } | GitHubError::Suspended | GitHubError::Policy(_) => {
+            lasting(ProblemCode::GithubForbidden)
+        }
+        GitHubError::Blocked(_) => lasting(ProblemCode::RepositoryDisabled),
+        GitHubError::NotFound | GitHubError::NothingThere => lasting(ProblemCode::RepositoryNotFound),
         GitHubError::IssuesDisabled => lasting(ProblemCode::IssuesDisabled),
     }
 }

@@ -241,30 +241,6 @@ async fn a_clock_that_is_off_by_a_minute_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_preparation_gets_the_token_too() {
-    let app = two_repositories().await;
-    app.app.prepare().await;
-    let mut asked: Vec<String> =
-        app.world.github.requests().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect();
-    asked.sort();
-    assert_eq!(asked, ["HEAD /".to_owned(), format!("POST {TOKEN_REQUEST}")]);
-    app.clear_requests();
-    beats_well(&app).await;
-    assert_eq!(app.asked()[0], "/graphql");
-}
-
-#[tokio::test]
-async fn a_preparation_without_a_token_is_forgotten() {
-    for fault in [Fault::Status(500), Fault::Status(401), Fault::Status(404), Fault::Cut, Fault::Garbage] {
-        let app = two_repositories().await;
-        app.world.github.fault(Matching::token_request(), fault.times(3));
-        app.app.prepare().await;
-        app.world.github.heal();
-        beats_well(&app).await;
-    }
-}
-
-#[tokio::test]
 async fn a_limit_is_the_installations_and_outlives_its_token() {
     let app = two_repositories().await;
     beats_well(&app).await;

@@ -46,7 +46,9 @@ async fn a_new_token_that_is_refused_too_is_told() {
     app.clear_requests();
     let answer = app.agent("alpha").beat().await;
     assert_told(&answer, "github_unauthorized", &["installation", "not even a new one"]);
-    assert_eq!(app.asked().len(), 3, "twice the probe, and one request for a token: {:?}", app.asked());
+    // The old token once; the new one also after each of its three waits.
+    assert_eq!(app.asked().len(), 1 + 1 + 4, "{:?}", app.asked());
+    assert_eq!(token_requests(&app), 1);
     assert_eq!(reads(&app), 2, "another App may stand there by now");
 }
 

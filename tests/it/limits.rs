@@ -66,6 +66,8 @@ fn secondary_limits(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
         ("403 with a date", limit(403, vec![("retry-after", date.clone())]), 120),
         ("429 without a word", limit(429, Vec::new()), 60),
         ("403 with words", Fault::secondary_limit(None), 60),
+        ("403 with the words of before", Fault::abuse_limit(None), 60),
+        ("403 with the words of before and seconds", Fault::abuse_limit(Some("75")), 75),
         ("403 with words and seconds", Fault::secondary_limit(Some("75")), 75),
         ("403 with words and a date", Fault::secondary_limit(Some(&date)), 120),
     ]
@@ -74,8 +76,6 @@ fn secondary_limits(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
 /// Those that only GraphQL tells, in an answer of status 200.
 fn secondary_limits_in_a_200(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
     vec![
-        ("RATE_LIMITED while points remain", Fault::graphql_limit("RATE_LIMITED"), 60),
-        ("RATE_LIMIT while points remain", Fault::graphql_limit("RATE_LIMIT"), 60),
         ("words", Fault::graphql_secondary_limit(None), 60),
         ("words and seconds", Fault::graphql_secondary_limit(Some("75")), 75),
         ("words and a date", Fault::graphql_secondary_limit(Some(&date_in(app, 120))), 120),

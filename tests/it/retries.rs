@@ -97,12 +97,18 @@ async fn github_hangs_and_the_beat_is_answered_in_bounded_time() {
 #[tokio::test]
 async fn an_answer_that_is_not_understood_is_reported_and_not_repeated() {
     let answer = |body: &str| Fault::Answer { status: 200, headers: Vec::new(), body: body.to_owned() };
+    // It may not be GitHub's API that answers.
+    let hinted = |what: &str| {
+        let check =
+            "check that GITHUB_API_URL is the API's address (https://HOST/api/v3 for an Enterprise Server)";
+        format!("{what}; {check}")
+    };
     let understood = "GitHub's answer is not one this service understands";
     let answers = [
-        (Fault::Garbage, "not JSON (line 1, column 1)"),
-        (answer(""), "not JSON (line 1, column 0)"),
-        (answer("{}"), "JSON of another shape (line 1, column 0)"),
-        (Fault::Status(422), "status 422"),
+        (Fault::Garbage, hinted("not JSON (line 1, column 1)")),
+        (answer(""), hinted("not JSON (line 1, column 0)")),
+        (answer("{}"), "JSON of another shape (line 1, column 0)".to_owned()),
+        (Fault::Status(422), "status 422".to_owned()),
     ];
     for (fault, what) in answers {
         let app = with_news(two_repositories()).await;

@@ -98,6 +98,30 @@ impl Fault {
         )
     }
 
+    /// The words for a secondary limit until 2021, which Enterprise Servers still use: 403 with requests remaining
+    /// (sourcegraph/sourcegraph issue 3582, ossf/scorecard issue 206).
+    pub fn abuse_limit(retry_after: Option<&str>) -> Self {
+        let headers = retry_after.map(|value| ("retry-after", value.to_owned())).into_iter().collect();
+        let message = "You have triggered an abuse detection mechanism. Please wait a few minutes before you try again.";
+        Self::json(403, headers, message, &About::RateLimits)
+    }
+
+    /// A refusal in these words, without headers of its own. The words are in [`refusals`](super::refusals).
+    pub fn refusal(status: u16, message: &str) -> Self {
+        Self::json(status, Vec::new(), message, &About::Anything)
+    }
+
+    /// A repository that was taken down: 451, or 403, with a `block` (github/rest-api-description issue 3314,
+    /// caarlos0/fork-cleaner issue 99).
+    pub fn blocked(status: u16, reason: &str) -> Self {
+        let body = serde_json::json!({
+            "message": super::refusals::BLOCKED,
+            "block": { "reason": reason, "created_at": "2021-04-22T17:53:56Z", "html_url": "https://github.com/tos" },
+        });
+        let headers = vec![("content-type", "application/json; charset=utf-8".to_owned())];
+        Self::Answer { status, headers, body: body.to_string() }
+    }
+
     /// A token that was not authorized for the organization's SAML single sign-on: 403, and no limit.
     pub fn saml_required() -> Self {
         let sso = "required; url=https://github.com/orgs/acme/sso?authorization_request=AAAA".to_owned();

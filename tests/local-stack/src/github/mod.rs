@@ -35,6 +35,7 @@ mod log;
 mod matching;
 mod order;
 mod pace;
+pub mod refusals;
 mod render;
 mod repository;
 mod root;

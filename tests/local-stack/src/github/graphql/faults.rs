@@ -33,6 +33,12 @@ impl Fault {
         Self::Partial(Partial { lack: Lack::Repository(repository.to_owned()), failure })
     }
 
+    /// The same in these words, of this type.
+    pub fn repository_refusal(repository: &str, kind: impl Into<Option<&'static str>>, words: &str) -> Self {
+        let failure = Failure::new(kind, words);
+        Self::Partial(Partial { lack: Lack::Repository(repository.to_owned()), failure })
+    }
+
     /// The query takes too much: of the repositories behind the first `answered` every list of nodes is null,
     /// with an error of type `RESOURCE_LIMITS_EXCEEDED` for each.
     pub fn resource_limits(answered: usize) -> Self {

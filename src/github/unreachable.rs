@@ -1,0 +1,99 @@
+//! Why no connection to GitHub came about: a certificate that is not accepted, a proxy, or nothing that answers.
+
+use std::error::Error;
+use std::io;
+
+use rustls::{AlertDescription, CertificateError};
+
+use super::Failure;
+
+/// Why the TLS handshake with GitHub failed. Another attempt would meet the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsFailure {
+    /// No trusted root issued the certificate.
+    UnknownIssuer,
+    /// The server presents the certificate of a CA as its own.
+    CaAsServer,
+    /// The certificate has expired, or is not valid yet.
+    NotValidNow,
+    /// The certificate is for other host names.
+    OtherName,
+    /// The certificate is wrong in another way.
+    Certificate,
+    /// There is no TLS at that port, or none that both sides can use.
+    Handshake,
+}
+
+/// Why the proxy that `HTTPS_PROXY` names opened no connection to GitHub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyFailure {
+    /// It could not be reached itself.
+    Unreachable,
+    /// It wants a user and a password (407).
+    WantsCredentials,
+    /// It answered that it does not connect.
+    Refused,
+}
+
+/// The cause of a connection that failed, read off the chain of errors.
+pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(failure) = proxy(&error.to_string()) {
+            return Failure::Proxy(failure);
+        }
+        if let Some(failure) = error.downcast_ref::<rustls::Error>().and_then(tls) {
+            return Failure::Tls(failure);
+        }
+        // What an `io::Error` holds is not its source.
+        next = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(held) => Some(held),
+            None => error.source(),
+        };
+    }
+    Failure::Unreachable
+}
+
+/// hyper-util has no public type for it: each of its texts begins alike.
+fn proxy(text: &str) -> Option<ProxyFailure> {
+    Some(match text.strip_prefix("tunnel error: ")? {
+        "failed to create underlying connection" => ProxyFailure::Unreachable,
+        "proxy authorization required" => ProxyFailure::WantsCredentials,
+        _ => ProxyFailure::Refused,
+    })
+}
+
+/// `None` for a failure that another attempt may not meet.
+fn tls(error: &rustls::Error) -> Option<TlsFailure> {
+    Some(match error {
+        rustls::Error::InvalidCertificate(certificate) => refused(certificate),
+        rustls::Error::InvalidMessage(_)
+        | rustls::Error::PeerIncompatible(_)
+        | rustls::Error::NoApplicationProtocol
+        | rustls::Error::AlertReceived(
+            AlertDescription::HandshakeFailure
+            | AlertDescription::ProtocolVersion
+            | AlertDescription::UnrecognisedName
+            | AlertDescription::CertificateRequired,
+        ) => TlsFailure::Handshake,
+        _ => return None,
+    })
+}
+
+fn refused(certificate: &CertificateError) -> TlsFailure {
+    match certificate {
+        CertificateError::UnknownIssuer => TlsFailure::UnknownIssuer,
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => TlsFailure::NotValidNow,
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            TlsFailure::OtherName
+        }
+        // rustls has no name of its own for it, and hands on its verifier's.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            TlsFailure::CaAsServer
+        }
+        _ => TlsFailure::Certificate,
+    }
+}
