@@ -16,7 +16,7 @@ use crate::domain::{Issue, IssueNumber};
 use super::split::{Element, MAX_ELEMENT, NotSplit, Splitter};
 use super::web::Web;
 use super::wire::Entry;
-use super::{GitHubError, unicode};
+use super::{GitHubError, foreign, unicode};
 
 /// The most that is kept of one issue, in bytes: its title, labels and so on. GitHub's own limits allow a quarter.
 const MAX_KEPT_OF_ISSUE: usize = 64 * 1024;
@@ -109,9 +109,11 @@ impl<'w> PageReader<'w> {
 }
 
 impl From<NotSplit> for Unread {
-    fn from(NotSplit { is_json, line, column }: NotSplit) -> Self {
+    fn from(NotSplit { is_json, is_at_start, line, column }: NotSplit) -> Self {
         let what = if is_json { "JSON of another shape" } else { "not JSON" };
-        Self::NotUnderstood(GitHubError::Unexpected(format!("{what} (line {line}, column {column})")))
+        let what = format!("{what} (line {line}, column {column})");
+        let is_foreign = is_at_start && !is_json;
+        Self::NotUnderstood(GitHubError::Unexpected(if is_foreign { foreign::hinted(&what) } else { what }))
     }
 }
 

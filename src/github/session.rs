@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock};
 
 use backon::Retryable as _;
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap};
 use reqwest::{RequestBuilder, StatusCode};
@@ -243,7 +244,8 @@ impl<'a> Session<'a> {
     ) -> Result<Answer, GitHubError> {
         let github = self.github;
         let (mut attempts, mut last_failure) = (1, None);
-        let answered = (|| self.attempt(question, token, effort))
+        // Boxed, as are the steps of a pass: the futures of all layers in one take more than a thread's stack in tests.
+        let answered = (|| self.attempt(question, token, effort).boxed())
             .retry(github.retry.waits(github.clock.random()))
             .sleep(tokio::time::sleep)
             .when(|why| {

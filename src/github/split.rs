@@ -27,6 +27,8 @@ pub(super) struct Element<'a> {
 pub(super) struct NotSplit {
     /// Whether it may be JSON of another structure.
     pub(super) is_json: bool,
+    /// Whether nothing of an array has come.
+    pub(super) is_at_start: bool,
     /// From 1.
     pub(super) line: usize,
     /// In that line; 0 is before its first character.
@@ -226,7 +228,7 @@ impl Splitter {
     }
 
     fn not_split(&self, is_json: bool) -> NotSplit {
-        NotSplit { is_json, line: self.line, column: self.column }
+        NotSplit { is_json, is_at_start: self.place == Place::Start, line: self.line, column: self.column }
     }
 }
 
@@ -307,7 +309,7 @@ mod tests {
     #[test]
     fn text_that_is_no_array_of_objects_says_where_that_shows() {
         let wrong = |text: &str| {
-            let NotSplit { is_json, line, column } = split(&[text.as_bytes()]).unwrap_err();
+            let NotSplit { is_json, line, column, .. } = split(&[text.as_bytes()]).unwrap_err();
             (is_json, line, column)
         };
         assert_eq!(wrong(""), (false, 1, 0));

@@ -154,20 +154,20 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
             .lasting(),
         );
     } else {
-        roster = pass.enroll(looks, &mut fleet, &mut outcome).await?;
+        roster = pass.enroll(looks, &mut fleet, &mut outcome).boxed().await?;
         pass.note_untracked(&mut roster, &fleet);
     }
     pass.distrust_counts(&mut roster.work);
     pass.distrust_counts(&mut roster.untracked);
-    pass.fence_off(&mut roster, &mut fleet).await;
+    pass.fence_off(&mut roster, &mut fleet).boxed().await;
     if !app.config.repositories.is_empty() {
-        pass.list(&mut roster.work).await;
-        pass.ask_unread(&mut roster.work).await;
+        pass.list(&mut roster.work).boxed().await;
+        pass.ask_unread(&mut roster.work).boxed().await;
         unheeded = confirmed.and_then(|confirmed| pass.heed(confirmed, &mut roster.work));
-        pass.audit(&mut roster.work).await;
-        pass.retire(&mut roster, &fleet).await;
+        pass.audit(&mut roster.work).boxed().await;
+        pass.retire(&mut roster, &fleet).boxed().await;
     }
-    Ok(PassReport { unheeded, ..pass.end(roster, fleet, outcome).await? })
+    Ok(PassReport { unheeded, ..pass.end(roster, fleet, outcome).boxed().await? })
 }
 
 impl Pass<'_> {

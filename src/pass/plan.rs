@@ -144,8 +144,10 @@ pub fn observed(
 
 /// Whether a pass that did not end may have written this row, which a listing shows at `updated_at`, and nobody was told.
 fn may_be_untold(row: &CachedIssue, updated_at: Timestamp, reading: Reading, fence: u64) -> bool {
-    matches!(reading, Reading::Delta { cursor, ahead, told, .. }
-        if Some(updated_at) > (if is_from_the_future(row) { cursor.max(ahead) } else { cursor })
+    // What was closed before its repository was tracked is no news.
+    matches!(reading, Reading::Delta { cursor, ahead, tracked_since, told, .. }
+        if (row.is_open() || Some(updated_at) > tracked_since)
+            && Some(updated_at) > (if is_from_the_future(row) { cursor.max(ahead) } else { cursor })
             && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told))
 }
 

@@ -215,7 +215,8 @@ proptest! {
         let restored: Vec<Observation> = rows.values().map(|row| {
             let issue = seen.iter().find(|seen| seen.issue.number == row.number).expect("it was read");
             let updated_at = row.updated_at - std::time::Duration::from_secs(older.unsigned_abs());
-            let issue = Issue { title: "restored".to_owned(), updated_at, ..issue.issue.clone() };
+            let digest = format!("of the restored {}", issue.issue.digest);
+            let issue = Issue { title: "restored".to_owned(), updated_at, digest, ..issue.issue.clone() };
             Observation { issue, read_at: at(342) }
         }).collect();
         for _ in 0..=repeated {

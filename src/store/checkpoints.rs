@@ -24,7 +24,9 @@ impl Store {
         claim: &Claim,
         repository: &TrackedRepository,
     ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::repository(repository.id), repository)).await
+        let key = Key::repository(repository.id);
+        let item = item_of(&key, repository);
+        self.put_fenced(claim, key, item).await
     }
 
     /// How many issues last changed under which fences; `None` before any did. One consistent read.
@@ -38,7 +40,7 @@ impl Store {
         claim: &Claim,
         counts: &ChangeCounts,
     ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::change_counts(), counts)).await
+        self.put_fenced(claim, Key::change_counts(), item_of(&Key::change_counts(), counts)).await
     }
 
     /// Writes what a configured name stands for. A pass writes each name once, so a late copy says the same.
@@ -75,7 +77,7 @@ impl Store {
             let expires = untracked.since.as_second().saturating_add_unsigned(retention.as_secs());
             item.insert(EXPIRES_AT.to_owned(), number(expires));
         }
-        if let Err(stale) = self.put_fenced(claim, item).await? {
+        if let Err(stale) = self.put_fenced(claim, Key::untracked(repository.id), item).await? {
             return Ok(Err(stale));
         }
         for name in names {
@@ -128,7 +130,7 @@ impl Store {
         id: RepositoryId,
         progress: &AuditProgress,
     ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, item_of(&Key::audit(id), progress)).await
+        self.put_fenced(claim, Key::audit(id), item_of(&Key::audit(id), progress)).await
     }
 
     /// Removes what was left of an audit that is complete.
@@ -143,11 +145,15 @@ impl Store {
     pub(super) async fn put_fenced(
         &self,
         claim: &Claim,
+        key: Key,
         mut item: Item,
     ) -> Result<Result<(), Stale>, StoreError> {
-        let (fence, sequence) = (number(claim.fence()), number(claim.next_write()));
+        let (fence, write) = (number(claim.fence()), claim.next_write(key));
         item.insert("fence".to_owned(), fence.clone());
-        item.insert("seq".to_owned(), sequence.clone());
+        // A pass writes most items once: without a number, which every pass would read for each repository.
+        if write > 0 {
+            item.insert("seq".to_owned(), number(write));
+        }
         let answer = self
             .client
             .put_item()
@@ -158,7 +164,7 @@ impl Store {
                  OR (fence = :fence AND (attribute_not_exists(seq) OR seq < :seq))",
             )
             .expression_attribute_values(":fence", fence.clone())
-            .expression_attribute_values(":seq", sequence)
+            .expression_attribute_values(":seq", number(write))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -133,8 +132,8 @@ pub struct Claim {
     before: FleetState,
     /// Held while a row is written under it.
     writing: Arc<Mutex<()>>,
-    /// Numbers the writes of the pass to the fleet's items. Clones share it.
-    writes: Arc<AtomicU64>,
+    /// How often the pass has written each of the fleet's items. Clones share it.
+    writes: Arc<std::sync::Mutex<HashMap<Key, u64>>>,
 }
 
 impl Claim {
@@ -163,9 +162,12 @@ impl Claim {
         self.writing.lock().await
     }
 
-    /// The number of the pass's next write to the fleet's items.
-    pub(super) fn next_write(&self) -> u64 {
-        self.writes.fetch_add(1, Ordering::Relaxed) + 1
+    /// The number of the pass's next write to this item, from 0.
+    pub(super) fn next_write(&self, key: Key) -> u64 {
+        let mut writes = self.writes.lock().expect("nothing panics while counting");
+        let next = writes.entry(key).or_default();
+        *next += 1;
+        *next - 1
     }
 
     /// Whether a pass before it died with the claim.

@@ -55,7 +55,7 @@ pub(super) const CHANGE_ORDER: &str = "changeOrder";
 pub(super) const EXPIRES_AT: &str = "expiresAt";
 
 /// The keys of one item.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) pk: String,
     pub(super) sk: String,

@@ -73,8 +73,9 @@ async fn listing_without_an_end_is_given_up_and_the_others_are_read() {
 
 #[tokio::test]
 async fn error_without_an_end_is_read_for_its_words_alone() {
+    // A 404 proves nothing without GitHub's words, which are at its end.
     for (status, code) in
-        [(403, "github_forbidden"), (404, "repository_not_found"), (502, "github_unavailable")]
+        [(403, "github_forbidden"), (404, "github_unexpected_answer"), (502, "github_unavailable")]
     {
         let app = with_news().await;
         app.world.github.fault(Matching::listing(WEB), bomb(status, "resource ").forever());
