@@ -126,7 +126,7 @@ impl AgentTokens {
             .into_iter()
             .map(|entry| {
                 // Also a token whose entry is wrong: where it stands again it says something else.
-                let digest = entry["token"].as_str().map(|token| sha256(&unwrapped(token)));
+                let digest = entry["token"].as_str().map(|token| sha256(unwrapped(token)));
                 (digest, Binding::read(entry))
             })
             .collect();
