@@ -174,7 +174,7 @@ async fn a_first_listing_ends_when_a_pass_has_time_for_one_page_only() {
             beat_in_time(&app).await;
             app.pass_time(31);
         }
-        assert_eq!(app.open_rows("acme/api"), (1..=u64::from(count)).collect::<Vec<_>>());
+        assert_eq!(app.open_rows("acme/api"), (1..=count).collect::<Vec<_>>());
         assert!(app.marks("acme/api").get("backfill").is_none(), "{:#}", app.marks("acme/api"));
     }
 }

@@ -19,6 +19,9 @@ use crate::app::TestApp;
 use crate::checked::Checked;
 use crate::sandbox::{API, Sandbox};
 
+/// Variables of the function, with their values.
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// A CA of this test alone, and a file with its certificate.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -168,7 +171,7 @@ async fn certificate_that_is_refused_is_told_with_its_cause_and_the_variable() {
     };
     let future = |parameters: &mut CertificateParams| parameters.not_before = date_time_ymd(2500, 1, 1);
     let trusted = [("SSL_CERT_FILE", file.as_str())];
-    let cases: [(ServerConfig, &[(&str, &str)], &str); 5] = [
+    let cases: [(ServerConfig, Variables, &str); 5] = [
         (authority.server("localhost", |_| {}), &[], "UnknownIssuer"),
         (authority.server_of_ca(), &trusted, "CaUsedAsEndEntity"),
         (authority.server("localhost", past), &trusted, "expired"),
