@@ -191,7 +191,10 @@ mod tests {
         let request = template.create_table_request("heartbeat");
         assert_eq!(request["TableName"], "heartbeat");
         assert_eq!(request["KeySchema"][1], json!({ "AttributeName": "sk", "KeyType": "RANGE" }));
-        assert_eq!(request["AttributeDefinitions"][3]["AttributeType"], "N");
+        assert_eq!(
+            request["AttributeDefinitions"][3],
+            json!({ "AttributeName": "changeOrder", "AttributeType": "S" })
+        );
         assert_eq!(request["LocalSecondaryIndexes"][0]["IndexName"], "OpenIssues");
         assert_eq!(request["LocalSecondaryIndexes"][1]["IndexName"], "Changes");
         assert_eq!(
