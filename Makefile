@@ -9,7 +9,7 @@
 
 # The functions run beside the local world, so both must know where cargo puts binaries.
 export CARGO_TARGET_DIR ?= target
-LOCAL_STACK := $(CARGO_TARGET_DIR)/debug/local-stack
+TEST_WORLD := $(CARGO_TARGET_DIR)/debug/test-world
 
 EVENTS := $(basename $(notdir $(wildcard events/*.json)))
 
@@ -49,15 +49,15 @@ help: ## Show this list
 
 .PHONY: run
 run: binaries $(CARGO_LAMBDA) ## Beat three times in a local world (over real REPOSITORIES, with GITHUB_TOKEN: once)
-	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) run
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(TEST_WORLD) run
 
 .PHONY: dev
 dev: binaries $(CARGO_LAMBDA) ## The same world, kept running on PORT (9000), for curl and cargo lambda invoke (TABLE_FILE keeps its table)
-	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(LOCAL_STACK) dev
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(TEST_WORLD) dev
 
 .PHONY: $(addprefix invoke-,$(EVENTS))
 $(addprefix invoke-,$(EVENTS)): invoke-%: binaries
-	@exec $(LOCAL_STACK) invoke events/$*.json
+	@exec $(TEST_WORLD) invoke events/$*.json
 
 .PHONY: confirm-audit
 confirm-audit: $(if $(FUNCTION)$(STACK),$(CARGO_LAMBDA) $(PYTHON_TOOLS)/installed,binaries) ## Confirm a held audit: REPOSITORY=owner/name, and STACK=… (or FUNCTION=…) where it is deployed
@@ -66,7 +66,7 @@ ifneq ($(FUNCTION)$(STACK),)
 	@function=$(or $(FUNCTION),$$($(call output,ScheduleFunctionName))) && $(in_region) '$(CARGO_LAMBDA)' lambda invoke \
 		--remote "$$function" --data-ascii '{"confirmAudit":"$(REPOSITORY)"}'
 else
-	@echo '{"confirmAudit":"$(REPOSITORY)"}' | $(LOCAL_STACK) invoke /dev/stdin
+	@echo '{"confirmAudit":"$(REPOSITORY)"}' | $(TEST_WORLD) invoke /dev/stdin
 endif
 
 # One package at a time: built together, the local world's test client would take over the service's features,
@@ -74,7 +74,7 @@ endif
 .PHONY: test
 test: ## Run all tests that need only Rust and a C compiler
 	cargo test -p agent-heartbeat
-	cargo test -p local-stack
+	cargo test -p test-world
 
 # Other cases each time; the seed, which is told first, gives the same again.
 .PHONY: fuzz
@@ -86,25 +86,25 @@ fuzz: ## Try properties, histories and hostile input with many more cases (an ho
 
 .PHONY: contract
 contract: ## Check the local GitHub against what GitHub publishes (needs npm)
-	tests/local-stack/contract/fetch
-	cargo test -p local-stack --features contract --test contract
+	tests/test-world/contract/fetch
+	cargo test -p test-world --features contract --test contract
 
 # So many beats a minute that none is refused for coming too often, which would hide other answers.
 .PHONY: schemathesis
 schemathesis: binaries $(CARGO_LAMBDA) $(SCHEMATHESIS)/installed ## Check the running function against the description of its API that it serves
-	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 PYTHONDONTWRITEBYTECODE=1 $(LOCAL_STACK) with sh -c \
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 PYTHONDONTWRITEBYTECODE=1 $(TEST_WORLD) with sh -c \
 		'exec "$$0" --config-file tests/schemathesis/config.toml run "$$SERVICE_URL/api/openapi.json"' \
 		'$(SCHEMATHESIS)/schemathesis'
 
 # `cargo lambda`, as the README has it, is found by the search path.
 .PHONY: sample-events
 sample-events: binaries $(CARGO_LAMBDA) ## Run the README's `cargo lambda` commands: each sample event, and `watch` beside the local world
-	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' PATH='$(dir $(CARGO_LAMBDA))':"$$PATH" $(LOCAL_STACK) with \
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' PATH='$(dir $(CARGO_LAMBDA))':"$$PATH" $(TEST_WORLD) with \
 		python3 -B tests/sample-events/check.py
 
 # The root package alone, for the same reason as above.
 .PHONY: bench
-bench: ## Measure what beats and passes cost, against the targets (some five minutes; ROW=idle_10000: that row alone)
+bench: ## Measure what beats and passes cost, against the targets (some five minutes; ROW=idle_10000 or ROW=largest_bodies: that row alone)
 	@cargo bench --locked -p agent-heartbeat --bench pass
 
 .PHONY: costs
@@ -195,15 +195,15 @@ ci deployment: ARCH = $(shell uname -m)
 deployment: build binaries $(PYTHON_TOOLS)/installed $(MINISTACK)/installed ## Deploy to an emulated AWS on this machine, beat, and wait for the schedule (Linux only)
 	@mkdir -p $(dir $(PLAIN_TEMPLATE))
 	@$(PYTHON) infra/checks/transform.py infra/template.yaml functions >$(PLAIN_TEMPLATE)
-	@exec $(MINISTACK)/python -B infra/checks/deployment $(PLAIN_TEMPLATE) target/lambda $(LOCAL_STACK)
+	@exec $(MINISTACK)/python -B infra/checks/deployment $(PLAIN_TEMPLATE) target/lambda $(TEST_WORLD)
 
 .PHONY: ci
 ci: check infra test contract bench-smoke schemathesis sample-events deployment ## What a change must pass: check, infra, test, contract, bench-smoke, schemathesis, sample-events, deployment
 
 .PHONY: binaries
 binaries:
-	@test -x $(LOCAL_STACK) || echo 'Building the functions and the local world: some minutes this first time' >&2
-	@cargo build -p agent-heartbeat -p local-stack --bins
+	@test -x $(TEST_WORLD) || echo 'Building the functions and the local world: some minutes this first time' >&2
+	@cargo build -p agent-heartbeat -p test-world --bins
 
 .PHONY: target-installed
 target-installed:

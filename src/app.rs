@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::AgentTokens;
 use crate::github::{Addresses, Credentials, GitHub, Identity, RetryPolicy};
-use crate::secrets::{CachedSecret, ReadingFailed, Secret, SecretLifetimes};
+use crate::secrets::{CachedSecret, ReadFailed, Secret, SecretLifetimes};
 use crate::store::{Store, StorePatience};
 use crate::transport::{Transport, TransportError};
 
@@ -212,7 +212,7 @@ impl App {
 
     /// One after the other, on one connection: a second one would cost a handshake, and GitHub, which is further
     /// away, is not there any sooner.
-    async fn prefetch_secrets(&self) -> Result<(), ReadingFailed> {
+    async fn prefetch_secrets(&self) -> Result<(), ReadFailed> {
         let agent_tokens = self.agent_tokens.prefetch().await.map(drop);
         self.github.prefetch_credentials().await.and(agent_tokens)
     }

@@ -45,7 +45,7 @@ pub struct SecretUnavailable;
 /// Why one reading of a secret failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct ReadingFailed(String);
+pub struct ReadFailed(String);
 
 /// How long a secret is believed.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +111,7 @@ impl<T> CachedSecret<T> {
 
     /// Reads the secret ahead of its first use. A failure is forgotten: the first [`CachedSecret::get`] then reads
     /// as if nobody had tried.
-    pub async fn prefetch(&self) -> Result<Arc<Version<T>>, ReadingFailed> {
+    pub async fn prefetch(&self) -> Result<Arc<Version<T>>, ReadFailed> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
         let version = self.ask(&state).await?;
@@ -174,10 +174,10 @@ impl<T> CachedSecret<T> {
     }
 
     /// The current version: the cached one where that is still the same.
-    async fn ask(&self, state: &State<T>) -> Result<Arc<Version<T>>, ReadingFailed> {
+    async fn ask(&self, state: &State<T>) -> Result<Arc<Version<T>>, ReadFailed> {
         let asked = self.client.get_secret_value().secret_id(&self.secret_id).send().await;
-        let answer = asked.map_err(|error| ReadingFailed(telemetry::causes(&error)))?;
-        let text = answer.secret_string().ok_or_else(|| ReadingFailed("it holds no text".to_owned()))?;
+        let answer = asked.map_err(|error| ReadFailed(telemetry::causes(&error)))?;
+        let text = answer.secret_string().ok_or_else(|| ReadFailed("it holds no text".to_owned()))?;
         let text = Secret::new(&unwrapped(text));
         let known = state.cached.as_ref().filter(|(version, _)| version.text == text);
         Ok(match known {

@@ -10,19 +10,19 @@ pub struct AgentName(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "an agent name is 1 to {longest} of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit",
-    longest = AgentName::LONGEST
+    longest = AgentName::MAX_LENGTH
 )]
 pub struct InvalidAgentName;
 
 impl AgentName {
     /// The longest name, in characters.
-    pub const LONGEST: usize = 64;
+    pub const MAX_LENGTH: usize = 64;
 
     /// Reads a name as it stands in the path, percent-decoding done.
     pub fn parse(text: &str) -> Result<Self, InvalidAgentName> {
         let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
         let all_allowed = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-        if starts_well && all_allowed && text.len() <= Self::LONGEST {
+        if starts_well && all_allowed && text.len() <= Self::MAX_LENGTH {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidAgentName)

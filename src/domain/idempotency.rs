@@ -17,7 +17,7 @@ use super::text::seconds_until;
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3_600);
 
 /// The longest wait that a repeated request is asked for while the first one runs. Most beats are answered sooner.
-const LONGEST_WAIT: u64 = 2;
+const MAX_WAIT: u64 = 2;
 
 /// What a client calls one request: the digest of its `Idempotency-Key`, which itself is kept nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,20 +27,20 @@ pub struct IdempotencyKey(String);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "Idempotency-Key is one text of 1 to {longest} visible ASCII characters but \" , ; and \\, in quotation marks or not",
-    longest = IdempotencyKey::LONGEST
+    longest = IdempotencyKey::MAX_LENGTH
 )]
 pub struct InvalidIdempotencyKey;
 
 impl IdempotencyKey {
     /// The longest key, in characters.
-    pub const LONGEST: usize = 255;
+    pub const MAX_LENGTH: usize = 255;
 
     /// Reads the header. The draft has the key in quotation marks, many clients leave them out.
     pub fn parse(text: &str) -> Result<Self, InvalidIdempotencyKey> {
         let text = text.trim();
         let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
         let is_plain = key.bytes().all(|byte| byte.is_ascii_graphic() && !b"\",;\\".contains(&byte));
-        if key.is_empty() || key.len() > Self::LONGEST || !is_plain {
+        if key.is_empty() || key.len() > Self::MAX_LENGTH || !is_plain {
             return Err(InvalidIdempotencyKey);
         }
         Ok(Self(hex(&sha256(key.as_bytes()))))
@@ -142,7 +142,7 @@ impl KeyedRequest {
             }
             Some(KeptRequest { attempt, .. }) if now < attempt.until => {
                 let left = seconds_until(attempt.until, now).unwrap_or(1);
-                Verdict::Refused(KeyRefused::Running { retry_after_seconds: left.min(LONGEST_WAIT) })
+                Verdict::Refused(KeyRefused::Running { retry_after_seconds: left.min(MAX_WAIT) })
             }
             dead => Verdict::Try(Attempt {
                 id,

@@ -199,7 +199,7 @@ pub enum Change {
 /// When a row last changed, in fences. Agents behind a fence are told of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Stamp {
+pub struct ChangeMarker {
     /// The fence of the last pass that changed the row; none for a row that only a backfill has written.
     #[serde(rename = "changeFence", default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
@@ -211,7 +211,7 @@ pub struct Stamp {
     pub kind_fence: Option<u64>,
 }
 
-impl Stamp {
+impl ChangeMarker {
     /// The stamp after a change under `fence`. An edit leaves the last greater change as it is.
     pub fn with(self, change: Change, fence: u64) -> Self {
         match change {
@@ -279,7 +279,7 @@ pub struct CachedIssue {
     pub missing_since: Option<Timestamp>,
     /// When it last changed, for the agents.
     #[serde(flatten)]
-    pub stamp: Stamp,
+    pub stamp: ChangeMarker,
     /// Counts the writes of this row, so that each write replaces exactly the version it was planned on.
     pub revision: u64,
 }

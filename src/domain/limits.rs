@@ -55,7 +55,7 @@ pub struct AccountLimits {
     graph_ql: Allowance,
     /// Until when its repositories are left out, so that what is left lasts.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
-    spared_until: Option<Timestamp>,
+    throttled_until: Option<Timestamp>,
     /// Until when its repositories are not looked up one by one: the last time took much of the REST budget.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     no_lookups_until: Option<Timestamp>,
@@ -71,7 +71,7 @@ impl AccountLimits {
             account: account.clone(),
             rest: Allowance::default(),
             graph_ql: Allowance::default(),
-            spared_until: None,
+            throttled_until: None,
             no_lookups_until: None,
             rate: RequestRate::default(),
         }
@@ -109,12 +109,12 @@ impl AccountLimits {
 
     /// Its repositories are left out until then.
     pub fn spare(&mut self, until: Timestamp) {
-        self.spared_until = Some(until);
+        self.throttled_until = Some(until);
     }
 
     /// Until when its repositories are left out; none when they are not.
-    pub fn spared_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.spared_until.filter(|until| *until > now)
+    pub fn throttled_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.throttled_until.filter(|until| *until > now)
     }
 
     /// Its repositories are not looked up one by one until then.
@@ -168,7 +168,7 @@ impl AccountLimits {
 
     /// Whether its repositories, or looking them up, wait.
     fn is_deferred(&self, now: Timestamp) -> bool {
-        self.spared_until(now).is_some() || self.no_lookups_until(now).is_some()
+        self.throttled_until(now).is_some() || self.no_lookups_until(now).is_some()
     }
 
     /// Whether it holds anybody back: nothing may or need be asked, less than half of a budget is left,
@@ -185,7 +185,7 @@ impl AccountLimits {
 
     /// Takes in what another sandbox learnt of the same account.
     pub fn merge(&mut self, other: &Self) {
-        self.spared_until = self.spared_until.max(other.spared_until);
+        self.throttled_until = self.throttled_until.max(other.throttled_until);
         self.no_lookups_until = self.no_lookups_until.max(other.no_lookups_until);
         self.rate.merge(&other.rate);
         for api in [Api::Rest, Api::GraphQl] {
@@ -269,7 +269,7 @@ mod tests {
         theirs.close(Api::GraphQl, at(30));
         theirs.spare(at(40));
         ours.merge(&theirs);
-        assert_eq!((ours.spared_until(at(39)), ours.spared_until(at(40))), (Some(at(40)), None));
+        assert_eq!((ours.throttled_until(at(39)), ours.throttled_until(at(40))), (Some(at(40)), None));
         assert_eq!(ours.rest.budget, Some(budget(90, 60)));
         assert_eq!(ours.graph_ql.budget, Some(budget(4_000, 60)));
         assert_eq!(ours.closed_until(Api::GraphQl, at(0)), Some(at(30)));

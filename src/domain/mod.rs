@@ -30,11 +30,11 @@ pub use idempotency::{
 };
 pub use instants::{iso_millis, millis, optional_millis};
 pub use issue::{
-    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest, Stamp, WorkStatus,
-    has_label_in, labels_digest,
+    CachedIssue, Change, ChangeMarker, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest,
+    WorkStatus, has_label_in, labels_digest,
 };
 pub use limits::{AccountLimits, Api, Budget};
-pub use pace::{Minute, Pace, TooOften};
+pub use pace::{BeatRate, Minute, TooOften};
 pub use page_length::{PageLength, ShortPages};
 pub use pasted::{looks_like, only_value, unwrapped};
 pub use position::{ChangePoint, Position, Sweep, Within, fence_of_order, order_as_text, point_as_text};

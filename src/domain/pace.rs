@@ -17,7 +17,7 @@ impl Minute {
 
 /// How many beats of an agent that came in one minute have been answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct BeatRate {
     /// The minute.
     pub minute: Minute,
     /// The beats.
@@ -34,7 +34,7 @@ pub struct TooOften {
     pub retry_after_seconds: u64,
 }
 
-impl Pace {
+impl BeatRate {
     /// Refuses one more beat that comes at `now`, when `most` of its minute have been answered.
     pub fn check(&self, most: u64, now: Timestamp) -> Result<(), TooOften> {
         if self.minute != Minute::of(now) || self.beats < most {
@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn the_wait_is_never_shorter_than_the_minute_is_and_at_least_a_second() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        let pace = Pace { minute: Minute::of(at("2026-11-22T06:00:30Z")), beats: 2 };
+        let pace = BeatRate { minute: Minute::of(at("2026-11-22T06:00:30Z")), beats: 2 };
         let wait = |now| pace.check(2, at(now)).map_err(|why| why.retry_after_seconds);
         assert_eq!(wait("2026-11-22T06:00:00Z"), Err(60));
         assert_eq!(wait("2026-11-22T06:00:00.001Z"), Err(60));

@@ -12,7 +12,7 @@ const LENGTHS: [u16; 5] = [100, 50, 25, 10, 1];
 
 /// A longer page is tried again after this wait at first, and after twice the last wait each time that it fails again.
 const FIRST_WAIT: u32 = 60;
-const LONGEST_WAIT: u32 = 3_600;
+const MAX_WAIT: u32 = 3_600;
 
 /// Pages shorter than GitHub's longest, kept for a repository whose longer pages fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +90,7 @@ impl PageLength {
             _ if length == LENGTHS[0] => None,
             Some(begun) if begun.length == length && self.failed.is_none() => Some(begun),
             // A longer page was tried again, and has failed again.
-            Some(begun) if begun.length == length => since(begun.wait.saturating_mul(2).min(LONGEST_WAIT)),
+            Some(begun) if begun.length == length => since(begun.wait.saturating_mul(2).min(MAX_WAIT)),
             Some(begun) if begun.length > length => since(begun.wait),
             _ => since(FIRST_WAIT),
         };

@@ -38,8 +38,8 @@ impl Session<'_> {
     }
 
     /// Until when an account's repositories are left out, so that what is left lasts; none when they are not.
-    pub fn spared_until(&self, account: &Fingerprint) -> Option<Timestamp> {
-        self.github.with_limits(account, |limits| limits.spared_until(self.now()))
+    pub fn throttled_until(&self, account: &Fingerprint) -> Option<Timestamp> {
+        self.github.with_limits(account, |limits| limits.throttled_until(self.now()))
     }
 
     /// Leaves an account's repositories out until then: the probe does not ask for them.

@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::domain::{Fingerprint, looks_like, only_value, unwrapped};
-use crate::secrets::{CachedSecret, ReadingFailed, Secret, Version};
+use crate::secrets::{CachedSecret, ReadFailed, Secret, Version};
 
 use super::GitHubError;
 use super::app_key::AppKey;
@@ -20,10 +20,10 @@ use super::error::{BadCredentials, Unauthorized};
 /// `{"appId":…,"installationId":…,"privateKey":"…"}`, with `"installations":{"acme":…}` in place of the
 /// `installationId` where it is installed by several owners.
 #[derive(Debug)]
-pub struct Credentials(CachedSecret<Reading>);
+pub struct Credentials(CachedSecret<ParsedCredentials>);
 
 /// What one version of the secret says, or why it says nothing of use.
-pub type Reading = Result<Identity, BadCredentials>;
+pub type ParsedCredentials = Result<Identity, BadCredentials>;
 
 /// As whom GitHub is asked.
 #[derive(Clone, Debug)]
@@ -99,27 +99,30 @@ enum Id {
 
 impl Credentials {
     /// Credentials in that secret, whose versions [`Identity::read`] reads.
-    pub fn new(secret: CachedSecret<Reading>) -> Self {
+    pub fn new(secret: CachedSecret<ParsedCredentials>) -> Self {
         Self(secret)
     }
 
-    pub(super) async fn prefetch(&self) -> Result<(), ReadingFailed> {
+    pub(super) async fn prefetch(&self) -> Result<(), ReadFailed> {
         self.0.prefetch().await.map(drop)
     }
 
-    pub(super) async fn current(&self) -> Result<Arc<Version<Reading>>, GitHubError> {
+    pub(super) async fn current(&self) -> Result<Arc<Version<ParsedCredentials>>, GitHubError> {
         Ok(self.0.get().await?)
     }
 
     /// Another version than the one that GitHub refused, if the secret has changed since.
-    pub(super) async fn instead_of(&self, refused: &Version<Reading>) -> Option<Arc<Version<Reading>>> {
+    pub(super) async fn instead_of(
+        &self,
+        refused: &Version<ParsedCredentials>,
+    ) -> Option<Arc<Version<ParsedCredentials>>> {
         self.0.reread(refused).await
     }
 }
 
 impl Identity {
     /// Reads a version of the secret.
-    pub fn read(text: &Secret) -> Reading {
+    pub fn read(text: &Secret) -> ParsedCredentials {
         let text = text.expose();
         let object = serde_json::from_str::<Map<String, Value>>(text).ok();
         let is_known = |object: &&Map<String, Value>| FIELDS.iter().any(|field| object.contains_key(*field));
@@ -129,7 +132,7 @@ impl Identity {
         }
     }
 
-    fn read_document(text: &str) -> Reading {
+    fn read_document(text: &str) -> ParsedCredentials {
         if !text.starts_with('{') {
             return Self::of_token(text);
         }
@@ -160,7 +163,7 @@ impl Identity {
         }
     }
 
-    fn of_token(token: &str) -> Reading {
+    fn of_token(token: &str) -> ParsedCredentials {
         // What cannot stand in a header is no token either.
         let form = looks_like(token);
         if form.is_some() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -174,7 +177,7 @@ impl Identity {
         })))
     }
 
-    fn of_app(app_id: &str, installed: Installed, key: &str) -> Reading {
+    fn of_app(app_id: &str, installed: Installed, key: &str) -> ParsedCredentials {
         let is_an_id = app_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
         if !is_an_id {
             return Err(BadCredentials::AppId);

@@ -10,7 +10,7 @@ use super::{Failure, NOTHING_PANICS, Session};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
     /// Which failures another attempt may heal.
-    pub(super) heals: fn(Failure) -> bool,
+    pub(super) is_transient: fn(Failure) -> bool,
     /// How long an attempt may take.
     pub(super) patience: Duration,
     /// When no attempt begins or is waited for any more.
@@ -19,8 +19,8 @@ pub(super) struct Effort {
 
 impl Session<'_> {
     /// As hard as the retry rule says, within the pass's time.
-    pub(super) fn effort(&self, heals: fn(Failure) -> bool) -> Effort {
-        Effort { heals, patience: self.github.retry.attempt_timeout, until: self.deadline }
+    pub(super) fn effort(&self, is_transient: fn(Failure) -> bool) -> Effort {
+        Effort { is_transient, patience: self.github.retry.attempt_timeout, until: self.deadline }
     }
 
     /// How GitHub failed last, even if another attempt healed it; `None` if it never did.

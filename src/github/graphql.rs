@@ -15,7 +15,7 @@ use super::session::Question;
 use super::{Failure, GitHubError, NoGraphql, Refusal, Session, forbidden};
 
 /// No call can cost more: a point is a hundred nodes, of which GitHub grants a call 500,000.
-const MOST_POINTS: u64 = 5_000;
+const MAX_POINTS: u64 = 5_000;
 
 /// What GitHub answered.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Session<'_> {
         let not_json = |what| NoGraphql::NotUnderstood(what).into();
         let Envelope { data, errors } = answer.json_or::<Envelope<T>>(not_json)?;
         let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref());
-        let cost = cost.map_or(1, |limit| limit.cost.min(MOST_POINTS));
+        let cost = cost.map_or(1, |limit| limit.cost.min(MAX_POINTS));
         self.count(&answer.account, |asked| asked.points += cost);
         if let Some(limit) = errors.iter().find_map(|error| error.limit(answer.limits)) {
             self.github.with_limits(&answer.account, |limits| limit.close(limits, Api::GraphQl));

@@ -28,7 +28,7 @@ const QUERIES_AT_ONCE: usize = 16;
 const MAX_FAILURES_IN_A_ROW: usize = 2 * (BATCH.ilog2() as usize + 1);
 
 /// Into so many parts a query is divided that was not answered in time: there is no time to halve it again and again.
-const PARTS_OF_A_SLOW_QUERY: usize = 8;
+const SLOW_QUERY_PARTS: usize = 8;
 
 /// How many repositories that GraphQL failed for are tried again in one pass.
 const MAX_RETRIALS: usize = 16;
@@ -133,10 +133,10 @@ impl Inquiry<'_> {
                     continue;
                 }
             };
-            let is_spared = session.spared_until(&fingerprint).is_some();
+            let is_throttled = session.throttled_until(&fingerprint).is_some();
             let account = self.account(fingerprint, now);
             places.resize_with(self.accounts.len(), Vec::new);
-            if is_spared {
+            if is_throttled {
                 self.looks[place] = Some(Err(NotProbed::Final(GitHubError::Deadline)));
                 continue;
             }
@@ -169,11 +169,11 @@ impl Inquiry<'_> {
         parts.sort_by_key(|(_, places)| places.first().copied());
         for (account, places) in parts {
             // Those are its own repetition; what is asked for alone is repeated, but not waited for twice.
-            let heals: fn(Failure) -> bool = match places[..] {
+            let is_transient: fn(Failure) -> bool = match places[..] {
                 [_] => |failure| failure != Failure::TimedOut,
                 _ => |failure| !retry::asked_too_much(failure),
             };
-            let part = Part { account, places, depth: 0, effort: self.effort(session, heals) };
+            let part = Part { account, places, depth: 0, effort: self.effort(session, is_transient) };
             let known = &mut self.accounts[account];
             // Where GraphQL answered nothing lately, the first answer shows whether it does now.
             let is_on_trial = known.before.as_ref().is_some_and(|limit| limit.size == 0);
@@ -187,8 +187,8 @@ impl Inquiry<'_> {
     }
 
     /// A first query leaves the time to divide it.
-    fn effort(&self, session: &Session<'_>, heals: fn(Failure) -> bool) -> Effort {
-        let whole = session.effort(heals);
+    fn effort(&self, session: &Session<'_>, is_transient: fn(Failure) -> bool) -> Effort {
+        let whole = session.effort(is_transient);
         let share = session.left_until(self.terms.until) * 3 / 5;
         Effort { patience: whole.patience.min(share), until: self.terms.until, ..whole }
     }
@@ -311,9 +311,9 @@ impl Inquiry<'_> {
         if account.stopped.is_some() || is_cut || part.places.len() == 1 {
             return self.unanswered(&part, !is_cut || part.depth > 0);
         }
-        let parts = if is_slow { PARTS_OF_A_SLOW_QUERY } else { 2 };
+        let parts = if is_slow { SLOW_QUERY_PARTS } else { 2 };
         let size = part.places.len().div_ceil(parts);
-        let effort = Effort { heals: |_| false, until: self.terms.until, ..session.effort(|_| false) };
+        let effort = Effort { is_transient: |_| false, until: self.terms.until, ..session.effort(|_| false) };
         for places in part.places.rchunks(size) {
             let (account, places) = (part.account, places.to_vec());
             self.queue.push_front(Part { account, places, depth: part.depth + 1, effort });
@@ -367,7 +367,7 @@ impl Inquiry<'_> {
             // One failure alone leaves open which of its repositories it lies with, and took all the time there was.
             (None, Some(_)) if !account.has_answered && account.failed == 1 && account.places.len() > 1 => {
                 self.lies_with_all(account, None);
-                let size = account.places.len().min(*size) / PARTS_OF_A_SLOW_QUERY;
+                let size = account.places.len().min(*size) / SLOW_QUERY_PARTS;
                 (limit(size.max(1), Backoff::after(known, now)), false)
             }
             (_, Some(met)) if !account.has_answered => {

@@ -247,7 +247,7 @@ impl Session<'_> {
     async fn ask_for_token(
         &self,
         installation: &Installation,
-        heals: fn(Failure) -> bool,
+        is_transient: fn(Failure) -> bool,
     ) -> Result<Token, GitHubError> {
         let Installation { id, account, key, app } = installation;
         let asked_at = self.now();
@@ -258,7 +258,7 @@ impl Session<'_> {
             new_until: None,
         };
         let question = Question::Post(self.url(&format!("app/installations/{id}/access_tokens")));
-        let answer = self.ask_patiently(&question, &as_app, self.effort(heals)).await;
+        let answer = self.ask_patiently(&question, &as_app, self.effort(is_transient)).await;
         // What is forbidden here is the token, not what would be asked with it.
         let answer = answer.map_err(|error| match error {
             GitHubError::Forbidden { .. } => Policy::AppToken.into(),

@@ -58,7 +58,7 @@ pub struct Page {
 pub struct Listing {
     repository: RepositoryName,
     /// The owner as whose account it is asked for.
-    asked_as: String,
+    account_owner: String,
     scope: Scope,
     length: PageLength,
     next: Next,
@@ -79,14 +79,14 @@ enum Next {
 impl Listing {
     /// A listing of what changed at `from` or later; of everything without it.
     pub fn new(
-        Target { name, asked_as }: Target<'_>,
+        Target { name, account_owner }: Target<'_>,
         scope: Scope,
         from: Option<Timestamp>,
         length: PageLength,
     ) -> Self {
         Self {
             repository: name.clone(),
-            asked_as: asked_as.to_owned(),
+            account_owner: account_owner.to_owned(),
             scope,
             length,
             next: Next::ByValue,
@@ -106,8 +106,8 @@ impl Listing {
     }
 
     /// The owner as whose account it is asked for.
-    pub fn asked_as(&self) -> &str {
-        &self.asked_as
+    pub fn account_owner(&self) -> &str {
+        &self.account_owner
     }
 
     /// Whether the last page was read.
@@ -153,7 +153,7 @@ impl Listing {
             }
             Next::ByValue | Next::Nothing => (self.url(session), None),
         };
-        let mut answer = session.list(&self.asked_as, url, pages::heals).await?;
+        let mut answer = session.list(&self.account_owner, url, pages::is_transient).await?;
         let (date, link) = (answer.date, answer.next.take());
         let (records, held) = page_of(answer)?;
         let (newest, newest_by_date) = (records.newest(), records.newest_by(date));
@@ -221,10 +221,10 @@ impl Session<'_> {
     /// the `Date` of the answer.
     pub async fn newest_update(
         &self,
-        Target { name, asked_as }: Target<'_>,
+        Target { name, account_owner }: Target<'_>,
     ) -> Result<(Option<Timestamp>, Timestamp), GitHubError> {
         let url = format!("repos/{name}/issues?state=all&sort=updated&direction=desc&per_page=1");
-        let answer = self.list(asked_as, self.url(&url), |_| true).await?;
+        let answer = self.list(account_owner, self.url(&url), |_| true).await?;
         let date = answer.date;
         let (records, _) = page_of(answer)?;
         if records.newest().is_none() && !records.is_empty() {

@@ -20,7 +20,7 @@ const PRIMARY_WORDS: [&[u8]; 2] = [b"api rate limit exceeded", b"api rate limit 
 const SECONDARY_WORDS: [&[u8]; 2] = [b"secondary rate limit", b"abuse detection mechanism"];
 
 /// GitHub's limits lift within the hour; whatever it says, we ask again then.
-const LONGEST_LIMIT: Duration = Duration::from_secs(3_600);
+const MAX_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// A limit that an answer tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,7 +156,7 @@ fn retry_after(text: &str, now: Timestamp) -> Option<Timestamp> {
 }
 
 fn at_most(until: Timestamp, now: Timestamp) -> Timestamp {
-    until.min(now.checked_add(LONGEST_LIMIT).unwrap_or(now))
+    until.min(now.checked_add(MAX_LIMIT).unwrap_or(now))
 }
 
 /// A header that is text.

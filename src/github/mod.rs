@@ -43,7 +43,7 @@ use jiff::Timestamp;
 use url::Url;
 
 pub use body::Held;
-pub use credentials::{Account, Credentials, Identity, Installation, Reading, Token};
+pub use credentials::{Account, Credentials, Identity, Installation, ParsedCredentials, Token};
 pub use error::{BadCredentials, Blocked, Failure, GitHubError, NoGraphql, Policy, Refusal, Unauthorized};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
@@ -57,7 +57,7 @@ pub use usage::{Asked, Usage};
 
 use crate::clock::Clock;
 use crate::domain::{AccountLimits, Fingerprint};
-use crate::secrets::ReadingFailed;
+use crate::secrets::ReadFailed;
 use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
@@ -140,7 +140,7 @@ impl GitHub {
     }
 
     /// Reads the credentials' secret ahead of its first use.
-    pub async fn prefetch_credentials(&self) -> Result<(), ReadingFailed> {
+    pub async fn prefetch_credentials(&self) -> Result<(), ReadFailed> {
         self.credentials.prefetch().await
     }
 

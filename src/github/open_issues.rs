@@ -42,7 +42,7 @@ pub struct OpenIssues {
     id: RepositoryId,
     name: RepositoryName,
     /// The owner as whose account it is asked for.
-    asked_as: String,
+    account_owner: String,
     since: Option<Timestamp>,
     length: PageLength,
     after: Option<String>,
@@ -67,14 +67,14 @@ impl OpenIssues {
     /// Those that were updated at `from` or later; all without it.
     pub fn new(
         id: RepositoryId,
-        Target { name, asked_as }: Target<'_>,
+        Target { name, account_owner }: Target<'_>,
         from: Option<Timestamp>,
         length: PageLength,
     ) -> Self {
         Self {
             id,
             name: name.clone(),
-            asked_as: asked_as.to_owned(),
+            account_owner: account_owner.to_owned(),
             since: from.map(second_before),
             length,
             after: None,
@@ -113,10 +113,10 @@ impl OpenIssues {
         };
         let reply = session
             .query::<wire::OpenIssues, _>(
-                &[&self.asked_as],
+                &[&self.account_owner],
                 DOCUMENT,
                 &variables,
-                session.effort(pages::heals),
+                session.effort(pages::is_transient),
             )
             .await?;
         if let Some(failed) = reply.errors.into_iter().next() {

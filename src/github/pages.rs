@@ -73,6 +73,6 @@ impl Shortening {
 }
 
 /// Which failures another attempt at the same page is worth; after all others a shorter page follows.
-pub(super) fn heals(failure: Failure) -> bool {
+pub(super) fn is_transient(failure: Failure) -> bool {
     !retry::may_be_the_length(failure)
 }

@@ -9,7 +9,7 @@ use super::GitHubError;
 use super::meter::header;
 
 /// The longest request id that is logged, in characters. GitHub's have some 45.
-const LONGEST_REQUEST_ID: usize = 100;
+const MAX_REQUEST_ID: usize = 100;
 
 /// An answer of GitHub's, by its status and GitHub's id of the request. Both are for the log and never leave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Received {
 /// `C0DE:1A2B3C:4D5E6F:708192:65F0A1B2`. The header comes from outside: another text is not logged.
 fn is_request_id(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_hexdigit() || byte == b':' || byte == b'-';
-    (1..=LONGEST_REQUEST_ID).contains(&text.len()) && text.bytes().all(is_part)
+    (1..=MAX_REQUEST_ID).contains(&text.len()) && text.bytes().all(is_part)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::words::Words;
 use super::{GitHubError, Session, wire};
 
 /// How often a renamed repository's redirect is followed.
-const MOST_REDIRECTS: u32 = 3;
+const MAX_REDIRECTS: u32 = 3;
 
 /// A repository that is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub struct Target<'a> {
     pub name: &'a RepositoryName,
     /// The owner as whose account it is asked for: the one it is configured under, since that account was shown it. Its
     /// name may tell another owner: a new login of the same one, or whom it was given to.
-    pub asked_as: &'a str,
+    pub account_owner: &'a str,
 }
 
 /// A repository as GitHub shows it.
@@ -62,7 +62,7 @@ pub enum IssueAnswer {
 impl<'a> Target<'a> {
     /// The repository of this name, which is configured under that one.
     pub fn new(name: &'a RepositoryName, configured: &'a RepositoryName) -> Self {
-        Self { name, asked_as: configured.owner() }
+        Self { name, account_owner: configured.owner() }
     }
 }
 
@@ -85,7 +85,7 @@ impl Session<'_> {
             }
             url = answer.redirect().ok_or_else(|| answer.refusal())?;
             redirects += 1;
-            if redirects > MOST_REDIRECTS {
+            if redirects > MAX_REDIRECTS {
                 let why = "too many redirects".to_owned();
                 return Err(answer.received.failed(GitHubError::Unexpected(why)));
             }
@@ -97,10 +97,10 @@ impl Session<'_> {
     pub async fn issue(
         &self,
         id: RepositoryId,
-        Target { name, asked_as }: Target<'_>,
+        Target { name, account_owner }: Target<'_>,
         number: IssueNumber,
     ) -> Result<IssueAnswer, GitHubError> {
-        let answer = self.get(asked_as, self.url(&format!("repos/{name}/issues/{number}"))).await;
+        let answer = self.get(account_owner, self.url(&format!("repos/{name}/issues/{number}"))).await;
         let answer = answer.map_err(|error| match error {
             // That says nothing of the repository.
             GitHubError::Blocked(_) => GitHubError::Unexpected(format!("issue {number} is blocked")),
@@ -109,7 +109,7 @@ impl Session<'_> {
         let Some((location, place)) = self.moved_to(&answer) else {
             return self.issue_in(&answer, number, Some(name));
         };
-        let there = self.get(asked_as, location).await;
+        let there = self.get(account_owner, location).await;
         if place == (id, number) {
             // The repository was renamed since the pass looked it up; the issue itself stays.
             return self.issue_in(&there?, number, None);

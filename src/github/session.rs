@@ -20,7 +20,9 @@ use super::installation::Attempts;
 use super::meter::{self, GraphqlLimits, header, http_date};
 use super::received::Received;
 use super::usage::{Asked, Usage};
-use super::{Account, Failure, GitHub, GitHubError, Reading, Token, Unauthorized, forbidden, foreign, retry};
+use super::{
+    Account, Failure, GitHub, GitHubError, ParsedCredentials, Token, Unauthorized, forbidden, foreign, retry,
+};
 
 /// The version of the REST API that answers are understood in.
 pub(super) const API_VERSION: &str = "2022-11-28";
@@ -134,15 +136,15 @@ impl<'a> Session<'a> {
         self.ask(&[owner], Question::Get(url), effort).await
     }
 
-    /// As [`Self::get`], for a page of a listing. `heals` tells which failures another attempt at it may heal.
+    /// As [`Self::get`], for a page of a listing. `is_transient` tells which failures another attempt at it may heal.
     pub(super) async fn list(
         &self,
         owner: &str,
         url: Url,
-        heals: fn(Failure) -> bool,
+        is_transient: fn(Failure) -> bool,
     ) -> Result<Answer, GitHubError> {
         self.check_address(&url)?;
-        self.ask(&[owner], Question::List(url), self.effort(heals)).await
+        self.ask(&[owner], Question::List(url), self.effort(is_transient)).await
     }
 
     fn check_address(&self, url: &Url) -> Result<(), GitHubError> {
@@ -190,7 +192,7 @@ impl<'a> Session<'a> {
     /// As whom this version of the secret has an owner's repositories asked for.
     pub(super) fn account_in<'r>(
         &self,
-        reading: &'r Reading,
+        reading: &'r ParsedCredentials,
         owner: &str,
     ) -> Result<&'r Account, GitHubError> {
         let account = reading.as_ref().map_err(Clone::clone)?.account(owner)?;
@@ -201,7 +203,11 @@ impl<'a> Session<'a> {
 
     /// As whom it has all these owners' asked for. They are put together because they share an account; should the
     /// secret have changed since, and they do not any more, that is for the next pass.
-    fn account_of_all<'r>(&self, reading: &'r Reading, owners: &[&str]) -> Result<&'r Account, GitHubError> {
+    fn account_of_all<'r>(
+        &self,
+        reading: &'r ParsedCredentials,
+        owners: &[&str],
+    ) -> Result<&'r Account, GitHubError> {
         let mut accounts = owners.iter().map(|owner| self.account_in(reading, owner));
         let first = accounts.next().ok_or(GitHubError::Deadline)??;
         for other in accounts {
@@ -250,7 +256,7 @@ impl<'a> Session<'a> {
             .sleep(tokio::time::sleep)
             .when(|why| {
                 matches!(why, NoAnswer::Failed(failure)
-                    if retry::is_repeatable(*failure) && (effort.heals)(*failure))
+                    if retry::is_repeatable(*failure) && (effort.is_transient)(*failure))
             })
             .adjust(|_, wait| wait.filter(|wait| *wait < self.left_until(effort.until)))
             .notify(|why, _| {

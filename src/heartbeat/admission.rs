@@ -25,7 +25,7 @@ pub enum Reply {
 
 /// Why a request gets no beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoBeat {
+pub enum Rejected {
     /// Its agent beats too often.
     #[error(transparent)]
     TooOften(#[from] TooOften),
@@ -35,7 +35,7 @@ pub enum NoBeat {
 }
 
 /// A request for a beat that has come.
-struct Came<'a> {
+struct IncomingHeartbeat<'a> {
     app: &'a App,
     request: BeatRequest<'a>,
     at: Timestamp,
@@ -43,7 +43,7 @@ struct Came<'a> {
 
 /// Answers a beat, however many came before it.
 pub async fn beat(app: &App, request: BeatRequest<'_>) -> AgentHeartbeatResponse {
-    let came = Came { app, request, at: app.clock.now() };
+    let came = IncomingHeartbeat { app, request, at: app.clock.now() };
     let beginning = came.read().await;
     came.answer(beginning, Recording::Plain).await
 }
@@ -51,16 +51,16 @@ pub async fn beat(app: &App, request: BeatRequest<'_>) -> AgentHeartbeatResponse
 /// Answers a request for a beat, unless its agent beats too often or the same request is still being answered. One that
 /// is refused costs the two read units that every beat begins with, and one more if it has a key. One that was answered
 /// before costs the same; it is no beat and not counted as one.
-pub async fn beat_if_admitted(app: &App, request: BeatRequest<'_>) -> Result<Reply, NoBeat> {
-    Came { app, request, at: app.clock.now() }.reply().await
+pub async fn beat_if_admitted(app: &App, request: BeatRequest<'_>) -> Result<Reply, Rejected> {
+    IncomingHeartbeat { app, request, at: app.clock.now() }.reply().await
 }
 
-impl<'a> Came<'a> {
+impl<'a> IncomingHeartbeat<'a> {
     async fn read(&self) -> Result<Beginning, StoreError> {
         self.app.store.begin(self.request.agent, self.request.keyed.map(|keyed| &keyed.key)).await
     }
 
-    async fn reply(&self) -> Result<Reply, NoBeat> {
+    async fn reply(&self) -> Result<Reply, Rejected> {
         match (self.read().await, self.request.keyed) {
             (Ok(beginning), None) => {
                 self.check_pace(&beginning)?;
@@ -73,7 +73,7 @@ impl<'a> Came<'a> {
         }
     }
 
-    async fn reply_to_keyed(&self, beginning: Beginning, keyed: &'a KeyedRequest) -> Result<Reply, NoBeat> {
+    async fn reply_to_keyed(&self, beginning: Beginning, keyed: &'a KeyedRequest) -> Result<Reply, Rejected> {
         let (agent, id) = (self.request.agent, self.app.clock.new_id());
         let mut kept = beginning.request.clone();
         for _ in 0..TRIES {

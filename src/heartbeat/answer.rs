@@ -10,9 +10,9 @@ use uuid::Uuid;
 use crate::domain::{
     Position, Problem, ProblemCode, Severity, Status, Touch, counted, millis, optional_millis, seconds_until,
 };
-use crate::store::Ended;
+use crate::store::LastPass;
 
-use super::{Basis, Beat};
+use super::{Beat, Served};
 
 /// The answer to a beat. The first eight fields never change; the rest only adds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -64,7 +64,7 @@ pub struct AgentHeartbeatResponse {
 
 /// What an agent is told in one beat, and the position that follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct ChangePage {
     pub(super) touches: Vec<Touch>,
     /// How many there were to tell; at most 10,000.
     pub(super) count: u64,
@@ -75,14 +75,14 @@ pub(super) struct Told {
     pub(super) position: Position,
 }
 
-impl Told {
+impl ChangePage {
     pub(super) fn nothing(position: Position) -> Self {
         Self { touches: Vec::new(), count: 0, is_exact: true, is_left: false, position }
     }
 }
 
 impl Beat<'_> {
-    pub(super) fn answer(&self, basis: &Basis, told: &Told) -> AgentHeartbeatResponse {
+    pub(super) fn answer(&self, basis: &Served, told: &ChangePage) -> AgentHeartbeatResponse {
         let worst_of_pass = basis.ended.as_ref().filter(|_| basis.coalesced).map(|ended| ended.status);
         // Before the first pass has ended nothing is known of changes.
         let summary = if basis.coalesced && basis.ended.is_some() {
@@ -109,12 +109,16 @@ impl Beat<'_> {
             touched: told.touches.clone(),
             touched_count: told.count,
             problems: self.outcome.problems().to_vec(),
-            next_heartbeat_in_seconds: if told.is_left { 0 } else { self.pointless_for(basis, finished_at) },
+            next_heartbeat_in_seconds: if told.is_left {
+                0
+            } else {
+                self.next_heartbeat_in(basis, finished_at)
+            },
         }
     }
 
-    fn pointless_for(&self, basis: &Basis, now: Timestamp) -> u64 {
-        let fresh_until = basis.ended.as_ref().map(Ended::fresh_until);
+    fn next_heartbeat_in(&self, basis: &Served, now: Timestamp) -> u64 {
+        let fresh_until = basis.ended.as_ref().map(LastPass::fresh_until);
         let until =
             fresh_until.into_iter().chain(basis.claimed_until).filter_map(|until| seconds_until(until, now));
         let is_everybodys =

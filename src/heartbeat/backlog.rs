@@ -13,9 +13,9 @@ use crate::app::{App, BacklogLimits};
 use crate::domain::{
     Change, CountedAfter, MAX_COUNTED, Position, RepositoryId, Sweep, Touch, Within, has_label_in,
 };
-use crate::store::{ChangedIssue, Ended, StoreError};
+use crate::store::{ChangedIssue, LastPass, StoreError};
 
-use super::answer::Told;
+use super::answer::ChangePage;
 use super::sources::{Place, Repositories, Source};
 
 /// How many changes one read brings: one more than a page of GitHub's, so that one page of changes is read at once.
@@ -32,7 +32,7 @@ pub(super) struct Backlog<'a> {
     app: &'a App,
     limits: BacklogLimits,
     position: Position,
-    ended: &'a Ended,
+    ended: &'a LastPass,
     /// No read begins later, but for the first.
     stop_at: Timestamp,
     read_units: f64,
@@ -47,7 +47,7 @@ pub(super) struct Backlog<'a> {
 }
 
 impl<'a> Backlog<'a> {
-    pub(super) fn new(app: &'a App, position: Position, ended: &'a Ended) -> Self {
+    pub(super) fn new(app: &'a App, position: Position, ended: &'a LastPass) -> Self {
         let now = app.clock.now();
         let limits = app.timing.backlog;
         let stop_at = now.checked_add(limits.time).unwrap_or(now);
@@ -66,7 +66,7 @@ impl<'a> Backlog<'a> {
     }
 
     /// Reads as far as one answer needs.
-    pub(super) async fn read(mut self, mut repositories: Repositories) -> Result<Told, StoreError> {
+    pub(super) async fn read(mut self, mut repositories: Repositories) -> Result<ChangePage, StoreError> {
         if let Some(Within::Sweep(sweep)) = self.position.within {
             return self.sweep(repositories.from(sweep), Some(sweep)).await;
         }
@@ -111,7 +111,7 @@ impl<'a> Backlog<'a> {
 
     /// Tells the changes of a few repositories, the oldest first, and counts those that do not fit as far as they are
     /// read. What a pass that still runs has changed comes last; of that is told what happened before.
-    async fn merge(mut self, ids: Vec<RepositoryId>) -> Result<Told, StoreError> {
+    async fn merge(mut self, ids: Vec<RepositoryId>) -> Result<ChangePage, StoreError> {
         let chunk = (self.limits.told / ids.len().max(1)).clamp(MIN_CHUNK, MAX_CHUNK) as u16;
         let store = &self.app.store;
         let position = self.position;
@@ -195,7 +195,7 @@ impl<'a> Backlog<'a> {
         mut self,
         mut repositories: Repositories,
         begun: Option<Sweep>,
-    ) -> Result<Told, StoreError> {
+    ) -> Result<ChangePage, StoreError> {
         let complete = self.position.complete_fence();
         let (after, upto) = begun.map_or((complete, self.ended.fence), |sweep| (sweep.after, sweep.upto));
         // Nothing may have changed in those that were looked at.
@@ -297,11 +297,11 @@ impl<'a> Backlog<'a> {
         }
     }
 
-    fn told(mut self, position: Position, is_left: bool, is_exact: bool) -> Told {
+    fn told(mut self, position: Position, is_left: bool, is_exact: bool) -> ChangePage {
         self.news.sort_by_key(|(place, _)| *place);
         let touches = self.news.into_iter().map(|(_, touch)| touch).collect();
         let count = self.read.len() as u64 + self.not_read;
-        Told {
+        ChangePage {
             touches,
             count: count.min(MAX_COUNTED),
             is_exact: is_exact && count <= MAX_COUNTED,
@@ -325,9 +325,9 @@ fn to_tell(changed: &ChangedIssue, kinds_after: u64, ended: u64) -> Option<(u64,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{IssueNumber, Stamp};
+    use crate::domain::{ChangeMarker, IssueNumber};
 
-    fn changed(stamp: Stamp) -> ChangedIssue {
+    fn changed(stamp: ChangeMarker) -> ChangedIssue {
         ChangedIssue {
             number: IssueNumber(1),
             url: "https://github.com/acme/api/issues/1".to_owned(),
@@ -340,14 +340,14 @@ mod tests {
 
     #[test]
     fn an_edit_after_a_close_does_not_hide_the_close() {
-        let closed = changed(Stamp::default().with(Change::Closed, 5).with(Change::Edited, 6));
+        let closed = changed(ChangeMarker::default().with(Change::Closed, 5).with(Change::Edited, 6));
         assert_eq!(to_tell(&closed, 4, 6), Some((6, Change::Closed)));
         assert_eq!(to_tell(&closed, 5, 6), Some((6, Change::Edited)));
     }
 
     #[test]
     fn a_change_that_a_running_pass_edits_again_is_told_for_what_it_was() {
-        let closed = changed(Stamp::default().with(Change::Closed, 5).with(Change::Edited, 6));
+        let closed = changed(ChangeMarker::default().with(Change::Closed, 5).with(Change::Edited, 6));
         assert_eq!(to_tell(&closed, 4, 5), Some((5, Change::Closed)));
         assert_eq!(to_tell(&closed, 5, 5), None);
     }

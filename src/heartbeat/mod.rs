@@ -22,12 +22,12 @@ use crate::domain::{
     AgentName, Attempt, Fingerprint, IdempotencyKey, KeyedRequest, Outcome, Phase, Position, Problem,
     ProblemCode, RepositoryName, RunType, Status,
 };
-use crate::store::{Agent, Ended, FleetState, Overtaken, StoreError};
+use crate::store::{Agent, FleetState, LastPass, LeaseLost, StoreError};
 
-pub use admission::{NoBeat, Reply, beat, beat_if_admitted};
+pub use admission::{Rejected, Reply, beat, beat_if_admitted};
 pub use answer::AgentHeartbeatResponse;
 
-use answer::{Told, coalesced_summary};
+use answer::{ChangePage, coalesced_summary};
 use summary::Passes;
 
 /// How long after its freshness has run out the last pass is called stale.
@@ -80,9 +80,9 @@ enum Recording<'a> {
 }
 
 /// What a beat has to go by once there is a pass to speak of, or none.
-struct Basis {
+struct Served {
     /// How the last pass ended; none before the first.
-    ended: Option<Ended>,
+    ended: Option<LastPass>,
     /// The pass that this beat ran, also when it failed, or joined; none when there was none.
     pass_id: Option<Uuid>,
     /// What was done. A coalesced beat's summary goes on with what changed.
@@ -99,7 +99,7 @@ struct Basis {
 
 impl Beat<'_> {
     /// Runs the pass if it is this beat's to run; joins the last one otherwise.
-    async fn basis(&mut self, state: FleetState, deadline: Option<Timestamp>) -> Basis {
+    async fn basis(&mut self, state: FleetState, deadline: Option<Timestamp>) -> Served {
         let now = self.app.clock.now();
         let is_served = state.is_fresh(now) && self.confirmed.is_none();
         if is_served || state.is_claimed(now) {
@@ -110,13 +110,13 @@ impl Beat<'_> {
                 self.record_running(&claim).await;
                 self.run_passes(claim, deadline).await
             }
-            Ok(Err(Overtaken(state))) => self.join(state).await,
+            Ok(Err(LeaseLost(state))) => self.join(state).await,
             Err(error) => self.failed(state, &error),
         }
     }
 
     /// Answers from the last pass that ended, without waiting for one that runs.
-    async fn join(&mut self, state: FleetState) -> Basis {
+    async fn join(&mut self, state: FleetState) -> Served {
         let now = self.app.clock.now();
         let claimed_until = state.claimed_until(now);
         let Some(ended) = state.ended else {
@@ -125,7 +125,7 @@ impl Beat<'_> {
                 Phase::Sync,
                 "the first pass is still running; beat again in a few seconds",
             ));
-            return Basis {
+            return Served {
                 ended: None,
                 pass_id: None,
                 summary: "Joined the first pass, which is still running.".to_owned(),
@@ -144,7 +144,7 @@ impl Beat<'_> {
         if let Some(pass_id) = ended.problems_from {
             self.add_problems_of(pass_id, age).await;
         }
-        Basis {
+        Served {
             summary: coalesced_summary(age),
             coalesced: true,
             first_position: Position::after(ended.fence.saturating_sub(1)),
@@ -170,18 +170,18 @@ impl Beat<'_> {
         }
     }
 
-    fn failed(&mut self, state: FleetState, error: &StoreError) -> Basis {
+    fn failed(&mut self, state: FleetState, error: &StoreError) -> Served {
         self.outcome.add(table_problem(error));
-        Basis::without_pass(state, "The pass did not end.")
+        Served::without_pass(state, "The pass did not end.")
     }
 
-    async fn finish(mut self, basis: Basis) -> AgentHeartbeatResponse {
+    async fn finish(mut self, basis: Served) -> AgentHeartbeatResponse {
         let position = self.known.map_or(basis.first_position, |agent| agent.told);
         let mut told = match self.tell(&basis, position).await {
             Ok(told) => told,
             Err(error) => {
                 self.outcome.add(table_problem(&error));
-                Told::nothing(position)
+                ChangePage::nothing(position)
             }
         };
         // The schedule delivers to nobody: it reports what its own passes changed, and nothing later.
@@ -194,13 +194,13 @@ impl Beat<'_> {
     /// What the agent was told before is not known: its position stays, and the next beat tells what is new.
     async fn without_table(mut self, error: &StoreError) -> AgentHeartbeatResponse {
         self.outcome.add(table_problem(error));
-        let basis = Basis::without_pass(FleetState::default(), "Synced nothing: the table cannot be used.");
-        let told = Told::nothing(basis.first_position);
+        let basis = Served::without_pass(FleetState::default(), "Synced nothing: the table cannot be used.");
+        let told = ChangePage::nothing(basis.first_position);
         self.close(&basis, &told, None).await
     }
 }
 
-impl Basis {
+impl Served {
     fn without_pass(state: FleetState, summary: &str) -> Self {
         Self {
             first_position: Position::after(state.ended_fence()),

@@ -5,14 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{Outcome, Phase, Position, Problem, ProblemCode, RunType};
-use crate::pass::{self, Crashed, PassEnd, PassReport, Terms, guard};
-use crate::store::{Claim, FleetState, Overtaken, StoreError};
+use crate::pass::{self, Panicked, PassEnd, PassOptions, PassReport, guard};
+use crate::store::{FleetState, Lease, LeaseLost, StoreError};
 use crate::telemetry::{Count, Measure};
 
-use super::{Basis, Beat};
+use super::{Beat, Served};
 
 impl Beat<'_> {
-    pub(super) async fn claim(&self, state: FleetState) -> Result<Result<Claim, Overtaken>, StoreError> {
+    pub(super) async fn claim(&self, state: FleetState) -> Result<Result<Lease, LeaseLost>, StoreError> {
         let now = self.app.clock.now();
         let until = now.checked_add(self.app.timing.claim).unwrap_or(now);
         self.app.store.claim(state, self.app.clock.new_id(), now, until).await
@@ -20,7 +20,7 @@ impl Beat<'_> {
 
     /// An agent's beat runs one pass. A scheduled one, for which nobody waits, runs one after another while
     /// something is left to the next pass, the last one got further, and a fifth of its time stays free.
-    pub(super) async fn run_passes(&mut self, claim: Claim, deadline: Option<Timestamp>) -> Basis {
+    pub(super) async fn run_passes(&mut self, claim: Lease, deadline: Option<Timestamp>) -> Served {
         let first_position = Position::after(claim.before().ended_fence());
         // What a pass said of an operator's word is not to be lost to the next one's answer.
         let may_go_on = self.run_type == RunType::Scheduled && self.confirmed.is_none();
@@ -37,14 +37,14 @@ impl Beat<'_> {
         if self.passes.count > 1 {
             basis.summary = format!("Ran {} passes, the last of which: {}", self.passes.count, basis.summary);
         }
-        Basis { first_position, ..basis }
+        Served { first_position, ..basis }
     }
 
     /// Runs one pass; tells also whether another one at once would get further.
-    async fn run_pass(&mut self, claim: &Claim, deadline: Option<Timestamp>) -> (Basis, bool) {
+    async fn run_pass(&mut self, claim: &Lease, deadline: Option<Timestamp>) -> (Served, bool) {
         // What an earlier pass of this invocation met is that pass's.
         self.outcome = Outcome::default();
-        let terms = Terms {
+        let terms = PassOptions {
             deadline: self.pass_deadline(claim, deadline),
             asked_before: &self.passes.asked,
             confirmed: self.confirmed,
@@ -62,24 +62,24 @@ impl Beat<'_> {
                 let goes_on = report.may_go_on;
                 return (self.ran(report), goes_on);
             }
-            Ok(Err(PassEnd::Overtaken(overtaken))) => self.join(overtaken.0).await,
+            Ok(Err(PassEnd::LeaseLost(overtaken))) => self.join(overtaken.0).await,
             Ok(Err(PassEnd::Store(error))) => {
                 self.give_back(claim).await;
-                Basis { pass_id: Some(claim.pass_id()), ..self.failed(claim.before().clone(), &error) }
+                Served { pass_id: Some(claim.pass_id()), ..self.failed(claim.before().clone(), &error) }
             }
-            Err(Crashed) => {
+            Err(Panicked) => {
                 self.give_back(claim).await;
-                let problem = Problem::error(ProblemCode::PhaseCrashed, Phase::Sync, Crashed.to_string());
+                let problem = Problem::error(ProblemCode::PhaseCrashed, Phase::Sync, Panicked.to_string());
                 self.outcome.add(problem);
-                let basis = Basis::without_pass(claim.before().clone(), "The pass crashed.");
-                Basis { pass_id: Some(claim.pass_id()), ..basis }
+                let basis = Served::without_pass(claim.before().clone(), "The pass crashed.");
+                Served { pass_id: Some(claim.pass_id()), ..basis }
             }
         };
         (basis, false)
     }
 
     /// Nobody is to wait for a pass that failed. Should this fail too, the claim runs out.
-    async fn give_back(&self, claim: &Claim) {
+    async fn give_back(&self, claim: &Lease) {
         if let Err(error) = self.app.store.release(claim).await {
             tracing::warn!(pass.id = %claim.pass_id(), cause = %error, "A claim was not given back.");
         }
@@ -97,7 +97,7 @@ impl Beat<'_> {
 
     /// When the pass must stop working: its own budget, or what the invocation leaves of it. A deadline that
     /// has passed already is a stand-in's: the budget is whole then.
-    fn pass_deadline(&self, claim: &Claim, deadline: Option<Timestamp>) -> Timestamp {
+    fn pass_deadline(&self, claim: &Lease, deadline: Option<Timestamp>) -> Timestamp {
         let timing = &self.app.timing;
         let taken_at = claim.taken_at();
         let budget = taken_at.checked_add(timing.pass_budget).unwrap_or(taken_at);
@@ -108,11 +108,11 @@ impl Beat<'_> {
         end.checked_sub(timing.pass_ending).unwrap_or(end)
     }
 
-    fn ran(&mut self, report: PassReport) -> Basis {
+    fn ran(&mut self, report: PassReport) -> Served {
         self.outcome = report.outcome;
-        report.unheeded.into_iter().for_each(|problem| self.outcome.add(problem));
+        report.confirmation_error.into_iter().for_each(|problem| self.outcome.add(problem));
         self.confirmed = None;
-        Basis {
+        Served {
             summary: report.summary,
             coalesced: false,
             first_position: Position::after(report.ended.fence.saturating_sub(1)),

@@ -1,10 +1,10 @@
 //! The AgentRun, and what the agent has been told.
 
 use crate::domain::{AgentRun, Minute, Phase, Position, Problem, ProblemCode, kept_until};
-use crate::store::{Answered, Claim, Stale, StoreError};
+use crate::store::{Answered, Lease, Stale, StoreError};
 
-use super::answer::Told;
-use super::{AgentHeartbeatResponse, Basis, Beat, Recording};
+use super::answer::ChangePage;
+use super::{AgentHeartbeatResponse, Beat, Recording, Served};
 
 /// Why a beat is not fully recorded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,8 +27,8 @@ impl Beat<'_> {
     /// Records the beat and answers it, also when it cannot be recorded.
     pub(super) async fn close(
         mut self,
-        basis: &Basis,
-        told: &Told,
+        basis: &Served,
+        told: &ChangePage,
         position: Option<Position>,
     ) -> AgentHeartbeatResponse {
         let mut answer = self.answer(basis, told);
@@ -77,7 +77,7 @@ impl Beat<'_> {
     }
 
     /// Leaves a trace of the beat that runs a pass, should it die.
-    pub(super) async fn record_running(&self, claim: &Claim) {
+    pub(super) async fn record_running(&self, claim: &Lease) {
         let run = AgentRun {
             run_id: self.run_id,
             agent_name: self.agent.to_string(),
@@ -98,7 +98,7 @@ impl Beat<'_> {
         }
     }
 
-    fn run(&self, basis: &Basis, answer: &AgentHeartbeatResponse) -> AgentRun {
+    fn run(&self, basis: &Served, answer: &AgentHeartbeatResponse) -> AgentRun {
         AgentRun {
             run_id: self.run_id,
             agent_name: self.agent.to_string(),

@@ -6,7 +6,7 @@ use crate::domain::Status;
 use crate::pass::{PassReport, Usage};
 use crate::telemetry::{Count, Measure};
 
-use super::{AgentHeartbeatResponse, Basis, Beat};
+use super::{AgentHeartbeatResponse, Beat, Served};
 
 /// The passes that a beat ran, together.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Passes {
 }
 
 impl Beat<'_> {
-    pub(super) fn summarize(&self, basis: &Basis, answer: &AgentHeartbeatResponse) {
+    pub(super) fn summarize(&self, basis: &Served, answer: &AgentHeartbeatResponse) {
         let took = answer.finished_at.duration_since(answer.started_at);
         Measure::BeatDuration.record(took.as_millis_f64());
         Count::BeatsCoalesced.add(u64::from(answer.coalesced));

@@ -3,22 +3,22 @@
 use crate::domain::Position;
 use crate::store::StoreError;
 
-use super::answer::Told;
+use super::answer::ChangePage;
 use super::backlog::Backlog;
 use super::sources::Repositories;
-use super::{Basis, Beat};
+use super::{Beat, Served};
 
 impl Beat<'_> {
     /// What is new to an agent at `position`. Costs nothing when nothing changed since.
-    pub(super) async fn tell(&self, basis: &Basis, position: Position) -> Result<Told, StoreError> {
+    pub(super) async fn tell(&self, basis: &Served, position: Position) -> Result<ChangePage, StoreError> {
         let Some(ended) = &basis.ended else {
-            return Ok(Told::nothing(position));
+            return Ok(ChangePage::nothing(position));
         };
         if position.within.is_none() && position.fence >= ended.last_change_fence {
             let now = Position::after(position.fence.max(ended.fence));
             let are_kinds_told = position.kinds_after == position.fence;
             let kinds_after = if are_kinds_told { now.kinds_after } else { position.kinds_after };
-            return Ok(Told::nothing(Position { kinds_after, ..now }));
+            return Ok(ChangePage::nothing(Position { kinds_after, ..now }));
         }
         let from = position.complete_fence() + 1;
         let repositories = match ended.recent.since(from) {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{InvalidAgentName, InvalidIdempotencyKey, KeyRefused, TooOften};
-use crate::heartbeat::NoBeat;
+use crate::heartbeat::Rejected;
 use crate::secrets::SecretUnavailable;
 use crate::telemetry::Count;
 
@@ -39,14 +39,14 @@ pub enum Refusal {
     #[error("this path does not take that method; see the Allow header")]
     MethodNotAllowed,
     /// The body is too long.
-    #[error("the body is longer than {} bytes", super::router::LONGEST_BODY)]
+    #[error("the body is longer than {} bytes", super::router::MAX_BODY)]
     TooLarge,
     /// The `Idempotency-Key` is none.
     #[error(transparent)]
     IdempotencyKey(#[from] InvalidIdempotencyKey),
     /// The agent beats too often, or the request's key does not let it.
     #[error(transparent)]
-    NoBeat(#[from] NoBeat),
+    Rejected(#[from] Rejected),
     /// The tokens cannot be read, or nothing of what was read is one: nobody can be let in, and nobody can be told
     /// that his token is wrong.
     #[error("the agent tokens cannot be read at the moment; try again")]
@@ -83,8 +83,8 @@ impl Refusal {
     /// When another try makes sense; none where it does not help.
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::NoBeat(NoBeat::TooOften(TooOften { retry_after_seconds, .. }))
-            | Self::NoBeat(NoBeat::Key(KeyRefused::Running { retry_after_seconds })) => {
+            Self::Rejected(Rejected::TooOften(TooOften { retry_after_seconds, .. }))
+            | Self::Rejected(Rejected::Key(KeyRefused::Running { retry_after_seconds })) => {
                 Some(*retry_after_seconds)
             }
             Self::CredentialsUnavailable => Some(10),
@@ -102,9 +102,9 @@ impl Refusal {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NoBeat(NoBeat::TooOften(_)) => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoBeat(NoBeat::Key(KeyRefused::Running { .. })) => StatusCode::CONFLICT,
-            Self::NoBeat(NoBeat::Key(KeyRefused::OtherRequest)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Rejected(Rejected::TooOften(_)) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Rejected(Rejected::Key(KeyRefused::Running { .. })) => StatusCode::CONFLICT,
+            Self::Rejected(Rejected::Key(KeyRefused::OtherRequest)) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::CredentialsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -130,7 +130,7 @@ impl IntoResponse for Refusal {
                 Count::RequestsUnauthorized.add(1);
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::NoBeat(NoBeat::TooOften(_)) => Count::RequestsTooMany.add(1),
+            Self::Rejected(Rejected::TooOften(_)) => Count::RequestsTooMany.add(1),
             _ => {}
         }
         if let Some(seconds) = self.retry_after_seconds() {

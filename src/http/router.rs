@@ -24,7 +24,7 @@ use super::refusal::ProblemDetails;
 use super::{Authorized, Refusal};
 
 /// The longest body, in bytes.
-pub(super) const LONGEST_BODY: usize = 64 * 1024;
+pub(super) const MAX_BODY: usize = 64 * 1024;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// On answers that the same request got before.
@@ -38,7 +38,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/api/openapi.json", get(openapi))
         .fallback(async || Refusal::NotFound)
         .method_not_allowed_fallback(async || Refusal::MethodNotAllowed)
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(app)
 }
 

@@ -13,12 +13,12 @@ use crate::domain::{AuditProgress, CachedIssue, Change, Gone, HeldAudit, IssueNu
 use crate::github::{Complete, GitHubError, IssueAnswer};
 use crate::store::Stale;
 
-use super::plan::{self, Reading};
+use super::plan::{self, Source};
 use super::work::{StepError, Work, WorkResult};
 use super::{Pass, guard};
 
 /// How many absent issues a pass asks for, over all repositories.
-const MOST_ASKED: usize = 100;
+const MAX_ASKED: usize = 100;
 
 /// How many audits run at the same time.
 const AUDITS_AT_ONCE: usize = 4;
@@ -101,7 +101,7 @@ impl Pass<'_> {
         if work.tracked.audit_under_way {
             match self.app.store.delete_audit_progress(self.claim, work.id()).await? {
                 Ok(()) => work.tracked.audit_under_way = false,
-                Err(Stale) => self.give_way(),
+                Err(Stale) => self.mark_superseded(),
             }
         }
         work.tracked.audited_at = Some(self.date());
@@ -140,7 +140,7 @@ impl Pass<'_> {
             if odd_in_a_row >= MAX_ODD_IN_A_ROW {
                 return Err(odd.swap_remove(0).into());
             }
-            if self.is_over() || self.absent_asked.fetch_add(1, Ordering::Relaxed) >= MOST_ASKED {
+            if self.is_over() || self.absent_asked.fetch_add(1, Ordering::Relaxed) >= MAX_ASKED {
                 return Err(GitHubError::Deadline.into());
             }
             // Whatever keeps this one from being dealt with, the next pass deals with the others first.
@@ -211,7 +211,7 @@ impl Pass<'_> {
         }
         let applied = match answer {
             IssueAnswer::Here(seen) => {
-                self.apply(work.id(), &[*seen], &[], Reading::Audit(work.tracked.cursor)).await
+                self.apply(work.id(), &[*seen], &[], Source::Audit(work.tracked.cursor)).await
             }
             IssueAnswer::Gone(gone) => {
                 let replan = |row: &CachedIssue| plan::removed(row, &gone, fence);

@@ -14,14 +14,14 @@ use crate::domain::{Api, Fingerprint, MAX_REQUESTS_PER_MINUTE, Problem, Reposito
 use crate::github::{Asked, NoGraphql};
 
 use super::Pass;
-use super::work::{Roster, StepError, budget_low_problem, no_probe_problem, spared_problem};
+use super::work::{StepError, Worklist, budget_low_problem, no_probe_problem, throttled_problem};
 
 /// GitHub grants its budgets anew each hour, in seconds.
-const LONGEST_FRESHNESS: u64 = 3_600;
+const MAX_FRESHNESS: u64 = 3_600;
 
 /// What a pass meets that bears on each account's budgets.
 #[derive(Debug, Default)]
-pub(super) struct Pace(Mutex<BTreeMap<Fingerprint, Met>>);
+pub(super) struct AccountNotes(Mutex<BTreeMap<Fingerprint, Met>>);
 
 /// What it meets of one account.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ pub(super) struct Met {
     /// When the budget is granted anew for which something was put off.
     put_off_until: Option<Timestamp>,
     /// Until when all its repositories are left out, so that what is left lasts.
-    spared_until: Option<Timestamp>,
+    throttled_until: Option<Timestamp>,
     /// Until when they are not looked up one by one, though the probe was refused.
     pub(super) no_lookups_until: Option<Timestamp>,
 }
@@ -56,10 +56,10 @@ impl Pass<'_> {
         let usage = self.github.usage();
         let mut all = self.pace.0.lock().expect("nothing panics while noting");
         for account in self.accounts(&self.app.config.repositories).into_keys() {
-            let (probe_points, spared_until) =
-                (usage.of(&account).points, self.github.spared_until(&account));
+            let (probe_points, throttled_until) =
+                (usage.of(&account).points, self.github.throttled_until(&account));
             let met = all.entry(account).or_default();
-            (met.probe_points, met.spared_until) = (probe_points, spared_until);
+            (met.probe_points, met.throttled_until) = (probe_points, throttled_until);
         }
     }
 
@@ -77,7 +77,7 @@ impl Pass<'_> {
             self.github.account(name.owner()).is_none_or(|account| {
                 let asked = self.asked_in_all(&account);
                 let met = self.met(&account);
-                met.spared_until.is_none()
+                met.throttled_until.is_none()
                     && met.no_lookups_until.is_none()
                     && !self.github.is_rate_reached(&account)
                     && self.low_until(&account).is_none()
@@ -90,18 +90,18 @@ impl Pass<'_> {
 
     /// For how long this pass serves every beat: as configured, or longer where passes like this one would use up what
     /// GitHub grants each account. One that has to wait longer than others is left out of their passes until then.
-    pub(super) fn freshness(&self, roster: &Roster) -> u64 {
+    pub(super) fn freshness(&self, roster: &Worklist) -> u64 {
         let (now, configured) = (self.app.clock.now(), self.app.config.freshness.as_secs());
         let waits = self.accounts(roster.names()).into_iter().map(|(account, repositories)| {
             let met = self.met(&account);
             if was_refused(&met) && met.no_lookups_until.is_none() {
                 self.defer_lookups(&account, repositories.len() as u64, configured, now);
             }
-            let wait = match met.spared_until {
+            let wait = match met.throttled_until {
                 Some(until) => seconds_until(until, now).unwrap_or_default(),
                 None => self.wait(&account, repositories.len() as u64),
             };
-            (account, wait.min(LONGEST_FRESHNESS).max(configured))
+            (account, wait.min(MAX_FRESHNESS).max(configured))
         });
         let waits: Vec<_> = waits.collect();
         let freshness = waits.iter().map(|(_, wait)| *wait).min().unwrap_or(configured);
@@ -138,24 +138,24 @@ impl Pass<'_> {
 
     /// A refused probe is tried again by the next pass. What was asked instead is not asked again so soon.
     fn defer_lookups(&self, account: &Fingerprint, repositories: u64, freshness: u64, now: Timestamp) {
-        let wait = self.wait_of_lookups(account, repositories).min(LONGEST_FRESHNESS);
+        let wait = self.wait_of_lookups(account, repositories).min(MAX_FRESHNESS);
         if wait > freshness {
             self.github.defer_lookups(account, now.checked_add(Duration::from_secs(wait)).unwrap_or(now));
         }
     }
 
     /// What there is to tell of budgets, once for all accounts that met the same.
-    pub(super) fn budget_problems(&self, roster: &Roster, now: Timestamp) -> Vec<Problem> {
+    pub(super) fn budget_problems(&self, roster: &Worklist, now: Timestamp) -> Vec<Problem> {
         let accounts = self.accounts(roster.names());
         let no_probe = self.alike(&accounts, |met| met.no_probe).into_iter();
         let no_probe = no_probe.map(|(why, names)| no_probe_problem(why, now).of_owners(self.whose(&names)));
         let low = self.alike(&accounts, |met| met.put_off_until).into_iter();
         let low = low.map(|(until, names)| budget_low_problem(until, now).of_owners(self.whose(&names)));
-        let spared = self.alike(&accounts, |met| met.spared_until).into_iter();
-        let spared = spared.map(|(until, names)| spared_problem(until, now).of_owners(self.whose(&names)));
+        let spared = self.alike(&accounts, |met| met.throttled_until).into_iter();
+        let spared = spared.map(|(until, names)| throttled_problem(until, now).of_owners(self.whose(&names)));
         let deferred = self.alike(&accounts, |met| met.no_lookups_until).into_iter();
         let deferred =
-            deferred.map(|(until, names)| spared_problem(until, now).of_owners(self.whose(&names)));
+            deferred.map(|(until, names)| throttled_problem(until, now).of_owners(self.whose(&names)));
         no_probe.chain(low).chain(spared).chain(deferred).collect()
     }
 

@@ -14,7 +14,7 @@ use crate::github::{
 use crate::store::OpenIssue;
 
 use super::Pass;
-use super::plan::Reading;
+use super::plan::Source;
 use super::work::{StepError, Work};
 
 /// So many issues of a page are asked for one by one. With more of them a listing by the REST API, which shows whole
@@ -98,7 +98,7 @@ impl Pass<'_> {
             }
             self.note_odd_in_audit(work, &page.odd).await?;
             if !whole.is_empty() {
-                let applied = self.apply(work.id(), &whole, &[], Reading::Audit(work.tracked.cursor)).await;
+                let applied = self.apply(work.id(), &whole, &[], Source::Audit(work.tracked.cursor)).await;
                 work.count(&applied, self.fence());
                 if applied.open_difference != 0 {
                     // What the probe counted before tells nothing of the number now.

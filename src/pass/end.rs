@@ -7,18 +7,18 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::{ChangeCounts, Outcome, Recount};
-use crate::store::{Ended, Fleet, Overtaken, PassRecord, RecentChanges, Stale};
+use crate::store::{Fleet, LastPass, LeaseLost, PassRecord, RecentChanges, Stale};
 
 use super::health;
 use super::tally::{self, Tally};
 use super::unread::unread_problem;
-use super::work::{Roster, Work, left_by_failure_problem};
+use super::work::{Work, Worklist, left_by_failure_problem};
 use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport};
 
 impl Pass<'_> {
     pub(super) async fn end(
         &self,
-        mut roster: Roster,
+        mut roster: Worklist,
         mut fleet: Fleet,
         mut outcome: Outcome,
     ) -> Result<PassReport, PassEnd> {
@@ -30,7 +30,7 @@ impl Pass<'_> {
         let marks_are_stored = self.store_all(&mut roster.untracked).await && marks_are_stored;
         if self.is_stale.load(Ordering::Relaxed) {
             let state = self.app.store.state().await?;
-            return Err(Overtaken(state).into());
+            return Err(LeaseLost(state).into());
         }
         for work in roster.all_work() {
             fleet.repositories.insert(work.id(), work.tracked.clone());
@@ -63,7 +63,7 @@ impl Pass<'_> {
             self.store_counts(counts.as_ref()).boxed()
         );
         let has_problems = is_recorded && !outcome.problems().is_empty();
-        let ended = Ended {
+        let ended = LastPass {
             pass_id: self.claim.pass_id(),
             fence: self.fence(),
             at: self.app.clock.now(),
@@ -86,7 +86,7 @@ impl Pass<'_> {
         Ok(PassReport {
             ended,
             outcome,
-            unheeded: None,
+            confirmation_error: None,
             summary: tally.summary(),
             may_go_on: self.may_go_on(&roster, &tally),
             succeeded: tally.has_success(),
@@ -145,7 +145,12 @@ impl Pass<'_> {
 
     /// How many issues last changed under which fences, this one included. Counting begins again after it when the pass
     /// does not know of all that was written.
-    fn counts(&self, roster: &Roster, before: Option<ChangeCounts>, marks_are_stored: bool) -> ChangeCounts {
+    fn counts(
+        &self,
+        roster: &Worklist,
+        before: Option<ChangeCounts>,
+        marks_are_stored: bool,
+    ) -> ChangeCounts {
         let excluded = &self.app.config.excluded_labels;
         let ended = self.claim.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence);
         let has_uncounted = roster.all_work().any(|work| work.has_uncounted);
@@ -165,7 +170,7 @@ impl Pass<'_> {
         let Some(counts) = counts else { return };
         match self.app.store.put_change_counts(self.claim, counts).await {
             Ok(Ok(())) => {}
-            Ok(Err(Stale)) => self.give_way(),
+            Ok(Err(Stale)) => self.mark_superseded(),
             Err(error) => {
                 let pass = self.claim.pass_id();
                 tracing::warn!(pass.id = %pass, cause = %error, "Failed to store how many issues changed.");
@@ -174,7 +179,7 @@ impl Pass<'_> {
     }
 
     /// The repositories in which an issue changed lately, or may have.
-    fn recent(&self, roster: &Roster) -> RecentChanges {
+    fn recent(&self, roster: &Worklist) -> RecentChanges {
         let has_changed = |work: &&Work| work.tracked.last_change_fence == self.fence();
         let changed = roster.all_work().filter(has_changed).map(Work::id);
         let changed = changed.chain(roster.changed_by_dead.iter().copied());
@@ -214,7 +219,7 @@ impl Pass<'_> {
         self.claim.before().ended.as_ref().map_or(0, |ended| ended.retired_fence)
     }
 
-    fn may_go_on(&self, roster: &Roster, tally: &Tally) -> bool {
+    fn may_go_on(&self, roster: &Worklist, tally: &Tally) -> bool {
         let got_further = roster.work.iter().any(|work| work.got_further);
         got_further && self.has_budget_to_go_on(&tally.deferred)
     }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::store::{Ended, Fleet};
+use crate::store::{Fleet, LastPass};
 use crate::telemetry::{Count, Measure};
 
 use super::tally::Tally;
-use super::work::Roster;
+use super::work::Worklist;
 
 /// Tells of a pass once its end is in the table.
-pub(super) fn tell(ended: &Ended, roster: &Roster, tally: &Tally, fleet: &Fleet) {
+pub(super) fn tell(ended: &LastPass, roster: &Worklist, tally: &Tally, fleet: &Fleet) {
     Count::PassesSucceeded.add(u64::from(tally.has_success()));
     Count::IssuesTouched.add(tally.touched);
     Measure::RepositoriesFailing.record(tally.failed as f64);
@@ -25,7 +25,7 @@ pub(super) fn tell(ended: &Ended, roster: &Roster, tally: &Tally, fleet: &Fleet)
 
 /// Since when a repository may lack changes: the last time at which all agreed with GitHub, or an older failure, as
 /// there is when they never did, or when an audit fails. None in a first backfill in which nothing fails.
-fn behind_since(ended: &Ended, roster: &Roster, fleet: &Fleet) -> Option<Timestamp> {
+fn behind_since(ended: &LastPass, roster: &Worklist, fleet: &Fleet) -> Option<Timestamp> {
     let failures = roster.work.iter().filter_map(|work| Some(work.tracked.failure?.since));
     // What GitHub never showed has no marks.
     let unknown = roster.unknown.iter().filter_map(|unknown| fleet.names.get(&unknown.name.key())?.since);

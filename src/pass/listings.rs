@@ -11,12 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::{PageLength, PageRead, Phase};
 use crate::github::{GitHubError, Listing, Page, Probe, Scope, Target};
 
-use super::plan::Reading;
+use super::plan::Source;
 use super::work::{ListingUnderWay, StepError, Work, WorkResult};
 use super::{Pass, REPOSITORIES_AT_ONCE, guard};
 
 /// GitHub hardly ever takes longer for a page.
-const A_SLOW_PAGE: Duration = Duration::from_secs(2);
+const SLOW_PAGE: Duration = Duration::from_secs(2);
 
 /// In so long few pull requests are opened.
 const A_FEW_PULL_REQUESTS: SignedDuration = SignedDuration::from_hours(24);
@@ -63,7 +63,7 @@ impl Pass<'_> {
         tracked.drift = None;
         if let Some(backfill) = tracked.backfill {
             let target = Target::new(&tracked.name, &work.name);
-            self.has_budget_to_spare(target.asked_as)?;
+            self.has_budget_to_spare(target.account_owner)?;
             if backfill.began_at.is_none() {
                 let (newest, date) = match work.probe.map(|probe| (probe.newest, probe.date)) {
                     Some((Some(newest), date)) if date.duration_since(newest) < A_FEW_PULL_REQUESTS => {
@@ -158,18 +158,18 @@ impl Pass<'_> {
     /// The next page; none after the last one.
     async fn next_page(&self, pages: &mut Listing, is_backfill: bool) -> Result<Option<Page>, StepError> {
         if is_backfill && !pages.is_complete() {
-            self.has_budget_to_spare(pages.asked_as())?;
+            self.has_budget_to_spare(pages.account_owner())?;
         }
         let page = pages.next_page(&self.github).await?;
         if !is_backfill && page.is_some() {
-            self.note_pace(pages.asked_as(), |met| met.delta_pages += 1);
+            self.note_pace(pages.account_owner(), |met| met.delta_pages += 1);
         }
         Ok(page)
     }
 
     fn is_near_its_end(&self) -> bool {
         let left = Duration::try_from(self.deadline.duration_since(self.app.clock.now()));
-        left.unwrap_or_default() < A_SLOW_PAGE
+        left.unwrap_or_default() < SLOW_PAGE
     }
 
     /// Writes a page's rows, and only then moves the marks: a death in between costs this page.
@@ -182,8 +182,8 @@ impl Pass<'_> {
             return Err(GitHubError::Deadline.into());
         }
         let reading = match work.tracked.backfill {
-            Some(_) => Reading::Backfill,
-            None => Reading::Delta {
+            Some(_) => Source::Backfill,
+            None => Source::Delta {
                 cursor: listing.before.cursor,
                 ahead: listing.before.ahead,
                 settled: listing.before.settled,
@@ -194,7 +194,7 @@ impl Pass<'_> {
         self.note_odd(work, &page).await?;
         let applied = self.apply(work.tracked.id, &page.issues, &page.pull_requests, reading).await;
         work.count(&applied, self.fence());
-        if reading == Reading::Backfill {
+        if reading == Source::Backfill {
             work.first_read += u64::try_from(applied.open_difference).unwrap_or_default();
         }
         if let Some(failure) = applied.failure {

@@ -17,12 +17,12 @@ use crate::domain::{
 use crate::github::{GitHubError, Learned, NoGraphql, NotProbed, ProbeTerms, Probed, Repository};
 use crate::store::{ConfiguredName, Fleet, Stale, StoreError};
 
-use super::work::{Roster, StepError, Unknown, Work, WorkResult};
-use super::{Crashed, Pass, REPOSITORIES_AT_ONCE, guard};
+use super::work::{StepError, Unknown, Work, WorkResult, Worklist};
+use super::{Panicked, Pass, REPOSITORIES_AT_ONCE, guard};
 
 /// What GitHub says of a configured name.
-pub(super) struct Look {
-    met: Result<Result<Repository, GitHubError>, Crashed>,
+pub(super) struct LookupResult {
+    met: Result<Result<Repository, GitHubError>, Panicked>,
     /// Until when it is left to REST.
     by_rest: Option<Backoff>,
 }
@@ -51,7 +51,7 @@ impl LookUps {
 impl Pass<'_> {
     /// What GitHub says of the configured names, in their order: the probe's word, or, where GraphQL has none, that of
     /// a request for each. `known` is what the names stood for before, unless nothing is known of the probe.
-    pub(super) async fn look(&self, known: &HashMap<String, ConfiguredName>) -> Vec<Look> {
+    pub(super) async fn look(&self, known: &HashMap<String, ConfiguredName>) -> Vec<LookupResult> {
         let mut names = self.app.config.repositories.clone();
         let first = self.first_in_turn(names.len());
         names.rotate_left(first);
@@ -79,9 +79,9 @@ impl Pass<'_> {
             })
             // One that takes long holds nobody else up.
             .buffer_unordered(REPOSITORIES_AT_ONCE);
-        let mut looks: Vec<(usize, Look)> = look_ups_of_all.collect().await;
+        let mut looks: Vec<(usize, LookupResult)> = look_ups_of_all.collect().await;
         looks.sort_unstable_by_key(|(place, _)| *place);
-        let mut looks: Vec<Look> = looks.into_iter().map(|(_, look)| look).collect();
+        let mut looks: Vec<LookupResult> = looks.into_iter().map(|(_, look)| look).collect();
         if let Some(limits) = limits {
             self.remember_probe(&memory, limits, &look_ups, &looks);
         }
@@ -94,17 +94,17 @@ impl Pass<'_> {
         &self,
         look_ups: &LookUps,
         name: RepositoryName,
-        look: Result<Result<Repository, NotProbed>, Crashed>,
+        look: Result<Result<Repository, NotProbed>, Panicked>,
         before: Option<Backoff>,
-    ) -> Look {
+    ) -> LookupResult {
         let (why, no_graphql, fails_on_it) = match look {
             Ok(Err(NotProbed::ByRest { why, no_graphql, fails_on_it })) => (why, no_graphql, fails_on_it),
             Ok(Err(NotProbed::Final(error))) => {
                 let by_rest = before.filter(|_| !error.is_about_repository());
-                return Look { met: Ok(Err(error)), by_rest };
+                return LookupResult { met: Ok(Err(error)), by_rest };
             }
-            Ok(Ok(found)) => return Look { met: Ok(Ok(found)), by_rest: None },
-            Err(crashed) => return Look { met: Err(crashed), by_rest: before },
+            Ok(Ok(found)) => return LookupResult { met: Ok(Ok(found)), by_rest: None },
+            Err(crashed) => return LookupResult { met: Err(crashed), by_rest: before },
         };
         let note_no_graphql = || {
             let no_graphql = no_graphql.clone();
@@ -121,7 +121,7 @@ impl Pass<'_> {
             && let Some(until) = account.and_then(|account| self.github.no_lookups_until(&account))
         {
             self.note_pace(name.owner(), |met| met.no_lookups_until = Some(until));
-            return Look { met: Ok(Err(GitHubError::Deadline)), by_rest: before };
+            return LookupResult { met: Ok(Err(GitHubError::Deadline)), by_rest: before };
         }
         // Without GraphQL there is nothing wrong with a repository that has to wait for its turn.
         let instead = match why {
@@ -129,10 +129,10 @@ impl Pass<'_> {
             failed => failed,
         };
         if self.app.clock.now() >= look_ups.until {
-            return Look { met: Ok(Err(instead)), by_rest: before };
+            return LookupResult { met: Ok(Err(instead)), by_rest: before };
         }
         if let Some(outage) = look_ups.outage() {
-            return Look { met: Ok(Err(outage)), by_rest: before };
+            return LookupResult { met: Ok(Err(outage)), by_rest: before };
         }
         if no_graphql.is_none() {
             self.note_pace(name.owner(), |met| met.looked_up += 1);
@@ -154,7 +154,7 @@ impl Pass<'_> {
             if let Ok(Err(error @ GitHubError::Unavailable { .. })) = &met {
                 look_ups.failed.lock().expect("nothing panics while noting").push(error.clone());
             }
-            return Look { met, by_rest: before };
+            return LookupResult { met, by_rest: before };
         }
         if let Some(account) = self.github.account(name.owner()) {
             look_ups.answered.lock().expect("nothing panics while noting").insert(account);
@@ -163,7 +163,7 @@ impl Pass<'_> {
             note_no_graphql();
         }
         if !fails_on_it {
-            return Look { met, by_rest: before };
+            return LookupResult { met, by_rest: before };
         }
         let backoff = Backoff::after(before, self.app.clock.now());
         tracing::info!(
@@ -172,11 +172,17 @@ impl Pass<'_> {
             until = %backoff.until,
             "GraphQL queries that name {name} fail; it is looked up by REST instead."
         );
-        Look { met, by_rest: Some(backoff) }
+        LookupResult { met, by_rest: Some(backoff) }
     }
 
     /// Keeps what is to be known of the next probe.
-    fn remember_probe(&self, before: &ProbeMemory, limits: Vec<Learned>, look_ups: &LookUps, looks: &[Look]) {
+    fn remember_probe(
+        &self,
+        before: &ProbeMemory,
+        limits: Vec<Learned>,
+        look_ups: &LookUps,
+        looks: &[LookupResult],
+    ) {
         let answered = look_ups.answered.lock().expect("nothing panics while noting");
         let holds = |learned: &Learned| !learned.needs_proof || answered.contains(&learned.account);
         let limits: Vec<QueryLimit> = limits
@@ -194,19 +200,19 @@ impl Pass<'_> {
     /// One piece of work for each configured repository.
     pub(super) async fn enroll(
         &self,
-        looks: Vec<Look>,
+        looks: Vec<LookupResult>,
         fleet: &mut Fleet,
         outcome: &mut Outcome,
-    ) -> Result<Roster, StoreError> {
-        let mut roster = Roster::default();
+    ) -> Result<Worklist, StoreError> {
+        let mut roster = Worklist::default();
         let returned = self.returned(&looks, fleet).await?;
         let mut failures = Vec::new();
-        for (name, Look { met, by_rest }) in self.app.config.repositories.iter().zip(looks) {
+        for (name, LookupResult { met, by_rest }) in self.app.config.repositories.iter().zip(looks) {
             match met {
                 Ok(Ok(found)) => {
                     self.found(&mut roster, fleet, &returned, outcome, name, (found, by_rest)).await;
                 }
-                failed => failures.push((name, Look { met: failed, by_rest })),
+                failed => failures.push((name, LookupResult { met: failed, by_rest })),
             }
         }
         // Only now: what was not found may be another name of a repository that was.
@@ -218,7 +224,11 @@ impl Pass<'_> {
 
     /// What is remembered of the repositories that are found and are not in the fleet: they were retired, and are
     /// configured again.
-    async fn returned(&self, looks: &[Look], fleet: &Fleet) -> Result<Vec<TrackedRepository>, StoreError> {
+    async fn returned(
+        &self,
+        looks: &[LookupResult],
+        fleet: &Fleet,
+    ) -> Result<Vec<TrackedRepository>, StoreError> {
         let found = looks.iter().flat_map(|look| &look.met).flatten().map(|found| found.id);
         let mut ids: Vec<RepositoryId> = found.filter(|id| !fleet.repositories.contains_key(id)).collect();
         ids.sort_unstable();
@@ -235,7 +245,7 @@ impl Pass<'_> {
 
     async fn found(
         &self,
-        roster: &mut Roster,
+        roster: &mut Worklist,
         fleet: &mut Fleet,
         returned: &[TrackedRepository],
         outcome: &mut Outcome,
@@ -276,8 +286,14 @@ impl Pass<'_> {
 
     /// A repository that was known keeps its rows and marks, whatever GitHub says of its name today. When it is on
     /// the roster under another name, only this name has failed: two workers would overwrite each other's marks.
-    async fn not_found(&self, roster: &mut Roster, fleet: &mut Fleet, name: &RepositoryName, failed: Look) {
-        let Look { met, by_rest } = failed;
+    async fn not_found(
+        &self,
+        roster: &mut Worklist,
+        fleet: &mut Fleet,
+        name: &RepositoryName,
+        failed: LookupResult,
+    ) {
+        let LookupResult { met, by_rest } = failed;
         let met = met.map(|lookup| lookup.map_err(StepError::from));
         let Some(result) = WorkResult::after(Phase::Sync, met, self.app.clock.now()) else {
             return;
@@ -316,7 +332,7 @@ impl Pass<'_> {
         }
         match self.app.store.put_name(self.claim, name, &known).await? {
             Ok(()) => drop(fleet.names.insert(name.key(), known)),
-            Err(Stale) => self.give_way(),
+            Err(Stale) => self.mark_superseded(),
         }
         Ok(())
     }

@@ -33,15 +33,15 @@ use crate::domain::{
     Outcome, Phase, ProbeMemory, Problem, ProblemCode, RepositoryId, RepositoryName, TrackedRepository,
 };
 use crate::github::{GitHubError, Session};
-use crate::store::{Claim, Ended, Fleet, Overtaken, Stale, StoreError};
+use crate::store::{Fleet, LastPass, Lease, LeaseLost, Stale, StoreError};
 
 pub use crate::github::Usage;
-pub use guard::{Crashed, guard};
+pub use guard::{Panicked, guard};
 pub(crate) use held::not_confirmed;
 
-use budget::Pace;
-use lookup::Look;
-use work::{Roster, StepError, Work};
+use budget::AccountNotes;
+use lookup::LookupResult;
+use work::{StepError, Work, Worklist};
 
 /// How many repositories are worked on at the same time. GitHub allows 100 concurrent requests for all uses of
 /// a token together.
@@ -54,11 +54,11 @@ const MARKS_AT_ONCE: usize = 16;
 #[derive(Debug)]
 pub struct PassReport {
     /// How it ended, as it is stored.
-    pub ended: Ended,
+    pub ended: LastPass,
     /// What it met.
     pub outcome: Outcome,
     /// Why an operator's word was not heeded; it concerns nobody else.
-    pub unheeded: Option<Problem>,
+    pub confirmation_error: Option<Problem>,
     /// What it did, in one sentence.
     pub summary: String,
     /// The repositories it had no time to finish.
@@ -78,14 +78,14 @@ pub struct PassReport {
 #[derive(Debug)]
 pub enum PassEnd {
     /// Another pass took the claim over; here is the state as it is now.
-    Overtaken(Box<Overtaken>),
+    LeaseLost(Box<LeaseLost>),
     /// The table could not be read or written.
     Store(StoreError),
 }
 
-impl From<Overtaken> for PassEnd {
-    fn from(overtaken: Overtaken) -> Self {
-        Self::Overtaken(Box::new(overtaken))
+impl From<LeaseLost> for PassEnd {
+    fn from(overtaken: LeaseLost) -> Self {
+        Self::LeaseLost(Box::new(overtaken))
     }
 }
 
@@ -97,7 +97,7 @@ impl From<StoreError> for PassEnd {
 
 /// What a pass is to keep to.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
+pub struct PassOptions<'a> {
     /// It works until then at most, and then ends.
     pub deadline: Timestamp,
     /// What the passes before it in the same invocation asked of GitHub: together they keep within the budget.
@@ -109,7 +109,7 @@ pub struct Terms<'a> {
 /// What all parts of a pass share.
 struct Pass<'a> {
     app: &'a App,
-    claim: &'a Claim,
+    claim: &'a Lease,
     github: Session<'a>,
     /// What the passes before it in the same invocation asked of GitHub.
     asked_before: &'a Usage,
@@ -120,14 +120,14 @@ struct Pass<'a> {
     /// How many absent issues the audits of all repositories have asked for.
     absent_asked: AtomicUsize,
     /// What was met that bears on the budgets.
-    pace: Pace,
+    pace: AccountNotes,
     /// What the next pass is to know of the probe.
     probe_memory: Mutex<ProbeMemory>,
 }
 
 /// Runs the pass that `claim` allows.
-pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassReport, PassEnd> {
-    let Terms { deadline, asked_before, confirmed } = terms;
+pub async fn run(app: &App, claim: &Lease, terms: PassOptions<'_>) -> Result<PassReport, PassEnd> {
+    let PassOptions { deadline, asked_before, confirmed } = terms;
     let pass = Pass {
         app,
         claim,
@@ -137,13 +137,13 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
         deadline,
         is_stale: AtomicBool::new(false),
         absent_asked: AtomicUsize::new(0),
-        pace: Pace::default(),
+        pace: AccountNotes::default(),
         probe_memory: Mutex::new(claim.before().probe()),
     };
     let (mut fleet, looks) = pass.read_fleet_and_look().await?;
-    let mut roster = Roster::default();
+    let mut roster = Worklist::default();
     let mut outcome = Outcome::default();
-    let mut unheeded = None;
+    let mut confirmation_error = None;
     if app.config.repositories.is_empty() {
         outcome.add(
             Problem::error(
@@ -163,17 +163,17 @@ pub async fn run(app: &App, claim: &Claim, terms: Terms<'_>) -> Result<PassRepor
     if !app.config.repositories.is_empty() {
         pass.list(&mut roster.work).boxed().await;
         pass.ask_unread(&mut roster.work).boxed().await;
-        unheeded = confirmed.and_then(|confirmed| pass.heed(confirmed, &mut roster.work));
+        confirmation_error = confirmed.and_then(|confirmed| pass.heed(confirmed, &mut roster.work));
         pass.audit(&mut roster.work).boxed().await;
         pass.retire(&mut roster, &fleet).boxed().await;
     }
-    Ok(PassReport { unheeded, ..pass.end(roster, fleet, outcome).boxed().await? })
+    Ok(PassReport { confirmation_error, ..pass.end(roster, fleet, outcome).boxed().await? })
 }
 
 impl Pass<'_> {
     /// Reads what is stored and asks GitHub, at the same time. Only where some names are left to REST the probe has to
     /// know them first.
-    async fn read_fleet_and_look(&self) -> Result<(Fleet, Vec<Look>), StoreError> {
+    async fn read_fleet_and_look(&self) -> Result<(Fleet, Vec<LookupResult>), StoreError> {
         if self.claim.before().probe().has_exceptions {
             let fleet = self.app.store.fleet().await?;
             let looks = self.look(&fleet.names).boxed().await;
@@ -195,7 +195,7 @@ impl Pass<'_> {
     }
 
     /// A later pass has taken over: this one stops.
-    fn give_way(&self) {
+    fn mark_superseded(&self) {
         self.is_stale.store(true, Ordering::Relaxed);
     }
 
@@ -207,7 +207,7 @@ impl Pass<'_> {
     async fn overwrite_marks(&self, work: &mut Work) -> Result<(), StoreError> {
         match self.app.store.put_repository(self.claim, &work.tracked).await? {
             Ok(()) => work.stored = Some(work.tracked.clone()),
-            Err(Stale) => self.give_way(),
+            Err(Stale) => self.mark_superseded(),
         }
         Ok(())
     }
@@ -224,7 +224,7 @@ impl Pass<'_> {
     /// After a dead pass: finds what it changed, and writes the marks of every repository that is worked on again,
     /// under this pass's fence. Should the dead one come back, its writes of marks are refused from here on, and without
     /// the marks the rows that it may still write are read again, and told, by the next pass.
-    async fn fence_off(&self, roster: &mut Roster, fleet: &mut Fleet) {
+    async fn fence_off(&self, roster: &mut Worklist, fleet: &mut Fleet) {
         if !self.claim.takes_over() {
             return;
         }
@@ -296,7 +296,7 @@ impl Pass<'_> {
             other.last_change_fence = self.fence();
             other.recount = true;
             if let Err(Stale) = self.app.store.put_repository(self.claim, other).await? {
-                self.give_way();
+                self.mark_superseded();
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// Why rows are being written, which decides what agents are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub enum Source {
     /// The first listing: nothing is told.
     Backfill,
     /// A later listing, with the repository's marks as they were before it.
@@ -80,7 +80,7 @@ impl Write {
 pub fn page(
     cached: &HashMap<IssueNumber, CachedIssue>,
     seen: &[Observation],
-    reading: Reading,
+    reading: Source,
     fence: u64,
 ) -> Vec<Write> {
     let numbers: BTreeSet<IssueNumber> = seen.iter().map(|observation| observation.issue.number).collect();
@@ -99,12 +99,7 @@ pub fn newest(seen: &[Observation], number: IssueNumber) -> Option<&Observation>
 }
 
 /// The write that follows from GitHub showing one issue; none when the row already says so.
-pub fn observed(
-    row: Option<&CachedIssue>,
-    seen: &Observation,
-    reading: Reading,
-    fence: u64,
-) -> Option<Write> {
+pub fn observed(row: Option<&CachedIssue>, seen: &Observation, reading: Source, fence: u64) -> Option<Write> {
     let Some(row) = row else {
         return Some(first_sight(seen, reading, fence));
     };
@@ -115,9 +110,9 @@ pub fn observed(
     if supersedes(row, seen, reading) {
         let mut next = CachedIssue::showing(seen, Some(row));
         // What was reported as hidden while it was not tracked, and was closed before it was tracked again, is no news.
-        let is_before_tracking = matches!(reading, Reading::Delta { tracked_since, .. }
+        let is_before_tracking = matches!(reading, Source::Delta { tracked_since, .. }
             if row.gone.is_some() && !next.is_open() && Some(next.updated_at) <= tracked_since);
-        let touches = reading != Reading::Backfill && !is_before_tracking;
+        let touches = reading != Source::Backfill && !is_before_tracking;
         if touches {
             next.stamp = row.stamp.with(change_between(row, &next), fence);
         }
@@ -143,9 +138,9 @@ pub fn observed(
 }
 
 /// Whether a pass that did not end may have written this row, which a listing shows at `updated_at`, and nobody was told.
-fn may_be_untold(row: &CachedIssue, updated_at: Timestamp, reading: Reading, fence: u64) -> bool {
+fn may_be_untold(row: &CachedIssue, updated_at: Timestamp, reading: Source, fence: u64) -> bool {
     // What was closed before its repository was tracked is no news.
-    matches!(reading, Reading::Delta { cursor, ahead, tracked_since, told, .. }
+    matches!(reading, Source::Delta { cursor, ahead, tracked_since, told, .. }
         if (row.is_open() || Some(updated_at) > tracked_since)
             && Some(updated_at) > (if is_from_the_future(row) { cursor.max(ahead) } else { cursor })
             && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told))
@@ -153,7 +148,7 @@ fn may_be_untold(row: &CachedIssue, updated_at: Timestamp, reading: Reading, fen
 
 /// The write that follows from a listing showing a pull request under the number of a cached issue, which was turned
 /// into it; none when the row already says so, or is not open.
-pub fn converted(row: &CachedIssue, seen: &PullRequest, reading: Reading, fence: u64) -> Option<Write> {
+pub fn converted(row: &CachedIssue, seen: &PullRequest, reading: Source, fence: u64) -> Option<Write> {
     let gone = Gone { reason: Change::Converted, proved_at: seen.read_at, moved_to: None };
     let is_known = row.gone.as_ref().is_some_and(|gone| gone.reason == Change::Converted);
     if is_known && may_be_untold(row, seen.updated_at, reading, fence) {
@@ -201,13 +196,13 @@ fn is_from_the_future(row: &CachedIssue) -> bool {
 /// Whether what was seen replaces the row: a newer version does; the same version only with other content that
 /// was read later; an older version when an audit reads it and no longer can it be a late answer; after a tombstone,
 /// whatever was read after its proof; after a version from the future, any other that was read later.
-fn supersedes(row: &CachedIssue, seen: &Observation, reading: Reading) -> bool {
+fn supersedes(row: &CachedIssue, seen: &Observation, reading: Source) -> bool {
     match (&row.gone, seen.issue.updated_at.cmp(&row.updated_at)) {
         (Some(gone), _) => seen.read_at > gone.proved_at,
         (None, Ordering::Equal) => seen.read_at > row.read_at && seen.issue.digest != row.digest,
         (None, _) if is_from_the_future(row) => seen.read_at > row.read_at,
         (None, Ordering::Greater) => true,
-        (None, Ordering::Less) => matches!(reading, Reading::Audit(_)) && is_well_after(row, seen),
+        (None, Ordering::Less) => matches!(reading, Source::Audit(_)) && is_well_after(row, seen),
     }
 }
 
@@ -224,11 +219,11 @@ pub fn is_too_soon(row: &CachedIssue, seen: &Observation) -> bool {
 
 /// The row of an issue that was not cached. One that was closed before its repository was tracked is written and
 /// not told: a backfill reads only open issues, and a listing that begins a second early shows the last closed ones.
-fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
+fn first_sight(seen: &Observation, reading: Source, fence: u64) -> Write {
     let mut row = CachedIssue::showing(seen, None);
     let reported = match reading {
-        Reading::Backfill => return Write::untold(row),
-        Reading::Delta { settled, tracked_since, ahead, .. }
+        Source::Backfill => return Write::untold(row),
+        Source::Delta { settled, tracked_since, ahead, .. }
             if !row.is_open()
                 && (Some(row.updated_at) <= settled.max(tracked_since)
                     || (is_from_the_future(&row) && Some(row.updated_at) <= ahead)) =>
@@ -236,8 +231,8 @@ fn first_sight(seen: &Observation, reading: Reading, fence: u64) -> Write {
             return Write::untold(row);
         }
         // What was closed since is not reported yet, or the row would be there.
-        Reading::Delta { settled, tracked_since, .. } => settled.max(tracked_since),
-        Reading::Audit(cursor) => cursor,
+        Source::Delta { settled, tracked_since, .. } => settled.max(tracked_since),
+        Source::Audit(cursor) => cursor,
     };
     let change = match row.state {
         IssueState::Open if was_reopened(&row) => Change::Reopened,

@@ -6,10 +6,10 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use crate::domain::{
-    CachedIssue, Change, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest, Stamp,
+    CachedIssue, Change, ChangeMarker, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest,
 };
 
-use super::{Reading, Write, converted, is_too_soon, is_well_after, missing, observed, page, removed};
+use super::{Source, Write, converted, is_too_soon, is_well_after, missing, observed, page, removed};
 
 type Rows = HashMap<IssueNumber, CachedIssue>;
 
@@ -63,15 +63,15 @@ fn observations() -> impl Strategy<Value = Vec<Observation>> {
     prop::collection::vec(observation(), 0..8)
 }
 
-fn reading() -> impl Strategy<Value = Reading> {
+fn reading() -> impl Strategy<Value = Source> {
     prop_oneof![
-        Just(Reading::Backfill),
+        Just(Source::Backfill),
         (prop::array::uniform4(prop::option::of(instant())), prop::option::of(1..FENCES)).prop_map(
             |([cursor, ahead, settled, tracked_since], told)| {
-                Reading::Delta { cursor, ahead, settled, tracked_since, told }
+                Source::Delta { cursor, ahead, settled, tracked_since, told }
             }
         ),
-        prop::option::of(instant()).prop_map(Reading::Audit),
+        prop::option::of(instant()).prop_map(Source::Audit),
     ]
 }
 
@@ -84,10 +84,10 @@ fn gone() -> impl Strategy<Value = Gone> {
 /// Any row that passes may have left: seen, perhaps missing or gone, perhaps changed under some fence.
 fn row() -> impl Strategy<Value = CachedIssue> {
     let stamp = prop_oneof![
-        Just(Stamp::default()),
-        (1..FENCES).prop_map(|fence| Stamp::default().with(Change::Opened, fence)),
+        Just(ChangeMarker::default()),
+        (1..FENCES).prop_map(|fence| ChangeMarker::default().with(Change::Opened, fence)),
         (1..FENCES, 0..3_u64).prop_map(|(fence, later)| {
-            Stamp::default().with(Change::Closed, fence).with(Change::Edited, fence + later)
+            ChangeMarker::default().with(Change::Closed, fence).with(Change::Edited, fence + later)
         }),
     ];
     let absence = (prop::option::of(instant()), prop::option::of(gone()));
@@ -115,7 +115,7 @@ fn write(rows: &mut Rows, writes: Vec<Write>) {
     }
 }
 
-fn read(rows: &mut Rows, seen: &[Observation], reading: Reading, fence: u64) {
+fn read(rows: &mut Rows, seen: &[Observation], reading: Source, fence: u64) {
     let writes = page(rows, seen, reading, fence);
     write(rows, writes);
 }
@@ -123,7 +123,7 @@ fn read(rows: &mut Rows, seen: &[Observation], reading: Reading, fence: u64) {
 /// What GitHub shows of a row: all but our own book-keeping.
 fn shown(rows: &Rows) -> HashMap<IssueNumber, CachedIssue> {
     let without_ours = |row: &CachedIssue| CachedIssue {
-        stamp: Stamp::default(),
+        stamp: ChangeMarker::default(),
         revision: 0,
         read_at: at(0),
         ..row.clone()
@@ -220,7 +220,7 @@ proptest! {
             Observation { issue, read_at: at(342) }
         }).collect();
         for _ in 0..=repeated {
-            read(&mut rows, &restored, Reading::Audit(None), 2);
+            read(&mut rows, &restored, Source::Audit(None), 2);
         }
         prop_assert!(rows.values().all(|row| row.title == "restored"));
         // What a pass before it had under way changes nothing any more.
@@ -300,7 +300,7 @@ proptest! {
         row in row(), seen in observation(), reading in reading(), fence in 1..FENCES + 3,
     ) {
         let row = CachedIssue { gone: None, number: seen.issue.number, ..row };
-        let is_restored = matches!(reading, Reading::Audit(_)) && is_well_after(&row, &seen);
+        let is_restored = matches!(reading, Source::Audit(_)) && is_well_after(&row, &seen);
         let is_from_the_future = row.updated_at > row.read_at;
         if let Some(write) = observed(Some(&row), &seen, reading, fence) {
             prop_assert!(write.row.updated_at >= row.updated_at || is_restored || is_from_the_future);
@@ -315,7 +315,7 @@ proptest! {
     ) {
         let row = CachedIssue { gone: None, number: seen.issue.number, ..row };
         let mut rows = Rows::from([(row.number, row.clone())]);
-        read(&mut rows, std::slice::from_ref(&seen), Reading::Audit(cursor), FENCES + 2);
+        read(&mut rows, std::slice::from_ref(&seen), Source::Audit(cursor), FENCES + 2);
         let now = &rows[&row.number];
         prop_assert!(!is_well_after(&row, &seen) || now.digest == seen.issue.digest);
         prop_assert!(!is_well_after(&row, &seen) || now.updated_at == seen.issue.updated_at);
@@ -346,7 +346,7 @@ proptest! {
             let is_stamped = write.row.stamp != stamp_before;
             prop_assert!(!is_stamped || write.touches);
             prop_assert!(!write.touches || write.row.stamp.fence == Some(fence));
-            prop_assert!(reading != Reading::Backfill || !write.touches);
+            prop_assert!(reading != Source::Backfill || !write.touches);
         }
     }
 }

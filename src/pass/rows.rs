@@ -5,14 +5,14 @@ use crate::domain::{
     CachedIssue, IssueNumber, Observation, PullRequest, Recount, RepositoryId, has_label_in,
 };
 use crate::github::GitHubError;
-use crate::store::{Claim, Put, StoreError};
+use crate::store::{Lease, Put, StoreError};
 
 use super::Pass;
-use super::plan::{self, Reading, Write};
+use super::plan::{self, Source, Write};
 use super::work::StepError;
 
 /// How often a row that changes under our hands is planned again.
-const MOST_ROUNDS: u32 = 5;
+const MAX_ROUNDS: u32 = 5;
 
 /// What the writes of one page came to, also when some of them failed.
 #[derive(Debug, Default)]
@@ -42,14 +42,14 @@ impl Pass<'_> {
         repository: RepositoryId,
         seen: &[Observation],
         pull_requests: &[PullRequest],
-        reading: Reading,
+        reading: Source,
     ) -> Applied {
         // What a backfill has read and what was converted since, the first listing after it shows.
-        let pull_requests = if reading == Reading::Backfill { &[] } else { pull_requests };
+        let pull_requests = if reading == Source::Backfill { &[] } else { pull_requests };
         let numbers: Vec<IssueNumber> = distinct(seen, pull_requests);
         // In a backfill hardly any row exists, and half the price matters; a row that is missed shows itself
         // when its write is refused.
-        let consistent = reading != Reading::Backfill;
+        let consistent = reading != Source::Backfill;
         let cached = match self.app.store.issues(repository, &numbers, consistent).await {
             Ok(cached) => cached,
             Err(error) => {
@@ -68,7 +68,7 @@ impl Pass<'_> {
             Some(seen) => plan::observed(Some(row), seen, reading, fence),
             None => converted(row),
         };
-        let is_audit = matches!(reading, Reading::Audit(_));
+        let is_audit = matches!(reading, Source::Audit(_));
         let is_too_soon = |row: &CachedIssue| {
             plan::newest(seen, row.number).is_some_and(|seen| plan::is_too_soon(row, seen))
         };
@@ -86,13 +86,13 @@ impl Pass<'_> {
     /// planned on.
     pub(super) async fn write(
         &self,
-        under: Option<&Claim>,
+        under: Option<&Lease>,
         repository: RepositoryId,
         mut writes: Vec<Write>,
         replan: &(dyn Fn(&CachedIssue) -> Option<Write> + Sync),
     ) -> Applied {
         let mut applied = Applied::default();
-        for _ in 0..MOST_ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             if writes.is_empty() {
                 return applied;
             }
@@ -115,7 +115,7 @@ impl Pass<'_> {
                         }
                     }
                     Ok(Put::Stale) => {
-                        self.give_way();
+                        self.mark_superseded();
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
                     Ok(outcome @ (Put::NotBegun | Put::Conflicted)) => {

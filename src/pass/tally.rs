@@ -2,10 +2,10 @@
 
 use crate::domain::{Outcome, Problem, ProblemCode, RepositoryName, Severity, counted};
 
-use super::work::{Roster, Work, WorkResult};
+use super::work::{Work, WorkResult, Worklist};
 
 /// So many repositories that failed alike are told one by one.
-const MOST_NAMED: usize = 20;
+const MAX_NAMED: usize = 20;
 
 /// The pass in numbers.
 #[derive(Debug, Default)]
@@ -36,8 +36,8 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn of(roster: &Roster, fence: u64) -> Self {
-        let Roster { work, unknown, .. } = roster;
+    pub(super) fn of(roster: &Worklist, fence: u64) -> Self {
+        let Worklist { work, unknown, .. } = roster;
         let results = work.iter().map(|work| (&work.name, &work.result));
         let results = results.chain(unknown.iter().map(|unknown| (&unknown.name, &unknown.result)));
         let is_deferred = |result: &WorkResult| matches!(result, WorkResult::Deferred | WorkResult::UnderWay);
@@ -109,7 +109,7 @@ impl Tally {
 /// try once the pass is no longer fresh, after `freshness` seconds.
 pub(super) fn add_failures(
     outcome: &mut Outcome,
-    roster: &Roster,
+    roster: &Worklist,
     tally: &Tally,
     freshness: u64,
     whose: impl Fn(&[&RepositoryName]) -> Vec<String>,
@@ -144,7 +144,7 @@ pub(super) fn add_failures(
             if !outcome.problems().iter().any(is_same) {
                 outcome.add(problem);
             }
-        } else if let ([first, second, more @ ..], true) = (&names[..], names.len() > MOST_NAMED) {
+        } else if let ([first, second, more @ ..], true) = (&names[..], names.len() > MAX_NAMED) {
             problem.message = format!("{first}, {second} and {} more: {}", more.len(), problem.message);
             outcome.add(problem);
         } else {

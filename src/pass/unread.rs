@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::domain::{IssueNumber, MAX_UNREAD, Phase, Problem, ProblemCode, UnreadIssue, counted};
 use crate::github::{GitHubError, IssueAnswer, OddRecord, Page};
 
-use super::plan::Reading;
+use super::plan::Source;
 use super::work::{StepError, Work};
 use super::{Pass, REPOSITORIES_AT_ONCE, guard};
 
@@ -95,8 +95,8 @@ impl Pass<'_> {
             let is_missing = match self.github.issue(work.id(), work.target(), one.number).await {
                 Ok(IssueAnswer::Here(seen)) => {
                     let reading = match one.in_backfill {
-                        true => Reading::Backfill,
-                        false => Reading::Audit(work.tracked.cursor),
+                        true => Source::Backfill,
+                        false => Source::Audit(work.tracked.cursor),
                     };
                     let applied = self.apply(work.id(), &[*seen], &[], reading).await;
                     work.count(&applied, self.fence());

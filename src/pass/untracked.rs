@@ -10,7 +10,7 @@ use crate::domain::{CachedIssue, Change, Gone, Phase, Untracked};
 use crate::store::{ConfiguredName, Fleet, Stale, StoreError};
 
 use super::plan;
-use super::work::{Roster, StepError, Work};
+use super::work::{StepError, Work, Worklist};
 use super::{Pass, guard};
 
 /// How many open issues a pass reports as hidden, over all repositories.
@@ -22,7 +22,7 @@ const MAX_NAMES: usize = 25;
 impl Pass<'_> {
     /// Notes which remembered repositories are not configured any more, and since when. One that GitHub did not show
     /// under its name is still configured.
-    pub(super) fn note_untracked(&self, roster: &mut Roster, fleet: &Fleet) {
+    pub(super) fn note_untracked(&self, roster: &mut Worklist, fleet: &Fleet) {
         let now = self.app.clock.now();
         let configured: HashSet<_> = roster.work.iter().map(Work::id).collect();
         let not_shown: HashSet<String> = roster.unknown.iter().map(|unknown| unknown.name.key()).collect();
@@ -41,7 +41,7 @@ impl Pass<'_> {
 
     /// Reports the open issues of the repositories that are not expected back as hidden, and retires those that have
     /// none left.
-    pub(super) async fn retire(&self, roster: &mut Roster, fleet: &Fleet) {
+    pub(super) async fn retire(&self, roster: &mut Worklist, fleet: &Fleet) {
         let now = self.app.clock.now();
         let mut left = MAX_HIDDEN;
         let mut has_retired = false;
@@ -103,7 +103,7 @@ impl Pass<'_> {
         match self.app.store.retire(self.claim, &work.tracked, names, retention).await? {
             // The end of the pass has nothing more to store of it.
             Ok(()) => work.stored = Some(work.tracked.clone()),
-            Err(Stale) => self.give_way(),
+            Err(Stale) => self.mark_superseded(),
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ impl Pass<'_> {
     /// Removes names that are no longer configured and stand for nothing, or for what is read under another name.
     async fn remove_names(
         &self,
-        roster: &Roster,
+        roster: &Worklist,
         fleet: &Fleet,
         configured: &HashSet<String>,
     ) -> Result<(), StoreError> {
@@ -124,7 +124,7 @@ impl Pass<'_> {
                 break;
             }
             if let Err(Stale) = self.app.store.remove_name(self.claim, name).await? {
-                self.give_way();
+                self.mark_superseded();
             }
         }
         Ok(())

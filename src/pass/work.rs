@@ -11,7 +11,7 @@ use crate::domain::{
 use crate::github::{Failure, GitHubError, Listing, NoGraphql, Probe, Target};
 use crate::store::StoreError;
 
-use super::Crashed;
+use super::Panicked;
 use super::rows::Applied;
 
 /// One configured repository and how far the pass has come with it.
@@ -63,7 +63,7 @@ pub(super) struct Unknown {
 
 /// All that is configured: what can be worked on, and what cannot yet.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct Worklist {
     pub(super) work: Vec<Work>,
     pub(super) unknown: Vec<Unknown>,
     /// Those that are remembered and not configured any more.
@@ -80,7 +80,7 @@ pub(super) struct Roster {
     places: HashMap<RepositoryId, usize>,
 }
 
-impl Roster {
+impl Worklist {
     /// Adds a repository that is not there yet.
     pub(super) fn add(&mut self, work: Work) {
         self.places.insert(work.id(), self.work.len());
@@ -149,7 +149,7 @@ impl WorkResult {
     /// What follows from what a part of the work met: time that ran out defers, everything else fails.
     pub(super) fn after<T>(
         phase: Phase,
-        met: Result<Result<T, StepError>, Crashed>,
+        met: Result<Result<T, StepError>, Panicked>,
         now: Timestamp,
     ) -> Option<Self> {
         match met {
@@ -250,11 +250,11 @@ impl Work {
     pub(super) fn take(
         &mut self,
         phase: Phase,
-        met: Result<Result<(), StepError>, Crashed>,
+        met: Result<Result<(), StepError>, Panicked>,
         fence: u64,
         now: Timestamp,
     ) {
-        if matches!(met, Err(Crashed)) {
+        if matches!(met, Err(Panicked)) {
             // Some rows may have been written and some not.
             self.tracked.recount = true;
             self.tracked.last_change_fence = fence;
@@ -357,7 +357,7 @@ pub(super) fn budget_low_problem(until: Timestamp, now: Timestamp) -> Problem {
 }
 
 /// What is told when repositories are left out so that GitHub's budget lasts.
-pub(super) fn spared_problem(until: Timestamp, now: Timestamp) -> Problem {
+pub(super) fn throttled_problem(until: Timestamp, now: Timestamp) -> Problem {
     let message =
         format!("so that GitHub's hourly budget lasts, the next pass that reads them is after {until:.0}");
     let problem = Problem::warning(ProblemCode::GithubBudgetLow, Phase::Sync, message);

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::domain::{
-    AgentName, Fingerprint, IssueNumber, Minute, Pace, Position, RepositoryId, Sweep, Within, iso_millis,
+    AgentName, BeatRate, Fingerprint, IssueNumber, Minute, Position, RepositoryId, Sweep, Within, iso_millis,
 };
 
 use super::keys::Key;
@@ -21,7 +21,7 @@ pub struct Agent {
     /// How far it has been told of changes.
     pub told: Position,
     /// How often it beat in the last minute in which it did.
-    pub pace: Option<Pace>,
+    pub pace: Option<BeatRate>,
 }
 
 /// What an answered beat leaves in its agent's item.
@@ -110,7 +110,8 @@ impl Agent {
         })?;
         let kinds_after = item.kinds_after.unwrap_or(told.kinds_after);
         let told = Position { kinds_after, reported: item.reported, ..told };
-        let pace = item.beat_minute.zip(item.beats_in_minute).map(|(minute, beats)| Pace { minute, beats });
+        let pace =
+            item.beat_minute.zip(item.beats_in_minute).map(|(minute, beats)| BeatRate { minute, beats });
         Ok(Self { told, pace })
     }
 }

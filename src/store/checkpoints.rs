@@ -13,7 +13,7 @@ use crate::domain::{AuditProgress, ChangeCounts, RepositoryId, RepositoryName, T
 
 use super::keys::{EXPIRES_AT, Key, UNTRACKED};
 use super::{
-    Claim, ConfiguredName, Item, Stale, Store, StoreError, carried_out, item_of, number, store_error, text,
+    ConfiguredName, Item, Lease, Stale, Store, StoreError, carried_out, item_of, number, store_error, text,
     value_of,
 };
 
@@ -21,7 +21,7 @@ impl Store {
     /// Writes a repository's marks and health.
     pub async fn put_repository(
         &self,
-        claim: &Claim,
+        claim: &Lease,
         repository: &TrackedRepository,
     ) -> Result<Result<(), Stale>, StoreError> {
         let key = Key::repository(repository.id);
@@ -37,7 +37,7 @@ impl Store {
     /// Writes how many issues last changed under which fences.
     pub async fn put_change_counts(
         &self,
-        claim: &Claim,
+        claim: &Lease,
         counts: &ChangeCounts,
     ) -> Result<Result<(), Stale>, StoreError> {
         self.put_fenced(claim, Key::change_counts(), item_of(&Key::change_counts(), counts)).await
@@ -46,7 +46,7 @@ impl Store {
     /// Writes what a configured name stands for. A pass writes each name once, so a late copy says the same.
     pub async fn put_name(
         &self,
-        claim: &Claim,
+        claim: &Lease,
         name: &RepositoryName,
         known: &ConfiguredName,
     ) -> Result<Result<(), Stale>, StoreError> {
@@ -67,7 +67,7 @@ impl Store {
     /// between leaves it in both places, and the next pass moves it again.
     pub async fn retire(
         &self,
-        claim: &Claim,
+        claim: &Lease,
         repository: &TrackedRepository,
         names: &[String],
         retention: Duration,
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Removes a name, in lower case, that is not configured any more.
-    pub async fn remove_name(&self, claim: &Claim, name: &str) -> Result<Result<(), Stale>, StoreError> {
+    pub async fn remove_name(&self, claim: &Lease, name: &str) -> Result<Result<(), Stale>, StoreError> {
         self.delete_fenced(claim, &Key::name(name)).await
     }
 
@@ -126,7 +126,7 @@ impl Store {
     /// Leaves the rest of an audit to the next pass.
     pub async fn put_audit_progress(
         &self,
-        claim: &Claim,
+        claim: &Lease,
         id: RepositoryId,
         progress: &AuditProgress,
     ) -> Result<Result<(), Stale>, StoreError> {
@@ -136,7 +136,7 @@ impl Store {
     /// Removes what was left of an audit that is complete.
     pub async fn delete_audit_progress(
         &self,
-        claim: &Claim,
+        claim: &Lease,
         id: RepositoryId,
     ) -> Result<Result<(), Stale>, StoreError> {
         self.delete_fenced(claim, &Key::audit(id)).await
@@ -144,7 +144,7 @@ impl Store {
 
     pub(super) async fn put_fenced(
         &self,
-        claim: &Claim,
+        claim: &Lease,
         key: Key,
         mut item: Item,
     ) -> Result<Result<(), Stale>, StoreError> {
@@ -182,7 +182,7 @@ impl Store {
     /// Removes an item, unless a later pass wrote it.
     pub(super) async fn delete_fenced(
         &self,
-        claim: &Claim,
+        claim: &Lease,
         key: &Key,
     ) -> Result<Result<(), Stale>, StoreError> {
         let answer = self

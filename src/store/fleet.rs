@@ -37,13 +37,13 @@ pub struct FleetState {
     claim_until: Option<Timestamp>,
     /// How the last pass ended; none before the first one has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<Ended>,
+    pub ended: Option<LastPass>,
 }
 
 /// How a pass ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Ended {
+pub struct LastPass {
     /// The pass.
     pub pass_id: Uuid,
     /// Its fence.
@@ -84,7 +84,7 @@ pub struct Ended {
     pub probe: ProbeMemory,
 }
 
-impl Ended {
+impl LastPass {
     /// Until when it serves every beat.
     pub fn fresh_until(&self) -> Timestamp {
         self.at.checked_add(Duration::from_secs(self.freshness_seconds)).unwrap_or(Timestamp::MAX)
@@ -125,7 +125,7 @@ impl FleetState {
 
 /// The right to run the pass. Only [`Store::claim`] makes one.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub struct Lease {
     pass_id: Uuid,
     fence: u64,
     taken_at: Timestamp,
@@ -136,7 +136,7 @@ pub struct Claim {
     writes: Arc<std::sync::Mutex<HashMap<Key, u64>>>,
 }
 
-impl Claim {
+impl Lease {
     /// The pass.
     pub fn pass_id(&self) -> Uuid {
         self.pass_id
@@ -178,7 +178,7 @@ impl Claim {
 
 /// Another pass has the claim. Holds the state as it is now.
 #[derive(Clone, Debug)]
-pub struct Overtaken(pub FleetState);
+pub struct LeaseLost(pub FleetState);
 
 /// A later pass, or a later attempt at the same request, has written what this one would write: this one is stale
 /// and must stop.
@@ -249,7 +249,7 @@ impl Store {
         pass_id: Uuid,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Result<Claim, Overtaken>, StoreError> {
+    ) -> Result<Result<Lease, LeaseLost>, StoreError> {
         let fence = before.fence + 1;
         let answer = self
             .client
@@ -270,7 +270,7 @@ impl Store {
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Ok(Claim {
+            Ok(_) => Ok(Ok(Lease {
                 pass_id,
                 fence,
                 taken_at: now,
@@ -279,14 +279,18 @@ impl Store {
                 writes: Arc::default(),
             })),
             Err(error) => match refused(&error) {
-                Some(item) => Ok(Err(Overtaken(value_of(item)?))),
+                Some(item) => Ok(Err(LeaseLost(value_of(item)?))),
                 None => Err(store_error("UpdateItem")(error)),
             },
         }
     }
 
     /// Ends the pass and gives the claim back. A repeated call of the same pass succeeds again.
-    pub async fn end_pass(&self, claim: &Claim, ended: &Ended) -> Result<Result<(), Overtaken>, StoreError> {
+    pub async fn end_pass(
+        &self,
+        claim: &Lease,
+        ended: &LastPass,
+    ) -> Result<Result<(), LeaseLost>, StoreError> {
         let ended_item = serde_dynamo::to_attribute_value(ended).expect("made of texts and numbers");
         let answer = self
             .client
@@ -307,7 +311,7 @@ impl Store {
                 Some(item) => {
                     let state: FleetState = value_of(item)?;
                     let is_ours = state.ended.as_ref().is_some_and(|last| last.pass_id == claim.pass_id);
-                    Ok(if is_ours { Ok(()) } else { Err(Overtaken(state)) })
+                    Ok(if is_ours { Ok(()) } else { Err(LeaseLost(state)) })
                 }
                 None => Err(store_error("UpdateItem")(error)),
             },
@@ -315,7 +319,7 @@ impl Store {
     }
 
     /// Gives the claim back without an end of the pass. A claim that another pass holds by now stays.
-    pub async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+    pub async fn release(&self, claim: &Lease) -> Result<(), StoreError> {
         let answer = self
             .client
             .update_item()

@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::domain::{
-    CachedIssue, ChangePoint, IssueNumber, RepositoryId, Stamp, fence_of_order, order_as_text, point_as_text,
+    CachedIssue, ChangeMarker, ChangePoint, IssueNumber, RepositoryId, fence_of_order, order_as_text,
+    point_as_text,
 };
 
 use super::keys::{self, CHANGE_ORDER, CHANGES, Key, OPEN_ISSUES, OPEN_UPDATED_AT};
-use super::{Claim, Item, Store, StoreError, item_of, number, read_units, store_error, text, value_of};
+use super::{Item, Lease, Store, StoreError, item_of, number, read_units, store_error, text, value_of};
 
 /// How many rows are written at the same time.
 const WRITES_AT_ONCE: usize = 32;
@@ -79,7 +80,7 @@ pub struct ChangedIssue {
     /// The fence of its last change.
     pub fence: u64,
     /// When and how it changed.
-    pub stamp: Stamp,
+    pub stamp: ChangeMarker,
 }
 
 /// Some of a repository's changes.
@@ -113,7 +114,7 @@ struct ChangeEntry {
     #[serde(default)]
     moved_to: Option<String>,
     #[serde(flatten)]
-    stamp: Stamp,
+    stamp: ChangeMarker,
 }
 
 impl Store {
@@ -139,7 +140,7 @@ impl Store {
     /// they are written one by one, and only while that claim holds.
     pub async fn put_issues(
         &self,
-        under: Option<&Claim>,
+        under: Option<&Lease>,
         repository: RepositoryId,
         rows: Vec<CachedIssue>,
         may_begin: &(dyn Fn() -> bool + Sync),
@@ -303,7 +304,7 @@ impl Store {
                     labels: entry.labels,
                     moved_to: entry.moved_to,
                     fence,
-                    stamp: Stamp { fence: Some(fence), ..entry.stamp },
+                    stamp: ChangeMarker { fence: Some(fence), ..entry.stamp },
                 });
             }
         }

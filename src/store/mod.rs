@@ -31,7 +31,7 @@ use crate::telemetry;
 
 pub use agents::{Agent, Answered};
 pub use beginning::Beginning;
-pub use fleet::{Claim, ConfiguredName, Ended, Fleet, FleetState, Overtaken, Stale};
+pub use fleet::{ConfiguredName, Fleet, FleetState, LastPass, Lease, LeaseLost, Stale};
 pub use issues::{ChangedIssue, ChangesRead, OpenIssue, Put};
 pub use recent::{RecentChanges, RepositoriesRead};
 pub use requests::Moved;

@@ -13,7 +13,7 @@ use crate::domain::{CachedIssue, RepositoryId};
 
 use super::issues::{IS_NEW, IS_PLANNED_ON, PLANNED_ON, issue_item};
 use super::keys::Key;
-use super::{Claim, Put, Store, StoreError, conflicts, number, store_error, text, value_of};
+use super::{Lease, Put, Store, StoreError, conflicts, number, store_error, text, value_of};
 
 /// DynamoDB's word for a condition that did not hold.
 const REFUSED: &str = "ConditionalCheckFailed";
@@ -27,7 +27,7 @@ impl Store {
     /// writes of others keep conflicting with it, it is [`Put::Conflicted`].
     pub(super) async fn put_under_claim(
         &self,
-        claim: &Claim,
+        claim: &Lease,
         repository: RepositoryId,
         row: &CachedIssue,
         may_begin: &(dyn Fn() -> bool + Sync),

@@ -66,10 +66,12 @@ fn measure(scale: &Scale) -> ExitCode {
         overhead::measure(&runtime, &world, scale)
     };
     overheads.iter().for_each(|overhead| progress.tell(&overhead.to_string()));
-    // `ROW=idle_10000` measures that row alone.
-    let only_the_largest = std::env::var("ROW").is_ok_and(|row| row == "idle_10000");
+    // `ROW=idle_10000` or `ROW=largest_bodies` measures that row alone.
+    let only = std::env::var("ROW").unwrap_or_default();
     let mut rows = Vec::new();
-    if !only_the_largest {
+    if only == "largest_bodies" {
+        rows.push(repository::largest_bodies(&runtime, &progress, scale));
+    } else if only != "idle_10000" {
         rows.extend(fleet::rows(&runtime, &progress, scale));
         rows.extend(fleet::idle_by_size(&runtime, &progress, scale));
         rows.extend(news::rows(&runtime, &progress, &scale.news));
@@ -85,7 +87,7 @@ fn measure(scale: &Scale) -> ExitCode {
             .collect();
         rows.extend(comparison::rows(&runtime, &progress, scale));
     }
-    if !scale.smoke {
+    if !scale.smoke && only != "largest_bodies" {
         rows.push(fleet::idle_of_the_largest(&runtime, &progress));
     }
     report::assert_names_are_unique(&rows);

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use agent_heartbeat::transport::Transport;
 use futures_util::future::try_join_all;
-use local_stack::{GITHUB_TOKEN, TABLE_NAME};
 use reqwest::RequestBuilder;
 use serde::Serialize;
 use serde_json::{Value, json};
+use test_world::{GITHUB_TOKEN, TABLE_NAME};
 use tokio::runtime::Runtime;
 
 use crate::scale::Scale;

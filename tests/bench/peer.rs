@@ -18,10 +18,10 @@ use agent_heartbeat::transport::Transport;
 use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use local_stack::GITHUB_TOKEN;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use test_world::GITHUB_TOKEN;
 
 use crate::wire::{self, Function, Time};
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// A run may take no longer: nobody waits for a benchmark that does.
-const LONGEST: Duration = Duration::from_secs(600);
+const MAX_LENGTH: Duration = Duration::from_secs(600);
 
 /// The time since the run began.
 pub struct Progress(Instant);
@@ -17,7 +17,10 @@ impl Progress {
     /// Tells what comes next.
     pub fn tell(&self, what: &str) {
         let elapsed = self.elapsed();
-        assert!(elapsed < LONGEST, "the benchmark takes longer than {LONGEST:?}: it got as far as {what}");
+        assert!(
+            elapsed < MAX_LENGTH,
+            "the benchmark takes longer than {MAX_LENGTH:?}: it got as far as {what}"
+        );
         eprintln!("{:4} s  {what}", elapsed.as_secs());
     }
 

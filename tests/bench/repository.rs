@@ -50,7 +50,8 @@ pub fn largest_bodies(runtime: &Runtime, progress: &Progress, scale: &Scale) -> 
     progress.tell(&format!(
         "backfills of {repositories} repositories of {issues} issues with the largest bodies"
     ));
-    let world = World::start_with_bodies(runtime, repositories, issues, &"\u{1}".repeat(262_144));
+    let body = "\u{1}".repeat(262_144);
+    let world = World::start_with_answers_given_up(runtime, repositories, issues, &body);
     let mut sandbox = Sandbox::start(&world, SERVICE);
     sandbox.catch_up("alpha");
     assert_eq!(world.open_rows() as u64, repositories as u64 * issues, "rows of the backfills");

@@ -15,7 +15,7 @@ use crate::world::{Counted, World};
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How many passes may be needed to read a world for the first time.
-const MOST_PASSES: usize = 10;
+const MAX_PASSES: usize = 10;
 
 /// A process that answers beats in a world. It ends when this is dropped.
 pub struct Sandbox<'w> {
@@ -64,15 +64,15 @@ impl<'w> Sandbox<'w> {
 
     /// Lets an agent beat until a pass has read every repository to its end.
     pub fn catch_up(&mut self, agent: &str) {
-        for _ in 0..MOST_PASSES {
+        for _ in 0..MAX_PASSES {
             self.world.outlive_freshness();
             let [answer] = &self.beat(agent).answers[..] else { panic!("one answer to one beat") };
-            answer.expect_well();
+            answer.expect_nothing_lasting();
             if !answer.is_coalesced() && answer.left_nothing() {
                 return;
             }
         }
-        panic!("{MOST_PASSES} passes were not enough");
+        panic!("{MAX_PASSES} passes were not enough");
     }
 
     /// Lets an agent beat, and counts and measures what that takes.
@@ -146,6 +146,14 @@ impl Answer {
     pub fn expect_well(&self) {
         let is_well = self.0["status"] == "ok" && self.0["problems"].as_array().is_some_and(Vec::is_empty);
         assert!(is_well, "a beat met problems: {self:#?}");
+    }
+
+    /// Aborts the run when the beat met a problem that the next pass does not solve.
+    fn expect_nothing_lasting(&self) {
+        let problems = self.0["problems"].as_array().expect("a list");
+        let is_fine =
+            self.0["status"] != "error" && problems.iter().all(|problem| problem["retryable"] == true);
+        assert!(is_fine, "a beat met lasting problems: {self:#?}");
     }
 
     /// Whether another beat ran the pass.

@@ -10,9 +10,9 @@ use agent_heartbeat::transport::Transport;
 use agent_heartbeat::{http, start};
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
-use local_stack::AGENT_TOKEN;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use test_world::AGENT_TOKEN;
 use tower::Service;
 use tower::util::ServiceExt as _;
 

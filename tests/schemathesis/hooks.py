@@ -7,7 +7,7 @@ import schemathesis
 
 @schemathesis.hook
 def filter_body(context, body):
-    """JSON that is no UTF-8 does not get through cargo-lambda. AWS encodes it, as tests/it/http.rs does."""
+    """JSON that is no UTF-8 does not get through cargo-lambda. AWS encodes it, as tests/it/api/http.rs does."""
     if not isinstance(body, bytes):
         return True
     with contextlib.suppress(UnicodeDecodeError):

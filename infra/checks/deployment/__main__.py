@@ -1,9 +1,9 @@
 """Deploys the template to an emulated AWS on this machine, and uses what was deployed.
 
-    deployment TEMPLATE LAMBDA_FOLDER LOCAL_STACK
+    deployment TEMPLATE LAMBDA_FOLDER TEST_WORLD
 
-TEMPLATE is what transform.py makes, LAMBDA_FOLDER has the functions' zips, and LOCAL_STACK is the program of
-tests/local-stack. `make deployment` builds all three.
+TEMPLATE is what transform.py makes, LAMBDA_FOLDER has the functions' zips, and TEST_WORLD is the program of
+tests/test-world. `make deployment` builds all three.
 
 The emulator's own word counts for nothing here: each resource is read through its own API and held
 against the template, and the service is used over HTTP. The functions run with their roles' rights.
@@ -24,10 +24,10 @@ ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
 LOG_LINES = 25
 
 
-def main(template_path, lambda_folder, local_stack):
+def main(template_path, lambda_folder, test_world):
     claim(sys.platform == "linux", "The functions are programs for Linux, so this check runs there only.")
     template = json.loads(Path(template_path).read_text(encoding="utf-8"))
-    with Surroundings(local_stack) as surroundings:
+    with Surroundings(test_world) as surroundings:
         try:
             check(surroundings, template, Path(lambda_folder))
         except Exception:

@@ -79,8 +79,8 @@ def children():
 class Surroundings:
     """Running emulator and GitHub; used by `with`."""
 
-    def __init__(self, local_stack):
-        self.local_stack = local_stack
+    def __init__(self, test_world):
+        self.test_world = test_world
 
     def __enter__(self):
         for stopping in STOPPING:
@@ -103,9 +103,9 @@ class Surroundings:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
 
     def start_github(self):
-        process = self.start([self.local_stack, "github"], stdout=subprocess.PIPE, text=True)
+        process = self.start([self.test_world, "github"], stdout=subprocess.PIPE, text=True)
         self.github_url = process.stdout.readline().strip()
-        claim(self.github_url, f"{self.local_stack} did not start")
+        claim(self.github_url, f"{self.test_world} did not start")
 
     def start_aws(self):
         with free_socket() as listener:

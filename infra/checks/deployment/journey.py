@@ -7,7 +7,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from emulator import claim
 
-# As `local_stack::GITHUB_TOKEN`.
+# As `test_world::GITHUB_TOKEN`.
 GITHUB_TOKEN = "local-github-token-not-a-secret-012345678"
 REPOSITORIES = ["acme/api", "acme/web", "acme/docs"]
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use local_stack::clock::Clock;
-use local_stack::{AGENT_TOKEN, LocalStack};
 use serde_json::Value;
+use test_world::clock::Clock;
+use test_world::{AGENT_TOKEN, LocalStack};
 
 use crate::sandbox::{Function, Sandbox};
 use crate::tls::{Authority, Endpoint};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::trace::Touched;
 
 /// The service's init may cost so many times that of a hello function.
-const MOST_TIMES_HELLO: f64 = 3.0;
+const MAX_TIMES_HELLO: f64 = 3.0;
 
 /// The Node peer's init costs at least so many times the service's.
 const LEAST_TIMES_CHEAPER_THAN_NODE: f64 = 25.0;
@@ -120,7 +120,7 @@ impl Report {
             let times_hello = init(&service) / init(&hello);
             targets.push(Target::at_most(
                 "init CPU, times the hello function's",
-                MOST_TIMES_HELLO,
+                MAX_TIMES_HELLO,
                 times_hello,
             ));
             targets.push(Target::at_least(

@@ -3,17 +3,17 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use local_stack::lambda::Lambda;
 use nix::time::{ClockId, clock_getcpuclockid};
 use nix::unistd::Pid;
 use serde_json::Value;
+use test_world::lambda::Lambda;
 use tokio::process::{Child, Command};
 
 /// So long the CPU time must stand still until the process counts as waiting.
 const STILL: Duration = Duration::from_millis(10);
 
 /// How often that is looked at before the process counts as one that never waits.
-const MOST_LOOKS: usize = 500;
+const MAX_LOOKS: usize = 500;
 
 /// A function as it is started: program and arguments.
 pub(crate) struct Function {
@@ -72,7 +72,7 @@ impl Sandbox {
     /// The CPU time, of user and system, that all its threads have used until they all wait.
     pub(crate) async fn cpu_at_rest(&self) -> Duration {
         let mut last = self.cpu();
-        for _ in 0..MOST_LOOKS {
+        for _ in 0..MAX_LOOKS {
             tokio::time::sleep(STILL).await;
             let now = self.cpu();
             if now == last {

@@ -1,0 +1,282 @@
+//! Tokens bound to agents: who may beat under which name and until when, and what becomes of a secret with mistakes.
+
+use serde_json::{Value, json};
+use test_world::{AGENT_TOKEN, AGENT_TOKENS_SECRET_ID};
+
+use crate::support::app::{Reply, TestApp};
+use crate::support::log::Log;
+
+const ALPHAS: &str = "alphas-token-not-a-secret-0123456789";
+const CIS: &str = "the-cis-token-not-a-secret-0123456789";
+const OLD: &str = "the-old-token-not-a-secret-0123456789";
+
+/// A service whose secret has these entries.
+async fn with(entries: &[Value]) -> TestApp {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    store(&app, entries);
+    app
+}
+
+fn store(app: &TestApp, entries: &[Value]) {
+    let secret = json!({ "tokens": entries });
+    app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, &secret.to_string());
+}
+
+async fn beat(app: &TestApp, agent: &str, token: &str) -> Reply {
+    app.stranger()
+        .sends_changed(|event| {
+            let path = format!("/api/agents/{agent}/heartbeat");
+            event["rawPath"] = path.clone().into();
+            event["requestContext"]["http"]["path"] = path.into();
+            event["headers"]["authorization"] = format!("Bearer {token}").into();
+        })
+        .await
+}
+
+async fn statuses(app: &TestApp, token: &str, agents: &[&str]) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for agent in agents {
+        statuses.push(beat(app, agent, token).await.status);
+    }
+    statuses
+}
+
+/// SHA-256's first 64 bits of [`ALPHAS`], as `sha256sum` tells them.
+const ALPHAS_FINGERPRINT: &str = "34567528734c9464";
+
+#[tokio::test]
+async fn a_token_is_for_the_agents_it_is_bound_to_and_for_no_other() {
+    let app = with(&[
+        json!({"token": ALPHAS, "agents": ["alpha", "alpha2"]}),
+        json!({"token": CIS, "agents": ["ci-*"]}),
+        json!({"token": AGENT_TOKEN, "agents": ["*"]}),
+    ])
+    .await;
+    let names = ["alpha", "alpha2", "alpha3", "Alpha", "ci-", "ci-7", "ci", "c"];
+    assert_eq!(statuses(&app, ALPHAS, &names).await, [200, 200, 403, 403, 403, 403, 403, 403]);
+    assert_eq!(statuses(&app, CIS, &names).await, [403, 403, 403, 403, 200, 200, 403, 403]);
+    assert_eq!(statuses(&app, AGENT_TOKEN, &names).await, [200; 8]);
+}
+
+#[tokio::test]
+async fn a_bound_token_under_another_name_is_told_so_and_nothing_else_and_nothing_is_done() {
+    let app = with(&[json!({"token": ALPHAS, "agents": ["alpha", "gamma"]})]).await;
+    let reply = beat(&app, "beta", ALPHAS).await;
+    assert_eq!(reply.status, 403);
+    assert_eq!(reply.headers["content-type"], "application/problem+json");
+    insta::assert_json_snapshot!(reply.body, @r#"
+    {
+      "detail": "this token is not for this agent",
+      "error": "Forbidden",
+      "status": 403,
+      "title": "Forbidden",
+      "type": "about:blank"
+    }
+    "#);
+    assert_eq!(app.world.dynamodb.requests(), []);
+    assert_eq!(app.world.github.requests(), []);
+}
+
+#[tokio::test]
+async fn only_who_holds_a_valid_token_learns_whether_a_name_is_good() {
+    let app = with(&[json!({"token": ALPHAS, "agents": ["alpha"]})]).await;
+    assert_eq!(statuses(&app, ALPHAS, &[".alpha", "%FF"]).await, [400, 400]);
+    assert_eq!(statuses(&app, OLD, &[".alpha", "%FF", "alpha", "beta"]).await, [401; 4]);
+}
+
+#[tokio::test]
+async fn several_tokens_serve_one_agent_and_its_item_tells_which_it_used_last() {
+    let app = with(&[
+        json!({"token": OLD, "agents": ["alpha", "beta"]}),
+        json!({"token": ALPHAS, "agents": ["alpha", "beta"]}),
+    ])
+    .await;
+    let used = || app.items("AGENTS", "").iter().map(|item| item["tokenFingerprint"].clone()).collect();
+    assert_eq!(beat(&app, "alpha", OLD).await.status, 200);
+    let before: Vec<Value> = used();
+    assert_eq!(beat(&app, "beta", ALPHAS).await.status, 200);
+    assert_eq!(beat(&app, "alpha", ALPHAS).await.status, 200);
+    let after: Vec<Value> = used();
+    assert_eq!(after, [ALPHAS_FINGERPRINT; 2]);
+    assert_ne!(before, [ALPHAS_FINGERPRINT]);
+    let everything = app.items("", "").iter().map(ToString::to_string).collect::<String>();
+    for part in [ALPHAS, OLD, &ALPHAS[..12], &OLD[..12]] {
+        assert!(!everything.contains(part), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn scheduled_heartbeat_has_a_run_and_no_agent_item_with_a_token() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.schedule().beat().await.expect("a good heartbeat");
+    assert_eq!((app.runs("scheduler").len(), app.items("AGENTS", "").len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_token_is_refused_like_a_wrong_one_from_the_moment_it_expires() {
+    let app = with(&[
+        json!({"token": OLD, "agents": ["*"], "expiresAt": "2026-11-22T07:01:00+01:00"}),
+        json!({"token": ALPHAS, "agents": ["*"], "expiresAt": null}),
+    ])
+    .await;
+    app.pass_time(59);
+    assert_eq!([beat(&app, "alpha", OLD).await.status, beat(&app, "alpha", ALPHAS).await.status], [200; 2]);
+    app.pass_time(1);
+    let expired = beat(&app, "alpha", OLD).await;
+    let wrong = beat(&app, "alpha", CIS).await;
+    assert_eq!((expired.status, expired.headers, expired.body), (401, wrong.headers, wrong.body));
+    assert_eq!(beat(&app, "alpha", ALPHAS).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_token_that_is_removed_opens_nothing_a_minute_later() {
+    let app =
+        with(&[json!({"token": OLD, "agents": ["*"]}), json!({"token": ALPHAS, "agents": ["*"]})]).await;
+    assert_eq!(beat(&app, "alpha", OLD).await.status, 200);
+    store(&app, &[json!({"token": ALPHAS, "agents": ["*"]})]);
+    app.pass_time(60);
+    assert_eq!([beat(&app, "alpha", OLD).await.status, beat(&app, "alpha", ALPHAS).await.status], [401, 200]);
+}
+
+#[tokio::test]
+async fn a_new_binding_works_at_once() {
+    let app = with(&[json!({"token": ALPHAS, "agents": ["alpha"]})]).await;
+    assert_eq!(statuses(&app, ALPHAS, &["alpha", "beta"]).await, [200, 403]);
+    app.pass_time(10);
+    store(&app, &[json!({"token": ALPHAS, "agents": ["alpha", "beta"]})]);
+    assert_eq!(statuses(&app, ALPHAS, &["beta", "gamma"]).await, [200, 403]);
+}
+
+#[tokio::test]
+async fn an_entry_with_a_mistake_is_refused_by_its_place_and_the_valid_rest_keeps_working() {
+    for (mistaken, said) in [
+        (json!({"token": "", "agents": ["*"]}), "a token of less than 32 characters"),
+        (json!({"token": &CIS[..31], "agents": ["*"]}), "a token of less than 32 characters"),
+        (json!({"token": format!("{CIS} {CIS}"), "agents": ["*"]}), "not a token but several words"),
+        (
+            json!({"token": format!("Bearer {CIS}"), "agents": ["*"]}),
+            "not a token but an Authorization header",
+        ),
+        (json!({"token": format!("TOKEN={CIS}"), "agents": ["*"]}), "not a token but an assignment"),
+        (json!({"token": format!("{CIS},"), "agents": ["*"]}), "characters that cannot stand in a header"),
+        (json!({"token": format!("{CIS}é"), "agents": ["*"]}), "characters that cannot stand in a header"),
+        (json!({"token": CIS, "agents": []}), "for no agent"),
+        (json!({"token": CIS, "agents": ["alpha", ".alpha"]}), "for a name that no agent has"),
+        (json!({"token": CIS, "agents": ["*-ci"]}), "for a name that no agent has"),
+        (json!({"token": CIS, "agents": ["al*ha*"]}), "for a name that no agent has"),
+        (json!({"token": CIS, "agents": ["*"], "expiresAt": "next year"}), "expiresAt is no time"),
+        (json!({"token": CIS, "agents": ["*"], "expiresAt": "2026-12-01"}), "expiresAt is no time"),
+        (json!({"token": CIS, "agents": ["*"], "expiresAt": 1_796_083_200}), "not of the form"),
+        (json!({"token": CIS, "agents": ["*"], "expires_at": "2026-12-01T00:00:00Z"}), "not of the form"),
+        (json!({"token": CIS, "agents": "*"}), "not of the form"),
+        (json!({"token": CIS}), "not of the form"),
+        (json!({"agents": ["*"]}), "not of the form"),
+        (json!({"token": [CIS], "agents": ["*"]}), "not of the form"),
+        (json!(CIS), "not of the form"),
+        (json!(null), "not of the form"),
+    ] {
+        let app = with(&[json!({"token": ALPHAS, "agents": ["alpha"]}), mistaken.clone()]).await;
+        let log = Log::begin();
+        for _ in 0..3 {
+            assert_eq!(beat(&app, "alpha", ALPHAS).await.status, 200, "{mistaken}");
+            assert_eq!(beat(&app, "alpha", CIS).await.status, 401, "{mistaken}");
+            app.pass_time(60);
+        }
+        let [line] = &log.lines("ERROR")[..] else { panic!("{mistaken}: {}", log.text()) };
+        let mistakes = line["mistakes"].as_str().expect("a text");
+        assert!(mistakes.starts_with("entry 2: ") && mistakes.contains(said), "{mistaken}: {mistakes}");
+        for token in [ALPHAS, &CIS[..31]] {
+            assert!(!log.text().contains(token), "{}", log.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_stands_twice_with_different_bindings_opens_nothing() {
+    let once = json!({"token": CIS, "agents": ["a", "b"]});
+    for again in [
+        json!({"token": CIS, "agents": ["*"]}),
+        json!({"token": CIS, "agents": ["a"]}),
+        json!({"token": CIS, "agents": ["a", "b"], "expiresAt": "2026-12-01T00:00:00Z"}),
+        json!({"token": CIS, "agents": "a"}),
+    ] {
+        let app = with(&[once.clone(), json!({"token": ALPHAS, "agents": ["a"]}), again.clone()]).await;
+        let log = Log::begin();
+        assert_eq!(statuses(&app, CIS, &["a", "b", "c"]).await, [401; 3], "{again}");
+        assert_eq!(statuses(&app, ALPHAS, &["a"]).await, [200], "{again}");
+        let [line] = &log.lines("ERROR")[..] else { panic!("{again}: {}", log.text()) };
+        let mistakes = line["mistakes"].as_str().expect("a text");
+        assert!(mistakes.starts_with("entry 1: a token that stands in another entry"), "{mistakes}");
+        assert!(mistakes.contains("; entry 3: "), "{mistakes}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_stands_twice_with_the_same_binding_is_no_mistake() {
+    let app = with(&[
+        json!({"token": CIS, "agents": ["a", "b"]}),
+        json!({"token": CIS, "agents": ["b", "a", "a"]}),
+    ])
+    .await;
+    let log = Log::begin();
+    assert_eq!(statuses(&app, CIS, &["a", "b", "c"]).await, [200, 200, 403]);
+    assert_eq!(log.lines("ERROR"), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn each_version_with_a_mistake_is_told_once() {
+    let short = json!({"token": "short", "agents": ["*"]});
+    let app = with(&[json!({"token": ALPHAS, "agents": ["*"]}), short.clone()]).await;
+    let log = Log::begin();
+    assert_eq!(beat(&app, "alpha", ALPHAS).await.status, 200);
+    store(&app, &[short, json!({"token": ALPHAS, "agents": ["*"]})]);
+    app.pass_time(60);
+    assert_eq!(beat(&app, "alpha", ALPHAS).await.status, 200);
+    let mistakes: Vec<Value> = log.lines("ERROR").iter().map(|line| line["mistakes"].clone()).collect();
+    let short = "a token of less than 32 characters";
+    assert_eq!(mistakes, [format!("entry 2: {short}"), format!("entry 1: {short}")]);
+}
+
+#[tokio::test]
+async fn secret_as_people_paste_it_lets_its_agents_in() {
+    let list = json!({"tokens": [{"token": format!("\"{CIS}\"\r\n"), "agents": [" 'ci-*' "]}]}).to_string();
+    for (secret, agent) in [
+        (format!("\u{feff}{CIS}\r\n"), "alpha"),
+        (format!("\"{CIS}\""), "alpha"),
+        (format!("'{CIS}'"), "alpha"),
+        (json!({"AGENT_TOKENS": CIS}).to_string(), "alpha"),
+        (json!({"token": format!("{CIS}\n")}).to_string(), "alpha"),
+        (list.clone(), "ci-1"),
+        (json!(list).to_string(), "ci-1"),
+        (format!("\u{feff}{list}"), "ci-1"),
+        (json!({"AGENT_TOKENS": list}).to_string(), "ci-1"),
+    ] {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, &secret);
+        let log = Log::begin();
+        assert_eq!(beat(&app, agent, CIS).await.status, 200, "{secret}");
+        assert_eq!(log.lines("ERROR"), Vec::<Value>::new(), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn secret_of_another_form_is_refused_and_the_log_names_the_form() {
+    for (secret, said) in [
+        (json!({"alpha": CIS, "beta": ALPHAS}).to_string(), "a JSON object with the entries `alpha`, `beta`"),
+        (json!([CIS]).to_string(), "a JSON list"),
+        (format!("Bearer {CIS}"), "an Authorization header"),
+        (format!("AGENT_TOKEN={CIS}"), "an assignment"),
+        (format!("{CIS}\n{ALPHAS}"), "several words or lines"),
+        (format!("{{\"tokens\":[{{\"token\":\"{CIS}\""), "JSON that breaks off"),
+        (json!({CIS: "alpha", ALPHAS: "beta"}).to_string(), "the entries another, another"),
+    ] {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, &secret);
+        let log = Log::begin();
+        assert_eq!(beat(&app, "alpha", CIS).await.status, 503, "{secret}");
+        let [line] = &log.lines("ERROR")[..] else { panic!("{secret}: {}", log.text()) };
+        let mistakes = line["mistakes"].as_str().expect("a text");
+        assert!(mistakes.contains(said), "{secret}: {mistakes}");
+        assert!(!log.text().contains(CIS) && !log.text().contains(ALPHAS), "{}", log.text());
+    }
+}

@@ -1,0 +1,267 @@
+//! A request with an `Idempotency-Key` can be sent again: there is one beat, one AgentRun, and every change is told.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+use test_world::dynamodb::{Capacity, Fault, On};
+use test_world::github::Matching;
+
+use crate::support::app::{Reply, TestApp, until_held};
+use crate::support::checked::Checked;
+
+const KEY: &str = "8e03978e-40d5-43dd-bc93-6894a57f9324";
+const DAY: u64 = 24 * 3_600;
+
+fn is_replayed(reply: &Reply) -> bool {
+    reply.headers.get("idempotency-replayed").is_some_and(|value| value == "true")
+}
+
+fn assert_refused(reply: &Reply, status: u16, detail: &str) {
+    assert_eq!((reply.status, reply.body["detail"].as_str()), (status, Some(detail)), "{reply:#?}");
+    assert_eq!(reply.headers["content-type"], "application/problem+json");
+}
+
+/// How many beats of its last minute are counted in alpha's item.
+fn counted(app: &TestApp) -> Value {
+    app.items("AGENTS", "alpha")[0]["beatsInMinute"].clone()
+}
+
+fn kept(app: &TestApp) -> Vec<Checked> {
+    app.items("AGENT#", "KEY#")
+}
+
+#[tokio::test]
+async fn a_request_without_a_key_is_a_beat_each_time_and_nothing_is_kept_of_it() {
+    let app = TestApp::after_a_first_beat().await;
+    let (first, second) = (app.agent("alpha").knock().await, app.agent("alpha").knock().await);
+    assert_ne!(first.body["runId"], second.body["runId"]);
+    assert!(!is_replayed(&first) && !is_replayed(&second));
+    assert_eq!(kept(&app), [Value::Null; 0]);
+    assert_eq!(app.runs("alpha").len(), 3);
+}
+
+#[tokio::test]
+async fn the_same_request_gets_the_same_answer_and_makes_no_other_beat() {
+    let app = TestApp::after_a_first_beat().await;
+    let first = app.agent("alpha").with_key(KEY).knock().await;
+    assert_eq!((first.status, first.body["touchedCount"].as_u64()), (200, Some(3)));
+    assert!(!is_replayed(&first));
+    let before = (app.runs("alpha"), app.items("AGENTS", ""));
+    app.clear_requests();
+    for sandbox in [app.app.clone(), app.another_sandbox()] {
+        app.pass_time(40);
+        let again = app.agent("alpha").in_sandbox(sandbox).with_key(KEY).knock().await;
+        assert!(is_replayed(&again));
+        assert_eq!((again.status, again.body), (200, first.body.clone()));
+        assert_eq!(again.headers["content-type"], "application/json");
+    }
+    assert_eq!((app.runs("alpha"), app.items("AGENTS", "")), before);
+    assert_eq!(app.asked(), [""; 0]);
+    assert_eq!(app.world.dynamodb.capacity(), Capacity { read_units: 6.0, write_units: 0.0 });
+}
+
+#[tokio::test]
+async fn a_coalesced_beat_with_a_key_costs_a_read_and_two_writes_more() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.agent("alpha").beat().await;
+    app.agent("beta").beat().await;
+    app.clear_requests();
+    let reply = app.agent("beta").with_key(KEY).knock().await;
+    assert_eq!(reply.body["coalesced"], true);
+    assert_eq!(app.world.dynamodb.capacity(), Capacity { read_units: 3.0, write_units: 4.0 });
+}
+
+#[tokio::test]
+async fn an_answer_is_kept_for_24_hours_and_then_the_key_is_new() {
+    for deleted in [false, true] {
+        let app = TestApp::after_a_first_beat().await;
+        let first = app.agent("alpha").with_key(KEY).knock().await;
+        app.pass_time(DAY - 1);
+        assert!(is_replayed(&app.agent("alpha").with_key(KEY).knock().await));
+        app.pass_time(1);
+        if deleted {
+            app.pass_time(1);
+            assert_eq!(app.world.dynamodb.expire(), 1);
+        }
+        let next = app.agent("alpha").with_key(KEY).with_body(r#"{"another":"body"}"#).knock().await;
+        assert!(!is_replayed(&next));
+        assert_ne!(next.body["runId"], first.body["runId"]);
+        assert_eq!((next.status, app.runs("alpha").len()), (200, 3));
+    }
+}
+
+#[tokio::test]
+async fn another_request_with_the_same_key_is_refused() {
+    let app = TestApp::after_a_first_beat().await;
+    app.agent("alpha").with_key(KEY).with_body("{}").beat().await;
+    let reply = app.agent("alpha").with_key(KEY).with_body(r#"{"some":"thing"}"#).knock().await;
+    let what = "this Idempotency-Key came with another body before; give each request a key of its own";
+    assert_refused(&reply, 422, what);
+    assert!(is_replayed(&app.agent("alpha").with_key(KEY).with_body("{}").knock().await));
+    assert_eq!(app.runs("alpha").len(), 2);
+}
+
+#[tokio::test]
+async fn agents_do_not_share_keys() {
+    let app = TestApp::after_a_first_beat().await;
+    let alpha = app.agent("alpha").with_key(KEY).knock().await;
+    let beta = app.agent("beta").with_key(KEY).knock().await;
+    assert_eq!((beta.status, is_replayed(&beta)), (200, false));
+    assert_ne!(alpha.body["runId"], beta.body["runId"]);
+}
+
+#[tokio::test]
+async fn a_key_is_the_same_with_and_without_quotation_marks_and_is_written_nowhere() {
+    let app = TestApp::after_a_first_beat().await;
+    app.agent("alpha").with_key(KEY).beat().await;
+    assert!(is_replayed(&app.agent("alpha").with_key(&format!("\"{KEY}\"")).knock().await));
+    let table = app.items("", "").iter().map(ToString::to_string).collect::<String>();
+    assert!(table.contains("KEY#") && !table.contains(KEY));
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_refused_and_nothing_runs() {
+    let app = TestApp::after_a_first_beat().await;
+    for bad in ["", "\"\"", "a b", "a, b", "\"a\";b=1", "schlüssel", &"x".repeat(256)] {
+        let reply = app.agent("alpha").with_key(bad).knock().await;
+        let what = "Idempotency-Key is one text of 1 to 255 visible ASCII characters but \" , ; and \\, in quotation marks or not";
+        assert_refused(&reply, 400, what);
+    }
+    assert_eq!(app.runs("alpha").len(), 1);
+}
+
+#[tokio::test]
+async fn while_the_first_request_runs_the_same_one_is_to_wait() {
+    let app = TestApp::after_a_first_beat().await;
+    let mut held = app.world.github.hold(Matching::graphql());
+    let alpha = app.agent("alpha").with_key(KEY);
+    let mut first = Box::pin(alpha.knock());
+    assert!(until_held(&mut first, &mut held).await.is_none());
+    let refused = app.agent("alpha").with_key(KEY).knock().await;
+    let what = "the first request with this Idempotency-Key is still running; send it again in 2 s";
+    assert_refused(&refused, 409, what);
+    assert_eq!(refused.headers["retry-after"], "2");
+    held.release();
+    let first = first.await;
+    let again = app.agent("alpha").with_key(KEY).knock().await;
+    assert_eq!((again.body.clone(), is_replayed(&again)), (first.body, true));
+    assert_eq!(app.runs("alpha").len(), 2);
+}
+
+/// A beat with the key, in an invocation of so many seconds, that died while it asked GitHub.
+async fn dies(app: &TestApp, seconds: Option<u64>) {
+    let mut held = app.world.github.hold(Matching::graphql());
+    let alpha = app.agent("alpha").with_key(KEY);
+    let deadline = seconds.map(|seconds| app.world.clock.now() + Duration::from_secs(seconds));
+    let mut dying = Box::pin(alpha.knock_until(deadline));
+    assert!(until_held(&mut dying, &mut held).await.is_none());
+    drop(dying);
+    held.release();
+}
+
+#[tokio::test]
+async fn a_dead_first_request_frees_its_key_at_its_deadline_and_not_later() {
+    for (deadline, ends) in [(Some(12), 12), (Some(900), 30), (None, 30)] {
+        let app = TestApp::after_a_first_beat().await;
+        dies(&app, deadline).await;
+        let [_, running] = &app.runs("alpha")[..] else { panic!("{:#?}", app.runs("alpha")) };
+        assert_eq!(running["status"], "running");
+        app.pass_time(ends - 1);
+        let refused = app.agent("alpha").with_key(KEY).knock().await;
+        assert_eq!((refused.status, refused.headers["retry-after"].as_str()), (409, "1"), "{deadline:?}");
+        app.pass_time(1);
+        let reply = app.agent("alpha").with_key(KEY).knock().await;
+        assert_eq!((reply.status, is_replayed(&reply)), (200, false), "{deadline:?}");
+        assert_eq!(reply.body["runId"], running["runId"], "one request, one AgentRun");
+        assert_eq!(app.runs("alpha").len(), 2, "{deadline:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_freed_stays_its_requests() {
+    let app = TestApp::after_a_first_beat().await;
+    dies(&app, None).await;
+    app.pass_time(31);
+    let other = app.agent("alpha").with_key(KEY).with_body(r#"{"some":"thing"}"#).knock().await;
+    assert_eq!(other.status, 422);
+}
+
+#[tokio::test]
+async fn a_hundred_requests_with_one_key_at_once_make_one_agent_run() {
+    let app = TestApp::after_a_first_beat().await;
+    let others: Vec<_> = (0..3).map(|_| app.another_sandbox()).collect();
+    let agents: Vec<_> = (0..100)
+        .map(|n| app.agent("alpha").with_key(KEY).in_sandbox(others[n % others.len()].clone()))
+        .collect();
+    let replies = join_all(agents.iter().map(|agent| agent.knock())).await;
+    let answered: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 200).collect();
+    assert!(replies.iter().all(|reply| [200, 409].contains(&reply.status)));
+    assert_eq!(answered.iter().filter(|reply| !is_replayed(reply)).count(), 1);
+    assert!(answered.iter().all(|reply| reply.body == answered[0].body));
+    assert_eq!((app.runs("alpha").len(), counted(&app)), (2, Value::from(2)), "one before, and one");
+    let again = app.agent("alpha").with_key(KEY).knock().await;
+    assert_eq!((again.body, app.runs("alpha").len()), (answered[0].body.clone(), 2));
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_not_held_against_an_agent_and_a_refused_one_leaves_its_key_free() {
+    let app = TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "1").start().await;
+    app.agent("alpha").with_key(KEY).beat().await;
+    for _ in 0..3 {
+        assert!(is_replayed(&app.agent("alpha").with_key(KEY).knock().await));
+    }
+    assert_eq!(app.agent("alpha").with_key("another").knock().await.status, 429);
+    assert_eq!(kept(&app).len(), 1);
+    app.pass_time(60);
+    let reply = app.agent("alpha").with_key("another").knock().await;
+    assert_eq!((reply.status, is_replayed(&reply)), (200, false));
+}
+
+#[tokio::test]
+async fn nobody_without_a_token_learns_what_was_answered() {
+    let app = TestApp::after_a_first_beat().await;
+    app.agent("alpha").with_key(KEY).beat().await;
+    let reply = app
+        .stranger()
+        .sends_changed(|event| {
+            event["headers"]["idempotency-key"] = KEY.into();
+            event["headers"]["authorization"] = "Bearer wrong".into();
+        })
+        .await;
+    assert_eq!(reply.status, 401);
+}
+
+#[tokio::test]
+async fn a_first_request_that_comes_back_after_another_took_over_changes_nothing() {
+    let app = TestApp::after_a_first_beat().await;
+    let run = || On::operation("PutItem").containing("RUN#").containing("finishedAt");
+    let mut held = app.world.dynamodb.hold(run());
+    let alpha = app.agent("alpha").with_key(KEY);
+    let mut slow = Box::pin(alpha.knock());
+    assert!(until_held(&mut slow, &mut held).await.is_none());
+    app.pass_time(31);
+    app.world.github.arrange(|github| github.close_issue("acme/api", 3));
+    let elsewhere = app.another_sandbox();
+    let second = app.agent("alpha").in_sandbox(elsewhere).with_key(KEY).knock().await;
+    assert_eq!((second.status, second.body["touchedCount"].as_u64()), (200, Some(4)), "{second:#?}");
+    let (runs, agents) = (app.runs("alpha"), app.items("AGENTS", ""));
+    held.release();
+    let first = slow.await;
+    assert_eq!(first.body["problems"][0]["code"], "run_not_recorded", "{first:#?}");
+    insta::assert_snapshot!(first.body["warnings"][0].as_str().expect("a text"), @"record: this beat is not fully recorded: another attempt at the same request has begun; what it tells is told again by the next");
+    assert_eq!((app.runs("alpha"), app.items("AGENTS", "")), (runs, agents));
+    assert_eq!(app.agent("alpha").with_key(KEY).knock().await.body, second.body);
+}
+
+#[tokio::test]
+async fn what_is_kept_is_what_was_answered_when_the_position_was_not_stored_too() {
+    let app = TestApp::after_a_first_beat().await;
+    app.world.dynamodb.fault(On::operation("UpdateItem").containing("beatMinute"), Fault::AccessDenied);
+    let first = app.agent("alpha").with_key(KEY).knock().await;
+    assert_eq!(first.body["problems"][0]["code"], "run_not_recorded", "{first:#?}");
+    let again = app.agent("alpha").with_key(KEY).knock().await;
+    assert!(is_replayed(&again));
+    assert_eq!(again.body, first.body);
+    assert_eq!(app.runs("alpha")[1]["status"], "warning");
+}

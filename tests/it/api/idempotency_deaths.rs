@@ -1,0 +1,151 @@
+//! A request with a key is disturbed at each of its own requests, and then sent again until it is answered: one AgentRun,
+//! and no change is lost.
+
+use test_world::dynamodb::{Fault, On};
+use test_world::turnstile::{Admission, Led, Stop, Stopped};
+
+use crate::simulation::outcome::{Case, places};
+use crate::support::app::{Answer, TestApp};
+use crate::support::checked::Checked;
+
+const KEY: &str = "8e03978e-40d5-43dd-bc93-6894a57f9324";
+const NEWS: [&str; 3] = ["closed acme/api#1", "edited acme/api#2", "opened acme/web#1"];
+
+/// The request and, when it gets no answer, the same again a little after its key is free.
+async fn until_answered(app: &TestApp) -> Answer {
+    for _ in 0..3 {
+        let reply = app.agent("alpha").with_key(KEY).knock().await;
+        if reply.status == 200 {
+            return Answer(reply.body);
+        }
+        assert_eq!(reply.status, 409, "{reply:#?}");
+        app.pass_time(31);
+    }
+    panic!("its key was never free");
+}
+
+/// The AgentRun of the request, and all that alpha is told by it and by its next beat.
+async fn assert_told_in_one_run(app: &TestApp, answer: &Answer) {
+    let [_, run] = &app.runs("alpha")[..] else { panic!("{:#?}", app.runs("alpha")) };
+    assert_eq!((&run["runId"], &run["status"]), (&answer.0["runId"], &answer.0["status"]));
+    assert_eq!(run["touchedIssueUrls"], answer.0["touchedIssueUrls"]);
+    let again = app.agent("alpha").with_key(KEY).beat().await;
+    assert_eq!(again.0, answer.0);
+    app.pass_time(31);
+    let mut told = answer.touched();
+    told.extend(app.agent("alpha").beat().await.touched());
+    told.sort();
+    told.dedup();
+    assert_eq!(told, NEWS);
+    assert_eq!(app.runs("alpha").len(), 3);
+}
+
+/// How many requests an undisturbed one makes.
+async fn requests() -> usize {
+    let app = TestApp::after_a_first_beat().await;
+    let alpha = app.agent("alpha").with_key(KEY);
+    let mut beat = Box::pin(alpha.beat());
+    let Led::ToItsEnd(answer) = app.world.turnstile.lead(Admission::OneByOne, None, &mut beat).await else {
+        panic!("nothing was to be stopped");
+    };
+    assert_eq!(answer.touched(), NEWS);
+    assert_told_in_one_run(&app, &answer).await;
+    app.world.turnstile.order().len()
+}
+
+/// Lets the request die at each of its own requests; what has left it before arrives `late`: when it has been sent
+/// again, or at once.
+async fn dies_at_each(test: &'static str, stop: fn(usize) -> Stop, late: bool) {
+    let requests = requests().await;
+    assert!(requests > 10, "{requests}");
+    for k in places(requests) {
+        let app = TestApp::after_a_first_beat().await;
+        let mut case = Case::new(test, stop(k));
+        let alpha = app.agent("alpha").with_key(KEY);
+        let mut beat = Box::pin(alpha.beat());
+        let led = app.world.turnstile.lead(Admission::OneByOne, Some(stop(k)), &mut beat).await;
+        let Led::UpTo(stopped) = led else { panic!("there is no such request") };
+        case.is_of(&stopped);
+        drop(beat);
+        let on_its_way = if late { Some(stopped) } else { arrives(stopped) };
+        app.world.turnstile.stillness().await;
+        let answer = until_answered(&app).await;
+        drop(on_its_way);
+        app.world.turnstile.stillness().await;
+        assert_told_in_one_run(&app, &answer).await;
+    }
+}
+
+fn arrives(stopped: Stopped) -> Option<Stopped> {
+    stopped.let_go();
+    None
+}
+
+#[tokio::test]
+async fn a_request_that_dies_before_any_of_its_own_is_carried_out_makes_one_run_when_it_is_sent_again() {
+    let test = "a_request_that_dies_before_any_of_its_own_is_carried_out_makes_one_run_when_it_is_sent_again";
+    dies_at_each(test, Stop::Before, true).await;
+}
+
+#[tokio::test]
+async fn a_request_that_dies_when_any_of_its_own_has_been_carried_out_makes_one_run_when_it_is_sent_again() {
+    let test =
+        "a_request_that_dies_when_any_of_its_own_has_been_carried_out_makes_one_run_when_it_is_sent_again";
+    dies_at_each(test, Stop::After, false).await;
+}
+
+#[tokio::test]
+async fn the_table_can_fail_at_any_request_or_lose_its_answer_and_there_is_one_run_all_the_same() {
+    for fault in [Fault::AccessDenied, Fault::LoseAnswer] {
+        for n in 1.. {
+            let mut app = TestApp::after_a_first_beat().await;
+            app.world.dynamodb.clear_requests();
+            app.world.dynamodb.fault(On::anything().nth(n), fault);
+            let first = app.agent("alpha").with_key(KEY).beat().await;
+            if app.world.dynamodb.requests().len() < usize::try_from(n).expect("few") {
+                assert!(n > 10, "{n}");
+                app.leaves_orders_open();
+                break;
+            }
+            if first.codes().is_empty() {
+                assert_told_in_one_run(&app, &first).await;
+                continue;
+            }
+            let is_told = |code: &&str| ["store_unavailable", "run_not_recorded"].contains(code);
+            assert!(first.codes().iter().any(is_told), "{fault:?} {n}: {:#}", first.0);
+            let mut told = first.touched();
+            app.pass_time(31);
+            told.extend(until_answered(&app).await.touched());
+            app.pass_time(31);
+            told.extend(app.agent("alpha").beat().await.touched());
+            told.sort();
+            told.dedup();
+            assert_eq!(told, NEWS, "{fault:?} {n}");
+            let runs = app.runs("alpha");
+            assert_eq!(runs.len(), 3, "{fault:?} {n}: {runs:#?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_arrives_a_second_time_when_all_is_done_changes_nothing() {
+    for has_key in [true, false] {
+        let app = TestApp::after_a_first_beat().await;
+        app.world.dynamodb.clear_requests();
+        let alpha = app.agent("alpha");
+        let alpha = if has_key { alpha.with_key(KEY) } else { alpha };
+        assert_eq!(alpha.beat().await.touched(), NEWS);
+        let (writes, items) = (app.world.dynamodb.requests(), all_but_the_pace(&app));
+        for write in &writes {
+            app.world.dynamodb.arrives_again(write);
+            assert!(all_but_the_pace(&app) == items, "{write}");
+        }
+    }
+}
+
+/// The whole table, but for the number of beats in a minute: one more is no harm.
+fn all_but_the_pace(app: &TestApp) -> Vec<Checked> {
+    let mut items = app.items("", "");
+    items.iter_mut().for_each(|item| drop(item.as_object_mut().expect("an item").remove("beatsInMinute")));
+    items
+}

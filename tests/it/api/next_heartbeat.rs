@@ -1,0 +1,130 @@
+//! `nextHeartbeatInSeconds`: for how long another beat would tell nothing new.
+//!
+//! That of a limit in force is asserted in `limits.rs`, that of a stretched freshness in `without_graphql.rs`.
+
+use test_world::dynamodb::{Fault as Broken, On};
+use test_world::github::{Fault, Matching};
+
+use crate::support::app::{Answer, TestApp, until_held};
+
+fn next(answer: &Answer) -> u64 {
+    answer.0["nextHeartbeatInSeconds"].as_u64().expect("whole seconds")
+}
+
+#[tokio::test]
+async fn after_a_pass_it_is_the_freshness_and_a_beat_then_runs_another() {
+    for (variable, seconds) in [("30", 30), ("45", 45)] {
+        let app = TestApp::tracking(&["acme/api"]).with("FRESHNESS_SECONDS", variable).start().await;
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!(next(&answer), seconds);
+        app.pass_time(seconds - 1);
+        assert!(app.agent("alpha").beat().await.is_coalesced());
+        app.pass_time(1);
+        assert!(!app.agent("alpha").beat().await.is_coalesced());
+    }
+}
+
+#[tokio::test]
+async fn a_coalesced_beat_is_told_what_is_left_of_the_freshness() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.agent("alpha").beat().await;
+    let mut told = Vec::new();
+    for seconds in [0, 7, 22] {
+        app.pass_time(seconds);
+        let answer = app.agent("beta").beat().await;
+        assert!(answer.is_coalesced());
+        told.push(next(&answer));
+    }
+    assert_eq!(told, [30, 23, 1]);
+}
+
+#[tokio::test]
+async fn while_changes_are_left_to_report_it_is_0() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.agent("beta").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.open_issues("acme/api", 450));
+    app.agent("alpha").beat().await;
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        told.push(next(&app.agent("beta").beat().await));
+    }
+    assert_eq!(told, [0, 0, 30, 30]);
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_second_is_told_as_a_whole_one() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.agent("alpha").beat().await;
+    app.world.clock.advance(std::time::Duration::from_millis(29_001));
+    assert_eq!(next(&app.agent("alpha").beat().await), 1);
+}
+
+#[tokio::test]
+async fn while_a_pass_runs_it_is_what_is_left_of_its_claim() {
+    for has_ended_before in [false, true] {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        if has_ended_before {
+            app.agent("alpha").beat().await;
+            app.pass_time(100);
+        }
+        let mut held = app.world.github.hold(Matching::graphql());
+        let alpha = app.agent("alpha");
+        let mut running = Box::pin(alpha.beat());
+        assert!(until_held(&mut running, &mut held).await.is_none());
+        assert_eq!(next(&app.agent("beta").beat().await), 30);
+        app.pass_time(10);
+        assert_eq!(next(&app.agent("beta").beat().await), 20);
+        held.release();
+        assert_eq!(next(&running.await), 30, "its own freshness");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_lifts_later_than_the_freshness_runs_out_is_what_counts_and_else_the_freshness() {
+    for (wait, expected) in [(5, 30), (300, 300)] {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        let headers = vec![("retry-after", wait.to_string())];
+        let limit = Fault::Answer { status: 429, headers, body: "{}".to_owned() };
+        app.world.github.fault(Matching::graphql(), limit);
+        assert_eq!(next(&app.agent("alpha").beat().await), expected);
+        app.pass_time(2);
+        let joined = app.agent("beta").beat().await;
+        assert_eq!((joined.is_coalesced(), next(&joined)), (true, expected - 2));
+    }
+}
+
+#[tokio::test]
+async fn without_the_table_nothing_is_known_and_it_is_the_interval_that_agents_are_to_beat_at() {
+    for (interval, seconds) in [(None, 900), (Some("600"), 600)] {
+        let setup = TestApp::tracking(&["acme/api"]);
+        let setup = interval
+            .into_iter()
+            .fold(setup, |setup, interval| setup.with("HEARTBEAT_INTERVAL_SECONDS", interval));
+        let app = setup.start().await;
+        app.world.dynamodb.fault(On::anything(), Broken::AccessDenied.forever());
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!((answer.codes()[0], next(&answer)), ("store_unavailable", seconds));
+    }
+}
+
+#[tokio::test]
+async fn after_a_pass_that_failed_on_the_table_and_gave_its_claim_back_it_is_that_interval_too() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.dynamodb.fault(On::operation("Query").containing(":fleet"), Broken::AccessDenied);
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.codes(), next(&answer)), (vec!["store_unavailable"], 900));
+}
+
+#[tokio::test]
+async fn a_fleet_that_fails_or_has_no_repository_is_looked_at_again_when_its_freshness_has_run_out() {
+    let failing = TestApp::tracking(&["acme/api"]).start().await;
+    failing.world.github.fault(Matching::anything(), Fault::Status(500).forever());
+    let empty = TestApp::tracking(&[]).start().await;
+    for app in [failing, empty] {
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!((answer.status(), next(&answer)), ("error", 30));
+    }
+}

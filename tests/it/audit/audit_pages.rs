@@ -1,0 +1,285 @@
+//! How an audit reads GitHub's open issues: by GraphQL, and by REST where that is cheaper or GraphQL does not serve.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use test_world::github::{Fault, Matching, Request, World};
+
+use crate::audit::audits::{
+    INTERVAL, audit, audited_page, delete, is_brief_page, issues_asked_for, pages_audited, settled, tracking,
+};
+use crate::support::app::{TestApp, open_spread};
+
+const API: &str = "acme/api";
+
+/// As [`settled`], and the first so many issues have borne the label `bug` from the beginning.
+async fn labelled(count: u64, labelled: RangeInclusive<u64>) -> TestApp {
+    let app = tracking(&[API]).start().await;
+    let first = app.ago(1_000);
+    app.world.github.arrange(|github| {
+        open_spread(github, API, count, first);
+        for number in labelled {
+            let updated_at = github.issue(API, number).updated_at;
+            github.edit_issue(API, number, |issue| {
+                issue.labels = vec!["bug".to_owned()];
+                issue.updated_at = updated_at;
+            });
+        }
+        github.open_pull_request(API, "A newer one, which keeps the issues out of the listings to come");
+    });
+    app.agent("alpha").beat().await;
+    app.pass_time(130);
+    app.agent("alpha").beat().await;
+    app
+}
+
+/// What an audit asked for: pages by GraphQL, pages by REST, single issues.
+fn asked_for(app: &TestApp) -> (usize, usize, usize) {
+    let requests = app.world.github.requests();
+    let brief = requests.iter().filter(|request| is_brief_page(request)).count();
+    (brief, pages_audited(app) - brief, issues_asked_for(app))
+}
+
+/// GraphQL's answer with these nodes as a last page of `acme/api`'s open issues.
+fn last_page(app: &TestApp, nodes: Value) -> Fault {
+    let id = app.world.github.arrange(|github| github.repository_id(API));
+    let page =
+        json!({"totalCount": 0, "pageInfo": {"hasNextPage": false, "endCursor": null}, "nodes": nodes});
+    let body = json!({"data": {"repository": {"databaseId": id, "issues": page}}});
+    Fault::Answer { status: 200, headers: Vec::new(), body: body.to_string() }
+}
+
+#[tokio::test]
+async fn an_audit_of_several_pages_that_finds_all_in_order_asks_graphql_for_them_and_nothing_else() {
+    let app = settled(250).await;
+    let answer = audit(&app).await;
+    assert_eq!((answer.status(), answer.touched(), asked_for(&app)), ("ok", vec![], (3, 0, 0)));
+    assert_eq!(app.asked(), ["/graphql"; 4], "the probe, too");
+    assert_eq!(app.written(API), [""; 0]);
+}
+
+#[tokio::test]
+async fn up_to_three_issues_of_a_page_that_differ_are_asked_for_one_by_one_and_more_are_listed_by_rest() {
+    for (differ, asked) in [(1, (1, 0, 1)), (3, (1, 0, 3)), (4, (1, 1, 0))] {
+        let app = labelled(10, 1..=differ).await;
+        app.world.github.arrange(|github| github.rename_label(API, "bug", "defect"));
+        let answer = audit(&app).await;
+        let edited: Vec<String> = (1..=differ).map(|number| format!("edited acme/api#{number}")).collect();
+        assert_eq!((answer.status(), answer.touched()), ("ok", edited));
+        assert_eq!(asked_for(&app), asked, "{differ} differ");
+        assert_eq!(audit(&app).await.touched(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn an_audit_that_turns_to_rest_goes_on_there_from_where_graphql_had_come() {
+    let app = labelled(250, 150..=153).await;
+    app.world.github.arrange(|github| {
+        github.rename_label(API, "bug", "defect");
+        delete(github, API, [7, 240]);
+    });
+    let answer = audit(&app).await;
+    assert_eq!(answer.0["touchedCount"], 6);
+    assert_eq!(app.open_rows(API).len(), 248);
+    // Two pages by GraphQL, in the second of which too many differ; from there on two by REST.
+    assert_eq!(asked_for(&app), (2, 2, 2));
+    let position = app.row(API, 101)["updatedAt"].as_str().expect("a time").to_owned();
+    assert!(app.listed_since()[0] <= position && !app.listed_since()[0].is_empty(), "{:?}", app.asked());
+}
+
+#[tokio::test]
+async fn without_graphql_an_audit_lists_by_rest() {
+    let app = labelled(120, 1..=2).await;
+    app.world.github.arrange(World::remove_graphql);
+    // The listings read the pull request first.
+    app.outlive_freshness();
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| {
+        github.rename_label(API, "bug", "defect");
+        github.delete_issue(API, 3);
+    });
+    let answer = audit(&app).await;
+    assert_eq!(answer.codes(), ["probe_unavailable"]);
+    assert_eq!(answer.touched(), ["edited acme/api#1", "edited acme/api#2", "deleted acme/api#3"]);
+    assert_eq!(asked_for(&app), (0, 2, 1));
+}
+
+#[tokio::test]
+async fn an_audit_by_rest_that_is_cut_off_removes_nothing_and_goes_on_where_it_was() {
+    let app = settled(250).await;
+    app.world.github.arrange(|github| {
+        github.remove_graphql();
+        delete(github, API, [5, 200]);
+    });
+    let third_page = Matching::listing(API).query("state", "open").nth(3);
+    app.world.github.fault(third_page, Fault::Status(500).times(3));
+    let cut = audit(&app).await;
+    assert_eq!(cut.codes(), ["probe_unavailable", "github_unavailable"]);
+    assert_eq!((app.open_rows(API).len(), issues_asked_for(&app)), (250, 0));
+    app.outlive_freshness();
+    app.clear_requests();
+    let rest = app.agent("alpha").beat().await;
+    assert_eq!(rest.touched(), ["deleted acme/api#5", "deleted acme/api#200"]);
+    assert_eq!(asked_for(&app), (0, 1, 2));
+}
+
+#[tokio::test]
+async fn when_graphql_fails_midway_the_rest_is_listed_by_rest_and_nothing_is_lost() {
+    // A shorter page is tried first where that may help.
+    let as_often_as_tried =
+        [Fault::Status(502), Fault::Status(504), Fault::resource_limits(0)].map(|fault| (fault, 3));
+    for (fault, times) in as_often_as_tried.into_iter().chain([(Fault::saml_required(), 1)]) {
+        let app = settled(150).await;
+        app.world.github.arrange(|github| delete(github, API, [5, 140]));
+        app.world.github.fault(audited_page(2), fault.clone().times(times));
+        let answer = audit(&app).await;
+        assert_eq!(answer.touched(), ["deleted acme/api#5", "deleted acme/api#140"], "{fault:?}");
+        let tried = usize::try_from(times).expect("a few");
+        assert_eq!((answer.status(), asked_for(&app)), ("ok", (1 + tried, 1, 2)), "{fault:?}");
+        assert_eq!((app.open_rows(API).len(), &app.marks(API)["openCount"]), (148, &Value::from(148)));
+    }
+}
+
+#[tokio::test]
+async fn points_that_are_used_up_midway_leave_the_rest_to_rest() {
+    let app = settled(150).await;
+    app.world.github.arrange(|github| github.delete_issue(API, 5));
+    let reset = app.ago(-7_200);
+    app.world.github.before(audited_page(2), move |github| github.set_graphql_budget(5_000, 0, reset));
+    let answer = audit(&app).await;
+    assert_eq!((answer.touched(), asked_for(&app)), (vec!["deleted acme/api#5".to_owned()], (2, 1, 1)));
+    assert_eq!(app.open_rows(API).len(), 149);
+}
+
+#[tokio::test]
+async fn a_page_with_a_gap_or_with_errors_removes_nothing_and_the_next_pass_reads_it_again() {
+    let gap: fn(&TestApp) -> Fault = |app| last_page(app, json!([null]));
+    for (fault, code) in [
+        (gap, "github_unexpected_answer"),
+        (|_| Fault::node_error(3), "github_unexpected_answer"),
+        (|_| Fault::repository_error(API, "FORBIDDEN"), "github_forbidden"),
+        (|_| Fault::repository_error(API, None), "github_unexpected_answer"),
+    ] {
+        let app = settled(10).await;
+        app.world.github.arrange(|github| github.delete_issue(API, 1));
+        app.world.github.fault(audited_page(1), fault(&app));
+        let answer = audit(&app).await;
+        assert_eq!((answer.status(), answer.codes(), answer.touched()), ("error", vec![code], vec![]));
+        assert_eq!((app.open_rows(API).len(), asked_for(&app)), (10, (1, 0, 0)));
+        app.outlive_freshness();
+        assert_eq!(app.agent("alpha").beat().await.touched(), ["deleted acme/api#1"]);
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_leads_nowhere_is_no_last_one() {
+    let app = settled(150).await;
+    let id = app.world.github.arrange(|github| github.repository_id(API));
+    let page = json!({"totalCount": 0, "pageInfo": {"hasNextPage": true, "endCursor": null}, "nodes": []});
+    let body = json!({"data": {"repository": {"databaseId": id, "issues": page}}}).to_string();
+    app.world.github.fault(audited_page(1), Fault::Answer { status: 200, headers: Vec::new(), body });
+    let answer = audit(&app).await;
+    assert_eq!(answer.codes(), ["github_unexpected_answer"]);
+    assert_eq!((app.open_rows(API).len(), issues_asked_for(&app)), (150, 0));
+}
+
+#[tokio::test]
+async fn a_page_of_another_repository_that_has_taken_the_name_removes_nothing() {
+    let app = settled(10).await;
+    app.world.github.before(audited_page(1), |github| {
+        github.rename_repository(API, "acme/api-old");
+        github.create_repository(API);
+    });
+    let answer = audit(&app).await;
+    assert_eq!((answer.codes(), answer.touched()), (vec!["github_unexpected_answer"], vec![]));
+    assert_eq!(app.items("REPO#", "ISSUE#").iter().filter(|row| row["state"] == "open").count(), 10);
+}
+
+#[tokio::test]
+async fn issues_edited_or_closed_between_two_pages_are_told_once_and_their_neighbours_are_not_skipped() {
+    let app = settled(150).await;
+    app.world.github.before(audited_page(2), |github| {
+        github.edit_issue(API, 1, |issue| issue.title = "Edited after its page".into());
+        github.edit_issue(API, 149, |issue| issue.title = "Edited before its page".into());
+        github.close_issue(API, 2);
+        github.close_issue(API, 120);
+    });
+    let mut told = audit(&app).await.touched();
+    let edits = ["edited acme/api#1", "closed acme/api#120", "edited acme/api#149"];
+    assert_eq!(told, edits, "what was closed after its page is for the next listing");
+    assert_eq!(asked_for(&app), (2, 0, 3));
+    for _ in 0..3 {
+        app.pass_time(130);
+        told.extend(app.agent("alpha").beat().await.touched());
+    }
+    assert_eq!(told, [edits.as_slice(), &["closed acme/api#2"]].concat());
+    assert_eq!(app.revisions().into_iter().map(|(_, rows)| rows).sum::<usize>(), 150);
+    assert_eq!((app.open_rows(API).len(), &app.marks(API)["openCount"]), (148, &Value::from(148)));
+}
+
+#[tokio::test]
+async fn an_audit_that_a_deadline_cuts_between_two_pages_goes_on_there() {
+    let app = settled(250).await;
+    app.world.github.arrange(|github| delete(github, API, [5, 200]));
+    let clock = app.world.clock.clone();
+    app.world.github.before(audited_page(2), move |_| clock.advance(Duration::from_secs(5)));
+    app.pass_time(INTERVAL);
+    app.clear_requests();
+    let cut = app.agent("alpha").beat_within(10).await;
+    assert_eq!((cut.status(), cut.touched(), asked_for(&app)), ("ok", vec![], (2, 0, 0)));
+    assert!(cut.0["summary"].as_str().is_some_and(|summary| summary.contains("left to the next pass")));
+    app.outlive_freshness();
+    app.clear_requests();
+    let rest = app.agent("alpha").beat_within(10).await;
+    assert_eq!(rest.touched(), ["deleted acme/api#5", "deleted acme/api#200"]);
+    assert_eq!(asked_for(&app), (2, 0, 2), "of the first page only its last second is read again");
+    let filter = |request: &Request| {
+        request
+            .graphql
+            .as_ref()
+            .and_then(|call| call.variables["filter"]["since"].as_str().map(str::to_owned))
+    };
+    let since: Vec<String> = app.world.github.requests().iter().filter_map(filter).collect();
+    assert_eq!(since, vec![app.row(API, 100)["openUpdatedAt"].as_str().expect("a time"); 2]);
+    assert_eq!(app.items("REPO#", "AUDIT").len(), 0);
+}
+
+#[tokio::test]
+async fn an_audit_of_an_empty_repository_asks_for_one_page() {
+    let app = tracking(&[API]).start().await;
+    app.agent("alpha").beat().await;
+    let answer = audit(&app).await;
+    assert_eq!((answer.status(), asked_for(&app)), ("ok", (1, 0, 0)));
+    app.world.github.arrange(World::remove_graphql);
+    assert_eq!((audit(&app).await.codes(), asked_for(&app)), (vec!["probe_unavailable"], (0, 1, 0)));
+}
+
+#[tokio::test]
+async fn one_issue_that_never_answers_does_not_keep_the_rest_from_being_audited() {
+    let app = tracking(&[API]).start().await;
+    let first = app.ago(1_000);
+    app.world.github.arrange(|github| {
+        open_spread(github, API, 5, first);
+        let at = github.issue(API, 1).updated_at;
+        github.edit_issue(API, 1, |issue| {
+            issue.labels = vec!["bug".to_owned()];
+            issue.updated_at = at;
+        });
+        github.open_pull_request(API, "newer");
+    });
+    app.agent("alpha").beat().await;
+    app.pass_time(130);
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| {
+        github.rename_label(API, "bug", "defect");
+        github.delete_issue(API, 5);
+    });
+    app.world.github.fault(Matching::issue(API, 1), Fault::Status(500).forever());
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        let answer = audit(&app).await;
+        told.extend(answer.touched());
+    }
+    assert!(told.contains(&"deleted acme/api#5".to_owned()), "{told:?}");
+}

@@ -1,0 +1,392 @@
+//! Audits: the open issues on GitHub are compared with the cached ones, and nothing is removed without proof.
+
+use serde_json::{Value, json};
+use test_world::github::{Fault, GitHub, Matching, Request, World};
+
+use crate::support::app::{Answer, Setup, TestApp, open_spread};
+
+const API: &str = "acme/api";
+const WEB: &str = "acme/web";
+
+/// The interval between audits in these tests.
+pub const INTERVAL: u64 = 3_600;
+
+pub fn tracking(repositories: &[&str]) -> Setup {
+    TestApp::tracking(repositories).with("AUDIT_INTERVAL_SECONDS", &INTERVAL.to_string())
+}
+
+/// A service that has read `count` open issues of `acme/api` and owes it no audit yet. A newer pull request keeps
+/// the issues out of the listings to come: only audits see them.
+pub async fn settled(count: u64) -> TestApp {
+    open_and_settled(&[API], count).await
+}
+
+/// The same beside other repositories, which are empty.
+pub async fn open_and_settled(repositories: &[&str], count: u64) -> TestApp {
+    let app = tracking(repositories).start().await;
+    let first = app.ago(i64::try_from(count).expect("a few") + 10);
+    app.world.github.arrange(|github| {
+        open_spread(github, API, count, first);
+        github.open_pull_request(API, "A pull request");
+    });
+    app.agent("alpha").beat().await;
+    app.pass_time(130);
+    app.agent("alpha").beat().await;
+    app
+}
+
+/// Beats when the next audit is due.
+pub async fn audit(app: &TestApp) -> Answer {
+    app.pass_time(INTERVAL);
+    app.clear_requests();
+    app.agent("alpha").beat().await
+}
+
+/// How often single issues were asked for since the last clearing.
+pub fn issues_asked_for(app: &TestApp) -> usize {
+    app.asked().iter().filter(|path| path.contains("/issues/")).count()
+}
+
+/// How many pages of open issues were listed since the last clearing, by either API: an audit's.
+pub fn pages_audited(app: &TestApp) -> usize {
+    let is_page = |request: &Request| is_brief_page(request) || request.path.contains("state=open");
+    app.world.github.requests().iter().filter(|request| is_page(request)).count()
+}
+
+/// Whether GraphQL was asked for a page of open issues. A probe numbers its variables.
+pub fn is_brief_page(request: &Request) -> bool {
+    request.graphql.as_ref().is_some_and(|call| call.variables["owner"].is_string())
+}
+
+/// The `n`th page of open issues that the next pass asks GraphQL for, when it audits `acme/api`: its first question is
+/// the probe.
+pub fn audited_page(n: u64) -> Matching {
+    Matching::graphql().containing(API).nth(n + 1)
+}
+
+/// A page of open issues without any, and none to follow.
+pub fn empty_page(app: &TestApp) -> Fault {
+    let id = app.world.github.arrange(|github| github.repository_id(API));
+    let page = json!({"totalCount": 0, "pageInfo": {"hasNextPage": false, "endCursor": null}, "nodes": []});
+    let body = json!({"data": {"repository": {"databaseId": id, "issues": page}}});
+    Fault::Answer { status: 200, headers: Vec::new(), body: body.to_string() }
+}
+
+/// Deletes issues.
+pub fn delete(github: &mut World, repository: &str, numbers: impl IntoIterator<Item = u64>) {
+    for number in numbers {
+        github.delete_issue(repository, number);
+    }
+}
+
+#[tokio::test]
+async fn an_audit_that_finds_everything_in_order_writes_no_issue_and_touches_nothing() {
+    let app = settled(3).await;
+    for _ in 0..2 {
+        let answer = audit(&app).await;
+        assert_eq!((answer.status(), answer.touched().len()), ("ok", 0));
+        assert_eq!((pages_audited(&app), issues_asked_for(&app)), (1, 0));
+        assert_eq!(app.written(API), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn an_audit_is_due_only_when_the_interval_has_passed() {
+    let app = tracking(&[API]).start().await;
+    app.world.github.arrange(|github| github.open_issues(API, 1));
+    app.agent("alpha").beat().await;
+    app.clear_requests();
+    for _ in 0..5 {
+        app.pass_time(INTERVAL / 6);
+        app.agent("alpha").beat().await;
+    }
+    app.pass_time(INTERVAL / 6 - 1);
+    app.agent("alpha").beat().await;
+    assert_eq!(pages_audited(&app), 0);
+    app.outlive_freshness();
+    app.agent("alpha").beat().await;
+    assert_eq!(pages_audited(&app), 1);
+    app.outlive_freshness();
+    app.agent("alpha").beat().await;
+    assert_eq!(pages_audited(&app), 1, "done is done");
+}
+
+#[tokio::test]
+async fn a_repository_with_something_new_is_not_audited_before_it_is_settled_again() {
+    let app = settled(1).await;
+    app.pass_time(INTERVAL - 40);
+    app.world.github.arrange(|github| github.open_issue(API, "New"));
+    app.pass_time(40);
+    app.clear_requests();
+    app.agent("alpha").beat().await;
+    assert_eq!(pages_audited(&app), 0);
+    app.pass_time(130);
+    app.agent("alpha").beat().await;
+    assert_eq!(pages_audited(&app), 1);
+}
+
+#[tokio::test]
+async fn a_deleted_issue_is_deleted_and_told_once() {
+    let app = settled(2).await;
+    app.world.github.arrange(|github| github.delete_issue(API, 1));
+    let answer = audit(&app).await;
+    assert_eq!((answer.status(), answer.touched()), ("ok", vec!["deleted acme/api#1".to_owned()]));
+    assert_eq!(app.open_rows(API), [2]);
+    assert_eq!(app.marks(API)["openCount"], 1);
+    assert_eq!(app.row(API, 1)["gone"]["reason"], "deleted");
+    let again = audit(&app).await;
+    assert_eq!((again.touched(), issues_asked_for(&app)), (vec![], 0));
+}
+
+#[tokio::test]
+async fn an_issue_transferred_to_a_tracked_repository_is_moved_there_and_told_once() {
+    let app = tracking(&[API, WEB]).start().await;
+    app.world.github.arrange(|github| github.open_issues(API, 2));
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.transfer_issue(API, 1, WEB));
+    let answer = audit(&app).await;
+    assert_eq!(answer.touched(), ["moved acme/api#1", "opened acme/web#1"]);
+    let moved = answer.0["touched"].as_array().expect("a list");
+    assert!(
+        moved.iter().any(|touch| touch["movedTo"] == "https://github.com/acme/web/issues/1"),
+        "{moved:#?}"
+    );
+    assert_eq!((app.open_rows(API), app.open_rows(WEB)), (vec![2], vec![1]));
+    assert_eq!(audit(&app).await.touched(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_issue_transferred_to_a_repository_that_is_not_tracked_is_moved() {
+    let app = settled(2).await;
+    app.world.github.arrange(|github| {
+        github.create_repository("acme/else");
+        github.transfer_issue(API, 1, "acme/else");
+    });
+    let answer = audit(&app).await;
+    insta::assert_json_snapshot!(answer.0["touched"], @r#"
+    [
+      {
+        "change": "moved",
+        "movedTo": "https://github.com/acme/else/issues/1",
+        "url": "https://github.com/acme/api/issues/1"
+      }
+    ]
+    "#);
+    assert_eq!(app.open_rows(API), [2]);
+}
+
+#[tokio::test]
+async fn an_issue_transferred_to_where_the_token_may_not_read_is_moved_all_the_same() {
+    for refusal in [Fault::saml_required(), Fault::Status(404), Fault::Status(451)] {
+        let app = settled(2).await;
+        app.world.github.arrange(|github| {
+            github.create_repository("acme/else");
+            github.transfer_issue(API, 1, "acme/else");
+        });
+        app.world.github.fault(Matching::issue("acme/else", 1), refusal);
+        let answer = audit(&app).await;
+        assert_eq!((answer.status(), answer.touched()), ("ok", vec!["moved acme/api#1".to_owned()]));
+    }
+}
+
+#[tokio::test]
+async fn a_transfer_to_another_host_is_not_followed_and_that_host_never_sees_the_token() {
+    let app = settled(2).await;
+    let elsewhere = GitHub::start(app.world.clock.clone()).await;
+    app.world.github.arrange(|github| github.delete_issue(API, 1));
+    let moved = Fault::Answer {
+        status: 301,
+        headers: vec![("location", format!("{}/repositories/7/issues/1", elsewhere.url()))],
+        body: "{}".into(),
+    };
+    app.world.github.fault(Matching::issue(API, 1), moved);
+    audit(&app).await;
+    assert_eq!(issues_asked_for(&app), 1);
+    assert_eq!(elsewhere.requests(), []);
+}
+
+#[tokio::test]
+async fn an_issue_transferred_there_and_back_is_alive_again_under_its_new_number() {
+    let app = tracking(&[API, WEB]).start().await;
+    app.world.github.arrange(|github| github.open_issues(API, 2));
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.transfer_issue(API, 1, WEB));
+    audit(&app).await;
+    app.world.github.arrange(|github| github.transfer_issue(WEB, 1, API));
+    let answer = audit(&app).await;
+    assert_eq!(answer.touched(), ["opened acme/api#3", "moved acme/web#1"]);
+    assert_eq!((app.open_rows(API), app.open_rows(WEB)), (vec![2, 3], vec![]));
+}
+
+#[tokio::test]
+async fn an_issue_that_is_back_after_its_tombstone_is_alive_again() {
+    let app = settled(2).await;
+    app.world.github.arrange(|github| github.hide_issue(API, 1));
+    audit(&app).await;
+    assert_eq!(audit(&app).await.touched(), ["hidden acme/api#1"]);
+    app.world.github.arrange(|github| github.show_issue(API, 1));
+    assert_eq!(audit(&app).await.touched(), ["reopened acme/api#1"]);
+    assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![1, 2], &Value::from(2)));
+    assert!(app.row(API, 1).get("gone").is_none());
+}
+
+#[tokio::test]
+async fn an_issue_hidden_once_and_then_back_is_untouched() {
+    let app = settled(2).await;
+    app.world.github.arrange(|github| github.hide_issue(API, 1));
+    assert_eq!(audit(&app).await.touched(), [""; 0]);
+    assert_eq!((app.open_rows(API), issues_asked_for(&app)), (vec![1, 2], 1));
+    app.world.github.arrange(|github| github.show_issue(API, 1));
+    assert_eq!(audit(&app).await.touched(), [""; 0]);
+
+    app.world.github.arrange(|github| github.hide_issue(API, 1));
+    assert_eq!(audit(&app).await.touched(), [""; 0], "it was seen since: this is a first time again");
+    assert_eq!(app.open_rows(API), [1, 2]);
+}
+
+#[tokio::test]
+async fn an_issue_hidden_for_good_is_hidden_after_the_second_audit() {
+    let app = settled(2).await;
+    app.world.github.arrange(|github| github.hide_issue(API, 1));
+    assert_eq!(audit(&app).await.touched(), [""; 0]);
+    app.outlive_freshness();
+    assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
+    let answer = audit(&app).await;
+    assert_eq!((answer.status(), answer.touched()), ("ok", vec!["hidden acme/api#1".to_owned()]));
+    assert_eq!(app.open_rows(API), [2]);
+    assert_eq!(audit(&app).await.touched(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_issue_is_not_taken_for_hidden_while_its_repository_is() {
+    let app = tracking(&[API, WEB]).start().await;
+    app.world.github.arrange(|github| github.open_issues(API, 2));
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.hide_issue(API, 1));
+    audit(&app).await;
+    app.world.github.arrange(|github| github.hide_repository(API));
+    for _ in 0..2 {
+        let answer = audit(&app).await;
+        assert_eq!(answer.codes(), ["repository_not_found"]);
+        assert_eq!((answer.touched(), app.open_rows(API)), (vec![], vec![1, 2]));
+    }
+    app.world.github.arrange(|github| github.show_repository(API));
+    assert_eq!(audit(&app).await.touched(), ["hidden acme/api#1"]);
+}
+
+#[tokio::test]
+async fn an_absent_issue_that_is_there_when_asked_for_is_written_as_it_is() {
+    let app = settled(2).await;
+    // Hidden from the listings of the audit only, and closed when it is asked for.
+    app.world.github.before(audited_page(1), |github| github.hide_issue(API, 1));
+    app.world.github.before(Matching::issue(API, 1), |github| {
+        github.show_issue(API, 1);
+        github.close_issue(API, 1);
+    });
+    let answer = audit(&app).await;
+    assert_eq!(answer.touched(), ["closed acme/api#1"]);
+    assert_eq!(app.row(API, 1)["status"], "done");
+}
+
+#[tokio::test]
+async fn an_issue_that_is_open_on_github_and_missing_in_the_cache_is_written_by_the_next_audit() {
+    let app = settled(2).await;
+    let id = app.world.github.arrange(|github| github.repository_id(API));
+    app.world.dynamodb.delete_item(test_world::TABLE_NAME, &format!("REPO#{id}"), "ISSUE#0000000001");
+    app.outlive_freshness();
+    assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
+    assert_eq!(app.open_rows(API), [2], "no listing shows it");
+    assert_eq!(audit(&app).await.touched(), ["opened acme/api#1"]);
+    assert_eq!(app.open_rows(API), [1, 2]);
+    assert_eq!(app.marks(API)["openCount"], 2);
+    assert_eq!(audit(&app).await.touched(), [""; 0]);
+}
+
+#[tokio::test]
+async fn an_issue_that_another_page_of_the_same_audit_shows_is_not_asked_for_as_an_absent_one() {
+    let rest = Matching::listing(API).query("state", "open");
+    // GraphQL's pages do not show it whole: it is asked for because it differs, and only once.
+    for (has_graphql, first_page, asked_for) in [(true, audited_page(1), 1), (false, rest, 0)] {
+        let app = tracking(&[API]).start().await;
+        let first = app.ago(1_000);
+        app.world.github.arrange(|github| open_spread(github, API, 101, first));
+        app.agent("alpha").beat().await;
+        if !has_graphql {
+            app.world.github.arrange(World::remove_graphql);
+        }
+        app.world
+            .github
+            .before(first_page, |github| github.edit_issue(API, 1, |issue| issue.title = "Moved on".into()));
+        let answer = audit(&app).await;
+        assert_eq!(answer.touched(), ["edited acme/api#1"]);
+        assert_eq!((pages_audited(&app), issues_asked_for(&app)), (2, asked_for));
+    }
+}
+
+#[tokio::test]
+async fn one_issue_with_an_odd_answer_does_not_keep_the_others_from_being_asked_for() {
+    let app = settled(20).await;
+    app.world.github.arrange(|github| delete(github, API, 1..=3));
+    app.world.github.fault(Matching::issue(API, 1), Fault::Status(451).forever());
+    let answer = audit(&app).await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unexpected_answer"]));
+    assert_eq!(answer.touched(), ["deleted acme/api#2", "deleted acme/api#3"]);
+    assert_eq!(app.open_rows(API)[..2], [1, 4], "nothing was said of the first that could be believed");
+    app.outlive_freshness();
+    app.clear_requests();
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    assert_eq!(issues_asked_for(&app), 0, "the next interval asks again");
+    app.world.github.heal();
+    assert_eq!(audit(&app).await.touched(), ["deleted acme/api#1"]);
+}
+
+#[tokio::test]
+async fn an_audit_with_twenty_odd_answers_in_a_row_leaves_the_others_to_the_next_pass() {
+    let app = settled(300).await;
+    app.world.github.arrange(|github| delete(github, API, 1..=25));
+    for number in 1..=22 {
+        app.world.github.fault(Matching::issue(API, number), Fault::saml_required().forever());
+    }
+    let answer = audit(&app).await;
+    assert_eq!((answer.codes(), answer.touched()), (vec!["github_forbidden"], vec![]));
+    assert_eq!(issues_asked_for(&app), 20);
+    app.outlive_freshness();
+    app.clear_requests();
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(answer.touched(), ["deleted acme/api#23", "deleted acme/api#24", "deleted acme/api#25"]);
+    assert_eq!(issues_asked_for(&app), 5);
+    app.world.github.heal();
+}
+
+#[tokio::test]
+async fn an_issue_edited_while_an_audit_is_under_way_is_told_once() {
+    let app = settled(2).await;
+    app.world.github.before(audited_page(1), |github| {
+        github.edit_issue(API, 1, |issue| issue.title = "Edited".into());
+    });
+    let audited = audit(&app).await;
+    assert_eq!((audited.status(), pages_audited(&app)), ("ok", 1));
+    let mut told = audited.touched();
+    for _ in 0..3 {
+        app.pass_time(130);
+        told.extend(app.agent("alpha").beat().await.touched());
+    }
+    assert_eq!(told, ["edited acme/api#1"]);
+    assert_eq!((app.row(API, 1)["title"].as_str(), app.revisions()), (Some("Edited"), vec![(1, 1), (2, 1)]));
+}
+
+#[tokio::test]
+async fn an_issue_that_does_not_answer_is_asked_for_again_also_when_a_limit_ends_the_asking() {
+    let app = settled(20).await;
+    app.world.github.arrange(|github| delete(github, API, 1..=3));
+    app.world.github.fault(Matching::issue(API, 1), Fault::Status(502).times(3));
+    app.world.github.fault(Matching::issue(API, 3), Fault::secondary_limit(Some("60")));
+    let cut = audit(&app).await;
+    assert_eq!(
+        (cut.touched(), cut.codes()),
+        (vec!["deleted acme/api#2".to_owned()], vec!["github_rate_limited"])
+    );
+    app.pass_time(61);
+    let next = app.agent("alpha").beat().await;
+    assert_eq!(next.touched(), ["deleted acme/api#1", "deleted acme/api#3"]);
+}

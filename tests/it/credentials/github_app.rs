@@ -1,0 +1,326 @@
+//! The service as a GitHub App: its installation's token is asked for, shared, renewed, and never told. What becomes of
+//! a refusal is in `github_app_refused.rs`.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use test_world::github::{APP_KEY, APP_KEY_PKCS8, Fault, Matching, World, fingerprint};
+use test_world::{AGENT_TOKEN, GITHUB_CREDENTIALS_SECRET_ID};
+
+use crate::support::app::{Setup, TestApp};
+use crate::support::log::Log;
+
+/// The App and where it is installed, in every test.
+pub const APP: u64 = 4_711;
+pub const INSTALLATION: u64 = 7;
+
+const TOKEN_REQUEST: &str = "/app/installations/7/access_tokens";
+
+/// How long before its expiry a token is renewed: after 55 minutes.
+const DUE: u64 = 3_300;
+
+/// The secret that names the App.
+pub fn credentials() -> Value {
+    json!({ "appId": APP, "installationId": INSTALLATION, "privateKey": APP_KEY })
+}
+
+pub fn store(app: &TestApp, credentials: &Value) {
+    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, &credentials.to_string());
+}
+
+/// A world whose GitHub accepts nothing but the tokens of the App's installation.
+pub async fn installed(setup: Setup) -> TestApp {
+    let app = setup.start().await;
+    app.world.github.arrange(|github| {
+        github.install_app(APP, INSTALLATION);
+        github.accept_only([]);
+    });
+    store(&app, &credentials());
+    app
+}
+
+pub async fn two_repositories() -> TestApp {
+    let app = installed(TestApp::tracking(&["acme/api", "acme/web"])).await;
+    app.world.github.arrange(|github| {
+        github.open_issues("acme/api", 1);
+        github.open_issues("acme/web", 150);
+    });
+    app
+}
+
+/// How often a token was asked for since the last clearing.
+pub fn token_requests(app: &TestApp) -> usize {
+    app.asked().iter().filter(|path| *path == TOKEN_REQUEST).count()
+}
+
+/// Beats, and expects that all is well.
+async fn beats_well(app: &TestApp) {
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("ok", vec![]), "{:#}", answer.0);
+}
+
+#[tokio::test]
+async fn one_token_serves_a_whole_pass_and_the_passes_after_it() {
+    let app = two_repositories().await;
+    beats_well(&app).await;
+    assert_eq!(app.open_rows("acme/web").len(), 150);
+    app.outlive_freshness();
+    beats_well(&app).await;
+    assert_eq!(token_requests(&app), 1);
+    let tokens = app.world.github.arrange(|github| github.installation_tokens());
+    let [token] = &tokens[..] else { panic!("{tokens:?}") };
+    let requests = app.world.github.requests();
+    assert!(requests.len() > 3 && requests[0].path == TOKEN_REQUEST && requests[0].method == "POST");
+    assert!(requests[1..].iter().all(|request| request.token == Some(fingerprint(token))));
+    assert!(requests.iter().all(|request| request.api_version.is_some()));
+}
+
+#[tokio::test]
+async fn the_key_is_pem_of_either_kind_and_the_ids_are_numbers_or_texts() {
+    let escaped_twice = APP_KEY.replace('\n', "\\n");
+    for credentials in [
+        json!({ "appId": APP, "installationId": INSTALLATION, "privateKey": APP_KEY_PKCS8 }),
+        json!({ "appId": "4711", "installationId": "7", "privateKey": APP_KEY }),
+        json!({ "appId": APP, "installationId": INSTALLATION, "privateKey": escaped_twice }),
+        json!({ "appId": APP, "installationId": INSTALLATION, "privateKey": APP_KEY, "webhookSecret": "x" }),
+    ] {
+        let app = two_repositories().await;
+        store(&app, &credentials);
+        beats_well(&app).await;
+    }
+}
+
+#[tokio::test]
+async fn key_as_secret_stores_leave_it_is_read() {
+    let body: String = APP_KEY.lines().filter(|line| !line.starts_with("-----")).collect();
+    for key in [
+        APP_KEY.replace('\n', "\r\n"),
+        APP_KEY.replace('\n', "\\n"),
+        APP_KEY.replace('\n', "\\r\\n"),
+        APP_KEY.replace('\n', " "),
+        APP_KEY.replace('\n', ""),
+        format!("\u{feff}{APP_KEY}"),
+        format!("\"{}\"", APP_KEY.replace('\n', "\\n")),
+        STANDARD.encode(APP_KEY),
+        STANDARD
+            .encode(APP_KEY)
+            .as_bytes()
+            .chunks(76)
+            .map(String::from_utf8_lossy)
+            .collect::<Vec<_>>()
+            .join("\n"),
+        body,
+    ] {
+        let app = two_repositories().await;
+        store(&app, &json!({ "appId": APP, "installationId": INSTALLATION, "privateKey": key }));
+        beats_well(&app).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_five_minutes_before_it_expires_also_by_an_idle_pass() {
+    let app = two_repositories().await;
+    beats_well(&app).await;
+    app.pass_time(DUE - 1);
+    beats_well(&app).await;
+    assert_eq!(token_requests(&app), 1);
+    app.pass_time(31);
+    beats_well(&app).await;
+    assert_eq!(token_requests(&app), 2);
+    app.pass_time(DUE + 60);
+    beats_well(&app).await;
+    assert_eq!(token_requests(&app), 3);
+    // It was the passes in between that were idle, and none was without a token for as long as an hour.
+    app.pass_time(2 * 3_600);
+    app.clear_requests();
+    beats_well(&app).await;
+    assert_eq!(app.asked()[..2], [TOKEN_REQUEST, "/graphql"]);
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_renewed_serves_until_it_expires() {
+    let app = two_repositories().await;
+    beats_well(&app).await;
+    app.pass_time(DUE);
+    app.world.github.fault(Matching::token_request(), Fault::Status(502).forever());
+    app.clear_requests();
+    for _ in 0..9 {
+        beats_well(&app).await;
+        app.outlive_freshness();
+    }
+    assert_eq!(token_requests(&app), 9, "one attempt a pass");
+    app.pass_time(60);
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"; 2]));
+    assert_eq!(token_requests(&app), 9 + 3, "without a token it is asked for as patiently as anything");
+    app.world.github.heal();
+    app.outlive_freshness();
+    beats_well(&app).await;
+}
+
+#[tokio::test]
+async fn a_token_request_that_fails_in_passing_is_tried_again() {
+    let app = two_repositories().await;
+    app.world.github.fault(Matching::token_request(), Fault::Status(502));
+    app.world.github.fault(Matching::token_request(), Fault::Cut);
+    beats_well(&app).await;
+    assert_eq!(token_requests(&app), 3);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_after_a_token_request_that_took_the_time_of_the_pass() {
+    for is_failing in [false, true] {
+        let app = two_repositories().await;
+        let clock = app.world.clock.clone();
+        let takes_long = move |_: &mut World| clock.advance(Duration::from_secs(22));
+        app.world.github.before(Matching::token_request(), takes_long);
+        if is_failing {
+            app.world.github.fault(Matching::token_request(), Fault::Status(502));
+        }
+        app.agent("alpha").beat().await;
+        assert_eq!(app.asked(), [TOKEN_REQUEST], "is failing: {is_failing}");
+    }
+}
+
+/// Fifty repositories, all of which are asked for at once where there is no GraphQL.
+async fn fifty() -> TestApp {
+    let names: Vec<String> = (0..50).map(|n| format!("acme/r{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let app = installed(TestApp::tracking(&names)).await;
+    app.world.github.arrange(|github| github.remove_graphql());
+    app
+}
+
+#[tokio::test]
+async fn fifty_calls_at_once_ask_for_one_token_and_renew_it_once() {
+    let app = fifty().await;
+    let beat = async || app.agent("alpha").beat().await.codes().join(" ");
+    assert_eq!(beat().await, "probe_unavailable");
+    assert_eq!(token_requests(&app), 1);
+    app.pass_time(DUE);
+    assert_eq!(beat().await, "probe_unavailable");
+    assert_eq!(token_requests(&app), 2, "it was due");
+    app.pass_time(3_600);
+    assert_eq!(beat().await, "probe_unavailable");
+    assert_eq!(token_requests(&app), 3, "it had expired");
+    app.pass_time(600);
+    app.world.github.arrange(|github| github.revoke_installation_tokens());
+    assert_eq!(beat().await, "probe_unavailable");
+    assert_eq!(token_requests(&app), 4, "it was refused");
+}
+
+#[tokio::test]
+async fn fifty_calls_at_once_meet_a_failing_token_request_once() {
+    let app = fifty().await;
+    app.world.github.arrange(|github| github.revoke_app_key(APP));
+    assert_eq!(app.agent("alpha").beat().await.codes(), ["github_unauthorized"]);
+    assert_eq!(app.asked(), [TOKEN_REQUEST]);
+    app.world.github.arrange(|github| github.restore_app_key(APP));
+    app.world.github.fault(Matching::token_request(), Fault::Status(502).forever());
+    app.outlive_freshness();
+    app.clear_requests();
+    assert_eq!(app.agent("alpha").beat().await.status(), "error");
+    assert_eq!(app.asked(), [TOKEN_REQUEST; 3]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_by_a_minute_changes_nothing() {
+    for seconds in [-60, 60] {
+        let app = installed(TestApp::tracking(&["acme/api"]).ahead(seconds)).await;
+        beats_well(&app).await;
+        app.pass_time(DUE - 1);
+        beats_well(&app).await;
+        assert_eq!(token_requests(&app), 1, "{seconds}");
+        app.pass_time(31);
+        beats_well(&app).await;
+        assert_eq!(token_requests(&app), 2, "{seconds}");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_is_the_installations_and_outlives_its_token() {
+    let app = two_repositories().await;
+    beats_well(&app).await;
+    app.pass_time(DUE - 300);
+    app.world.github.fault(Matching::graphql(), Fault::secondary_limit(Some("1800")));
+    assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
+    app.pass_time(1_799);
+    app.clear_requests();
+    for sandbox in [app.app.clone(), app.another_sandbox()] {
+        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
+        assert_eq!(answer.codes(), ["github_rate_limited"]);
+        assert_eq!(app.asked(), [""; 0], "nor is a token asked for that would be of no use");
+    }
+    app.pass_time(60);
+    beats_well(&app).await;
+    assert_eq!(token_requests(&app), 1);
+}
+
+#[tokio::test]
+async fn a_budget_is_the_installations_and_goes_on_when_its_token_is_renewed() {
+    let app = two_repositories().await;
+    app.world.github.arrange(|github| {
+        github.set_graphql_budget(5_000, 2_000, github.now() + SignedDuration::from_hours(3));
+    });
+    beats_well(&app).await;
+    app.pass_time(DUE);
+    beats_well(&app).await;
+    let state = app.state();
+    let limits = state["ended"]["limits"].as_array().expect("a list");
+    assert_eq!(limits[0]["graphql"]["budget"]["remaining"], 2_000 - 2, "{limits:#?}");
+    assert_eq!((limits.len(), token_requests(&app)), (1, 2), "{limits:#?}");
+}
+
+#[tokio::test]
+async fn a_limit_that_the_app_itself_meets_is_waited_for() {
+    let app = two_repositories().await;
+    app.world.github.fault(Matching::token_request(), Fault::secondary_limit(Some("300")));
+    assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
+    app.pass_time(299);
+    app.clear_requests();
+    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    assert_eq!(elsewhere.beat().await.codes(), ["github_rate_limited"]);
+    assert_eq!(app.asked(), [""; 0]);
+    app.pass_time(40);
+    beats_well(&app).await;
+}
+
+#[tokio::test]
+async fn an_enterprise_servers_api_is_asked_for_the_token() {
+    let mut app = installed(TestApp::tracking(&["acme/api"])).await;
+    let api = format!("{}/api/v3", app.world.github.url());
+    app.restart_with("GITHUB_API_URL", &api);
+    app.agent("alpha").beat().await;
+    assert_eq!(app.asked(), [format!("/api/v3{TOKEN_REQUEST}")]);
+}
+
+#[tokio::test]
+async fn no_key_and_no_token_is_in_any_answer_item_or_log() {
+    let app = two_repositories().await;
+    let log = Log::begin();
+    app.app.prepare().await;
+    let mut said = vec![app.agent("alpha").beat().await.0.to_string()];
+    app.pass_time(60);
+    for fault in [Fault::Status(401), Fault::Status(403), Fault::Status(404), Fault::Status(502)] {
+        app.world.github.arrange(|github| github.revoke_installation_tokens());
+        app.world.github.fault(Matching::token_request(), fault.forever());
+        said.push(app.agent("alpha").beat().await.0.to_string());
+        app.world.github.heal();
+        app.pass_time(60);
+        said.push(app.agent("alpha").beat().await.0.to_string());
+        app.pass_time(60);
+    }
+    said.extend(app.items("", "").iter().map(ToString::to_string));
+    said.push(log.text());
+    let tokens = app.world.github.arrange(|github| github.installation_tokens());
+    assert!(tokens.len() > 3, "{tokens:?}");
+    let line_of_key = APP_KEY.lines().nth(3).expect("a key of many lines").to_owned();
+    // How each of the App's signed words begins.
+    let word = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9".to_owned();
+    for secret in tokens.into_iter().chain([line_of_key, word, AGENT_TOKEN.to_owned()]) {
+        assert!(said.iter().all(|text| !text.contains(&secret)), "{secret}");
+    }
+}

@@ -1,0 +1,184 @@
+//! The token for GitHub: unreadable, of a wrong form, refused, rotated; and never told to anybody.
+
+use test_world::dynamodb::{Fault as Broken, On};
+use test_world::github::{Fault, Matching, fingerprint};
+use test_world::{AGENT_TOKEN, GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN, TABLE_NAME};
+
+use crate::support::app::TestApp;
+
+async fn two_repositories() -> TestApp {
+    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
+    app.world.github.arrange(|github| {
+        github.open_issues("acme/api", 1);
+        github.open_issues("acme/web", 150);
+    });
+    app
+}
+
+/// How often the GitHub token was read from Secrets Manager.
+fn reads(app: &TestApp) -> usize {
+    let requests = app.world.secrets.requests();
+    requests.iter().filter(|read| read.request["SecretId"] == GITHUB_CREDENTIALS_SECRET_ID).count()
+}
+
+#[tokio::test]
+async fn one_reading_of_the_token_serves_a_whole_pass() {
+    let app = two_repositories().await;
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    assert_eq!(reads(&app), 1);
+}
+
+#[tokio::test]
+async fn the_token_may_stand_in_json() {
+    let app = two_repositories().await;
+    let json = r#"{"token":"another-token"}"#;
+    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, json);
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    let token = Some(fingerprint("another-token"));
+    assert!(app.world.github.requests().iter().all(|request| request.token == token));
+}
+
+#[tokio::test]
+async fn token_as_secret_stores_leave_it_is_read() {
+    for secret in [
+        "\u{feff}another-token\r\n",
+        "\"another-token\"",
+        "'another-token'",
+        r#"{"GITHUB_TOKEN":"another-token"}"#,
+        r#"{"token":" another-token\n"}"#,
+        r#""{\"token\":\"another-token\"}""#,
+        r#"{"GITHUB_CREDENTIALS":"{\"token\":\"another-token\"}"}"#,
+    ] {
+        let app = two_repositories().await;
+        app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, secret);
+        assert_eq!(app.agent("alpha").beat().await.status(), "ok", "{secret}");
+        let token = Some(fingerprint("another-token"));
+        assert!(app.world.github.requests().iter().all(|request| request.token == token), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn credentials_of_another_form_are_named_by_it() {
+    for (secret, said) in [
+        (
+            r#"{"user":"me","password":"wrong-form"}"#,
+            "it holds a JSON object with the entries `password`, `user`",
+        ),
+        ("Bearer wrong-form", "it holds an Authorization header"),
+        ("GITHUB_TOKEN=wrong-form", "it holds an assignment"),
+        (r#"["wrong-form"]"#, "it holds a JSON list"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nwrong-form", "it holds a key or a certificate in PEM"),
+        ("", "it holds an empty text"),
+    ] {
+        let app = two_repositories().await;
+        app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, secret);
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"]), "{secret}");
+        let line = answer.lines("errors")[0];
+        assert!(line.contains(said) && line.contains("store a plain token"), "{secret}: {line}");
+        assert!(!answer.0.to_string().contains("wrong-form"), "{:#}", answer.0);
+    }
+}
+
+#[tokio::test]
+async fn credentials_that_cannot_be_read_are_an_error_until_they_can() {
+    let app = two_repositories().await;
+    let secret = On::operation("GetSecretValue").containing(GITHUB_CREDENTIALS_SECRET_ID);
+    app.world.secrets.fault(secret, Broken::AccessDenied.forever());
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_unavailable"]));
+    assert_eq!(answer.0["problems"][0]["retryable"], true);
+    assert_eq!(app.asked_of_github(), [""; 0]);
+    app.world.secrets.heal();
+    app.outlive_freshness();
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+}
+
+#[tokio::test]
+async fn credentials_of_a_wrong_form_are_an_error_that_does_not_show_them() {
+    for wrong in [r#"{"tokens":["wrong-form"]}"#, r#"{"token":""}"#, "wrong-form of words", "{wrong-form"] {
+        let app = two_repositories().await;
+        app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, wrong);
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"]), "{wrong}");
+        assert_eq!(answer.0["problems"][0]["retryable"], false);
+        assert!(!answer.0.to_string().contains("wrong-form"), "{:#}", answer.0);
+        assert_eq!(app.asked_of_github(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_token_rotated_in_the_middle_of_a_pass_is_read_afresh_once() {
+    let app = two_repositories().await;
+    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "the-old-token");
+    let mut held = app.world.github.hold(Matching::listing("acme/web").query("state", "open").nth(2));
+    let alpha = app.agent("alpha");
+    let mut beat = Box::pin(alpha.beat());
+    assert!(crate::support::app::until_held(&mut beat, &mut held).await.is_none());
+    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "the-new-token");
+    app.world.github.arrange(|github| github.accept_only(["the-new-token"]));
+    held.release();
+    let answer = beat.await;
+    assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
+    assert_eq!(app.open_rows("acme/web").len(), 150);
+    assert_eq!(reads(&app), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_answers_401_mid_pass_is_read_afresh_once_and_then_reported() {
+    let app = two_repositories().await;
+    let second_page = Matching::listing("acme/web").query("state", "open").nth(2);
+    app.world.github.before(second_page, |github| github.accept_only(["some-other-token"]));
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("warning", vec!["github_unauthorized"]));
+    assert_eq!(answer.0["problems"][0]["retryable"], false);
+    assert_eq!(reads(&app), 2);
+    assert_eq!(app.open_rows("acme/web").len(), 100);
+}
+
+#[tokio::test]
+async fn a_token_that_nobody_accepts_is_told_once_and_not_hammered_with() {
+    let app = two_repositories().await;
+    app.world.github.arrange(|github| github.accept_only(["some-other-token"]));
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
+    assert_eq!(app.asked_of_github(), ["/graphql"]);
+    assert_eq!(reads(&app), 2);
+}
+
+#[tokio::test]
+async fn after_a_refusal_nothing_more_is_asked_for_in_that_pass() {
+    let names: Vec<String> = (0..12).map(|n| format!("acme/r{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let app = TestApp::tracking(&names).start().await;
+    app.world.github.fault(Matching::any_listing(), Fault::Status(401).forever());
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
+    let listings = app.asked_of_github().iter().filter(|path| path.contains("/issues?")).count();
+    assert!((1..=8).contains(&listings), "those that were under way: {listings}");
+}
+
+#[tokio::test]
+async fn no_secret_and_nothing_of_githubs_words_is_in_any_answer_or_item() {
+    let app = two_repositories().await;
+    let mut said = Vec::new();
+    let upstream = |status| Fault::Answer {
+        status,
+        headers: Vec::new(),
+        body: format!("upstream-words {GITHUB_TOKEN}"),
+    };
+    for status in [200, 401, 403, 422, 429, 503] {
+        app.world.github.fault(Matching::any_listing(), upstream(status).forever());
+        said.push(app.agent("alpha").beat().await.0.to_string());
+        app.world.github.heal();
+        app.pass_time(90);
+    }
+    app.world.dynamodb.fault(On::operation("Query"), Broken::AccessDenied.times(1));
+    said.push(app.agent("alpha").beat().await.0.to_string());
+    said.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
+    for text in said {
+        for secret in [AGENT_TOKEN, GITHUB_TOKEN, "upstream-words", "Denied on order", "127.0.0.1"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Whatever the two secrets hold: a refusal or a beat with a problem, never a crash, and never their text.
+
+use proptest::prelude::*;
+use serde_json::json;
+use test_world::github::APP_KEY;
+use test_world::{AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID};
+
+use crate::support::app::TestApp;
+use crate::support::cases::{self, Mutation};
+use crate::support::log::Log;
+
+/// Some ten seconds of them.
+const CASES: u32 = 100;
+
+/// Stands in every secret.
+const MARK: &str = "marked-token-not-a-secret-0123456789-0123456789";
+
+/// The text of a secret with the mark in it.
+fn secret() -> impl Strategy<Value = String> {
+    let forms = vec![
+        json!({ "tokens": [{ "token": MARK, "agents": ["alpha", "ci-*"], "expiresAt": "2026-12-01T00:00:00Z" }] }),
+        json!({ "tokens": [{ "token": MARK, "agents": ["*"] }, { "token": MARK, "agents": ["beta"] }] }),
+        json!({ "token": MARK }),
+        json!({ "appId": 1, "installationId": 2, "privateKey": MARK }),
+        json!({ "appId": 1, "installations": { "acme": 2, "globex": MARK }, "privateKey": APP_KEY }),
+        json!({ "appId": 1, "installations": { MARK: 2 }, "privateKey": MARK }),
+        json!([MARK]),
+        json!(MARK),
+    ];
+    let mutations = prop::collection::vec(cases::mutation(), 0..3);
+    let mutated = (prop::sample::select(forms), mutations).prop_map(|(mut form, mutations)| {
+        mutations.into_iter().for_each(|mutation: Mutation| mutation.carry_out(&mut form));
+        form.to_string()
+    });
+    prop_oneof![
+        3 => mutated,
+        1 => (cases::text(), cases::text()).prop_map(|(before, after)| format!("{before}{MARK}{after}")),
+        1 => Just(MARK.to_owned()),
+    ]
+}
+
+#[test]
+fn whatever_the_secrets_hold_nobody_crashes_and_nobody_is_told_it() {
+    let runtime = cases::runtime();
+    cases::try_cases(CASES, &(prop::option::of(secret()), prop::option::of(secret())), |(agents, github)| {
+        runtime.block_on(async {
+            let app = TestApp::tracking(&["acme/api"]).start().await;
+            let of_github = github.is_some();
+            for (id, text) in [(AGENT_TOKENS_SECRET_ID, &agents), (GITHUB_CREDENTIALS_SECRET_ID, &github)] {
+                if let Some(text) = text {
+                    app.world.secrets.put_secret(id, text);
+                }
+            }
+            // A token that GitHub refuses is one of its answers too.
+            app.world.github.arrange(|github| github.accept_only([test_world::GITHUB_TOKEN]));
+            let log = Log::begin();
+            let mut said = Vec::new();
+            for token in [test_world::AGENT_TOKEN, MARK, "wrong"] {
+                let authorization = format!("Bearer {token}");
+                let knock =
+                    |event: &mut serde_json::Value| event["headers"]["authorization"] = authorization.into();
+                let reply = app.stranger().sends_changed(knock).await;
+                assert!([200, 401, 403, 503].contains(&reply.status), "{reply:#?}");
+                let told = reply.body.to_string();
+                assert!(!told.contains("phase_crashed"), "{told}");
+                if reply.status == 200 && of_github && !reply.body["coalesced"].as_bool().expect("a flag") {
+                    assert!(
+                        ["github_unauthorized", "credentials_invalid"].iter().any(|code| told.contains(code)),
+                        "{told}"
+                    );
+                }
+                said.push(told);
+            }
+            said.extend(app.world.dynamodb.items(test_world::TABLE_NAME).iter().map(ToString::to_string));
+            let log = log.text();
+            said.extend(log.lines().map(str::to_owned));
+            for text in said {
+                assert!(!text.contains(MARK), "{text}");
+            }
+        });
+    });
+}

@@ -1,0 +1,415 @@
+//! A GitHub App that several owners installed: each owner's repositories are asked for as its own installation, and a
+//! mistake or a refusal of one of them is nothing to the others.
+
+use serde_json::{Value, json};
+use test_world::github::{APP_KEY, Matching, fingerprint};
+use test_world::{GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN};
+
+use crate::audit::audits;
+use crate::credentials::github_app::{APP, store};
+use crate::support::app::{Answer, Setup, TestApp, until_held};
+
+pub const ACME: u64 = 7;
+pub const GLOBEX: u64 = 8;
+
+pub fn token_request(installation: u64) -> String {
+    format!("/app/installations/{installation}/access_tokens")
+}
+
+pub fn credentials(installations: Value) -> Value {
+    json!({ "appId": APP, "installations": installations, "privateKey": APP_KEY })
+}
+
+/// A world whose GitHub shows each installation its owner's repositories and nothing else.
+pub async fn installed(setup: Setup) -> TestApp {
+    let app = setup.start().await;
+    app.world.github.arrange(|github| {
+        github.install_app_at("acme", APP, ACME);
+        github.install_app_at("globex", APP, GLOBEX);
+        github.accept_only([]);
+    });
+    store(&app, &credentials(json!({ "acme": ACME, "Globex": GLOBEX.to_string() })));
+    app
+}
+
+/// Two repositories of acme's and one of globex's, an issue in each.
+pub async fn two_owners() -> TestApp {
+    let app = installed(TestApp::tracking(&["acme/api", "globex/web", "acme/web"])).await;
+    with_news(&app);
+    app
+}
+
+/// The same, read once, with a new issue in each.
+pub async fn with_news_since() -> TestApp {
+    let app = two_owners().await;
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    with_news(&app);
+    app.clear_requests();
+    app
+}
+
+pub fn with_news(app: &TestApp) {
+    app.world.github.arrange(|github| {
+        for repository in ["acme/api", "globex/web", "acme/web"] {
+            github.open_issues(repository, 1);
+        }
+    });
+}
+
+/// How many issues of each repository are stored as open.
+pub fn open(app: &TestApp) -> [usize; 3] {
+    ["acme/api", "acme/web", "globex/web"].map(|repository| app.open_rows(repository).len())
+}
+
+/// How many of an owner's repositories each probe asked for.
+pub fn batches(app: &TestApp, owner: &str) -> Vec<usize> {
+    let calls = app.world.github.requests().into_iter().filter_map(|request| request.graphql);
+    calls
+        .map(|call| call.repositories)
+        .filter(|names| names[0].starts_with(owner))
+        .map(|names| names.len())
+        .collect()
+}
+
+/// What is told of globex alone, by its code.
+fn told_of_globex(answer: &Answer) -> Vec<&str> {
+    let problems = answer.0["problems"].as_array().expect("a list").iter();
+    let is_of_globex = |problem: &&Value| {
+        assert_eq!(problem["repository"], Value::Null, "{problem:#}");
+        problem["owners"] == json!(["globex"])
+    };
+    problems.filter(is_of_globex).map(|problem| problem["code"].as_str().expect("a code")).collect()
+}
+
+/// That all went well but for this, which globex alone met.
+pub fn assert_globex_alone(answer: &Answer, codes: &[&str]) {
+    let told = (answer.status(), answer.codes().len(), told_of_globex(answer));
+    assert_eq!(told, ("warning", codes.len(), codes.to_vec()), "{:#}", answer.0);
+}
+
+#[tokio::test]
+async fn each_owners_repositories_are_read_with_their_own_token() {
+    let app = two_owners().await;
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes(), open(&app)), ("ok", vec![], [1, 1, 1]), "{:#}", answer.0);
+    let tokens = app.world.github.arrange(|github| github.installation_tokens());
+    assert_eq!(tokens.len(), 2);
+    let of = |installation: u64| {
+        let token = tokens.iter().find(|token| token.starts_with(&format!("ghs_{installation}n")));
+        Some(fingerprint(token.expect("it was given one")))
+    };
+    for request in app.world.github.requests() {
+        let graphql = request.graphql.into_iter().flat_map(|call| call.repositories);
+        for repository in request.repository.into_iter().chain(graphql) {
+            let installation = if repository.starts_with("acme/") { ACME } else { GLOBEX };
+            assert_eq!(request.token, of(installation), "{repository}: {}", request.path);
+        }
+    }
+    app.outlive_freshness();
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    assert_eq!(app.world.github.arrange(|github| github.installation_tokens().len()), 2);
+}
+
+#[tokio::test]
+async fn without_graphql_each_owners_repositories_are_read_with_their_own_token_too() {
+    let app = two_owners().await;
+    app.world.github.arrange(|github| github.remove_graphql());
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.codes(), open(&app)), (vec!["probe_unavailable"], [1, 1, 1]), "{:#}", answer.0);
+    assert!(told_of_globex(&answer).is_empty(), "of all: {:#}", answer.0);
+}
+
+#[tokio::test]
+async fn a_probe_never_asks_for_repositories_of_two_owners_together() {
+    let app = two_owners().await;
+    app.agent("alpha").beat().await;
+    let requests = app.world.github.requests();
+    let asked: Vec<Vec<String>> =
+        requests.into_iter().filter_map(|request| request.graphql).map(|call| call.repositories).collect();
+    let mut asked: Vec<Vec<&str>> =
+        asked.iter().map(|names| names.iter().map(String::as_str).collect()).collect();
+    asked.iter_mut().for_each(|names| names.sort_unstable());
+    asked.sort_unstable();
+    assert_eq!(asked, [vec!["acme/api", "acme/web"], vec!["globex/web"]]);
+}
+
+#[tokio::test]
+async fn an_idle_pass_asks_a_question_for_each_owner_and_costs_the_table_no_more_than_with_one_token() {
+    let mut costs = Vec::new();
+    for is_one_token in [true, false] {
+        let app = two_owners().await;
+        if is_one_token {
+            app.world.github.arrange(|github| github.accept_only([GITHUB_TOKEN]));
+            app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN);
+        }
+        // Until nothing can show late any more.
+        for _ in 0..3 {
+            app.agent("alpha").beat().await;
+            app.pass_time(200);
+        }
+        app.clear_requests();
+        assert_eq!(app.agent("alpha").beat().await.codes(), [""; 0]);
+        costs.push((app.asked().len(), app.world.dynamodb.capacity()));
+    }
+    let [(1, of_one), (2, of_two)] = costs[..] else { panic!("{costs:#?}") };
+    assert_eq!(of_one, of_two);
+}
+
+#[tokio::test]
+async fn an_owner_without_an_installation_is_told_by_name_and_the_rest_is_read() {
+    let app = two_owners().await;
+    store(&app, &credentials(json!({ "acme": ACME })));
+    let answer = app.agent("alpha").beat().await;
+    assert_globex_alone(&answer, &["credentials_invalid"]);
+    assert_eq!(open(&app), [1, 1, 0]);
+    insta::assert_snapshot!(answer.0["warnings"][0].as_str().expect("a text"), @"sync: for globex, the secret in GITHUB_CREDENTIALS_SECRET_ID is of no use: its installations do not name globex: install the App there, and add the owner with the installation's id");
+    store(&app, &credentials(json!({ "acme": ACME, "globex": GLOBEX })));
+    app.pass_time(60);
+    assert_eq!((app.agent("alpha").beat().await.status(), open(&app)), ("ok", [1, 1, 1]));
+}
+
+#[tokio::test]
+async fn a_mistake_in_an_entry_concerns_its_owner_alone() {
+    for (globex, words) in [
+        (r#""globex": "eight""#, "the id of globex in its installations is not a number"),
+        (r#""globex": null"#, "the id of globex in its installations is not a number"),
+        (r#""globex": 8.5"#, "the id of globex in its installations is not a number"),
+        (r#""globex": -8"#, "the id of globex in its installations is not a number"),
+        (r#""globex": 8, "globex": 9"#, "its installations name globex twice"),
+        (r#""globex": 8, "GLOBEX": 8"#, "its installations name globex twice"),
+        (r#""glob ex": 8"#, "its installations do not name globex"),
+    ] {
+        let app = two_owners().await;
+        let secret = credentials(json!("ENTRIES")).to_string();
+        let entries = format!(r#"{{ "acme": {ACME}, {globex} }}"#);
+        app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, &secret.replace(r#""ENTRIES""#, &entries));
+        let answer = app.agent("alpha").beat().await;
+        assert_globex_alone(&answer, &["credentials_invalid"]);
+        let told = answer.0["warnings"][0].as_str().expect("a text");
+        assert!(told.contains(words) && !told.contains("eight") && !told.contains("glob ex"), "{told}");
+        assert_eq!(open(&app), [1, 1, 0]);
+    }
+}
+
+#[tokio::test]
+async fn mistakes_in_two_entries_are_told_one_by_one() {
+    let app = two_owners().await;
+    store(&app, &credentials(json!({ "acne": ACME, "globex": "eight" })));
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"; 2]));
+    let told = answer.0["errors"].to_string();
+    assert!(told.contains("do not name acme") && told.contains("the id of globex"), "{told}");
+}
+
+#[tokio::test]
+async fn installations_that_nobody_can_be_are_an_error_of_all() {
+    let mut both = credentials(json!({ "acme": ACME }));
+    both["installationId"] = json!(ACME);
+    for (secret, words) in [
+        (both, "it has an installationId and installations; remove one of them"),
+        (credentials(json!({})), "its installations name no owner"),
+        (credentials(json!([ACME])), "store a plain token"),
+        (credentials(json!(null)), "needs installationId or installations too"),
+    ] {
+        let app = two_owners().await;
+        store(&app, &secret);
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"]));
+        let told = answer.0["errors"][0].as_str().expect("a text");
+        assert!(told.contains(words) && !told.contains("for "), "{told}");
+        assert_eq!(app.asked(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn an_installation_that_is_suspended_or_gone_concerns_its_owner_alone() {
+    for (is_gone, has_token) in [(false, false), (false, true), (true, false), (true, true)] {
+        let app = if has_token { with_news_since().await } else { two_owners().await };
+        app.world.github.arrange(|github| match is_gone {
+            true => github.uninstall_app(GLOBEX),
+            false => github.suspend_installation(GLOBEX),
+        });
+        let answer = app.agent("alpha").beat().await;
+        if is_gone {
+            assert_globex_alone(&answer, &["github_unauthorized"]);
+        } else {
+            assert_eq!((answer.status(), answer.codes()), ("warning", vec!["github_forbidden"]));
+            assert_eq!(answer.0["problems"][0]["repository"], "globex/web");
+        }
+        assert_eq!(open(&app)[..2], if has_token { [2, 2] } else { [1, 1] });
+        let requests = app.asked();
+        let tries = requests.iter().filter(|path| **path == token_request(GLOBEX)).count();
+        assert!(tries <= 1, "gone: {is_gone}, has a token: {has_token}: {requests:#?}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_is_refused_asks_once_and_not_once_for_each_owner() {
+    let app = two_owners().await;
+    app.world.github.arrange(|github| github.revoke_app_key(APP));
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
+    assert!(told_of_globex(&answer).is_empty(), "of all: {:#}", answer.0);
+    assert_eq!(app.asked().len(), 1, "{:#?}", app.asked());
+}
+
+#[tokio::test]
+async fn an_app_that_is_refused_when_many_tokens_are_due_asks_once_too() {
+    let app = two_owners().await;
+    app.agent("alpha").beat().await;
+    // Both tokens serve on, and are to be renewed.
+    app.pass_time(3_400);
+    app.world.github.arrange(|github| github.revoke_app_key(APP));
+    app.clear_requests();
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    assert_eq!(app.asked().iter().filter(|path| path.starts_with("/app/")).count(), 1, "{:#?}", app.asked());
+}
+
+#[tokio::test]
+async fn when_the_first_token_is_there_the_others_are_asked_for_at_the_same_time() {
+    let app = installed(TestApp::tracking(&["acme/api", "globex/web", "initech/app"])).await;
+    app.world.github.arrange(|github| github.install_app_at("initech", APP, 9));
+    store(&app, &credentials(json!({ "acme": ACME, "globex": GLOBEX, "initech": 9 })));
+    // The first pass begins with the second repository.
+    let held = [GLOBEX, 9, ACME].map(|id| app.world.github.hold(Matching::path(&token_request(id))));
+    let [mut first, mut second, mut third] = held;
+    let alpha = app.agent("alpha");
+    let mut beat = Box::pin(alpha.beat());
+    assert!(until_held(&mut beat, &mut first).await.is_none());
+    assert_eq!(app.asked().len(), 1, "whether GitHub accepts the key is not known yet");
+    first.release();
+    assert!(until_held(&mut beat, &mut second).await.is_none());
+    assert!(until_held(&mut beat, &mut third).await.is_none(), "one does not wait for the other");
+    second.release();
+    third.release();
+    assert_eq!(beat.await.status(), "ok");
+}
+
+#[tokio::test]
+async fn once_the_app_is_known_tokens_are_asked_for_at_the_same_time() {
+    let app = installed(TestApp::tracking(&["acme/api", "globex/web"])).await;
+    app.agent("alpha").beat().await;
+    // Past the hour that both tokens are good for.
+    app.pass_time(3_700);
+    let mut first = app.world.github.hold(Matching::path(&token_request(ACME)));
+    let mut second = app.world.github.hold(Matching::path(&token_request(GLOBEX)));
+    let alpha = app.agent("alpha");
+    let mut beat = Box::pin(alpha.beat());
+    assert!(until_held(&mut beat, &mut first).await.is_none());
+    assert!(until_held(&mut beat, &mut second).await.is_none(), "one does not wait for the other");
+    first.release();
+    second.release();
+    assert_eq!(beat.await.status(), "ok");
+}
+
+#[tokio::test]
+async fn each_installations_token_is_asked_for_by_the_first_pass_and_not_before() {
+    let app = two_owners().await;
+    app.app.prepare().await;
+    assert_eq!(app.asked(), ["/"], "the connection");
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    let asked = app.asked();
+    let mut asked: Vec<&String> = asked.iter().filter(|path| path.starts_with("/app/")).collect();
+    asked.sort();
+    assert_eq!(asked, [&token_request(ACME), &token_request(GLOBEX)]);
+}
+
+#[tokio::test]
+async fn a_repository_that_goes_to_another_owner_is_read_with_that_owners_token() {
+    let mut app = two_owners().await;
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.rename_repository("acme/api", "globex/api"));
+    app.outlive_freshness();
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(answer.0["problems"][0]["repository"], "acme/api");
+    assert_eq!(
+        (answer.codes(), app.open_rows("globex/api").len()),
+        (vec!["repository_not_found"], 1),
+        "its rows stay"
+    );
+    app.restart_with("REPOSITORIES", "globex/api globex/web acme/web");
+    app.world.github.arrange(|github| github.open_issues("globex/api", 1));
+    app.outlive_freshness();
+    app.clear_requests();
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.touched()), ("ok", vec!["opened globex/api#2".to_owned()]));
+    assert_eq!(
+        app.asked().iter().filter(|path| path.starts_with("/repos/")).count(),
+        1,
+        "no other first listing"
+    );
+}
+
+#[tokio::test]
+async fn a_repository_is_read_on_when_its_owner_has_another_login() {
+    let app = installed(audits::tracking(&["acme/api", "globex/web", "acme/web"])).await;
+    with_news(&app);
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| {
+        github.rename_owner("acme", "emca");
+        github.close_issue("emca/api", 1);
+        github.open_issues("emca/web", 1);
+    });
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(
+        (answer.status(), answer.touched()),
+        ("ok", vec!["closed emca/api#1".to_owned(), "opened emca/web#2".to_owned()]),
+        "{:#}",
+        answer.0
+    );
+    // Until nothing can show late any more.
+    app.pass_time(200);
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.delete_issue("emca/web", 1));
+    // Its row has the address that it was read at.
+    let answer = audits::audit(&app).await;
+    assert_eq!((answer.codes(), answer.touched()), (vec![], vec!["deleted acme/web#1".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_public_repository_is_read_on_when_it_goes_to_an_owner_who_has_not_installed_the_app() {
+    for has_graphql in [true, false] {
+        let app = two_owners().await;
+        app.agent("alpha").beat().await;
+        app.outlive_freshness();
+        app.world.github.arrange(|github| {
+            github.publish_repository("acme/api");
+            github.rename_repository("acme/api", "initech/api");
+            github.open_issues("initech/api", 1);
+            if !has_graphql {
+                github.remove_graphql();
+            }
+        });
+        let answer = app.agent("alpha").beat().await;
+        let codes = if has_graphql { vec![] } else { vec!["probe_unavailable"] };
+        assert_eq!(
+            (answer.codes(), answer.touched()),
+            (codes, vec!["opened initech/api#2".to_owned()]),
+            "{:#}",
+            answer.0
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_was_put_together_for_one_token_is_not_asked_as_one_of_the_installations_that_replace_it() {
+    let app = two_owners().await;
+    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN);
+    let mut held = app.world.github.hold(Matching::graphql());
+    let alpha = app.agent("alpha");
+    let mut beat = Box::pin(alpha.beat());
+    assert!(until_held(&mut beat, &mut held).await.is_none());
+    store(&app, &credentials(json!({ "acme": ACME, "globex": GLOBEX })));
+    held.release();
+    let answer = beat.await;
+    assert_eq!((answer.codes(), app.asked().len()), (vec![], 1), "{:#}", answer.0);
+    assert!(
+        answer.0["summary"].as_str().expect("a text").contains("3 repositories are left"),
+        "{:#}",
+        answer.0
+    );
+    app.outlive_freshness();
+    assert_eq!((app.agent("alpha").beat().await.status(), open(&app)), ("ok", [1, 1, 1]));
+}

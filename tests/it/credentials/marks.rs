@@ -1,0 +1,184 @@
+//! No secret, no header and nothing of an upstream's body is in any log, answer or record: beats with marked ones,
+//! through success and every failure, by the functions as they are deployed, with everything logged that can be.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use test_world::dynamodb::{Fault as Broken, On};
+use test_world::github::{Fault, Matching};
+use test_world::{AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID, TABLE_NAME};
+
+use crate::support::app::TestApp;
+use crate::support::sandbox::{API, SCHEDULE, Sandbox, ago};
+
+const AGENTS_TOKEN: &str = "mark-agents-token-0123456789-0123456789";
+const GITHUBS_TOKEN: &str = "mark-githubs-token-0123456789-0123456789";
+const STRANGERS_TOKEN: &str = "mark-strangers-token-0123456789-0123456789";
+const HEADER: &str = "mark-header";
+const KEY: &str = "mark-key";
+const BODY: &str = "mark-body";
+
+/// All of them begin so.
+const MARK: &str = "mark-";
+
+/// What everybody may see beside them, so that a search that finds nothing has looked.
+const SEEN: &str = "A beat was answered.";
+
+/// A world in the present, with marked secrets, whose functions log at this level.
+async fn marked(level: &str) -> TestApp {
+    let mut app = ago(TestApp::tracking(&["acme/api", "acme/web"]).with("RUST_LOG", level), 0).start().await;
+    app.leaves_orders_open();
+    app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENTS_TOKEN);
+    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUBS_TOKEN);
+    app.world.github.arrange(|github| {
+        github.accept_only([GITHUBS_TOKEN]);
+        for repository in ["acme/api", "acme/web"] {
+            github.open_issues(repository, 2);
+            // Bodies are never stored, titles are.
+            github.edit_issue(repository, 1, |issue| issue.body = Some(BODY.into()));
+        }
+    });
+    app
+}
+
+/// A beat of alpha's, or of a stranger's, with a marked header and body.
+fn event(token: &str) -> Value {
+    let mut event = TestApp::event("heartbeat.json");
+    event["headers"]["authorization"] = format!("Bearer {token}").into();
+    event["headers"]["x-anything"] = HEADER.into();
+    event["rawQueryString"] = format!("q={HEADER}").into();
+    event["body"] = format!("{{\"{BODY}\": 1}}").into();
+    event
+}
+
+/// Requests that get no beat, and why.
+fn refused() -> Vec<Value> {
+    let change = |place: &str, value: Value| {
+        let mut event = event(AGENTS_TOKEN);
+        *event.pointer_mut(place).expect("a place") = value;
+        event
+    };
+    vec![
+        event(STRANGERS_TOKEN),
+        change("/body", format!("{{{BODY}").into()),
+        change("/body", BODY.repeat(10_000).into()),
+        change("/rawPath", "/api/agents/mark-%2F/heartbeat".into()),
+        change("/rawPath", "/mark-path".into()),
+        change("/requestContext/http/method", "MARK".into()),
+        change("/isBase64Encoded", true.into()),
+        change("/requestContext", HEADER.into()),
+        change("/headers/authorization", format!("Basic {STRANGERS_TOKEN}").into()),
+    ]
+}
+
+/// A beat with a marked key, the same once more, another one with its key, and one whose key is none.
+fn keyed() -> Vec<Value> {
+    let with = |key: &str, body: &str| {
+        let mut event = event(AGENTS_TOKEN);
+        event["headers"]["idempotency-key"] = key.into();
+        event["body"] = body.into();
+        event
+    };
+    vec![with(KEY, "{}"), with(KEY, "{}"), with(KEY, "{\"mark-body\": 2}"), with("mark key", "{}")]
+}
+
+/// Everything that can be said of a function's life: what it wrote and answered, and the whole table.
+async fn said(app: &TestApp, function: &str, events: Vec<Value>) -> Vec<String> {
+    let mut sandbox = Sandbox::start(function, app).await;
+    let mut said = Vec::new();
+    for event in events {
+        said.push(format!("{:?}", sandbox.invoke(event).await));
+    }
+    let written = sandbox.end_with_output().await;
+    said.extend(written.stdout.lines().chain(written.stderr.lines()).map(str::to_owned));
+    said.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
+    said
+}
+
+fn assert_unmarked(said: &[String], of: &str) {
+    for text in said {
+        let shown: String = text.chars().take(2_000).collect();
+        assert!(!text.contains(MARK), "{of}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn neither_success_nor_a_refusal_tells_a_secret_a_header_or_a_body() {
+    for level in ["info", "debug", "trace", "trace,lambda_runtime=trace,aws_sigv4=trace,hyper=trace"] {
+        let app = marked(level).await;
+        let events = [vec![event(AGENTS_TOKEN)], refused(), keyed(), vec![event(AGENTS_TOKEN)]].concat();
+        let told = said(&app, API, events).await;
+        assert!(told.iter().any(|line| line.contains(SEEN)), "{told:#?}");
+        assert_unmarked(&told, level);
+        assert_unmarked(&said(&app, SCHEDULE, vec![TestApp::event("schedule.json")]).await, level);
+    }
+}
+
+#[tokio::test]
+async fn no_failure_of_githubs_tells_the_token_or_what_github_said() {
+    let answer = |status: u16| Fault::Answer {
+        status,
+        headers: vec![
+            ("x-mark", HEADER.to_owned()),
+            ("location", format!("https://{HEADER}.example/")),
+            ("link", format!("<https://{HEADER}.example/>; rel=\"next\"")),
+            ("retry-after", HEADER.to_owned()),
+        ],
+        body: format!(
+            "{{\"message\":\"{BODY}\",\"errors\":[{{\"type\":\"{BODY}\",\"message\":\"{BODY}\"}}]}}"
+        ),
+    };
+    let mut faults: Vec<Fault> =
+        [200, 204, 301, 304, 400, 401, 403, 404, 410, 422, 429, 451, 500, 502, 503].map(answer).into();
+    faults.extend([Fault::Cut, Fault::HalfPage, Fault::Garbage, Fault::EmptyList, Fault::saml_required()]);
+    faults.extend([Fault::secondary_limit(None), Fault::Delay(Duration::from_millis(1))]);
+    for fault in faults {
+        for matching in [Matching::anything(), Matching::any_listing()] {
+            let app = marked("trace").await;
+            app.world.github.fault(matching, fault.clone().forever());
+            let told = said(&app, API, vec![event(AGENTS_TOKEN)]).await;
+            assert!(told.iter().any(|line| line.contains(SEEN)), "{fault:?}: {told:#?}");
+            assert_unmarked(&told, &format!("{fault:?}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_failure_of_awss_tells_a_secret() {
+    let faults = [
+        Broken::Status(503),
+        Broken::Throttle,
+        Broken::InternalError,
+        Broken::AccessDenied,
+        Broken::Cut,
+        Broken::LoseAnswer,
+        Broken::Delay(Duration::from_millis(1)),
+    ];
+    for fault in faults {
+        for nth in [1, 3] {
+            let app = marked("trace").await;
+            app.world.secrets.fault(On::anything().nth(nth), fault.forever());
+            assert_unmarked(&said(&app, API, vec![event(AGENTS_TOKEN)]).await, &format!("secrets {fault:?}"));
+            let app = marked("trace").await;
+            app.world.dynamodb.fault(On::anything().nth(nth), fault.forever());
+            assert_unmarked(&said(&app, API, vec![event(AGENTS_TOKEN)]).await, &format!("table {fault:?}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn secrets_that_cannot_be_used_are_not_told_either() {
+    for text in [
+        "mark-short",
+        "{\"tokens\":[{\"token\":\"mark-short\"}]}",
+        "{\"token\":\"mark- x\"}",
+        "{mark-",
+        "mark-é",
+    ] {
+        let app = marked("trace").await;
+        app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, text);
+        assert_unmarked(&said(&app, API, vec![event(AGENTS_TOKEN)]).await, text);
+        app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, text);
+        assert_unmarked(&said(&app, API, vec![event(AGENTS_TOKEN)]).await, text);
+    }
+}

@@ -1,0 +1,159 @@
+//! A GitHub App that several owners installed: what one of its installations meets of limits, budgets and questions that
+//! are too much is nothing to the others.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use test_world::github::{Fault, Matching};
+
+use crate::credentials::github_app::{APP, store};
+use crate::credentials::installations::{
+    GLOBEX, assert_globex_alone, batches, credentials, installed, open, token_request, two_owners, with_news,
+    with_news_since,
+};
+use crate::support::app::{TestApp, until_held};
+
+/// Leaves globex's installation so many requests and points for half an hour.
+fn leave_globex(app: &TestApp, remaining: u64) {
+    app.world.github.arrange(|github| {
+        let reset = github.now() + SignedDuration::from_mins(30);
+        github.set_installation_budget(GLOBEX, remaining, reset);
+    });
+}
+
+#[tokio::test]
+async fn what_is_too_much_to_ask_of_one_owner_is_asked_in_smaller_parts_of_it_alone() {
+    let names = ["acme/a", "acme/b", "acme/c", "acme/d", "globex/a", "globex/b", "globex/c", "globex/d"];
+    let app = installed(TestApp::tracking(&names)).await;
+    let acme = || Matching::graphql().containing("acme/a");
+    app.world.github.fault(acme(), Fault::Status(504).forever());
+    let clock = app.world.clock.clone();
+    app.world.github.before(acme(), move |_| clock.advance(Duration::from_secs(10)));
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(answer.codes(), [""; 0], "{:#}", answer.0);
+    assert_eq!((batches(&app, "acme"), batches(&app, "globex")), (vec![4], vec![4]));
+    app.world.github.heal();
+    app.outlive_freshness();
+    app.clear_requests();
+    assert_eq!(app.agent("alpha").beat().await.codes(), [""; 0]);
+    assert_eq!((batches(&app, "acme"), batches(&app, "globex")), (vec![1; 4], vec![4]));
+}
+
+#[tokio::test]
+async fn a_probe_that_hangs_keeps_no_other_owner_waiting_however_many_there_are() {
+    let owners: Vec<String> = (10..30).map(|n| format!("owner{n}")).collect();
+    let names: Vec<String> = owners.iter().map(|owner| format!("{owner}/api")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let app = TestApp::tracking(&names).start().await;
+    let ids = owners.iter().zip(1..).map(|(owner, id): (&String, u64)| (owner.clone(), json!(id)));
+    let ids: serde_json::Map<String, Value> = ids.collect();
+    app.world.github.arrange(|github| {
+        for (owner, id) in &ids {
+            github.install_app_at(owner, APP, id.as_u64().expect("a number"));
+        }
+        github.accept_only([]);
+    });
+    store(&app, &credentials(Value::Object(ids)));
+    // The first pass begins somewhere in the middle.
+    let probe_of = |n: usize| app.world.github.hold(Matching::graphql().containing(names[n]));
+    let (mut first, mut last) = (probe_of(12), probe_of(11));
+    let alpha = app.agent("alpha");
+    let mut beat = Box::pin(alpha.beat());
+    assert!(until_held(&mut beat, &mut first).await.is_none());
+    assert!(until_held(&mut beat, &mut last).await.is_none());
+    last.release();
+    first.release();
+    assert_eq!(beat.await.status(), "ok");
+}
+
+#[tokio::test]
+async fn a_limit_that_one_installation_meets_is_nothing_to_the_others_and_no_sandbox_asks_against_it() {
+    let app = with_news_since().await;
+    app.world
+        .github
+        .fault(Matching::graphql().containing("globex/web"), Fault::secondary_limit(Some("1800")));
+    let answer = app.agent("alpha").beat().await;
+    assert_globex_alone(&answer, &["github_rate_limited"]);
+    assert_eq!(answer.0["nextHeartbeatInSeconds"], 30, "there may be news of acme's: {:#}", answer.0);
+    assert_eq!(open(&app), [2, 2, 1]);
+    for sandbox in [app.app.clone(), app.another_sandbox()] {
+        app.outlive_freshness();
+        app.clear_requests();
+        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
+        assert_globex_alone(&answer, &["github_rate_limited"]);
+        assert!(app.asked().iter().all(|path| !path.contains("globex") && *path != token_request(GLOBEX)));
+        let asked = app.world.github.requests().into_iter().filter_map(|request| request.graphql);
+        assert!(asked.flat_map(|call| call.repositories).all(|name| name.starts_with("acme/")));
+    }
+    app.pass_time(1_800);
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), open(&app)), ("ok", [2, 2, 2]), "{:#}", answer.0);
+    assert_eq!(app.state()["ended"]["limits"], Value::Null, "nothing holds anybody back any more");
+}
+
+#[tokio::test]
+async fn a_budget_that_one_installation_has_used_up_is_nothing_to_the_others() {
+    let app = with_news_since().await;
+    leave_globex(&app, 0);
+    let answer = app.agent("alpha").beat().await;
+    assert_globex_alone(&answer, &["probe_unavailable", "github_rate_limited"]);
+    assert_eq!(open(&app), [2, 2, 1]);
+    app.pass_time(1_830);
+    assert_eq!((app.agent("alpha").beat().await.status(), open(&app)), ("ok", [2, 2, 2]));
+}
+
+#[tokio::test]
+async fn where_little_is_left_of_one_installations_budget_its_first_listing_waits_and_the_others_do_not() {
+    let app = two_owners().await;
+    leave_globex(&app, 400);
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.codes(), open(&app)), (vec!["github_budget_low"], [1, 1, 0]), "{:#}", answer.0);
+    let told = answer.0["warnings"][0].as_str().expect("a text");
+    assert!(told.starts_with("sync: for globex, less than a tenth of GitHub's hourly budget"), "{told}");
+    app.pass_time(1_830);
+    app.agent("alpha").beat().await;
+    assert_eq!(open(&app), [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn where_one_installations_budget_has_to_last_its_repositories_wait_and_the_others_do_not() {
+    let app = with_news_since().await;
+    leave_globex(&app, 20);
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.codes(), open(&app)), (vec![], [2, 2, 2]), "{:#}", answer.0);
+    assert_eq!(answer.0["nextHeartbeatInSeconds"], 30);
+    for (n, sandbox) in [(3, app.app.clone()), (4, app.another_sandbox())] {
+        app.outlive_freshness();
+        with_news(&app);
+        app.clear_requests();
+        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
+        assert_globex_alone(&answer, &["github_budget_low"]);
+        assert_eq!((open(&app), answer.0["nextHeartbeatInSeconds"].as_u64()), ([n, n, 2], Some(30)));
+        assert!(app.asked().iter().all(|path| !path.contains("globex")), "{:#?}", app.asked());
+        assert_eq!(batches(&app, "globex"), [0; 0]);
+        let again = answer.0["problems"][0]["retryAfterSeconds"].as_u64().expect("a number");
+        assert!((10..200).contains(&again), "{again}");
+    }
+    app.pass_time(200);
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.codes(), open(&app)), (vec![], [4, 4, 4]), "{:#}", answer.0);
+}
+
+#[tokio::test]
+async fn repositories_that_wait_for_their_owners_budget_make_the_schedule_run_no_pass_after_another() {
+    let names: Vec<String> = (1..=20).map(|n| format!("globex/web{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).chain(["acme/api"]).collect();
+    let app = installed(TestApp::tracking(&names)).await;
+    app.world.github.fault(Matching::graphql().containing("globex/web1"), Fault::Status(403).forever());
+    // Two requests for each of globex's repositories are more than one pass in 30 seconds may ask for.
+    app.schedule().beat().await.expect("a good beat");
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.open_issues("acme/api", 1));
+    let before = app.state()["fence"].as_u64().expect("a number");
+    app.clear_requests();
+    let answer = app.schedule().beat().await.expect("a good beat");
+    assert_eq!(app.open_rows("acme/api"), [1], "{answer:#?}");
+    assert!(app.asked().iter().all(|path| !path.contains("globex")), "{:#?}", app.asked());
+    assert_eq!(app.state()["fence"].as_u64(), Some(before + 1), "one pass");
+}

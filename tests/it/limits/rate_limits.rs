@@ -1,0 +1,334 @@
+//! GitHub's rate limits, in every form that GitHub tells them in: nobody calls until one lifts, and every answer says
+//! for how long. What follows from budgets that run low is in `budgets.rs`.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use test_world::github::{Fault, Matching};
+use test_world::{GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN};
+
+use crate::support::app::{Answer, TestApp};
+
+/// Two repositories that were read, with something new in each.
+async fn with_news() -> TestApp {
+    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
+    app.world.github.arrange(|github| {
+        github.open_issues("acme/api", 2);
+        github.open_issues("acme/web", 2);
+    });
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| {
+        github.close_issue("acme/api", 1);
+        github.close_issue("acme/web", 1);
+    });
+    app.world.github.clear_requests();
+    app
+}
+
+fn assert_ok(answer: &Answer) {
+    assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
+}
+
+/// The answer names the limit, once, and the seconds until it lifts.
+fn assert_limited(answer: &Answer, seconds: u64) {
+    assert_eq!(answer.codes(), ["github_rate_limited"], "{:#}", answer.0);
+    let problem = &answer.0["problems"][0];
+    assert_eq!(problem["retryAfterSeconds"], seconds);
+    assert_eq!(problem["retryable"], true);
+}
+
+fn limit(status: u16, headers: Vec<(&'static str, String)>) -> Fault {
+    Fault::Answer { status, headers, body: "{}".to_owned() }
+}
+
+fn seconds(seconds: u64) -> Vec<(&'static str, String)> {
+    vec![("retry-after", seconds.to_string())]
+}
+
+/// As HTTP writes a date: `Sun, 22 Nov 2026 06:02:01 GMT`.
+fn date_in(app: &TestApp, seconds: i64) -> String {
+    app.ago(-seconds).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// Nothing is left of the budget, which is granted anew after so many seconds.
+fn nothing_left(app: &TestApp, seconds: i64) -> Vec<(&'static str, String)> {
+    let reset = app.ago(-seconds).as_second();
+    vec![("x-ratelimit-remaining", "0".to_owned()), ("x-ratelimit-reset", reset.to_string())]
+}
+
+/// The forms of the limits that concern both APIs, whichever of them tells it, and the seconds that each is for.
+fn secondary_limits(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
+    let date = date_in(app, 120);
+    vec![
+        ("429 with seconds", limit(429, seconds(90)), 90),
+        ("403 with seconds", limit(403, seconds(90)), 90),
+        ("429 with a date", limit(429, vec![("retry-after", date.clone())]), 120),
+        ("403 with a date", limit(403, vec![("retry-after", date.clone())]), 120),
+        ("429 without a word", limit(429, Vec::new()), 60),
+        ("403 with words", Fault::secondary_limit(None), 60),
+        ("403 with the words of before", Fault::abuse_limit(None), 60),
+        ("403 with the words of before and seconds", Fault::abuse_limit(Some("75")), 75),
+        ("403 with words and seconds", Fault::secondary_limit(Some("75")), 75),
+        ("403 with words and a date", Fault::secondary_limit(Some(&date)), 120),
+    ]
+}
+
+/// Those that only GraphQL tells, in an answer of status 200.
+fn secondary_limits_in_a_200(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
+    vec![
+        ("words", Fault::graphql_secondary_limit(None), 60),
+        ("words and seconds", Fault::graphql_secondary_limit(Some("75")), 75),
+        ("words and a date", Fault::graphql_secondary_limit(Some(&date_in(app, 120))), 120),
+    ]
+}
+
+/// The limit was met and is told; until it lifts many agents beat, in this sandbox and in new ones, and nobody calls.
+async fn nobody_calls_until_it_lifts(app: &TestApp, met: &Answer, seconds: u64, form: &str) {
+    assert_eq!(met.status(), "error", "{form}");
+    assert_limited(met, seconds);
+    assert_eq!(met.0["nextHeartbeatInSeconds"], seconds, "{form}");
+    app.world.github.heal();
+    app.clear_requests();
+    let mut left = seconds;
+    while left > 1 {
+        let step = 40.min(left - 1);
+        app.pass_time(step);
+        left -= step;
+        let newcomer = app.agent(&format!("agent-{left}")).in_sandbox(app.another_sandbox());
+        for agent in [newcomer, app.agent("alpha")] {
+            let answer = agent.beat().await;
+            assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_rate_limited"]), "{form}");
+            assert_eq!(app.asked(), [""; 0], "{form}, {left} s before it lifts");
+        }
+    }
+    app.pass_time(40);
+    let answer = app.agent("alpha").beat().await;
+    assert_ok(&answer);
+    assert_eq!(answer.touched(), ["closed acme/api#1", "closed acme/web#1"], "{form}");
+}
+
+#[tokio::test]
+async fn budgets_that_are_used_up_are_no_matter_when_they_sufficed() {
+    let app = with_news().await;
+    app.world.github.arrange(|github| {
+        let reset = github.now() + SignedDuration::from_mins(20);
+        github.set_budget(5_000, 2, reset);
+        github.set_graphql_budget(5_000, 1, reset);
+    });
+    let answer = app.agent("alpha").beat().await;
+    assert_ok(&answer);
+    assert_eq!(answer.touched().len(), 2);
+}
+
+#[tokio::test]
+async fn nobody_calls_until_a_secondary_limit_lifts_that_graphql_tells_in_any_form() {
+    let forms = secondary_limits(&with_news().await).len();
+    let forms_in_a_200 = secondary_limits_in_a_200(&with_news().await).len();
+    for n in 0..forms + forms_in_a_200 {
+        let app = with_news().await;
+        let all = [secondary_limits(&app), secondary_limits_in_a_200(&app)].concat();
+        let (form, fault, seconds) = all[n].clone();
+        app.world.github.fault(Matching::graphql(), fault);
+        let met = app.agent("alpha").beat().await;
+        assert_eq!(app.asked(), ["/graphql"], "{form}");
+        nobody_calls_until_it_lifts(&app, &met, seconds, form).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_calls_until_a_secondary_limit_lifts_that_rest_tells_in_any_form() {
+    let forms = secondary_limits(&with_news().await).len();
+    for n in 0..forms {
+        let app = with_news().await;
+        let (form, fault, seconds) = secondary_limits(&app)[n].clone();
+        app.world.github.fault(Matching::any_listing(), fault.forever());
+        let met = app.agent("alpha").beat().await;
+        assert_eq!(app.asked().len(), 3, "the probe, and one listing each, which were under way at once");
+        nobody_calls_until_it_lifts(&app, &met, seconds, form).await;
+    }
+}
+
+/// The forms in which REST tells that a budget is used up, which is granted anew after twenty minutes.
+fn used_up(app: &TestApp, status: u16) -> Fault {
+    limit(status, nothing_left(app, 1_200))
+}
+
+#[tokio::test]
+async fn nobody_asks_the_rest_api_until_its_used_up_budget_is_granted_anew() {
+    for status in [403, 429] {
+        let app = with_news().await;
+        app.world.github.fault(Matching::any_listing(), used_up(&app, status).forever());
+        let met = app.agent("alpha").beat().await;
+        assert_eq!(met.status(), "error");
+        assert_limited(&met, 1_200);
+        app.world.github.heal();
+        app.clear_requests();
+        for left in [800, 400, 1] {
+            app.pass_time(if left == 1 { 399 } else { 400 });
+            let newcomer = app.agent("beta").in_sandbox(app.another_sandbox());
+            let answer = newcomer.beat().await;
+            assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_rate_limited"]));
+            assert_eq!(answer.0["problems"][0]["retryAfterSeconds"], left);
+        }
+        assert_eq!(app.asked(), ["/graphql"; 3], "the probe has a budget of its own");
+        app.pass_time(40);
+        let answer = app.agent("alpha").beat().await;
+        assert_ok(&answer);
+        assert_eq!(answer.touched().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn when_both_budgets_are_used_up_nobody_calls_at_all_until_they_are_granted_anew() {
+    let app = with_news().await;
+    app.world.github.arrange(|github| {
+        let reset = github.now() + SignedDuration::from_mins(20);
+        github.set_budget(5_000, 0, reset);
+        github.set_graphql_budget(5_000, 0, reset);
+    });
+    let met = app.agent("alpha").beat().await;
+    assert_eq!((met.status(), met.codes().contains(&"github_rate_limited")), ("error", true), "{:#}", met.0);
+    assert_eq!(met.0["nextHeartbeatInSeconds"], 1_200);
+    app.clear_requests();
+    for _ in 0..3 {
+        app.pass_time(399);
+        let newcomer = app.agent("beta").in_sandbox(app.another_sandbox());
+        let answer = newcomer.beat().await;
+        assert_eq!(answer.status(), "error", "{:#}", answer.0);
+        assert!(answer.codes().contains(&"github_rate_limited"), "{:#}", answer.0);
+        assert_eq!(app.asked(), [""; 0]);
+    }
+    app.pass_time(40);
+    assert_ok(&app.agent("alpha").beat().await);
+}
+
+#[tokio::test]
+async fn fifty_agents_at_once_meet_a_limit_once() {
+    let app = with_news().await;
+    app.world.github.fault(Matching::graphql(), limit(429, seconds(300)));
+    let agents: Vec<_> = (0..50).map(|n| app.agent(&format!("agent-{n}"))).collect();
+    futures_util::future::join_all(agents.iter().map(|agent| agent.beat())).await;
+    assert_eq!(app.asked_of_github(), ["/graphql"]);
+    assert_limited(&app.agent("agent-7").beat().await, 300);
+    app.pass_time(100);
+    app.clear_requests();
+    let elsewhere = app.agent("agent-8").in_sandbox(app.another_sandbox());
+    assert_limited(&elsewhere.beat().await, 200);
+    assert_eq!(app.asked_of_github(), [""; 0], "another sandbox does not meet it again");
+}
+
+#[tokio::test]
+async fn a_beat_that_joins_is_told_the_seconds_that_are_left() {
+    let app = with_news().await;
+    app.world.github.fault(Matching::graphql(), limit(429, seconds(25)));
+    assert_limited(&app.agent("alpha").beat().await, 25);
+    app.pass_time(20);
+    assert_limited(&app.agent("beta").beat().await, 5);
+    app.pass_time(5);
+    let later = app.agent("beta").beat().await;
+    assert_eq!(later.codes(), ["github_rate_limited"]);
+    assert_eq!(later.0["problems"][0].get("retryAfterSeconds"), None);
+}
+
+#[tokio::test]
+async fn a_limit_met_in_the_middle_of_a_listing_keeps_what_was_read() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world.github.arrange(|github| github.open_issues("acme/api", 150));
+    let second_page = Matching::listing("acme/api").query("state", "open").nth(2);
+    app.world.github.fault(second_page, used_up(&app, 403));
+    let answer = app.agent("alpha").beat().await;
+    assert_limited(&answer, 1_200);
+    assert_eq!(app.open_rows("acme/api").len(), 100);
+    assert_eq!(answer.0["freshAt"], json!(null));
+    app.pass_time(1_201);
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    assert_eq!(app.open_rows("acme/api").len(), 150);
+}
+
+#[tokio::test]
+async fn a_limit_is_not_asked_again_and_not_waited_for() {
+    let app = with_news().await;
+    let begun = app.world.clock.now();
+    app.world.github.fault(Matching::listing("acme/web"), limit(429, seconds(5)));
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(answer.status(), "warning");
+    assert_limited(&answer, 5);
+    let asked = app.asked();
+    assert_eq!(asked.iter().filter(|path| path.starts_with("/repos/acme/web/issues")).count(), 1);
+    assert_eq!(app.world.clock.now(), begun);
+}
+
+#[tokio::test]
+async fn a_limit_lifts_within_the_hour_whatever_github_says() {
+    for nonsense in ["999999999999", "99999999999999999999999", "Sun, 22 Nov 2099 06:00:00 GMT"] {
+        let app = with_news().await;
+        let headers = vec![("retry-after", nonsense.to_owned())];
+        app.world.github.fault(Matching::graphql(), limit(429, headers));
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!(answer.codes(), ["github_rate_limited"], "{nonsense}");
+        let wait = answer.0["problems"][0]["retryAfterSeconds"].as_u64().expect("a wait");
+        assert!(wait <= 3_600, "{nonsense}: {wait}");
+        app.pass_time(3_600);
+        assert_ok(&app.agent("alpha").beat().await);
+    }
+}
+
+#[tokio::test]
+async fn a_forbidden_repository_is_no_limit() {
+    let app = with_news().await;
+    app.world.github.fault(Matching::listing("acme/web"), Fault::saml_required());
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(answer.status(), "warning");
+    assert_eq!(answer.codes(), ["github_forbidden"]);
+    assert_eq!(answer.0["problems"][0]["retryable"], false);
+    app.outlive_freshness();
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+}
+
+#[tokio::test]
+async fn a_new_token_is_not_held_up_by_the_limit_of_the_one_before() {
+    let app = with_news().await;
+    app.world.github.fault(Matching::graphql(), limit(429, seconds(1_800)));
+    assert_limited(&app.agent("alpha").beat().await, 1_800);
+    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "another-token");
+    app.outlive_freshness();
+    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let answer = elsewhere.beat().await;
+    assert_ok(&answer);
+    assert_eq!(answer.0["summary"], "Synced 2 of 2 repositories: 2 issues changed.");
+    let limits = &app.state()["ended"]["limits"];
+    assert!(
+        limits[0].to_string().contains("closedUntil"),
+        "who still has the old token is to know: {limits:#}"
+    );
+    assert_eq!(limits[1], Value::Null, "nothing holds the new one back");
+}
+
+#[tokio::test]
+async fn what_is_stored_of_a_limit_never_contains_the_token() {
+    let app = with_news().await;
+    app.world.github.fault(Matching::graphql(), limit(429, seconds(90)));
+    app.agent("alpha").beat().await;
+    let state = app.state();
+    let limits = &state["ended"]["limits"][0];
+    let closed: Timestamp =
+        limits["rest"]["closedUntil"].as_str().expect("a time").parse().expect("an instant");
+    assert_eq!(closed, app.ago(-90));
+    assert_eq!(limits["graphql"]["closedUntil"], limits["rest"]["closedUntil"]);
+    let everything = app.items("", "").iter().map(ToString::to_string).collect::<String>();
+    for part in [GITHUB_TOKEN, &GITHUB_TOKEN[..12], &GITHUB_TOKEN[GITHUB_TOKEN.len() - 12..]] {
+        assert!(!everything.contains(part), "{part}");
+    }
+}
+
+#[tokio::test]
+async fn the_points_that_are_used_up_leave_the_rest_api() {
+    let app = with_news().await;
+    app.world.github.arrange(|github| {
+        github.set_graphql_budget(5_000, 0, github.now() + SignedDuration::from_mins(20));
+    });
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!((answer.status(), answer.codes()), ("warning", vec!["probe_unavailable"]));
+    assert_eq!(answer.0["problems"][0]["retryAfterSeconds"], 1_200);
+    assert_eq!(answer.touched(), ["closed acme/api#1", "closed acme/web#1"]);
+}

@@ -1,0 +1,383 @@
+//! The metrics of each invocation, as the functions write them.
+
+use std::collections::BTreeSet;
+
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use test_world::dynamodb::{Fault as Broken, On};
+use test_world::github::APP_KEY;
+
+use crate::credentials::github_app::{APP, store};
+use crate::support::app::{Setup, TestApp, open_spread};
+use crate::support::checked::Checked;
+use crate::support::sandbox::{API, Log, SCHEDULE, Sandbox, ago};
+
+const AN_HOUR: u64 = 3_600;
+
+/// A service whose last pass ended an hour ago.
+async fn an_hour_later(setup: Setup) -> TestApp {
+    let app = ago(setup, AN_HOUR).start().await;
+    app.agent("alpha").beat().await;
+    app.pass_time(AN_HOUR);
+    app
+}
+
+/// The only value of a histogram.
+fn value(line: &Checked, name: &str) -> f64 {
+    let [value] = &line[name].as_array().expect("values")[..] else { panic!("one value: {line:#}") };
+    value.as_f64().expect("a number")
+}
+
+/// Whether a time of that long, to the moments that the test itself takes.
+fn is_about(seconds: f64, expected: u64) -> bool {
+    (expected as f64 - 1.0..expected as f64 + 60.0).contains(&seconds)
+}
+
+/// Lets the last pass be one of an hour ago.
+fn outlive_freshness(app: &TestApp) {
+    let mut state = app.state();
+    state["ended"]["at"] = app.ago(i64::try_from(AN_HOUR).expect("small")).to_string().into();
+    app.world.dynamodb.put_item(test_world::TABLE_NAME, &state);
+}
+
+#[tokio::test]
+async fn an_idle_pass_is_counted_with_its_duration_and_its_requests() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api", "acme/web"])).await;
+    app.world.github.arrange(|github| {
+        let reset = github.now() + SignedDuration::from_mins(20);
+        github.set_budget(5_000, 4_000, reset);
+        github.set_graphql_budget(5_000, 2_501, reset);
+    });
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("alpha").await;
+    let log = sandbox.end().await;
+    let line = log.metrics(1);
+    assert!(is_about(value(line, "OldestRepositoryAge"), 0), "{line:#}");
+    assert!(value(line, "PassDuration") <= value(line, "BeatDuration"), "{line:#}");
+    insta::assert_json_snapshot!(line, {
+        "._aws.Timestamp" => "a time",
+        ".BeatDuration[]" => "a duration",
+        ".PassDuration[]" => "a duration",
+        ".OldestRepositoryAge[]" => "an age",
+    }, @r#"
+    {
+      "AuditsHeld": [
+        0.0
+      ],
+      "BeatDuration": [
+        "a duration"
+      ],
+      "BeatsFresh": 1,
+      "BeatsOk": 1,
+      "ColdStarts": 1,
+      "GitHubBudgetRemaining": [
+        50.0
+      ],
+      "GitHubPoints": 1,
+      "GitHubRequests": 1,
+      "OldestRepositoryAge": [
+        "an age"
+      ],
+      "PassDuration": [
+        "a duration"
+      ],
+      "Passes": 1,
+      "PassesSucceeded": 1,
+      "RepositoriesFailing": [
+        0.0
+      ],
+      "TableName": "heartbeat",
+      "_aws": {
+        "CloudWatchMetrics": [
+          {
+            "Dimensions": [
+              [
+                "TableName"
+              ]
+            ],
+            "Metrics": [
+              {
+                "Name": "AuditsHeld",
+                "Unit": "Count"
+              },
+              {
+                "Name": "BeatDuration",
+                "Unit": "Milliseconds"
+              },
+              {
+                "Name": "BeatsFresh",
+                "Unit": "Count"
+              },
+              {
+                "Name": "BeatsOk",
+                "Unit": "Count"
+              },
+              {
+                "Name": "ColdStarts",
+                "Unit": "Count"
+              },
+              {
+                "Name": "GitHubBudgetRemaining",
+                "Unit": "Percent"
+              },
+              {
+                "Name": "GitHubPoints",
+                "Unit": "Count"
+              },
+              {
+                "Name": "GitHubRequests",
+                "Unit": "Count"
+              },
+              {
+                "Name": "OldestRepositoryAge",
+                "Unit": "Seconds"
+              },
+              {
+                "Name": "PassDuration",
+                "Unit": "Milliseconds"
+              },
+              {
+                "Name": "Passes",
+                "Unit": "Count"
+              },
+              {
+                "Name": "PassesSucceeded",
+                "Unit": "Count"
+              },
+              {
+                "Name": "RepositoriesFailing",
+                "Unit": "Count"
+              }
+            ],
+            "Namespace": "AgentHeartbeat"
+          }
+        ],
+        "Timestamp": "a time"
+      },
+      "requestId": "8476a536-e9f4-11e8-9739-000000000001"
+    }
+    "#);
+}
+
+#[tokio::test]
+async fn a_coalesced_beat_counts_no_pass_and_no_request_and_a_second_one_no_cold_start() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("alpha").await;
+    sandbox.beat("beta").await;
+    let log = sandbox.end().await;
+    let [first, second] = [1, 2].map(|n| log.metrics(n));
+    assert_eq!((&first["ColdStarts"], &first["BeatsCoalesced"]), (&json!(1), &Value::Null));
+    assert_eq!((&second["BeatsOk"], &second["BeatsCoalesced"]), (&json!(1), &json!(1)));
+    let mut names: Vec<&str> = metrics_of(second).iter().filter_map(|one| one["Name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["BeatDuration", "BeatsCoalesced", "BeatsFresh", "BeatsOk"]);
+}
+
+fn metrics_of(line: &Checked) -> &[Value] {
+    line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().expect("a list")
+}
+
+#[tokio::test]
+async fn a_scheduled_beat_is_counted_like_an_agents() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    let mut sandbox = Sandbox::start(SCHEDULE, &app).await;
+    sandbox.invoke(TestApp::event("schedule.json")).await.expect("a good beat");
+    let log = sandbox.end().await;
+    let line = log.metrics(1);
+    for name in ["BeatsOk", "Passes", "PassesSucceeded", "GitHubRequests", "ColdStarts"] {
+        assert_eq!(line[name], 1, "{name}: {line:#}");
+    }
+}
+
+#[tokio::test]
+async fn issues_that_changed_are_counted() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    app.world.github.arrange(|github| github.open_issues("acme/api", 3));
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("alpha").await;
+    assert_eq!(sandbox.end().await.metrics(1)["IssuesTouched"], 3);
+}
+
+#[tokio::test]
+async fn one_failing_repository_of_two_is_told_as_failing_with_the_age_of_what_is_known() {
+    let app = ago(TestApp::tracking(&["acme/api", "acme/web"]), 2 * AN_HOUR).start().await;
+    app.agent("alpha").beat().await;
+    app.pass_time(AN_HOUR);
+    app.world.github.arrange(|github| github.hide_repository("acme/web"));
+    app.agent("alpha").beat().await;
+    app.pass_time(AN_HOUR);
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("alpha").await;
+    let log = sandbox.end().await;
+    let line = log.metrics(1);
+    assert_eq!((&line["RepositoriesFailing"], &line["PassesSucceeded"]), (&json!([1.0]), &json!(1)));
+    assert_eq!(line["BeatsWarning"], 1);
+    assert!(is_about(value(line, "OldestRepositoryAge"), 2 * AN_HOUR), "{line:#}");
+}
+
+#[tokio::test]
+async fn a_name_that_github_never_showed_ages_from_the_first_pass_that_asked_for_it() {
+    let setup = TestApp::tracking(&["acme/api"]).with("REPOSITORIES", "acme/api acme/none");
+    let app = an_hour_later(setup).await;
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("alpha").await;
+    let log = sandbox.end().await;
+    let line = log.metrics(1);
+    assert_eq!(line["RepositoriesFailing"], json!([1.0]));
+    assert!(is_about(value(line, "OldestRepositoryAge"), AN_HOUR), "{line:#}");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_can_be_asked_for_ages_too() {
+    let app = ago(TestApp::tracking(&["acme/api", "globex/web"]), AN_HOUR).start().await;
+    app.world.github.arrange(|github| github.install_app_at("acme", APP, 7));
+    store(&app, &json!({ "appId": APP, "installations": { "acme": 7 }, "privateKey": APP_KEY }));
+    assert_eq!(app.agent("alpha").beat().await.codes(), ["credentials_invalid"]);
+    app.pass_time(AN_HOUR);
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("alpha").await;
+    let log = sandbox.end().await;
+    assert!(is_about(value(log.metrics(1), "OldestRepositoryAge"), AN_HOUR), "{:#}", log.metrics(1));
+}
+
+#[tokio::test]
+async fn a_pass_in_which_every_repository_fails_is_no_success() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    app.world.github.arrange(|github| github.hide_repository("acme/api"));
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("alpha").await;
+    let log = sandbox.end().await;
+    let line = log.metrics(1);
+    assert_eq!(
+        (&line["Passes"], &line["PassesSucceeded"], &line["BeatsError"]),
+        (&json!(1), &Value::Null, &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn a_beat_is_fresh_when_a_pass_that_succeeded_serves_it_and_not_when_that_failed_or_is_old() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("ran-a-pass").await;
+    sandbox.beat("joined-it").await;
+    app.world.github.arrange(|github| github.hide_repository("acme/api"));
+    outlive_freshness(&app);
+    sandbox.beat("ran-a-pass-that-failed").await;
+    sandbox.beat("joined-that").await;
+    let mut state = app.state();
+    let later = app.ago(-60).as_millisecond();
+    state["ended"]["at"] = app.ago(i64::try_from(AN_HOUR).expect("small")).to_string().into();
+    state["ended"]["status"] = "ok".into();
+    state["claimUntil"] = later.into();
+    app.world.dynamodb.put_item(test_world::TABLE_NAME, &state);
+    sandbox.beat("joined-an-old-one-while-another-runs").await;
+    let log = sandbox.end().await;
+    let fresh = [1, 2, 3, 4, 5].map(|n| log.metrics(n)["BeatsFresh"] == 1);
+    assert_eq!(fresh, [true, true, false, false, false]);
+}
+
+#[tokio::test]
+async fn a_held_audit_is_told_until_it_is_lifted() {
+    let app = ago(TestApp::tracking(&["acme/api"]), 10 * AN_HOUR).start().await;
+    let first = app.ago(1_000);
+    app.world.github.arrange(|github| open_spread(github, "acme/api", 30, first));
+    app.agent("alpha").beat().await;
+    app.pass_time(10 * AN_HOUR);
+    app.world.github.arrange(|github| (1..=30).for_each(|number| github.delete_issue("acme/api", number)));
+    let mut sandbox = Sandbox::start(SCHEDULE, &app).await;
+    for _ in 0..2 {
+        let failed = sandbox.invoke(TestApp::event("schedule.json")).await.expect_err("an error");
+        assert!(failed.contains("too many to be believed"), "{failed}");
+        outlive_freshness(&app);
+    }
+    sandbox.invoke(TestApp::event("confirm-audit.json")).await.expect("no failure");
+    let log = sandbox.end().await;
+    let told = [1, 2, 3].map(|n| (&log.metrics(n)["AuditsHeld"], &log.metrics(n)["PassesSucceeded"]));
+    let (held, lifted) = (json!([1.0]), json!([0.0]));
+    assert_eq!(told, [(&held, &json!(1)), (&held, &json!(1)), (&lifted, &json!(1))]);
+}
+
+#[tokio::test]
+async fn a_pass_that_loses_the_table_is_a_pass_that_did_not_succeed() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    app.world.dynamodb.fault(On::operation("Query"), Broken::AccessDenied.forever());
+    let mut sandbox = Sandbox::start(API, &app).await;
+    sandbox.beat("alpha").await;
+    let log = sandbox.end().await;
+    let line = log.metrics(1);
+    assert_eq!(
+        (&line["Passes"], &line["PassesSucceeded"], &line["BeatsError"]),
+        (&json!(1), &Value::Null, &json!(1))
+    );
+    assert!(line["PassDuration"].is_array() && line["RepositoriesFailing"].is_null(), "{line:#}");
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_counted_and_is_no_beat() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    let mut sandbox = Sandbox::start(API, &app).await;
+    let answer = sandbox.invoke(TestApp::event("heartbeat-unauthorized.json")).await.expect("a response");
+    assert_eq!(answer["statusCode"], 401);
+    let log = sandbox.end().await;
+    let mut names: Vec<&str> =
+        metrics_of(log.metrics(1)).iter().filter_map(|one| one["Name"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["ColdStarts", "RequestsUnauthorized"]);
+}
+
+#[tokio::test]
+async fn a_beat_too_many_is_counted_and_is_no_beat() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "1")).await;
+    let mut sandbox = Sandbox::start(API, &app).await;
+    let mut statuses = Vec::new();
+    // A minute may end between two of them, but not between each two of three.
+    for _ in 0..3 {
+        let answer = sandbox.invoke(TestApp::event("heartbeat.json")).await.expect("a response");
+        statuses.push(answer["statusCode"].clone());
+    }
+    let log = sandbox.end().await;
+    let refused = statuses.iter().position(|status| *status == 429).expect("one of them is refused");
+    let line = log.metrics(refused as u64 + 1);
+    assert_eq!((&line["RequestsTooMany"], &line["BeatsOk"]), (&json!(1), &Value::Null), "{line:#}");
+}
+
+#[tokio::test]
+async fn an_invocation_in_which_nothing_is_counted_writes_no_line() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    let mut sandbox = Sandbox::start(API, &app).await;
+    for _ in 0..2 {
+        let mut event = TestApp::event("heartbeat.json");
+        event["rawPath"] = "/api/health".into();
+        event["requestContext"]["http"]["path"] = "/api/health".into();
+        event["requestContext"]["http"]["method"] = "GET".into();
+        assert_eq!(sandbox.invoke(event).await.expect("a response")["statusCode"], 200);
+    }
+    let log = sandbox.end().await;
+    assert_eq!((log.all_metrics(1).len(), log.all_metrics(2).len()), (1, 0), "the cold start, and nothing");
+}
+
+/// The dimensions of all lines, and what the one dimension is.
+fn dimensions(log: &Log) -> BTreeSet<String> {
+    let lines = log.0.iter().filter(|line| line.is_metrics());
+    let tell = |line: &Checked| {
+        let [of_all] = &line["_aws"]["CloudWatchMetrics"].as_array().expect("a list")[..] else {
+            panic!("one namespace: {line:#}")
+        };
+        format!("{} {} {}", of_all["Namespace"], of_all["Dimensions"], line["TableName"])
+    };
+    lines.map(tell).collect()
+}
+
+#[tokio::test]
+async fn five_hundred_agents_make_one_dimension_which_is_the_table() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    let mut sandbox = Sandbox::start(API, &app).await;
+    for n in 1..=500 {
+        sandbox.beat(&format!("agent-{n}")).await;
+    }
+    let log = sandbox.end().await;
+    assert_eq!(log.metrics(500)["BeatsCoalesced"], 1);
+    let expected = r#""AgentHeartbeat" [["TableName"]] "heartbeat""#.to_owned();
+    assert_eq!(dimensions(&log), BTreeSet::from([expected]));
+}

@@ -1,0 +1,220 @@
+//! The start of a sandbox: what is prepared before the first event, and that nothing which fails then stops it.
+
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+use test_world::dynamodb::{Fault as Broken, On};
+use test_world::github::{Fault, Matching};
+use test_world::{
+    AGENT_TOKEN, AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN, LocalStack,
+};
+
+use crate::support::app::TestApp;
+use crate::support::sandbox::{API, SCHEDULE, Sandbox, command};
+
+/// Both functions, as they are deployed.
+const FUNCTIONS: [&str; 2] = [API, SCHEDULE];
+
+async fn app() -> TestApp {
+    TestApp::tracking(&["acme/api"]).start().await
+}
+
+/// A service that gives up its preparation soon, for hosts that do not answer.
+async fn impatient() -> TestApp {
+    let soon = Duration::from_millis(50);
+    TestApp::tracking(&["acme/api"]).timing(|timing| timing.preparation = soon).start().await
+}
+
+/// What each host was asked for so far, in the order in which the hosts stand here.
+fn asked(world: &LocalStack) -> Vec<String> {
+    let mut secrets: Vec<String> = world
+        .secrets
+        .requests()
+        .iter()
+        .map(|read| format!("{} {}", read.operation, read.request["SecretId"].as_str().unwrap_or("?")))
+        .collect();
+    secrets.sort();
+    let github = world.github.requests();
+    let github = github.iter().map(|request| {
+        let token = if request.token.is_some() { "with a token" } else { "without a token" };
+        format!("{} {} {token}", request.method, request.path)
+    });
+    let dynamodb = world.dynamodb.requests();
+    let dynamodb = dynamodb.iter().map(|exchange| {
+        let key = &exchange.request["Key"];
+        format!("{} {} {}", exchange.operation, key["pk"]["S"], key["sk"]["S"])
+    });
+    secrets.into_iter().chain(github).chain(dynamodb).collect()
+}
+
+fn forget(world: &LocalStack) {
+    world.secrets.clear_requests();
+    world.github.clear_requests();
+    world.dynamodb.clear_requests();
+}
+
+fn whole_preparation() -> [String; 4] {
+    [
+        format!("GetSecretValue {AGENT_TOKENS_SECRET_ID}"),
+        format!("GetSecretValue {GITHUB_CREDENTIALS_SECRET_ID}"),
+        "HEAD / without a token".to_owned(),
+        r#"GetItem "FLEET" "STATE""#.to_owned(),
+    ]
+}
+
+#[tokio::test]
+async fn a_service_that_is_only_built_has_sent_nothing() {
+    let app = app().await;
+    assert_eq!(asked(&app.world), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_preparation_reads_both_secrets_and_asks_each_host_once_for_half_a_read_unit() {
+    let app = app().await;
+    app.app.prepare().await;
+    assert_eq!(asked(&app.world), whole_preparation());
+    assert_eq!(app.world.dynamodb.capacity().read_units, 0.5);
+}
+
+#[tokio::test]
+async fn all_hosts_are_asked_at_the_same_time() {
+    let app =
+        TestApp::tracking(&[]).timing(|timing| timing.preparation = Duration::from_secs(10)).start().await;
+    let mut secrets = app.world.secrets.hold(On::anything());
+    let mut dynamodb = app.world.dynamodb.hold(On::anything());
+    let mut github = app.world.github.hold(Matching::anything());
+    let everything_has_arrived = async {
+        secrets.arrived().await;
+        dynamodb.arrived().await;
+        github.arrived().await;
+    };
+    tokio::select! {
+        () = app.app.prepare() => panic!("it did not wait for an answer"),
+        () = everything_has_arrived => {}
+    }
+}
+
+#[tokio::test]
+async fn the_first_beat_after_it_reads_no_secret() {
+    let app = app().await;
+    app.app.prepare().await;
+    forget(&app.world);
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+    assert_eq!(app.world.secrets.requests(), []);
+}
+
+#[tokio::test]
+async fn a_secret_that_is_rotated_after_it_is_read_afresh_like_any_other() {
+    let app = app().await;
+    app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, "the-old-token-not-a-secret-0123456789");
+    app.app.prepare().await;
+    app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENT_TOKEN);
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok");
+}
+
+#[tokio::test]
+async fn without_secrets_manager_it_ends_and_the_first_beat_reads_as_if_nobody_had_tried() {
+    for fault in [Broken::AccessDenied, Broken::Hang, Broken::Cut, Broken::InternalError] {
+        let app = impatient().await;
+        app.world.secrets.fault(On::anything(), fault.forever());
+        app.app.prepare().await;
+        app.world.secrets.heal();
+        forget(&app.world);
+        assert_eq!(app.agent("alpha").beat().await.status(), "ok", "{fault:?}");
+        assert_eq!(app.world.secrets.requests().len(), 2, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secrets_manager_that_stays_away_is_told_by_the_first_beat() {
+    let app = impatient().await;
+    app.world.secrets.fault(On::anything(), Broken::AccessDenied.forever());
+    app.app.prepare().await;
+    let reply = app.stranger().sends_changed(|_| {}).await;
+    assert_eq!((reply.status, reply.headers["retry-after"].as_str()), (503, "10"));
+}
+
+#[tokio::test]
+async fn without_dynamodb_it_ends_and_the_first_beat_uses_the_table_as_ever() {
+    for fault in [Broken::AccessDenied, Broken::Hang, Broken::Cut, Broken::Throttle] {
+        let app = impatient().await;
+        app.world.dynamodb.fault(On::anything(), fault.forever());
+        app.app.prepare().await;
+        app.world.dynamodb.heal();
+        assert_eq!(app.agent("alpha").beat().await.status(), "ok", "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_github_it_ends_and_the_first_beat_asks_as_ever() {
+    let limited = Fault::secondary_limit(Some("60"));
+    for fault in [Fault::Hang, Fault::Cut, Fault::Garbage, Fault::Status(503), Fault::Status(401), limited] {
+        let app = impatient().await;
+        app.world.github.fault(Matching::anything(), fault.clone());
+        app.app.prepare().await;
+        forget(&app.world);
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{fault:?}");
+        assert_eq!(app.asked()[0], "/graphql", "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_function_is_prepared_before_it_asks_for_its_first_event() {
+    for path in FUNCTIONS {
+        let app = app().await;
+        assert_eq!(Sandbox::start(path, &app).await.end().await.0, [Value::Null; 0], "{path}");
+        assert_eq!(asked(&app.world), whole_preparation(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_at_the_start_is_logged_once_each_and_tells_no_secret() {
+    let app = app().await;
+    app.world.secrets.fault(On::anything(), Broken::AccessDenied.forever());
+    app.world.dynamodb.fault(On::anything(), Broken::AccessDenied.forever());
+    app.world.github.fault(Matching::anything(), Fault::Cut.forever());
+    let log = Sandbox::start(FUNCTIONS[0], &app).await.end().await;
+    let mut lines: Vec<_> =
+        log.0.iter().map(|line| (line["level"].as_str(), line["host"].as_str())).collect();
+    lines.sort_unstable();
+    let hosts = ["DynamoDB", "GitHub", "Secrets Manager"];
+    assert_eq!(lines, hosts.map(|host| (Some("INFO"), Some(host))), "{:#?}", log.0);
+    let log = format!("{:?}", log.0);
+    assert!(!log.contains(AGENT_TOKEN) && !log.contains(GITHUB_TOKEN), "{log}");
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_ends_each_function_and_names_all_its_mistakes() {
+    let app = app().await;
+    for path in FUNCTIONS {
+        let mut command = command(path, &app, "127.0.0.1:9");
+        command.env_remove("TABLE_NAME").envs([("REPOSITORIES", "acme"), ("FRESHNESS_SECONDS", "soon")]);
+        let Output { status, stdout, .. } = command.output().await.expect("the function was built");
+        let log = String::from_utf8(stdout).expect("text");
+        assert_eq!(status.code(), Some(1), "{log}");
+        for variable in ["TABLE_NAME", "REPOSITORIES", "FRESHNESS_SECONDS"] {
+            assert!(log.contains(variable), "{variable}: {log}");
+        }
+    }
+    assert_eq!(asked(&app.world), [""; 0]);
+}
+
+#[tokio::test]
+async fn function_of_a_plain_cargo_lambda_watch_names_what_is_missing_and_the_way_out() {
+    let app = app().await;
+    for path in FUNCTIONS {
+        let mut command = command(path, &app, "http://[::1]:9/.rt/_");
+        for variable in app.variables.keys() {
+            command.env_remove(variable);
+        }
+        let Output { status, stdout, .. } = command.output().await.expect("the function was built");
+        let log = String::from_utf8(stdout).expect("text");
+        assert_eq!(status.code(), Some(1), "{log}");
+        let missing = ["TABLE_NAME", "AGENT_TOKENS_SECRET_ID", "GITHUB_CREDENTIALS_SECRET_ID"];
+        for said in missing.into_iter().chain(["`make dev`", "--env-file target/dev.env"]) {
+            assert!(log.contains(said), "{said}: {log}");
+        }
+    }
+}

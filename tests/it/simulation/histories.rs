@@ -1,0 +1,329 @@
+//! Random histories: whatever people do on GitHub, whatever goes wrong, and whenever agents beat, in the end the cached
+//! open issues are GitHub's, and no agent has missed a change.
+//!
+//! The same seed gives the same histories each time, and one that fails is shrunk to its least. The failing history is
+//! printed whole, so nothing is kept in files. `HISTORIES` (how many) and `HISTORIES_SEED` try others.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
+use serde_json::Value;
+use test_world::dynamodb::{Fault as TableFault, On, Outcome};
+use test_world::github::{Fault, Matching, Poison};
+use test_world::turnstile::{Admission, Led, Stop, Stopped};
+
+use crate::audit::audits::INTERVAL;
+use crate::simulation::histories_edits::{Edit, HOME, Names, Seen, edit};
+use crate::simulation::histories_told::ChangePage;
+use crate::support::app::TestApp;
+use crate::support::cases::wish;
+use crate::sync::backlogs::{catch_up, narrow};
+
+/// The longest history.
+const MAX_STEPS: usize = 40;
+
+/// The longest interval there may be: no history lasts so long.
+const NEVER: u64 = 30 * 24 * 3_600;
+
+const AGENTS: [&str; 3] = ["alpha", "beta", "gamma"];
+
+/// An agent that beats once when the history has begun, and then not before its end.
+const ABSENT: &str = "absent";
+
+const ALL: [&str; 4] = [AGENTS[0], AGENTS[1], AGENTS[2], ABSENT];
+
+/// Longer than a claim lasts, longer than a pass is fresh, longer than GitHub shows anything late.
+const A_WHILE: u64 = 150;
+
+/// One thing that happens.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Somebody does something on GitHub.
+    Edit(Edit),
+    /// So many seconds pass.
+    Wait(u64),
+    /// An agent beats.
+    Beat(usize),
+    /// An agent's beat dies at one of its requests, if it makes so many.
+    Die(usize, Stop),
+    /// What beats had sent before they died arrives now.
+    Arrive,
+    /// Copies of the last writes arrive, but for so many: the network was slow.
+    Again(usize),
+    /// Whether the service is configured to track the second repository.
+    Track(bool),
+    /// So many requests to GitHub go wrong, after some others.
+    GitHub(Trouble, u64, u64),
+    /// GraphQL fails for every query that names a repository, for so many seconds; without a number it stays so.
+    Poison(usize, Poison, Option<i64>),
+    /// The token may ask GitHub so often, and no more for ten minutes.
+    Limit(u64),
+    /// So many requests to the table go wrong, after some others.
+    Table(TableFault, u64, u64),
+}
+
+/// What can go wrong with GitHub.
+#[derive(Clone, Copy, Debug)]
+enum Trouble {
+    Status(u16),
+    Cut,
+    HalfPage,
+    Garbage,
+    EmptyList,
+    SecondaryLimit(Option<&'static str>),
+    /// Pages of more issues than this fail.
+    LongPages(u64),
+    /// The last record of a listing's page cannot be read.
+    OddRecord,
+}
+
+fn step(seen: Seen) -> impl Strategy<Value = Step> {
+    let mut waits = vec![1, 10, 31, 31, 60, 121, A_WHILE];
+    let mut troubles = vec![
+        Trouble::Status(401),
+        Trouble::Status(404),
+        Trouble::Status(410),
+        Trouble::Status(500),
+        Trouble::Status(502),
+        Trouble::Cut,
+        Trouble::HalfPage,
+        Trouble::Garbage,
+        Trouble::SecondaryLimit(None),
+        Trouble::SecondaryLimit(Some("90")),
+        Trouble::LongPages(1),
+        Trouble::LongPages(10),
+        Trouble::OddRecord,
+    ];
+    if seen == Seen::ByAudits {
+        // A listing that says there is nothing cannot be told from one that is right.
+        troubles.push(Trouble::EmptyList);
+        waits.extend([600, INTERVAL / 2, INTERVAL, 2 * INTERVAL]);
+    }
+    let table_faults = vec![
+        TableFault::LoseAnswer,
+        TableFault::Throttle,
+        TableFault::InternalError,
+        TableFault::AccessDenied,
+        TableFault::Cut,
+    ];
+    let agent = 0..AGENTS.len();
+    let stop = prop_oneof![(1..50_usize).prop_map(Stop::Before), (1..50_usize).prop_map(Stop::After)];
+    prop_oneof![
+        12 => edit(seen).prop_map(Step::Edit),
+        8 => prop::sample::select(waits).prop_map(Step::Wait),
+        8 => agent.clone().prop_map(Step::Beat),
+        2 => (agent, stop).prop_map(|(agent, stop)| Step::Die(agent, stop)),
+        1 => Just(Step::Arrive),
+        1 => (0..30_usize).prop_map(Step::Again),
+        1 => any::<bool>().prop_map(Step::Track),
+        1 => (prop::sample::select(troubles), 1..10_u64, 1..5_u64)
+            .prop_map(|(trouble, nth, times)| Step::GitHub(trouble, nth, times)),
+        1 => (0..HOME.len(), prop::sample::select(vec![Poison::TimedOut, Poison::NotExecuted]), poisoned_for())
+            .prop_map(|(repository, poison, seconds)| Step::Poison(repository, poison, seconds)),
+        1 => (0..12_u64).prop_map(Step::Limit),
+        1 => (prop::sample::select(table_faults), 1..30_u64, 1..5_u64)
+            .prop_map(|(fault, nth, times)| Step::Table(fault, nth, times)),
+    ]
+}
+
+/// How much one beat reads of what its agent has not been told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// More than a history has.
+    Usual,
+    /// So little that each backlog is told in many turns, merged, and repository by repository.
+    Narrow,
+}
+
+fn poisoned_for() -> impl Strategy<Value = Option<i64>> {
+    prop::option::weighted(0.7, prop::sample::select(vec![10, 100, 1_000, 10_000]))
+}
+
+/// The world a history happens in.
+struct Stage {
+    seen: Seen,
+    app: TestApp,
+    names: Names,
+    told: ChangePage,
+    /// What beats had sent before they died.
+    on_its_way: Vec<Stopped>,
+}
+
+impl Stage {
+    async fn set(seen: Seen, reading: Reading) -> Self {
+        let interval = if seen == Seen::ByAudits { INTERVAL } else { NEVER };
+        let tracking = TestApp::tracking(&HOME).with("AUDIT_INTERVAL_SECONDS", &interval.to_string());
+        let tracking = if reading == Reading::Narrow { tracking.timing(narrow) } else { tracking };
+        let mut app = tracking.start().await;
+        // What a history orders need not be met.
+        app.leaves_orders_open();
+        let names = Names::new(&app);
+        Self { seen, app, names, told: ChangePage::default(), on_its_way: Vec::new() }
+    }
+
+    async fn happens(&mut self, step: &Step) {
+        match step {
+            Step::Edit(edit) => self.app.world.github.arrange(|github| self.names.carry_out(github, edit)),
+            Step::Wait(seconds) => self.app.pass_time(*seconds),
+            Step::Beat(agent) => {
+                self.app.agent(AGENTS[*agent]).beat().await;
+                if self.app.runs(ABSENT).is_empty() {
+                    self.told.look(&self.app, &ALL);
+                    self.app.agent(ABSENT).beat().await;
+                }
+            }
+            Step::Die(agent, stop) => self.dies(AGENTS[*agent], *stop).await,
+            Step::Arrive => self.arrives().await,
+            Step::Again(but) => {
+                let writes = self.app.world.dynamodb.requests();
+                let writes = writes.iter().rev().filter(|write| write.outcome == Outcome::Ok);
+                writes.skip(*but).take(10).for_each(|write| self.app.world.dynamodb.arrives_again(write));
+            }
+            Step::Track(both) => self.track(*both),
+            Step::GitHub(trouble, nth, times) => {
+                let fault = match trouble {
+                    Trouble::Status(status) => Fault::Status(*status),
+                    Trouble::Cut => Fault::Cut,
+                    Trouble::HalfPage => Fault::HalfPage,
+                    Trouble::Garbage => Fault::Garbage,
+                    Trouble::EmptyList => Fault::EmptyList,
+                    Trouble::SecondaryLimit(retry_after) => Fault::secondary_limit(*retry_after),
+                    Trouble::LongPages(_) => Fault::Status(502),
+                    Trouble::OddRecord => Fault::changed(|_, _, text| {
+                        let Ok(mut records) = serde_json::from_slice::<Vec<Value>>(text) else { return };
+                        if let Some(last) = records.last_mut() {
+                            last["state"] = "archived".into();
+                        }
+                        *text = Value::from(records).to_string().into_bytes();
+                    }),
+                };
+                let matching = match trouble {
+                    Trouble::LongPages(limit) => Matching::anything().longer_than(*limit),
+                    Trouble::OddRecord => Matching::any_listing(),
+                    _ => Matching::anything(),
+                };
+                self.app.world.github.fault(matching.nth(*nth), fault.times(*times));
+            }
+            Step::Poison(repository, poison, seconds) => {
+                let until = self.app.ago(-seconds.unwrap_or(i64::try_from(NEVER).expect("a month")));
+                self.app.world.github.arrange(|github| {
+                    github.poison_graphql(self.names.today(*repository), *poison, until);
+                });
+            }
+            Step::Limit(left) => {
+                let reset = self.app.ago(-600);
+                self.app.world.github.arrange(|github| github.set_budget(5_000, *left, reset));
+            }
+            Step::Table(fault, nth, times) => {
+                self.app.world.dynamodb.fault(On::anything().nth(*nth), fault.times(*times));
+            }
+        }
+        self.told.look(&self.app, &ALL);
+    }
+
+    async fn dies(&mut self, agent: &str, stop: Stop) {
+        let agent = self.app.agent(agent);
+        let mut beat = Box::pin(agent.beat());
+        let turnstile = &self.app.world.turnstile;
+        if let Led::UpTo(stopped) = turnstile.lead(Admission::AsTheyCome, Some(stop), &mut beat).await {
+            drop(beat);
+            self.on_its_way.push(stopped);
+            if let Stop::After(_) = stop {
+                self.arrives().await;
+            }
+        }
+    }
+
+    fn track(&mut self, both: bool) {
+        let names = if both { HOME.join(",") } else { HOME[0].to_owned() };
+        self.app.restart_with("REPOSITORIES", &names);
+    }
+
+    async fn arrives(&mut self) {
+        self.on_its_way.clear();
+        self.app.world.turnstile.stillness().await;
+    }
+
+    /// Everything heals, but what GraphQL does not answer for the second repository: it is read all the same. One pass reads what is new and another settles it; then an audit, if there are any, finds the
+    /// rest. All agents beat once more.
+    async fn ends(&mut self) {
+        self.arrives().await;
+        self.track(true);
+        self.app.world.dynamodb.heal();
+        self.app.world.github.heal();
+        let reset = self.app.ago(-3_600);
+        self.app.world.github.arrange(|github| {
+            github.set_budget(5_000, 5_000, reset);
+            self.names.show(github);
+            github.poison_graphql(self.names.today(0), Poison::TimedOut, github.now());
+        });
+        // No limit is remembered for longer than an hour.
+        let passes = [3_601, A_WHILE, 2 * INTERVAL];
+        let passes = if self.seen == Seen::ByAudits { &passes[..] } else { &passes[..2] };
+        for seconds in passes.iter().copied() {
+            self.app.pass_time(seconds);
+            let answer = self.app.agent(AGENTS[0]).beat().await;
+            assert_eq!((answer.status(), answer.is_coalesced()), ("ok", false), "{:#}", answer.0);
+            self.told.look(&self.app, &ALL);
+        }
+        for agent in ALL {
+            catch_up(&self.app, agent).await;
+        }
+        self.told.look(&self.app, &ALL);
+    }
+
+    /// Once more, and nobody is told anything.
+    async fn is_quiet(&self) {
+        self.app.pass_time(A_WHILE);
+        for agent in ALL {
+            assert_eq!(self.app.agent(agent).beat().await.touched(), [""; 0], "{agent} was told again");
+        }
+    }
+}
+
+async fn live(seen: Seen, reading: Reading, steps: &[Step]) {
+    let mut stage = Stage::set(seen, reading).await;
+    for step in steps {
+        stage.happens(step).await;
+    }
+    stage.ends().await;
+    stage.names.assert_in_step(&stage.app);
+    stage.told.assert_nothing_missed(|issue| stage.names.are_without(&stage.app, issue));
+    stage.is_quiet().await;
+}
+
+/// Tries so many histories, or as many as a person wants.
+fn try_histories(seen: Seen, reading: Reading, histories: u32) {
+    let config = Config {
+        cases: wish("HISTORIES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(histories),
+        rng_seed: RngSeed::Fixed(wish("HISTORIES_SEED").unwrap_or(20_261_122)),
+        failure_persistence: None,
+        max_shrink_iters: 500,
+        ..Config::default()
+    };
+    let history = prop::collection::vec(step(seen), 1..=MAX_STEPS);
+    let tried = TestRunner::new(config).run(&history, |steps| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(live(seen, reading, &steps));
+        Ok(())
+    });
+    match tried {
+        Ok(()) => {}
+        Err(TestError::Fail(why, steps)) => panic!("{why}\nafter {steps:#?}"),
+        Err(TestError::Abort(why)) => panic!("{why}"),
+    }
+}
+
+#[test]
+fn any_history_ends_in_step_with_github_and_with_every_agent_told() {
+    try_histories(Seen::ByAudits, Reading::Usual, 48);
+}
+
+#[test]
+fn a_history_of_what_listings_show_needs_no_audit_to_end_so() {
+    try_histories(Seen::ByListings, Reading::Usual, 32);
+}
+
+#[test]
+fn a_history_that_is_told_in_many_small_turns_ends_so_too() {
+    try_histories(Seen::ByAudits, Reading::Narrow, 48);
+}

@@ -1,0 +1,376 @@
+//! The stage of the simulation: what a beat finds, what must be the same in the end however it was disturbed, and what
+//! each agent must have been told.
+//!
+//! `simulation_deaths.rs` lets the beat die at each of its requests, `simulation_overlaps.rs` lets another beat come
+//! in between. Clocks stand still unless a test moves them, in the service, the table's engine and GitHub alike. A
+//! case that fails says how to run it alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use agent_heartbeat::app::App;
+use serde_json::Value;
+use test_world::TABLE_NAME;
+use test_world::dynamodb::On;
+use test_world::github::{Fault, Matching, State};
+use test_world::turnstile::{Admission, Led, Stop, Stopped};
+
+use crate::audit::audits::{INTERVAL, tracking};
+use crate::support::app::{Agent, Answer, TestApp, open_spread, until_held};
+use crate::support::checked::Checked;
+
+const API: &str = "acme/api";
+const DOCS: &str = "acme/docs";
+const WEB: &str = "acme/web";
+/// Its name from the simulated beat on.
+const SITE: &str = "acme/site";
+
+/// Longer than a claim lasts, longer than a pass is fresh, longer than GitHub shows anything late.
+pub const A_WHILE: u64 = 150;
+
+/// The agent whose beat is disturbed. It has beaten before.
+pub const ALPHA: &str = "alpha";
+/// An agent that has beaten before, too.
+pub const BETA: &str = "beta";
+/// An agent whose first beat comes when that of alpha has been disturbed.
+pub const NEWCOMER: &str = "newcomer";
+
+/// An agent that has beaten before, and beats again only when all is over.
+pub const ABSENT: &str = "absent";
+
+/// The fields that tell only by which way the end was reached: nothing else may differ.
+const BY_THE_WAY: [(&str, &str); 12] = [
+    ("revision", "counts the writes of a row, repeated ones included"),
+    ("readAt", "the `Date` of the answer that was written; a later pass gets a later one"),
+    ("provedAt", "likewise, of the answer that told of a removal"),
+    ("changeFence", "the pass that told agents last; being told twice is allowed"),
+    ("changeKindFence", "likewise"),
+    ("changeOrder", "likewise"),
+    ("fence", "the pass that wrote the marks last"),
+    ("seq", "counts the writes of that pass to the fleet's items"),
+    ("lastChangeFence", "the last pass that told anything of the repository"),
+    ("settled", "a backfill that one pass began and another ended settles a pass later"),
+    ("trackedSince", "the `Date` in the pass that began the backfill, until it is settled"),
+    ("auditedAt", "the `Date` in the pass that completed the audit"),
+];
+
+/// What a simulated beat finds.
+#[derive(Clone, Copy, Debug)]
+pub enum Scenario {
+    /// Three repositories: one with edits, a close, an issue deleted, one moved, one opened and one that only its
+    /// audit finds changed; one under a new name; and one to be read for the first time.
+    Whole,
+    /// The same after a beat that died and another that could not read GitHub: no count is trusted any more.
+    AfterTrouble,
+    /// One repository with an edit, a close and an issue deleted, and one to be read for the first time.
+    Small,
+}
+
+impl Scenario {
+    /// What the agents are to be told.
+    fn news(self) -> &'static [&'static str] {
+        match self {
+            Self::Whole | Self::AfterTrouble => &[
+                "closed acme/api#1",
+                "edited acme/api#2",
+                "deleted acme/api#3",
+                "moved acme/api#4",
+                "edited acme/api#5",
+                "opened acme/api#7",
+                "edited acme/site#1",
+                "opened acme/site#4",
+            ],
+            Self::Small => &["closed acme/api#1", "edited acme/api#2", "deleted acme/api#3"],
+        }
+    }
+
+    fn tracked(self) -> &'static [&'static str] {
+        match self {
+            Self::Whole | Self::AfterTrouble => &[API, WEB, DOCS],
+            Self::Small => &[API, DOCS],
+        }
+    }
+
+    /// The world just before the beat: alpha and beta know what is tracked, and all of the news is to be found.
+    pub async fn begin(self) -> TestApp {
+        let app = tracking(&[API, WEB]).with("REPOSITORIES", &self.tracked().join(",")).start().await;
+        let long_ago = app.ago(1_000);
+        app.world.github.arrange(|github| {
+            for (repository, issues) in [(API, 5), (WEB, 2)] {
+                open_spread(github, repository, issues, long_ago);
+                github.open_pull_request(repository, "It keeps the issues out of the listings to come");
+            }
+            github.edit_issue(API, 5, |issue| {
+                issue.labels = vec!["bug".to_owned()];
+                issue.updated_at = long_ago;
+            });
+        });
+        for _ in 0..2 {
+            app.agent(ALPHA).beat().await;
+            app.agent(BETA).beat().await;
+            app.agent(ABSENT).beat().await;
+            app.pass_time(A_WHILE);
+        }
+        // An audit is due also where there is news.
+        app.pass_time(2 * INTERVAL);
+        app.world.github.arrange(|github| {
+            github.close_issue(API, 1);
+            github.edit_issue(API, 2, |issue| issue.title = "Another title".to_owned());
+            github.delete_issue(API, 3);
+            if !matches!(self, Self::Small) {
+                github.transfer_issue(API, 4, WEB);
+                github.rename_label(API, "bug", "defect");
+                github.open_issue(API, "New");
+                github.add_label(WEB, 1, "bug");
+                github.rename_repository(WEB, SITE);
+            }
+            github.create_repository(DOCS);
+            github.open_issues(DOCS, 2);
+        });
+        if let Self::AfterTrouble = self {
+            let mut held = app.world.dynamodb.hold_answer(On::operation("UpdateItem"));
+            let beta = app.agent(BETA);
+            let mut dying = Box::pin(beta.beat());
+            assert!(until_held(&mut dying, &mut held).await.is_none());
+            drop(dying);
+            held.release();
+            app.pass_time(A_WHILE);
+            cannot_read(&app, &app.agent(BETA)).await;
+            app.pass_time(A_WHILE);
+        }
+        app
+    }
+}
+
+/// What becomes of the first pass after the disturbed one.
+#[derive(Clone, Copy, Debug)]
+pub enum Next {
+    /// It is whole.
+    Reads,
+    /// GitHub answers nothing: what the disturbed one had sent arrives, or it comes back, before anybody has read the
+    /// same.
+    CannotRead,
+}
+
+/// One run of a scenario.
+pub struct Run<'a> {
+    app: &'a TestApp,
+    /// Where beta and the newcomer are served: Lambda gives a sandbox one beat at a time.
+    elsewhere: Arc<App>,
+    scenario: Scenario,
+    /// The issues that each agent has been told of.
+    told: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Where alpha stood before its beat.
+    alpha_at: Value,
+    /// The last pass that had ended before alpha's beat.
+    ended_before: Value,
+    /// The last pass that had ended when the newcomer came; none before that.
+    ended_for_newcomer: Option<Value>,
+}
+
+impl<'a> Run<'a> {
+    pub fn of(scenario: Scenario, app: &'a TestApp) -> Self {
+        Self {
+            app,
+            elsewhere: app.another_sandbox(),
+            scenario,
+            told: BTreeMap::new(),
+            alpha_at: position(app, ALPHA),
+            ended_before: ended(app),
+            ended_for_newcomer: None,
+        }
+    }
+
+    /// Lets an agent beat. When the newcomer comes it finds no living pass, and runs one.
+    pub async fn beat(&mut self, name: &'static str) {
+        let is_first = name == NEWCOMER && self.ended_for_newcomer.is_none();
+        if is_first {
+            self.ended_for_newcomer = Some(ended(self.app));
+        }
+        let agent = self.app.agent(name);
+        let agent = if name == ALPHA { agent } else { agent.in_sandbox(Arc::clone(&self.elsewhere)) };
+        let answer = agent.beat().await;
+        assert_eq!(answer.status(), "ok", "{:#}", answer.0);
+        assert!(!(is_first && answer.is_coalesced()), "{:#}", answer.0);
+        self.answered(name, &answer);
+    }
+
+    /// Lets beta run a pass while GitHub answers nothing.
+    pub async fn a_pass_fails(&mut self) {
+        let beta = self.app.agent(BETA).in_sandbox(Arc::clone(&self.elsewhere));
+        let answer = cannot_read(self.app, &beta).await;
+        self.answered(BETA, &answer);
+    }
+
+    /// Notes what an agent was told. It must be news, and stand in the beat's AgentRun.
+    pub fn answered(&mut self, agent: &'static str, answer: &Answer) {
+        for touch in answer.touched() {
+            assert!(self.scenario.news().contains(&&*touch), "{agent} was told: {touch}");
+        }
+        let runs = self.app.runs(agent);
+        let run = runs.iter().find(|run| run["runId"] == answer.0["runId"]).expect("an AgentRun");
+        assert_eq!(run["touchedIssueUrls"], answer.0["touchedIssueUrls"]);
+        self.told.entry(agent).or_default().extend(issues(run));
+    }
+
+    /// Notes what alpha's beat told before it died. It counts as answered when alpha's position has moved: nothing
+    /// was left then but to send the answer.
+    pub fn alpha_has_died(&mut self) {
+        if position(self.app, ALPHA) != self.alpha_at {
+            let runs = self.app.runs(ALPHA);
+            let run = runs.last().expect("the AgentRun of a beat that moved the position");
+            assert!(run["finishedAt"].is_string(), "{run:#}");
+            self.told.entry(ALPHA).or_default().extend(issues(run));
+        }
+    }
+
+    /// What follows in every run: all agents beat, and once more when what was still `on_its_way` has arrived. Gives
+    /// how it all stands both times.
+    pub async fn settle(&mut self, on_its_way: Option<Stopped>) -> [Vec<Value>; 2] {
+        self.app.pass_time(A_WHILE);
+        for agent in [NEWCOMER, ALPHA, BETA] {
+            self.beat(agent).await;
+        }
+        let once = self.end();
+        drop(on_its_way);
+        self.app.world.turnstile.stillness().await;
+        self.app.pass_time(A_WHILE);
+        for agent in [ALPHA, BETA, NEWCOMER, ABSENT] {
+            self.beat(agent).await;
+        }
+        [once, self.end()]
+    }
+
+    /// Every agent has been told of every change. Those that concern the newcomer are found by a pass that had not
+    /// ended when it came.
+    pub fn assert_all_told(&self) {
+        let news = self.scenario.news().iter();
+        let news: BTreeSet<String> =
+            news.filter_map(|touch| Some(touch.split_once(' ')?.1.to_owned())).collect();
+        let concerns_newcomer = self.ended_for_newcomer.as_ref() == Some(&self.ended_before);
+        for agent in [ALPHA, BETA, NEWCOMER, ABSENT] {
+            if agent != NEWCOMER || concerns_newcomer {
+                assert_eq!(self.told.get(agent), Some(&news), "told to {agent}");
+            }
+        }
+    }
+
+    /// The rows and the marks, without what tells only the way.
+    fn end(&self) -> Vec<Value> {
+        let mut items = self.app.items("REPO#", "ISSUE#");
+        items.extend(self.app.items("FLEET", "REPO#"));
+        let mut items: Vec<Value> = items.into_iter().map(Checked::into_value).collect();
+        items.iter_mut().for_each(forget_the_way);
+        items
+    }
+}
+
+/// Lets an agent run a pass while GitHub answers nothing. That is told as the error it is.
+async fn cannot_read(app: &TestApp, agent: &Agent<'_>) -> Answer {
+    app.world.github.fault(Matching::anything(), Fault::Status(502).forever());
+    let answer = agent.beat().await;
+    app.world.github.heal();
+    assert_eq!((answer.status(), answer.is_coalesced()), ("error", false), "{:#}", answer.0);
+    answer
+}
+
+fn forget_the_way(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|name, _| BY_THE_WAY.iter().all(|(excluded, _)| name != excluded));
+        fields.values_mut().for_each(forget_the_way);
+    }
+}
+
+/// How far an agent has been told.
+fn position(app: &TestApp, agent: &str) -> Value {
+    app.world.dynamodb.item(TABLE_NAME, "AGENTS", agent).unwrap_or_default()["told"].clone()
+}
+
+/// The fence of the last pass that ended.
+fn ended(app: &TestApp) -> Value {
+    app.state()["ended"]["fence"].clone()
+}
+
+/// The issues that an AgentRun tells of, as `acme/api#1`.
+fn issues(run: &Value) -> impl Iterator<Item = String> {
+    let urls = run["touchedIssueUrls"].as_array().expect("a list").iter().filter_map(Value::as_str);
+    urls.map(|url| url.replace("https://github.com/", "").replace("/issues/", "#"))
+}
+
+/// A run that nothing disturbs: what alpha's beat asks for, in order, and how all stands in the end.
+pub async fn undisturbed(scenario: Scenario, admission: Admission) -> (Vec<String>, Vec<Value>) {
+    let app = scenario.begin().await;
+    let mut run = Run::of(scenario, &app);
+    let alpha = app.agent(ALPHA);
+    let mut beat = Box::pin(alpha.beat());
+    let Led::ToItsEnd(answer) = app.world.turnstile.lead(admission, None, &mut beat).await else {
+        panic!("nothing was to be stopped");
+    };
+    let order = app.world.turnstile.order();
+    assert_eq!(answer.touched(), scenario.news(), "{:#}", answer.0);
+    run.answered(ALPHA, &answer);
+    app.pass_time(A_WHILE);
+    let [once, again] = run.settle(None).await;
+    assert_eq!(once, again);
+    run.assert_all_told();
+    for name in scenario.tracked() {
+        let name = if *name == WEB { SITE } else { name };
+        let github = app.world.github.world();
+        let issues = github.repository(name).visible_issues(github.now());
+        let open = issues.filter(|issue| issue.state == State::Open && !issue.is_pull_request);
+        let open: Vec<u64> = open.map(|issue| issue.number).collect();
+        drop(github);
+        assert_eq!(app.open_rows(name), open, "{name}");
+    }
+    (order, again)
+}
+
+#[tokio::test]
+async fn a_simulated_beat_asks_for_the_same_in_the_same_order_each_time() {
+    let (order, end) = undisturbed(Scenario::Whole, Admission::OneByOne).await;
+    assert!((40..=64).contains(&order.len()), "{}: {order:#?}", order.len());
+    for server in ["DynamoDB", "GitHub", "Secrets Manager"] {
+        assert!(order.iter().any(|request| request.starts_with(server)), "{server}");
+    }
+    assert_eq!(undisturbed(Scenario::Whole, Admission::OneByOne).await, (order, end));
+}
+
+/// The places to stop at among so many requests; one alone when `SIMULATION_K` names it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what a person wants of this run of the tests, not the service"
+)]
+pub fn places(requests: usize) -> Vec<usize> {
+    match std::env::var("SIMULATION_K") {
+        Ok(k) => vec![k.parse().expect("SIMULATION_K is the number of a request")],
+        Err(_) => (1..=requests).collect(),
+    }
+}
+
+/// Says, should its test fail, which case it was.
+pub struct Case {
+    test: &'static str,
+    stop: Stop,
+    what: Option<String>,
+}
+
+impl Case {
+    pub fn new(test: &'static str, stop: Stop) -> Self {
+        Self { test, stop, what: None }
+    }
+
+    /// What was stopped.
+    pub fn is_of(&mut self, stopped: &Stopped) {
+        self.what = Some(stopped.what().to_owned());
+    }
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let (Stop::Before(k) | Stop::After(k)) = self.stop;
+            eprintln!("It stopped {:?}: {}", self.stop, self.what.as_deref().unwrap_or("nothing yet"));
+            eprintln!("Again:  SIMULATION_K={k} cargo test -p agent-heartbeat --test it {}", self.test);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A beat stalls at each of its requests until its claim has run out, another beat runs a whole pass, and then the
+//! first one goes on: both leave the same table and tell all.
+
+use test_world::turnstile::{Admission, Led, Stop};
+
+use crate::simulation::outcome::{
+    A_WHILE, ALPHA, BETA, Case, NEWCOMER, Next, Run, Scenario, places, undisturbed,
+};
+
+async fn stalls_at_each(
+    test: &'static str,
+    scenario: Scenario,
+    admission: Admission,
+    stop: fn(usize) -> Stop,
+    next: Next,
+) {
+    let (order, end) = undisturbed(scenario, admission).await;
+    for k in places(order.len()) {
+        let app = scenario.begin().await;
+        let mut run = Run::of(scenario, &app);
+        let mut case = Case::new(test, stop(k));
+        let turnstile = &app.world.turnstile;
+        let alpha = app.agent(ALPHA);
+        let mut beat = Box::pin(alpha.beat());
+        let Led::UpTo(stopped) = turnstile.lead(admission, Some(stop(k)), &mut beat).await else {
+            panic!("there is no such request");
+        };
+        case.is_of(&stopped);
+        app.pass_time(A_WHILE);
+        match next {
+            Next::Reads => {
+                run.beat(NEWCOMER).await;
+                run.beat(BETA).await;
+            }
+            Next::CannotRead => run.a_pass_fails().await,
+        }
+        let ended = app.state()["ended"].clone();
+        stopped.let_go();
+        let Led::ToItsEnd(late) = turnstile.lead(admission, None, &mut beat).await else {
+            panic!("nothing was to be stopped any more");
+        };
+        assert_eq!(app.state()["ended"], ended);
+        run.answered(ALPHA, &late);
+        for stands in run.settle(None).await {
+            assert_eq!(stands, end);
+        }
+        run.assert_all_told();
+    }
+}
+
+#[tokio::test]
+async fn a_beat_that_stalls_before_any_request_is_carried_out_and_comes_back_does_no_harm() {
+    let test = "a_beat_that_stalls_before_any_request_is_carried_out_and_comes_back_does_no_harm";
+    stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::Reads).await;
+}
+
+#[tokio::test]
+async fn a_beat_that_stalls_when_any_request_has_been_carried_out_and_comes_back_does_no_harm() {
+    let test = "a_beat_that_stalls_when_any_request_has_been_carried_out_and_comes_back_does_no_harm";
+    stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::After, Next::Reads).await;
+}
+
+#[tokio::test]
+async fn a_beat_that_stalls_can_come_back_after_a_pass_that_could_not_read_github() {
+    let test = "a_beat_that_stalls_can_come_back_after_a_pass_that_could_not_read_github";
+    stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::CannotRead).await;
+}
+
+#[tokio::test]
+async fn a_beat_that_stalls_can_come_back_in_an_hour_in_which_others_cannot_read_github() {
+    let test = "a_beat_that_stalls_can_come_back_in_an_hour_in_which_others_cannot_read_github";
+    stalls_at_each(test, Scenario::AfterTrouble, Admission::OneByOne, Stop::Before, Next::CannotRead).await;
+}
+
+#[tokio::test]
+async fn a_beat_with_all_its_requests_under_way_at_once_can_stall_just_so() {
+    let test = "a_beat_with_all_its_requests_under_way_at_once_can_stall_just_so";
+    stalls_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::Before, Next::Reads).await;
+    stalls_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::After, Next::Reads).await;
+}

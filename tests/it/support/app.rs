@@ -1,0 +1,356 @@
+//! The service under test, in the local world.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_heartbeat::app::{App, Aws, Timing};
+use agent_heartbeat::clock::Clock;
+use agent_heartbeat::config::Config;
+use agent_heartbeat::github::RetryPolicy;
+use agent_heartbeat::secrets::SecretLifetimes;
+use agent_heartbeat::store::StorePatience;
+use agent_heartbeat::transport::Transport;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use test_world::dynamodb::Outcome;
+use test_world::fault::Held;
+use test_world::github::World;
+use test_world::{LocalStack, TABLE_NAME};
+
+use crate::support::checked::Checked;
+pub use crate::support::roles::{Agent, Answer, Reply, Schedule, Stranger};
+
+/// When every test's world begins.
+pub const START: &str = "2026-11-22T06:00:00Z";
+
+/// The local world and the service in it. Dropping it fails the test if an order was never met.
+pub struct TestApp {
+    pub world: LocalStack,
+    pub app: Arc<App>,
+    /// The environment of the service.
+    pub variables: HashMap<String, String>,
+    timing: Timing,
+    ahead: SignedDuration,
+    ends_well: bool,
+}
+
+/// How to start one.
+pub struct Setup {
+    repositories: Vec<String>,
+    variables: HashMap<String, String>,
+    timing: Timing,
+    begins: Timestamp,
+    ahead: SignedDuration,
+}
+
+/// Patience that suits servers on the same machine: no test waits for a clock.
+fn quick() -> Timing {
+    Timing {
+        connect: Duration::from_secs(2),
+        secret: Duration::from_secs(5),
+        secrets: SecretLifetimes::default(),
+        github: RetryPolicy {
+            attempts: 3,
+            attempt_timeout: Duration::from_secs(5),
+            first_wait: Duration::from_millis(1),
+        },
+        store: StorePatience {
+            attempt: Duration::from_secs(5),
+            call: Duration::from_secs(20),
+            attempts: 3,
+            first_wait: Duration::from_millis(1),
+        },
+        ..Timing::default()
+    }
+}
+
+impl Setup {
+    pub fn with(mut self, variable: &str, value: &str) -> Self {
+        self.variables.insert(variable.to_owned(), value.to_owned());
+        self
+    }
+
+    pub fn timing(mut self, change: impl FnOnce(&mut Timing)) -> Self {
+        change(&mut self.timing);
+        self
+    }
+
+    /// Lets the world begin then.
+    pub fn beginning(mut self, begins: Timestamp) -> Self {
+        self.begins = begins;
+        self
+    }
+
+    /// The service's clock is so many seconds ahead of the world's.
+    pub fn ahead(mut self, seconds: i64) -> Self {
+        self.ahead = SignedDuration::from_secs(seconds);
+        self
+    }
+
+    /// Starts the world, in which the repositories exist and are empty, and the service.
+    pub async fn start(self) -> TestApp {
+        let clock = test_world::clock::Clock::manual(self.begins);
+        let world = LocalStack::start(clock).await;
+        world.github.arrange(|github| {
+            for repository in &self.repositories {
+                github.create_repository(repository);
+            }
+        });
+        let mut variables: HashMap<String, String> =
+            world.environment().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        variables.insert("REPOSITORIES".to_owned(), self.repositories.join(","));
+        variables.extend(self.variables);
+        let app = Arc::new(service(&world, &variables, self.timing, self.ahead));
+        TestApp { world, app, variables, timing: self.timing, ahead: self.ahead, ends_well: true }
+    }
+}
+
+fn service(
+    world: &LocalStack,
+    variables: &HashMap<String, String>,
+    timing: Timing,
+    ahead: SignedDuration,
+) -> App {
+    let config = Config::read(|name| variables.get(name).cloned()).expect("a good configuration");
+    let transport = Transport::new(None, timing.connect).expect("the built-in roots");
+    let aws = |url: &str| {
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new(
+                "made", "up", None, None, "made up",
+            )))
+            .sleep_impl(aws_sdk_dynamodb::config::SharedAsyncSleep::new(
+                aws_smithy_async::rt::sleep::TokioSleep::new(),
+            ))
+            .endpoint_url(url)
+            .http_client(transport.aws_client().expect("a client"))
+            .build()
+    };
+    let aws = Aws { dynamodb: aws(world.dynamodb.url()), secrets_manager: aws(world.secrets.url()) };
+    let local = world.clock.clone();
+    let clock = Clock::from_fn(move || local.now() + ahead);
+    App::new(config, timing, clock, &transport, &aws).expect("a service")
+}
+
+impl TestApp {
+    /// A service that tracks these repositories.
+    pub fn tracking(repositories: &[&str]) -> Setup {
+        Setup {
+            repositories: repositories.iter().map(|name| (*name).to_owned()).collect(),
+            variables: HashMap::new(),
+            timing: quick(),
+            begins: START.parse().expect("an instant"),
+            ahead: SignedDuration::ZERO,
+        }
+    }
+
+    /// Two repositories after alpha's first beat, with its freshness run out and three changes on GitHub since:
+    /// closed acme/api#1, edited acme/api#2, opened acme/web#1.
+    pub async fn after_a_first_beat() -> Self {
+        let app = Self::tracking(&["acme/api", "acme/web"]).start().await;
+        app.world.github.arrange(|github| github.open_issues("acme/api", 3));
+        app.agent("alpha").beat().await;
+        app.outlive_freshness();
+        app.world.github.arrange(|github| {
+            github.close_issue("acme/api", 1);
+            github.edit_issue("acme/api", 2, |issue| issue.title = "Another title".into());
+            github.open_issue("acme/web", "New");
+        });
+        app
+    }
+
+    /// The same service started anew, as another sandbox would be, with one variable changed.
+    pub fn restart_with(&mut self, variable: &str, value: &str) {
+        self.variables.insert(variable.to_owned(), value.to_owned());
+        self.app = self.another_sandbox();
+    }
+
+    /// A second sandbox of the same service.
+    pub fn another_sandbox(&self) -> Arc<App> {
+        self.sandbox_with(&self.variables)
+    }
+
+    /// A sandbox of another function with this environment.
+    pub fn sandbox_with(&self, variables: &HashMap<String, String>) -> Arc<App> {
+        Arc::new(service(&self.world, variables, self.timing, self.ahead))
+    }
+
+    /// An agent with a valid token.
+    pub fn agent(&self, name: &str) -> Agent<'_> {
+        Agent { test: self, app: Arc::clone(&self.app), name: name.to_owned(), key: None, body: None }
+    }
+
+    /// Someone who sends whatever he likes.
+    pub fn stranger(&self) -> Stranger<'_> {
+        Stranger { test: self }
+    }
+
+    /// EventBridge's schedule.
+    pub fn schedule(&self) -> Schedule<'_> {
+        Schedule { test: self }
+    }
+
+    /// Lets time pass, for GitHub, DynamoDB and the service alike.
+    pub fn pass_time(&self, seconds: u64) {
+        self.world.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Lets the last pass's freshness run out.
+    pub fn outlive_freshness(&self) {
+        self.pass_time(31);
+    }
+
+    /// Waits until every request that has reached DynamoDB is carried out, also those that nobody waits for.
+    pub async fn nothing_is_under_way(&self) {
+        while self.world.dynamodb.requests().iter().any(|request| request.outcome == Outcome::Pending) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// The stored items whose keys start like this, in order.
+    pub fn items(&self, pk: &str, sk: &str) -> Vec<Checked> {
+        let starts =
+            |item: &Value, key: &str, start: &str| item[key].as_str().unwrap_or("").starts_with(start);
+        let mut items = self.world.dynamodb.items(TABLE_NAME);
+        items.retain(|item| starts(item, "pk", pk) && starts(item, "sk", sk));
+        items.into_iter().map(Checked::item).collect()
+    }
+
+    /// The cached row of an issue; null when there is none.
+    pub fn row(&self, repository: &str, number: u64) -> Checked {
+        let id = self.world.github.arrange(|github| github.repository_id(repository));
+        let (pk, sk) = (format!("REPO#{id}"), format!("ISSUE#{number:010}"));
+        let row = self.world.dynamodb.item(TABLE_NAME, &pk, &sk).unwrap_or_default();
+        Checked::item_of("REPO", "ISSUE", row)
+    }
+
+    /// The numbers of the cached open issues of a repository.
+    pub fn open_rows(&self, repository: &str) -> Vec<u64> {
+        let id = self.world.github.arrange(|github| github.repository_id(repository));
+        self.items(&format!("REPO#{id}"), "ISSUE#")
+            .iter()
+            .filter(|row| row.get("openUpdatedAt").is_some())
+            .filter_map(|row| row["number"].as_u64())
+            .collect()
+    }
+
+    /// The marks of a repository.
+    pub fn marks(&self, repository: &str) -> Checked {
+        let id = self.world.github.arrange(|github| github.repository_id(repository));
+        let marks = self.world.dynamodb.item(TABLE_NAME, "FLEET", &format!("REPO#{id}"));
+        Checked::item_of("FLEET", "REPO", marks.unwrap_or_default())
+    }
+
+    /// The fleet's state.
+    pub fn state(&self) -> Checked {
+        let state = self.world.dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default();
+        Checked::item_of("FLEET", "STATE", state)
+    }
+
+    /// Paths and queries that GitHub was asked for, sorted.
+    pub fn asked_of_github(&self) -> Vec<String> {
+        let requests = self.world.github.requests();
+        let mut asked: Vec<String> = requests.into_iter().map(|request| request.path).collect();
+        asked.sort();
+        asked
+    }
+
+    /// The AgentRuns of an agent, the oldest first.
+    pub fn runs(&self, agent: &str) -> Vec<Checked> {
+        self.items(&format!("AGENT#{agent}"), "RUN#")
+            .into_iter()
+            .filter(|run| run["agentName"] == agent)
+            .collect()
+    }
+
+    /// An event of the folder `events`.
+    pub fn event(file: &str) -> Value {
+        let path = format!("{}/events/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// The instant so many seconds ago, in GitHub's whole seconds.
+    pub fn ago(&self, seconds: i64) -> Timestamp {
+        self.world.github.world().now() - SignedDuration::from_secs(seconds)
+    }
+
+    /// How many rows there are of each revision: `[(1, 250)]` when 250 were written once each.
+    pub fn revisions(&self) -> Vec<(u64, usize)> {
+        let mut counts = BTreeMap::new();
+        for row in self.items("REPO#", "ISSUE#") {
+            let revision = row["revision"].as_u64().expect("a count of writes");
+            *counts.entry(revision).or_default() += 1;
+        }
+        counts.into_iter().collect()
+    }
+
+    /// Forgets what was asked of GitHub and DynamoDB so far.
+    pub fn clear_requests(&self) {
+        self.world.github.clear_requests();
+        self.world.dynamodb.clear_requests();
+    }
+
+    /// Paths and queries asked of GitHub since the last clearing.
+    pub fn asked(&self) -> Vec<String> {
+        let requests = self.world.github.requests();
+        requests.into_iter().map(|request| request.path).collect()
+    }
+
+    /// The `since` of each listing that was asked of GitHub since the last clearing; empty where there is none.
+    pub fn listed_since(&self) -> Vec<String> {
+        let asked = self.asked();
+        let listings = asked.iter().filter(|path| path.contains("/issues?"));
+        let since = |path: &String| path.split_once("since=").map(|(_, rest)| rest.to_owned());
+        listings.map(|path| since(path).unwrap_or_default().replace("%3A", ":")).collect()
+    }
+
+    /// The keys of the items written in a repository's partition since the last clearing, refused ones included.
+    pub fn written(&self, repository: &str) -> Vec<String> {
+        let id = self.world.github.arrange(|github| github.repository_id(repository));
+        let writes = self.world.dynamodb.requests();
+        let items = writes.iter().map(|exchange| {
+            let request = &exchange.request;
+            if request["Item"].is_object() { &request["Item"] } else { &request["Key"] }
+        });
+        items
+            .filter(|item| item["pk"]["S"] == format!("REPO#{id}"))
+            .filter_map(|item| item["sk"]["S"].as_str())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Orders that were not met are this test's point, not its mistake.
+    pub fn leaves_orders_open(&mut self) {
+        self.ends_well = false;
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        let unmet = self.world.unmet();
+        if self.ends_well && !std::thread::panicking() {
+            assert!(unmet.is_empty(), "arranged in vain: {unmet:#?}");
+        }
+    }
+}
+
+/// Opens issues a second apart, the first at `first`: no two share their `updated_at`.
+pub fn open_spread(github: &mut World, repository: &str, count: u64, first: Timestamp) {
+    for second in 0..count {
+        github.open_issue_at(repository, "Spread", first + Duration::from_secs(second));
+    }
+}
+
+/// Lets a beat run until one of its requests is held. Gives its end if it ends without meeting the hold.
+pub async fn until_held<T>(beat: &mut (impl Future<Output = T> + Unpin), held: &mut Held) -> Option<T> {
+    tokio::select! {
+        biased;
+        end = beat => Some(end),
+        () = held.arrived() => None,
+    }
+}

@@ -1,0 +1,259 @@
+//! Who comes to the service's door, and what is said there.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_heartbeat::app::App;
+use agent_heartbeat::schedule::{self, ScheduledBeatFailed};
+use jiff::Timestamp;
+use lambda_runtime::{Context, LambdaEvent};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use test_world::AGENT_TOKEN;
+use tokio::sync::OnceCell;
+use tower::util::ServiceExt as _;
+
+use crate::support::app::TestApp;
+use crate::support::checked::{Checked, properties};
+
+/// Lambda's event through the function's handler, as Lambda's runtime calls it: JSON in, JSON out.
+pub async fn invoke(app: Arc<App>, event: String, deadline: Option<Timestamp>) -> Value {
+    let mut context = Context::default();
+    // The last one there is says nothing of when the invocation ends.
+    context.deadline =
+        deadline.map_or(u64::MAX, |deadline| u64::try_from(deadline.as_millisecond()).expect("after 1970"));
+    invoke_in(app, event, context).await
+}
+
+/// The same, in an invocation with this context.
+pub async fn invoke_in(app: Arc<App>, event: String, context: Context) -> Value {
+    let event = LambdaEvent::new(RawValue::from_string(event).expect("JSON"), context);
+    let answer = agent_heartbeat::http::service(app).oneshot(event).await.expect("handlers always answer");
+    serde_json::to_value(answer).expect("an answer is JSON")
+}
+
+async fn ask(app: &Arc<App>, event: &Value, deadline: Option<Timestamp>) -> Reply {
+    let reply = invoke(Arc::clone(app), event.to_string(), deadline).await;
+    Reply::of(&reply).described_by(description(app).await)
+}
+
+/// The description of the API, as it is served.
+async fn description(app: &Arc<App>) -> &'static Value {
+    static DESCRIPTION: OnceCell<Value> = OnceCell::const_new();
+    let ask = || async {
+        let mut event = TestApp::event("heartbeat.json");
+        let path = "/api/openapi.json";
+        event["rawPath"] = path.into();
+        event["requestContext"]["http"]["path"] = path.into();
+        event["requestContext"]["http"]["method"] = "GET".into();
+        Reply::of(&invoke(Arc::clone(app), event.to_string(), None).await).body.into_value()
+    };
+    DESCRIPTION.get_or_init(ask).await
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: HashMap<String, String>,
+    pub body: Checked,
+}
+
+impl Reply {
+    /// Reads the form in which Lambda hands answers to API Gateway.
+    pub fn of(answer: &Value) -> Self {
+        // REST APIs are told all values of each header, and of each of ours there is one.
+        let headers =
+            ["headers", "multiValueHeaders"].map(|member| answer[member].as_object().expect("headers"));
+        let text = |value: &Value| {
+            let only = value.as_array().map_or(value, |values| values.first().expect("a value"));
+            only.as_str().expect("a text").to_owned()
+        };
+        assert_eq!(answer["isBase64Encoded"], false);
+        Self {
+            status: answer["statusCode"]
+                .as_u64()
+                .and_then(|code| u16::try_from(code).ok())
+                .expect("a status"),
+            headers: headers.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect(),
+            body: Checked::anything(serde_json::from_str(&text(&answer["body"])).unwrap_or(Value::Null)),
+        }
+    }
+
+    /// The same, whose body may be asked for no field that is not described.
+    fn described_by(self, description: &Value) -> Self {
+        let is_problem =
+            self.headers.get("content-type").is_some_and(|kind| kind == "application/problem+json");
+        let body = self.body.into_value();
+        let body = if is_problem {
+            let names = properties(&description["components"]["schemas"]["ProblemDetails"]);
+            Checked::new(body, "a problem's details", names)
+        } else if body["runId"].is_string() {
+            Checked::answer(body)
+        } else {
+            Checked::anything(body)
+        };
+        Self { body, ..self }
+    }
+}
+
+/// An agent that may beat.
+pub struct Agent<'a> {
+    pub test: &'a TestApp,
+    pub app: Arc<App>,
+    pub name: String,
+    /// Its request's `Idempotency-Key`, if it has one.
+    pub key: Option<String>,
+    pub body: Option<String>,
+}
+
+impl Agent<'_> {
+    /// The same agent, whose requests have this key.
+    pub fn with_key(mut self, key: &str) -> Self {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// The same agent, whose requests have this body.
+    pub fn with_body(mut self, body: &str) -> Self {
+        self.body = Some(body.to_owned());
+        self
+    }
+
+    /// The same agent, served by another sandbox.
+    pub fn in_sandbox(mut self, app: Arc<App>) -> Self {
+        self.app = app;
+        self
+    }
+
+    /// Beats, and expects an answer.
+    pub async fn beat(&self) -> Answer {
+        self.beat_until(None).await
+    }
+
+    /// Beats in an invocation that ends after so many seconds.
+    pub async fn beat_within(&self, seconds: u64) -> Answer {
+        let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
+        self.beat_until(Some(deadline)).await
+    }
+
+    /// Beats in an invocation that ends then; without a deadline when there is none to know.
+    pub async fn beat_until(&self, deadline: Option<Timestamp>) -> Answer {
+        let reply = self.knock_until(deadline).await;
+        assert_eq!(reply.status, 200, "{reply:#?}");
+        Answer(reply.body)
+    }
+
+    /// Beats, and takes whatever is answered.
+    pub async fn knock(&self) -> Reply {
+        self.knock_until(None).await
+    }
+
+    /// Beats in an invocation that ends then, and takes whatever is answered.
+    pub async fn knock_until(&self, deadline: Option<Timestamp>) -> Reply {
+        let mut event = TestApp::event("heartbeat.json");
+        let path = format!("/api/agents/{}/heartbeat", self.name);
+        event["rawPath"] = path.clone().into();
+        event["requestContext"]["http"]["path"] = path.into();
+        event["headers"]["authorization"] = format!("Bearer {AGENT_TOKEN}").into();
+        if let Some(key) = &self.key {
+            event["headers"]["idempotency-key"] = key.clone().into();
+        }
+        if let Some(body) = &self.body {
+            event["body"] = body.clone().into();
+            event["isBase64Encoded"] = false.into();
+        }
+        ask(&self.app, &event, deadline).await
+    }
+}
+
+/// Whoever knocks.
+pub struct Stranger<'a> {
+    pub test: &'a TestApp,
+}
+
+impl Stranger<'_> {
+    /// Sends an event as it is.
+    pub async fn sends(&self, event: &Value) -> Reply {
+        ask(&self.test.app, event, None).await
+    }
+
+    /// Sends `events/heartbeat.json`, changed.
+    pub async fn sends_changed(&self, change: impl FnOnce(&mut Value)) -> Reply {
+        let mut event = TestApp::event("heartbeat.json");
+        change(&mut event);
+        self.sends(&event).await
+    }
+}
+
+/// EventBridge.
+pub struct Schedule<'a> {
+    pub test: &'a TestApp,
+}
+
+impl Schedule<'_> {
+    /// Beats as the schedule does, with five minutes of time.
+    pub async fn beat(&self) -> Result<Answer, ScheduledBeatFailed> {
+        self.beat_within(300).await
+    }
+
+    /// Beats in an invocation that ends after so many seconds.
+    pub async fn beat_within(&self, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
+        self.sends(TestApp::event("schedule.json"), seconds).await
+    }
+
+    /// An operator confirms a held audit.
+    pub async fn confirms(&self, repository: &str) -> Result<Answer, ScheduledBeatFailed> {
+        self.sends(serde_json::json!({ "confirmAudit": repository }), 300).await
+    }
+
+    /// Answers an event in an invocation that ends after so many seconds.
+    pub async fn sends(&self, event: Value, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
+        let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
+        schedule::beat(&self.test.app, event, Some(deadline))
+            .await
+            .map(|answer| Answer(Checked::answer(serde_json::to_value(answer).expect("an answer is JSON"))))
+    }
+}
+
+/// The answer to a beat.
+#[derive(Clone, Debug)]
+pub struct Answer(pub Checked);
+
+impl Answer {
+    pub fn status(&self) -> &str {
+        self.0["status"].as_str().expect("a status")
+    }
+
+    pub fn is_coalesced(&self) -> bool {
+        self.0["coalesced"].as_bool().expect("a flag")
+    }
+
+    /// What changed, as `closed acme/api#7`, in order of repository and number.
+    pub fn touched(&self) -> Vec<String> {
+        let mut touched: Vec<(String, u64, String)> = self.0["touched"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|touch| {
+                let url = touch["url"].as_str().expect("a URL");
+                let path = url.strip_prefix("https://github.com/").expect("a page of GitHub's");
+                let (repository, number) = path.split_once("/issues/").expect("an issue's page");
+                let change = touch["change"].as_str().expect("a change");
+                (repository.to_owned(), number.parse().expect("a number"), change.to_owned())
+            })
+            .collect();
+        touched.sort();
+        touched.into_iter().map(|(repository, n, change)| format!("{change} {repository}#{n}")).collect()
+    }
+
+    pub fn lines(&self, field: &str) -> Vec<&str> {
+        self.0[field].as_array().expect("a list").iter().filter_map(Value::as_str).collect()
+    }
+
+    pub fn codes(&self) -> Vec<&str> {
+        let problems = self.0["problems"].as_array().expect("a list");
+        problems.iter().filter_map(|problem| problem["code"].as_str()).collect()
+    }
+}

@@ -1,0 +1,324 @@
+//! What an agent that was away for long is told, in turns, and what each turn costs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agent_heartbeat::app::{BacklogLimits, Timing};
+use test_world::TABLE_NAME;
+use test_world::dynamodb::On;
+
+use crate::support::app::{Answer, TestApp, until_held};
+
+/// The most read units of one beat, however much its agent has not been told.
+const MAX_READ_UNITS: f64 = 40.0;
+
+/// Lets an agent beat until it has been told everything. Each beat tells something new, costs no more than it may, and
+/// says truly whether another would tell more.
+pub async fn catch_up(app: &TestApp, agent: &str) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    loop {
+        app.clear_requests();
+        let answer = app.agent(agent).beat().await;
+        let read_units = app.world.dynamodb.capacity().read_units;
+        assert!(read_units <= MAX_READ_UNITS, "{read_units} read units: {:#}", answer.0);
+        assert!(answers.len() < 500, "it does not end: {:#}", answer.0);
+        let is_left = answer.0["nextHeartbeatInSeconds"] == 0;
+        answers.push(answer);
+        if !is_left {
+            return answers;
+        }
+        // At most 60 beats a minute.
+        app.pass_time(1);
+    }
+}
+
+fn told(answers: &[Answer]) -> Vec<String> {
+    answers.iter().flat_map(Answer::touched).collect()
+}
+
+/// Copies the row of a changed issue, so that so many issues changed in the same pass.
+fn copy_changed_row(app: &TestApp, repository: &str, number: u64, copies: std::ops::RangeInclusive<u64>) {
+    let mut row = app.row(repository, number);
+    for copy in copies {
+        let order = row["changeOrder"].as_str().expect("it changed");
+        let (fence, _) = order.split_once('#').expect("a fence and a number");
+        row["changeOrder"] = format!("{fence}#{copy:010}").into();
+        row["number"] = copy.into();
+        row["sk"] = format!("ISSUE#{copy:010}").into();
+        row["url"] = format!("https://github.com/{repository}/issues/{copy}").into();
+        app.world.dynamodb.put_item(TABLE_NAME, &row);
+    }
+}
+
+/// Repositories in which alpha and beta have seen one open issue each, with the freshness run out.
+async fn fleet_of(count: usize, timing: impl FnOnce(&mut Timing)) -> (TestApp, Vec<String>) {
+    let names: Vec<String> = (0..count).map(|n| format!("acme/repository-{n:02}")).collect();
+    let tracked: Vec<&str> = names.iter().map(String::as_str).collect();
+    let app = TestApp::tracking(&tracked).timing(timing).start().await;
+    app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 1)));
+    for agent in ["alpha", "beta"] {
+        app.agent(agent).beat().await;
+    }
+    app.outlive_freshness();
+    (app, names)
+}
+
+#[tokio::test]
+async fn an_agent_with_thousands_of_unreported_changes_is_told_all_in_bounded_turns() {
+    let (app, _) = fleet_of(1, |_| ()).await;
+    app.world.github.arrange(|github| github.close_issue("acme/repository-00", 1));
+    app.agent("alpha").beat().await;
+    copy_changed_row(&app, "acme/repository-00", 1, 2..=3_000);
+    let answers = catch_up(&app, "beta").await;
+    assert_eq!(answers.len(), 15);
+    let told = told(&answers);
+    assert_eq!((told.len(), told.iter().collect::<BTreeSet<_>>().len()), (3_000, 3_000));
+    assert_eq!(app.agent("beta").beat().await.touched(), [""; 0]);
+}
+
+#[tokio::test]
+async fn changes_in_more_repositories_than_one_beat_reads_are_told_in_bounded_turns() {
+    let (app, names) = fleet_of(60, |_| ()).await;
+    app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 3)));
+    app.agent("alpha").beat().await;
+    let answers = catch_up(&app, "beta").await;
+    let told = told(&answers);
+    assert_eq!((told.len(), told.iter().collect::<BTreeSet<_>>().len()), (180, 180));
+    assert_eq!(app.agent("beta").beat().await.touched(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_oldest_changes_are_told_first_whatever_repository_they_are_in() {
+    let (app, names) = fleet_of(2, |_| ()).await;
+    for name in names.iter().rev() {
+        app.pass_time(150);
+        app.world.github.arrange(|github| github.open_issues(name, 150));
+        app.agent("alpha").beat().await;
+    }
+    let answers = catch_up(&app, "beta").await;
+    let of_older = |answer: &Answer| {
+        let urls = answer.lines("touchedIssueUrls");
+        urls.iter().filter(|url| url.contains(names[1].as_str())).count()
+    };
+    assert_eq!(answers.iter().map(of_older).collect::<Vec<_>>(), [150, 0]);
+    assert_eq!(answers.iter().map(|answer| answer.touched().len()).collect::<Vec<_>>(), [200, 100]);
+}
+
+#[tokio::test]
+async fn excluded_issues_among_the_changes_cost_no_beat_more_than_the_others() {
+    let mut app = fleet_of(1, |_| ()).await.0;
+    app.restart_with("EXCLUDED_LABELS", "spam");
+    app.world.github.arrange(|github| {
+        github.open_issues("acme/repository-00", 1);
+        github.edit_issue("acme/repository-00", 1, |issue| issue.labels = vec!["spam".to_owned()]);
+    });
+    app.agent("alpha").beat().await;
+    copy_changed_row(&app, "acme/repository-00", 1, 3..=2_000);
+    copy_changed_row(&app, "acme/repository-00", 2, 2_001..=2_001);
+    let answers = catch_up(&app, "beta").await;
+    assert!(answers.len() > 2);
+    assert_eq!(told(&answers), ["opened acme/repository-00#2", "opened acme/repository-00#2001"]);
+}
+
+#[tokio::test]
+async fn reading_that_takes_long_ends_with_what_was_read_and_goes_on_in_the_next_beat() {
+    let (app, names) = fleet_of(1, |_| ()).await;
+    app.world.github.arrange(|github| github.open_issues(&names[0], 190));
+    app.agent("alpha").beat().await;
+    let mut held = app.world.dynamodb.hold(On::operation("Query").containing("Changes"));
+    let beta = app.agent("beta");
+    let mut slow = Box::pin(beta.beat());
+    assert!(until_held(&mut slow, &mut held).await.is_none());
+    app.pass_time(1);
+    held.release();
+    let first = slow.await;
+    assert_eq!((first.status(), first.touched().len()), ("ok", 101), "{:#}", first.0);
+    assert_eq!(first.0["nextHeartbeatInSeconds"], 0);
+    assert_eq!(told(&catch_up(&app, "beta").await).len(), 89);
+}
+
+#[tokio::test]
+async fn what_a_dead_pass_changed_is_found_by_the_next_one_and_not_by_each_agent() {
+    let (app, names) = fleet_of(60, |_| ()).await;
+    app.agent("gamma").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.close_issue(&names[42], 1));
+    let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("SET ended"));
+    let alpha = app.agent("alpha");
+    let mut dying = Box::pin(alpha.beat());
+    assert!(until_held(&mut dying, &mut held).await.is_none());
+    drop(dying);
+    app.pass_time(150);
+    assert_eq!(app.agent("beta").beat().await.touched(), ["closed acme/repository-42#1"]);
+    app.clear_requests();
+    let joined = app.agent("gamma").beat().await;
+    assert_eq!((joined.is_coalesced(), joined.touched()), (true, vec!["closed acme/repository-42#1".into()]));
+    let read_units = app.world.dynamodb.capacity().read_units;
+    assert!(read_units <= 10.0, "{read_units}");
+}
+
+#[tokio::test]
+async fn changes_of_a_repository_that_only_another_function_tracks_are_told() {
+    let (app, names) = fleet_of(2, |_| ()).await;
+    let mut elsewhere = app.variables.clone();
+    elsewhere.insert("REPOSITORIES".to_owned(), names[0].clone());
+    let elsewhere = app.sandbox_with(&elsewhere);
+    app.world.github.arrange(|github| github.close_issue(&names[1], 1));
+    app.agent("alpha").beat().await;
+    let beta = app.agent("beta").in_sandbox(Arc::clone(&elsewhere));
+    assert_eq!(beta.beat().await.touched(), ["closed acme/repository-01#1"]);
+    // A pass that dies, and one of the other function that takes over from it.
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.reopen_issue(&names[1], 1));
+    let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("SET ended"));
+    let alpha = app.agent("alpha");
+    let mut dying = Box::pin(alpha.beat());
+    assert!(until_held(&mut dying, &mut held).await.is_none());
+    drop(dying);
+    app.pass_time(150);
+    let beta = app.agent("beta").in_sandbox(elsewhere);
+    assert_eq!(beta.beat().await.touched(), ["reopened acme/repository-01#1"]);
+}
+
+#[tokio::test]
+async fn a_close_that_a_running_pass_edits_while_the_backlog_is_told_stays_a_close() {
+    let (app, names) = fleet_of(1, |timing| timing.backlog.told = 3).await;
+    app.world.github.arrange(|github| github.open_issues(&names[0], 5));
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.close_issue(&names[0], 1));
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.comment(&names[0], 1));
+    let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("SET ended"));
+    let alpha = app.agent("alpha");
+    let mut running = Box::pin(alpha.beat());
+    assert!(until_held(&mut running, &mut held).await.is_none());
+    let mut answers = vec![app.agent("beta").beat().await];
+    held.release();
+    running.await;
+    answers.extend(catch_up(&app, "beta").await);
+    let told: BTreeSet<String> = told(&answers).into_iter().collect();
+    let opened = (2..=6).map(|n| format!("opened {}#{n}", names[0]));
+    let expected: BTreeSet<String> = opened.chain([format!("closed {}#1", names[0])]).collect();
+    assert_eq!(told, expected);
+}
+
+/// The narrowest limits: every way of reading is taken, however small the fleet.
+pub fn narrow(timing: &mut Timing) {
+    timing.backlog =
+        BacklogLimits { told: 2, read_units: 3.0, time: Duration::from_millis(750), merged: 1, named: 1 };
+}
+
+#[tokio::test]
+async fn changes_that_come_while_a_backlog_is_told_repository_by_repository_are_not_lost() {
+    let (app, names) = fleet_of(3, narrow).await;
+    app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 3)));
+    app.agent("alpha").beat().await;
+    let mut answers = vec![app.agent("beta").beat().await, app.agent("beta").beat().await];
+    app.outlive_freshness();
+    app.world.github.arrange(|github| {
+        for name in &names {
+            github.close_issue(name, 2);
+            github.comment(name, 4);
+        }
+    });
+    app.agent("alpha").beat().await;
+    answers.extend(catch_up(&app, "beta").await);
+    let told: BTreeSet<String> = told(&answers).into_iter().collect();
+    for name in &names {
+        assert!(told.contains(&format!("closed {name}#2")), "{told:#?}");
+        assert!(told.contains(&format!("opened {name}#3")), "{told:#?}");
+        assert!(told.contains(&format!("opened {name}#4")), "{told:#?}");
+    }
+    assert_eq!(catch_up(&app, "beta").await[0].touched(), [""; 0]);
+}
+
+fn counts(answers: &[Answer]) -> Vec<u64> {
+    answers.iter().map(|answer| answer.0["touchedCount"].as_u64().expect("a count")).collect()
+}
+
+#[tokio::test]
+async fn more_changes_than_one_beat_reads_are_counted_exactly_all_the_same() {
+    let (app, names) = fleet_of(2, |_| ()).await;
+    for (name, count) in names.iter().zip([1_100, 300]) {
+        app.pass_time(150);
+        app.world.github.arrange(|github| github.open_issues(name, count));
+        app.agent("alpha").beat().await;
+    }
+    let answers = catch_up(&app, "beta").await;
+    assert_eq!(counts(&answers), [1_400, 1_200, 1_000, 800, 600, 400, 200]);
+    assert_eq!(
+        answers[0].0["summary"],
+        "Joined the pass that ended 0 s ago: 1400 issues changed since this agent's last beat."
+    );
+}
+
+#[tokio::test]
+async fn an_issue_that_changed_in_several_passes_or_is_excluded_counts_once_or_not_at_all() {
+    let (mut app, names) = fleet_of(1, |timing| timing.backlog.told = 4).await;
+    app.restart_with("EXCLUDED_LABELS", "spam");
+    app.agent("alpha").beat().await;
+    let rounds: [std::ops::RangeInclusive<u64>; 3] = [2..=31, 20..=25, 2..=3];
+    app.world.github.arrange(|github| github.open_issues(&names[0], 30));
+    for round in rounds {
+        app.outlive_freshness();
+        app.world.github.arrange(|github| {
+            round.for_each(|number| github.comment(&names[0], number));
+            github.edit_issue(&names[0], 30, |issue| issue.labels = vec!["spam".to_owned()]);
+        });
+        app.agent("alpha").beat().await;
+    }
+    let answers = catch_up(&app, "beta").await;
+    assert_eq!(counts(&answers), [29, 25, 21, 17, 13, 9, 5, 1]);
+    assert_eq!(told(&answers).len(), 29);
+}
+
+#[tokio::test]
+async fn changes_in_many_repositories_are_counted_while_they_are_told_one_after_another() {
+    let (app, names) = fleet_of(30, |_| ()).await;
+    app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 10)));
+    app.agent("alpha").beat().await;
+    let answers = catch_up(&app, "beta").await;
+    let told = answers.iter().map(|answer| answer.touched().len() as u64);
+    let left = told.scan(300, |left, told| Some(std::mem::replace(left, *left - told)));
+    assert_eq!(counts(&answers), left.collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn of_more_than_10_000_changes_it_is_told_that_they_are_more() {
+    let (app, names) = fleet_of(1, |_| ()).await;
+    app.world.github.arrange(|github| github.open_issues(&names[0], 250));
+    app.agent("alpha").beat().await;
+    for (counted, told) in [(9_999_u64, 9_999), (10_000, 10_000), (10_001, 10_000)] {
+        let mut item = app.items("FLEET", "COUNTS").pop().expect("the counts");
+        let fence = item["upto"].clone();
+        item["entries"] = serde_json::json!([fence, 0, counted]);
+        app.world.dynamodb.put_item(TABLE_NAME, &item);
+        let agent = format!("agent-{counted}");
+        let answer = app.agent(&agent).beat().await;
+        assert_eq!(answer.0["touchedCount"], told);
+        let summary = answer.0["summary"].as_str().expect("a sentence");
+        assert_eq!(summary.contains("at least 10000 issues"), counted > 10_000, "{summary}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_pass_that_died_no_more_changes_are_claimed_than_there_are() {
+    let (app, names) = fleet_of(1, |timing| timing.backlog.told = 10).await;
+    app.world.github.arrange(|github| github.open_issues(&names[0], 60));
+    let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("SET ended"));
+    let alpha = app.agent("alpha");
+    let mut dying = Box::pin(alpha.beat());
+    assert!(until_held(&mut dying, &mut held).await.is_none());
+    drop(dying);
+    app.pass_time(150);
+    app.agent("alpha").beat().await;
+    let answers = catch_up(&app, "beta").await;
+    let told: Vec<u64> = answers.iter().map(|answer| answer.touched().len() as u64).collect();
+    assert_eq!(told.iter().sum::<u64>(), 60);
+    for (at, count) in counts(&answers).into_iter().enumerate() {
+        assert!(count <= told[at..].iter().sum(), "{count} at {at}: {told:?}");
+    }
+}

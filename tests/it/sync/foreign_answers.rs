@@ -1,0 +1,84 @@
+//! Answers that are not of GitHub's API: the message names `GITHUB_API_URL`, which most often has the wrong address.
+
+use test_world::github::{Fault, Matching};
+
+use crate::support::app::TestApp;
+
+const PAGE: &str = "<!DOCTYPE html><html><body>Sign in to GitHub</body></html>";
+
+fn page(status: u16, body: &str) -> Fault {
+    Fault::Answer {
+        status,
+        headers: vec![
+            ("content-type", "text/html; charset=utf-8".to_owned()),
+            ("location", "/login".to_owned()),
+        ],
+        body: body.to_owned(),
+    }
+}
+
+/// An Enterprise Server whose web site is asked instead of its API (PyGithub issue 769, terraform-provider-github issue
+/// 224, steampipe-plugin-github issue 305).
+#[tokio::test]
+async fn answer_of_a_web_site_names_the_variable_with_the_apis_address() {
+    for (status, body) in
+        [(200, PAGE), (302, PAGE), (302, ""), (404, PAGE), (404, ""), (406, "{}"), (403, PAGE), (410, PAGE)]
+    {
+        for path in ["/repos/acme/api", "listing"] {
+            let app = TestApp::tracking(&["acme/api"]).start().await;
+            app.world.github.arrange(|github| github.open_issues("acme/api", 1));
+            let matching = if path == "listing" {
+                Matching::any_listing()
+            } else {
+                app.world.github.arrange(|github| github.remove_graphql());
+                Matching::repository("acme/api")
+            };
+            app.world.github.fault(matching, page(status, body).forever());
+            let answer = app.agent("alpha").beat().await;
+            assert_eq!(
+                answer.codes().last(),
+                Some(&"github_unexpected_answer"),
+                "{status} {path}: {:#}",
+                answer.0
+            );
+            let told = answer.0["problems"].to_string();
+            assert!(
+                told.contains("GITHUB_API_URL") && told.contains("https://HOST/api/v3"),
+                "{status} {path}: {told}"
+            );
+            assert!(!told.contains("Sign in"), "{told}");
+            assert_eq!(app.open_rows("acme/api"), [0; 0]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn web_site_at_both_addresses_names_the_variable() {
+    for (status, body) in [(302, PAGE), (404, PAGE), (406, ""), (200, PAGE)] {
+        let app = TestApp::tracking(&["acme/api"]).start().await;
+        app.world.github.fault(Matching::anything(), page(status, body).forever());
+        let answer = app.agent("alpha").beat().await;
+        assert_eq!(answer.status(), "error", "{status}");
+        assert!(answer.0["problems"].to_string().contains("GITHUB_API_URL"), "{status}: {:#}", answer.0);
+    }
+}
+
+#[tokio::test]
+async fn nothing_at_all_at_the_apis_address_names_the_variable() {
+    let mut app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
+    app.world.github.arrange(|github| github.remove_graphql());
+    let elsewhere = format!("{}/some/where", app.world.github.url());
+    app.restart_with("GITHUB_API_URL", &elsewhere);
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(answer.status(), "error");
+    assert!(answer.codes().contains(&"repository_not_found"), "{:#}", answer.0);
+    assert!(answer.0["problems"].to_string().contains("GITHUB_API_URL"), "{:#}", answer.0);
+}
+
+#[tokio::test]
+async fn repository_that_is_not_there_names_no_address() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world.github.arrange(|github| github.hide_repository("acme/api"));
+    let answer = app.agent("alpha").beat().await;
+    assert!(!answer.0.to_string().contains("GITHUB_API_URL"), "{:#}", answer.0);
+}

@@ -1,0 +1,33 @@
+//! How the cache follows GitHub: the probe, listings, changes, and what fails on the way.
+
+pub mod addresses;
+pub mod backfills;
+pub mod backlogs;
+pub mod changes;
+pub mod claims;
+pub mod conversions;
+pub mod crowds;
+pub mod deadlines;
+pub mod deferral;
+pub mod failures;
+pub mod foreign_answers;
+pub mod future_updates;
+pub mod holders;
+pub mod hostile_github;
+pub mod labels;
+pub mod large_answers;
+pub mod large_fleets;
+pub mod listings;
+pub mod liveness;
+pub mod odd_records;
+pub mod pacing;
+pub mod poison;
+pub mod probe;
+pub mod repositories;
+pub mod restored;
+pub mod retries;
+pub mod settling;
+pub mod short_pages;
+pub mod touches;
+pub mod untracked;
+pub mod without_graphql;

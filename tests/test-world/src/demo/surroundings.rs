@@ -1,0 +1,160 @@
+//! What the caller's environment asks for: which GitHub, which repositories, where the table is kept.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use test_world::clock::Clock;
+use test_world::dynamodb::Storage;
+use test_world::github::GitHub;
+use test_world::{GITHUB_CREDENTIALS_SECRET_ID, LocalStack, github};
+
+use super::Failure;
+use super::door::DEFAULT_PORT;
+use super::functions::Functions;
+
+/// Short, so that nobody waits long to see a second pass.
+pub(crate) const LOCAL_FRESHNESS: Duration = Duration::from_secs(3);
+
+const MADE_UP: &str = "acme/api acme/web acme/docs";
+
+/// What is tracked.
+pub(crate) enum Tracked {
+    /// The made-up repositories on the local GitHub.
+    MadeUp,
+    /// `REPOSITORIES`, on the real GitHub or the one that `GITHUB_API_URL` names.
+    OnGitHub { repositories: String, token: Option<String>, api_url: Option<String> },
+}
+
+/// Puts the made-up repositories on an empty GitHub.
+pub(crate) fn make_up(github: &GitHub) {
+    github.arrange(|world| {
+        github::seed::demo(world);
+        // A large organisation's; with less, a pass must serve for longer than LOCAL_FRESHNESS.
+        world.set_budget(15_000, 15_000, world.now());
+    });
+}
+
+/// The environment, read once.
+pub(crate) struct Surroundings {
+    pub(crate) tracked: Tracked,
+    cargo_lambda: PathBuf,
+    search_path: String,
+    port: Option<String>,
+    storage: Storage,
+    log_level: Option<String>,
+}
+
+impl Surroundings {
+    /// Reads `REPOSITORIES`, `GITHUB_TOKEN` and `GITHUB_API_URL` as the service knows them; `CARGO_LAMBDA`, the
+    /// path of that tool; `TABLE_FILE`, a file to keep the table in; `PATH`; `PORT`; and `RUST_LOG`.
+    pub(crate) fn from_env() -> Result<Self, Failure> {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one place where this program's environment enters"
+        )]
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+        let tracked = match variable("REPOSITORIES") {
+            None => Tracked::MadeUp,
+            Some(repositories) => Tracked::OnGitHub {
+                repositories,
+                token: variable("GITHUB_TOKEN"),
+                api_url: variable("GITHUB_API_URL"),
+            },
+        };
+        Ok(Self {
+            tracked,
+            cargo_lambda: variable("CARGO_LAMBDA").map(PathBuf::from).ok_or(Failure::CargoLambdaMissing)?,
+            search_path: variable("PATH").unwrap_or_default(),
+            port: variable("PORT"),
+            storage: variable("TABLE_FILE").map_or(Storage::Memory, |path| Storage::File(path.into())),
+            log_level: variable("RUST_LOG"),
+        })
+    }
+
+    /// `PORT`, where `dev` takes invocations: cargo-lambda's own default unless it is set.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::InvalidPort`] when it is not the number of a port.
+    pub(crate) fn port(&self) -> Result<u16, Failure> {
+        let Some(text) = &self.port else { return Ok(DEFAULT_PORT) };
+        text.trim().parse().map_err(|_| Failure::InvalidPort(text.clone()))
+    }
+
+    /// The folder that `PATH` lacks for `cargo lambda`, if it lacks one.
+    pub(crate) fn cargo_lambda_to_add(&self) -> Option<&Path> {
+        let mut folders = std::env::split_paths(&self.search_path);
+        let is_installed = folders.any(|folder| folder.join("cargo-lambda").is_file());
+        self.cargo_lambda.parent().filter(|_| !is_installed)
+    }
+
+    /// How long the table lives.
+    pub(crate) fn storage_words(&self) -> String {
+        match &self.storage {
+            Storage::Memory => "in memory; TABLE_FILE=... keeps it in a file".to_owned(),
+            Storage::File(path) => format!("in {}", path.display()),
+        }
+    }
+
+    /// Starts everything outside the service.
+    pub(crate) async fn start_stack(&self) -> Result<LocalStack, Failure> {
+        eprintln!("Starting the local world");
+        if let Storage::File(path) = &self.storage
+            && let Some(folder) = path.parent()
+        {
+            std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
+        }
+        let stack = LocalStack::start_with(Clock::system(), self.storage.clone()).await;
+        match &self.tracked {
+            Tracked::MadeUp => make_up(&stack.github),
+            Tracked::OnGitHub { token: Some(token), .. } => {
+                stack.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, token);
+            }
+            Tracked::OnGitHub { token: None, .. } => {}
+        }
+        Ok(stack)
+    }
+
+    /// The environment in which the functions find what is tracked and everything outside the service.
+    pub(crate) fn environment(&self, stack: &LocalStack) -> Vec<(&'static str, String)> {
+        let mut environment = stack.environment();
+        match &self.tracked {
+            Tracked::MadeUp => {
+                environment.push(("REPOSITORIES", MADE_UP.to_owned()));
+                environment.push(("FRESHNESS_SECONDS", LOCAL_FRESHNESS.as_secs().to_string()));
+                // A proxy could not reach it.
+                environment.push(("NO_PROXY", "127.0.0.1".to_owned()));
+            }
+            Tracked::OnGitHub { repositories, token, api_url } => {
+                environment.push(("REPOSITORIES", repositories.clone()));
+                if token.is_some() {
+                    environment.retain(|(name, _)| *name != "GITHUB_API_URL");
+                    environment.extend(api_url.clone().map(|url| ("GITHUB_API_URL", url)));
+                }
+            }
+        }
+        environment
+    }
+
+    /// Starts these functions, logging at `log_level` unless `RUST_LOG` says otherwise.
+    ///
+    /// Without a token this always fails, but only once the functions have checked the rest of their
+    /// configuration, so that all mistakes are told together.
+    pub(crate) async fn start_functions(
+        &self,
+        stack: &LocalStack,
+        names: &[&'static str],
+        log_level: &str,
+    ) -> Result<Functions, Failure> {
+        let mut environment = self.environment(stack);
+        environment.push(("RUST_LOG", self.log_level.as_deref().unwrap_or(log_level).to_owned()));
+        let started = Functions::start(&self.cargo_lambda, names, &environment).await;
+        if matches!(self.tracked, Tracked::OnGitHub { token: None, .. }) {
+            if let Err(failure) = started {
+                eprintln!("{failure}");
+            }
+            return Err(Failure::TokenMissing);
+        }
+        started
+    }
+}
