@@ -1,4 +1,5 @@
-//! The one place where an error becomes an HTTP status: RFC 9457 problem details, without anything internal.
+//! The one place where an error becomes an HTTP status, and the sentences that callers read about it: RFC 9457 problem
+//! details, without internal information.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -11,60 +12,50 @@ use crate::heartbeat::Rejected;
 use crate::secrets::SecretUnavailable;
 use crate::telemetry::Count;
 
-/// Why a request gets no beat.
+use super::body::InvalidBody;
+
+/// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The event is no HTTP request, or one that no client can send.
-    #[error("this is no HTTP request that can be read")]
+pub(super) enum Refusal {
+    /// The event is not an HTTP request, or one that no client can send.
+    #[error("the event is not a readable HTTP request")]
     Event,
-    /// The name in the path is no agent's name.
     #[error(transparent)]
     AgentName(#[from] InvalidAgentName),
-    /// The path cannot be decoded.
     #[error("the path is not valid percent-encoded UTF-8")]
     Path,
-    /// The body is neither empty nor a JSON object.
-    #[error("the body is neither empty nor a JSON object")]
-    Body,
-    /// No token, or a wrong one.
-    #[error("send one header `Authorization: Bearer <token>` with a valid agent token")]
+    #[error(transparent)]
+    Body(#[from] InvalidBody),
+    #[error("missing or invalid agent token; send exactly one header `Authorization: Bearer <token>`")]
     Unauthorized,
-    /// A valid token that is bound to others.
-    #[error("this token is not for this agent")]
+    #[error("this token is not valid for this agent")]
     NotForThisAgent,
-    /// No such path.
-    #[error("there is nothing here; a beat is POST /api/agents/{{agentName}}/heartbeat")]
+    #[error("no such endpoint; send heartbeats with POST /api/agents/{{agentName}}/heartbeat")]
     NotFound,
-    /// The path exists, the method does not.
-    #[error("this path does not take that method; see the Allow header")]
+    #[error("method not allowed for this path; see the Allow header")]
     MethodNotAllowed,
-    /// The body is too long.
-    #[error("the body is longer than {} bytes", super::router::MAX_BODY)]
-    TooLarge,
-    /// The `Idempotency-Key` is none.
     #[error(transparent)]
     IdempotencyKey(#[from] InvalidIdempotencyKey),
-    /// The agent beats too often, or the request's key does not let it.
     #[error(transparent)]
     Rejected(#[from] Rejected),
-    /// The tokens cannot be read, or nothing of what was read is one: nobody can be let in, and nobody can be told
-    /// that his token is wrong.
-    #[error("the agent tokens cannot be read at the moment; try again")]
+    /// The tokens cannot be read, or the secret contains no usable token. Sent instead of 401, so that valid clients are
+    /// not misled.
+    #[error("the agent tokens cannot be read; retry later")]
     CredentialsUnavailable,
 }
 
 /// RFC 9457's members, and `error` for clients that look for one.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ProblemDetails {
-    /// Always `about:blank`: the status says what kind it is.
+    /// Always `about:blank`: the status defines the problem's type.
     r#type: &'static str,
     /// The status in words.
     title: &'static str,
-    /// The status.
+    /// The HTTP status.
     status: u16,
-    /// Why there is no beat.
+    /// Why the request is refused.
     detail: String,
-    /// The title once more.
+    /// The same as `title`.
     error: &'static str,
 }
 
@@ -75,12 +66,12 @@ impl From<SecretUnavailable> for Refusal {
 }
 
 impl Refusal {
-    /// Whether another version of the secret may say otherwise.
+    /// Whether a newer version of the secret may accept the token.
     pub(super) fn is_about_the_token(&self) -> bool {
         matches!(self, Self::Unauthorized | Self::NotForThisAgent | Self::CredentialsUnavailable)
     }
 
-    /// When another try makes sense; none where it does not help.
+    /// Seconds until a retry makes sense; `None` if a retry cannot succeed.
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::Rejected(Rejected::TooOften(TooOften { retry_after_seconds, .. }))
@@ -94,14 +85,16 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Event | Self::AgentName(_) | Self::Path | Self::Body | Self::IdempotencyKey(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Event
+            | Self::AgentName(_)
+            | Self::Path
+            | Self::Body(InvalidBody::NotAnObject)
+            | Self::IdempotencyKey(_) => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotForThisAgent => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(InvalidBody::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Rejected(Rejected::TooOften(_)) => StatusCode::TOO_MANY_REQUESTS,
             Self::Rejected(Rejected::Key(KeyRefused::Running { .. })) => StatusCode::CONFLICT,
             Self::Rejected(Rejected::Key(KeyRefused::OtherRequest)) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -137,5 +130,32 @@ impl IntoResponse for Refusal {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_status_and_sentence() {
+        let refusals = [
+            Refusal::Event,
+            InvalidAgentName.into(),
+            Refusal::Path,
+            InvalidBody::NotAnObject.into(),
+            InvalidIdempotencyKey.into(),
+            Refusal::Unauthorized,
+            Refusal::NotForThisAgent,
+            Refusal::NotFound,
+            Refusal::MethodNotAllowed,
+            Rejected::from(KeyRefused::Running { retry_after_seconds: 2 }).into(),
+            InvalidBody::TooLarge.into(),
+            Rejected::from(KeyRefused::OtherRequest).into(),
+            Rejected::from(TooOften { most: 60, retry_after_seconds: 5 }).into(),
+            Refusal::CredentialsUnavailable,
+        ];
+        let lines = refusals.map(|refusal| format!("{} {refusal}", refusal.status().as_u16()));
+        insta::assert_snapshot!(lines.join("\n"), @"");
     }
 }

@@ -1,4 +1,4 @@
-//! What the operator is told: logs and metrics, lines on standard output, which Lambda hands to CloudWatch.
+//! Logs and metrics for the operator: lines on standard output, which Lambda sends to CloudWatch.
 
 mod logs;
 mod metrics;

@@ -249,7 +249,7 @@ async fn a_first_request_that_comes_back_after_another_took_over_changes_nothing
     held.release();
     let first = slow.await;
     assert_eq!(first.body["problems"][0]["code"], "run_not_recorded", "{first:#?}");
-    insta::assert_snapshot!(first.body["warnings"][0].as_str().expect("a text"), @"record: this beat is not fully recorded: another attempt at the same request has begun; what it tells is told again by the next");
+    insta::assert_snapshot!(first.body["warnings"][0].as_str().expect("a text"), @"record: run not fully recorded: a later attempt at the same request has taken over; the next heartbeat reports these changes again");
     assert_eq!((app.runs("alpha"), app.items("AGENTS", "")), (runs, agents));
     assert_eq!(app.agent("alpha").with_key(KEY).knock().await.body, second.body);
 }
