@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{KeyRefused, KeyedRequest, TooOften, Verdict};
+use crate::domain::{KeyRefused, KeyedRequest, Verdict};
 use crate::store::{Beginning, FleetState, Moved, StoreError};
 
 use super::request::{Heartbeat, HeartbeatRequest, Origin, Recording, Rejected, ScheduledRequest};
@@ -79,7 +79,7 @@ impl<'r> Arrival<'_, 'r> {
         for _ in 0..MAX_TRIES {
             let attempt = match keyed.judge(stored.as_ref(), self.at, id, self.attempt_ends()) {
                 Verdict::Try(attempt) => attempt,
-                Verdict::Refused(why) => return Err(why.into()),
+                Verdict::Refused(why) => return Err(Rejected::Key(why)),
                 Verdict::Answered { run_id, answer } => {
                     tracing::info!(agent.name = %agent, run.id = %run_id, "A stored response was replayed.");
                     return Ok(Admission::Replayed(answer));
@@ -94,12 +94,13 @@ impl<'r> Arrival<'_, 'r> {
                 Err(error) => return Ok(self.admitted(Err(error), Recording::Off)),
             }
         }
-        Err(KeyRefused::Running { retry_after_seconds: 1 }.into())
+        Err(Rejected::Key(KeyRefused::Running { retry_after_seconds: 1 }))
     }
 
-    fn check_rate(&self, beginning: &Beginning) -> Result<(), TooOften> {
+    fn check_rate(&self, beginning: &Beginning) -> Result<(), Rejected> {
         let rate = beginning.agent.and_then(|agent| agent.pace);
-        rate.map_or(Ok(()), |rate| rate.check(self.app.config.beats_per_minute, self.at))
+        let limit = self.app.config.beats_per_minute;
+        rate.map_or(Ok(()), |rate| rate.check(limit, self.at)).map_err(Rejected::TooOften)
     }
 
     /// When an attempt has ended, whether answered or not: at the invocation's deadline, or after the duration of a lease.

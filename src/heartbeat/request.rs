@@ -44,14 +44,12 @@ pub enum Reply {
 }
 
 /// Why a request is rejected without running a heartbeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejected {
     /// The agent exceeds its rate limit.
-    #[error(transparent)]
-    TooOften(#[from] TooOften),
+    TooOften(TooOften),
     /// The idempotency key is in use.
-    #[error(transparent)]
-    Key(#[from] KeyRefused),
+    Key(KeyRefused),
 }
 
 /// An admitted heartbeat.

@@ -7,7 +7,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{InvalidAgentName, InvalidIdempotencyKey, KeyRefused, TooOften};
+use crate::domain::{
+    AgentName, IdempotencyKey, InvalidAgentName, InvalidIdempotencyKey, KeyRefused, TooOften,
+};
 use crate::heartbeat::Rejected;
 use crate::secrets::SecretUnavailable;
 use crate::telemetry::Count;
@@ -20,8 +22,11 @@ pub(super) enum Refusal {
     /// The event is not an HTTP request, or one that no client can send.
     #[error("the event is not a readable HTTP request")]
     Event,
-    #[error(transparent)]
-    AgentName(#[from] InvalidAgentName),
+    #[error(
+        "invalid agent name: must be 1 to {} of the characters A-Z a-z 0-9 . _ - and start with a letter or a digit",
+        AgentName::MAX_LENGTH
+    )]
+    AgentName,
     #[error("the path is not valid percent-encoded UTF-8")]
     Path,
     #[error(transparent)]
@@ -34,10 +39,20 @@ pub(super) enum Refusal {
     NotFound,
     #[error("method not allowed for this path; see the Allow header")]
     MethodNotAllowed,
-    #[error(transparent)]
-    IdempotencyKey(#[from] InvalidIdempotencyKey),
-    #[error(transparent)]
-    Rejected(#[from] Rejected),
+    #[error(
+        "invalid Idempotency-Key: must be one value of 1 to {} visible ASCII characters except \" , ; and \\, optionally \
+         in quotation marks",
+        IdempotencyKey::MAX_LENGTH
+    )]
+    IdempotencyKey,
+    #[error("a request with this Idempotency-Key is still running; retry in {retry_after_seconds} s")]
+    StillRunning { retry_after_seconds: u64 },
+    #[error("this Idempotency-Key was used with another body; use a new key for each request")]
+    KeyReused,
+    #[error(
+        "rate limit exceeded: {limit} heartbeats per minute for this agent; retry in {retry_after_seconds} s"
+    )]
+    RateLimited { limit: u64, retry_after_seconds: u64 },
     /// The tokens cannot be read, or the secret contains no usable token. Sent instead of 401, so that valid clients are
     /// not misled.
     #[error("the agent tokens cannot be read; retry later")]
@@ -59,6 +74,32 @@ pub(super) struct ProblemDetails {
     error: &'static str,
 }
 
+impl From<InvalidAgentName> for Refusal {
+    fn from(_: InvalidAgentName) -> Self {
+        Self::AgentName
+    }
+}
+
+impl From<InvalidIdempotencyKey> for Refusal {
+    fn from(_: InvalidIdempotencyKey) -> Self {
+        Self::IdempotencyKey
+    }
+}
+
+impl From<Rejected> for Refusal {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::TooOften(TooOften { most, retry_after_seconds }) => {
+                Self::RateLimited { limit: most, retry_after_seconds }
+            }
+            Rejected::Key(KeyRefused::Running { retry_after_seconds }) => {
+                Self::StillRunning { retry_after_seconds }
+            }
+            Rejected::Key(KeyRefused::OtherRequest) => Self::KeyReused,
+        }
+    }
+}
+
 impl From<SecretUnavailable> for Refusal {
     fn from(_: SecretUnavailable) -> Self {
         Self::CredentialsUnavailable
@@ -74,8 +115,7 @@ impl Refusal {
     /// Seconds until a retry makes sense; `None` if a retry cannot succeed.
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Rejected(Rejected::TooOften(TooOften { retry_after_seconds, .. }))
-            | Self::Rejected(Rejected::Key(KeyRefused::Running { retry_after_seconds })) => {
+            Self::RateLimited { retry_after_seconds, .. } | Self::StillRunning { retry_after_seconds } => {
                 Some(*retry_after_seconds)
             }
             Self::CredentialsUnavailable => Some(10),
@@ -86,18 +126,18 @@ impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::Event
-            | Self::AgentName(_)
+            | Self::AgentName
             | Self::Path
             | Self::Body(InvalidBody::NotAnObject)
-            | Self::IdempotencyKey(_) => StatusCode::BAD_REQUEST,
+            | Self::IdempotencyKey => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotForThisAgent => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body(InvalidBody::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Rejected(Rejected::TooOften(_)) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Rejected(Rejected::Key(KeyRefused::Running { .. })) => StatusCode::CONFLICT,
-            Self::Rejected(Rejected::Key(KeyRefused::OtherRequest)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::StillRunning { .. } => StatusCode::CONFLICT,
+            Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::CredentialsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -123,7 +163,7 @@ impl IntoResponse for Refusal {
                 Count::RequestsUnauthorized.add(1);
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::Rejected(Rejected::TooOften(_)) => Count::RequestsTooMany.add(1),
+            Self::RateLimited { .. } => Count::RequestsTooMany.add(1),
             _ => {}
         }
         if let Some(seconds) = self.retry_after_seconds() {
@@ -141,21 +181,36 @@ mod tests {
     fn every_refusal_has_its_status_and_sentence() {
         let refusals = [
             Refusal::Event,
-            InvalidAgentName.into(),
+            Refusal::AgentName,
             Refusal::Path,
             InvalidBody::NotAnObject.into(),
-            InvalidIdempotencyKey.into(),
+            Refusal::IdempotencyKey,
             Refusal::Unauthorized,
             Refusal::NotForThisAgent,
             Refusal::NotFound,
             Refusal::MethodNotAllowed,
-            Rejected::from(KeyRefused::Running { retry_after_seconds: 2 }).into(),
+            Refusal::StillRunning { retry_after_seconds: 2 },
             InvalidBody::TooLarge.into(),
-            Rejected::from(KeyRefused::OtherRequest).into(),
-            Rejected::from(TooOften { most: 60, retry_after_seconds: 5 }).into(),
+            Refusal::KeyReused,
+            Refusal::RateLimited { limit: 60, retry_after_seconds: 5 },
             Refusal::CredentialsUnavailable,
         ];
         let lines = refusals.map(|refusal| format!("{} {refusal}", refusal.status().as_u16()));
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        400 the event is not a readable HTTP request
+        400 invalid agent name: must be 1 to 64 of the characters A-Z a-z 0-9 . _ - and start with a letter or a digit
+        400 the path is not valid percent-encoded UTF-8
+        400 the body must be empty or a JSON object
+        400 invalid Idempotency-Key: must be one value of 1 to 255 visible ASCII characters except " , ; and \, optionally in quotation marks
+        401 missing or invalid agent token; send exactly one header `Authorization: Bearer <token>`
+        403 this token is not valid for this agent
+        404 no such endpoint; send heartbeats with POST /api/agents/{agentName}/heartbeat
+        405 method not allowed for this path; see the Allow header
+        409 a request with this Idempotency-Key is still running; retry in 2 s
+        413 the body exceeds 65536 bytes
+        422 this Idempotency-Key was used with another body; use a new key for each request
+        429 rate limit exceeded: 60 heartbeats per minute for this agent; retry in 5 s
+        503 the agent tokens cannot be read; retry later
+        "#);
     }
 }
