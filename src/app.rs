@@ -39,7 +39,8 @@ pub struct Timing {
     pub pass_budget: Duration,
     /// The part of the pass budget that is reserved for finishing the pass.
     pub pass_ending: Duration,
-    /// The duration of a pass lease whose holder dies. It exceeds the pass budget, so that a live pass is never taken over.
+    /// The duration of a pass lease whose holder dies. It exceeds the pass budget, so that a live pass is never taken
+    /// over.
     pub lease: Duration,
     /// How much of an agent's backlog of changes one heartbeat reads, and for how long.
     pub backlog: BacklogLimits,
@@ -87,11 +88,11 @@ pub struct BacklogLimits {
     pub read_units: f64,
     /// No read starts later than this after the first one.
     pub time: Duration,
-    /// The most repositories whose changes are merged in order; each costs a read before the first change can be reported.
-    /// The changes of more repositories are reported one repository after another.
+    /// The most repositories whose changes are merged in order; each costs a read before the first change can be
+    /// reported. The changes of more repositories are reported one repository after another.
     pub merged: usize,
-    /// The most recently changed repositories that the fleet's state names. With them it stays under 1 KB, so a pass writes
-    /// it for one write request unit.
+    /// The most recently changed repositories that the fleet's state names. With them it stays under 1 KB, so a pass
+    /// writes it for one write request unit.
     pub named: usize,
 }
 
@@ -111,8 +112,8 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Reads the SDK's own variables. Lambda sets the region and the credentials; the SDK's other providers take time to
-    /// build even if they are not used.
+    /// Reads the SDK's own variables. Lambda sets the region and the credentials; the SDK's other providers take time
+    /// to build even if they are not used.
     ///
     /// # Errors
     ///
@@ -207,11 +208,11 @@ impl App {
         })
     }
 
-    /// Does in advance what the first heartbeat would wait for: reads both secrets and opens a connection to each host, all
-    /// hosts concurrently. Lambda's init phase has a full core, an invocation only a share of one.
+    /// Does in advance what the first heartbeat would wait for: reads both secrets and opens a connection to each host,
+    /// all hosts concurrently. Lambda's init phase has a full core, an invocation only a share of one.
     ///
-    /// It requests no installation token from GitHub: the rate limits in force are in the fleet's state, and a heartbeat
-    /// that is answered from the table needs no token. The holder of the lease requests it.
+    /// It requests no installation token from GitHub: the rate limits in force are in the fleet's state, and a
+    /// heartbeat that is answered from the table needs no token. The holder of the lease requests it.
     ///
     /// Failures are only logged: the first heartbeat tries again and reports them.
     pub async fn prepare(&self) {
@@ -222,8 +223,8 @@ impl App {
         );
     }
 
-    /// Reads the secrets one after the other, on one connection: a second connection would cost a handshake, and GitHub,
-    /// which is further away, takes longer anyway.
+    /// Reads the secrets one after the other, on one connection: a second connection would cost a handshake, and
+    /// GitHub, which is further away, takes longer anyway.
     async fn prefetch_secrets(&self) -> Result<(), ReadFailed> {
         let agent_tokens = self.agent_tokens.prefetch().await.map(drop);
         self.github.prefetch_credentials().await.and(agent_tokens)
@@ -235,11 +236,7 @@ impl App {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "timed out".to_owned(),
         };
-        tracing::info!(
-            host,
-            cause,
-            "Failed to prepare a connection in advance; the first heartbeat tries again."
-        );
+        tracing::info!(host, cause, "Failed to prepare {host} in advance; the first heartbeat tries again.");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Handles heartbeats that no agent sends: EventBridge Scheduler keeps the cached issues fresh, and an operator confirms
-//! an audit on hold.
+//! Handles heartbeats that no agent sends: EventBridge Scheduler keeps the cached issues fresh, and an operator
+//! confirms an audit on hold.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -19,8 +19,8 @@ pub enum ScheduledBeatFailed {
     Name(#[from] InvalidRepositoryName),
 }
 
-/// Handles any event of the schedule, or an operator's `{"confirmAudit": "owner/name"}`. `deadline` is when the invocation
-/// ends.
+/// Handles any event of the schedule, or an operator's `{"confirmAudit": "owner/name"}`. `deadline` is when the
+/// invocation ends.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Starts an execution environment, in the same way for every function: logging, configuration, handles, preparation. Then
-//! runs Lambda's runtime, which receives the events, and writes the metrics line after each of them.
+//! Starts an execution environment, in the same way for every function: logging, configuration, handles, preparation.
+//! Then runs Lambda's runtime, which receives the events, and writes the metrics line after each of them.
 //!
 //! How a function answers an event is defined in its binary.
 
@@ -46,8 +46,8 @@ where
     }
 }
 
-/// Writes the metrics of each invocation after it is answered, whatever its result. The caller does not wait for that, and
-/// Lambda freezes the execution environment only when it requests the next event.
+/// Writes the metrics of each invocation after it is answered, whatever its result. The caller does not wait for that,
+/// and Lambda freezes the execution environment only when it requests the next event.
 struct Measured<S> {
     inner: S,
     metrics: Metrics,

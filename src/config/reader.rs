@@ -78,8 +78,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         })
     }
 
-    /// Tells developers how `cargo lambda watch` gets the required variables. Only cargo-lambda's runtime API has a path;
-    /// Lambda's is a host and a port (AWS's docs on custom runtimes: `AWS_LAMBDA_RUNTIME_API`).
+    /// Tells developers how `cargo lambda watch` gets the required variables. Only cargo-lambda's runtime API has a
+    /// path; Lambda's is a host and a port (AWS's docs on custom runtimes: `AWS_LAMBDA_RUNTIME_API`).
     pub(super) fn suggest_local_world(&mut self) {
         let is_cargo_lambda = || self.text("AWS_LAMBDA_RUNTIME_API").is_some_and(|api| api.contains("/.rt/"));
         if self.text("TABLE_NAME").is_none() && is_cargo_lambda() {
@@ -154,8 +154,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         repositories
     }
 
-    /// The text of the file that `REPOSITORIES` names, without comments and byte-order mark. Large fleets need a file because
-    /// Lambda limits all variables together to 4 KB. A relative path starts in the function's own folder.
+    /// The text of the file that `REPOSITORIES` names, without comments and byte-order mark. Large fleets need a file
+    /// because Lambda limits all variables together to 4 KB. A relative path starts in the function's own folder.
     fn names_in(&mut self, file: &str) -> String {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,

@@ -1,5 +1,5 @@
-//! Decides whether a request becomes a heartbeat: whether its agent exceeds the rate limit, and whether the same request
-//! was sent before.
+//! Decides whether a request becomes a heartbeat: whether its agent exceeds the rate limit, and whether the same
+//! request was sent before.
 
 use jiff::Timestamp;
 
@@ -9,8 +9,8 @@ use crate::store::{Beginning, FleetState, Moved, StoreError};
 
 use super::request::{Heartbeat, HeartbeatRequest, Origin, Recording, Rejected, ScheduledRequest};
 
-/// How often the decision is repeated if the stored request changes in between. One repetition is enough, unless the item
-/// expires at that moment.
+/// How often the decision is repeated if the stored request changes in between. One repetition is enough, unless the
+/// item expires at that moment.
 const MAX_TRIES: usize = 3;
 
 /// A request that is not rejected.
@@ -27,8 +27,8 @@ pub(super) struct Admitted<'a> {
     pub(super) state: Result<FleetState, StoreError>,
 }
 
-/// Admits an agent's heartbeat unless the agent exceeds its rate limit or the same request is still running. A rejected or
-/// replayed request costs the two read units that every heartbeat starts with, and one more if it has a key. Neither
+/// Admits an agent's heartbeat unless the agent exceeds its rate limit or the same request is still running. A rejected
+/// or replayed request costs the two read units that every heartbeat starts with, and one more if it has a key. Neither
 /// counts towards the rate limit.
 pub(super) async fn admit<'a>(app: &App, request: HeartbeatRequest<'a>) -> Result<Admission<'a>, Rejected> {
     let arrival = Arrival { app, request, at: app.clock.now() };
@@ -81,7 +81,11 @@ impl<'r> Arrival<'_, 'r> {
                 Verdict::Try(attempt) => attempt,
                 Verdict::Refused(why) => return Err(Rejected::Key(why)),
                 Verdict::Answered { run_id, answer } => {
-                    tracing::info!(agent.name = %agent, run.id = %run_id, "A stored response was replayed.");
+                    tracing::info!(
+                        agent.name = %agent,
+                        run.id = %run_id,
+                        "The stored response of run {run_id} was replayed."
+                    );
                     return Ok(Admission::Replayed(answer));
                 }
             };
@@ -103,8 +107,8 @@ impl<'r> Arrival<'_, 'r> {
         rate.map_or(Ok(()), |rate| rate.check(limit, self.at)).map_err(Rejected::TooOften)
     }
 
-    /// When an attempt has ended, whether answered or not: at the invocation's deadline, or after the duration of a lease.
-    /// A deadline in the past comes from a test environment and is ignored.
+    /// When an attempt has ended, whether answered or not: at the invocation's deadline, or after the duration of a
+    /// lease. A deadline in the past comes from a test environment and is ignored.
     fn attempt_ends(&self) -> Timestamp {
         let latest = self.at.checked_add(self.app.timing.lease).unwrap_or(self.at);
         let deadline = self.request.deadline.filter(|deadline| *deadline > self.at);

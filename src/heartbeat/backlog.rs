@@ -1,5 +1,5 @@
-//! Reads the changes that an agent has not received yet, in order and only as far as one response needs: time, memory and
-//! DynamoDB's bill do not grow with the size of the backlog.
+//! Reads the changes that an agent has not received yet, in order and only as far as one response needs: time, memory
+//! and DynamoDB's bill do not grow with the size of the backlog.
 //!
 //! The changes of a few repositories are merged in the order of [`Position`]. Those of many are read one repository
 //! after another: merging them all would take a read of each before the first change could be reported.
@@ -110,8 +110,8 @@ impl<'a> Backlog<'a> {
         Ok(())
     }
 
-    /// Reports the changes of a few repositories, oldest first, and counts those that do not fit as far as they are read.
-    /// Issues that a running pass has changed come last; only their earlier changes are reported.
+    /// Reports the changes of a few repositories, oldest first, and counts those that do not fit as far as they are
+    /// read. Issues that a running pass has changed come last; only their earlier changes are reported.
     async fn merge(mut self, ids: Vec<RepositoryId>) -> Result<ChangePage, StoreError> {
         let chunk = (self.limits.changes / ids.len().max(1)).clamp(MIN_CHUNK, MAX_CHUNK) as u16;
         let store = &self.app.store;
@@ -311,8 +311,8 @@ impl<'a> Backlog<'a> {
     }
 }
 
-/// The change of an issue to report, with its fence. `None` if the pass that changed it has not finished and there is no
-/// earlier change to report.
+/// The change of an issue to report, with its fence. `None` if the pass that changed it has not finished and there is
+/// no earlier change to report.
 fn change_to_report(changed: &ChangedIssue, kinds_after: u64, ended: u64) -> Option<(u64, Change)> {
     let is_unreported = |fence: &u64| *fence > kinds_after && *fence <= ended;
     let kind = changed.stamp.kind_fence.filter(is_unreported).zip(changed.stamp.kind);

@@ -10,8 +10,8 @@ use super::request::Heartbeat;
 use super::served::ServeResult;
 use super::sources::Repositories;
 
-/// The changes after the agent's delivery cursor or, without one, since the pass that served it. If they cannot be read, the
-/// result is an empty page and a problem is due: the next heartbeat reports them.
+/// The changes after the agent's delivery cursor or, without one, since the pass that served it. If they cannot be
+/// read, the result is an empty page and a problem is due: the next heartbeat reports them.
 pub(super) async fn unreported(
     app: &App,
     heartbeat: &Heartbeat<'_>,

@@ -21,7 +21,7 @@ mod summary;
 use crate::app::App;
 
 pub use contract::AgentHeartbeatResponse;
-pub use request::{HeartbeatRequest, Rejected, Reply, ScheduledRequest};
+pub(crate) use request::{HeartbeatRequest, Rejected, Reply, ScheduledRequest};
 
 use admission::{Admission, Admitted};
 
@@ -31,7 +31,7 @@ use admission::{Admission, Admitted};
 ///
 /// If the agent exceeds its rate limit, the same request is still running, or its idempotency key was used with another
 /// body. Nothing is synced then.
-pub async fn handle(app: &App, request: HeartbeatRequest<'_>) -> Result<Reply, Rejected> {
+pub(crate) async fn handle(app: &App, request: HeartbeatRequest<'_>) -> Result<Reply, Rejected> {
     Ok(match admission::admit(app, request).await? {
         Admission::Replayed(response) => Reply::Replayed(response),
         Admission::Admitted(admitted) => Reply::Answered(Box::new(run(app, admitted).await)),
@@ -39,7 +39,7 @@ pub async fn handle(app: &App, request: HeartbeatRequest<'_>) -> Result<Reply, R
 }
 
 /// Answers a scheduled heartbeat, or an operator's confirmation of an audit on hold.
-pub async fn handle_scheduled(app: &App, request: ScheduledRequest<'_>) -> AgentHeartbeatResponse {
+pub(crate) async fn handle_scheduled(app: &App, request: ScheduledRequest<'_>) -> AgentHeartbeatResponse {
     run(app, admission::admit_scheduled(app, request).await).await
 }
 

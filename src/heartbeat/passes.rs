@@ -57,8 +57,9 @@ impl PassResult {
     }
 }
 
-/// Runs the passes of one heartbeat. An agent's heartbeat runs one. A scheduled one, which nobody waits for, runs further
-/// passes while repositories are deferred, the last pass made progress, and a fifth of the invocation's time stays free.
+/// Runs the passes of one heartbeat. An agent's heartbeat runs one. A scheduled one, which nobody waits for, runs
+/// further passes while repositories are deferred, the last pass made progress, and a fifth of the invocation's time
+/// stays free.
 pub(super) async fn run_passes(
     app: &App,
     heartbeat: &Heartbeat<'_>,

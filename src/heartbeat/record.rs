@@ -35,8 +35,8 @@ impl From<Stale> for Cause {
     }
 }
 
-/// Records that a heartbeat starts a pass, so that a run that dies leaves a trace. A failure is only logged: the pass is
-/// worth more than its trace.
+/// Records that a heartbeat starts a pass, so that a run that dies leaves a trace. A failure is only logged: the pass
+/// is worth more than its trace.
 pub(super) async fn record_start(app: &App, heartbeat: &Heartbeat<'_>, pass_id: Uuid) {
     let run = AgentRun {
         run_id: heartbeat.run_id,
@@ -54,13 +54,14 @@ pub(super) async fn record_start(app: &App, heartbeat: &Heartbeat<'_>, pass_id: 
         coalesced: false,
     };
     if let Err(error) = put_run(app, heartbeat, &run).await {
-        tracing::warn!(run.id = %heartbeat.run_id, cause = %error, "Failed to record the start of a run.");
+        let run_id = run.run_id;
+        tracing::warn!(run.id = %run_id, cause = %error, "Failed to record the start of run {run_id}.");
     }
 }
 
-/// Stores the run, then the response under the request's key, then the agent's delivery cursor. The cursor moves last, so
-/// that changes in a lost response are replayed or reported again. It does not move if it is unknown because the table
-/// could not be read, nor for scheduled heartbeats, which have none.
+/// Stores the run, then the response under the request's key, then the agent's delivery cursor. The cursor moves last,
+/// so that changes in a lost response are replayed or reported again. It does not move if it is unknown because the
+/// table could not be read, nor for scheduled heartbeats, which have none.
 pub(super) async fn record(
     app: &App,
     heartbeat: &Heartbeat<'_>,
@@ -84,8 +85,8 @@ pub(super) async fn record(
     Ok(())
 }
 
-/// Stores the corrected response over the one that said nothing of a failed write. If this fails too, the failure is in the
-/// log alone.
+/// Stores the corrected response over the one that said nothing of a failed write. If this fails too, the failure is in
+/// the log alone.
 pub(super) async fn correct(
     app: &App,
     heartbeat: &Heartbeat<'_>,

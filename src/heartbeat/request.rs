@@ -13,30 +13,30 @@ use super::contract::AgentHeartbeatResponse;
 
 /// A heartbeat that an agent sends.
 #[derive(Clone, Copy, Debug)]
-pub struct HeartbeatRequest<'a> {
+pub(crate) struct HeartbeatRequest<'a> {
     /// The agent that sends it.
-    pub agent: &'a AgentName,
+    pub(crate) agent: &'a AgentName,
     /// The token that the agent authenticated with.
-    pub token: &'a Fingerprint,
+    pub(crate) token: &'a Fingerprint,
     /// When the invocation ends, if known.
-    pub deadline: Option<Timestamp>,
+    pub(crate) deadline: Option<Timestamp>,
     /// The idempotency key and the body, if the client may repeat the request.
-    pub keyed: Option<&'a KeyedRequest>,
+    pub(crate) keyed: Option<&'a KeyedRequest>,
 }
 
 /// A heartbeat that EventBridge Scheduler or an operator sends. It is recorded under `SCHEDULE_AGENT_NAME`.
 #[derive(Clone, Copy, Debug)]
-pub struct ScheduledRequest<'a> {
+pub(crate) struct ScheduledRequest<'a> {
     /// When the invocation ends, if known.
-    pub deadline: Option<Timestamp>,
+    pub(crate) deadline: Option<Timestamp>,
     /// The repository whose audit on hold the operator confirms. Such a heartbeat runs a pass even if the last one is
     /// fresh.
-    pub confirmed: Option<&'a RepositoryName>,
+    pub(crate) confirmed: Option<&'a RepositoryName>,
 }
 
 /// How an agent's request is answered.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// By a new heartbeat.
     Answered(Box<AgentHeartbeatResponse>),
     /// By the stored response to an earlier copy of the same request: JSON, exactly as it was sent.
@@ -45,7 +45,7 @@ pub enum Reply {
 
 /// Why a request is rejected without running a heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rejected {
+pub(crate) enum Rejected {
     /// The agent exceeds its rate limit.
     TooOften(TooOften),
     /// The idempotency key is in use.

@@ -12,8 +12,8 @@ use crate::domain::{AgentName, AgentTokens, Fingerprint};
 
 use super::refusal::Refusal;
 
-/// The proof that a request carries a valid token of the agent in its path. A handler that takes it as an argument admits
-/// nobody else.
+/// The proof that a request carries a valid token of the agent in its path. A handler that takes it as an argument
+/// admits nobody else.
 #[derive(Clone, Debug)]
 pub(super) struct Authorized {
     agent: AgentName,

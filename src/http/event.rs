@@ -1,11 +1,11 @@
 //! Reads Lambda's HTTP events (both kinds of API Gateway's, Function URLs' and load balancers') into the types that
 //! `lambda_http` converts to requests.
 //!
-//! Every event gets an answer, whatever a caller puts into it. `lambda_http` panics if host, path and query do not form a
-//! URL, or a body is not base64. It may keep only the last of several headers with one name, and it rejects a whole event
-//! for one member of an unexpected type. So it gets only what an answer depends on: method, path, headers and body. The
-//! request context is left out: `RequestExt::request_context()` is empty, and so are the query, the path parameters and
-//! the stage variables.
+//! Every event gets an answer, whatever a caller puts into it. `lambda_http` panics if host, path and query do not form
+//! a URL, or a body is not base64. It may keep only the last of several headers with one name, and it rejects a whole
+//! event for one member of an unexpected type. So it gets only what an answer depends on: method, path, headers and
+//! body. The request context is left out: `RequestExt::request_context()` is empty, and so are the query, the path
+//! parameters and the stage variables.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use base64::Engine as _;
@@ -37,8 +37,8 @@ pub(super) fn parse(payload: &RawValue) -> Value {
 }
 
 impl Sender {
-    /// `requestContext` decides first: cargo-lambda's events have an `httpMethod` too, which is not the request's method.
-    /// An event that is not an HTTP request counts as a REST API's, whose answers have the fewest members.
+    /// `requestContext` decides first: cargo-lambda's events have an `httpMethod` too, which is not the request's
+    /// method. An event that is not an HTTP request counts as a REST API's, whose answers have the fewest members.
     pub(super) fn of(event: &Value) -> Self {
         let context = &event["requestContext"];
         if context["http"].is_object() {
@@ -145,8 +145,8 @@ fn headers(all: Value, last: Value) -> Result<HeaderMap, Refusal> {
     Ok(headers)
 }
 
-/// An invalid value becomes an empty one, so that the header still counts: a request with two tokens, one of them invalid,
-/// has two.
+/// An invalid value becomes an empty one, so that the header still counts: a request with two tokens, one of them
+/// invalid, has two.
 fn header_value(value: &Value) -> HeaderValue {
     let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
     value.unwrap_or(HeaderValue::from_static(""))

@@ -27,8 +27,9 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Send a heartbeat
 ///
-/// Syncs the cached issues of the tracked repositories with GitHub, unless another heartbeat has just done so or is doing
-/// so, and reports the issues that changed since this agent's previous heartbeat. `status` says whether that succeeded.
+/// Syncs the cached issues of the tracked repositories with GitHub, unless another heartbeat has just done so or is
+/// doing so, and reports the issues that changed since this agent's previous heartbeat. `status` says whether that
+/// succeeded.
 #[utoipa::path(
     post,
     path = "/api/agents/{agentName}/heartbeat",

@@ -1,5 +1,5 @@
-//! The Lambda handler behind API Gateway: `lambda_http` converts each event to a request, and the router's response to the
-//! form that the event's sender expects.
+//! The Lambda handler behind API Gateway: `lambda_http` converts each event to a request, and the router's response to
+//! the form that the event's sender expects.
 
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -54,7 +54,8 @@ fn convert<T>(make: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
     })
 }
 
-/// Restores the path as it was sent: `lambda_http` resolves dot segments, so `/x/../api/health` would become another path.
+/// Restores the path as it was sent: `lambda_http` resolves dot segments, so `/x/../api/health` would become another
+/// path.
 fn with_path_as_sent(mut request: Request) -> Request {
     if let Ok(uri) = Uri::try_from(request.raw_http_path()) {
         *request.uri_mut() = uri;

@@ -1,16 +1,32 @@
 //! The path that the routes see: without API Gateway's prefixes and without surplus slashes.
 
-use std::fmt::Write as _;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// The first segment of every route.
 const ROOT: &str = "api";
 
+/// The ASCII characters that are invalid in a path. `%` is not among them: it belongs to characters that are encoded
+/// already.
+const INVALID_IN_PATHS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
 /// The path of a request for the router, percent-encoded, starting with `/`.
 ///
 /// - The name of an API Gateway `stage` at the start is removed.
-/// - Everything before the first `/api/` is the base path of a custom domain (an API mapping) and is removed, unless it has
-///   characters that no mapping can have. A mapping that is itself called `api` is recognized only by `proxied`, the part
-///   of the path that a `{proxy+}` resource matched.
+/// - Everything before the first `/api/` is the base path of a custom domain (an API mapping) and is removed, unless it
+///   has characters that no mapping can have. A mapping that is itself called `api` is recognized only by `proxied`,
+///   the part of the path that a `{proxy+}` resource matched.
 /// - Repeated slashes count as one, and a slash at the end is ignored.
 ///
 /// Everything else stays as it was sent: dot segments are not resolved, and nothing is decoded.
@@ -30,8 +46,8 @@ pub(super) fn routed(sent: &str, stage: Option<&str>, proxied: Option<&str>) -> 
     }
 }
 
-/// Removes the name of the stage, which API Gateway puts before the path, but only if the rest starts with `/api/`: a stage
-/// may be called `api`.
+/// Removes the name of the stage, which API Gateway puts before the path, but only if the rest starts with `/api/`: a
+/// stage may be called `api`.
 fn without_stage<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
     let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
     rest.filter(|rest| rest.starts_with("/api/")).unwrap_or(path)
@@ -52,16 +68,6 @@ fn is_of_a_mapping(segment: &str) -> bool {
 
 /// Encodes what is invalid in a path and leaves the rest unchanged: some senders decode paths, others do not.
 fn encoded(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len() + 1);
-    if !path.starts_with('/') {
-        encoded.push('/');
-    }
-    for byte in path.bytes() {
-        if byte.is_ascii_graphic() && !b"\"#<>?\\^`{|}".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("writing to a string cannot fail");
-        }
-    }
-    encoded
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    format!("{slash}{}", utf8_percent_encode(path, INVALID_IN_PATHS))
 }

@@ -53,8 +53,8 @@ pub(super) enum Refusal {
         "rate limit exceeded: {limit} heartbeats per minute for this agent; retry in {retry_after_seconds} s"
     )]
     RateLimited { limit: u64, retry_after_seconds: u64 },
-    /// The tokens cannot be read, or the secret contains no usable token. Sent instead of 401, so that valid clients are
-    /// not misled.
+    /// The tokens cannot be read, or the secret contains no usable token. Sent instead of 401, so that valid clients
+    /// are not misled.
     #[error("the agent tokens cannot be read; retry later")]
     CredentialsUnavailable,
 }

@@ -1,13 +1,13 @@
 //! Metrics: one line in CloudWatch's embedded metric format after each invocation. CloudWatch extracts the metrics from
 //! the log, so no heartbeat waits for a call.
 //!
-//! The only dimension is the table, which distinguishes fleets: CloudWatch stores and bills one metric per value of each
-//! dimension, so a dimension for agents would cost 500 metrics for 500 agents. There are no labels either, so one line
-//! holds all metrics.
+//! The only dimension is the table, which distinguishes fleets: CloudWatch stores and bills one metric per value of
+//! each dimension, so a dimension for agents would cost 500 metrics for 500 agents. There are no labels either, so one
+//! line holds all metrics.
 //!
 //! There are no gauges. The collector keeps a gauge's value and would emit it again for an invocation that measured
-//! nothing, so a histogram with one value takes its place. A histogram holds 100 values between two lines, so nothing is
-//! recorded per request.
+//! nothing, so a histogram with one value takes its place. A histogram holds 100 values between two lines, so nothing
+//! is recorded per request.
 
 use std::io::Write as _;
 
@@ -123,8 +123,8 @@ impl Metrics {
         Self(collector.expect("the namespace is set, and there is no other collector"))
     }
 
-    /// Writes one line with everything counted and measured since the previous line, or nothing if there is nothing. The
-    /// collector takes the line's time from the system clock.
+    /// Writes one line with everything counted and measured since the previous line, or nothing if there is nothing.
+    /// The collector takes the line's time from the system clock.
     pub fn emit(self, request_id: &str) {
         // Written in one call, so that no log line can split it.
         let mut line = Vec::new();

@@ -3,5 +3,6 @@
 mod logs;
 mod metrics;
 
-pub use self::logs::{causes, init};
+pub(crate) use self::logs::causes;
+pub use self::logs::init;
 pub use self::metrics::{Count, Measure, Metrics};
