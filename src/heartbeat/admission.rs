@@ -15,7 +15,7 @@ const MAX_TRIES: usize = 3;
 
 /// A request that is not rejected.
 pub(super) enum Admission<'a> {
-    Admitted(Admitted<'a>),
+    Admitted(Box<Admitted<'a>>),
     /// The same request was answered before; this is its stored response.
     Replayed(String),
 }
@@ -129,6 +129,9 @@ impl<'r> Arrival<'_, 'r> {
             known: beginning.as_ref().ok().and_then(|beginning| beginning.agent),
             recording,
         };
-        Admission::Admitted(Admitted { heartbeat, state: beginning.map(|beginning| beginning.state) })
+        Admission::Admitted(Box::new(Admitted {
+            heartbeat,
+            state: beginning.map(|beginning| beginning.state),
+        }))
     }
 }

@@ -34,7 +34,7 @@ use admission::{Admission, Admitted};
 pub(crate) async fn handle(app: &App, request: HeartbeatRequest<'_>) -> Result<Reply, Rejected> {
     Ok(match admission::admit(app, request).await? {
         Admission::Replayed(response) => Reply::Replayed(response),
-        Admission::Admitted(admitted) => Reply::Answered(Box::new(run(app, admitted).await)),
+        Admission::Admitted(admitted) => Reply::Answered(Box::new(run(app, *admitted).await)),
     })
 }
 

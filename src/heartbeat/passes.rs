@@ -16,7 +16,7 @@ use super::served::PassTotals;
 /// Why a heartbeat has no lease.
 pub(super) enum NoLease {
     /// Another heartbeat acquired it; this is the state now.
-    Taken(FleetState),
+    Taken(Box<FleetState>),
     Store(StoreError),
 }
 
@@ -26,7 +26,7 @@ pub(super) async fn acquire_lease(app: &App, state: FleetState) -> Result<Lease,
     let until = now.checked_add(app.timing.lease).unwrap_or(now);
     match app.store.claim(state, app.clock.new_id(), now, until).await {
         Ok(Ok(lease)) => Ok(lease),
-        Ok(Err(LeaseLost(state))) => Err(NoLease::Taken(state)),
+        Ok(Err(LeaseLost(state))) => Err(NoLease::Taken(Box::new(state))),
         Err(error) => Err(NoLease::Store(error)),
     }
 }
@@ -39,7 +39,7 @@ pub(super) enum PassResult {
     Failed {
         pass_id: Uuid,
         /// The last pass that finished before.
-        last_pass: Option<LastPass>,
+        last_pass: Option<Box<LastPass>>,
         cause: FailureCause,
     },
 }
@@ -112,7 +112,11 @@ impl Passes<'_, '_> {
             Err(panicked) => FailureCause::Panic(panicked),
         };
         self.release(lease).await;
-        PassResult::Failed { pass_id: lease.pass_id(), last_pass: lease.before().ended.clone(), cause }
+        PassResult::Failed {
+            pass_id: lease.pass_id(),
+            last_pass: lease.before().ended.clone().map(Box::new),
+            cause,
+        }
     }
 
     /// Releases the lease of a failed pass, so that nobody waits for it. If this fails too, the lease expires.

@@ -53,7 +53,7 @@ async fn run_or_join(app: &App, heartbeat: &Heartbeat<'_>, state: FleetState) ->
             record::record_start(app, heartbeat, lease.pass_id()).await;
             run(app, heartbeat, lease).await
         }
-        Err(NoLease::Taken(state)) => join(app, state).await,
+        Err(NoLease::Taken(state)) => join(app, *state).await,
         Err(NoLease::Store(error)) => {
             let served = Served::Failed { pass_id: None, last_pass, failure: PassFailure::Table };
             ServeResult::new(served, first_position).with(problems::table_unavailable(&error))
@@ -72,7 +72,8 @@ async fn run(app: &App, heartbeat: &Heartbeat<'_>, lease: Lease) -> ServeResult 
                 FailureCause::Store(error) => (PassFailure::Table, problems::table_unavailable(&error)),
                 FailureCause::Panic(panicked) => (PassFailure::Panic, problems::pass_panicked(panicked)),
             };
-            let served = Served::Failed { pass_id: Some(pass_id), last_pass, failure };
+            let served =
+                Served::Failed { pass_id: Some(pass_id), last_pass: last_pass.map(|pass| *pass), failure };
             ServeResult::new(served, first_position).with(problem)
         }
     };
