@@ -224,7 +224,7 @@ fn a_pass_has_its_whole_budget_in_each_function_and_the_gateway_waits_for_the_an
     assert!(timing.pass_budget + timing.answering <= seconds("ApiFunction"));
     assert!(seconds("ApiFunction") < Duration::from_millis(gateway));
     assert!(timing.pass_budget + timing.answering <= seconds("ScheduleFunction"));
-    assert!(timing.claim > timing.pass_budget);
+    assert!(timing.lease > timing.pass_budget);
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn readme_table_of_variables_tells_the_bounds_of_each_number() {
         let told = told.and_then(|(least, most)| Some((least.parse().ok()?, most.parse().ok()?)));
         let is_good = |number: u64| read(Some((variable, &number.to_string()))).0.is_ok();
         let is_number =
-            read(Some((variable, "no number"))).0.is_err_and(|why| why[0].contains("takes a whole number"));
+            read(Some((variable, "no number"))).0.is_err_and(|why| why[0].contains("must be an integer"));
         assert_eq!(told.is_some(), is_number, "{variable}: {meaning}");
         if let Some((least, most)) = told {
             let good = [least - 1, least, most, most + 1].map(is_good);

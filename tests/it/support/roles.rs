@@ -211,7 +211,7 @@ impl Schedule<'_> {
     /// Answers an event in an invocation that ends after so many seconds.
     pub async fn sends(&self, event: Value, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
         let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
-        schedule::beat(&self.test.app, event, Some(deadline))
+        schedule::handle(&self.test.app, event, Some(deadline))
             .await
             .map(|answer| Answer(Checked::answer(serde_json::to_value(answer).expect("an answer is JSON"))))
     }
