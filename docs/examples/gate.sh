@@ -25,6 +25,7 @@ answer=$(printf 'Authorization: Bearer %s\n' "$HEARTBEAT_TOKEN" | curl --silent 
 
 printf '%s\n' "$answer" | jq -r '.errors[], .warnings[]' >&2 || exit 1
 # Changes first, also beside an error: the next heartbeat does not report them again.
-printf '%s\n' "$answer" | jq -er '.touched[] | "\(.change) \(.url)" + if .movedTo then " -> \(.movedTo)" else "" end' && exit 0
+printf '%s\n' "$answer" | jq -er '.touched[]
+    | "\(.change) \(.url)" + if .movedTo then " -> \(.movedTo)" else "" end' && exit 0
 [ "$(printf '%s\n' "$answer" | jq -r .status)" = error ] && exit 1
 exit 10

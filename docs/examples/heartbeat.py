@@ -1,6 +1,7 @@
 """A client in plain Python: `HEARTBEAT_URL=https://… HEARTBEAT_TOKEN=… python3 heartbeat.py AGENT`.
 
-It prints one line for each changed issue. The exit status is 0 if there is one, 10 if nothing changed, and 1 on an error.
+It prints one line for each changed issue. The exit status is 0 if there is one, 10 if nothing changed, and 1 on an
+error.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Runs the examples of docs/examples against the local world, and reads what they print.
 
-`make examples` starts it beside that world. Each example has an agent name of its own and runs three times: before anything
-changed, after one issue was closed, and once more. Then each runs with a wrong token.
+`make examples` starts it beside that world. Each example has an agent name of its own and runs three times: before
+anything changed, after one issue was closed, and once more. Then each runs with a wrong token.
 """
 
 import json
@@ -34,8 +34,8 @@ class Failed(Exception):
 
 def run(words, environment, **options):
     """Runs a command: its exit status, what it printed and what it complained about."""
-    environment = {"PATH": os.environ["PATH"]} | environment
-    return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False, **options)
+    options |= {"env": {"PATH": os.environ["PATH"]} | environment, "timeout": SECONDS}
+    return subprocess.run(words, capture_output=True, text=True, check=False, **options)
 
 
 def outcome(ended):
@@ -54,7 +54,7 @@ def plain_python(service, _):
 
 
 def crontab(service, folder):
-    """The line's command, as cron runs it; a stand-in for the agent's program prints what it is given."""
+    """The line's command, as cron runs it; a substitute for the agent's program prints its input."""
     lines = (EXAMPLES / "crontab").read_text(encoding="utf-8").splitlines()
     [line] = [line for line in lines if line and not line.startswith("#")]
     command = re.fullmatch(r"(?:\S+ ){5}(.+)", line)[1]
@@ -62,9 +62,9 @@ def crontab(service, folder):
         raise Failed(f"cron takes % for the end of the command: {command}")
     (folder / "bin").mkdir(exist_ok=True)
     shutil.copy(EXAMPLES / "gate.sh", folder / "bin")
-    stand_in = folder / "bin" / "claude"
-    stand_in.write_text("#!/bin/sh\ncat\n", encoding="utf-8")
-    stand_in.chmod(0o755)
+    substitute = folder / "bin" / "claude"
+    substitute.write_text("#!/bin/sh\ncat\n", encoding="utf-8")
+    substitute.chmod(0o755)
     exports = "".join(f"export {name}='{value}'\n" for name, value in service.items())
     (folder / ".heartbeat").write_text(exports, encoding="utf-8")
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
@@ -80,7 +80,8 @@ def claude_code(service, folder):
         raise Failed(f"another hook: {entry}")
     shutil.copytree(EXAMPLES / ".claude", folder / ".claude", dirs_exist_ok=True)
     shutil.copy(EXAMPLES / "gate.sh", folder)
-    event = {"session_id": "1", "transcript_path": "", "cwd": str(folder), "hook_event_name": "SessionStart", "source": "startup"}
+    event = {"session_id": "1", "transcript_path": "", "cwd": str(folder)}
+    event |= {"hook_event_name": "SessionStart", "source": "startup"}
     environment = service | {"CLAUDE_PROJECT_DIR": str(folder), "HEARTBEAT_AGENT": "claude-code"}
     ended = run(["/bin/sh", "-c", hook["command"]], environment, input=json.dumps(event))
     if ended.returncode != 0 or ended.stderr:

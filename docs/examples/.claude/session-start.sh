@@ -1,6 +1,6 @@
 #!/bin/sh
-# A SessionStart hook of Claude Code: what it prints becomes context of the session. It never stops a session, so it says
-# in words what the gate says by its exit status. The gate lies in the project's folder.
+# A SessionStart hook of Claude Code: what it prints becomes context of the session. It cannot stop a session, so it puts
+# the gate's exit status into words. The gate is in the project's folder.
 changes=$("$CLAUDE_PROJECT_DIR"/gate.sh "${HEARTBEAT_AGENT:-$(hostname -s)}" 2>&1)
 case $? in
 0) printf 'GitHub issues that changed since the last session:\n%s\n' "$changes" ;;
