@@ -7,4 +7,5 @@ pub mod metrics;
 pub mod pages;
 pub mod request_ids;
 pub mod schedule;
+pub mod source_files;
 pub mod start;
