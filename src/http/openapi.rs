@@ -1,5 +1,5 @@
 //! The OpenAPI 3.1 description of the API, generated from the response types and the attributes of the handlers. It is
-//! public: it says nothing that `README.md` does not say.
+//! public: it says nothing that `docs/api.md` does not say.
 
 use axum::Json;
 use utoipa::openapi::RefOr;

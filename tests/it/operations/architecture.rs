@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::source_files::{SourceFile, SourceTree};
+use crate::support::source_files::{SourceFile, SourceTree};
 
 /// What each module may use of the others. `domain` is open to all and uses none of them.
 const ARROWS: [(&str, &[&str]); 14] = [

@@ -7,5 +7,4 @@ pub mod metrics;
 pub mod pages;
 pub mod request_ids;
 pub mod schedule;
-pub mod source_files;
 pub mod start;
