@@ -58,7 +58,7 @@ impl SourceFile {
     /// Whether its code names an item of a crate whose name starts with this.
     pub fn names_crate(&self, start: &str) -> bool {
         let is_module = |name: &String| self.imported.get(name).is_some_and(|import| import[0] != *name);
-        let mut outside = self.named.iter().filter(|path| path.len() > 1 && !is_module(&path[0]));
+        let mut outside = self.named.iter().filter(|path| !is_module(&path[0]));
         outside.any(|path| path[0].starts_with(start))
     }
 
@@ -121,14 +121,17 @@ impl<'ast> Visit<'ast> for SourceFile {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.named.insert(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        // A single name is defined in this file or was imported, which counts by itself.
+        if path.segments.len() > 1 {
+            self.named.insert(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        }
         visit::visit_path(self, path);
     }
 
     fn visit_macro(&mut self, item: &'ast Macro) {
         let tokens = item.tokens.to_string().replace(" :: ", "::");
         let words = tokens.split(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
-        let paths = words.map(|word| word.trim_matches(':')).filter(|word| !word.is_empty());
+        let paths = words.map(|word| word.trim_matches(':')).filter(|word| word.contains("::"));
         self.named.extend(paths.map(|path| path.split("::").map(str::to_owned).collect()));
         visit::visit_macro(self, item);
     }
