@@ -10,7 +10,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap};
 use reqwest::{RequestBuilder, StatusCode};
 use url::Url;
 
-use crate::domain::{Api, Fingerprint};
+use crate::domain::{Api, Asked, Fingerprint, Usage};
 use crate::telemetry::Count;
 
 use super::answer::Answer;
@@ -23,7 +23,6 @@ use super::error::GitHubError;
 use super::failure::Failure;
 use super::meter::{self, GraphqlLimits, header, http_date};
 use super::received::Received;
-use super::usage::{Asked, Usage};
 use super::{forbidden, foreign, retry};
 
 /// Sends the requests of one pass, and keeps what the pass is to know of them. None is sent after its deadline, or

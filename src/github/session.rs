@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use url::Url;
 
-use crate::domain::{AccountLimits, Fingerprint};
+use crate::domain::{AccountLimits, Fingerprint, Usage};
 use crate::telemetry::Measure;
 
 use super::answer::Answer;
@@ -18,7 +18,6 @@ use super::exchange::{Exchange, Question};
 use super::failure::Failure;
 use super::foreign;
 use super::tokens::Tokens;
-use super::usage::Usage;
 
 /// The requests of one pass. None is sent after its deadline, or against a limit.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::domain::{Outcome, Position, Problem, Status};
-use crate::pass::{PassReport, Usage};
+use crate::domain::{Outcome, Position, Problem, Status, Usage};
+use crate::pass::PassReport;
 use crate::store::LastPass;
 
 /// How a heartbeat was served.

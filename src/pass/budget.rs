@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Api, Fingerprint, MAX_REQUESTS_PER_MINUTE, Problem, RepositoryName, seconds_until};
-use crate::github::{Asked, NoGraphql};
+use crate::domain::{
+    Api, Asked, Fingerprint, MAX_REQUESTS_PER_MINUTE, Problem, RepositoryName, seconds_until,
+};
+use crate::github::NoGraphql;
 
 use super::Pass;
 use super::work::{StepError, Worklist, budget_low_problem, no_probe_problem, throttled_problem};

@@ -30,12 +30,11 @@ use jiff::Timestamp;
 
 use crate::app::App;
 use crate::domain::{
-    Outcome, Phase, ProbeMemory, Problem, ProblemCode, RepositoryId, RepositoryName, TrackedRepository,
+    Outcome, Phase, ProbeMemory, Problem, ProblemCode, RepositoryId, RepositoryName, TrackedRepository, Usage,
 };
 use crate::github::{GitHubError, Session};
 use crate::store::{Fleet, LastPass, Lease, LeaseLost, Stale, StoreError};
 
-pub use crate::github::Usage;
 pub use guard::{Panicked, guard};
 pub(crate) use held::not_confirmed;
 
