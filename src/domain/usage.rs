@@ -65,6 +65,7 @@ impl Usage {
         }
     }
 
+    /// The counts of this account.
     pub fn of_mut(&mut self, account: &Fingerprint) -> &mut Asked {
         self.0.entry(account.clone()).or_default()
     }

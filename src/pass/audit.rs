@@ -4,18 +4,17 @@
 //! end *and* GitHub's own answer about that issue; and when too many are absent at once, nothing is believed.
 
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::{AuditProgress, CachedIssue, Change, Gone, HeldAudit, IssueNumber, Phase};
 use crate::github::{Complete, GitHubError, IssueAnswer};
-use crate::store::Stale;
 
+use super::context::{Pass, elapsed};
 use super::plan::{self, Source};
-use super::work::{StepError, Work, WorkResult};
-use super::{Pass, guard};
+use super::step::{StepError, guard_step};
+use super::work::{AuditUnderWay, Work, WorkResult};
 
 /// How many absent issues a pass asks for, over all repositories.
 const MAX_ASKED: usize = 100;
@@ -37,7 +36,7 @@ impl Pass<'_> {
         futures_util::stream::iter(due)
             .for_each_concurrent(AUDITS_AT_ONCE, |work| {
                 async move {
-                    let met = guard(self.audit_one(work)).await;
+                    let met = guard_step(self.audit_one(work)).await;
                     work.take(Phase::Reconcile, met, self.fence(), self.app.clock.now());
                 }
                 .boxed()
@@ -65,11 +64,6 @@ impl Pass<'_> {
         work.tracked.audited_at.is_none_or(|at| elapsed(at, self.date()) >= patience)
     }
 
-    /// GitHub's time in this pass.
-    pub(super) fn date(&self) -> Timestamp {
-        self.github.first_date().unwrap_or(self.started_at)
-    }
-
     async fn audit_one(&self, work: &mut Work) -> Result<(), StepError> {
         let left = match work.tracked.audit_under_way {
             true => self.app.store.audit_progress(work.id()).await?,
@@ -86,28 +80,32 @@ impl Pass<'_> {
         progress.began_at.get_or_insert(self.date());
         progress.believed = is_believed;
         work.is_believed = is_believed;
-        let odd = match self.go_on(work, &mut progress).await {
+        let mut audit = AuditUnderWay { work, progress };
+        let odd = match self.go_on(&mut audit).await {
             Ok(odd) => odd,
             Err(error) => {
-                // What was compared and asked need not be done again. Losing this only repeats it.
-                let is_begun = progress.compared || progress.position.is_some() || is_believed;
-                if is_begun {
-                    let left = self.app.store.put_audit_progress(self.claim, work.id(), &progress).await;
-                    work.tracked.audit_under_way |= matches!(left, Ok(Ok(())));
-                }
+                self.keep_progress(audit).await;
                 return Err(error);
             }
         };
-        if work.tracked.audit_under_way {
-            match self.app.store.delete_audit_progress(self.claim, work.id()).await? {
-                Ok(()) => work.tracked.audit_under_way = false,
-                Err(Stale) => self.mark_superseded(),
-            }
+        if work.tracked.audit_under_way
+            && self.is_written(self.app.store.delete_audit_progress(self.lease, work.id()).await?)
+        {
+            work.tracked.audit_under_way = false;
         }
         work.tracked.audited_at = Some(self.date());
         self.note_what_is_left(work);
-        self.store_marks(work).await?;
+        self.store_checkpoint(work).await?;
         odd.map_or(Ok(()), |odd| Err(odd.into()))
+    }
+
+    /// What was compared and asked need not be done again. Losing this only repeats it.
+    async fn keep_progress(&self, audit: AuditUnderWay<'_>) {
+        let AuditUnderWay { work, progress } = audit;
+        if progress.compared || progress.position.is_some() || progress.believed {
+            let kept = self.app.store.put_audit_progress(self.lease, work.id(), &progress).await;
+            work.tracked.audit_under_way |= matches!(kept, Ok(Ok(())));
+        }
     }
 
     /// What this audit did not explain of the numbers of open issues causes no other one, unless it has to look again.
@@ -123,19 +121,25 @@ impl Pass<'_> {
 
     /// Goes on with an audit where it was left, to its end. Returns the first odd answer about a single issue, which
     /// must not keep the others from being asked for; the next audit asks again.
-    async fn go_on(
-        &self,
-        work: &mut Work,
-        progress: &mut AuditProgress,
-    ) -> Result<Option<GitHubError>, StepError> {
+    async fn go_on(&self, audit: &mut AuditUnderWay<'_>) -> Result<Option<GitHubError>, StepError> {
         // Not earlier: what is put off is kept like what time cuts off, an operator's word included.
-        self.has_budget_to_spare(work.name.owner())?;
-        if !progress.compared {
-            self.compare(work, progress).await?;
+        self.has_budget_to_spare(audit.work.name.owner())?;
+        if !audit.progress.compared {
+            let complete = self.compare(audit).await?;
+            judge(audit, complete);
         }
+        let odd = self.ask_for_absent(audit).await?;
+        if audit.work.tracked.recount {
+            self.recount(audit.work).await?;
+        }
+        Ok(odd)
+    }
+
+    /// Asks for the absent issues, one by one. A held audit has none: nothing is asked for until the next interval.
+    async fn ask_for_absent(&self, audit: &mut AuditUnderWay<'_>) -> Result<Option<GitHubError>, StepError> {
+        let AuditUnderWay { work, progress } = audit;
         let mut odd: Vec<GitHubError> = Vec::new();
         let (mut odd_in_a_row, mut is_unanswered) = (0, false);
-        // An audit on hold has no candidates: nothing is asked for until the next interval.
         for _ in 0..progress.candidates.len() {
             if odd_in_a_row >= MAX_ODD_IN_A_ROW {
                 return Err(odd.swap_remove(0).into());
@@ -171,31 +175,7 @@ impl Pass<'_> {
         if is_unanswered {
             return Err(odd.swap_remove(0).into());
         }
-        if work.tracked.recount {
-            self.recount(work).await?;
-        }
         Ok(odd.into_iter().next())
-    }
-
-    /// Decides whether the absence can be believed enough to ask: when it is plausible, or an operator said so.
-    /// `_complete` proves that the listing was read to its end.
-    pub(super) fn judge(&self, work: &mut Work, progress: &mut AuditProgress, _complete: Complete) {
-        let absent = progress.candidates.len();
-        let plausible =
-            ALWAYS_PLAUSIBLE.max(usize::try_from(work.tracked.open_count / 10).unwrap_or(usize::MAX));
-        progress.compared = true;
-        if absent > plausible && !progress.believed {
-            tracing::error!(
-                repository.name = %work.name,
-                issues.absent = absent,
-                issues.open = work.tracked.open_count,
-                "An audit is held."
-            );
-            progress.candidates.clear();
-            work.tracked.held = Some(HeldAudit { absent: absent as u64, of: work.tracked.open_count });
-        } else {
-            work.tracked.held = None;
-        }
     }
 
     /// Asks for one absent issue and writes what GitHub says. Returns whether there was the time to write it.
@@ -215,14 +195,14 @@ impl Pass<'_> {
             }
             IssueAnswer::Gone(gone) => {
                 let replan = |row: &CachedIssue| plan::removed(row, &gone, fence);
-                self.write(Some(self.claim), work.id(), replan(row).into_iter().collect(), &replan).await
+                self.write(Some(self.lease), work.id(), replan(row).into_iter().collect(), &replan).await
             }
             IssueAnswer::NotVisible(at) => {
                 let replan = |row: &CachedIssue| match self.hidden_for_good(row.missing_since, at) {
                     Some(gone) => plan::removed(row, &gone, fence),
                     None => plan::missing(row, at),
                 };
-                self.write(Some(self.claim), work.id(), replan(row).into_iter().collect(), &replan).await
+                self.write(Some(self.lease), work.id(), replan(row).into_iter().collect(), &replan).await
             }
         };
         work.count(&applied, fence);
@@ -239,6 +219,23 @@ impl Pass<'_> {
     }
 }
 
-pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
-    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+/// Decides whether the absence can be believed enough to ask: when it is plausible, or an operator said so.
+/// `_complete` proves that the listing was read to its end.
+fn judge(audit: &mut AuditUnderWay<'_>, _complete: Complete) {
+    let AuditUnderWay { work, progress } = audit;
+    let absent = progress.candidates.len();
+    let plausible = ALWAYS_PLAUSIBLE.max(usize::try_from(work.tracked.open_count / 10).unwrap_or(usize::MAX));
+    progress.compared = true;
+    if absent > plausible && !progress.believed {
+        tracing::error!(
+            repository.name = %work.name,
+            issues.absent = absent,
+            issues.open = work.tracked.open_count,
+            "An audit is held."
+        );
+        progress.candidates.clear();
+        work.tracked.held = Some(HeldAudit { absent: absent as u64, of: work.tracked.open_count });
+    } else {
+        work.tracked.held = None;
+    }
 }

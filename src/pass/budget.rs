@@ -5,7 +5,6 @@
 //! what one of them has used up is nothing to the others.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,53 +14,32 @@ use crate::domain::{
 };
 use crate::github::NoGraphql;
 
-use super::Pass;
-use super::work::{StepError, Worklist, budget_low_problem, no_probe_problem, throttled_problem};
+use super::account_notes::Met;
+use super::context::Pass;
+use super::problems;
+use super::step::StepError;
+use super::work::Worklist;
 
 /// GitHub grants its budgets anew each hour, in seconds.
 const MAX_FRESHNESS: u64 = 3_600;
 
-/// What a pass meets that bears on each account's budgets.
-#[derive(Debug, Default)]
-pub(super) struct AccountNotes(Mutex<BTreeMap<Fingerprint, Met>>);
-
-/// What it meets of one account.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Met {
-    /// What the probe cost, in points.
-    pub(super) probe_points: u64,
-    /// How many pages of changes were read.
-    pub(super) delta_pages: u64,
-    /// Why there was no probe.
-    pub(super) no_probe: Option<NoGraphql>,
-    /// How many repositories were looked up by REST because GraphQL did not answer for them.
-    pub(super) looked_up: u64,
-    /// When the budget is granted anew for which something was put off.
-    put_off_until: Option<Timestamp>,
-    /// Until when all its repositories are left out, so that what is left lasts.
-    throttled_until: Option<Timestamp>,
-    /// Until when they are not looked up one by one, though the probe was refused.
-    pub(super) no_lookups_until: Option<Timestamp>,
-}
-
 impl Pass<'_> {
     /// Notes what was met while a repository of this owner's was asked for.
-    pub(super) fn note_pace(&self, owner: &str, note: impl FnOnce(&mut Met)) {
+    pub(super) fn note_account(&self, owner: &str, note: impl FnOnce(&mut Met)) {
         if let Some(account) = self.github.account(owner) {
-            let mut met = self.pace.0.lock().expect("nothing panics while noting");
-            note(met.entry(account).or_default());
+            self.account_notes.note(account, note);
         }
     }
 
     /// Notes what the probe cost each account, and which it left out.
     pub(super) fn note_probe(&self) {
         let usage = self.github.usage();
-        let mut all = self.pace.0.lock().expect("nothing panics while noting");
         for account in self.accounts(&self.app.config.repositories).into_keys() {
             let (probe_points, throttled_until) =
                 (usage.of(&account).points, self.github.throttled_until(&account));
-            let met = all.entry(account).or_default();
-            (met.probe_points, met.throttled_until) = (probe_points, throttled_until);
+            self.account_notes.note(account, |met| {
+                (met.probe_points, met.throttled_until) = (probe_points, throttled_until);
+            });
         }
     }
 
@@ -69,7 +47,7 @@ impl Pass<'_> {
     pub(super) fn has_budget_to_spare(&self, owner: &str) -> Result<(), StepError> {
         let account = self.github.account(owner);
         let Some(until) = account.and_then(|account| self.low_until(&account)) else { return Ok(()) };
-        self.note_pace(owner, |met| met.put_off_until = met.put_off_until.or(Some(until)));
+        self.note_account(owner, |met| met.put_off_until = met.put_off_until.or(Some(until)));
         Err(StepError::PutOff)
     }
 
@@ -78,7 +56,7 @@ impl Pass<'_> {
         deferred.iter().any(|name| {
             self.github.account(name.owner()).is_none_or(|account| {
                 let asked = self.asked_in_all(&account);
-                let met = self.met(&account);
+                let met = self.account_notes.of(&account);
                 met.throttled_until.is_none()
                     && met.no_lookups_until.is_none()
                     && !self.github.is_rate_reached(&account)
@@ -92,10 +70,10 @@ impl Pass<'_> {
 
     /// For how long this pass serves every beat: as configured, or longer where passes like this one would use up what
     /// GitHub grants each account. One that has to wait longer than others is left out of their passes until then.
-    pub(super) fn freshness(&self, roster: &Worklist) -> u64 {
+    pub(super) fn freshness(&self, worklist: &Worklist) -> u64 {
         let (now, configured) = (self.app.clock.now(), self.app.config.freshness.as_secs());
-        let waits = self.accounts(roster.names()).into_iter().map(|(account, repositories)| {
-            let met = self.met(&account);
+        let waits = self.accounts(worklist.names()).into_iter().map(|(account, repositories)| {
+            let met = self.account_notes.of(&account);
             if was_refused(&met) && met.no_lookups_until.is_none() {
                 self.defer_lookups(&account, repositories.len() as u64, configured, now);
             }
@@ -117,7 +95,7 @@ impl Pass<'_> {
     /// What an audit or a first listing asked does not come back each time, and counts only without the probe, where
     /// little is left besides.
     fn wait(&self, account: &Fingerprint, repositories: u64) -> u64 {
-        let met = self.met(account);
+        let met = self.account_notes.of(account);
         let requests = match met.no_probe {
             // The next probe may succeed: only the look-ups wait.
             Some(_) if was_refused(&met) => 0,
@@ -147,17 +125,19 @@ impl Pass<'_> {
     }
 
     /// What there is to tell of budgets, once for all accounts that met the same.
-    pub(super) fn budget_problems(&self, roster: &Worklist, now: Timestamp) -> Vec<Problem> {
-        let accounts = self.accounts(roster.names());
+    pub(super) fn budget_problems(&self, worklist: &Worklist, now: Timestamp) -> Vec<Problem> {
+        let accounts = self.accounts(worklist.names());
         let no_probe = self.alike(&accounts, |met| met.no_probe).into_iter();
-        let no_probe = no_probe.map(|(why, names)| no_probe_problem(why, now).of_owners(self.whose(&names)));
+        let no_probe =
+            no_probe.map(|(why, names)| problems::probe_unavailable(why, now).of_owners(self.whose(&names)));
         let low = self.alike(&accounts, |met| met.put_off_until).into_iter();
-        let low = low.map(|(until, names)| budget_low_problem(until, now).of_owners(self.whose(&names)));
+        let low = low.map(|(until, names)| problems::budget_low(until, now).of_owners(self.whose(&names)));
         let spared = self.alike(&accounts, |met| met.throttled_until).into_iter();
-        let spared = spared.map(|(until, names)| throttled_problem(until, now).of_owners(self.whose(&names)));
+        let spared =
+            spared.map(|(until, names)| problems::throttled(until, now).of_owners(self.whose(&names)));
         let deferred = self.alike(&accounts, |met| met.no_lookups_until).into_iter();
         let deferred =
-            deferred.map(|(until, names)| throttled_problem(until, now).of_owners(self.whose(&names)));
+            deferred.map(|(until, names)| problems::throttled(until, now).of_owners(self.whose(&names)));
         no_probe.chain(low).chain(spared).chain(deferred).collect()
     }
 
@@ -169,7 +149,7 @@ impl Pass<'_> {
     ) -> Vec<(T, Vec<&'n RepositoryName>)> {
         let mut alike: Vec<(T, Vec<&RepositoryName>)> = Vec::new();
         for (account, names) in accounts {
-            let Some(what) = kind(self.met(account)) else { continue };
+            let Some(what) = kind(self.account_notes.of(account)) else { continue };
             match alike.iter_mut().find(|(known, _)| *known == what) {
                 Some((_, all)) => all.extend(names),
                 None => alike.push((what, names.clone())),
@@ -202,18 +182,13 @@ impl Pass<'_> {
         accounts
     }
 
-    fn met(&self, account: &Fingerprint) -> Met {
-        let met = self.pace.0.lock().expect("nothing panics while noting");
-        met.get(account).cloned().unwrap_or_default()
-    }
-
     fn low_until(&self, account: &Fingerprint) -> Option<Timestamp> {
         BOTH.into_iter().filter_map(|api| self.github.low_until(account, api)).max()
     }
 
     /// What this invocation has asked of GitHub as this account.
     fn asked_in_all(&self, account: &Fingerprint) -> Asked {
-        let mut asked = self.asked_before.of(account);
+        let mut asked = self.options.asked_before.of(account);
         asked += self.github.usage().of(account);
         asked
     }

@@ -13,9 +13,11 @@ use crate::github::{
 };
 use crate::store::OpenIssue;
 
-use super::Pass;
+use super::context::Pass;
 use super::plan::Source;
-use super::work::{StepError, Work};
+use super::problems;
+use super::step::StepError;
+use super::work::{AuditUnderWay, Work};
 
 /// So many issues of a page are asked for one by one. With more of them a listing by the REST API, which shows whole
 /// issues, is cheaper for the rest of the audit.
@@ -43,13 +45,10 @@ struct Page {
 }
 
 impl Pass<'_> {
-    /// Compares page by page, and writes what differs. At the end the absent issues are the candidates, or, if
-    /// they are too many, the audit is held.
-    pub(super) async fn compare(
-        &self,
-        work: &mut Work,
-        progress: &mut AuditProgress,
-    ) -> Result<(), StepError> {
+    /// Compares page by page, and writes what differs. At the end the absent issues are the candidates. Returns the proof
+    /// that all pages were read.
+    pub(super) async fn compare(&self, audit: &mut AuditUnderWay<'_>) -> Result<Complete, StepError> {
+        let AuditUnderWay { work, progress } = audit;
         let from = progress.position.map(second_before);
         let cached = self.app.store.open_issues(work.id(), from).await?;
         let cached: HashMap<IssueNumber, OpenIssue> =
@@ -120,20 +119,20 @@ impl Pass<'_> {
                 progress.candidates.sort_unstable();
                 // What was compared in the last second before a pause was compared again after it.
                 progress.candidates.dedup();
-                self.judge(work, progress, complete);
-                return Ok(());
+                return Ok(complete);
             }
         }
     }
 
     /// The next page; none where GraphQL does not serve and a listing may.
     async fn next_open(&self, pages: &mut Pages) -> Result<Option<Page>, StepError> {
-        let without_end = || GitHubError::Unexpected("a listing without an end".to_owned());
         let page = match pages {
-            Pages::Whole(listing) => listing.next_page(&self.github).await?.ok_or_else(without_end)?,
+            Pages::Whole(listing) => {
+                listing.next_page(&self.github).await?.ok_or_else(problems::endless_listing)?
+            }
             Pages::Brief(issues) => {
                 return match issues.next_page(&self.github).await {
-                    Ok(page) => Ok(Some(Page::brief(page.ok_or_else(without_end)?))),
+                    Ok(page) => Ok(Some(Page::brief(page.ok_or_else(problems::endless_listing)?))),
                     Err(error) if error.is_of_graphql() => Ok(None),
                     Err(error) => Err(error.into()),
                 };

@@ -6,94 +6,98 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{ChangeCounts, Outcome, Recount};
-use crate::store::{Fleet, LastPass, LeaseLost, PassRecord, RecentChanges, Stale};
+use crate::domain::{ChangeCounts, IssueNumber, Outcome, Recount};
+use crate::store::{LastPass, LeaseLost, PassRecord, RecentChanges};
 
+use super::checkpoints::CHECKPOINTS_AT_ONCE;
+use super::context::Pass;
 use super::health;
+use super::problems;
+use super::report::{PassEnd, PassReport};
 use super::tally::{self, Tally};
-use super::unread::unread_problem;
-use super::work::{Work, Worklist, left_by_failure_problem};
-use super::{MARKS_AT_ONCE, Pass, PassEnd, PassReport};
+use super::work::{Work, Worklist};
 
 impl Pass<'_> {
-    pub(super) async fn end(
-        &self,
-        mut roster: Worklist,
-        mut fleet: Fleet,
-        mut outcome: Outcome,
-    ) -> Result<PassReport, PassEnd> {
+    /// Ends the pass, unless another one has taken over.
+    pub(super) async fn end(&self, mut worklist: Worklist) -> Result<PassReport, PassEnd> {
         let now = self.app.clock.now();
-        for work in &mut roster.work {
+        for work in &mut worklist.work {
             work.note_health(now);
         }
-        let marks_are_stored = self.store_all(&mut roster.work).await;
-        let marks_are_stored = self.store_all(&mut roster.untracked).await && marks_are_stored;
-        if self.is_stale.load(Ordering::Relaxed) {
+        let marks_are_stored = self.store_all(&mut worklist.work).await;
+        let marks_are_stored = self.store_all(&mut worklist.untracked).await && marks_are_stored;
+        if self.is_superseded() {
             let state = self.app.store.state().await?;
             return Err(LeaseLost(state).into());
         }
-        for work in roster.all_work() {
-            fleet.repositories.insert(work.id(), work.tracked.clone());
-        }
-        let tally = Tally::of(&roster, self.fence());
-        let freshness = self.freshness(&roster);
-        for problem in self.budget_problems(&roster, now) {
-            outcome.add(problem);
-        }
-        tally::add_failures(&mut outcome, &roster, &tally, freshness, |names| self.whose(names));
-        for unread in roster.work.iter().filter_map(unread_problem) {
-            outcome.add(unread.retry_after(Some(freshness)));
-        }
-        for work in &roster.work {
-            if let Some(held) = self.held_problem(work) {
-                outcome.add(held);
-            }
-        }
-        if let Some(failure) = self.github.failure()
-            && outcome.problems().is_empty()
-            && !tally.deferred.is_empty()
-        {
-            outcome.add(left_by_failure_problem(failure, tally.deferred.len()));
-        }
+        let tally = Tally::of(&worklist, self.fence());
+        let freshness = self.freshness(&worklist);
+        let outcome = self.outcome(&mut worklist, &tally, freshness, now);
         let last_change_fence = self.last_change_fence(&tally);
+        let counted_before = worklist.fleet.counts.take();
         let counts = (last_change_fence == self.fence())
-            .then(|| self.counts(&roster, fleet.counts.take(), marks_are_stored));
+            .then(|| self.counts(&worklist, counted_before, marks_are_stored));
         let (is_recorded, ()) = futures_util::join!(
             self.record(&tally, &outcome).boxed(),
             self.store_counts(counts.as_ref()).boxed()
         );
         let has_problems = is_recorded && !outcome.problems().is_empty();
         let ended = LastPass {
-            pass_id: self.claim.pass_id(),
+            pass_id: self.lease.pass_id(),
             fence: self.fence(),
             at: self.app.clock.now(),
             status: outcome.status(),
             fresh_at: self.fresh_at(&tally),
             freshness_seconds: freshness,
             last_change_fence,
-            recent: self.recent(&roster),
-            search_all_fence: self.search_all_fence(marks_are_stored && !roster.is_search_incomplete),
-            counts_lag: self.claim.takes_over() || !marks_are_stored,
-            retired_fence: self.retired_fence(roster.has_retired),
-            problems_from: has_problems.then_some(self.claim.pass_id()),
+            recent: self.recent(&worklist),
+            search_all_fence: self.search_all_fence(marks_are_stored && !worklist.is_search_incomplete),
+            counts_lag: self.lease.takes_over() || !marks_are_stored,
+            retired_fence: self.retired_fence(worklist.has_retired),
+            problems_from: has_problems.then_some(self.lease.pass_id()),
             limits: self.github.limits(),
             probe: self.probe_memory.lock().expect("nothing panics while noting").clone(),
         };
-        if let Err(overtaken) = self.app.store.end_pass(self.claim, &ended).await? {
+        if let Err(overtaken) = self.app.store.end_pass(self.lease, &ended).await? {
             return Err(overtaken.into());
         }
-        health::tell(&ended, &roster, &tally, &fleet);
+        health::tell(&ended, &worklist, &tally);
         Ok(PassReport {
             ended,
             outcome,
-            confirmation_error: None,
+            confirmation_error: worklist.confirmation_error.take(),
             summary: tally.summary(),
-            may_go_on: self.may_go_on(&roster, &tally),
+            may_go_on: self.may_go_on(&worklist, &tally),
             succeeded: tally.has_success(),
             touched: tally.touched,
             deferred: tally.deferred,
             asked: self.github.usage(),
         })
+    }
+
+    /// What the pass met, in the order in which it is told.
+    fn outcome(&self, worklist: &mut Worklist, tally: &Tally, freshness: u64, now: Timestamp) -> Outcome {
+        let mut outcome = std::mem::take(&mut worklist.outcome);
+        for problem in self.budget_problems(worklist, now) {
+            outcome.add(problem);
+        }
+        tally::add_failures(&mut outcome, worklist, tally, freshness, |names| self.whose(names));
+        for work in &worklist.work {
+            let numbers: Vec<IssueNumber> = work.tracked.unread.iter().map(|unread| unread.number).collect();
+            if let Some(unread) = problems::unread_issues(&work.name, &numbers, work.has_unnumbered) {
+                outcome.add(unread.retry_after(Some(freshness)));
+            }
+        }
+        for held in worklist.work.iter().filter_map(|work| self.held_problem(work)) {
+            outcome.add(held);
+        }
+        if let Some(failure) = self.github.failure()
+            && outcome.problems().is_empty()
+            && !tally.deferred.is_empty()
+        {
+            outcome.add(problems::left_by_failure(failure, tally.deferred.len()));
+        }
+        outcome
     }
 
     /// Writes the marks that are not in the table yet: those of the repositories whose health changed, since a
@@ -102,12 +106,12 @@ impl Pass<'_> {
     async fn store_all(&self, work: &mut [Work]) -> bool {
         let has_failed = &AtomicBool::new(false);
         futures_util::stream::iter(work.iter_mut())
-            .for_each_concurrent(MARKS_AT_ONCE, |work| {
+            .for_each_concurrent(CHECKPOINTS_AT_ONCE, |work| {
                 async move {
                     if has_failed.load(Ordering::Relaxed) {
                         return;
                     }
-                    if let Err(error) = self.store_marks(work).await {
+                    if let Err(error) = self.store_checkpoint(work).await {
                         tracing::warn!(repository.name = %work.name, cause = %error, "Marks were not stored.");
                         has_failed.store(true, Ordering::Relaxed);
                     }
@@ -125,7 +129,7 @@ impl Pass<'_> {
             return false;
         }
         let record = PassRecord {
-            pass_id: self.claim.pass_id(),
+            pass_id: self.lease.pass_id(),
             fence: self.fence(),
             started_at: self.started_at,
             ended_at: self.app.clock.now(),
@@ -147,18 +151,18 @@ impl Pass<'_> {
     /// does not know of all that was written.
     fn counts(
         &self,
-        roster: &Worklist,
+        worklist: &Worklist,
         before: Option<ChangeCounts>,
         marks_are_stored: bool,
     ) -> ChangeCounts {
         let excluded = &self.app.config.excluded_labels;
-        let ended = self.claim.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence);
-        let has_uncounted = roster.all_work().any(|work| work.has_uncounted);
-        if self.claim.takes_over() || !marks_are_stored || has_uncounted {
+        let ended = self.lease.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence);
+        let has_uncounted = worklist.all_work().any(|work| work.has_uncounted);
+        if self.lease.takes_over() || !marks_are_stored || has_uncounted {
             return ChangeCounts::after(self.fence(), excluded);
         }
         let mut recount = Recount::default();
-        roster.all_work().for_each(|work| recount.add(&work.recount));
+        worklist.all_work().for_each(|work| recount.add(&work.recount));
         before
             .filter(|before| before.upto == ended && before.excludes(excluded))
             .unwrap_or_else(|| ChangeCounts::after(ended, excluded))
@@ -168,27 +172,26 @@ impl Pass<'_> {
     /// Stores the counts. Without them agents are told that there are at least as many changes as were read.
     async fn store_counts(&self, counts: Option<&ChangeCounts>) {
         let Some(counts) = counts else { return };
-        match self.app.store.put_change_counts(self.claim, counts).await {
-            Ok(Ok(())) => {}
-            Ok(Err(Stale)) => self.mark_superseded(),
+        match self.app.store.put_change_counts(self.lease, counts).await {
+            Ok(written) => drop(self.is_written(written)),
             Err(error) => {
-                let pass = self.claim.pass_id();
+                let pass = self.lease.pass_id();
                 tracing::warn!(pass.id = %pass, cause = %error, "Failed to store how many issues changed.");
             }
         }
     }
 
     /// The repositories in which an issue changed lately, or may have.
-    fn recent(&self, roster: &Worklist) -> RecentChanges {
+    fn recent(&self, worklist: &Worklist) -> RecentChanges {
         let has_changed = |work: &&Work| work.tracked.last_change_fence == self.fence();
-        let changed = roster.all_work().filter(has_changed).map(Work::id);
-        let changed = changed.chain(roster.changed_by_dead.iter().copied());
-        let before = self.claim.before().ended.as_ref().map(|ended| ended.recent.clone());
+        let changed = worklist.all_work().filter(has_changed).map(Work::id);
+        let changed = changed.chain(worklist.changed_by_dead.iter().copied());
+        let before = self.lease.before().ended.as_ref().map(|ended| ended.recent.clone());
         before.unwrap_or_default().with(changed, self.fence(), self.app.timing.backlog.named)
     }
 
     fn fresh_at(&self, tally: &Tally) -> Option<Timestamp> {
-        let before = self.claim.before().ended.as_ref().and_then(|ended| ended.fresh_at);
+        let before = self.lease.before().ended.as_ref().and_then(|ended| ended.fresh_at);
         if tally.backfilling > 0 {
             None
         } else if tally.configured > 0 && tally.synced == tally.configured {
@@ -199,28 +202,28 @@ impl Pass<'_> {
     }
 
     fn last_change_fence(&self, tally: &Tally) -> u64 {
-        if tally.may_have_changed || self.claim.takes_over() {
+        if tally.may_have_changed || self.lease.takes_over() {
             return self.fence();
         }
-        self.claim.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence)
+        self.lease.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence)
     }
 
     fn search_all_fence(&self, all_is_found: bool) -> u64 {
         if !all_is_found {
             return self.fence();
         }
-        self.claim.before().ended.as_ref().map_or(0, |ended| ended.search_all_fence)
+        self.lease.before().ended.as_ref().map_or(0, |ended| ended.search_all_fence)
     }
 
     fn retired_fence(&self, has_retired: bool) -> u64 {
-        if self.claim.takes_over() || has_retired {
+        if self.lease.takes_over() || has_retired {
             return self.fence();
         }
-        self.claim.before().ended.as_ref().map_or(0, |ended| ended.retired_fence)
+        self.lease.before().ended.as_ref().map_or(0, |ended| ended.retired_fence)
     }
 
-    fn may_go_on(&self, roster: &Worklist, tally: &Tally) -> bool {
-        let got_further = roster.work.iter().any(|work| work.got_further);
+    fn may_go_on(&self, worklist: &Worklist, tally: &Tally) -> bool {
+        let got_further = worklist.work.iter().any(|work| work.got_further);
         got_further && self.has_budget_to_go_on(&tally.deferred)
     }
 }

@@ -11,9 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::domain::{PageLength, PageRead, Phase};
 use crate::github::{GitHubError, Listing, Page, Probe, Scope, Target};
 
+use super::context::{Pass, REPOSITORIES_AT_ONCE};
 use super::plan::Source;
-use super::work::{ListingUnderWay, StepError, Work, WorkResult};
-use super::{Pass, REPOSITORIES_AT_ONCE, guard};
+use super::step::{StepError, guard_step};
+use super::work::{ListingUnderWay, Work, WorkResult};
 
 /// GitHub hardly ever takes longer for a page.
 const SLOW_PAGE: Duration = Duration::from_secs(2);
@@ -44,8 +45,8 @@ impl Pass<'_> {
     /// Begins with a repository, or reads the rest of it.
     async fn go_on_with<'w>(&self, work: &'w mut Work) -> &'w mut Work {
         let met = match work.pages.take() {
-            None => guard(self.begin(work)).await,
-            Some(pages) => guard(self.read_on(work, pages)).await,
+            None => guard_step(self.begin(work)).await,
+            Some(pages) => guard_step(self.read_on(work, pages)).await,
         };
         work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
         work
@@ -88,7 +89,7 @@ impl Pass<'_> {
             crowded: start.crowded,
             before: work.tracked.clone(),
             // A count that is not trusted tells of writes that nobody has accounted for, and told.
-            told: (!work.tracked.recount).then(|| self.claim.before().ended_fence()),
+            told: (!work.tracked.recount).then(|| self.lease.before().ended_fence()),
         });
         let page = self.next_page(&mut pages, is_backfill).await;
         work.tracked.short_pages = pages.short_pages();
@@ -162,14 +163,13 @@ impl Pass<'_> {
         }
         let page = pages.next_page(&self.github).await?;
         if !is_backfill && page.is_some() {
-            self.note_pace(pages.account_owner(), |met| met.delta_pages += 1);
+            self.note_account(pages.account_owner(), |met| met.delta_pages += 1);
         }
         Ok(page)
     }
 
     fn is_near_its_end(&self) -> bool {
-        let left = Duration::try_from(self.deadline.duration_since(self.app.clock.now()));
-        left.unwrap_or_default() < SLOW_PAGE
+        self.time_left() < SLOW_PAGE
     }
 
     /// Writes a page's rows, and only then moves the marks: a death in between costs this page.
@@ -206,7 +206,7 @@ impl Pass<'_> {
         if work.tracked.recount && page.complete.is_some() {
             self.recount(work).await?;
         }
-        self.store_marks(work).await?;
+        self.store_checkpoint(work).await?;
         if page.complete.is_some() {
             work.result = WorkResult::Synced;
         }

@@ -7,9 +7,9 @@ use crate::domain::{
 use crate::github::GitHubError;
 use crate::store::{Lease, Put, StoreError};
 
-use super::Pass;
+use super::context::Pass;
 use super::plan::{self, Source, Write};
-use super::work::StepError;
+use super::step::StepError;
 
 /// How often a row that changes under our hands is planned again.
 const MAX_ROUNDS: u32 = 5;
@@ -78,7 +78,7 @@ impl Pass<'_> {
             row.is_some_and(|row| row.updated_at == write.row.updated_at && row.digest != write.row.digest)
         };
         let brings_newer = writes.iter().any(|write| write.touches && !is_same_second(write));
-        let applied = self.write(is_audit.then_some(self.claim), repository, writes, &replan).await;
+        let applied = self.write(is_audit.then_some(self.lease), repository, writes, &replan).await;
         Applied { is_too_soon, brings_newer, ..applied }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::domain::{Outcome, Problem, ProblemCode, RepositoryName, Severity, counted};
 
+use super::problems;
 use super::work::{Work, WorkResult, Worklist};
 
 /// So many repositories that failed alike are told one by one.
@@ -36,21 +37,21 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn of(roster: &Worklist, fence: u64) -> Self {
-        let Worklist { work, unknown, .. } = roster;
+    pub(super) fn of(worklist: &Worklist, fence: u64) -> Self {
+        let Worklist { work, unknown, .. } = worklist;
         let results = work.iter().map(|work| (&work.name, &work.result));
         let results = results.chain(unknown.iter().map(|unknown| (&unknown.name, &unknown.result)));
         let is_deferred = |result: &WorkResult| matches!(result, WorkResult::Deferred | WorkResult::UnderWay);
         let failed_unknown = unknown.iter().filter(|unknown| unknown.result.problem().is_some()).count();
         let mut tally = Self {
             backfilling: work.iter().filter(|work| work.tracked.backfill.is_some()).count(),
-            touched: roster.all_work().map(|work| work.recount.changed).sum(),
+            touched: worklist.all_work().map(|work| work.recount.changed).sum(),
             drifted: work.iter().filter(|work| work.is_to_be_audited()).count(),
             first_read: work.iter().map(|work| work.first_read).sum(),
             deferred_got_further: work.iter().any(|work| work.got_further && is_deferred(&work.result)),
             failed: work.iter().filter(|work| work.failure().is_some()).count() + failed_unknown,
             well: work.iter().filter(|work| work.is_read() && work.failure().is_none()).count(),
-            may_have_changed: roster.all_work().any(|work| work.tracked.last_change_fence == fence),
+            may_have_changed: worklist.all_work().any(|work| work.tracked.last_change_fence == fence),
             ..Self::default()
         };
         for (name, result) in results {
@@ -109,14 +110,14 @@ impl Tally {
 /// try once the pass is no longer fresh, after `freshness` seconds.
 pub(super) fn add_failures(
     outcome: &mut Outcome,
-    roster: &Worklist,
+    worklist: &Worklist,
     tally: &Tally,
     freshness: u64,
     whose: impl Fn(&[&RepositoryName]) -> Vec<String>,
 ) {
-    let of_work = roster.work.iter().filter_map(|work| Some((&work.name, work.failure()?)));
+    let of_work = worklist.work.iter().filter_map(|work| Some((&work.name, work.failure()?)));
     let of_unknown =
-        roster.unknown.iter().filter_map(|unknown| Some((&unknown.name, unknown.result.problem()?)));
+        worklist.unknown.iter().filter_map(|unknown| Some((&unknown.name, unknown.result.problem()?)));
     let mut alike: Vec<(Problem, Vec<&RepositoryName>)> = Vec::new();
     for (name, problem) in of_work.chain(of_unknown) {
         let cause = &problem.message;
@@ -144,9 +145,8 @@ pub(super) fn add_failures(
             if !outcome.problems().iter().any(is_same) {
                 outcome.add(problem);
             }
-        } else if let ([first, second, more @ ..], true) = (&names[..], names.len() > MAX_NAMED) {
-            problem.message = format!("{first}, {second} and {} more: {}", more.len(), problem.message);
-            outcome.add(problem);
+        } else if names.len() > MAX_NAMED {
+            outcome.add(problems::of_many(problem, &names));
         } else {
             names.into_iter().for_each(|name| outcome.add(problem.clone().of(name)));
         }

@@ -6,12 +6,14 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{IssueNumber, MAX_UNREAD, Phase, Problem, ProblemCode, UnreadIssue, counted};
+use crate::domain::{IssueNumber, MAX_UNREAD, Phase, UnreadIssue};
 use crate::github::{GitHubError, IssueAnswer, OddRecord, Page};
 
+use super::context::{Pass, REPOSITORIES_AT_ONCE};
 use super::plan::Source;
-use super::work::{StepError, Work};
-use super::{Pass, REPOSITORIES_AT_ONCE, guard};
+use super::problems;
+use super::step::{StepError, guard_step};
+use super::work::Work;
 
 /// How many unread issues of a repository a pass asks for.
 const MAX_ASKED: usize = 5;
@@ -30,8 +32,7 @@ impl Pass<'_> {
         work.has_unnumbered |= odd.iter().any(|odd| odd.number.is_none());
         add(&mut unread, &odd, page.date, work.tracked.backfill.is_some());
         if unread.len() > MAX_UNREAD {
-            let what = format!("more than {} cannot be read", counted(MAX_UNREAD as u64, "issue", "issues"));
-            return Err(GitHubError::Unexpected(what).into());
+            return Err(problems::too_many_unread().into());
         }
         work.tracked.unread = unread;
         Ok(())
@@ -77,7 +78,7 @@ impl Pass<'_> {
         futures_util::stream::iter(self.in_turn(work).filter(is_due))
             .for_each_concurrent(REPOSITORIES_AT_ONCE, |work| {
                 async move {
-                    let met = guard(self.ask_unread_of(work, date)).await;
+                    let met = guard_step(self.ask_unread_of(work, date)).await;
                     work.take(Phase::Reconcile, met, self.fence(), self.app.clock.now());
                 }
                 .boxed()
@@ -118,7 +119,7 @@ impl Pass<'_> {
                 unread.push(UnreadIssue { ask_at, is_missing, ..one });
             }
         }
-        self.store_marks(work).await?;
+        self.store_checkpoint(work).await?;
         Ok(())
     }
 }
@@ -131,20 +132,4 @@ fn add(unread: &mut Vec<UnreadIssue>, odd: &[&OddRecord], date: Timestamp, in_ba
             unread.push(UnreadIssue { number, ask_at, in_backfill, is_missing: false });
         }
     }
-}
-
-/// What there is to report of a repository's unread issues; `None` where all are read.
-pub(super) fn unread_problem(work: &Work) -> Option<Problem> {
-    let numbers: Vec<String> = work.tracked.unread.iter().map(|one| one.number.to_string()).collect();
-    let issues = match (&numbers[..], work.has_unnumbered) {
-        ([], false) => return None,
-        ([], true) => "an issue without a number".to_owned(),
-        ([number], _) => format!("issue {number}"),
-        ([first @ .., last], _) => format!("issues {} and {last}", first.join(", ")),
-    };
-    let message = format!(
-        "GitHub shows {issues} in a form that this service cannot read; the other issues are read, and a later pass \
-         requests each of these by itself"
-    );
-    Some(Problem::warning(ProblemCode::GithubUnexpectedAnswer, Phase::Sync, message).of(&work.name))
 }

@@ -6,12 +6,13 @@
 
 use std::collections::HashSet;
 
-use crate::domain::{CachedIssue, Change, Gone, Phase, Untracked};
-use crate::store::{ConfiguredName, Fleet, Stale, StoreError};
+use crate::domain::{CachedIssue, Change, Gone, Phase};
+use crate::store::{ConfiguredName, StoreError};
 
+use super::context::Pass;
 use super::plan;
-use super::work::{StepError, Work, Worklist};
-use super::{Pass, guard};
+use super::step::{StepError, guard_step};
+use super::work::{Work, Worklist};
 
 /// How many open issues a pass reports as hidden, over all repositories.
 const MAX_HIDDEN: usize = 100;
@@ -20,57 +21,39 @@ const MAX_HIDDEN: usize = 100;
 const MAX_NAMES: usize = 25;
 
 impl Pass<'_> {
-    /// Notes which remembered repositories are not configured any more, and since when. One that GitHub did not show
-    /// under its name is still configured.
-    pub(super) fn note_untracked(&self, roster: &mut Worklist, fleet: &Fleet) {
-        let now = self.app.clock.now();
-        let configured: HashSet<_> = roster.work.iter().map(Work::id).collect();
-        let not_shown: HashSet<String> = roster.unknown.iter().map(|unknown| unknown.name.key()).collect();
-        for stored in fleet.repositories.values() {
-            if configured.contains(&stored.id) || not_shown.contains(&stored.name.key()) {
-                continue;
-            }
-            let replaced = roster.replaced.contains(&stored.id);
-            let mut tracked = stored.clone();
-            let untracked = tracked.untracked.get_or_insert(Untracked { since: now, replaced });
-            untracked.replaced |= replaced;
-            roster.untracked.push(Work::new(&stored.name, tracked, Some(stored.clone()), None));
-        }
-        roster.untracked.sort_by_key(Work::id);
-    }
-
     /// Reports the open issues of the repositories that are not expected back as hidden, and retires those that have
     /// none left.
-    pub(super) async fn retire(&self, roster: &mut Worklist, fleet: &Fleet) {
+    pub(super) async fn hide_untracked(&self, worklist: &mut Worklist) {
         let now = self.app.clock.now();
         let mut left = MAX_HIDDEN;
         let mut has_retired = false;
-        let configured: HashSet<String> = roster.names().map(|name| name.key()).collect();
-        for work in self.in_turn(&mut roster.untracked) {
+        let configured: HashSet<String> = worklist.names().map(|name| name.key()).collect();
+        for work in self.in_turn(&mut worklist.untracked) {
             let is_for_good = work.tracked.untracked.is_some_and(|untracked| untracked.is_for_good(now));
             // One that could not be fenced off must not be worked on.
             if !is_for_good || !work.is_under_way() || left == 0 || self.is_over() {
                 continue;
             }
-            let names = fleet
+            let names = worklist
+                .fleet
                 .names
                 .iter()
                 .filter(|(name, known)| known.id == Some(work.id()) && !configured.contains(*name));
             let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
-            let met = guard(async {
+            let met = guard_step(async {
                 self.hide_open(work, &mut left).await?;
                 // From here on it may be gone from where agents look first.
                 has_retired |= left > 0;
                 if left > 0 { self.remove(work, &names).await } else { Ok(()) }
             });
             let met = met.await;
-            if let Ok(Err(error)) = &met {
+            if let Err(error @ (StepError::GitHub(_) | StepError::Store(_) | StepError::PutOff)) = &met {
                 tracing::warn!(repository.name = %work.name, cause = ?error, "Untracking a repository was not finished.");
             }
             work.take(Phase::Reconcile, met, self.fence(), self.app.clock.now());
         }
-        roster.has_retired = has_retired;
-        if let Err(error) = self.remove_names(roster, fleet, &configured).await {
+        worklist.has_retired = has_retired;
+        if let Err(error) = self.remove_names(worklist, &configured).await {
             tracing::warn!(cause = %error, "Names that are not configured any more were not removed.");
         }
     }
@@ -91,19 +74,18 @@ impl Pass<'_> {
             plan::removed(row, &Gone { reason: Change::Hidden, proved_at, moved_to: None }, fence)
         };
         let writes = numbers.iter().filter_map(|number| hidden(cached.get(number)?)).collect();
-        let applied = self.write(Some(self.claim), work.id(), writes, &hidden).await;
+        let applied = self.write(Some(self.lease), work.id(), writes, &hidden).await;
         work.count(&applied, fence);
         applied.failure.map_or(Ok(()), Err)?;
-        self.store_marks(work).await?;
+        self.store_checkpoint(work).await?;
         Ok(())
     }
 
     async fn remove(&self, work: &mut Work, names: &[String]) -> Result<(), StepError> {
         let retention = self.app.config.run_retention;
-        match self.app.store.retire(self.claim, &work.tracked, names, retention).await? {
+        if self.is_written(self.app.store.retire(self.lease, &work.tracked, names, retention).await?) {
             // The end of the pass has nothing more to store of it.
-            Ok(()) => work.stored = Some(work.tracked.clone()),
-            Err(Stale) => self.mark_superseded(),
+            work.stored = Some(work.tracked.clone());
         }
         Ok(())
     }
@@ -111,21 +93,21 @@ impl Pass<'_> {
     /// Removes names that are no longer configured and stand for nothing, or for what is read under another name.
     async fn remove_names(
         &self,
-        roster: &Worklist,
-        fleet: &Fleet,
+        worklist: &Worklist,
         configured: &HashSet<String>,
     ) -> Result<(), StoreError> {
-        let read: HashSet<_> = roster.work.iter().map(Work::id).collect();
+        let read: HashSet<_> = worklist.work.iter().map(Work::id).collect();
         let is_useless = |known: &ConfiguredName| known.id.is_none_or(|id| read.contains(&id));
-        let names =
-            fleet.names.iter().filter(|(name, known)| !configured.contains(*name) && is_useless(known));
+        let names = worklist
+            .fleet
+            .names
+            .iter()
+            .filter(|(name, known)| !configured.contains(*name) && is_useless(known));
         for (name, _) in names.take(MAX_NAMES) {
             if self.is_over() {
                 break;
             }
-            if let Err(Stale) = self.app.store.remove_name(self.claim, name).await? {
-                self.mark_superseded();
-            }
+            self.is_written(self.app.store.remove_name(self.lease, name).await?);
         }
         Ok(())
     }

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Phase, Problem, ProblemCode, Recount, RepositoryFailure, RepositoryId, RepositoryName, TrackedRepository,
-    counted, seconds_until,
+    AuditProgress, Outcome, Phase, Problem, Recount, RepositoryFailure, RepositoryId, RepositoryName,
+    TrackedRepository,
 };
-use crate::github::{Failure, GitHubError, Listing, NoGraphql, Probe, Target};
-use crate::store::StoreError;
+use crate::github::{GitHubError, Listing, Probe, Target};
+use crate::store::Fleet;
 
-use super::Panicked;
+use super::problems;
 use super::rows::Applied;
+use super::step::StepError;
 
 /// One configured repository and how far the pass has come with it.
 #[derive(Debug)]
@@ -64,8 +65,14 @@ pub(super) struct Unknown {
 /// All that is configured: what can be worked on, and what cannot yet.
 #[derive(Debug, Default)]
 pub(super) struct Worklist {
+    /// What the table held when the pass began, and what it has written of names since.
+    pub(super) fleet: Fleet,
+    /// What was met while the list was made.
+    pub(super) outcome: Outcome,
     pub(super) work: Vec<Work>,
     pub(super) unknown: Vec<Unknown>,
+    /// Why an operator's word was not heeded.
+    pub(super) confirmation_error: Option<Problem>,
     /// Those that are remembered and not configured any more.
     pub(super) untracked: Vec<Work>,
     /// Those whose configured name stands for another repository now.
@@ -81,6 +88,11 @@ pub(super) struct Worklist {
 }
 
 impl Worklist {
+    /// An empty one, with what the table holds.
+    pub(super) fn new(fleet: Fleet) -> Self {
+        Self { fleet, ..Self::default() }
+    }
+
     /// Adds a repository that is not there yet.
     pub(super) fn add(&mut self, work: Work) {
         self.places.insert(work.id(), self.work.len());
@@ -90,6 +102,10 @@ impl Worklist {
     /// All work of which rows may have changed.
     pub(super) fn all_work(&self) -> impl Iterator<Item = &Work> {
         self.work.iter().chain(&self.untracked)
+    }
+
+    pub(super) fn all_work_mut(&mut self) -> impl Iterator<Item = &mut Work> {
+        self.work.iter_mut().chain(&mut self.untracked)
     }
 
     /// The work on a repository, if it is there.
@@ -122,6 +138,12 @@ pub(super) struct ListingUnderWay {
     pub(super) told: Option<u64>,
 }
 
+/// An audit in this pass.
+pub(super) struct AuditUnderWay<'w> {
+    pub(super) work: &'w mut Work,
+    pub(super) progress: AuditProgress,
+}
+
 /// How a repository came out of a pass.
 #[derive(Debug)]
 pub(super) enum WorkResult {
@@ -146,42 +168,14 @@ impl WorkResult {
         }
     }
 
-    /// What follows from what a part of the work met: time that ran out defers, everything else fails.
-    pub(super) fn after<T>(
-        phase: Phase,
-        met: Result<Result<T, StepError>, Panicked>,
-        now: Timestamp,
-    ) -> Option<Self> {
-        match met {
-            Ok(Ok(_)) => None,
-            Ok(Err(StepError::GitHub(GitHubError::Deadline) | StepError::PutOff)) => Some(Self::Deferred),
-            Ok(Err(StepError::GitHub(error))) => Some(Self::Failed(github_problem(&error, phase, now))),
-            Ok(Err(StepError::Store(error))) => Some(Self::Failed(store_problem(&error, phase))),
-            Err(crash) => {
-                Some(Self::Failed(Problem::error(ProblemCode::PhaseCrashed, phase, crash.to_string())))
-            }
+    /// What follows from a step that was not finished: what has to wait is deferred, everything else fails.
+    pub(super) fn after(phase: Phase, error: &StepError, now: Timestamp) -> Self {
+        match error {
+            StepError::GitHub(GitHubError::Deadline) | StepError::PutOff => Self::Deferred,
+            StepError::GitHub(error) => Self::Failed(problems::github(error, phase, now)),
+            StepError::Store(error) => Self::Failed(problems::store(error, phase)),
+            StepError::Panicked => Self::Failed(problems::panicked(phase)),
         }
-    }
-}
-
-/// What one step can meet.
-#[derive(Debug)]
-pub(super) enum StepError {
-    GitHub(GitHubError),
-    Store(StoreError),
-    /// It can wait until GitHub's budget allows it.
-    PutOff,
-}
-
-impl From<GitHubError> for StepError {
-    fn from(error: GitHubError) -> Self {
-        Self::GitHub(error)
-    }
-}
-
-impl From<StoreError> for StepError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
     }
 }
 
@@ -247,20 +241,15 @@ impl Work {
     }
 
     /// Takes what a step of the listing or of the audit met.
-    pub(super) fn take(
-        &mut self,
-        phase: Phase,
-        met: Result<Result<(), StepError>, Panicked>,
-        fence: u64,
-        now: Timestamp,
-    ) {
-        if matches!(met, Err(Panicked)) {
+    pub(super) fn take(&mut self, phase: Phase, met: Result<(), StepError>, fence: u64, now: Timestamp) {
+        let Err(error) = met else { return };
+        if matches!(error, StepError::Panicked) {
             // Some rows may have been written and some not.
             self.tracked.recount = true;
             self.tracked.last_change_fence = fence;
             self.has_uncounted = true;
         }
-        let Some(result) = WorkResult::after(phase, met, now) else { return };
+        let result = WorkResult::after(phase, &error, now);
         match phase {
             Phase::Reconcile => self.audit_result = Some(result),
             Phase::Sync | Phase::Record => self.result = result,
@@ -296,76 +285,4 @@ impl Work {
             None => self.tracked.failure,
         };
     }
-}
-
-/// What is told of a failure of GitHub's. A warning until it is known whether every repository fails.
-fn github_problem(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem {
-    let lasting = |code| Problem::warning(code, phase, error.to_string()).lasting();
-    let passing = |code| Problem::warning(code, phase, format!("{error}; the next pass tries again"));
-    match error {
-        GitHubError::Unavailable { failure: Failure::TooLarge, .. } => {
-            passing(ProblemCode::GithubUnexpectedAnswer)
-        }
-        GitHubError::Unavailable { failure, .. } if failure.is_lasting() => {
-            lasting(ProblemCode::GithubUnavailable)
-        }
-        GitHubError::Deadline | GitHubError::Unavailable { .. } => passing(ProblemCode::GithubUnavailable),
-        GitHubError::RateLimited { until, .. } => {
-            passing(ProblemCode::GithubRateLimited).retry_after(seconds_until(*until, now))
-        }
-        GitHubError::NoGraphql(_) => passing(ProblemCode::ProbeUnavailable),
-        GitHubError::Unexpected(_) => passing(ProblemCode::GithubUnexpectedAnswer),
-        GitHubError::CredentialsUnavailable => passing(ProblemCode::CredentialsUnavailable),
-        GitHubError::Unauthorized(_) => lasting(ProblemCode::GithubUnauthorized),
-        GitHubError::BadCredentials(_) => lasting(ProblemCode::CredentialsInvalid),
-        GitHubError::Forbidden { .. } | GitHubError::Suspended | GitHubError::Policy(_) => {
-            lasting(ProblemCode::GithubForbidden)
-        }
-        GitHubError::Blocked(_) => lasting(ProblemCode::RepositoryDisabled),
-        GitHubError::NotFound | GitHubError::NothingThere => lasting(ProblemCode::RepositoryNotFound),
-        GitHubError::IssuesDisabled => lasting(ProblemCode::IssuesDisabled),
-    }
-}
-
-/// What is told of a probe that is not to be had.
-pub(super) fn no_probe_problem(why: NoGraphql, now: Timestamp) -> Problem {
-    let message = format!("{why}; each repository is asked for by itself instead, and not as often");
-    let problem = Problem::warning(ProblemCode::ProbeUnavailable, Phase::Sync, message);
-    match why {
-        NoGraphql::UsedUp(until) | NoGraphql::Avoided(until) => {
-            problem.retry_after(seconds_until(until, now))
-        }
-        NoGraphql::Missing | NoGraphql::Forbidden | NoGraphql::Refused(_) => problem.lasting(),
-        NoGraphql::NotUnderstood(_) | NoGraphql::Failing(_) => problem,
-    }
-}
-
-/// What is told when GitHub failed, which another attempt may have healed, and repositories are left to the next pass.
-pub(super) fn left_by_failure_problem(failure: Failure, deferred: usize) -> Problem {
-    let left = counted(deferred as u64, "repository is", "repositories are");
-    let message = format!("{failure}, and {left} left to the next pass");
-    Problem::warning(ProblemCode::GithubUnavailable, Phase::Sync, message)
-}
-
-/// What is told when something was put off until GitHub's budget is granted anew.
-pub(super) fn budget_low_problem(until: Timestamp, now: Timestamp) -> Problem {
-    let message = format!(
-        "less than a tenth of GitHub's hourly budget is left: first listings and audits wait until {until:.0}"
-    );
-    let problem = Problem::warning(ProblemCode::GithubBudgetLow, Phase::Sync, message);
-    problem.retry_after(seconds_until(until, now))
-}
-
-/// What is told when repositories are left out so that GitHub's budget lasts.
-pub(super) fn throttled_problem(until: Timestamp, now: Timestamp) -> Problem {
-    let message =
-        format!("so that GitHub's hourly budget lasts, the next pass that reads them is after {until:.0}");
-    let problem = Problem::warning(ProblemCode::GithubBudgetLow, Phase::Sync, message);
-    problem.retry_after(seconds_until(until, now))
-}
-
-/// What is told of a failure of the table.
-fn store_problem(error: &StoreError, phase: Phase) -> Problem {
-    let message = format!("{error}; the next pass tries again");
-    Problem::warning(ProblemCode::StoreUnavailable, phase, message)
 }
