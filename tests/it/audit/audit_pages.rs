@@ -51,7 +51,7 @@ fn last_page(app: &TestApp, nodes: Value) -> Fault {
 }
 
 #[tokio::test]
-async fn an_audit_of_several_pages_that_finds_all_in_order_asks_graphql_for_them_and_nothing_else() {
+async fn audit_without_differences_requests_only_its_graphql_pages() {
     let app = settled(250).await;
     let answer = audit(&app).await;
     assert_eq!((answer.status(), answer.touched(), asked_for(&app)), ("ok", vec![], (3, 0, 0)));
@@ -60,7 +60,7 @@ async fn an_audit_of_several_pages_that_finds_all_in_order_asks_graphql_for_them
 }
 
 #[tokio::test]
-async fn up_to_three_issues_of_a_page_that_differ_are_asked_for_one_by_one_and_more_are_listed_by_rest() {
+async fn audit_page_with_over_three_differences_is_listed_by_rest() {
     for (differ, asked) in [(1, (1, 0, 1)), (3, (1, 0, 3)), (4, (1, 1, 0))] {
         let app = labelled(10, 1..=differ).await;
         app.world.github.arrange(|github| github.rename_label(API, "bug", "defect"));
@@ -73,7 +73,7 @@ async fn up_to_three_issues_of_a_page_that_differ_are_asked_for_one_by_one_and_m
 }
 
 #[tokio::test]
-async fn an_audit_that_turns_to_rest_goes_on_there_from_where_graphql_had_come() {
+async fn audit_that_falls_back_to_rest_resumes_where_graphql_stopped() {
     let app = labelled(250, 150..=153).await;
     app.world.github.arrange(|github| {
         github.rename_label(API, "bug", "defect");
@@ -89,7 +89,7 @@ async fn an_audit_that_turns_to_rest_goes_on_there_from_where_graphql_had_come()
 }
 
 #[tokio::test]
-async fn without_graphql_an_audit_lists_by_rest() {
+async fn audit_without_graphql_lists_by_rest() {
     let app = labelled(120, 1..=2).await;
     app.world.github.arrange(World::remove_graphql);
     // The listings read the pull request first.
@@ -106,7 +106,7 @@ async fn without_graphql_an_audit_lists_by_rest() {
 }
 
 #[tokio::test]
-async fn an_audit_by_rest_that_is_cut_off_removes_nothing_and_goes_on_where_it_was() {
+async fn rest_audit_that_is_cut_off_removes_nothing_and_resumes() {
     let app = settled(250).await;
     app.world.github.arrange(|github| {
         github.remove_graphql();
@@ -125,7 +125,7 @@ async fn an_audit_by_rest_that_is_cut_off_removes_nothing_and_goes_on_where_it_w
 }
 
 #[tokio::test]
-async fn when_graphql_fails_midway_the_rest_is_listed_by_rest_and_nothing_is_lost() {
+async fn audit_with_graphql_failing_midway_finishes_by_rest() {
     // A shorter page is tried first where that may help.
     let as_often_as_tried =
         [Fault::Status(502), Fault::Status(504), Fault::resource_limits(0)].map(|fault| (fault, 3));
@@ -142,7 +142,7 @@ async fn when_graphql_fails_midway_the_rest_is_listed_by_rest_and_nothing_is_los
 }
 
 #[tokio::test]
-async fn points_that_are_used_up_midway_leave_the_rest_to_rest() {
+async fn audit_with_graphql_points_exhausted_midway_finishes_by_rest() {
     let app = settled(150).await;
     app.world.github.arrange(|github| github.delete_issue(API, 5));
     let reset = app.ago(-7_200);
@@ -153,7 +153,7 @@ async fn points_that_are_used_up_midway_leave_the_rest_to_rest() {
 }
 
 #[tokio::test]
-async fn a_page_with_a_gap_or_with_errors_removes_nothing_and_the_next_pass_reads_it_again() {
+async fn audit_page_with_a_gap_or_errors_removes_nothing_and_is_read_again() {
     let gap: fn(&TestApp) -> Fault = |app| last_page(app, json!([null]));
     for (fault, code) in [
         (gap, "github_unexpected_answer"),
@@ -173,7 +173,7 @@ async fn a_page_with_a_gap_or_with_errors_removes_nothing_and_the_next_pass_read
 }
 
 #[tokio::test]
-async fn a_page_that_leads_nowhere_is_no_last_one() {
+async fn audit_page_without_an_end_cursor_is_not_taken_for_the_last() {
     let app = settled(150).await;
     let id = app.world.github.arrange(|github| github.repository_id(API));
     let page = json!({"totalCount": 0, "pageInfo": {"hasNextPage": true, "endCursor": null}, "nodes": []});
@@ -185,7 +185,7 @@ async fn a_page_that_leads_nowhere_is_no_last_one() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_repository_that_has_taken_the_name_removes_nothing() {
+async fn audit_page_of_another_repository_with_the_name_removes_nothing() {
     let app = settled(10).await;
     app.world.github.before(audited_page(1), |github| {
         github.rename_repository(API, "acme/api-old");
@@ -197,7 +197,7 @@ async fn a_page_of_another_repository_that_has_taken_the_name_removes_nothing() 
 }
 
 #[tokio::test]
-async fn issues_edited_or_closed_between_two_pages_are_told_once_and_their_neighbours_are_not_skipped() {
+async fn issues_changed_between_two_audit_pages_are_reported_once() {
     let app = settled(150).await;
     app.world.github.before(audited_page(2), |github| {
         github.edit_issue(API, 1, |issue| issue.title = "Edited after its page".into());
@@ -219,7 +219,7 @@ async fn issues_edited_or_closed_between_two_pages_are_told_once_and_their_neigh
 }
 
 #[tokio::test]
-async fn an_audit_that_a_deadline_cuts_between_two_pages_goes_on_there() {
+async fn audit_cut_between_two_pages_by_a_deadline_resumes_there() {
     let app = settled(250).await;
     app.world.github.arrange(|github| delete(github, API, [5, 200]));
     let clock = app.world.clock.clone();
@@ -246,7 +246,7 @@ async fn an_audit_that_a_deadline_cuts_between_two_pages_goes_on_there() {
 }
 
 #[tokio::test]
-async fn an_audit_of_an_empty_repository_asks_for_one_page() {
+async fn audit_of_an_empty_repository_requests_one_page() {
     let app = tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     let answer = audit(&app).await;
@@ -256,7 +256,7 @@ async fn an_audit_of_an_empty_repository_asks_for_one_page() {
 }
 
 #[tokio::test]
-async fn one_issue_that_never_answers_does_not_keep_the_rest_from_being_audited() {
+async fn issue_that_never_answers_does_not_block_the_rest_of_its_audit() {
     let app = tracking(&[API]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| {

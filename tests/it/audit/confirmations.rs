@@ -31,7 +31,7 @@ fn deleted(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_held_audit_is_confirmed_at_once_though_the_last_pass_is_fresh() {
+async fn confirmation_during_a_fresh_pass_applies_at_once() {
     let app = held(30, 25).await;
     let answer = app.schedule().confirms(API).await.expect("heeded");
     assert_eq!((answer.status(), answer.is_coalesced()), ("ok", false));
@@ -45,7 +45,7 @@ async fn a_held_audit_is_confirmed_at_once_though_the_last_pass_is_fresh() {
 }
 
 #[tokio::test]
-async fn each_absent_issue_of_a_confirmed_audit_is_asked_for_by_itself() {
+async fn confirmed_audit_looks_up_each_absent_issue() {
     let app = settled(30).await;
     app.world.github.arrange(|github| {
         github.create_repository("acme/attic");
@@ -69,7 +69,7 @@ async fn each_absent_issue_of_a_confirmed_audit_is_asked_for_by_itself() {
 }
 
 #[tokio::test]
-async fn more_than_a_hundred_go_on_in_later_passes_and_are_not_held_again() {
+async fn confirmed_audit_of_over_a_hundred_issues_continues_in_later_passes() {
     let app = held(150, 130).await;
     let answer = app.schedule().confirms(API).await.expect("heeded");
     assert_eq!((answer.status(), issues_asked_for(&app)), ("ok", 100));
@@ -84,7 +84,7 @@ async fn more_than_a_hundred_go_on_in_later_passes_and_are_not_held_again() {
 }
 
 #[tokio::test]
-async fn a_word_for_an_audit_that_is_not_held_or_of_a_repository_that_is_none_of_ours_removes_nothing() {
+async fn confirmation_without_an_audit_on_hold_removes_nothing() {
     for (name, reason) in [
         (API, "no audit of it is held"),
         ("acme/other", "REPOSITORIES names no such repository, or GitHub did not show it in this pass"),
@@ -103,7 +103,7 @@ async fn a_word_for_an_audit_that_is_not_held_or_of_a_repository_that_is_none_of
 }
 
 #[tokio::test]
-async fn a_word_that_names_no_repository_fails_before_anything_is_asked() {
+async fn confirmation_without_a_repository_name_fails_before_any_request() {
     let app = held(30, 25).await;
     let before = app.items("", "");
     for name in [
@@ -125,7 +125,7 @@ async fn a_word_that_names_no_repository_fails_before_anything_is_asked() {
 }
 
 #[tokio::test]
-async fn a_word_while_another_pass_runs_is_not_heeded_and_works_when_that_has_ended() {
+async fn confirmation_during_another_pass_is_rejected_until_it_ends() {
     let app = held(30, 25).await;
     app.outlive_freshness();
     app.world.github.arrange(|github| github.comment(API, 30));
@@ -146,7 +146,7 @@ async fn a_word_while_another_pass_runs_is_not_heeded_and_works_when_that_has_en
 }
 
 #[tokio::test]
-async fn a_word_for_a_repository_that_cannot_be_read_is_not_heeded_and_works_when_it_can() {
+async fn confirmation_for_an_unreadable_repository_is_rejected_until_read() {
     let app = held(30, 25).await;
     app.world.github.fault(Matching::graphql(), Fault::repository_error(API, "FORBIDDEN"));
     let why = why(app.schedule().confirms(API).await);
@@ -160,7 +160,7 @@ async fn a_word_for_a_repository_that_cannot_be_read_is_not_heeded_and_works_whe
 }
 
 #[tokio::test]
-async fn a_word_is_remembered_when_its_audit_fails() {
+async fn confirmation_whose_audit_fails_is_remembered() {
     let app = held(30, 25).await;
     app.world.github.fault(audited_page(1), Fault::Status(500).times(3));
     assert!(why(app.schedule().confirms(API).await).contains("GitHub answered 500 three times"));
@@ -171,7 +171,7 @@ async fn a_word_is_remembered_when_its_audit_fails() {
 }
 
 #[tokio::test]
-async fn a_word_is_remembered_while_githubs_budget_is_low() {
+async fn confirmation_while_githubs_budget_is_low_is_remembered() {
     let app = held(30, 25).await;
     let reset = app.ago(-600);
     app.world.github.arrange(|github| github.set_graphql_budget(5_000, 400, reset));
@@ -192,7 +192,7 @@ async fn a_word_is_remembered_while_githubs_budget_is_low() {
 }
 
 #[tokio::test]
-async fn a_word_given_twice_is_heeded_once_and_the_second_time_there_is_nothing_to_confirm() {
+async fn confirmation_sent_twice_is_rejected_the_second_time() {
     let app = held(250, 230).await;
     assert!(app.schedule().confirms(API).await.is_ok());
     // Also while the first word's audit goes on, a hundred issues in each pass.
@@ -208,7 +208,7 @@ async fn a_word_given_twice_is_heeded_once_and_the_second_time_there_is_nothing_
 }
 
 #[tokio::test]
-async fn a_word_for_one_repository_says_nothing_of_another() {
+async fn confirmation_for_one_repository_does_not_affect_another() {
     let app = tracking(&[API, WEB]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| {
@@ -229,7 +229,7 @@ async fn a_word_for_one_repository_says_nothing_of_another() {
 }
 
 #[tokio::test]
-async fn a_word_that_was_not_heeded_is_told_to_nobody_else() {
+async fn confirmation_that_is_rejected_is_not_reported_to_agents() {
     let app = settled(3).await;
     app.schedule().confirms("acme/wep").await.expect_err("no such repository");
     let answer = app.agent("alpha").beat().await;

@@ -37,7 +37,7 @@ fn touched(changes: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn agreeing_counts_cause_no_audit_and_no_request_beyond_the_probe() {
+async fn counts_that_agree_cause_no_audit_and_no_request_beyond_the_probe() {
     let app = settled(3).await;
     for _ in 0..3 {
         let answer = probe(&app).await;
@@ -48,7 +48,7 @@ async fn agreeing_counts_cause_no_audit_and_no_request_beyond_the_probe() {
 }
 
 #[tokio::test]
-async fn what_has_gone_is_found_by_the_second_probe_in_a_row_without_waiting_for_the_interval() {
+async fn vanished_issue_is_found_by_the_second_probe_that_differs() {
     // A moved one is asked for at both its addresses.
     let delete: fn(&mut World) = |github| github.delete_issue(API, 1);
     let transfer: fn(&mut World) = |github| {
@@ -74,7 +74,7 @@ async fn what_has_gone_is_found_by_the_second_probe_in_a_row_without_waiting_for
 }
 
 #[tokio::test]
-async fn an_issue_transferred_between_tracked_repositories_is_found_when_its_old_one_drifts() {
+async fn issue_transferred_between_tracked_repositories_is_found_by_drift() {
     let app = tracking(&[API, WEB]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     for _ in 0..2 {
@@ -88,8 +88,7 @@ async fn an_issue_transferred_between_tracked_repositories_is_found_when_its_old
 }
 
 #[tokio::test]
-async fn a_hidden_issue_is_asked_for_at_the_second_probe_and_what_its_first_404_leaves_starts_no_other_audit()
-{
+async fn hidden_issue_causes_one_drift_audit_and_no_other() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.hide_issue(API, 1));
     assert_eq!(pages_audited_in(&app, 2).await, [0, 1]);
@@ -102,7 +101,7 @@ async fn a_hidden_issue_is_asked_for_at_the_second_probe_and_what_its_first_404_
 }
 
 #[tokio::test]
-async fn an_issue_that_goes_while_another_one_is_hidden_is_found_all_the_same() {
+async fn issue_deleted_while_another_is_hidden_is_found_by_drift() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.hide_issue(API, 1));
     pages_audited_in(&app, 3).await;
@@ -113,7 +112,7 @@ async fn an_issue_that_goes_while_another_one_is_hidden_is_found_all_the_same() 
 }
 
 #[tokio::test]
-async fn one_probe_that_differs_starts_no_audit_nor_do_two_with_another_one_in_between() {
+async fn probe_that_differs_only_once_in_a_row_starts_no_audit() {
     let app = settled(3).await;
     for _ in 0..3 {
         app.world.github.arrange(|github| github.hide_issue(API, 1));
@@ -124,7 +123,7 @@ async fn one_probe_that_differs_starts_no_audit_nor_do_two_with_another_one_in_b
 }
 
 #[tokio::test]
-async fn two_probes_with_two_different_counts_start_no_audit_and_a_third_one_does() {
+async fn probes_with_two_different_counts_start_no_audit_until_the_third() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     assert_eq!(pages_audited_in(&app, 1).await, [0]);
@@ -134,7 +133,7 @@ async fn two_probes_with_two_different_counts_start_no_audit_and_a_third_one_doe
 }
 
 #[tokio::test]
-async fn a_listing_between_two_probes_makes_the_second_one_the_first() {
+async fn listing_between_two_probes_makes_the_second_one_the_first() {
     let app = settled(3).await;
     app.pass_time(60);
     app.world.github.arrange(|github| github.delete_issue(API, 1));
@@ -153,7 +152,7 @@ async fn a_listing_between_two_probes_makes_the_second_one_the_first() {
 }
 
 #[tokio::test]
-async fn the_difference_that_a_held_audit_leaves_starts_no_other() {
+async fn difference_left_by_an_audit_on_hold_starts_no_other_audit() {
     let app = settled(30).await;
     app.world.github.arrange(|github| delete(github, API, 1..=30));
     assert_eq!(pages_audited_in(&app, 2).await, [0, 1]);
@@ -165,7 +164,7 @@ async fn the_difference_that_a_held_audit_leaves_starts_no_other() {
 }
 
 #[tokio::test]
-async fn a_repository_that_is_not_settled_is_left_alone_until_two_probes_after_it_is() {
+async fn unsettled_repository_is_not_audited_until_two_probes_after_settling() {
     let app = settled(3).await;
     app.world.github.arrange(|github| {
         github.open_issue(API, "New");
@@ -177,7 +176,7 @@ async fn a_repository_that_is_not_settled_is_left_alone_until_two_probes_after_i
 }
 
 #[tokio::test]
-async fn a_busy_repository_is_left_alone() {
+async fn busy_repository_is_not_audited_for_drift() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     for _ in 0..6 {
@@ -193,7 +192,7 @@ async fn a_busy_repository_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_drifted_repository_does_not_agree_until_its_audit() {
+async fn drifted_repository_is_not_fresh_until_its_audit() {
     let app = settled(3).await;
     let fresh_at = probe(&app).await.0["freshAt"].clone();
     app.world.github.arrange(|github| github.delete_issue(API, 1));
@@ -210,7 +209,7 @@ async fn a_drifted_repository_does_not_agree_until_its_audit() {
 }
 
 #[tokio::test]
-async fn an_audit_on_drift_that_fails_is_tried_again_by_the_next_pass() {
+async fn drift_audit_that_fails_is_retried_by_the_next_pass() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     probe(&app).await;
@@ -234,7 +233,7 @@ async fn audited_while_an_issue_was_opened() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_deletion_after_an_audit_that_met_an_issue_newer_than_its_probe_is_found() {
+async fn deletion_after_an_audit_that_met_a_newer_issue_is_found() {
     let app = audited_while_an_issue_was_opened().await;
     app.outlive_freshness();
     app.world.github.arrange(|github| github.delete_issue(API, 1));
@@ -248,7 +247,7 @@ async fn a_deletion_after_an_audit_that_met_an_issue_newer_than_its_probe_is_fou
 }
 
 #[tokio::test]
-async fn an_audit_that_met_an_issue_newer_than_its_probe_causes_no_other() {
+async fn audit_that_met_an_issue_newer_than_its_probe_causes_no_other() {
     let app = audited_while_an_issue_was_opened().await;
     app.clear_requests();
     for _ in 0..12 {
@@ -259,7 +258,7 @@ async fn an_audit_that_met_an_issue_newer_than_its_probe_causes_no_other() {
 }
 
 #[tokio::test]
-async fn a_deletion_is_found_while_only_pull_requests_change() {
+async fn deletion_while_only_pull_requests_change_is_found() {
     let app = settled(3).await;
     app.world.github.arrange(|github| {
         github.open_pull_request(API, "another");

@@ -22,7 +22,7 @@ fn left_over(app: &TestApp) -> Checked {
 }
 
 #[tokio::test]
-async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_audited_again_every_pass() {
+async fn empty_listing_of_a_thousand_open_issues_loses_nothing() {
     let app = settled(1_000).await;
     app.world.github.fault(audited_page(1), empty_page(&app));
     let held = audit(&app).await;
@@ -56,7 +56,7 @@ async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_au
 }
 
 #[tokio::test]
-async fn an_empty_listing_by_the_rest_api_loses_nothing_and_is_not_audited_again_every_pass() {
+async fn empty_listing_by_rest_loses_nothing() {
     let app = settled(30).await;
     app.world.github.arrange(World::remove_graphql);
     app.world.github.fault(Matching::listing(API), Fault::EmptyList.forever());
@@ -71,7 +71,7 @@ async fn an_empty_listing_by_the_rest_api_loses_nothing_and_is_not_audited_again
 }
 
 #[tokio::test]
-async fn a_held_audit_is_lifted_by_a_plausible_listing_of_a_later_audit() {
+async fn audit_on_hold_is_released_by_a_later_plausible_listing() {
     let app = settled(30).await;
     app.world.github.fault(audited_page(1), empty_page(&app));
     assert_eq!(audit(&app).await.codes(), ["audit_held"]);
@@ -85,7 +85,7 @@ async fn a_held_audit_is_lifted_by_a_plausible_listing_of_a_later_audit() {
 }
 
 #[tokio::test]
-async fn a_held_audit_of_one_repository_is_an_error_and_the_others_are_synced() {
+async fn audit_on_hold_is_an_error_and_other_repositories_are_synced() {
     let app = tracking(&[API, WEB]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| open_spread(github, API, 30, first));
@@ -101,7 +101,7 @@ async fn a_held_audit_of_one_repository_is_an_error_and_the_others_are_synced() 
 }
 
 #[tokio::test]
-async fn twenty_absent_issues_are_believed_and_one_more_of_thirty_is_not() {
+async fn audit_with_over_twenty_absent_issues_of_thirty_is_held() {
     for (absent, expected) in [(20, ("ok", 20)), (21, ("error", 0))] {
         let app = settled(30).await;
         app.world.github.arrange(|github| delete(github, API, 1..=absent));
@@ -113,7 +113,7 @@ async fn twenty_absent_issues_are_believed_and_one_more_of_thirty_is_not() {
 }
 
 #[tokio::test]
-async fn a_tenth_of_the_open_issues_is_believed_and_one_more_is_not() {
+async fn audit_with_over_a_tenth_of_the_issues_absent_is_held() {
     for (absent, expected) in [(22, ("ok", 22)), (23, ("error", 0))] {
         let app = settled(220).await;
         app.world.github.arrange(|github| delete(github, API, 1..=absent));
@@ -123,7 +123,7 @@ async fn a_tenth_of_the_open_issues_is_believed_and_one_more_is_not() {
 }
 
 #[tokio::test]
-async fn an_audit_cut_off_by_a_limit_on_page_three_loses_nothing_and_goes_on_where_it_was() {
+async fn audit_cut_off_by_a_limit_loses_nothing_and_resumes_where_it_stopped() {
     let app = settled(400).await;
     app.world.github.arrange(|github| github.delete_issue(API, 5));
     app.world.github.fault(audited_page(3), Fault::secondary_limit(Some("90")));
@@ -149,7 +149,7 @@ async fn an_audit_cut_off_by_a_limit_on_page_three_loses_nothing_and_goes_on_whe
 }
 
 #[tokio::test]
-async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
+async fn unfinished_audit_is_stored_as_an_item_until_it_completes() {
     let app = settled(250).await;
     app.world.github.arrange(|github| github.delete_issue(API, 5));
     app.world.github.fault(audited_page(3), Fault::Status(500).times(3));
@@ -180,7 +180,7 @@ async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
 }
 
 #[tokio::test]
-async fn an_absent_issue_that_two_passes_of_one_audit_compared_is_asked_for_once() {
+async fn absent_issue_compared_by_two_passes_is_looked_up_once() {
     let app = settled(250).await;
     // The last but one of the first page: the second pass begins a second before the last one.
     app.world.github.arrange(|github| github.hide_issue(API, 100));
@@ -195,8 +195,7 @@ async fn an_absent_issue_that_two_passes_of_one_audit_compared_is_asked_for_once
 }
 
 #[tokio::test]
-async fn at_most_a_hundred_absent_issues_are_asked_for_in_a_pass_over_all_repositories_and_the_rest_in_the_next()
- {
+async fn absent_issues_above_a_hundred_are_looked_up_by_the_next_pass() {
     let names = ["acme/r1", "acme/r2", "acme/r3", "acme/r4", "acme/r5", "acme/r6"];
     let app = tracking(&names).start().await;
     let first = app.ago(1_000);
@@ -226,7 +225,7 @@ async fn at_most_a_hundred_absent_issues_are_asked_for_in_a_pass_over_all_reposi
 }
 
 #[tokio::test]
-async fn an_audit_cut_by_the_deadline_goes_on_with_the_next_one_to_ask() {
+async fn audit_cut_by_the_deadline_resumes_with_the_next_absent_issue() {
     let app = settled(20).await;
     app.world.github.arrange(|github| delete(github, API, 1..=5));
     let clock = app.world.clock.clone();
@@ -245,7 +244,7 @@ async fn an_audit_cut_by_the_deadline_goes_on_with_the_next_one_to_ask() {
 }
 
 #[tokio::test]
-async fn an_absent_issue_of_which_github_says_nothing_stays_and_is_asked_for_by_the_next_pass() {
+async fn absent_issue_without_an_answer_stays_and_is_looked_up_again() {
     let app = settled(20).await;
     app.world.github.arrange(|github| delete(github, API, 1..=2));
     app.world.github.fault(Matching::issue(API, 2), Fault::Status(503).times(3));
@@ -260,7 +259,7 @@ async fn an_absent_issue_of_which_github_says_nothing_stays_and_is_asked_for_by_
 }
 
 #[tokio::test]
-async fn while_an_audit_is_held_its_repository_is_not_called_fresh() {
+async fn repository_with_an_audit_on_hold_is_not_fresh() {
     let app = settled(30).await;
     app.world.github.arrange(|github| delete(github, API, 1..=30));
     let held = audit(&app).await;

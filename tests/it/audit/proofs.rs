@@ -82,7 +82,7 @@ async fn audit_redirect_that_names_no_issue_moves_nothing() {
 }
 
 #[tokio::test]
-async fn audit_answer_about_another_issue_is_not_believed() {
+async fn audit_answer_about_another_issue_is_rejected() {
     for (find, other) in [(r#""number":1,"#, r#""number":2,"#), ("repos/acme/api", "repos/acme/web")] {
         let app = settled(3).await;
         app.world.github.before(Matching::graphql().nth(2), |github| github.hide_issue(API, 1));
@@ -101,7 +101,7 @@ async fn audit_answer_about_another_issue_is_not_believed() {
 }
 
 #[tokio::test]
-async fn issues_switched_off_during_an_audit_remove_nothing() {
+async fn issues_disabled_during_an_audit_remove_nothing() {
     // GitHub's words of today, and those of older servers.
     let words = ["Issues has been disabled in this repository.", "Issues are disabled for this repo"];
     for words in words {
@@ -142,7 +142,7 @@ async fn listing_answer_without_githubs_words_is_unexpected() {
 }
 
 #[tokio::test]
-async fn repository_answer_that_is_not_githubs_is_not_taken_for_its_absence() {
+async fn repository_answer_not_from_github_does_not_prove_absence() {
     let html = [("content-type", "text/html")];
     let another = r#"{"id":7,"full_name":"acme/else","disabled":false}"#;
     for fault in [answer(404, &html, NOT_GITHUBS), answer(404, &[], "{}"), answer(200, &[], another)] {
@@ -161,7 +161,7 @@ async fn repository_answer_that_is_not_githubs_is_not_taken_for_its_absence() {
 }
 
 #[tokio::test]
-async fn issues_switched_off_are_known_without_graphql() {
+async fn disabled_issues_are_detected_without_graphql() {
     let app = tracking(&[API]).start().await;
     app.world.github.arrange(|github| {
         github.open_issues(API, 2);
@@ -179,7 +179,7 @@ async fn issues_switched_off_are_known_without_graphql() {
 }
 
 #[tokio::test]
-async fn api_version_that_ended_removes_nothing_and_is_told() {
+async fn retired_api_version_removes_nothing_and_is_reported() {
     let mut app = settled(3).await;
     app.leaves_orders_open();
     let (deprecation, sunset) = (app.ago(100), app.ago(0));
@@ -196,7 +196,7 @@ async fn api_version_that_ended_removes_nothing_and_is_told() {
 }
 
 #[tokio::test]
-async fn end_of_the_api_version_is_logged_once_with_its_dates() {
+async fn api_version_retirement_is_logged_once_with_its_dates() {
     let app = settled(1).await;
     let log = Log::begin();
     let in_a_year = app.ago(-365 * 24 * 3_600);
@@ -217,7 +217,7 @@ async fn end_of_the_api_version_is_logged_once_with_its_dates() {
 }
 
 #[tokio::test]
-async fn end_of_the_api_version_in_no_form_of_a_date_is_logged_without_it() {
+async fn api_version_retirement_without_a_valid_date_is_logged_without_it() {
     let app = settled(1).await;
     let log = Log::begin();
     let long = "upstream-words".repeat(100);
@@ -239,7 +239,7 @@ async fn end_of_the_api_version_in_no_form_of_a_date_is_logged_without_it() {
 }
 
 #[tokio::test]
-async fn odd_answers_about_some_issues_do_not_keep_the_others_from_being_removed() {
+async fn odd_answers_about_some_issues_do_not_block_other_removals() {
     let html = answer(404, &[("content-type", "text/html")], NOT_GITHUBS);
     for fault in [Fault::saml_required(), Fault::Status(503), Fault::Status(410), Fault::Cut, html] {
         let app = settled(20).await;
@@ -257,7 +257,7 @@ async fn odd_answers_about_some_issues_do_not_keep_the_others_from_being_removed
 }
 
 #[tokio::test]
-async fn odd_issues_go_to_the_back_of_the_queue_across_passes() {
+async fn absent_issues_with_odd_answers_go_to_the_back_of_the_queue() {
     let app = tracking(&[API]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| {
@@ -285,7 +285,7 @@ async fn odd_issues_go_to_the_back_of_the_queue_across_passes() {
 }
 
 #[tokio::test]
-async fn issue_that_hangs_in_short_passes_keeps_no_other_from_being_removed() {
+async fn issue_that_hangs_in_short_passes_does_not_block_other_removals() {
     let app = settled(20).await;
     app.world.github.arrange(|github| (1..=3).for_each(|number| github.delete_issue(API, number)));
     app.world.github.fault(Matching::issue(API, 1), Fault::Hang.forever());
@@ -302,7 +302,7 @@ async fn issue_that_hangs_in_short_passes_keeps_no_other_from_being_removed() {
 }
 
 #[tokio::test]
-async fn more_than_a_hundred_requests_for_absent_issues_are_made_by_no_odd_answer() {
+async fn absent_issues_with_odd_answers_stay_within_a_hundred_requests() {
     let app = settled(20).await;
     app.world.github.arrange(|github| (1..=20).for_each(|number| github.delete_issue(API, number)));
     for number in 1..=20 {

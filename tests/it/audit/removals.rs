@@ -87,7 +87,7 @@ async fn told_when_it_arrives_late(app: &TestApp, held: Held, agents: [&Agent<'_
 }
 
 #[tokio::test]
-async fn a_removal_that_arrives_late_after_a_pass_that_could_not_audit_is_refused_or_told() {
+async fn removal_arriving_after_a_pass_without_audit_is_refused_or_reported() {
     for n in 1..=requests_of_a_beat().await {
         let app = deleted().await;
         let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
@@ -102,7 +102,7 @@ async fn a_removal_that_arrives_late_after_a_pass_that_could_not_audit_is_refuse
 }
 
 #[tokio::test]
-async fn a_removal_whose_answer_is_lost_is_told_all_the_same() {
+async fn removal_whose_answer_is_lost_is_reported() {
     for n in 1..=requests_of_a_beat().await {
         let app = deleted().await;
         app.world.dynamodb.fault(On::anything().nth(n), Fault::LoseAnswer);
@@ -119,7 +119,7 @@ async fn a_removal_whose_answer_is_lost_is_told_all_the_same() {
 }
 
 #[tokio::test]
-async fn the_table_can_fail_at_any_request_and_a_removal_is_told_all_the_same() {
+async fn removal_with_the_table_failing_at_any_request_is_reported() {
     for n in 1..=requests_of_a_beat().await {
         let app = deleted().await;
         let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
@@ -134,7 +134,7 @@ async fn the_table_can_fail_at_any_request_and_a_removal_is_told_all_the_same() 
 }
 
 #[tokio::test]
-async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_refused_or_told() {
+async fn audit_edit_arriving_after_a_failed_audit_is_refused_or_reported() {
     const EDIT: &str = "edited acme/api#1";
     for n in 1.. {
         let mut app = tracking(&[API]).start().await;

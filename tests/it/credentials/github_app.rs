@@ -63,7 +63,7 @@ async fn beats_well(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn one_token_serves_a_whole_pass_and_the_passes_after_it() {
+async fn installation_token_serves_a_whole_pass_and_later_passes() {
     let app = two_repositories().await;
     beats_well(&app).await;
     assert_eq!(app.open_rows("acme/web").len(), 150);
@@ -79,7 +79,7 @@ async fn one_token_serves_a_whole_pass_and_the_passes_after_it() {
 }
 
 #[tokio::test]
-async fn the_key_is_pem_of_either_kind_and_the_ids_are_numbers_or_texts() {
+async fn app_key_in_either_pem_form_and_ids_as_numbers_or_texts_are_accepted() {
     let escaped_twice = APP_KEY.replace('\n', "\\n");
     for credentials in [
         json!({ "appId": APP, "installationId": INSTALLATION, "privateKey": APP_KEY_PKCS8 }),
@@ -94,7 +94,7 @@ async fn the_key_is_pem_of_either_kind_and_the_ids_are_numbers_or_texts() {
 }
 
 #[tokio::test]
-async fn key_as_secret_stores_leave_it_is_read() {
+async fn app_key_as_secret_stores_format_it_is_accepted() {
     let body: String = APP_KEY.lines().filter(|line| !line.starts_with("-----")).collect();
     for key in [
         APP_KEY.replace('\n', "\r\n"),
@@ -121,7 +121,7 @@ async fn key_as_secret_stores_leave_it_is_read() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_five_minutes_before_it_expires_also_by_an_idle_pass() {
+async fn token_is_renewed_five_minutes_before_expiry_even_by_an_idle_pass() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.pass_time(DUE - 1);
@@ -141,7 +141,7 @@ async fn a_token_is_renewed_five_minutes_before_it_expires_also_by_an_idle_pass(
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_renewed_serves_until_it_expires() {
+async fn token_that_cannot_be_renewed_serves_until_it_expires() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.pass_time(DUE);
@@ -162,7 +162,7 @@ async fn a_token_that_cannot_be_renewed_serves_until_it_expires() {
 }
 
 #[tokio::test]
-async fn a_token_request_that_fails_in_passing_is_tried_again() {
+async fn token_request_that_fails_transiently_is_retried() {
     let app = two_repositories().await;
     app.world.github.fault(Matching::token_request(), Fault::Status(502));
     app.world.github.fault(Matching::token_request(), Fault::Cut);
@@ -171,7 +171,7 @@ async fn a_token_request_that_fails_in_passing_is_tried_again() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_after_a_token_request_that_took_the_time_of_the_pass() {
+async fn token_request_that_uses_up_the_pass_time_is_the_last_request() {
     for is_failing in [false, true] {
         let app = two_repositories().await;
         let clock = app.world.clock.clone();
@@ -195,7 +195,7 @@ async fn fifty() -> TestApp {
 }
 
 #[tokio::test]
-async fn fifty_calls_at_once_ask_for_one_token_and_renew_it_once() {
+async fn fifty_concurrent_calls_request_one_token_and_renew_it_once() {
     let app = fifty().await;
     let beat = async || app.agent("alpha").beat().await.codes().join(" ");
     assert_eq!(beat().await, "probe_unavailable");
@@ -213,7 +213,7 @@ async fn fifty_calls_at_once_ask_for_one_token_and_renew_it_once() {
 }
 
 #[tokio::test]
-async fn fifty_calls_at_once_meet_a_failing_token_request_once() {
+async fn fifty_concurrent_calls_share_one_failing_token_request() {
     let app = fifty().await;
     app.world.github.arrange(|github| github.revoke_app_key(APP));
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_unauthorized"]);
@@ -227,7 +227,7 @@ async fn fifty_calls_at_once_meet_a_failing_token_request_once() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_by_a_minute_changes_nothing() {
+async fn clock_that_is_off_by_a_minute_changes_nothing() {
     for seconds in [-60, 60] {
         let app = installed(TestApp::tracking(&["acme/api"]).ahead(seconds)).await;
         beats_well(&app).await;
@@ -241,7 +241,7 @@ async fn a_clock_that_is_off_by_a_minute_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_limit_is_the_installations_and_outlives_its_token() {
+async fn limit_of_an_installation_outlives_its_token() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.pass_time(DUE - 300);
@@ -260,7 +260,7 @@ async fn a_limit_is_the_installations_and_outlives_its_token() {
 }
 
 #[tokio::test]
-async fn a_budget_is_the_installations_and_goes_on_when_its_token_is_renewed() {
+async fn budget_of_an_installation_outlives_its_token() {
     let app = two_repositories().await;
     app.world.github.arrange(|github| {
         github.set_graphql_budget(5_000, 2_000, github.now() + SignedDuration::from_hours(3));
@@ -275,7 +275,7 @@ async fn a_budget_is_the_installations_and_goes_on_when_its_token_is_renewed() {
 }
 
 #[tokio::test]
-async fn a_limit_that_the_app_itself_meets_is_waited_for() {
+async fn limit_of_the_app_itself_blocks_token_requests_until_it_lifts() {
     let app = two_repositories().await;
     app.world.github.fault(Matching::token_request(), Fault::secondary_limit(Some("300")));
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
@@ -289,7 +289,7 @@ async fn a_limit_that_the_app_itself_meets_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_enterprise_servers_api_is_asked_for_the_token() {
+async fn token_request_on_an_enterprise_server_goes_to_its_api() {
     let mut app = installed(TestApp::tracking(&["acme/api"])).await;
     let api = format!("{}/api/v3", app.world.github.url());
     app.restart_with("GITHUB_API_URL", &api);
@@ -298,7 +298,7 @@ async fn an_enterprise_servers_api_is_asked_for_the_token() {
 }
 
 #[tokio::test]
-async fn no_key_and_no_token_is_in_any_answer_item_or_log() {
+async fn app_key_and_tokens_appear_in_no_answer_item_or_log() {
     let app = two_repositories().await;
     let log = Log::begin();
     app.app.prepare().await;

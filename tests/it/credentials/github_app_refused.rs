@@ -28,7 +28,7 @@ fn assert_told(answer: &Answer, code: &str, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_before_its_time_is_renewed_once() {
+async fn token_refused_before_its_expiry_is_renewed_once() {
     let app = two_repositories().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -40,7 +40,7 @@ async fn a_token_that_is_refused_before_its_time_is_renewed_once() {
 }
 
 #[tokio::test]
-async fn a_new_token_that_is_refused_too_is_told() {
+async fn new_token_that_is_refused_too_is_an_error() {
     let app = two_repositories().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -55,7 +55,7 @@ async fn a_new_token_that_is_refused_too_is_told() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_refused_is_told_with_what_to_look_at() {
+async fn refused_app_is_an_error_that_names_key_and_clock() {
     let app = two_repositories().await;
     app.world.github.arrange(|github| github.revoke_app_key(APP));
     let answer = app.agent("alpha").beat().await;
@@ -64,7 +64,7 @@ async fn an_app_that_is_refused_is_told_with_what_to_look_at() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_far_off_is_told() {
+async fn clock_that_is_far_off_is_named_in_the_error() {
     for seconds in [-900, 300] {
         let app = installed(TestApp::tracking(&["acme/api"]).ahead(seconds)).await;
         assert_told(&app.agent("alpha").beat().await, "github_unauthorized", &["clock"]);
@@ -72,7 +72,7 @@ async fn a_clock_that_is_far_off_is_told() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_replaced_in_the_secret_is_used_at_once() {
+async fn app_replaced_in_the_secret_is_used_at_once() {
     let app = two_repositories().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -88,7 +88,7 @@ async fn an_app_that_is_replaced_in_the_secret_is_used_at_once() {
 }
 
 #[tokio::test]
-async fn an_installation_that_is_gone_is_told() {
+async fn removed_installation_is_an_error_that_names_its_id() {
     for delete in [false, true] {
         let app = two_repositories().await;
         app.agent("alpha").beat().await;
@@ -103,7 +103,7 @@ async fn an_installation_that_is_gone_is_told() {
 }
 
 #[tokio::test]
-async fn a_suspended_installation_is_told_and_works_again_when_that_ends() {
+async fn suspended_installation_is_an_error_until_it_is_unsuspended() {
     for has_token in [false, true] {
         let app = two_repositories().await;
         if has_token {
@@ -122,7 +122,7 @@ async fn a_suspended_installation_is_told_and_works_again_when_that_ends() {
 }
 
 #[tokio::test]
-async fn a_permission_that_is_lacking_is_told_by_its_name() {
+async fn missing_permission_is_named_in_the_error() {
     for has_graphql in [true, false] {
         let app = two_repositories().await;
         app.world.github.arrange(|github| {
@@ -144,7 +144,7 @@ async fn a_permission_that_is_lacking_is_told_by_its_name() {
 }
 
 #[tokio::test]
-async fn what_github_says_of_a_permission_is_told_only_in_its_known_form() {
+async fn permission_header_of_unknown_form_is_not_repeated() {
     const THEIRS: &str = "what-github-said-is-not-ours-to-repeat";
     for (header, told) in [
         ("issues=read,metadata=read; contents=read", "issues=read,metadata=read; contents=read"),
@@ -165,7 +165,7 @@ async fn what_github_says_of_a_permission_is_told_only_in_its_known_form() {
 }
 
 #[tokio::test]
-async fn half_an_app_is_an_error_that_names_what_is_missing_and_never_a_fallback() {
+async fn incomplete_app_is_an_error_that_names_the_missing_field() {
     let without = |fields: &[&str]| {
         let mut credentials = credentials();
         let credentials_fields = credentials.as_object_mut().expect("an object");

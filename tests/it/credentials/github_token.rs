@@ -22,14 +22,14 @@ fn reads(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn one_reading_of_the_token_serves_a_whole_pass() {
+async fn token_is_read_once_per_pass() {
     let app = two_repositories().await;
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
     assert_eq!(reads(&app), 1);
 }
 
 #[tokio::test]
-async fn the_token_may_stand_in_json() {
+async fn token_in_a_json_object_is_accepted() {
     let app = two_repositories().await;
     let json = r#"{"token":"another-token"}"#;
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, json);
@@ -39,7 +39,7 @@ async fn the_token_may_stand_in_json() {
 }
 
 #[tokio::test]
-async fn token_as_secret_stores_leave_it_is_read() {
+async fn token_as_secret_stores_format_it_is_accepted() {
     for secret in [
         "\u{feff}another-token\r\n",
         "\"another-token\"",
@@ -58,7 +58,7 @@ async fn token_as_secret_stores_leave_it_is_read() {
 }
 
 #[tokio::test]
-async fn credentials_of_another_form_are_named_by_it() {
+async fn credentials_of_another_form_are_an_error_that_names_the_form() {
     for (secret, said) in [
         (
             r#"{"user":"me","password":"wrong-form"}"#,
@@ -81,7 +81,7 @@ async fn credentials_of_another_form_are_named_by_it() {
 }
 
 #[tokio::test]
-async fn credentials_that_cannot_be_read_are_an_error_until_they_can() {
+async fn unreadable_credentials_are_an_error_until_they_can_be_read() {
     let app = two_repositories().await;
     let secret = On::operation("GetSecretValue").containing(GITHUB_CREDENTIALS_SECRET_ID);
     app.world.secrets.fault(secret, Broken::AccessDenied.forever());
@@ -95,7 +95,7 @@ async fn credentials_that_cannot_be_read_are_an_error_until_they_can() {
 }
 
 #[tokio::test]
-async fn credentials_of_a_wrong_form_are_an_error_that_does_not_show_them() {
+async fn malformed_credentials_are_an_error_that_does_not_show_them() {
     for wrong in [r#"{"tokens":["wrong-form"]}"#, r#"{"token":""}"#, "wrong-form of words", "{wrong-form"] {
         let app = two_repositories().await;
         app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, wrong);
@@ -108,7 +108,7 @@ async fn credentials_of_a_wrong_form_are_an_error_that_does_not_show_them() {
 }
 
 #[tokio::test]
-async fn a_token_rotated_in_the_middle_of_a_pass_is_read_afresh_once() {
+async fn token_rotated_during_a_pass_is_read_again_once() {
     let app = two_repositories().await;
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "the-old-token");
     let mut held = app.world.github.hold(Matching::listing("acme/web").query("state", "open").nth(2));
@@ -125,7 +125,7 @@ async fn a_token_rotated_in_the_middle_of_a_pass_is_read_afresh_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_answers_401_mid_pass_is_read_afresh_once_and_then_reported() {
+async fn token_refused_during_a_pass_is_read_again_once_and_reported() {
     let app = two_repositories().await;
     let second_page = Matching::listing("acme/web").query("state", "open").nth(2);
     app.world.github.before(second_page, |github| github.accept_only(["some-other-token"]));
@@ -137,7 +137,7 @@ async fn a_token_that_answers_401_mid_pass_is_read_afresh_once_and_then_reported
 }
 
 #[tokio::test]
-async fn a_token_that_nobody_accepts_is_told_once_and_not_hammered_with() {
+async fn token_that_is_never_accepted_is_reported_after_one_request() {
     let app = two_repositories().await;
     app.world.github.arrange(|github| github.accept_only(["some-other-token"]));
     let answer = app.agent("alpha").beat().await;
@@ -147,7 +147,7 @@ async fn a_token_that_nobody_accepts_is_told_once_and_not_hammered_with() {
 }
 
 #[tokio::test]
-async fn after_a_refusal_nothing_more_is_asked_for_in_that_pass() {
+async fn refused_token_ends_the_requests_of_its_pass() {
     let names: Vec<String> = (0..12).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let app = TestApp::tracking(&names).start().await;
@@ -159,7 +159,7 @@ async fn after_a_refusal_nothing_more_is_asked_for_in_that_pass() {
 }
 
 #[tokio::test]
-async fn no_secret_and_nothing_of_githubs_words_is_in_any_answer_or_item() {
+async fn secrets_and_githubs_words_appear_in_no_answer_or_item() {
     let app = two_repositories().await;
     let mut said = Vec::new();
     let upstream = |status| Fault::Answer {

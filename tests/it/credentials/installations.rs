@@ -89,7 +89,7 @@ pub fn assert_globex_alone(answer: &Answer, codes: &[&str]) {
 }
 
 #[tokio::test]
-async fn each_owners_repositories_are_read_with_their_own_token() {
+async fn repositories_of_each_owner_are_read_with_that_owners_token() {
     let app = two_owners().await;
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes(), open(&app)), ("ok", vec![], [1, 1, 1]), "{:#}", answer.0);
@@ -112,7 +112,7 @@ async fn each_owners_repositories_are_read_with_their_own_token() {
 }
 
 #[tokio::test]
-async fn without_graphql_each_owners_repositories_are_read_with_their_own_token_too() {
+async fn repositories_of_each_owner_are_read_without_graphql() {
     let app = two_owners().await;
     app.world.github.arrange(|github| github.remove_graphql());
     let answer = app.agent("alpha").beat().await;
@@ -121,7 +121,7 @@ async fn without_graphql_each_owners_repositories_are_read_with_their_own_token_
 }
 
 #[tokio::test]
-async fn a_probe_never_asks_for_repositories_of_two_owners_together() {
+async fn probe_never_names_repositories_of_two_owners() {
     let app = two_owners().await;
     app.agent("alpha").beat().await;
     let requests = app.world.github.requests();
@@ -135,7 +135,7 @@ async fn a_probe_never_asks_for_repositories_of_two_owners_together() {
 }
 
 #[tokio::test]
-async fn an_idle_pass_asks_a_question_for_each_owner_and_costs_the_table_no_more_than_with_one_token() {
+async fn idle_pass_sends_one_probe_per_owner_and_no_more_table_requests() {
     let mut costs = Vec::new();
     for is_one_token in [true, false] {
         let app = two_owners().await;
@@ -157,7 +157,7 @@ async fn an_idle_pass_asks_a_question_for_each_owner_and_costs_the_table_no_more
 }
 
 #[tokio::test]
-async fn an_owner_without_an_installation_is_told_by_name_and_the_rest_is_read() {
+async fn owner_without_an_installation_is_named_and_the_others_are_read() {
     let app = two_owners().await;
     store(&app, &credentials(json!({ "acme": ACME })));
     let answer = app.agent("alpha").beat().await;
@@ -170,7 +170,7 @@ async fn an_owner_without_an_installation_is_told_by_name_and_the_rest_is_read()
 }
 
 #[tokio::test]
-async fn a_mistake_in_an_entry_concerns_its_owner_alone() {
+async fn mistake_in_an_entry_affects_its_owner_alone() {
     for (globex, words) in [
         (r#""globex": "eight""#, "the id of globex in its installations is not a number"),
         (r#""globex": null"#, "the id of globex in its installations is not a number"),
@@ -193,7 +193,7 @@ async fn a_mistake_in_an_entry_concerns_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn mistakes_in_two_entries_are_told_one_by_one() {
+async fn mistakes_in_two_entries_are_reported_separately() {
     let app = two_owners().await;
     store(&app, &credentials(json!({ "acne": ACME, "globex": "eight" })));
     let answer = app.agent("alpha").beat().await;
@@ -203,7 +203,7 @@ async fn mistakes_in_two_entries_are_told_one_by_one() {
 }
 
 #[tokio::test]
-async fn installations_that_nobody_can_be_are_an_error_of_all() {
+async fn unusable_installations_are_an_error_for_all_owners() {
     let mut both = credentials(json!({ "acme": ACME }));
     both["installationId"] = json!(ACME);
     for (secret, words) in [
@@ -223,7 +223,7 @@ async fn installations_that_nobody_can_be_are_an_error_of_all() {
 }
 
 #[tokio::test]
-async fn an_installation_that_is_suspended_or_gone_concerns_its_owner_alone() {
+async fn suspended_or_removed_installation_affects_its_owner_alone() {
     for (is_gone, has_token) in [(false, false), (false, true), (true, false), (true, true)] {
         let app = if has_token { with_news_since().await } else { two_owners().await };
         app.world.github.arrange(|github| match is_gone {
@@ -245,7 +245,7 @@ async fn an_installation_that_is_suspended_or_gone_concerns_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_refused_asks_once_and_not_once_for_each_owner() {
+async fn refused_app_sends_one_token_request_for_all_owners() {
     let app = two_owners().await;
     app.world.github.arrange(|github| github.revoke_app_key(APP));
     let answer = app.agent("alpha").beat().await;
@@ -255,7 +255,7 @@ async fn an_app_that_is_refused_asks_once_and_not_once_for_each_owner() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_refused_when_many_tokens_are_due_asks_once_too() {
+async fn refused_app_with_several_tokens_due_sends_one_token_request() {
     let app = two_owners().await;
     app.agent("alpha").beat().await;
     // Both tokens serve on, and are to be renewed.
@@ -267,7 +267,7 @@ async fn an_app_that_is_refused_when_many_tokens_are_due_asks_once_too() {
 }
 
 #[tokio::test]
-async fn when_the_first_token_is_there_the_others_are_asked_for_at_the_same_time() {
+async fn tokens_after_the_first_are_requested_concurrently() {
     let app = installed(TestApp::tracking(&["acme/api", "globex/web", "initech/app"])).await;
     app.world.github.arrange(|github| github.install_app_at("initech", APP, 9));
     store(&app, &credentials(json!({ "acme": ACME, "globex": GLOBEX, "initech": 9 })));
@@ -287,7 +287,7 @@ async fn when_the_first_token_is_there_the_others_are_asked_for_at_the_same_time
 }
 
 #[tokio::test]
-async fn once_the_app_is_known_tokens_are_asked_for_at_the_same_time() {
+async fn tokens_of_an_accepted_app_are_requested_concurrently() {
     let app = installed(TestApp::tracking(&["acme/api", "globex/web"])).await;
     app.agent("alpha").beat().await;
     // Past the hour that both tokens are good for.
@@ -304,7 +304,7 @@ async fn once_the_app_is_known_tokens_are_asked_for_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn each_installations_token_is_asked_for_by_the_first_pass_and_not_before() {
+async fn installation_tokens_are_requested_by_the_first_pass_and_not_before() {
     let app = two_owners().await;
     app.app.prepare().await;
     assert_eq!(app.asked(), ["/"], "the connection");
@@ -316,7 +316,7 @@ async fn each_installations_token_is_asked_for_by_the_first_pass_and_not_before(
 }
 
 #[tokio::test]
-async fn a_repository_that_goes_to_another_owner_is_read_with_that_owners_token() {
+async fn repository_moved_to_another_owner_is_read_with_that_owners_token() {
     let mut app = two_owners().await;
     app.agent("alpha").beat().await;
     app.world.github.arrange(|github| github.rename_repository("acme/api", "globex/api"));
@@ -342,7 +342,7 @@ async fn a_repository_that_goes_to_another_owner_is_read_with_that_owners_token(
 }
 
 #[tokio::test]
-async fn a_repository_is_read_on_when_its_owner_has_another_login() {
+async fn repository_whose_owner_is_renamed_is_still_read() {
     let app = installed(audits::tracking(&["acme/api", "globex/web", "acme/web"])).await;
     with_news(&app);
     app.agent("alpha").beat().await;
@@ -369,7 +369,7 @@ async fn a_repository_is_read_on_when_its_owner_has_another_login() {
 }
 
 #[tokio::test]
-async fn a_public_repository_is_read_on_when_it_goes_to_an_owner_who_has_not_installed_the_app() {
+async fn public_repository_moved_to_an_owner_without_the_app_is_still_read() {
     for has_graphql in [true, false] {
         let app = two_owners().await;
         app.agent("alpha").beat().await;
@@ -394,7 +394,7 @@ async fn a_public_repository_is_read_on_when_it_goes_to_an_owner_who_has_not_ins
 }
 
 #[tokio::test]
-async fn what_was_put_together_for_one_token_is_not_asked_as_one_of_the_installations_that_replace_it() {
+async fn probe_built_for_one_token_is_not_sent_as_an_installation() {
     let app = two_owners().await;
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN);
     let mut held = app.world.github.hold(Matching::graphql());

@@ -103,7 +103,7 @@ fn assert_unmarked(said: &[String], of: &str) {
 }
 
 #[tokio::test]
-async fn neither_success_nor_a_refusal_tells_a_secret_a_header_or_a_body() {
+async fn success_and_refusals_leak_no_secret_header_or_body() {
     for level in ["info", "debug", "trace", "trace,lambda_runtime=trace,aws_sigv4=trace,hyper=trace"] {
         let app = marked(level).await;
         let events = [vec![event(AGENTS_TOKEN)], refused(), keyed(), vec![event(AGENTS_TOKEN)]].concat();
@@ -115,7 +115,7 @@ async fn neither_success_nor_a_refusal_tells_a_secret_a_header_or_a_body() {
 }
 
 #[tokio::test]
-async fn no_failure_of_githubs_tells_the_token_or_what_github_said() {
+async fn github_failures_leak_neither_the_token_nor_githubs_words() {
     let answer = |status: u16| Fault::Answer {
         status,
         headers: vec![
@@ -144,7 +144,7 @@ async fn no_failure_of_githubs_tells_the_token_or_what_github_said() {
 }
 
 #[tokio::test]
-async fn no_failure_of_awss_tells_a_secret() {
+async fn aws_failures_leak_no_secret() {
     let faults = [
         Broken::Status(503),
         Broken::Throttle,
@@ -167,7 +167,7 @@ async fn no_failure_of_awss_tells_a_secret() {
 }
 
 #[tokio::test]
-async fn secrets_that_cannot_be_used_are_not_told_either() {
+async fn unusable_secrets_are_not_leaked() {
     for text in [
         "mark-short",
         "{\"tokens\":[{\"token\":\"mark-short\"}]}",

@@ -25,7 +25,7 @@ fn tokens_used(app: &TestApp) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn new_token_that_is_refused_for_a_moment_is_sent_again_and_no_other_is_asked_for() {
+async fn new_token_refused_for_a_moment_is_sent_again() {
     for status in [401, 403] {
         for (what, matching) in [("probe", Matching::graphql()), ("listing", Matching::any_listing())] {
             let app = two_repositories().await;
@@ -37,7 +37,7 @@ async fn new_token_that_is_refused_for_a_moment_is_sent_again_and_no_other_is_as
 }
 
 #[tokio::test]
-async fn token_that_is_no_longer_new_is_renewed_at_once_when_it_is_refused() {
+async fn token_past_its_first_seconds_is_renewed_at_once_when_refused() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.outlive_freshness();
@@ -48,7 +48,7 @@ async fn token_that_is_no_longer_new_is_renewed_at_once_when_it_is_refused() {
 }
 
 #[tokio::test]
-async fn new_token_that_becomes_old_while_it_is_refused_is_replaced() {
+async fn new_token_that_ages_while_it_is_refused_is_replaced() {
     let app = two_repositories().await;
     let clock = app.world.clock.clone();
     let listing = || Matching::listing("acme/api");
@@ -60,7 +60,7 @@ async fn new_token_that_becomes_old_while_it_is_refused_is_replaced() {
 }
 
 #[tokio::test]
-async fn new_token_is_not_waited_for_past_the_time_of_the_pass() {
+async fn new_token_that_stays_refused_is_not_waited_for_beyond_the_pass() {
     // The first wait is five times this: 25 s of a pass that has 21 s.
     let setup =
         TestApp::tracking(&["acme/api"]).timing(|timing| timing.github.first_wait = Duration::from_secs(5));
@@ -101,7 +101,7 @@ async fn renewed_token_is_used_at_once_when_the_old_one_is_refused() {
 }
 
 #[tokio::test]
-async fn cold_start_that_is_answered_from_the_table_asks_for_no_token() {
+async fn cold_start_answered_from_the_table_requests_no_token() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.clear_requests();
@@ -112,7 +112,7 @@ async fn cold_start_that_is_answered_from_the_table_asks_for_no_token() {
 }
 
 #[tokio::test]
-async fn cold_start_against_a_stored_limit_asks_for_no_token() {
+async fn cold_start_under_a_stored_limit_requests_no_token() {
     let app = two_repositories().await;
     app.world.github.fault(Matching::token_request(), Fault::secondary_limit(Some("300")));
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
@@ -143,7 +143,7 @@ fn asked_by_rest(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn probe_that_is_refused_once_is_tried_again_at_the_usual_freshness() {
+async fn probe_refused_once_is_retried_at_the_usual_freshness() {
     let app = scarce().await;
     app.world.github.fault(Matching::graphql(), Fault::Status(403));
     let answer = app.agent("alpha").beat().await;
@@ -156,7 +156,7 @@ async fn probe_that_is_refused_once_is_tried_again_at_the_usual_freshness() {
 }
 
 #[tokio::test]
-async fn probe_that_stays_refused_is_tried_by_each_pass_and_look_ups_wait_for_the_budget() {
+async fn probe_that_stays_refused_is_retried_while_lookups_wait_for_budget() {
     let app = scarce().await;
     app.world.github.fault(Matching::graphql(), Fault::Status(403).forever());
     app.agent("alpha").beat().await;

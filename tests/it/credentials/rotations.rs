@@ -8,7 +8,7 @@ use crate::support::app::TestApp;
 const API: &str = "acme/api";
 
 #[tokio::test]
-async fn a_limit_of_the_old_token_outlives_a_pass_with_the_new_one() {
+async fn limit_of_the_old_token_outlives_a_pass_with_the_new_one() {
     let app = TestApp::tracking(&[API]).with("FRESHNESS_SECONDS", "5").start().await;
     app.world.github.arrange(|github| {
         github.open_issues(API, 2);
@@ -28,7 +28,7 @@ async fn a_limit_of_the_old_token_outlives_a_pass_with_the_new_one() {
 }
 
 #[tokio::test]
-async fn a_limit_of_the_new_token_outlives_a_pass_with_the_old_one() {
+async fn limit_of_the_new_token_outlives_a_pass_with_the_old_one() {
     let app = TestApp::tracking(&[API]).with("FRESHNESS_SECONDS", "5").start().await;
     app.world.github.arrange(|github| github.accept_only([GITHUB_TOKEN, "another-token"]));
     app.agent("alpha").beat().await;
@@ -47,7 +47,7 @@ async fn a_limit_of_the_new_token_outlives_a_pass_with_the_old_one() {
 }
 
 #[tokio::test]
-async fn what_a_refusal_says_of_a_budget_is_not_the_tokens() {
+async fn budget_reported_with_a_refusal_is_not_the_tokens() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();

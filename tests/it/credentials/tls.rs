@@ -162,7 +162,7 @@ fn assert_told(answer: &Checked, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn certificate_that_is_refused_is_told_with_its_cause_and_the_variable() {
+async fn rejected_certificate_is_an_error_that_names_cause_and_variable() {
     let authority = Authority::new("refused");
     let file = authority.file.to_str().expect("a path").to_owned();
     let past = |parameters: &mut CertificateParams| {
@@ -187,14 +187,14 @@ async fn certificate_that_is_refused_is_told_with_its_cause_and_the_variable() {
 }
 
 #[tokio::test]
-async fn server_without_tls_is_told() {
+async fn server_without_tls_is_an_error_that_names_the_variable() {
     let mut app = app().await;
     let port = app.world.github.url().rsplit_once(':').expect("a port").1.parse().expect("a port");
     assert_told(&beat(&mut app, port, &[]).await, &["TLS", "GITHUB_API_URL"]);
 }
 
 #[tokio::test]
-async fn proxy_carries_githubs_requests_and_hosts_in_no_proxy_go_without_it() {
+async fn proxy_carries_githubs_requests_except_for_hosts_in_no_proxy() {
     let authority = Authority::new("proxied");
     let file = authority.file.to_str().expect("a path").to_owned();
     for no_proxy in ["", "localhost,.example"] {
@@ -217,7 +217,7 @@ async fn proxy_carries_githubs_requests_and_hosts_in_no_proxy_go_without_it() {
 }
 
 #[tokio::test]
-async fn proxy_that_does_not_connect_is_told_with_the_variable() {
+async fn proxy_that_does_not_connect_is_an_error_that_names_the_variable() {
     let authority = Authority::new("dead-proxy");
     let file = authority.file.to_str().expect("a path").to_owned();
     for (answers, words) in [

@@ -66,7 +66,7 @@ fn assert_put_off(answer: &Answer, seconds: u64) {
 }
 
 #[tokio::test]
-async fn a_fifth_of_a_budget_is_enough_for_everything() {
+async fn budget_of_a_fifth_defers_nothing() {
     for (of_what, enough) in ENOUGH {
         let mut app = settled().await;
         learn(&app, enough).await;
@@ -78,7 +78,7 @@ async fn a_fifth_of_a_budget_is_enough_for_everything() {
 }
 
 #[tokio::test]
-async fn below_a_tenth_of_a_budget_changes_are_read_and_first_listings_wait_until_it_is_granted_anew() {
+async fn budget_below_a_tenth_defers_first_listings_until_it_resets() {
     for (of_what, low) in LOW {
         let mut app = settled().await;
         learn(&app, low).await;
@@ -101,7 +101,7 @@ async fn below_a_tenth_of_a_budget_changes_are_read_and_first_listings_wait_unti
 }
 
 #[tokio::test]
-async fn below_a_tenth_of_a_budget_audits_wait_until_it_is_granted_anew() {
+async fn budget_below_a_tenth_defers_audits_until_it_resets() {
     for (of_what, low) in LOW {
         let mut app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
         app.world.github.arrange(|github| {
@@ -132,8 +132,7 @@ async fn below_a_tenth_of_a_budget_audits_wait_until_it_is_granted_anew() {
 }
 
 #[tokio::test]
-async fn a_budget_that_runs_low_in_the_middle_of_a_first_listing_keeps_what_was_read_and_stops_the_schedule()
-{
+async fn budget_that_runs_low_during_a_first_listing_keeps_what_was_read() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| {
@@ -150,7 +149,7 @@ async fn a_budget_that_runs_low_in_the_middle_of_a_first_listing_keeps_what_was_
 }
 
 #[tokio::test]
-async fn a_low_budget_that_one_sandbox_met_is_known_to_a_new_one_before_its_first_request() {
+async fn low_budget_is_known_to_a_new_execution_environment() {
     let mut app = settled().await;
     learn(&app, LOW[0].1).await;
     track_another(&mut app);

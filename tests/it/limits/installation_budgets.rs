@@ -23,7 +23,7 @@ fn leave_globex(app: &TestApp, remaining: u64) {
 }
 
 #[tokio::test]
-async fn what_is_too_much_to_ask_of_one_owner_is_asked_in_smaller_parts_of_it_alone() {
+async fn probe_too_large_for_one_owner_is_split_for_that_owner_alone() {
     let names = ["acme/a", "acme/b", "acme/c", "acme/d", "globex/a", "globex/b", "globex/c", "globex/d"];
     let app = installed(TestApp::tracking(&names)).await;
     let acme = || Matching::graphql().containing("acme/a");
@@ -41,7 +41,7 @@ async fn what_is_too_much_to_ask_of_one_owner_is_asked_in_smaller_parts_of_it_al
 }
 
 #[tokio::test]
-async fn a_probe_that_hangs_keeps_no_other_owner_waiting_however_many_there_are() {
+async fn probe_that_hangs_delays_no_other_owner() {
     let owners: Vec<String> = (10..30).map(|n| format!("owner{n}")).collect();
     let names: Vec<String> = owners.iter().map(|owner| format!("{owner}/api")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -68,7 +68,7 @@ async fn a_probe_that_hangs_keeps_no_other_owner_waiting_however_many_there_are(
 }
 
 #[tokio::test]
-async fn a_limit_that_one_installation_meets_is_nothing_to_the_others_and_no_sandbox_asks_against_it() {
+async fn limit_of_one_installation_does_not_affect_the_others() {
     let app = with_news_since().await;
     app.world
         .github
@@ -93,7 +93,7 @@ async fn a_limit_that_one_installation_meets_is_nothing_to_the_others_and_no_san
 }
 
 #[tokio::test]
-async fn a_budget_that_one_installation_has_used_up_is_nothing_to_the_others() {
+async fn exhausted_budget_of_one_installation_does_not_affect_the_others() {
     let app = with_news_since().await;
     leave_globex(&app, 0);
     let answer = app.agent("alpha").beat().await;
@@ -104,7 +104,7 @@ async fn a_budget_that_one_installation_has_used_up_is_nothing_to_the_others() {
 }
 
 #[tokio::test]
-async fn where_little_is_left_of_one_installations_budget_its_first_listing_waits_and_the_others_do_not() {
+async fn low_budget_of_one_installation_defers_only_its_first_listing() {
     let app = two_owners().await;
     leave_globex(&app, 400);
     let answer = app.agent("alpha").beat().await;
@@ -117,7 +117,7 @@ async fn where_little_is_left_of_one_installations_budget_its_first_listing_wait
 }
 
 #[tokio::test]
-async fn where_one_installations_budget_has_to_last_its_repositories_wait_and_the_others_do_not() {
+async fn scarce_budget_of_one_installation_defers_only_its_repositories() {
     let app = with_news_since().await;
     leave_globex(&app, 20);
     let answer = app.agent("alpha").beat().await;
@@ -141,7 +141,7 @@ async fn where_one_installations_budget_has_to_last_its_repositories_wait_and_th
 }
 
 #[tokio::test]
-async fn repositories_that_wait_for_their_owners_budget_make_the_schedule_run_no_pass_after_another() {
+async fn repositories_waiting_for_a_budget_cause_no_extra_scheduled_pass() {
     let names: Vec<String> = (1..=20).map(|n| format!("globex/web{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).chain(["acme/api"]).collect();
     let app = installed(TestApp::tracking(&names)).await;

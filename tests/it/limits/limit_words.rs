@@ -65,7 +65,7 @@ fn assert_limited(answer: &Answer, seconds: u64, form: &str) {
 }
 
 #[tokio::test]
-async fn used_up_rest_budget_that_only_words_tell_closes_rest_until_its_reset_or_for_a_minute() {
+async fn rest_limit_reported_in_words_alone_blocks_rest_until_its_reset() {
     for message in PRIMARY {
         for (has_reset, seconds) in [(true, 1_200), (false, 60)] {
             let app = with_news().await;
@@ -84,7 +84,7 @@ async fn used_up_rest_budget_that_only_words_tell_closes_rest_until_its_reset_or
 }
 
 #[tokio::test]
-async fn used_up_points_that_a_type_or_words_tell_leave_rest_in_use() {
+async fn graphql_limit_reported_in_words_alone_leaves_rest_in_use() {
     let in_a_200 = |kind| Fault::graphql_limit(kind);
     let untyped = Fault::Answer {
         status: 200,
@@ -118,7 +118,7 @@ async fn used_up_points_that_a_type_or_words_tell_leave_rest_in_use() {
 }
 
 #[tokio::test]
-async fn limit_that_only_words_tell_the_app_is_waited_for() {
+async fn app_limit_reported_in_words_alone_is_waited_for() {
     let app = two_repositories().await;
     app.world.github.fault(Matching::token_request(), refusal(PRIMARY[0], false));
     assert_limited(&app.agent("alpha").beat().await, 60, "a token's request");

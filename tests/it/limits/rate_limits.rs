@@ -108,7 +108,7 @@ async fn nobody_calls_until_it_lifts(app: &TestApp, met: &Answer, seconds: u64, 
 }
 
 #[tokio::test]
-async fn budgets_that_are_used_up_are_no_matter_when_they_sufficed() {
+async fn exhausted_budgets_that_sufficed_cause_no_problem() {
     let app = with_news().await;
     app.world.github.arrange(|github| {
         let reset = github.now() + SignedDuration::from_mins(20);
@@ -121,7 +121,7 @@ async fn budgets_that_are_used_up_are_no_matter_when_they_sufficed() {
 }
 
 #[tokio::test]
-async fn nobody_calls_until_a_secondary_limit_lifts_that_graphql_tells_in_any_form() {
+async fn secondary_limit_reported_by_graphql_blocks_all_requests() {
     let forms = secondary_limits(&with_news().await).len();
     let forms_in_a_200 = secondary_limits_in_a_200(&with_news().await).len();
     for n in 0..forms + forms_in_a_200 {
@@ -136,7 +136,7 @@ async fn nobody_calls_until_a_secondary_limit_lifts_that_graphql_tells_in_any_fo
 }
 
 #[tokio::test]
-async fn nobody_calls_until_a_secondary_limit_lifts_that_rest_tells_in_any_form() {
+async fn secondary_limit_reported_by_rest_blocks_all_requests() {
     let forms = secondary_limits(&with_news().await).len();
     for n in 0..forms {
         let app = with_news().await;
@@ -154,7 +154,7 @@ fn used_up(app: &TestApp, status: u16) -> Fault {
 }
 
 #[tokio::test]
-async fn nobody_asks_the_rest_api_until_its_used_up_budget_is_granted_anew() {
+async fn exhausted_rest_budget_blocks_rest_until_it_resets() {
     for status in [403, 429] {
         let app = with_news().await;
         app.world.github.fault(Matching::any_listing(), used_up(&app, status).forever());
@@ -179,7 +179,7 @@ async fn nobody_asks_the_rest_api_until_its_used_up_budget_is_granted_anew() {
 }
 
 #[tokio::test]
-async fn when_both_budgets_are_used_up_nobody_calls_at_all_until_they_are_granted_anew() {
+async fn exhausted_budgets_of_both_apis_block_all_requests_until_they_reset() {
     let app = with_news().await;
     app.world.github.arrange(|github| {
         let reset = github.now() + SignedDuration::from_mins(20);
@@ -203,7 +203,7 @@ async fn when_both_budgets_are_used_up_nobody_calls_at_all_until_they_are_grante
 }
 
 #[tokio::test]
-async fn fifty_agents_at_once_meet_a_limit_once() {
+async fn fifty_concurrent_agents_meet_a_limit_once() {
     let app = with_news().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(300)));
     let agents: Vec<_> = (0..50).map(|n| app.agent(&format!("agent-{n}"))).collect();
@@ -218,7 +218,7 @@ async fn fifty_agents_at_once_meet_a_limit_once() {
 }
 
 #[tokio::test]
-async fn a_beat_that_joins_is_told_the_seconds_that_are_left() {
+async fn coalesced_heartbeat_reports_the_seconds_left_of_a_limit() {
     let app = with_news().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(25)));
     assert_limited(&app.agent("alpha").beat().await, 25);
@@ -231,7 +231,7 @@ async fn a_beat_that_joins_is_told_the_seconds_that_are_left() {
 }
 
 #[tokio::test]
-async fn a_limit_met_in_the_middle_of_a_listing_keeps_what_was_read() {
+async fn limit_met_during_a_listing_keeps_what_was_read() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 150));
     let second_page = Matching::listing("acme/api").query("state", "open").nth(2);
@@ -246,7 +246,7 @@ async fn a_limit_met_in_the_middle_of_a_listing_keeps_what_was_read() {
 }
 
 #[tokio::test]
-async fn a_limit_is_not_asked_again_and_not_waited_for() {
+async fn limit_is_neither_retried_nor_waited_for() {
     let app = with_news().await;
     let begun = app.world.clock.now();
     app.world.github.fault(Matching::listing("acme/web"), limit(429, seconds(5)));
@@ -259,7 +259,7 @@ async fn a_limit_is_not_asked_again_and_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_limit_lifts_within_the_hour_whatever_github_says() {
+async fn limit_of_any_stated_length_lifts_within_an_hour() {
     for nonsense in ["999999999999", "99999999999999999999999", "Sun, 22 Nov 2099 06:00:00 GMT"] {
         let app = with_news().await;
         let headers = vec![("retry-after", nonsense.to_owned())];
@@ -274,7 +274,7 @@ async fn a_limit_lifts_within_the_hour_whatever_github_says() {
 }
 
 #[tokio::test]
-async fn a_forbidden_repository_is_no_limit() {
+async fn forbidden_repository_is_not_a_limit() {
     let app = with_news().await;
     app.world.github.fault(Matching::listing("acme/web"), Fault::saml_required());
     let answer = app.agent("alpha").beat().await;
@@ -286,7 +286,7 @@ async fn a_forbidden_repository_is_no_limit() {
 }
 
 #[tokio::test]
-async fn a_new_token_is_not_held_up_by_the_limit_of_the_one_before() {
+async fn new_token_is_not_blocked_by_the_limit_of_the_previous_one() {
     let app = with_news().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(1_800)));
     assert_limited(&app.agent("alpha").beat().await, 1_800);
@@ -305,7 +305,7 @@ async fn a_new_token_is_not_held_up_by_the_limit_of_the_one_before() {
 }
 
 #[tokio::test]
-async fn what_is_stored_of_a_limit_never_contains_the_token() {
+async fn stored_limit_never_contains_the_token() {
     let app = with_news().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(90)));
     app.agent("alpha").beat().await;
@@ -322,7 +322,7 @@ async fn what_is_stored_of_a_limit_never_contains_the_token() {
 }
 
 #[tokio::test]
-async fn the_points_that_are_used_up_leave_the_rest_api() {
+async fn exhausted_graphql_points_leave_rest_in_use() {
     let app = with_news().await;
     app.world.github.arrange(|github| {
         github.set_graphql_budget(5_000, 0, github.now() + SignedDuration::from_mins(20));

@@ -36,7 +36,7 @@ fn assert_told(answer: &Answer, codes: &[&str], words: &str) {
 }
 
 #[tokio::test]
-async fn rule_that_forbids_one_repository_is_told_of_it_and_the_other_is_read() {
+async fn rule_that_forbids_one_repository_is_reported_for_it_alone() {
     for (theirs, code, words) in RULES {
         let by_graphql = Fault::repository_refusal("acme/api", "FORBIDDEN", theirs);
         let untyped = Fault::repository_refusal("acme/api", None, theirs);
@@ -56,7 +56,7 @@ async fn rule_that_forbids_one_repository_is_told_of_it_and_the_other_is_read() 
 }
 
 #[tokio::test]
-async fn repository_that_was_taken_down_is_disabled_whatever_status_says_so() {
+async fn repository_taken_down_is_disabled_whatever_the_status() {
     for (status, reason, words) in [
         (451, "dmca", "legal reasons"),
         (403, "dmca", "legal reasons"),
@@ -89,7 +89,7 @@ async fn blocked_repository_keeps_its_rows() {
 }
 
 #[tokio::test]
-async fn rule_that_forbids_the_apps_token_is_told_and_nothing_else_is_asked() {
+async fn rule_that_forbids_the_apps_token_ends_all_requests() {
     let others =
         [("This installation is not allowed.", "github_forbidden", "get a token of its installation")];
     for (theirs, code, words) in RULES.into_iter().take(4).chain(others) {
@@ -103,7 +103,7 @@ async fn rule_that_forbids_the_apps_token_is_told_and_nothing_else_is_asked() {
 }
 
 #[tokio::test]
-async fn rule_that_forbids_graphql_as_a_whole_is_that_of_the_owner_or_is_looked_up_by_rest() {
+async fn rule_that_forbids_graphql_affects_one_owner_or_falls_back_to_rest() {
     let one_owner = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     one_owner.world.github.fault(Matching::graphql(), Fault::refusal(403, IP_ALLOW_LIST).forever());
     assert_told(&one_owner.agent("alpha").beat().await, &["github_forbidden"; 2], "NAT gateway");

@@ -13,7 +13,7 @@ fn asked_by_rest(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn first_listings_of_a_large_fleet_stay_within_the_rate_and_end() {
+async fn first_listings_of_a_large_fleet_stay_within_the_rate() {
     let app = empty(350).await;
     let first = app.agent("alpha").beat().await;
     assert_eq!((first.status(), first.codes().len()), ("ok", 0), "{:#}", first.0);
@@ -29,7 +29,7 @@ async fn first_listings_of_a_large_fleet_stay_within_the_rate_and_end() {
 }
 
 #[tokio::test]
-async fn rate_of_a_small_fleet_is_not_stored() {
+async fn request_rate_of_a_small_fleet_is_not_stored() {
     let app = empty(20).await;
     app.agent("alpha").beat().await;
     assert_eq!(asked_by_rest(&app), 40);

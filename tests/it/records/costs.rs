@@ -101,7 +101,7 @@ async fn fleet_of_100() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_without_news_asks_github_nothing_and_costs_two_reads_and_two_writes() {
+async fn coalesced_heartbeat_without_changes_costs_two_reads_and_two_writes() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| open_issues_apart(github, "acme/api", 10));
     app.agent("alpha").beat().await;
@@ -114,7 +114,7 @@ async fn a_coalesced_beat_without_news_asks_github_nothing_and_costs_two_reads_a
 }
 
 #[tokio::test]
-async fn an_idle_pass_over_100_repositories_with_10_000_open_issues_is_one_question() {
+async fn idle_pass_over_100_repositories_costs_one_query() {
     let app = fleet_of_100().await;
     let (answer, cost) = cost_of_a_beat(&app, "alpha").await;
     assert_eq!(answer.0["summary"], "Synced 100 of 100 repositories: 0 issues changed.");
@@ -125,7 +125,7 @@ async fn an_idle_pass_over_100_repositories_with_10_000_open_issues_is_one_quest
 }
 
 #[tokio::test]
-async fn a_burst_of_changes_in_one_of_100_repositories_costs_one_listing_and_one_more_to_settle() {
+async fn burst_of_changes_in_one_repository_costs_one_listing_and_a_second() {
     let app = fleet_of_100().await;
     let (_, idle) = cost_of_a_beat(&app, "alpha").await;
     let mut costs = Vec::new();
@@ -159,7 +159,7 @@ async fn a_burst_of_changes_in_one_of_100_repositories_costs_one_listing_and_one
 }
 
 #[tokio::test]
-async fn a_backfill_of_500_issues_costs_its_pages_and_two_writes_an_issue() {
+async fn backfill_of_500_issues_costs_its_pages_and_two_writes_an_issue() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| open_issues_apart(github, "acme/api", 500));
     let (_, cost) = cost_of_a_beat(&app, "alpha").await;
@@ -172,7 +172,7 @@ async fn a_backfill_of_500_issues_costs_its_pages_and_two_writes_an_issue() {
 }
 
 #[tokio::test]
-async fn an_audit_of_500_issues_of_which_none_has_vanished_costs_their_pages_and_reads_no_row() {
+async fn audit_of_500_unchanged_issues_costs_its_pages_and_reads_no_row() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| open_issues_apart(github, "acme/api", 500));
     app.agent("alpha").beat().await;
@@ -192,7 +192,7 @@ async fn an_audit_of_500_issues_of_which_none_has_vanished_costs_their_pages_and
 }
 
 #[tokio::test]
-async fn without_graphql_an_idle_pass_asks_twice_for_each_repository() {
+async fn idle_pass_without_graphql_sends_two_requests_per_repository() {
     let repositories = ["acme/a", "acme/b", "acme/c", "acme/d", "acme/e"];
     let app = TestApp::tracking(&repositories).start().await;
     app.world.github.arrange(|github| {

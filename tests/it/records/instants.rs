@@ -93,7 +93,7 @@ async fn stored_instant_of_every_kind_of_item_has_milliseconds() {
 }
 
 #[tokio::test]
-async fn table_with_instants_of_an_older_version_is_read_and_goes_on_alike() {
+async fn table_with_instants_of_an_older_version_behaves_alike() {
     let mut ends = Vec::new();
     for is_older in [false, true] {
         let app = every_kind_of_item().await;

@@ -50,7 +50,7 @@ fn assert_recorded(run: &Value, answer: &Value) {
 }
 
 #[tokio::test]
-async fn an_agent_run_says_what_the_answer_said_and_expires_after_90_days() {
+async fn agent_run_equals_the_answer_and_expires_after_90_days() {
     let app = tracking_two().await;
     let answer = app.agent("alpha").beat().await;
     let [run] = &app.runs("alpha")[..] else { panic!("{:#?}", app.runs("alpha")) };
@@ -80,7 +80,7 @@ async fn an_agent_run_says_what_the_answer_said_and_expires_after_90_days() {
 }
 
 #[tokio::test]
-async fn every_beat_has_a_run_of_its_own_and_those_of_one_pass_name_it() {
+async fn heartbeats_of_one_pass_have_separate_runs_that_name_the_pass() {
     let app = tracking_two().await;
     for _ in 0..3 {
         let answer = app.agent("alpha").beat().await;
@@ -95,7 +95,7 @@ async fn every_beat_has_a_run_of_its_own_and_those_of_one_pass_name_it() {
 }
 
 #[tokio::test]
-async fn a_beat_that_runs_the_pass_leaves_a_trace_before_it() {
+async fn heartbeat_that_runs_a_pass_is_recorded_before_the_pass() {
     let app = tracking_two().await;
     let alpha = app.agent("alpha");
     let mut held = app.world.github.hold(Matching::anything());
@@ -134,7 +134,7 @@ async fn a_beat_that_runs_the_pass_leaves_a_trace_before_it() {
 }
 
 #[tokio::test]
-async fn a_pass_is_recorded_only_when_it_changed_something_or_met_a_problem() {
+async fn pass_without_a_change_or_a_problem_is_not_recorded() {
     let app = tracking_two().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -185,7 +185,7 @@ async fn a_pass_is_recorded_only_when_it_changed_something_or_met_a_problem() {
 }
 
 #[tokio::test]
-async fn the_agents_item_holds_its_last_beats_what_it_was_told_and_with_which_token_and_stays() {
+async fn agent_item_holds_rate_cursor_and_token_and_never_expires() {
     let app = tracking_two().await;
     app.agent("alpha").beat().await;
     app.pass_time(5);
@@ -208,7 +208,7 @@ async fn the_agents_item_holds_its_last_beats_what_it_was_told_and_with_which_to
 }
 
 #[tokio::test]
-async fn records_expire_after_the_days_configured_and_nothing_else_does() {
+async fn records_alone_expire_after_the_configured_days() {
     let app = TestApp::tracking(&["acme/api"]).with("RUN_RETENTION_DAYS", "7").start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 1));
     app.agent("alpha").beat().await;
@@ -228,7 +228,7 @@ async fn records_expire_after_the_days_configured_and_nothing_else_does() {
 }
 
 #[tokio::test]
-async fn warnings_from_sync_and_from_reconcile_are_in_the_answer_and_in_the_run() {
+async fn warnings_of_sync_and_reconcile_are_in_the_answer_and_the_run() {
     let app = TestApp::tracking(&["acme/api", "acme/web", "acme/cli"]).start().await;
     app.agent("alpha").beat().await;
     app.pass_time(AUDIT_INTERVAL);
@@ -245,7 +245,7 @@ async fn warnings_from_sync_and_from_reconcile_are_in_the_answer_and_in_the_run(
 }
 
 #[tokio::test]
-async fn errors_from_sync_and_from_reconcile_are_in_the_answer_and_in_the_run() {
+async fn errors_of_sync_and_reconcile_are_in_the_answer_and_the_run() {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     app.agent("alpha").beat().await;
     app.pass_time(AUDIT_INTERVAL);
@@ -262,7 +262,7 @@ async fn errors_from_sync_and_from_reconcile_are_in_the_answer_and_in_the_run() 
 }
 
 #[tokio::test]
-async fn a_held_audit_is_an_error_of_reconcile_and_recorded() {
+async fn audit_on_hold_is_recorded_as_an_error_of_reconcile() {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 21));
     app.agent("alpha").beat().await;
@@ -280,7 +280,7 @@ async fn a_held_audit_is_an_error_of_reconcile_and_recorded() {
 }
 
 #[tokio::test]
-async fn a_beat_that_cannot_read_the_table_runs_nothing_and_is_recorded_all_the_same() {
+async fn heartbeat_that_cannot_read_the_table_runs_no_pass_and_is_recorded() {
     let app = TestApp::after_a_first_beat().await;
     let before = app.items("AGENTS", "");
     app.world.github.clear_requests();
@@ -294,7 +294,7 @@ async fn a_beat_that_cannot_read_the_table_runs_nothing_and_is_recorded_all_the_
 }
 
 #[tokio::test]
-async fn a_beat_that_can_neither_read_nor_write_the_table_says_both() {
+async fn heartbeat_that_can_neither_read_nor_write_reports_both() {
     let app = tracking_two().await;
     app.world.dynamodb.fault(On::anything(), TableFault::AccessDenied.forever());
     let answer = app.agent("alpha").beat().await;
@@ -304,7 +304,7 @@ async fn a_beat_that_can_neither_read_nor_write_the_table_says_both() {
 }
 
 #[tokio::test]
-async fn a_pass_that_fails_on_the_table_is_an_error_and_the_next_beat_runs_another() {
+async fn pass_that_fails_on_the_table_is_an_error_and_is_run_again() {
     let app = TestApp::after_a_first_beat().await;
     app.world.dynamodb.fault(On::operation("Query").containing(":fleet"), TableFault::AccessDenied);
     let failed = app.agent("alpha").beat().await;
@@ -316,7 +316,7 @@ async fn a_pass_that_fails_on_the_table_is_an_error_and_the_next_beat_runs_anoth
 }
 
 #[tokio::test]
-async fn the_run_of_a_pass_that_failed_on_the_table_names_that_pass_and_not_the_one_before() {
+async fn run_of_a_pass_that_failed_on_the_table_names_that_pass() {
     let app = TestApp::after_a_first_beat().await;
     app.world.dynamodb.clear_requests();
     app.world.dynamodb.fault(On::operation("Query").containing(":fleet"), TableFault::AccessDenied);

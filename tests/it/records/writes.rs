@@ -27,7 +27,7 @@ fn row_write(number: u64) -> On {
 }
 
 #[tokio::test]
-async fn one_write_fails_and_the_cursor_stays_at_what_was_written() {
+async fn write_that_fails_leaves_the_cursor_at_what_was_written() {
     let app = an_agent_that_knows_150_issues().await;
     close_each_in_its_own_second(&app, 1..=150);
     app.world.dynamodb.fault(row_write(130), Fault::InternalError.forever());
@@ -40,7 +40,7 @@ async fn one_write_fails_and_the_cursor_stays_at_what_was_written() {
 }
 
 #[tokio::test]
-async fn after_healing_nothing_is_missing_and_the_open_issues_are_counted_anew() {
+async fn writes_that_failed_are_repeated_and_open_issues_recounted() {
     let app = an_agent_that_knows_150_issues().await;
     close_each_in_its_own_second(&app, 1..=120);
     for number in [5, 110] {
@@ -59,7 +59,7 @@ async fn after_healing_nothing_is_missing_and_the_open_issues_are_counted_anew()
 }
 
 #[tokio::test]
-async fn an_agent_is_told_all_of_a_page_that_was_written_in_part() {
+async fn page_written_in_part_is_reported_completely() {
     let app = an_agent_that_knows_150_issues().await;
     close_each_in_its_own_second(&app, 1..=3);
     app.world.dynamodb.fault(row_write(2), Fault::InternalError.times(3));
@@ -73,7 +73,7 @@ async fn an_agent_is_told_all_of_a_page_that_was_written_in_part() {
 }
 
 #[tokio::test]
-async fn a_backfill_whose_write_fails_is_finished_by_the_next_pass() {
+async fn backfill_whose_write_fails_is_finished_by_the_next_pass() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 20));
     app.world.dynamodb.fault(row_write(7), Fault::InternalError.times(3));
@@ -87,7 +87,7 @@ async fn a_backfill_whose_write_fails_is_finished_by_the_next_pass() {
 }
 
 #[tokio::test]
-async fn marks_that_cannot_be_written_cost_a_page_to_read_again_and_nothing_else() {
+async fn checkpoint_that_cannot_be_written_costs_one_page_read_again() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 5));
     app.agent("alpha").beat().await;
@@ -108,7 +108,7 @@ async fn marks_that_cannot_be_written_cost_a_page_to_read_again_and_nothing_else
 }
 
 #[tokio::test]
-async fn a_first_pass_whose_marks_cannot_be_written_leaves_a_right_count() {
+async fn first_checkpoint_that_cannot_be_written_leaves_a_correct_count() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 20));
     let marks = On::operation("PutItem").containing("FLEET").containing("openCount");
