@@ -1,4 +1,4 @@
-//! Audits: the open issues on GitHub are compared with the cached ones, and nothing is removed without proof.
+//! Audits compare the open issues on GitHub with the cached ones, and remove nothing without proof.
 
 use serde_json::{Value, json};
 use test_world::github::{Fault, GitHub, Matching, Request, World};
@@ -108,7 +108,7 @@ async fn audit_before_its_interval_has_passed_is_not_due() {
     assert_eq!(pages_audited(&app), 1);
     app.outlive_freshness();
     app.agent("alpha").beat().await;
-    assert_eq!(pages_audited(&app), 1, "done is done");
+    assert_eq!(pages_audited(&app), 1, "an audit that is complete is not repeated");
 }
 
 #[tokio::test]
@@ -240,7 +240,11 @@ async fn issue_hidden_during_one_audit_only_stays_unchanged() {
     assert_eq!(audit(&app).await.touched(), [""; 0]);
 
     app.world.github.arrange(|github| github.hide_issue(API, 1));
-    assert_eq!(audit(&app).await.touched(), [""; 0], "it was seen since: this is a first time again");
+    assert_eq!(
+        audit(&app).await.touched(),
+        [""; 0],
+        "the issue was listed in between, so this absence counts as the first"
+    );
     assert_eq!(app.open_rows(API), [1, 2]);
 }
 
@@ -277,7 +281,7 @@ async fn issue_of_a_hidden_repository_is_not_reported_as_hidden() {
 #[tokio::test]
 async fn absent_issue_that_its_lookup_finds_is_written_as_it_is() {
     let app = settled(2).await;
-    // Hidden from the listings of the audit only, and closed when it is asked for.
+    // Hidden from the audit's listing only, and closed when it is looked up.
     app.world.github.before(audited_page(1), |github| github.hide_issue(API, 1));
     app.world.github.before(Matching::issue(API, 1), |github| {
         github.show_issue(API, 1);
@@ -295,7 +299,7 @@ async fn open_issue_missing_from_the_cache_is_restored_by_the_next_audit() {
     app.world.dynamodb.delete_item(test_world::TABLE_NAME, &format!("REPO#{id}"), "ISSUE#0000000001");
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
-    assert_eq!(app.open_rows(API), [2], "no listing shows it");
+    assert_eq!(app.open_rows(API), [2], "no listing contains it");
     assert_eq!(audit(&app).await.touched(), ["opened acme/api#1"]);
     assert_eq!(app.open_rows(API), [1, 2]);
     assert_eq!(app.marks(API)["openCount"], 2);
@@ -305,7 +309,7 @@ async fn open_issue_missing_from_the_cache_is_restored_by_the_next_audit() {
 #[tokio::test]
 async fn issue_on_another_page_of_the_same_audit_is_not_absent() {
     let rest = Matching::listing(API).query("state", "open");
-    // GraphQL's pages do not show it whole: it is asked for because it differs, and only once.
+    // GraphQL's pages do not contain the whole issue: it is looked up once, because it differs.
     for (has_graphql, first_page, asked_for) in [(true, audited_page(1), 1), (false, rest, 0)] {
         let app = tracking(&[API]).start().await;
         let first = app.ago(1_000);
@@ -331,11 +335,11 @@ async fn absent_issue_with_an_odd_answer_does_not_block_the_others() {
     let answer = audit(&app).await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unexpected_answer"]));
     assert_eq!(answer.touched(), ["deleted acme/api#2", "deleted acme/api#3"]);
-    assert_eq!(app.open_rows(API)[..2], [1, 4], "nothing was said of the first that could be believed");
+    assert_eq!(app.open_rows(API)[..2], [1, 4], "the answer about the first one proves nothing");
     app.outlive_freshness();
     app.clear_requests();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
-    assert_eq!(issues_asked_for(&app), 0, "the next interval asks again");
+    assert_eq!(issues_asked_for(&app), 0, "the next audit looks it up again");
     app.world.github.heal();
     assert_eq!(audit(&app).await.touched(), ["deleted acme/api#1"]);
 }
@@ -366,12 +370,12 @@ async fn issue_edited_during_an_audit_is_reported_once() {
     });
     let audited = audit(&app).await;
     assert_eq!((audited.status(), pages_audited(&app)), ("ok", 1));
-    let mut told = audited.touched();
+    let mut reported = audited.touched();
     for _ in 0..3 {
         app.pass_time(130);
-        told.extend(app.agent("alpha").beat().await.touched());
+        reported.extend(app.agent("alpha").beat().await.touched());
     }
-    assert_eq!(told, ["edited acme/api#1"]);
+    assert_eq!(reported, ["edited acme/api#1"]);
     assert_eq!((app.row(API, 1)["title"].as_str(), app.revisions()), (Some("Edited"), vec![(1, 1), (2, 1)]));
 }
 

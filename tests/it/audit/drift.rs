@@ -1,5 +1,5 @@
-//! Drift: GitHub's number of open issues is another than the cached one, and nothing newer explains it. Two probes in a
-//! row that say so bring the audit forward.
+//! Drift: GitHub's number of open issues differs from the cached one, and no newer change explains it. Two probes in a
+//! row with the same difference bring the audit forward.
 
 use agent_heartbeat::domain::iso_millis;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::support::app::{Answer, TestApp};
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
-/// Beats when the last pass is no longer fresh, long before the next audit is due.
+/// Sends a heartbeat when the last pass is no longer fresh, long before the next audit is due.
 async fn probe(app: &TestApp) -> Answer {
     app.outlive_freshness();
     app.clear_requests();
@@ -22,7 +22,7 @@ async fn probe(app: &TestApp) -> Answer {
     answer
 }
 
-/// How many pages the audits of so many passes list.
+/// How many pages the audits of each of the next passes list.
 async fn pages_audited_in(app: &TestApp, passes: usize) -> Vec<usize> {
     let mut pages = Vec::new();
     for _ in 0..passes {
@@ -49,7 +49,7 @@ async fn counts_that_agree_cause_no_audit_and_no_request_beyond_the_probe() {
 
 #[tokio::test]
 async fn vanished_issue_is_found_by_the_second_probe_that_differs() {
-    // A moved one is asked for at both its addresses.
+    // A transferred issue is looked up at both its addresses.
     let delete: fn(&mut World) = |github| github.delete_issue(API, 1);
     let transfer: fn(&mut World) = |github| {
         github.transfer_issue(API, 1, "acme/attic");
@@ -69,7 +69,7 @@ async fn vanished_issue_is_found_by_the_second_probe_that_differs() {
         assert_eq!((second.status(), second.touched()), ("ok", touched(&[change])));
         assert_eq!((pages_audited(&app), issues_asked_for(&app)), (1, asked_for));
         assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![2, 3], &Value::from(2)));
-        assert_eq!(pages_audited_in(&app, 3).await, [0, 0, 0], "it is explained");
+        assert_eq!(pages_audited_in(&app, 3).await, [0, 0, 0], "the difference is explained");
     }
 }
 
@@ -108,7 +108,7 @@ async fn issue_deleted_while_another_is_hidden_is_found_by_drift() {
     app.world.github.arrange(|github| github.delete_issue(API, 2));
     assert_eq!(probe(&app).await.touched(), [""; 0]);
     assert_eq!(probe(&app).await.touched(), ["deleted acme/api#2"]);
-    assert_eq!(app.open_rows(API), [1, 3], "the hidden one waits for its second audit");
+    assert_eq!(app.open_rows(API), [1, 3], "the hidden issue waits for its second audit");
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn listing_between_two_probes_makes_the_second_one_the_first() {
     app.pass_time(60);
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     assert_eq!(pages_audited_in(&app, 1).await, [0]);
-    // News that are settled at once, and leave the count as it is.
+    // A change that is settled at once, and leaves the count as it is.
     let settled_by_now = app.ago(91);
     app.world.github.arrange(|github| {
         github.edit_issue(API, 2, |issue| {
@@ -170,7 +170,7 @@ async fn unsettled_repository_is_not_audited_until_two_probes_after_settling() {
         github.open_issue(API, "New");
         github.delete_issue(API, 1);
     });
-    // Listed at once, and once more when nothing can be late any more: 121 s later, by the fourth pass.
+    // Listed at once, and again when no late change can follow: 121 s later, by the fourth pass.
     assert_eq!(pages_audited_in(&app, 5).await, [0; 5]);
     assert_eq!(probe(&app).await.touched(), ["deleted acme/api#1"]);
 }
@@ -199,13 +199,15 @@ async fn drifted_repository_is_not_fresh_until_its_audit() {
     let drifted = probe(&app).await;
     assert_eq!((drifted.status(), &drifted.0["freshAt"]), ("ok", &fresh_at));
     assert_eq!(
-        drifted.0["summary"],
-        "Synced 0 of 1 repository: 0 issues changed; 1 repository has another number of open issues and will be audited."
+        drifted.summary_numbers(),
+        [0, 1, 0, 1],
+        "not synced, and its audit announced: {:#}",
+        drifted.0
     );
     let now = iso_millis(app.ago(-31));
     let audited = probe(&app).await;
     assert_eq!((audited.status(), &audited.0["freshAt"]), ("ok", &Value::from(now)));
-    assert_eq!(audited.0["summary"], "Synced 1 of 1 repository: 1 issue changed.");
+    assert_eq!(audited.summary_numbers(), [1, 1, 1], "{:#}", audited.0);
 }
 
 #[tokio::test]
@@ -221,7 +223,7 @@ async fn drift_audit_that_fails_is_retried_by_the_next_pass() {
     assert_eq!(probe(&app).await.touched(), ["deleted acme/api#1"]);
 }
 
-/// A repository whose audit met an issue that the probe of the same pass had not counted.
+/// A repository whose audit met an issue that the probe of the same pass had not counted yet.
 async fn audited_while_an_issue_was_opened() -> TestApp {
     let app = settled(3).await;
     app.pass_time(INTERVAL);
@@ -237,13 +239,13 @@ async fn deletion_after_an_audit_that_met_a_newer_issue_is_found() {
     let app = audited_while_an_issue_was_opened().await;
     app.outlive_freshness();
     app.world.github.arrange(|github| github.delete_issue(API, 1));
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..12 {
         let answer = app.agent("alpha").beat().await;
-        told.extend(answer.touched());
+        reported.extend(answer.touched());
         app.outlive_freshness();
     }
-    assert!(told.contains(&"deleted acme/api#1".to_owned()), "{told:?}");
+    assert!(reported.contains(&"deleted acme/api#1".to_owned()), "{reported:?}");
 }
 
 #[tokio::test]
@@ -264,13 +266,13 @@ async fn deletion_while_only_pull_requests_change_is_found() {
         github.open_pull_request(API, "another");
         github.delete_issue(API, 1);
     });
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     app.world.github.arrange(|github| github.comment(API, 2));
     // Less than two intervals.
     for _ in 0..100 {
         app.pass_time(40);
         app.world.github.arrange(|github| github.open_pull_request(API, "another"));
-        told.extend(app.agent("alpha").beat().await.touched());
+        reported.extend(app.agent("alpha").beat().await.touched());
     }
-    assert!(told.contains(&"deleted acme/api#1".to_owned()), "{told:?}");
+    assert!(reported.contains(&"deleted acme/api#1".to_owned()), "{reported:?}");
 }

@@ -1,4 +1,4 @@
-//! Audits that are not believed, and audits that take more than one pass.
+//! Audits on hold, and audits that take more than one pass.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::checked::Checked;
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
-/// What is left of an unfinished audit of `acme/api`.
+/// The stored progress of an unfinished audit of `acme/api`; null without one.
 fn left_over(app: &TestApp) -> Checked {
     let id = app.world.github.arrange(|github| github.repository_id(API));
     let left = app.items(&format!("REPO#{id}"), "AUDIT");
@@ -27,11 +27,11 @@ async fn empty_listing_of_a_thousand_open_issues_loses_nothing() {
     app.world.github.fault(audited_page(1), empty_page(&app));
     let held = audit(&app).await;
     assert_eq!(held.status(), "error");
-    insta::assert_json_snapshot!(held.0["problems"], @r#"
+    insta::assert_json_snapshot!(held.0["problems"], {"[].message" => "[message]"}, @r#"
     [
       {
         "code": "audit_held",
-        "message": "GitHub lists 1000 of the 1000 cached open issues no more, too many to be believed: nothing was removed; the next audit looks again, or an operator confirms that they are gone",
+        "message": "[message]",
         "phase": "reconcile",
         "repository": "acme/api",
         "retryAfterSeconds": 3600,
@@ -40,6 +40,8 @@ async fn empty_listing_of_a_thousand_open_issues_loses_nothing() {
       }
     ]
     "#);
+    let message = held.0["problems"][0]["message"].as_str().expect("a text");
+    assert!(message.contains("1000"), "{message}");
     assert_eq!(app.asked().len(), 2, "the probe, the open issues");
     for _ in 0..2 {
         app.outlive_freshness();
@@ -97,7 +99,7 @@ async fn audit_on_hold_is_an_error_and_other_repositories_are_synced() {
     let answer = audit(&app).await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["audit_held"]));
     assert_eq!(answer.touched(), ["opened acme/web#1"]);
-    assert_eq!(answer.0["summary"], "Synced 1 of 2 repositories: 1 issue changed.");
+    assert_eq!(answer.summary_numbers(), [1, 2, 1], "{:#}", answer.0);
 }
 
 #[tokio::test]
@@ -182,7 +184,7 @@ async fn unfinished_audit_is_stored_as_an_item_until_it_completes() {
 #[tokio::test]
 async fn absent_issue_compared_by_two_passes_is_looked_up_once() {
     let app = settled(250).await;
-    // The last but one of the first page: the second pass begins a second before the last one.
+    // The last but one of the first page: the second pass starts one second before the last one.
     app.world.github.arrange(|github| github.hide_issue(API, 100));
     app.world.github.fault(audited_page(2), Fault::Status(500).times(3));
     audit(&app).await;
@@ -213,7 +215,7 @@ async fn absent_issues_above_a_hundred_are_looked_up_by_the_next_pass() {
     let first = audit(&app).await;
     assert_eq!((first.status(), first.0["touchedCount"].as_u64()), ("ok", Some(100)));
     assert_eq!((issues_asked_for(&app), pages_audited(&app)), (100, 6));
-    // So many requests stretch the freshness.
+    // After this many requests a pass stays fresh for longer.
     app.pass_time(300);
     app.clear_requests();
     let rest = app.agent("alpha").beat().await;
