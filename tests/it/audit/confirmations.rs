@@ -33,7 +33,7 @@ fn failed(invoked: Result<Answer, ScheduledBeatFailed>) -> Answer {
     }
 }
 
-/// The problem with this code, of which there is one.
+/// The only problem with this code.
 fn problem<'a>(answer: &'a Answer, code: &str) -> &'a Value {
     let problems = answer.0["problems"].as_array().expect("a list");
     let problems: Vec<&Value> = problems.iter().filter(|problem| problem["code"] == code).collect();

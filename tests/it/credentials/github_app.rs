@@ -1,5 +1,5 @@
-//! The service as a GitHub App: its installation's token is asked for, shared, renewed, and never told. What becomes of
-//! a refusal is in `github_app_refused.rs`.
+//! The service as a GitHub App: its installation's token is requested, shared, renewed, and never leaked.
+//! `github_app_refused.rs` tests refusals.
 
 use std::time::Duration;
 
@@ -133,7 +133,7 @@ async fn token_is_renewed_five_minutes_before_expiry_even_by_an_idle_pass() {
     app.pass_time(DUE + 60);
     beats_well(&app).await;
     assert_eq!(token_requests(&app), 3);
-    // It was the passes in between that were idle, and none was without a token for as long as an hour.
+    // The passes so far were idle, and none was without a token. After two hours the token has expired.
     app.pass_time(2 * 3_600);
     app.clear_requests();
     beats_well(&app).await;
@@ -155,7 +155,7 @@ async fn token_that_cannot_be_renewed_serves_until_it_expires() {
     app.pass_time(60);
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"; 2]));
-    assert_eq!(token_requests(&app), 9 + 3, "without a token it is asked for as patiently as anything");
+    assert_eq!(token_requests(&app), 9 + 3, "without a token, the token request is retried like any other");
     app.world.github.heal();
     app.outlive_freshness();
     beats_well(&app).await;
@@ -185,7 +185,7 @@ async fn token_request_that_uses_up_the_pass_time_is_the_last_request() {
     }
 }
 
-/// Fifty repositories, all of which are asked for at once where there is no GraphQL.
+/// Fifty repositories without GraphQL: all are looked up at the same time.
 async fn fifty() -> TestApp {
     let names: Vec<String> = (0..50).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -202,14 +202,14 @@ async fn fifty_concurrent_calls_request_one_token_and_renew_it_once() {
     assert_eq!(token_requests(&app), 1);
     app.pass_time(DUE);
     assert_eq!(beat().await, "probe_unavailable");
-    assert_eq!(token_requests(&app), 2, "it was due");
+    assert_eq!(token_requests(&app), 2, "renewal was due");
     app.pass_time(3_600);
     assert_eq!(beat().await, "probe_unavailable");
-    assert_eq!(token_requests(&app), 3, "it had expired");
+    assert_eq!(token_requests(&app), 3, "the token had expired");
     app.pass_time(600);
     app.world.github.arrange(|github| github.revoke_installation_tokens());
     assert_eq!(beat().await, "probe_unavailable");
-    assert_eq!(token_requests(&app), 4, "it was refused");
+    assert_eq!(token_requests(&app), 4, "the token was refused");
 }
 
 #[tokio::test]
@@ -252,7 +252,7 @@ async fn limit_of_an_installation_outlives_its_token() {
     for sandbox in [app.app.clone(), app.another_sandbox()] {
         let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
         assert_eq!(answer.codes(), ["github_rate_limited"]);
-        assert_eq!(app.asked(), [""; 0], "nor is a token asked for that would be of no use");
+        assert_eq!(app.asked(), [""; 0], "no token is requested either");
     }
     app.pass_time(60);
     beats_well(&app).await;
@@ -302,25 +302,25 @@ async fn app_key_and_tokens_appear_in_no_answer_item_or_log() {
     let app = two_repositories().await;
     let log = Log::begin();
     app.app.prepare().await;
-    let mut said = vec![app.agent("alpha").beat().await.0.to_string()];
+    let mut written = vec![app.agent("alpha").beat().await.0.to_string()];
     app.pass_time(60);
     for fault in [Fault::Status(401), Fault::Status(403), Fault::Status(404), Fault::Status(502)] {
         app.world.github.arrange(|github| github.revoke_installation_tokens());
         app.world.github.fault(Matching::token_request(), fault.forever());
-        said.push(app.agent("alpha").beat().await.0.to_string());
+        written.push(app.agent("alpha").beat().await.0.to_string());
         app.world.github.heal();
         app.pass_time(60);
-        said.push(app.agent("alpha").beat().await.0.to_string());
+        written.push(app.agent("alpha").beat().await.0.to_string());
         app.pass_time(60);
     }
-    said.extend(app.items("", "").iter().map(ToString::to_string));
-    said.push(log.text());
+    written.extend(app.items("", "").iter().map(ToString::to_string));
+    written.push(log.text());
     let tokens = app.world.github.arrange(|github| github.installation_tokens());
     assert!(tokens.len() > 3, "{tokens:?}");
     let line_of_key = APP_KEY.lines().nth(3).expect("a key of many lines").to_owned();
-    // How each of the App's signed words begins.
-    let word = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9".to_owned();
-    for secret in tokens.into_iter().chain([line_of_key, word, AGENT_TOKEN.to_owned()]) {
-        assert!(said.iter().all(|text| !text.contains(&secret)), "{secret}");
+    // The beginning of each JWT that the App signs.
+    let jwt = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9".to_owned();
+    for secret in tokens.into_iter().chain([line_of_key, jwt, AGENT_TOKEN.to_owned()]) {
+        assert!(written.iter().all(|text| !text.contains(&secret)), "{secret}");
     }
 }

@@ -1,4 +1,4 @@
-//! The token for GitHub: unreadable, of a wrong form, refused, rotated; and never told to anybody.
+//! The token for GitHub: unreadable, malformed, refused, rotated, and never leaked.
 
 use test_world::dynamodb::{Fault as Broken, On};
 use test_world::github::{Fault, Matching, fingerprint};
@@ -59,23 +59,23 @@ async fn token_as_secret_stores_format_it_is_accepted() {
 
 #[tokio::test]
 async fn credentials_of_another_form_are_an_error_that_names_the_form() {
-    for (secret, said) in [
-        (
-            r#"{"user":"me","password":"wrong-form"}"#,
-            "it holds a JSON object with the entries `password`, `user`",
-        ),
-        ("Bearer wrong-form", "it holds an Authorization header"),
-        ("GITHUB_TOKEN=wrong-form", "it holds an assignment"),
-        (r#"["wrong-form"]"#, "it holds a JSON list"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nwrong-form", "it holds a key or a certificate in PEM"),
-        ("", "it holds an empty text"),
+    for (secret, terms) in [
+        (r#"{"user":"me","password":"wrong-form"}"#, &["JSON", "password", "user"][..]),
+        ("Bearer wrong-form", &["Authorization"]),
+        ("GITHUB_TOKEN=wrong-form", &["assignment"]),
+        (r#"["wrong-form"]"#, &["JSON", "list"]),
+        ("-----BEGIN RSA PRIVATE KEY-----\nwrong-form", &["PEM"]),
+        ("", &["empty"]),
     ] {
         let app = two_repositories().await;
         app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, secret);
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"]), "{secret}");
-        let line = answer.lines("errors")[0];
-        assert!(line.contains(said) && line.contains("store a plain token"), "{secret}: {line}");
+        let message = answer.0["problems"][0]["message"].as_str().expect("a text");
+        // Also what to store instead.
+        for term in terms.iter().chain(&["GITHUB_CREDENTIALS_SECRET_ID", "token", "appId"]) {
+            assert!(message.contains(term), "{secret}: {message}");
+        }
         assert!(!answer.0.to_string().contains("wrong-form"), "{:#}", answer.0);
     }
 }
@@ -155,13 +155,13 @@ async fn refused_token_ends_the_requests_of_its_pass() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
     let listings = app.asked_of_github().iter().filter(|path| path.contains("/issues?")).count();
-    assert!((1..=8).contains(&listings), "those that were under way: {listings}");
+    assert!((1..=8).contains(&listings), "those that were in flight: {listings}");
 }
 
 #[tokio::test]
 async fn secrets_and_githubs_words_appear_in_no_answer_or_item() {
     let app = two_repositories().await;
-    let mut said = Vec::new();
+    let mut written = Vec::new();
     let upstream = |status| Fault::Answer {
         status,
         headers: Vec::new(),
@@ -169,14 +169,14 @@ async fn secrets_and_githubs_words_appear_in_no_answer_or_item() {
     };
     for status in [200, 401, 403, 422, 429, 503] {
         app.world.github.fault(Matching::any_listing(), upstream(status).forever());
-        said.push(app.agent("alpha").beat().await.0.to_string());
+        written.push(app.agent("alpha").beat().await.0.to_string());
         app.world.github.heal();
         app.pass_time(90);
     }
     app.world.dynamodb.fault(On::operation("Query"), Broken::AccessDenied.times(1));
-    said.push(app.agent("alpha").beat().await.0.to_string());
-    said.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
-    for text in said {
+    written.push(app.agent("alpha").beat().await.0.to_string());
+    written.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
+    for text in written {
         for secret in [AGENT_TOKEN, GITHUB_TOKEN, "upstream-words", "Denied on order", "127.0.0.1"] {
             assert!(!text.contains(secret), "{text}");
         }

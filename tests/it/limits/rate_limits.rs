@@ -1,5 +1,5 @@
-//! GitHub's rate limits, in every form that GitHub tells them in: nobody calls until one lifts, and every answer says
-//! for how long. What follows from budgets that run low is in `budgets.rs`.
+//! GitHub's rate limits, in every form that GitHub reports: the service sends no request until the limit lifts, and
+//! every answer reports the time left. `budgets.rs` tests low budgets.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn assert_ok(answer: &Answer) {
     assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
 }
 
-/// The answer names the limit, once, and the seconds until it lifts.
+/// The answer reports the limit once, with the seconds until it lifts.
 fn assert_limited(answer: &Answer, seconds: u64) {
     assert_eq!(answer.codes(), ["github_rate_limited"], "{:#}", answer.0);
     let problem = &answer.0["problems"][0];
@@ -45,18 +45,18 @@ fn seconds(seconds: u64) -> Vec<(&'static str, String)> {
     vec![("retry-after", seconds.to_string())]
 }
 
-/// As HTTP writes a date: `Sun, 22 Nov 2026 06:02:01 GMT`.
+/// A date in HTTP's format: `Sun, 22 Nov 2026 06:02:01 GMT`.
 fn date_in(app: &TestApp, seconds: i64) -> String {
     app.ago(-seconds).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// Nothing is left of the budget, which is granted anew after so many seconds.
+/// Headers of an exhausted budget that resets after this many seconds.
 fn nothing_left(app: &TestApp, seconds: i64) -> Vec<(&'static str, String)> {
     let reset = app.ago(-seconds).as_second();
     vec![("x-ratelimit-remaining", "0".to_owned()), ("x-ratelimit-reset", reset.to_string())]
 }
 
-/// The forms of the limits that concern both APIs, whichever of them tells it, and the seconds that each is for.
+/// Every form of a secondary limit, which blocks both APIs, with its length in seconds. Either API may report it.
 fn secondary_limits(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
     let date = date_in(app, 120);
     vec![
@@ -64,16 +64,16 @@ fn secondary_limits(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
         ("403 with seconds", limit(403, seconds(90)), 90),
         ("429 with a date", limit(429, vec![("retry-after", date.clone())]), 120),
         ("403 with a date", limit(403, vec![("retry-after", date.clone())]), 120),
-        ("429 without a word", limit(429, Vec::new()), 60),
+        ("429 without words", limit(429, Vec::new()), 60),
         ("403 with words", Fault::secondary_limit(None), 60),
-        ("403 with the words of before", Fault::abuse_limit(None), 60),
-        ("403 with the words of before and seconds", Fault::abuse_limit(Some("75")), 75),
+        ("403 with the former words", Fault::abuse_limit(None), 60),
+        ("403 with the former words and seconds", Fault::abuse_limit(Some("75")), 75),
         ("403 with words and seconds", Fault::secondary_limit(Some("75")), 75),
         ("403 with words and a date", Fault::secondary_limit(Some(&date)), 120),
     ]
 }
 
-/// Those that only GraphQL tells, in an answer of status 200.
+/// The forms that only GraphQL uses, in an answer with status 200.
 fn secondary_limits_in_a_200(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
     vec![
         ("words", Fault::graphql_secondary_limit(None), 60),
@@ -82,8 +82,9 @@ fn secondary_limits_in_a_200(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
     ]
 }
 
-/// The limit was met and is told; until it lifts many agents beat, in this sandbox and in new ones, and nobody calls.
-async fn nobody_calls_until_it_lifts(app: &TestApp, met: &Answer, seconds: u64, form: &str) {
+/// `met` reports the limit. Until it lifts, heartbeats of many agents, in this and in new execution environments, send
+/// no request to GitHub.
+async fn assert_blocked_until_it_lifts(app: &TestApp, met: &Answer, seconds: u64, form: &str) {
     assert_eq!(met.status(), "error", "{form}");
     assert_limited(met, seconds);
     assert_eq!(met.0["nextHeartbeatInSeconds"], seconds, "{form}");
@@ -131,7 +132,7 @@ async fn secondary_limit_reported_by_graphql_blocks_all_requests() {
         app.world.github.fault(Matching::graphql(), fault);
         let met = app.agent("alpha").beat().await;
         assert_eq!(app.asked(), ["/graphql"], "{form}");
-        nobody_calls_until_it_lifts(&app, &met, seconds, form).await;
+        assert_blocked_until_it_lifts(&app, &met, seconds, form).await;
     }
 }
 
@@ -143,12 +144,12 @@ async fn secondary_limit_reported_by_rest_blocks_all_requests() {
         let (form, fault, seconds) = secondary_limits(&app)[n].clone();
         app.world.github.fault(Matching::any_listing(), fault.forever());
         let met = app.agent("alpha").beat().await;
-        assert_eq!(app.asked().len(), 3, "the probe, and one listing each, which were under way at once");
-        nobody_calls_until_it_lifts(&app, &met, seconds, form).await;
+        assert_eq!(app.asked().len(), 3, "the probe, and one listing each, both in flight at the same time");
+        assert_blocked_until_it_lifts(&app, &met, seconds, form).await;
     }
 }
 
-/// The forms in which REST tells that a budget is used up, which is granted anew after twenty minutes.
+/// REST's answer with this status while its budget is exhausted, which resets after twenty minutes.
 fn used_up(app: &TestApp, status: u16) -> Fault {
     limit(status, nothing_left(app, 1_200))
 }
@@ -170,7 +171,7 @@ async fn exhausted_rest_budget_blocks_rest_until_it_resets() {
             assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_rate_limited"]));
             assert_eq!(answer.0["problems"][0]["retryAfterSeconds"], left);
         }
-        assert_eq!(app.asked(), ["/graphql"; 3], "the probe has a budget of its own");
+        assert_eq!(app.asked(), ["/graphql"; 3], "the probe has its own budget");
         app.pass_time(40);
         let answer = app.agent("alpha").beat().await;
         assert_ok(&answer);
@@ -214,7 +215,11 @@ async fn fifty_concurrent_agents_meet_a_limit_once() {
     app.clear_requests();
     let elsewhere = app.agent("agent-8").in_sandbox(app.another_sandbox());
     assert_limited(&elsewhere.beat().await, 200);
-    assert_eq!(app.asked_of_github(), [""; 0], "another sandbox does not meet it again");
+    assert_eq!(
+        app.asked_of_github(),
+        [""; 0],
+        "another execution environment does not send the request again"
+    );
 }
 
 #[tokio::test]
@@ -295,13 +300,13 @@ async fn new_token_is_not_blocked_by_the_limit_of_the_previous_one() {
     let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
     let answer = elsewhere.beat().await;
     assert_ok(&answer);
-    assert_eq!(answer.0["summary"], "Synced 2 of 2 repositories: 2 issues changed.");
+    assert_eq!(answer.summary_numbers(), [2, 2, 2], "{:#}", answer.0);
     let limits = &app.state()["ended"]["limits"];
     assert!(
         limits[0].to_string().contains("closedUntil"),
-        "who still has the old token is to know: {limits:#}"
+        "environments with the old token still need it: {limits:#}"
     );
-    assert_eq!(limits[1], Value::Null, "nothing holds the new one back");
+    assert_eq!(limits[1], Value::Null, "the new token has no limit");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Writes that meet a transaction on the same item: DynamoDB refuses them, and they are sent again. No outage.
+//! Writes that conflict with a transaction on the same item: DynamoDB refuses them, and they are sent again.
 
 use test_world::dynamodb::{Fault, On, Outcome};
 
