@@ -252,6 +252,13 @@ impl Answer {
         self.0[field].as_array().expect("a list").iter().filter_map(Value::as_str).collect()
     }
 
+    /// The numbers in its summary: repositories synced, repositories tracked, issues changed, and those of its other
+    /// parts.
+    pub fn summary_numbers(&self) -> Vec<u64> {
+        let summary = self.0["summary"].as_str().expect("a sentence");
+        summary.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+    }
+
     pub fn codes(&self) -> Vec<&str> {
         let problems = self.0["problems"].as_array().expect("a list");
         problems.iter().filter_map(|problem| problem["code"].as_str()).collect()
