@@ -22,8 +22,6 @@ pub struct SourceFile {
     /// Its text.
     pub text: String,
     module: Names,
-    /// What its items define: functions, types, constants.
-    defined: BTreeSet<String>,
     /// What `use` brings into it: the local name, and the path as it is written.
     imported: BTreeMap<String, Names>,
     /// Every path that its code names.
@@ -42,7 +40,6 @@ impl SourceFile {
             path: path.to_owned(),
             text: text.to_owned(),
             module,
-            defined: BTreeSet::new(),
             imported: BTreeMap::new(),
             named: BTreeSet::new(),
         };
@@ -90,23 +87,16 @@ impl SourceFile {
 
 impl<'ast> Visit<'ast> for SourceFile {
     fn visit_item(&mut self, item: &'ast Item) {
-        let (attributes, name): (&[Attribute], _) = match item {
-            Item::Fn(item) => (&item.attrs, Some(&item.sig.ident)),
-            Item::Struct(item) => (&item.attrs, Some(&item.ident)),
-            Item::Enum(item) => (&item.attrs, Some(&item.ident)),
-            Item::Const(item) => (&item.attrs, Some(&item.ident)),
-            Item::Static(item) => (&item.attrs, Some(&item.ident)),
-            Item::Type(item) => (&item.attrs, Some(&item.ident)),
-            Item::Trait(item) => (&item.attrs, Some(&item.ident)),
-            Item::Mod(item) => (&item.attrs, None),
-            Item::Use(item) => (&item.attrs, None),
-            Item::Impl(item) => (&item.attrs, None),
-            _ => (&[], None),
+        let attributes: &[Attribute] = match item {
+            Item::Fn(item) => &item.attrs,
+            Item::Mod(item) => &item.attrs,
+            Item::Use(item) => &item.attrs,
+            Item::Impl(item) => &item.attrs,
+            _ => &[],
         };
         if attributes.iter().any(|attribute| attribute.path().is_ident("cfg")) {
             return;
         }
-        self.defined.extend(name.map(ToString::to_string));
         visit::visit_item(self, item);
     }
 
@@ -222,7 +212,8 @@ impl SourceTree {
                 let whole = [&import[..], &path[place + 1..]].concat();
                 return self.resolve(&at, &whole, depth + 1);
             } else {
-                return file.defined.contains(name).then_some(&file.module);
+                // Its own item, or one that a macro of it defines.
+                return Some(&file.module);
             }
         }
         // A whole module: a file's own name counts, a folder's does not, since only what is taken from it says more.
