@@ -95,7 +95,7 @@ impl Pass<'_> {
             && outcome.problems().is_empty()
             && !tally.deferred.is_empty()
         {
-            outcome.add(problems::left_by_failure(failure, tally.deferred.len()));
+            outcome.add(problems::deferred_by_failure(failure, tally.deferred.len()));
         }
         outcome
     }

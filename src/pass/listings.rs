@@ -195,7 +195,7 @@ impl Pass<'_> {
         let applied = self.apply(work.tracked.id, &page.issues, &page.pull_requests, reading).await;
         work.count(&applied, self.fence());
         if reading == Source::Backfill {
-            work.first_read += u64::try_from(applied.open_difference).unwrap_or_default();
+            work.imported += u64::try_from(applied.open_difference).unwrap_or_default();
         }
         if let Some(failure) = applied.failure {
             return Err(failure);

@@ -3,7 +3,7 @@
 use crate::domain::Problem;
 
 use super::context::{Pass, elapsed};
-use super::problems::{self, Unconfirmed};
+use super::problems::{self, RejectedConfirmation};
 use super::work::Work;
 
 impl Pass<'_> {
@@ -14,20 +14,20 @@ impl Pass<'_> {
         let is_meant =
             |work: &&mut Work| [&work.name, &work.tracked.name].iter().any(|n| n.key() == confirmed.key());
         let why = match work.iter_mut().find(is_meant) {
-            Some(work) if work.tracked.held.is_none() => Unconfirmed::NotHeld,
-            Some(work) if !work.is_read() => Unconfirmed::NotRead,
+            Some(work) if work.tracked.held.is_none() => RejectedConfirmation::NotOnHold,
+            Some(work) if !work.is_read() => RejectedConfirmation::NotRead,
             Some(work) => {
                 work.is_believed = true;
                 return None;
             }
-            None => Unconfirmed::NotTracked,
+            None => RejectedConfirmation::NotTracked,
         };
         Some(why.problem(confirmed))
     }
 
     /// What is told of a repository whose audit is held; none when it is not.
     pub(super) fn held_problem(&self, work: &Work) -> Option<Problem> {
-        let problem = problems::audit_held(&work.name, work.tracked.held?, work.is_believed);
+        let problem = problems::audit_on_hold(&work.name, work.tracked.held?, work.is_believed);
         let waited = work.tracked.audited_at.map(|at| elapsed(at, self.date())).unwrap_or_default();
         let left = self.app.config.audit_interval.saturating_sub(waited);
         Some(problem.retry_after(Some(left.as_secs())))

@@ -29,7 +29,7 @@ pub(super) struct Tally {
     /// Issues that agents may be told of.
     pub(super) touched: u64,
     /// Issues that a backfill read.
-    first_read: u64,
+    imported: u64,
     /// Whether a repository that was not finished came further all the same.
     deferred_got_further: bool,
     /// Whether a row may have been stamped under this pass's fence.
@@ -47,7 +47,7 @@ impl Tally {
             backfilling: work.iter().filter(|work| work.tracked.backfill.is_some()).count(),
             touched: worklist.all_work().map(|work| work.recount.changed).sum(),
             drifted: work.iter().filter(|work| work.is_to_be_audited()).count(),
-            first_read: work.iter().map(|work| work.first_read).sum(),
+            imported: work.iter().map(|work| work.imported).sum(),
             deferred_got_further: work.iter().any(|work| work.got_further && is_deferred(&work.result)),
             failed: work.iter().filter(|work| work.failure().is_some()).count() + failed_unknown,
             well: work.iter().filter(|work| work.is_read() && work.failure().is_none()).count(),
@@ -80,7 +80,7 @@ impl Tally {
     /// What was done, in one sentence. It claims nothing that did not happen.
     pub(super) fn summary(&self) -> String {
         if self.configured == 0 {
-            return "Synced nothing: no repository is tracked.".to_owned();
+            return "Synced nothing: no repositories are configured.".to_owned();
         }
         let mut summary = format!(
             "Synced {} of {}: {} changed",
@@ -88,16 +88,21 @@ impl Tally {
             counted(self.configured as u64, "repository", "repositories"),
             counted(self.touched, "issue", "issues"),
         );
-        if self.first_read > 0 {
-            summary.push_str(&format!(", {} read for the first time", self.first_read));
+        if self.imported > 0 {
+            summary.push_str(&format!(", {} imported", self.imported));
         }
         if self.drifted > 0 {
-            let drifted = counted(self.drifted as u64, "repository has", "repositories have");
-            summary.push_str(&format!("; {drifted} another number of open issues and will be audited"));
+            let differs = match self.drifted {
+                1 => "1 repository's open-issue count differs from GitHub's; audit pending".to_owned(),
+                many => {
+                    format!("{many} repositories' open-issue counts differ from GitHub's; audits pending")
+                }
+            };
+            summary.push_str(&format!("; {differs}"));
         }
         if !self.deferred.is_empty() {
-            let rest = counted(self.deferred.len() as u64, "repository is", "repositories are");
-            summary.push_str(&format!("; {rest} left to the next pass"));
+            let rest = counted(self.deferred.len() as u64, "repository", "repositories");
+            summary.push_str(&format!("; {rest} deferred to the next pass"));
         }
         summary.push('.');
         summary
@@ -146,7 +151,7 @@ pub(super) fn add_failures(
                 outcome.add(problem);
             }
         } else if names.len() > MAX_NAMED {
-            outcome.add(problems::of_many(problem, &names));
+            outcome.add(problems::of_many_repositories(problem, &names));
         } else {
             names.into_iter().for_each(|name| outcome.add(problem.clone().of(name)));
         }
@@ -162,4 +167,40 @@ fn is_the_accounts(code: ProblemCode) -> bool {
             | ProblemCode::CredentialsUnavailable
             | ProblemCode::CredentialsInvalid
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    #[test]
+    fn a_summary_counts_what_was_done_and_what_waits() {
+        let deferred = |names: &[&str]| {
+            names.iter().map(|name| (*name).to_owned().try_into().expect("a name")).collect()
+        };
+        let summaries = [
+            Tally::default(),
+            Tally { configured: 1, synced: 1, touched: 1, ..Tally::default() },
+            Tally { configured: 2, synced: 2, imported: 4, ..Tally::default() },
+            Tally { configured: 3, synced: 2, drifted: 1, ..Tally::default() },
+            Tally {
+                configured: 5,
+                synced: 1,
+                touched: 12,
+                imported: 100,
+                drifted: 2,
+                deferred: deferred(&["acme/api", "acme/web"]),
+                ..Tally::default()
+            },
+            Tally { configured: 2, synced: 1, deferred: deferred(&["acme/api"]), ..Tally::default() },
+        ];
+        insta::assert_snapshot!(summaries.map(|tally| tally.summary()).join("\n"), @r"
+        Synced nothing: no repositories are configured.
+        Synced 1 of 1 repository: 1 issue changed.
+        Synced 2 of 2 repositories: 0 issues changed, 4 imported.
+        Synced 2 of 3 repositories: 0 issues changed; 1 repository's open-issue count differs from GitHub's; audit pending.
+        Synced 1 of 5 repositories: 12 issues changed, 100 imported; 2 repositories' open-issue counts differ from GitHub's; audits pending; 2 repositories deferred to the next pass.
+        Synced 1 of 2 repositories: 0 issues changed; 1 repository deferred to the next pass.
+        ");
+    }
 }

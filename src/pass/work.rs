@@ -48,7 +48,7 @@ pub(super) struct Work {
     /// Whether rows may have been written that are not counted.
     pub(super) has_uncounted: bool,
     /// How many of its issues a backfill read in this pass.
-    pub(super) first_read: u64,
+    pub(super) imported: u64,
     /// Whether anything was read that had not been read before.
     pub(super) got_further: bool,
     /// Whether an issue cannot be read, its number included.
@@ -201,7 +201,7 @@ impl Work {
             audit_result: None,
             recount: Recount::default(),
             has_uncounted: false,
-            first_read: 0,
+            imported: 0,
             got_further: false,
             has_unnumbered: false,
         }

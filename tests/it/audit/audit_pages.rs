@@ -228,7 +228,7 @@ async fn an_audit_that_a_deadline_cuts_between_two_pages_goes_on_there() {
     app.clear_requests();
     let cut = app.agent("alpha").beat_within(10).await;
     assert_eq!((cut.status(), cut.touched(), asked_for(&app)), ("ok", vec![], (2, 0, 0)));
-    assert!(cut.0["summary"].as_str().is_some_and(|summary| summary.contains("left to the next pass")));
+    assert!(cut.0["summary"].as_str().is_some_and(|summary| summary.contains("deferred to the next pass")));
     app.outlive_freshness();
     app.clear_requests();
     let rest = app.agent("alpha").beat_within(10).await;

@@ -86,8 +86,8 @@ async fn more_than_a_hundred_go_on_in_later_passes_and_are_not_held_again() {
 #[tokio::test]
 async fn a_word_for_an_audit_that_is_not_held_or_of_a_repository_that_is_none_of_ours_removes_nothing() {
     for (name, reason) in [
-        (API, "no audit of it is held"),
-        ("acme/other", "REPOSITORIES names no such repository, or GitHub did not show it in this pass"),
+        (API, "no audit of this repository is on hold"),
+        ("acme/other", "REPOSITORIES does not name this repository, or GitHub did not show it in this pass"),
     ] {
         let app = settled(30).await;
         app.world.github.arrange(|github| delete(github, API, 1..=25));
@@ -96,7 +96,7 @@ async fn a_word_for_an_audit_that_is_not_held_or_of_a_repository_that_is_none_of
         let why = why(app.schedule().confirms(name).await);
         assert_eq!(
             why,
-            format!("the scheduled beat failed: reconcile: {name}: nothing was confirmed: {reason}")
+            format!("the scheduled beat failed: reconcile: {name}: confirmation rejected: {reason}")
         );
         assert_eq!((app.open_rows(API).len(), pages_audited(&app)), (30, 0));
     }
@@ -135,7 +135,7 @@ async fn a_word_while_another_pass_runs_is_not_heeded_and_works_when_that_has_en
     assert!(until_held(&mut running, &mut listing).await.is_none());
     let why = why(app.schedule().confirms(API).await);
     assert!(
-        why.contains("acme/api: nothing was confirmed: no pass could be run for it now; confirm it again"),
+        why.contains("acme/api: confirmation rejected: no pass could be run for it now; confirm it again"),
         "{why}"
     );
     listing.release();
@@ -151,7 +151,9 @@ async fn a_word_for_a_repository_that_cannot_be_read_is_not_heeded_and_works_whe
     app.world.github.fault(Matching::graphql(), Fault::repository_error(API, "FORBIDDEN"));
     let why = why(app.schedule().confirms(API).await);
     assert!(
-        why.contains("acme/api: nothing was confirmed: it could not be read in this pass; confirm it again"),
+        why.contains(
+            "acme/api: confirmation rejected: the repository could not be read in this pass; confirm again"
+        ),
         "{why}"
     );
     assert_eq!((app.open_rows(API).len(), issues_asked_for(&app)), (30, 0));
@@ -178,7 +180,7 @@ async fn a_word_is_remembered_while_githubs_budget_is_low() {
     let said = why(app.schedule().confirms(API).await);
     assert!(said.contains("acme/api: GitHub lists 25 of the 30"), "{said}");
     assert!(
-        said.contains("an operator confirmed that they are gone, and the next passes go on with that"),
+        said.contains("An operator confirmed that they are gone; the next passes continue with the removal"),
         "{said}"
     );
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_budget_low", "audit_held"]);
@@ -200,7 +202,7 @@ async fn a_word_given_twice_is_heeded_once_and_the_second_time_there_is_nothing_
         let again = why(app.schedule().confirms(API).await);
         assert_eq!(
             again,
-            "the scheduled beat failed: reconcile: acme/api: nothing was confirmed: no audit of it is held"
+            "the scheduled beat failed: reconcile: acme/api: confirmation rejected: no audit of this repository is on hold"
         );
         assert_eq!(app.open_rows(API).len(), left);
     }

@@ -201,7 +201,7 @@ async fn a_drifted_repository_does_not_agree_until_its_audit() {
     assert_eq!((drifted.status(), &drifted.0["freshAt"]), ("ok", &fresh_at));
     assert_eq!(
         drifted.0["summary"],
-        "Synced 0 of 1 repository: 0 issues changed; 1 repository has another number of open issues and will be audited."
+        "Synced 0 of 1 repository: 0 issues changed; 1 repository's open-issue count differs from GitHub's; audit pending."
     );
     let now = iso_millis(app.ago(-31));
     let audited = probe(&app).await;

@@ -31,7 +31,7 @@ async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_au
     [
       {
         "code": "audit_held",
-        "message": "GitHub lists 1000 of the 1000 cached open issues no more, too many to be believed: nothing was removed; the next audit looks again, or an operator confirms that they are gone",
+        "message": "audit on hold: 1000 of 1000 cached open issues are missing from GitHub's listing, above the safety threshold. Nothing was removed. If they are really gone, run `make confirm-audit`",
         "phase": "reconcile",
         "repository": "acme/api",
         "retryAfterSeconds": 3600,

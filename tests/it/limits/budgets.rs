@@ -62,7 +62,7 @@ fn assert_put_off(answer: &Answer, seconds: u64) {
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["github_budget_low"]), "{:#}", answer.0);
     let problem = &answer.0["problems"][0];
     assert_eq!((&problem["retryAfterSeconds"], &problem["retryable"]), (&seconds.into(), &true.into()));
-    assert!(answer.lines("warnings")[0].contains("first listings and audits wait until"), "{:#}", answer.0);
+    assert!(answer.lines("warnings")[0].contains("backfills and audits wait until"), "{:#}", answer.0);
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn below_a_tenth_of_a_budget_changes_are_read_and_first_listings_wait_unti
         let answer = app.agent("alpha").beat().await;
         assert_put_off(&answer, 1_200 - 31);
         assert_eq!(answer.touched(), ["edited acme/api#2"], "{of_what}");
-        let summary = "Synced 1 of 2 repositories: 1 issue changed; 1 repository is left to the next pass.";
+        let summary = "Synced 1 of 2 repositories: 1 issue changed; 1 repository deferred to the next pass.";
         assert_eq!(answer.0["summary"], summary, "{of_what}");
         assert_eq!(asked_of_web(&app), 0, "{of_what}");
         let joined = app.agent("beta").beat().await;

@@ -68,7 +68,7 @@ async fn an_agent_run_says_what_the_answer_said_and_expires_after_90_days() {
       "sk": "[key]",
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "ok",
-      "summary": "Synced 2 of 2 repositories: 0 issues changed, 4 read for the first time.",
+      "summary": "Synced 2 of 2 repositories: 0 issues changed, 4 imported.",
       "touchedCount": 0,
       "touchedIssueUrls": [],
       "type": "heartbeat",
@@ -166,7 +166,7 @@ async fn a_pass_is_recorded_only_when_it_changed_something_or_met_a_problem() {
       "problems": [
         {
           "code": "github_unavailable",
-          "message": "GitHub answered 502 three times; the next pass tries again",
+          "message": "GitHub answered 502 three times; the next pass retries",
           "phase": "sync",
           "repository": "acme/web",
           "retryAfterSeconds": 30,
@@ -237,8 +237,8 @@ async fn warnings_from_sync_and_from_reconcile_are_in_the_answer_and_in_the_run(
     assert_eq!((answer.status(), answer.lines("errors")), ("warning", vec![]));
     assert_json_snapshot!(answer.0["warnings"], @r#"
     [
-      "sync: acme/api: GitHub answered 502 three times; the next pass tries again",
-      "reconcile: acme/web: GitHub answered 502 three times; the next pass tries again"
+      "sync: acme/api: GitHub answered 502 three times; the next pass retries",
+      "reconcile: acme/web: GitHub answered 502 three times; the next pass retries"
     ]
     "#);
     assert_recorded(app.runs("alpha").last().expect("a run"), &answer.0);
@@ -254,8 +254,8 @@ async fn errors_from_sync_and_from_reconcile_are_in_the_answer_and_in_the_run() 
     assert_eq!((answer.status(), answer.lines("warnings")), ("error", vec![]));
     assert_json_snapshot!(answer.0["errors"], @r#"
     [
-      "sync: acme/api: GitHub answered 502 three times; the next pass tries again",
-      "reconcile: acme/web: GitHub answered 502 three times; the next pass tries again"
+      "sync: acme/api: GitHub answered 502 three times; the next pass retries",
+      "reconcile: acme/web: GitHub answered 502 three times; the next pass retries"
     ]
     "#);
     assert_recorded(app.runs("alpha").last().expect("a run"), &answer.0);
@@ -272,7 +272,7 @@ async fn a_held_audit_is_an_error_of_reconcile_and_recorded() {
     assert_eq!((answer.status(), answer.lines("warnings")), ("error", vec![]));
     assert_json_snapshot!(answer.0["errors"], @r#"
     [
-      "reconcile: acme/api: GitHub lists 21 of the 21 cached open issues no more, too many to be believed: nothing was removed; the next audit looks again, or an operator confirms that they are gone"
+      "reconcile: acme/api: audit on hold: 21 of 21 cached open issues are missing from GitHub's listing, above the safety threshold. Nothing was removed. If they are really gone, run `make confirm-audit`"
     ]
     "#);
     assert_eq!(app.open_rows("acme/api").len(), 21);
