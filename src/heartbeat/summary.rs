@@ -27,7 +27,7 @@ impl Passes {
     /// Counts in a pass that ended.
     pub(super) fn add(&mut self, report: &PassReport) {
         self.asked.add(&report.asked);
-        self.touched += report.touched;
+        self.touched += report.changed;
         self.deferred = report.deferred.len();
     }
 }
