@@ -178,7 +178,7 @@ async fn a_word_is_remembered_while_githubs_budget_is_low() {
     let reset = app.ago(-600);
     app.world.github.arrange(|github| github.set_graphql_budget(5_000, 400, reset));
     let said = why(app.schedule().confirms(API).await);
-    assert!(said.contains("acme/api: GitHub lists 25 of the 30"), "{said}");
+    assert!(said.contains("acme/api: audit on hold: 25 of 30"), "{said}");
     assert!(
         said.contains("An operator confirmed that they are gone; the next passes continue with the removal"),
         "{said}"
@@ -226,7 +226,7 @@ async fn a_word_for_one_repository_says_nothing_of_another() {
     });
     assert_eq!(audit(&app).await.codes(), ["audit_held", "audit_held"]);
     let why = why(app.schedule().confirms("ACME/Api").await);
-    assert!(why.contains("acme/web: GitHub lists 25 of the 30") && !why.contains("acme/api"), "{why}");
+    assert!(why.contains("acme/web: audit on hold: 25 of 30") && !why.contains("acme/api"), "{why}");
     assert_eq!((app.open_rows(API).len(), app.open_rows(WEB).len()), (5, 30));
 }
 
