@@ -139,7 +139,7 @@ impl PassTotals {
     /// Adds a pass that finished.
     pub(super) fn add(&mut self, report: &PassReport) {
         self.asked.add(&report.asked);
-        self.touched += report.touched;
+        self.touched += report.changed;
         self.deferred = report.deferred.len();
     }
 }

@@ -1,7 +1,7 @@
-//! Compares the open issues on GitHub with the cached ones, and asks for those that are absent.
+//! Audits repositories: compares GitHub's open issues with the cached ones, then requests each absent issue.
 //!
-//! Absence is not deletion. An issue is removed from the open ones only after a listing that was read to its
-//! end *and* GitHub's own answer about that issue; and when too many are absent at once, nothing is believed.
+//! Absence is not deletion. An issue leaves the open ones only after a listing that was read to its end *and* a response
+//! about that very issue. If too many issues are absent at once, the audit is put on hold and removes nothing.
 
 use std::sync::atomic::Ordering;
 
@@ -16,42 +16,41 @@ use super::plan::{self, Source};
 use super::step::{StepError, guard_step};
 use super::work::{AuditUnderWay, Work, WorkResult};
 
-/// How many absent issues a pass asks for, over all repositories.
-const MAX_ASKED: usize = 100;
+/// How many absent issues a pass requests, over all repositories.
+const MAX_REQUESTED: usize = 100;
 
-/// How many audits run at the same time.
+/// How many audits run concurrently.
 const AUDITS_AT_ONCE: usize = 4;
 
-/// After so many odd answers about single issues in a row, an audit leaves the others to the next pass: it is GitHub
-/// that is in trouble then, or the token.
+/// After this many consecutive failures about single issues, an audit defers the others to the next pass: the cause is
+/// then GitHub or the token, and not the issues.
 const MAX_ODD_IN_A_ROW: usize = 20;
 
-/// So many absent issues are believed in any case.
+/// Up to this many absent issues are always plausible.
 const ALWAYS_PLAUSIBLE: usize = 20;
 
 impl Pass<'_> {
-    /// Audits the repositories that are due. One that fails to be audited was synced all the same.
+    /// Audits the repositories that are due. A failed audit does not undo the sync of its repository.
     pub(super) async fn audit(&self, work: &mut [Work]) {
         let due = self.in_turn(work).filter(|work| self.is_due(work));
         futures_util::stream::iter(due)
             .for_each_concurrent(AUDITS_AT_ONCE, |work| {
                 async move {
-                    let met = guard_step(self.audit_one(work)).await;
-                    work.take(Phase::Reconcile, met, self.fence(), self.app.clock.now());
+                    let ended = guard_step(self.audit_one(work)).await;
+                    work.note(Phase::Reconcile, ended, self.fence(), self.app.clock.now());
                 }
                 .boxed()
             })
             .await;
     }
 
-    /// An audit is due when the interval has passed. A busy repository, whose listings bring something new each
-    /// time, is left alone for one interval more; then it is audited all the same, since every step of an audit
-    /// is as careful with new changes as a listing is.
+    /// An audit is due when the interval has passed. A busy repository, whose every listing brings changes, waits for one
+    /// interval more. Then it is audited too, because an audit is as careful with new changes as a listing.
     fn is_due(&self, work: &Work) -> bool {
         if !work.is_read() || work.tracked.backfill.is_some() {
             return false;
         }
-        if work.tracked.audit_under_way || work.has_drifted || work.is_believed {
+        if work.tracked.audit_under_way || work.has_drifted || work.is_confirmed {
             return true;
         }
         let interval = self.app.config.audit_interval;
@@ -69,19 +68,19 @@ impl Pass<'_> {
             true => self.app.store.audit_progress(work.id()).await?,
             false => None,
         };
-        // What was found an interval ago is found anew, or an issue that never answers would end all audits.
+        // After an interval the audit starts again. Otherwise an issue whose request always fails would end all audits.
         let is_current = |left: &AuditProgress| {
             left.began_at.is_some_and(|at| elapsed(at, self.date()) < self.app.config.audit_interval)
         };
-        // What was listed in this pass is younger than what the probe counted.
+        // A listing in this pass is newer than the probe's count.
         work.open_on_github = work.probe.filter(|_| work.listing.is_none()).map(|probe| probe.open);
-        let is_believed = work.is_believed || left.as_ref().is_some_and(|left| left.believed);
-        let mut progress = left.filter(|left| is_current(left) && !work.is_believed).unwrap_or_default();
+        let is_confirmed = work.is_confirmed || left.as_ref().is_some_and(|left| left.believed);
+        let mut progress = left.filter(|left| is_current(left) && !work.is_confirmed).unwrap_or_default();
         progress.began_at.get_or_insert(self.date());
-        progress.believed = is_believed;
-        work.is_believed = is_believed;
+        progress.believed = is_confirmed;
+        work.is_confirmed = is_confirmed;
         let mut audit = AuditUnderWay { work, progress };
-        let odd = match self.go_on(&mut audit).await {
+        let odd = match self.resume(&mut audit).await {
             Ok(odd) => odd,
             Err(error) => {
                 self.keep_progress(audit).await;
@@ -94,12 +93,12 @@ impl Pass<'_> {
             work.tracked.audit_under_way = false;
         }
         work.tracked.audited_at = Some(self.date());
-        self.note_what_is_left(work);
+        self.note_unexplained(work);
         self.store_checkpoint(work).await?;
         odd.map_or(Ok(()), |odd| Err(odd.into()))
     }
 
-    /// What was compared and asked need not be done again. Losing this only repeats it.
+    /// Stores the progress, so that the next pass need not compare and request again. If this fails, it does.
     async fn keep_progress(&self, audit: AuditUnderWay<'_>) {
         let AuditUnderWay { work, progress } = audit;
         if progress.compared || progress.position.is_some() || progress.believed {
@@ -108,49 +107,51 @@ impl Pass<'_> {
         }
     }
 
-    /// What this audit did not explain of the numbers of open issues causes no other one, unless it has to look again.
-    fn note_what_is_left(&self, work: &mut Work) {
+    /// A difference of the open-issue counts that this audit did not explain causes no other audit, unless this one saw an
+    /// issue too soon.
+    fn note_unexplained(&self, work: &mut Work) {
         match work.open_on_github.filter(|_| !work.is_too_soon) {
             Some(open) => work.tracked.note_unexplained(open),
             None => work.tracked.drift = None,
         }
-        if work.is_to_be_audited() {
+        if work.needs_audit() {
             work.result = WorkResult::Synced;
         }
     }
 
-    /// Goes on with an audit where it was left, to its end. Returns the first odd answer about a single issue, which
-    /// must not keep the others from being asked for; the next audit asks again.
-    async fn go_on(&self, audit: &mut AuditUnderWay<'_>) -> Result<Option<GitHubError>, StepError> {
-        // Not earlier: what is put off is kept like what time cuts off, an operator's word included.
+    /// Continues an audit where it stopped, to its end. Returns the first failure about a single issue, which must not stop
+    /// the requests for the others; the next audit requests it again.
+    async fn resume(&self, audit: &mut AuditUnderWay<'_>) -> Result<Option<GitHubError>, StepError> {
+        // Not earlier: so an audit that waits for the budget keeps its progress and its confirmation, as one that runs out
+        // of time does.
         self.has_budget_to_spare(audit.work.name.owner())?;
         if !audit.progress.compared {
             let complete = self.compare(audit).await?;
-            judge(audit, complete);
+            hold_if_implausible(audit, complete);
         }
-        let odd = self.ask_for_absent(audit).await?;
+        let odd = self.request_absent(audit).await?;
         if audit.work.tracked.recount {
             self.recount(audit.work).await?;
         }
         Ok(odd)
     }
 
-    /// Asks for the absent issues, one by one. A held audit has none: nothing is asked for until the next interval.
-    async fn ask_for_absent(&self, audit: &mut AuditUnderWay<'_>) -> Result<Option<GitHubError>, StepError> {
+    /// Requests the absent issues, one by one. An audit on hold has none: it requests nothing until the next interval.
+    async fn request_absent(&self, audit: &mut AuditUnderWay<'_>) -> Result<Option<GitHubError>, StepError> {
         let AuditUnderWay { work, progress } = audit;
         let mut odd: Vec<GitHubError> = Vec::new();
-        let (mut odd_in_a_row, mut is_unanswered) = (0, false);
+        let (mut odd_in_a_row, mut is_unavailable) = (0, false);
         for _ in 0..progress.candidates.len() {
             if odd_in_a_row >= MAX_ODD_IN_A_ROW {
                 return Err(odd.swap_remove(0).into());
             }
-            if self.is_over() || self.absent_asked.fetch_add(1, Ordering::Relaxed) >= MAX_ASKED {
+            if self.is_over() || self.absent_requested.fetch_add(1, Ordering::Relaxed) >= MAX_REQUESTED {
                 return Err(GitHubError::Deadline.into());
             }
-            // Whatever keeps this one from being dealt with, the next pass deals with the others first.
+            // If this one fails, the next pass starts with the others.
             progress.candidates.rotate_left(1);
             let Some(number) = progress.candidates.last().copied() else { break };
-            match self.ask(work, number).await {
+            match self.request(work, number).await {
                 Ok(true) => {
                     progress.candidates.pop();
                     work.got_further = true;
@@ -161,9 +162,10 @@ impl Pass<'_> {
                     return Err(GitHubError::Deadline.into());
                 }
                 Err(StepError::GitHub(error)) if error.is_odd() => {
-                    // One that does not answer stays: the next pass asks again. What is refused, the next audit asks.
+                    // If GitHub is unavailable the issue stays: the next pass requests it again. Otherwise the next audit
+                    // does.
                     match error {
-                        GitHubError::Unavailable { .. } => is_unanswered = true,
+                        GitHubError::Unavailable { .. } => is_unavailable = true,
                         _ => drop(progress.candidates.pop()),
                     }
                     odd.push(error);
@@ -172,14 +174,14 @@ impl Pass<'_> {
                 Err(error) => return Err(error),
             }
         }
-        if is_unanswered {
+        if is_unavailable {
             return Err(odd.swap_remove(0).into());
         }
         Ok(odd.into_iter().next())
     }
 
-    /// Asks for one absent issue and writes what GitHub says. Returns whether there was the time to write it.
-    async fn ask(&self, work: &mut Work, number: IssueNumber) -> Result<bool, StepError> {
+    /// Requests one absent issue and writes what GitHub answers. Returns whether there was time to write it.
+    async fn request(&self, work: &mut Work, number: IssueNumber) -> Result<bool, StepError> {
         let fence = self.fence();
         let cached = self.app.store.issues(work.id(), &[number], true).await?;
         let Some(row) = cached.get(&number).filter(|row| row.is_open()) else {
@@ -209,7 +211,7 @@ impl Pass<'_> {
         applied.failure.map_or(Ok(true), Err)
     }
 
-    /// A 404 may pass: an issue counts as hidden when an audit at least one interval later meets it again.
+    /// A 404 may be transient: an issue counts as hidden when another audit, at least one interval later, gets it again.
     fn hidden_for_good(&self, missing_since: Option<Timestamp>, at: Timestamp) -> Option<Gone> {
         (elapsed(missing_since?, at) >= self.app.config.audit_interval).then_some(Gone {
             reason: Change::Hidden,
@@ -219,9 +221,9 @@ impl Pass<'_> {
     }
 }
 
-/// Decides whether the absence can be believed enough to ask: when it is plausible, or an operator said so.
-/// `_complete` proves that the listing was read to its end.
-fn judge(audit: &mut AuditUnderWay<'_>, _complete: Complete) {
+/// Puts the audit on hold if too many issues are absent, unless an operator has confirmed it. `_complete` proves that the
+/// listing was read to its end.
+fn hold_if_implausible(audit: &mut AuditUnderWay<'_>, _complete: Complete) {
     let AuditUnderWay { work, progress } = audit;
     let absent = progress.candidates.len();
     let plausible = ALWAYS_PLAUSIBLE.max(usize::try_from(work.tracked.open_count / 10).unwrap_or(usize::MAX));
@@ -231,7 +233,9 @@ fn judge(audit: &mut AuditUnderWay<'_>, _complete: Complete) {
             repository.name = %work.name,
             issues.absent = absent,
             issues.open = work.tracked.open_count,
-            "An audit is held."
+            "The audit of {} is on hold: {absent} of {} cached open issues are missing from GitHub's listing.",
+            work.name,
+            work.tracked.open_count
         );
         progress.candidates.clear();
         work.tracked.held = Some(HeldAudit { absent: absent as u64, of: work.tracked.open_count });

@@ -1,7 +1,7 @@
-//! The first half of an audit: GitHub's open issues against the cached ones, page by page.
+//! The first half of an audit: compares GitHub's open issues with the cached ones, page by page.
 //!
-//! By GraphQL, which is the cheaper way to list them; whole issues come by the REST API, one by one where few differ,
-//! as a listing where many do or where GraphQL cannot be used.
+//! GraphQL lists them at the lowest cost, without all fields. Whole issues come from the REST API: one by one if few
+//! differ, as a listing if many differ or if GraphQL is not available.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -19,11 +19,11 @@ use super::problems;
 use super::step::StepError;
 use super::work::{AuditUnderWay, Work};
 
-/// So many issues of a page are asked for one by one. With more of them a listing by the REST API, which shows whole
-/// issues, is cheaper for the rest of the audit.
-const FEW: usize = 3;
+/// Up to this many issues of a page are requested one by one. For more, a listing by the REST API, which has whole issues,
+/// is cheaper for the rest of the audit.
+const MAX_SINGLE_REQUESTS: usize = 3;
 
-/// GitHub's open issues, by either API.
+/// GitHub's open issues, by GraphQL (`Brief`) or by REST (`Whole`).
 enum Pages {
     Brief(OpenIssues),
     Whole(Listing),
@@ -32,21 +32,21 @@ enum Pages {
 /// One page of either.
 struct Page {
     seen: Vec<SeenOpen>,
-    /// The same issues with all that is stored of them, where the page has it.
+    /// The same issues with all fields, if the page has them.
     whole: Option<Vec<Observation>>,
-    /// Issues that cannot be read: they are there all the same.
+    /// Unreadable issues: they are open all the same.
     odd: Vec<OddRecord>,
     newest: Option<Timestamp>,
-    /// GitHub's own number of what it lists, where it tells it.
+    /// GitHub's open-issue count, if the page has it.
     open: Option<u64>,
     complete: Option<Complete>,
-    /// The room that it takes in memory.
+    /// The reservation for the memory that it occupies.
     _held: Option<Held>,
 }
 
 impl Pass<'_> {
-    /// Compares page by page, and writes what differs. At the end the absent issues are the candidates. Returns the proof
-    /// that all pages were read.
+    /// Compares page by page, and writes the issues that differ. The cached issues that GitHub does not list become the
+    /// candidates. Returns the proof that the listing was read to its end.
     pub(super) async fn compare(&self, audit: &mut AuditUnderWay<'_>) -> Result<Complete, StepError> {
         let AuditUnderWay { work, progress } = audit;
         let from = progress.position.map(second_before);
@@ -55,7 +55,7 @@ impl Pass<'_> {
             cached.into_iter().map(|open| (open.number, open)).collect();
         let mut unseen: HashSet<IssueNumber> = cached.keys().copied().collect();
         if from.is_none() {
-            // The whole index is at hand: a count that has drifted is put right for nothing.
+            // The whole index has been read, so correcting the count costs nothing.
             work.tracked.open_count = cached.len() as u64;
         }
         let listing = |progress: &AuditProgress, work: &Work| {
@@ -80,7 +80,7 @@ impl Pass<'_> {
             if self.is_over() {
                 return Err(GitHubError::Deadline.into());
             }
-            // What cannot be read is asked for elsewhere.
+            // Unreadable issues are requested elsewhere (unread.rs).
             let is_unread =
                 |seen: &&SeenOpen| work.tracked.unread.iter().any(|unread| unread.number == seen.number);
             let seen = page.seen.iter().filter(|seen| !is_unread(seen));
@@ -95,18 +95,18 @@ impl Pass<'_> {
                 unseen.remove(&seen);
                 progress.candidates.retain(|number| *number != seen);
             }
-            self.note_odd_in_audit(work, &page.odd).await?;
+            self.note_unread_in_audit(work, &page.odd).await?;
             if !whole.is_empty() {
                 let applied = self.apply(work.id(), &whole, &[], Source::Audit(work.tracked.cursor)).await;
                 work.count(&applied, self.fence());
                 if applied.open_difference != 0 {
-                    // What the probe counted before tells nothing of the number now.
+                    // The probe's count is from before this change.
                     work.open_on_github = None;
                 }
                 applied.failure.map_or(Ok(()), Err)?;
             }
-            // What lies before the page's end and was not on it is absent; what shares its last second may
-            // stand on the next page.
+            // A cached issue from before the page's end that is not on it is absent. One that shares the page's last
+            // second may be on the next page.
             let is_passed = |number: &IssueNumber| Some(cached[number].updated_at) < page.newest;
             progress.candidates.extend(unseen.extract_if(is_passed));
             work.got_further |= page.newest > progress.position;
@@ -117,14 +117,14 @@ impl Pass<'_> {
                 }
                 progress.candidates.extend(unseen);
                 progress.candidates.sort_unstable();
-                // What was compared in the last second before a pause was compared again after it.
+                // The last second before a pause was compared twice.
                 progress.candidates.dedup();
                 return Ok(complete);
             }
         }
     }
 
-    /// The next page; none where GraphQL does not serve and a listing may.
+    /// The next page; `None` if GraphQL fails and a REST listing may succeed.
     async fn next_open(&self, pages: &mut Pages) -> Result<Option<Page>, StepError> {
         let page = match pages {
             Pages::Whole(listing) => {
@@ -149,8 +149,8 @@ impl Pass<'_> {
         }))
     }
 
-    /// The issues of a page that differ, with all that is stored of them: as the page shows them, or asked for one by
-    /// one. None where a listing is to show them.
+    /// The differing issues of a page with all fields, from the page itself or requested one by one. `None` if a REST
+    /// listing has to show them.
     async fn whole(
         &self,
         work: &Work,
@@ -161,16 +161,16 @@ impl Pass<'_> {
             let whole = page.into_iter().filter(|seen| different.contains(&seen.issue.number));
             return Ok(Some(whole.collect()));
         }
-        if different.len() > FEW {
+        if different.len() > MAX_SINGLE_REQUESTS {
             return Ok(None);
         }
         let mut whole = Vec::with_capacity(different.len());
         for number in different {
             match self.github.issue(work.id(), work.target(), *number).await {
                 Ok(IssueAnswer::Here(seen)) => whole.push(*seen),
-                // It is absent from the next audit.
+                // The next audit finds it absent.
                 Ok(IssueAnswer::Gone(_) | IssueAnswer::NotVisible(_)) => {}
-                // One issue that does not answer is not to keep the rest from being compared.
+                // A failure about one issue must not stop the comparison of the others.
                 Err(error) if error.is_odd() => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
@@ -193,7 +193,7 @@ impl Page {
     }
 }
 
-/// Whether the cached open issues lack this one, or have it otherwise.
+/// Whether the cached open issues lack this one, or hold another version of it.
 fn differs(cached: &HashMap<IssueNumber, OpenIssue>, seen: &SeenOpen) -> bool {
     !cached.get(&seen.number).is_some_and(|cached| {
         cached.missing_since.is_none()

@@ -13,18 +13,17 @@ use crate::store::{Lease, Stale};
 
 use super::account_notes::AccountNotes;
 
-/// How many repositories are worked on at the same time. GitHub allows 100 concurrent requests for all uses of
-/// a token together.
+/// How many repositories are read concurrently. GitHub allows 100 concurrent requests for all users of a token together.
 pub(super) const REPOSITORIES_AT_ONCE: usize = 8;
 
-/// What a pass is to keep to.
+/// The limits of a pass, and what its caller wants from it.
 #[derive(Clone, Copy, Debug)]
 pub struct PassOptions<'a> {
-    /// It works until then at most, and then ends.
+    /// It starts no request, write or retry after this time, except those of its end.
     pub deadline: Timestamp,
-    /// What the passes before it in the same invocation asked of GitHub: together they keep within the budget.
+    /// The requests to GitHub of the earlier passes in this invocation: all passes together keep within the budget.
     pub asked_before: &'a Usage,
-    /// The repository whose held audit an operator confirms.
+    /// The repository whose audit on hold an operator confirms.
     pub confirmed: Option<&'a RepositoryName>,
 }
 
@@ -35,17 +34,16 @@ pub(super) struct Pass<'a> {
     pub(super) github: Session<'a>,
     pub(super) options: PassOptions<'a>,
     pub(super) started_at: Timestamp,
-    /// How many absent issues the audits of all repositories have asked for.
-    pub(super) absent_asked: AtomicUsize,
-    /// What was met of each account.
+    /// How many absent issues the audits of all repositories have requested.
+    pub(super) absent_requested: AtomicUsize,
+    /// What the pass knows about each account's budgets.
     pub(super) account_notes: AccountNotes,
-    /// What the next pass is to know of the probe.
+    /// What the next pass has to know about the probe.
     pub(super) probe_memory: Mutex<ProbeMemory>,
     is_superseded: AtomicBool,
 }
 
 impl<'a> Pass<'a> {
-    /// The pass that `lease` allows.
     pub(super) fn new(app: &'a App, lease: &'a Lease, options: PassOptions<'a>) -> Self {
         Self {
             app,
@@ -53,7 +51,7 @@ impl<'a> Pass<'a> {
             github: app.github.session(options.deadline, lease.before().limits()),
             options,
             started_at: app.clock.now(),
-            absent_asked: AtomicUsize::new(0),
+            absent_requested: AtomicUsize::new(0),
             account_notes: AccountNotes::default(),
             probe_memory: Mutex::new(lease.before().probe()),
             is_superseded: AtomicBool::new(false),
@@ -64,17 +62,17 @@ impl<'a> Pass<'a> {
         self.lease.fence()
     }
 
-    /// GitHub's time in this pass.
+    /// GitHub's clock in this pass: the `Date` of its first response.
     pub(super) fn date(&self) -> Timestamp {
         self.github.first_date().unwrap_or(self.started_at)
     }
 
-    /// How much time is left until the deadline.
+    /// The time until the deadline; zero after it.
     pub(super) fn time_left(&self) -> Duration {
         elapsed(self.app.clock.now(), self.options.deadline)
     }
 
-    /// Whether nothing more may be begun: the time is up, or a later pass has taken over.
+    /// Whether the pass must start nothing more: the time is up, or a later pass has taken over.
     pub(super) fn is_over(&self) -> bool {
         self.is_superseded() || self.app.clock.now() >= self.options.deadline
     }
@@ -83,12 +81,12 @@ impl<'a> Pass<'a> {
         self.is_superseded.load(Ordering::Relaxed)
     }
 
-    /// A later pass has taken over: this one stops.
+    /// Makes this pass stop: a later one has taken over.
     pub(super) fn mark_superseded(&self) {
         self.is_superseded.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a fenced write was carried out. Where it was not, a later pass has taken over, and this one stops.
+    /// Whether a fenced write was carried out. If not, a later pass has taken over, and this one stops.
     pub(super) fn is_written(&self, written: Result<(), Stale>) -> bool {
         if let Err(Stale) = written {
             self.mark_superseded();
@@ -96,10 +94,9 @@ impl<'a> Pass<'a> {
         written.is_ok()
     }
 
-    /// Each pass begins with another repository, so that none is left out for ever when the time does not suffice
-    /// for all.
+    /// Each pass starts with another repository, so that none waits forever if the time never suffices for all.
     pub(super) fn first_in_turn(&self, of: usize) -> usize {
-        // The golden ratio's multiples fall evenly over the circle, however few or many are taken.
+        // Multiples of the golden ratio, modulo 1, spread evenly for any number of passes.
         const GOLDEN_RATIO: u64 = 0x9E37_79B9_7F4A_7C15;
         let share = u128::from(self.fence().wrapping_mul(GOLDEN_RATIO));
         usize::try_from((share * of as u128) >> 64).unwrap_or_default()
@@ -111,7 +108,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// The time between two instants; zero when they are in the wrong order.
+/// The time between two instants; zero if `to` is before `from`.
 pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! Ends a pass: its marks, its record and the fleet's state are written, in that order. Who reads the state can
-//! rely on the rest.
+//! Ends a pass: stores its checkpoints, its record and the fleet's state, in that order. So whoever reads the state can
+//! rely on the other two.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -24,8 +24,8 @@ impl Pass<'_> {
         for work in &mut worklist.work {
             work.note_health(now);
         }
-        let marks_are_stored = self.store_all(&mut worklist.work).await;
-        let marks_are_stored = self.store_all(&mut worklist.untracked).await && marks_are_stored;
+        let is_all_stored = self.store_all(&mut worklist.work).await;
+        let is_all_stored = self.store_all(&mut worklist.untracked).await && is_all_stored;
         if self.is_superseded() {
             let state = self.app.store.state().await?;
             return Err(LeaseLost(state).into());
@@ -36,7 +36,7 @@ impl Pass<'_> {
         let last_change_fence = self.last_change_fence(&tally);
         let counted_before = worklist.fleet.counts.take();
         let counts = (last_change_fence == self.fence())
-            .then(|| self.counts(&worklist, counted_before, marks_are_stored));
+            .then(|| self.counts(&worklist, counted_before, is_all_stored));
         let (is_recorded, ()) = futures_util::join!(
             self.record(&tally, &outcome).boxed(),
             self.store_counts(counts.as_ref()).boxed()
@@ -51,17 +51,17 @@ impl Pass<'_> {
             freshness_seconds: freshness,
             last_change_fence,
             recent: self.recent(&worklist),
-            search_all_fence: self.search_all_fence(marks_are_stored && !worklist.is_search_incomplete),
-            counts_lag: self.lease.takes_over() || !marks_are_stored,
+            search_all_fence: self.search_all_fence(is_all_stored && !worklist.is_search_incomplete),
+            counts_lag: self.lease.takes_over() || !is_all_stored,
             retired_fence: self.retired_fence(worklist.has_retired),
             problems_from: has_problems.then_some(self.lease.pass_id()),
             limits: self.github.limits(),
             probe: self.probe_memory.lock().expect("nothing panics while noting").clone(),
         };
-        if let Err(overtaken) = self.app.store.end_pass(self.lease, &ended).await? {
-            return Err(overtaken.into());
+        if let Err(lost) = self.app.store.end_pass(self.lease, &ended).await? {
+            return Err(lost.into());
         }
-        health::tell(&ended, &worklist, &tally);
+        health::record(&ended, &worklist, &tally);
         Ok(PassReport {
             ended,
             outcome,
@@ -69,13 +69,13 @@ impl Pass<'_> {
             summary: tally.summary(),
             may_go_on: self.may_go_on(&worklist, &tally),
             succeeded: tally.has_success(),
-            touched: tally.touched,
+            changed: tally.changed,
             deferred: tally.deferred,
             asked: self.github.usage(),
         })
     }
 
-    /// What the pass met, in the order in which it is told.
+    /// The pass's problems, in the order in which they are reported.
     fn outcome(&self, worklist: &mut Worklist, tally: &Tally, freshness: u64, now: Timestamp) -> Outcome {
         let mut outcome = std::mem::take(&mut worklist.outcome);
         for problem in self.budget_problems(worklist, now) {
@@ -88,21 +88,21 @@ impl Pass<'_> {
                 outcome.add(unread.retry_after(Some(freshness)));
             }
         }
-        for held in worklist.work.iter().filter_map(|work| self.held_problem(work)) {
-            outcome.add(held);
+        for on_hold in worklist.work.iter().filter_map(|work| self.on_hold_problem(work)) {
+            outcome.add(on_hold);
         }
         if let Some(failure) = self.github.failure()
             && outcome.problems().is_empty()
             && !tally.deferred.is_empty()
         {
-            outcome.add(problems::left_by_failure(failure, tally.deferred.len()));
+            outcome.add(problems::deferred_by_failure(failure, tally.deferred.len()));
         }
         outcome
     }
 
-    /// Writes the marks that are not in the table yet: those of the repositories whose health changed, since a
-    /// page's own writes include its marks. Returns whether all are. A table that fails once is not asked for the
-    /// rest: the time is kept for the state.
+    /// Stores the checkpoints that are not in the table yet: those of repositories whose health changed, because the writes
+    /// of a page include its checkpoint. Returns whether all are stored. After one failure it skips the rest, to leave
+    /// time for the state.
     async fn store_all(&self, work: &mut [Work]) -> bool {
         let has_failed = &AtomicBool::new(false);
         futures_util::stream::iter(work.iter_mut())
@@ -112,7 +112,12 @@ impl Pass<'_> {
                         return;
                     }
                     if let Err(error) = self.store_checkpoint(work).await {
-                        tracing::warn!(repository.name = %work.name, cause = %error, "Marks were not stored.");
+                        let name = &work.name;
+                        tracing::warn!(
+                            repository.name = %name,
+                            cause = %error,
+                            "Failed to store the checkpoint of {name}."
+                        );
                         has_failed.store(true, Ordering::Relaxed);
                     }
                 }
@@ -122,8 +127,8 @@ impl Pass<'_> {
         !has_failed.load(Ordering::Relaxed)
     }
 
-    /// Records the pass when it changed something, met a problem or left something. Returns whether a record is
-    /// there; without one the work is done all the same, and its status stands in the fleet's state.
+    /// Records the pass if it changed an issue, had a problem or deferred a repository. Returns whether there is a record.
+    /// The pass counts without one too: the fleet's state has its status.
     async fn record(&self, tally: &Tally, outcome: &Outcome) -> bool {
         if !tally.may_have_changed && outcome.problems().is_empty() && tally.deferred.is_empty() {
             return false;
@@ -136,29 +141,25 @@ impl Pass<'_> {
             status: outcome.status(),
             summary: tally.summary(),
             problems: outcome.problems().to_vec(),
-            touched: tally.touched,
+            touched: tally.changed,
             deferred: tally.deferred.clone(),
             github_requests: self.github.usage().total().requests(),
         };
         let put = self.app.store.put_pass(&record, self.app.config.run_retention).await;
         if let Err(error) = &put {
-            tracing::warn!(pass.id = %record.pass_id, cause = %error, "A pass was not recorded.");
+            let id = record.pass_id;
+            tracing::warn!(pass.id = %id, cause = %error, "Failed to store the record of pass {id}.");
         }
         put.is_ok()
     }
 
-    /// How many issues last changed under which fences, this one included. Counting begins again after it when the pass
-    /// does not know of all that was written.
-    fn counts(
-        &self,
-        worklist: &Worklist,
-        before: Option<ChangeCounts>,
-        marks_are_stored: bool,
-    ) -> ChangeCounts {
+    /// How many issues last changed under which fences, this one included. Counting restarts after this pass if the pass
+    /// does not know everything that was written.
+    fn counts(&self, worklist: &Worklist, before: Option<ChangeCounts>, is_all_stored: bool) -> ChangeCounts {
         let excluded = &self.app.config.excluded_labels;
         let ended = self.lease.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence);
         let has_uncounted = worklist.all_work().any(|work| work.has_uncounted);
-        if self.lease.takes_over() || !marks_are_stored || has_uncounted {
+        if self.lease.takes_over() || !is_all_stored || has_uncounted {
             return ChangeCounts::after(self.fence(), excluded);
         }
         let mut recount = Recount::default();
@@ -169,19 +170,23 @@ impl Pass<'_> {
             .with(self.fence(), &recount)
     }
 
-    /// Stores the counts. Without them agents are told that there are at least as many changes as were read.
+    /// Stores the counts. Without them a heartbeat reports that there are at least as many changes as it read.
     async fn store_counts(&self, counts: Option<&ChangeCounts>) {
         let Some(counts) = counts else { return };
         match self.app.store.put_change_counts(self.lease, counts).await {
             Ok(written) => drop(self.is_written(written)),
             Err(error) => {
                 let pass = self.lease.pass_id();
-                tracing::warn!(pass.id = %pass, cause = %error, "Failed to store how many issues changed.");
+                tracing::warn!(
+                    pass.id = %pass,
+                    cause = %error,
+                    "Failed to store the change counts of pass {pass}."
+                );
             }
         }
     }
 
-    /// The repositories in which an issue changed lately, or may have.
+    /// The repositories in which an issue changed recently, or may have changed.
     fn recent(&self, worklist: &Worklist) -> RecentChanges {
         let has_changed = |work: &&Work| work.tracked.last_change_fence == self.fence();
         let changed = worklist.all_work().filter(has_changed).map(Work::id);
@@ -224,6 +229,6 @@ impl Pass<'_> {
 
     fn may_go_on(&self, worklist: &Worklist, tally: &Tally) -> bool {
         let got_further = worklist.work.iter().any(|work| work.got_further);
-        got_further && self.has_budget_to_go_on(&tally.deferred)
+        got_further && self.has_budget_for_another(&tally.deferred)
     }
 }

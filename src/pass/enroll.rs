@@ -1,7 +1,7 @@
-//! Makes the pass's worklist: each configured repository by the name that GitHub shows, and in the table by its id.
+//! Makes the pass's worklist: finds each configured repository on GitHub by its name, and in the table by its id.
 //!
-//! A rename keeps its history, because the id stays. A new repository under an old name starts afresh, because
-//! its id is another. Two names of one id are one repository.
+//! A renamed repository keeps its history, because its id stays the same. A new repository under an old name has a new id
+//! and starts without history. Two names with one id are one repository.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,17 +17,16 @@ use super::problems;
 use super::step::StepError;
 use super::work::{Unknown, Work, WorkResult, Worklist};
 
-/// A worklist in the making.
+/// A worklist while it is made.
 struct Enrollment<'p> {
     pass: &'p Pass<'p>,
     worklist: Worklist,
-    /// What is remembered of the repositories that were retired, and are configured again.
+    /// Retired repositories that are configured again.
     returned: Vec<TrackedRepository>,
 }
 
 impl Pass<'_> {
-    /// Finds the configured repositories on GitHub, and what is stored of them. The table and GitHub are asked at the same
-    /// time.
+    /// Finds the configured repositories on GitHub and in the table.
     pub(super) async fn find_repositories(&self) -> Result<Worklist, StoreError> {
         let (fleet, lookups) = self.read_fleet_and_look_up().await?;
         if self.app.config.repositories.is_empty() {
@@ -38,8 +37,8 @@ impl Pass<'_> {
         self.enroll(fleet, lookups).await
     }
 
-    /// Reads what is stored and asks GitHub, at the same time. Only where some names are left to REST the probe has to
-    /// know them first.
+    /// Reads the table and looks up the names, concurrently. If some names are excepted from the probe, the table comes
+    /// first, because it has these names.
     async fn read_fleet_and_look_up(&self) -> Result<(Fleet, Vec<LookupResult>), StoreError> {
         if self.lease.before().probe().has_exceptions {
             let fleet = self.app.store.fleet().await?;
@@ -52,7 +51,6 @@ impl Pass<'_> {
         Ok((fleet?, lookups))
     }
 
-    /// One piece of work for each configured repository.
     async fn enroll(&self, fleet: Fleet, lookups: Vec<LookupResult>) -> Result<Worklist, StoreError> {
         let returned = self.returned(&lookups, &fleet).await?;
         let worklist = Worklist::new(fleet);
@@ -64,7 +62,7 @@ impl Pass<'_> {
                 Err(error) => failures.push((name, error, by_rest)),
             }
         }
-        // Only now: what was not found may be another name of a repository that was.
+        // Only now: a name that was not found may be an old name of a repository that was.
         for (name, error, by_rest) in failures {
             enrollment.add_not_found(name, &error, by_rest).await;
         }
@@ -72,8 +70,7 @@ impl Pass<'_> {
         Ok(enrollment.worklist)
     }
 
-    /// What is remembered of the repositories that are found and are not in the fleet: they were retired, and are
-    /// configured again.
+    /// The stored repositories among these that are not in the fleet: they were retired, and are configured again.
     async fn returned(
         &self,
         lookups: &[LookupResult],
@@ -111,14 +108,14 @@ impl Enrollment<'_> {
         if found.disabled {
             work.result = WorkResult::Failed(problems::repository_disabled());
         }
-        // Without its stored name nobody could look it up while GitHub does not show it.
+        // The stored name is needed once GitHub does not show the repository.
         let named = named.map_err(StepError::from);
-        work.take(Phase::Sync, named, self.pass.fence(), self.pass.app.clock.now());
+        work.note(Phase::Sync, named, self.pass.fence(), self.pass.app.clock.now());
         self.worklist.add(work);
     }
 
-    /// A repository that was known keeps its rows and marks, whatever GitHub says of its name today. When it is on
-    /// the worklist under another name, only this name has failed: two workers would overwrite each other's marks.
+    /// A known repository keeps its rows and checkpoints, whatever GitHub answers about its name today. If it is in the
+    /// worklist under another name, only this name has failed: two entries would overwrite each other's checkpoints.
     async fn add_not_found(&mut self, name: &RepositoryName, error: &StepError, by_rest: Option<Backoff>) {
         let result = WorkResult::after(Phase::Sync, error, self.pass.app.clock.now());
         let Worklist { fleet, .. } = &self.worklist;
@@ -129,19 +126,19 @@ impl Enrollment<'_> {
             self.worklist.add(Work { result, ..Work::new(name, tracked, Some(stored), None) });
             return;
         }
-        // What lasts until a person heals it is to raise the alarm of repositories that are not read.
+        // A failure that only a person can fix has to raise the alarm about repositories that are not read.
         if let WorkResult::Failed(Problem { code, retryable: false, .. }) = &result {
             let (before, now) = (fleet.names.get(&name.key()), self.pass.app.clock.now());
             let known = ConfiguredName { by_rest, ..ConfiguredName::of_nothing(*code, before, now) };
             if let Err(error) = self.remember(name, known).await {
-                tracing::warn!(repository.name = %name, cause = %error, "It was not stored why a name stands for nothing.");
+                tracing::warn!(repository.name = %name, cause = %error, "Failed to store why {name} was not found.");
             }
         }
         self.worklist.unknown.push(Unknown { name: name.clone(), result });
     }
 
-    /// Notes which remembered repositories are not configured any more, and since when. One that GitHub did not show
-    /// under its name is still configured.
+    /// Notes which stored repositories are no longer configured, and since when. One that GitHub did not show under its
+    /// name is still configured.
     fn note_untracked(&mut self) {
         let now = self.pass.app.clock.now();
         let Worklist { fleet, work, unknown, replaced, untracked, .. } = &mut self.worklist;
@@ -164,7 +161,7 @@ impl Enrollment<'_> {
         known.tracked_again(self.pass.app.config.run_retention, self.pass.app.clock.now())
     }
 
-    /// Stores what a name stands for when that is news.
+    /// Stores the repository of a name, if the table holds something else.
     async fn remember(&mut self, name: &RepositoryName, known: ConfiguredName) -> Result<(), StoreError> {
         let names = &mut self.worklist.fleet.names;
         if self.pass.is_over() || names.get(&name.key()) == Some(&known) {

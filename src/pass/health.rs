@@ -1,4 +1,4 @@
-//! What alarms watch: the metrics of a pass that ended.
+//! The metrics of a pass that ended, which alarms watch.
 
 use std::time::Duration;
 
@@ -10,24 +10,24 @@ use crate::telemetry::{Count, Measure};
 use super::tally::Tally;
 use super::work::Worklist;
 
-/// Tells of a pass once its end is in the table.
-pub(super) fn tell(ended: &LastPass, worklist: &Worklist, tally: &Tally) {
+/// Records the metrics of a pass, once the table holds its end.
+pub(super) fn record(ended: &LastPass, worklist: &Worklist, tally: &Tally) {
     Count::PassesSucceeded.add(u64::from(tally.has_success()));
-    Count::IssuesTouched.add(tally.touched);
+    Count::IssuesTouched.add(tally.changed);
     Measure::RepositoriesFailing.record(tally.failed as f64);
-    let held = worklist.work.iter().filter(|work| work.tracked.held.is_some());
-    Measure::AuditsHeld.record(held.count() as f64);
+    let on_hold = worklist.work.iter().filter(|work| work.tracked.held.is_some());
+    Measure::AuditsHeld.record(on_hold.count() as f64);
     if let Some(since) = behind_since(ended, worklist) {
         let age = Duration::try_from(ended.at.duration_since(since)).unwrap_or_default();
         Measure::OldestRepositoryAge.record(age.as_secs_f64());
     }
 }
 
-/// Since when a repository may lack changes: the last time at which all agreed with GitHub, or an older failure, as
-/// there is when they never did, or when an audit fails. None in a first backfill in which nothing fails.
+/// The time since when a repository may lack changes: when all repositories last agreed with GitHub, or the start of an
+/// older failure, which exists if they never agreed or if an audit fails. `None` during a first backfill without failures.
 fn behind_since(ended: &LastPass, worklist: &Worklist) -> Option<Timestamp> {
     let failures = worklist.work.iter().filter_map(|work| Some(work.tracked.failure?.since));
-    // What GitHub never showed has no marks.
+    // A repository that GitHub never showed has no checkpoints: its failure is noted with its name.
     let unknown =
         worklist.unknown.iter().filter_map(|unknown| worklist.fleet.names.get(&unknown.name.key())?.since);
     failures.chain(unknown).chain(ended.fresh_at).min()

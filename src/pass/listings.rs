@@ -1,5 +1,5 @@
-//! Reads what changed, repository by repository: the first page of each is begun before the second one of any, and none
-//! waits for another's page.
+//! Reads what changed, repository by repository. The first page of each repository starts before the second page of any,
+//! and no repository waits for another's page.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use super::plan::Source;
 use super::step::{StepError, guard_step};
 use super::work::{ListingUnderWay, Work, WorkResult};
 
-/// GitHub hardly ever takes longer for a page.
+/// GitHub rarely takes longer for a page.
 const SLOW_PAGE: Duration = Duration::from_secs(2);
 
-/// In so long few pull requests are opened.
-const A_FEW_PULL_REQUESTS: SignedDuration = SignedDuration::from_hours(24);
+/// Within this time only few pull requests are opened.
+const FEW_PULL_REQUESTS: SignedDuration = SignedDuration::from_hours(24);
 
 impl Pass<'_> {
-    /// Lists all repositories that were found, until each is read to its end or the time is up.
+    /// Lists all repositories that GitHub showed, until each is read to its end or the time is up.
     pub(super) async fn list(&self, work: &mut [Work]) {
         let mut firsts: VecDeque<&mut Work> = self.in_turn(work).filter(|work| work.is_under_way()).collect();
         let mut rests: VecDeque<&mut Work> = VecDeque::new();
@@ -32,7 +32,7 @@ impl Pass<'_> {
             while running.len() < REPOSITORIES_AT_ONCE
                 && let Some(work) = firsts.pop_front().or_else(|| rests.pop_front())
             {
-                running.push(self.go_on_with(work).boxed());
+                running.push(self.list_some(work).boxed());
             }
             match running.next().await {
                 Some(work) if work.is_under_way() && work.pages.is_some() => rests.push_back(work),
@@ -42,23 +42,23 @@ impl Pass<'_> {
         }
     }
 
-    /// Begins with a repository, or reads the rest of it.
-    async fn go_on_with<'w>(&self, work: &'w mut Work) -> &'w mut Work {
-        let met = match work.pages.take() {
+    /// Reads the first page of a repository, or else all others.
+    async fn list_some<'w>(&self, work: &'w mut Work) -> &'w mut Work {
+        let ended = match work.pages.take() {
             None => guard_step(self.begin(work)).await,
             Some(pages) => guard_step(self.read_on(work, pages)).await,
         };
-        work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
+        work.note(Phase::Sync, ended, self.fence(), self.app.clock.now());
         work
     }
 
-    /// Passes over a repository in which the probe saw nothing new. Begins the listing of another, or goes on with
-    /// its backfill, and reads the first page.
+    /// Skips a repository in which the probe saw nothing new. Otherwise starts a listing, or continues the backfill, and
+    /// reads the first page.
     async fn begin(&self, work: &mut Work) -> Result<(), StepError> {
         if let Some(probe) = work.probe
             && !work.tracked.is_listing_due(probe.newest, probe.date)
         {
-            return self.pass_over(work, probe).await;
+            return self.skip(work, probe).await;
         }
         let tracked = &mut work.tracked;
         tracked.drift = None;
@@ -67,10 +67,10 @@ impl Pass<'_> {
             self.has_budget_to_spare(target.account_owner)?;
             if backfill.began_at.is_none() {
                 let (newest, date) = match work.probe.map(|probe| (probe.newest, probe.date)) {
-                    Some((Some(newest), date)) if date.duration_since(newest) < A_FEW_PULL_REQUESTS => {
+                    Some((Some(newest), date)) if date.duration_since(newest) < FEW_PULL_REQUESTS => {
                         (Some(newest), date)
                     }
-                    // A first delta from there on would read all pull requests since.
+                    // A first delta from an older update would read all pull requests since then.
                     _ => self.github.newest_update(target).await?,
                 };
                 tracked.begin(newest, date);
@@ -88,25 +88,25 @@ impl Pass<'_> {
             first_date: None,
             crowded: start.crowded,
             before: work.tracked.clone(),
-            // A count that is not trusted tells of writes that nobody has accounted for, and told.
-            told: (!work.tracked.recount).then(|| self.lease.before().ended_fence()),
+            // If the count is not trusted, a dead pass may have written rows that are not reported yet.
+            reported_fence: (!work.tracked.recount).then(|| self.lease.before().ended_fence()),
         });
         let page = self.next_page(&mut pages, is_backfill).await;
         work.tracked.short_pages = pages.short_pages();
         if matches!(page, Err(StepError::GitHub(GitHubError::Unexpected(_)))) {
-            // GitHub may not know the place any more at which the one before was cut off.
+            // GitHub may no longer accept the link at which the listing before was cut off.
             work.tracked.forget_page();
         }
         if let Some(page) = page? {
-            self.take_in(work, page).await?;
+            self.write_page(work, page).await?;
         }
         work.pages = Some(pages);
         Ok(())
     }
 
-    /// Nothing is newer than the cursor. What the number of open issues says then is noted only of what is settled:
-    /// before, GitHub may count what it does not show yet.
-    async fn pass_over(&self, work: &mut Work, probe: Probe) -> Result<(), StepError> {
+    /// Nothing is newer than the cursor. The open-issue count is compared only once all changes are settled: before that,
+    /// GitHub may count an issue that it does not list yet.
+    async fn skip(&self, work: &mut Work, probe: Probe) -> Result<(), StepError> {
         if work.tracked.recount {
             self.recount(work).await?;
         }
@@ -115,25 +115,25 @@ impl Pass<'_> {
         let drift = Some(probe.open).filter(|_| !agrees && tracked.has_settled(probe.newest));
         work.has_drifted = drift.is_some() && tracked.drift == drift;
         tracked.drift = drift;
-        // What a held audit left is noted, and is all the same not what GitHub shows.
+        // An audit on hold leaves a difference that is noted, and the repository is out of step all the same.
         let is_in_step = agrees && tracked.held.is_none();
         work.result = if is_in_step { WorkResult::Synced } else { WorkResult::Drifted };
         Ok(())
     }
 
-    /// Counts the open issues anew.
+    /// Counts the cached open issues again.
     pub(super) async fn recount(&self, work: &mut Work) -> Result<(), StepError> {
         work.tracked.open_count = self.app.store.count_open(work.id()).await?;
         work.tracked.recount = false;
         Ok(())
     }
 
-    /// Reads the rest, one page ahead of what is written: GitHub and the table are waited for at the same time. Near
-    /// the deadline one after the other, so that it cuts off one page and not two.
+    /// Reads the other pages, one page ahead of the writes: so GitHub and the table work concurrently. Near the deadline they
+    /// take turns, so that it cuts off one page and not two.
     async fn read_on(&self, work: &mut Work, mut pages: Listing) -> Result<(), StepError> {
-        let met = self.read_rest(work, &mut pages).await;
+        let ended = self.read_rest(work, &mut pages).await;
         work.tracked.short_pages = pages.short_pages();
-        met
+        ended
     }
 
     async fn read_rest(&self, work: &mut Work, pages: &mut Listing) -> Result<(), StepError> {
@@ -141,13 +141,13 @@ impl Pass<'_> {
         let mut next = self.next_page(pages, is_backfill).await?;
         while let Some(page) = next {
             let ahead = async {
-                match self.is_near_its_end() {
+                match self.is_near_deadline() {
                     false => Some(self.next_page(pages, is_backfill).await),
                     true => None,
                 }
             };
-            let (taken_in, ahead) = futures_util::join!(self.take_in(work, page), ahead);
-            taken_in?;
+            let (written, ahead) = futures_util::join!(self.write_page(work, page), ahead);
+            written?;
             next = match ahead {
                 Some(page) => page?,
                 None => self.next_page(pages, is_backfill).await?,
@@ -156,24 +156,24 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// The next page; none after the last one.
+    /// The next page; `None` after the last one.
     async fn next_page(&self, pages: &mut Listing, is_backfill: bool) -> Result<Option<Page>, StepError> {
         if is_backfill && !pages.is_complete() {
             self.has_budget_to_spare(pages.account_owner())?;
         }
         let page = pages.next_page(&self.github).await?;
         if !is_backfill && page.is_some() {
-            self.note_account(pages.account_owner(), |met| met.delta_pages += 1);
+            self.note_account(pages.account_owner(), |note| note.delta_pages += 1);
         }
         Ok(page)
     }
 
-    fn is_near_its_end(&self) -> bool {
+    fn is_near_deadline(&self) -> bool {
         self.time_left() < SLOW_PAGE
     }
 
-    /// Writes a page's rows, and only then moves the marks: a death in between costs this page.
-    async fn take_in(&self, work: &mut Work, page: Page) -> Result<(), StepError> {
+    /// Writes a page's rows, and only then moves the checkpoint: a pass that dies in between loses this page only.
+    async fn write_page(&self, work: &mut Work, page: Page) -> Result<(), StepError> {
         let Some(listing) = &mut work.listing else {
             return Ok(());
         };
@@ -181,28 +181,27 @@ impl Pass<'_> {
         if self.is_over() {
             return Err(GitHubError::Deadline.into());
         }
-        let reading = match work.tracked.backfill {
+        let source = match work.tracked.backfill {
             Some(_) => Source::Backfill,
             None => Source::Delta {
                 cursor: listing.before.cursor,
                 ahead: listing.before.ahead,
                 settled: listing.before.settled,
                 tracked_since: listing.before.tracked_since,
-                told: listing.told,
+                reported_fence: listing.reported_fence,
             },
         };
-        self.note_odd(work, &page).await?;
-        let applied = self.apply(work.tracked.id, &page.issues, &page.pull_requests, reading).await;
+        self.note_unread(work, &page).await?;
+        let applied = self.apply(work.tracked.id, &page.issues, &page.pull_requests, source).await;
         work.count(&applied, self.fence());
-        if reading == Source::Backfill {
-            work.first_read += u64::try_from(applied.open_difference).unwrap_or_default();
+        if source == Source::Backfill {
+            work.imported += u64::try_from(applied.open_difference).unwrap_or_default();
         }
         if let Some(failure) = applied.failure {
             return Err(failure);
         }
         work.got_further |= work.tracked.backfill.is_some() || page.newest_by_date > work.tracked.cursor;
-        let brought_news = applied.brings_newer;
-        self.move_marks(work, &page, first_date, brought_news);
+        self.move_checkpoint(work, &page, first_date, applied.brings_newer);
         if work.tracked.recount && page.complete.is_some() {
             self.recount(work).await?;
         }
@@ -213,13 +212,13 @@ impl Pass<'_> {
         Ok(())
     }
 
-    fn move_marks(&self, work: &mut Work, page: &Page, first_date: Timestamp, brought_news: bool) {
+    fn move_checkpoint(&self, work: &mut Work, page: &Page, first_date: Timestamp, has_changes: bool) {
         let Some(listing) = &mut work.listing else { return };
-        if brought_news {
+        if has_changes {
             listing.crowded = listing.crowded.or(page.by_position);
         }
         let (settles, crowded) = (listing.settles, listing.crowded);
-        // Only a listing that has come no further than its start would read the same again if it began there anew.
+        // Only a listing without progress would read the same page again if it started from its start.
         let next_page = page.next_page.clone().filter(|_| page.newest <= listing.from);
         let tracked = &mut work.tracked;
         let is_last = page.complete.is_some();
@@ -239,7 +238,7 @@ impl Pass<'_> {
                 let read =
                     PageRead { newest: page.newest, newest_by_date: page.newest_by_date, is_last, next_page };
                 tracked.take_page(&read, settles, first_date, crowded);
-                // Also what is only read once more is worth another pass at once while it is not at its end.
+                // A second reading also justifies another pass while it is unfinished.
                 let now_at = tracked.settling.as_ref().map(|settling| settling.position);
                 work.got_further |= now_at > place;
             }

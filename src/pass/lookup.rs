@@ -1,4 +1,4 @@
-//! Asks GitHub about the configured names: with one probe, and by a request for each where GraphQL does not answer.
+//! Looks up the configured names on GitHub: with one probe, and by one REST request each if GraphQL fails.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -13,27 +13,27 @@ use crate::store::ConfiguredName;
 use super::context::{Pass, REPOSITORIES_AT_ONCE};
 use super::step::{StepError, guard, guard_step};
 
-/// What GitHub says of a configured name.
+/// The repository that GitHub shows under a configured name, or why it shows none.
 pub(super) struct LookupResult {
     pub(super) found: Result<Repository, StepError>,
-    /// Until when it is left to REST.
+    /// Until when the name is looked up by REST.
     pub(super) by_rest: Option<Backoff>,
 }
 
-/// Look-ups that fail in a row, before REST answered any, are not these repositories' fault.
+/// After this many failed lookups, and none that succeeded, the cause is GitHub and not these repositories.
 const MAX_FAILED_LOOKUPS: usize = 8;
 
-/// The look-ups by REST in one pass.
+/// The lookups by REST in one pass.
 struct RestLookups {
-    /// When no repository is looked up any more: what was found is to be read, too.
+    /// After this time no lookup starts: the rest of the time is for reading what was found.
     until: Timestamp,
     failed: Mutex<Vec<GitHubError>>,
-    /// The accounts as which REST answered.
+    /// The accounts that REST answered.
     answered: Mutex<HashSet<Fingerprint>>,
 }
 
 impl RestLookups {
-    /// How GitHub failed, when it failed so often and never answered that nobody else need be asked for.
+    /// The last failure, if so many lookups failed that the others need not be tried.
     fn outage(&self) -> Option<GitHubError> {
         let failed = self.failed.lock().expect("nothing panics while noting");
         let has_answered = !self.answered.lock().expect("nothing panics while noting").is_empty();
@@ -42,8 +42,8 @@ impl RestLookups {
 }
 
 impl Pass<'_> {
-    /// What GitHub says of the configured names, in their order: the probe's word, or, where GraphQL has none, that of
-    /// a request for each. `known` is what the names stood for before, unless nothing is known of the probe.
+    /// Looks up the configured names, in their order: by the probe, and by REST where GraphQL fails. `known` has the stored
+    /// names if any of them is excepted from the probe; otherwise it may be empty.
     pub(super) async fn look_up(&self, known: &HashMap<String, ConfiguredName>) -> Vec<LookupResult> {
         let mut names = self.app.config.repositories.clone();
         let first = self.first_in_turn(names.len());
@@ -70,7 +70,7 @@ impl Pass<'_> {
         lookups
     }
 
-    /// What the probe showed, and where it showed nothing, what REST does. Remembers what was learned of the probe.
+    /// Adds what REST shows where the probe showed nothing, and remembers what the pass learned about the probe.
     async fn complete_by_rest(
         &self,
         memory: &ProbeMemory,
@@ -89,7 +89,7 @@ impl Pass<'_> {
                 let rest = &rest;
                 async move { (place, self.look_up_by_rest(rest, name, look, by_rest).await) }.boxed()
             })
-            // One that takes long holds nobody else up.
+            // A slow one does not delay the others.
             .buffer_unordered(REPOSITORIES_AT_ONCE);
         let mut lookups: Vec<(usize, LookupResult)> = lookups.collect().await;
         lookups.sort_unstable_by_key(|(place, _)| *place);
@@ -116,10 +116,10 @@ impl Pass<'_> {
         };
         let note_no_graphql = || {
             let no_graphql = no_graphql.clone();
-            self.note_account(name.owner(), |met| met.no_probe = met.no_probe.take().or(no_graphql));
+            self.note_account(name.owner(), |note| note.no_probe = note.no_probe.take().or(no_graphql));
         };
         match &no_graphql {
-            // Unless all of GitHub fails.
+            // It counts only once REST shows that GitHub itself works.
             Some(NoGraphql::Failing(_)) => {}
             Some(_) => note_no_graphql(),
             None => {}
@@ -128,10 +128,10 @@ impl Pass<'_> {
         if matches!(no_graphql, Some(NoGraphql::Forbidden))
             && let Some(until) = account.and_then(|account| self.github.no_lookups_until(&account))
         {
-            self.note_account(name.owner(), |met| met.no_lookups_until = Some(until));
+            self.note_account(name.owner(), |note| note.no_lookups_until = Some(until));
             return failed(GitHubError::Deadline);
         }
-        // Without GraphQL there is nothing wrong with a repository that has to wait for its turn.
+        // Without GraphQL, a repository that waits for its turn has not failed.
         let instead = match why {
             GitHubError::NoGraphql(_) => GitHubError::Deadline,
             failed => failed,
@@ -143,7 +143,7 @@ impl Pass<'_> {
             return failed(outage);
         }
         if no_graphql.is_none() {
-            self.note_account(name.owner(), |met| met.looked_up += 1);
+            self.note_account(name.owner(), |note| note.looked_up += 1);
         }
         let found = match guard_step(self.github.repository(&name, rest.until)).await {
             Err(StepError::GitHub(GitHubError::Deadline)) => Err(instead.clone().into()),
@@ -179,12 +179,13 @@ impl Pass<'_> {
             repository.name = %name,
             cause = %instead,
             until = %backoff.until,
-            "GraphQL queries that name {name} fail; it is looked up by REST instead."
+            "GraphQL queries that name {name} fail; looking it up by REST until {}.",
+            backoff.until
         );
         LookupResult { found, by_rest: Some(backoff) }
     }
 
-    /// Keeps what is to be known of the next probe.
+    /// Stores what the next pass has to know about the probe.
     fn remember_probe(
         &self,
         before: &ProbeMemory,
@@ -201,12 +202,12 @@ impl Pass<'_> {
         let has_exceptions = lookups.iter().any(|lookup| lookup.by_rest.is_some());
         let memory = ProbeMemory::new(limits, has_exceptions);
         if memory != *before {
-            tracing::info!(probe = ?memory, "What is known of the probe has changed.");
+            tracing::info!(probe = ?memory, "The limits of the next probe have changed.");
         }
         *self.probe_memory.lock().expect("nothing panics while noting") = memory;
     }
 
-    /// When this share of the time that is left is over.
+    /// The end of this share of the time that is left.
     fn share_of_time(&self, parts: u32, of: u32) -> Timestamp {
         let end = self.app.clock.now().checked_add(self.time_left() * parts / of);
         end.unwrap_or(self.options.deadline)

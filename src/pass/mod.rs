@@ -1,7 +1,10 @@
-//! One pass: brings the copy of all tracked repositories up to date, audits those that are due, and ends.
+//! One pass: brings the cached issues of all tracked repositories up to date, and audits the repositories that are due.
 //!
-//! Whatever one repository meets, the others go on. A pass may die after any request or write: what it leaves is always
-//! behind GitHub, never wrong about it, and the next pass goes on from there.
+//! A failure of one repository does not stop the others. A pass may die after any request or write: what it leaves may be
+//! behind GitHub but never contradicts it, and the next pass continues from there.
+//!
+//! [`run`] shows the order of the steps. They share `context::Pass`, take the worklist from one to the next, and do not
+//! call back.
 
 mod account_notes;
 mod audit;
@@ -39,14 +42,18 @@ pub use step::{Panicked, guard};
 use context::Pass;
 
 /// Runs the pass that `lease` allows.
+///
+/// # Errors
+/// [`PassEnd`] if another pass takes over the lease, or the table cannot be read or written. Everything else that fails is a
+/// problem in the report.
 pub async fn run(app: &App, lease: &Lease, options: PassOptions<'_>) -> Result<PassReport, PassEnd> {
     let pass = Pass::new(app, lease, options);
     let mut worklist = pass.find_repositories().boxed().await?;
     pass.take_over(&mut worklist).boxed().await;
-    // Without any configured repository it is the configuration that is wrong: nothing is given up for it.
+    // Without any configured repository the configuration is wrong: no stored repository is retired because of that.
     if !app.config.repositories.is_empty() {
         pass.list(&mut worklist.work).boxed().await;
-        pass.ask_unread(&mut worklist.work).boxed().await;
+        pass.request_unread(&mut worklist.work).boxed().await;
         worklist.confirmation_error = pass.confirm(&mut worklist.work);
         pass.audit(&mut worklist.work).boxed().await;
         pass.hide_untracked(&mut worklist).boxed().await;

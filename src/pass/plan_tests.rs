@@ -1,4 +1,4 @@
-//! The plan's rules, for any rows and any answers of GitHub's.
+//! Properties of the plan's rules, for any rows and any responses of GitHub.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::{Source, Write, converted, is_too_soon, is_well_after, missing, obser
 
 type Rows = HashMap<IssueNumber, CachedIssue>;
 
-/// Few issues, instants and fences: so few that they meet.
+/// Few issues, instants and fences, so that they coincide often.
 const ISSUES: u64 = 4;
 const INSTANTS: i64 = 12;
 const FENCES: u64 = 6;
@@ -22,7 +22,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + second).expect("an instant")
 }
 
-/// Half a minute apart: some so far that nothing can be shown late any more.
+/// Instants half a minute apart, some far enough apart that GitHub shows nothing late any more.
 fn instant() -> impl Strategy<Value = Timestamp> {
     (0..INSTANTS).prop_map(|instant| at(30 * instant))
 }
@@ -54,7 +54,7 @@ fn digested(issue: Issue) -> Issue {
     Issue { digest: issue.digest_with(""), ..issue }
 }
 
-/// Anything GitHub may show, late and stale answers included.
+/// Anything that GitHub may show, including late and stale responses.
 fn observation() -> impl Strategy<Value = Observation> {
     (issue(), instant()).prop_map(|(issue, read_at)| Observation { issue, read_at })
 }
@@ -63,12 +63,12 @@ fn observations() -> impl Strategy<Value = Vec<Observation>> {
     prop::collection::vec(observation(), 0..8)
 }
 
-fn reading() -> impl Strategy<Value = Source> {
+fn source() -> impl Strategy<Value = Source> {
     prop_oneof![
         Just(Source::Backfill),
         (prop::array::uniform4(prop::option::of(instant())), prop::option::of(1..FENCES)).prop_map(
-            |([cursor, ahead, settled, tracked_since], told)| {
-                Source::Delta { cursor, ahead, settled, tracked_since, told }
+            |([cursor, ahead, settled, tracked_since], reported_fence)| {
+                Source::Delta { cursor, ahead, settled, tracked_since, reported_fence }
             }
         ),
         prop::option::of(instant()).prop_map(Source::Audit),
@@ -81,7 +81,7 @@ fn gone() -> impl Strategy<Value = Gone> {
     (reason, instant()).prop_map(|(reason, proved_at)| Gone { reason, proved_at, moved_to: None })
 }
 
-/// Any row that passes may have left: seen, perhaps missing or gone, perhaps changed under some fence.
+/// Any row that passes may have left: perhaps missing or gone, perhaps changed under some fence.
 fn row() -> impl Strategy<Value = CachedIssue> {
     let stamp = prop_oneof![
         Just(ChangeMarker::default()),
@@ -93,7 +93,7 @@ fn row() -> impl Strategy<Value = CachedIssue> {
     let absence = (prop::option::of(instant()), prop::option::of(gone()));
     (observation(), stamp, absence).prop_map(|(seen, stamp, (missing_since, gone))| CachedIssue {
         stamp,
-        // Either a 404 waits for a second one, or the answer is known.
+        // Either a first 404 is noted, or the issue is known to be gone.
         missing_since: missing_since.filter(|_| gone.is_none()),
         gone,
         ..CachedIssue::showing(&seen, None)
@@ -105,7 +105,7 @@ fn rows() -> impl Strategy<Value = Rows> {
         .prop_map(|rows| rows.into_iter().map(|row| (row.number, row)).collect())
 }
 
-/// Writes a plan as the table does: each row over exactly the revision it was planned on.
+/// Writes a plan like the table does: each row over exactly the revision it was planned on.
 fn write(rows: &mut Rows, writes: Vec<Write>) {
     for write in writes {
         let before = rows.insert(write.row.number, write.row.clone());
@@ -115,25 +115,25 @@ fn write(rows: &mut Rows, writes: Vec<Write>) {
     }
 }
 
-fn read(rows: &mut Rows, seen: &[Observation], reading: Source, fence: u64) {
-    let writes = page(rows, seen, reading, fence);
+fn read(rows: &mut Rows, seen: &[Observation], source: Source, fence: u64) {
+    let writes = page(rows, seen, source, fence);
     write(rows, writes);
 }
 
-/// What GitHub shows of a row: all but our own book-keeping.
+/// The rows without the service's own bookkeeping.
 fn shown(rows: &Rows) -> HashMap<IssueNumber, CachedIssue> {
-    let without_ours = |row: &CachedIssue| CachedIssue {
+    let without_bookkeeping = |row: &CachedIssue| CachedIssue {
         stamp: ChangeMarker::default(),
         revision: 0,
         read_at: at(0),
         ..row.clone()
     };
-    rows.iter().map(|(number, row)| (*number, without_ours(row))).collect()
+    rows.iter().map(|(number, row)| (*number, without_bookkeeping(row))).collect()
 }
 
-/// The versions of some issues, each read at least once while it was the newest, and perhaps once more up to two
-/// minutes after, from a part of GitHub that lags. Several versions may share a second of `updated_at`; then the reads of one
-/// end before those of the next begin. No two contents are the same. With them, the last version of each issue.
+/// The observations of some issues' versions, and the last version of each issue. Each version is read at least once while
+/// it is the newest, and perhaps once more up to two minutes later, from a part of GitHub that lags. Several versions may
+/// share a second of `updated_at`; then the reads of one end before those of the next begin. No two contents are the same.
 fn history() -> impl Strategy<Value = (Vec<Observation>, HashMap<IssueNumber, Issue>)> {
     let version = (issue(), 0..2_i64, 1..3_i64, any::<bool>());
     prop::collection::vec(version, 1..10).prop_map(|versions| {
@@ -160,10 +160,10 @@ fn history() -> impl Strategy<Value = (Vec<Observation>, HashMap<IssueNumber, Is
 proptest! {
     #[test]
     fn applying_a_plan_twice_is_applying_it_once(
-        mut rows in rows(), seen in observations(), reading in reading(), fence in 1..FENCES + 3,
+        mut rows in rows(), seen in observations(), source in source(), fence in 1..FENCES + 3,
     ) {
-        read(&mut rows, &seen, reading, fence);
-        prop_assert_eq!(page(&rows, &seen, reading, fence), []);
+        read(&mut rows, &seen, source, fence);
+        prop_assert_eq!(page(&rows, &seen, source, fence), []);
     }
 
     #[test]
@@ -183,12 +183,12 @@ proptest! {
             (Just(history), Just(all).prop_shuffle())
         }),
         length in 1..4_usize,
-        reading in reading(),
+        source in source(),
     ) {
         let mut rows = Rows::new();
         for page in order.chunks(length) {
             let page: Vec<Observation> = page.iter().map(|n| seen[*n].clone()).collect();
-            read(&mut rows, &page, reading, 1);
+            read(&mut rows, &page, source, 1);
         }
         let expected = last.into_values().map(|issue| {
             let seen = Observation { issue, read_at: at(0) };
@@ -198,18 +198,18 @@ proptest! {
     }
 
     #[test]
-    fn after_a_restore_any_order_of_pages_and_then_an_audit_give_the_restored_versions(
+    fn an_audit_after_a_restore_gives_the_restored_versions(
         ((seen, _), order) in history().prop_flat_map(|history| {
             let all: Vec<usize> = (0..history.0.len()).collect();
             (Just(history), Just(all).prop_shuffle())
         }),
         older in 0..100_i64,
-        reading in reading(),
+        source in source(),
         repeated in 0..3_usize,
     ) {
         let mut rows = Rows::new();
         for n in order {
-            read(&mut rows, &[seen[n].clone()], reading, 1);
+            read(&mut rows, &[seen[n].clone()], source, 1);
         }
         // All reads end at second 220, and GitHub shows nothing for more than 121 s.
         let restored: Vec<Observation> = rows.values().map(|row| {
@@ -223,17 +223,17 @@ proptest! {
             read(&mut rows, &restored, Source::Audit(None), 2);
         }
         prop_assert!(rows.values().all(|row| row.title == "restored"));
-        // What a pass before it had under way changes nothing any more.
-        read(&mut rows, &seen, reading, 1);
+        // The writes that an earlier pass had under way change nothing any more.
+        read(&mut rows, &seen, source, 1);
         prop_assert!(rows.values().all(|row| row.title == "restored"));
     }
 
     #[test]
     fn a_page_removes_nothing_without_a_proof(
-        mut rows in rows(), seen in observations(), reading in reading(), fence in 1..FENCES + 3,
+        mut rows in rows(), seen in observations(), source in source(), fence in 1..FENCES + 3,
     ) {
         let before = rows.clone();
-        read(&mut rows, &seen, reading, fence);
+        read(&mut rows, &seen, source, fence);
         for (number, old) in before {
             let new = &rows[&number];
             prop_assert!(new.gone.is_none() || new.gone == old.gone, "a tombstone stays or is lifted");
@@ -249,12 +249,12 @@ proptest! {
         if let Some(write) = missing(&row, seen_at) {
             let unmarked = CachedIssue { missing_since: None, revision: row.revision, ..write.row };
             prop_assert_eq!(unmarked, row);
-            prop_assert!(!write.touches);
+            prop_assert!(!write.is_reported);
         }
     }
 
     #[test]
-    fn a_removal_needs_an_open_row_that_was_not_read_after_the_proof(
+    fn a_removal_needs_an_open_row_read_before_the_proof(
         row in row(), gone in gone(), fence in 1..FENCES + 3,
     ) {
         if let Some(write) = removed(&row, &gone, fence) {
@@ -265,12 +265,12 @@ proptest! {
     }
 
     #[test]
-    fn a_tombstone_yields_to_what_was_read_after_its_proof_and_to_nothing_else(
-        row in row(), gone in gone(), seen in observation(), reading in reading(),
+    fn a_tombstone_yields_only_to_a_read_after_its_proof(
+        row in row(), gone in gone(), seen in observation(), source in source(),
     ) {
         let row = CachedIssue { gone: Some(gone.clone()), number: seen.issue.number, ..row };
         let fence = FENCES + 2;
-        match observed(Some(&row), &seen, reading, fence) {
+        match observed(Some(&row), &seen, source, fence) {
             Some(write) if write.row.gone.is_none() => prop_assert!(seen.read_at > gone.proved_at),
             Some(write) => prop_assert_eq!(write.row.gone.as_ref(), Some(&gone)),
             None => prop_assert!(seen.read_at <= gone.proved_at),
@@ -280,11 +280,11 @@ proptest! {
 
     #[test]
     fn fences_never_go_back_on_a_row(
-        row in row(), seen in observation(), gone in gone(), reading in reading(), fence in 1..FENCES + 3,
+        row in row(), seen in observation(), gone in gone(), source in source(), fence in 1..FENCES + 3,
     ) {
         let seen = Observation { issue: Issue { number: row.number, ..seen.issue }, ..seen };
         let writes = [
-            observed(Some(&row), &seen, reading, fence),
+            observed(Some(&row), &seen, source, fence),
             removed(&row, &gone, fence),
             missing(&row, gone.proved_at),
         ];
@@ -297,12 +297,12 @@ proptest! {
 
     #[test]
     fn versions_never_go_back_on_a_row_that_is_there(
-        row in row(), seen in observation(), reading in reading(), fence in 1..FENCES + 3,
+        row in row(), seen in observation(), source in source(), fence in 1..FENCES + 3,
     ) {
         let row = CachedIssue { gone: None, number: seen.issue.number, ..row };
-        let is_restored = matches!(reading, Source::Audit(_)) && is_well_after(&row, &seen);
+        let is_restored = matches!(source, Source::Audit(_)) && is_well_after(&row, &seen);
         let is_from_the_future = row.updated_at > row.read_at;
-        if let Some(write) = observed(Some(&row), &seen, reading, fence) {
+        if let Some(write) = observed(Some(&row), &seen, source, fence) {
             prop_assert!(write.row.updated_at >= row.updated_at || is_restored || is_from_the_future);
             prop_assert!(write.row.updated_at > row.updated_at || write.row.read_at >= row.read_at);
         }
@@ -323,30 +323,30 @@ proptest! {
 
     #[test]
     fn a_pull_request_removes_the_open_issue_of_its_number_once(
-        row in row(), (updated_at, read_at) in (instant(), instant()), reading in reading(), fence in 1..FENCES + 3,
+        row in row(), (updated_at, read_at) in (instant(), instant()), source in source(), fence in 1..FENCES + 3,
     ) {
         let seen = PullRequest { number: row.number, updated_at, read_at };
-        if let Some(write) = converted(&row, &seen, reading, fence) {
+        if let Some(write) = converted(&row, &seen, source, fence) {
             prop_assert_eq!(write.row.gone.as_ref().map(|gone| gone.reason), Some(Change::Converted));
-            prop_assert!(write.touches && write.row.stamp.fence == Some(fence));
+            prop_assert!(write.is_reported && write.row.stamp.fence == Some(fence));
             prop_assert_eq!(write.open_difference(), -i64::from(row.is_open()));
-            prop_assert_eq!(converted(&write.row, &seen, reading, fence), None);
+            prop_assert_eq!(converted(&write.row, &seen, source, fence), None);
         }
     }
 
     #[test]
-    fn what_changed_is_told_and_a_backfill_tells_nothing(
-        mut rows in rows(), seen in observations(), reading in reading(), fence in 1..FENCES + 3,
+    fn a_changed_row_is_reported_unless_a_backfill_read_it(
+        mut rows in rows(), seen in observations(), source in source(), fence in 1..FENCES + 3,
     ) {
         let before = rows.clone();
-        let writes = page(&rows, &seen, reading, fence);
+        let writes = page(&rows, &seen, source, fence);
         write(&mut rows, writes.clone());
         for write in writes {
             let stamp_before = before.get(&write.row.number).map(|row| row.stamp).unwrap_or_default();
-            let is_stamped = write.row.stamp != stamp_before;
-            prop_assert!(!is_stamped || write.touches);
-            prop_assert!(!write.touches || write.row.stamp.fence == Some(fence));
-            prop_assert!(reading != Source::Backfill || !write.touches);
+            let has_changed = write.row.stamp != stamp_before;
+            prop_assert!(!has_changed || write.is_reported);
+            prop_assert!(!write.is_reported || write.row.stamp.fence == Some(fence));
+            prop_assert!(source != Source::Backfill || !write.is_reported);
         }
     }
 }

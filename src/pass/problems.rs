@@ -1,4 +1,6 @@
-//! What a pass reports of what went wrong: every problem, with its sentence.
+//! Every problem that a pass reports, with its code and its sentence. No other file of `pass` writes a message.
+//!
+//! The test at the end lists them all, so that their wording can be reviewed at a glance.
 
 use jiff::Timestamp;
 
@@ -8,31 +10,30 @@ use crate::domain::{
 use crate::github::{Failure, GitHubError, NoGraphql};
 use crate::store::StoreError;
 
-/// What is told of a panic. Its own message is in the log alone.
-pub(super) const PANICKED: &str =
-    "it crashed; the log of this run has the details, and the next pass tries again";
+/// The sentence for a panic. The panic's own message goes to the log only.
+pub(super) const PANICKED: &str = "internal error (panic); see this run's log; the next pass retries";
 
 pub(super) fn no_repositories() -> Problem {
-    let message = "no repository is tracked: name some in REPOSITORIES, as owner/name";
+    let message = "no repositories are configured; list them in REPOSITORIES as owner/name";
     Problem::error(ProblemCode::NoRepositories, Phase::Sync, message).lasting()
 }
 
 pub(super) fn duplicate_repository(name: &RepositoryName, first: &RepositoryName) -> Problem {
     let message = format!(
-        "it is the same repository as {first}, which is read once; remove one of them from REPOSITORIES"
+        "this is the same repository as {first}, which is synced once; remove one of the two names from REPOSITORIES"
     );
     Problem::warning(ProblemCode::DuplicateRepository, Phase::Sync, message).lasting().of(name)
 }
 
 pub(super) fn repository_disabled() -> Problem {
-    let message = "GitHub has disabled this repository; its issues are kept as they were last read";
+    let message = "GitHub has disabled this repository; its cached issues stay as they were last read";
     Problem::warning(ProblemCode::RepositoryDisabled, Phase::Sync, message).lasting()
 }
 
-/// What is told of a failure of GitHub's. A warning until it is known whether every repository fails.
+/// GitHub failed. A warning for now: it becomes an error if every repository fails.
 pub(super) fn github(error: &GitHubError, phase: Phase, now: Timestamp) -> Problem {
     let lasting = |code| Problem::warning(code, phase, error.to_string()).lasting();
-    let passing = |code| Problem::warning(code, phase, format!("{error}; the next pass tries again"));
+    let passing = |code| Problem::warning(code, phase, format!("{error}; the next pass retries"));
     match error {
         GitHubError::Unavailable { failure: Failure::TooLarge, .. } => {
             passing(ProblemCode::GithubUnexpectedAnswer)
@@ -58,9 +59,9 @@ pub(super) fn github(error: &GitHubError, phase: Phase, now: Timestamp) -> Probl
     }
 }
 
-/// What is told of a probe that is not to be had.
+/// The pass could not use GraphQL.
 pub(super) fn probe_unavailable(why: NoGraphql, now: Timestamp) -> Problem {
-    let message = format!("{why}; each repository is asked for by itself instead, and not as often");
+    let message = format!("{why}; falling back to one REST lookup per repository, at a lower rate");
     let problem = Problem::warning(ProblemCode::ProbeUnavailable, Phase::Sync, message);
     match why {
         NoGraphql::UsedUp(until) | NoGraphql::Avoided(until) => {
@@ -71,33 +72,32 @@ pub(super) fn probe_unavailable(why: NoGraphql, now: Timestamp) -> Problem {
     }
 }
 
-/// What is told when GitHub failed, which another attempt may have healed, and repositories are left to the next pass.
-pub(super) fn left_by_failure(failure: Failure, deferred: usize) -> Problem {
-    let left = counted(deferred as u64, "repository is", "repositories are");
-    let message = format!("{failure}, and {left} left to the next pass");
+/// GitHub failed at first, no repository failed in the end, and some repositories had to wait.
+pub(super) fn deferred_by_failure(failure: Failure, deferred: usize) -> Problem {
+    let deferred = counted(deferred as u64, "repository", "repositories");
+    let message = format!("{failure}; {deferred} deferred to the next pass");
     Problem::warning(ProblemCode::GithubUnavailable, Phase::Sync, message)
 }
 
-/// What is told when something was put off until GitHub's budget is granted anew.
+/// Work that can wait waits until GitHub's budget resets.
 pub(super) fn budget_low(until: Timestamp, now: Timestamp) -> Problem {
     let message = format!(
-        "less than a tenth of GitHub's hourly budget is left: first listings and audits wait until {until:.0}"
+        "less than a tenth of GitHub's hourly budget is left; backfills and audits wait until {until:.0}"
     );
     let problem = Problem::warning(ProblemCode::GithubBudgetLow, Phase::Sync, message);
     problem.retry_after(seconds_until(until, now))
 }
 
-/// What is told when repositories are left out so that GitHub's budget lasts.
+/// Repositories are left out of passes so that GitHub's budget lasts.
 pub(super) fn throttled(until: Timestamp, now: Timestamp) -> Problem {
     let message =
-        format!("so that GitHub's hourly budget lasts, the next pass that reads them is after {until:.0}");
+        format!("throttled so that GitHub's hourly budget lasts; the next sync is after {until:.0}");
     let problem = Problem::warning(ProblemCode::GithubBudgetLow, Phase::Sync, message);
     problem.retry_after(seconds_until(until, now))
 }
 
-/// What is told of a failure of the table.
 pub(super) fn store(error: &StoreError, phase: Phase) -> Problem {
-    let message = format!("{error}; the next pass tries again");
+    let message = format!("{error}; the next pass retries");
     Problem::warning(ProblemCode::StoreUnavailable, phase, message)
 }
 
@@ -105,17 +105,17 @@ pub(super) fn panicked(phase: Phase) -> Problem {
     Problem::error(ProblemCode::PhaseCrashed, phase, PANICKED)
 }
 
-/// So many records of one repository cannot be read that it is GitHub's answers, and not its issues.
+/// With this many unreadable issues in one repository, the cause is GitHub's response rather than single issues.
 pub(super) fn too_many_unread() -> GitHubError {
     let unread = counted(MAX_UNREAD as u64, "issue", "issues");
     GitHubError::Unexpected(format!("more than {unread} cannot be read"))
 }
 
 pub(super) fn endless_listing() -> GitHubError {
-    GitHubError::Unexpected("a listing without an end".to_owned())
+    GitHubError::Unexpected("pagination ended without a last page".to_owned())
 }
 
-/// What there is to report of a repository's unread issues; `None` where all are read.
+/// Some of a repository's issues are unreadable; `None` if all are read.
 pub(super) fn unread_issues(
     repository: &RepositoryName,
     numbers: &[IssueNumber],
@@ -129,59 +129,184 @@ pub(super) fn unread_issues(
         ([first @ .., last], _) => format!("issues {} and {last}", first.join(", ")),
     };
     let message = format!(
-        "GitHub shows {issues} in a form that this service cannot read; the other issues are read, and a later pass \
-         requests each of these by itself"
+        "cannot parse GitHub's data for {issues}; all other issues are synced; a later pass requests each of these \
+         individually"
     );
     Some(Problem::warning(ProblemCode::GithubUnexpectedAnswer, Phase::Sync, message).of(repository))
 }
 
-/// What is told of a held audit, until an operator confirmed it or after.
-pub(super) fn audit_held(repository: &RepositoryName, held: HeldAudit, is_confirmed: bool) -> Problem {
+/// An audit on hold, before or after an operator's confirmation.
+pub(super) fn audit_on_hold(repository: &RepositoryName, held: HeldAudit, is_confirmed: bool) -> Problem {
     let HeldAudit { absent, of } = held;
     let way_out = match is_confirmed {
-        true => "an operator confirmed that they are gone, and the next passes go on with that",
-        false => "the next audit looks again, or an operator confirms that they are gone",
+        true => "An operator confirmed that they are gone; the next passes continue with the removal",
+        false => "If they are really gone, run `make confirm-audit`",
     };
     let message = format!(
-        "GitHub lists {absent} of the {of} cached open issues no more, too many to be believed: nothing was \
-         removed; {way_out}"
+        "audit on hold: {absent} of {of} cached open issues are missing from GitHub's listing, above the safety \
+         threshold. Nothing was removed. {way_out}"
     );
     Problem::error(ProblemCode::AuditHeld, Phase::Reconcile, message).of(repository)
 }
 
-/// Why a pass cannot take an operator's word on an audit.
+/// Why a pass rejects an operator's confirmation.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Unconfirmed {
-    NotHeld,
+pub(super) enum RejectedConfirmation {
+    NotOnHold,
     NotRead,
     NotTracked,
 }
 
-impl Unconfirmed {
+impl RejectedConfirmation {
     pub(super) fn problem(self, repository: &RepositoryName) -> Problem {
         let why = match self {
-            Self::NotHeld => "no audit of it is held",
-            Self::NotRead => "it could not be read in this pass; confirm it again later",
+            Self::NotOnHold => "no audit of this repository is on hold",
+            Self::NotRead => "the repository could not be read in this pass; confirm again later",
             Self::NotTracked => {
-                "REPOSITORIES names no such repository, or GitHub did not show it in this pass"
+                "REPOSITORIES does not name this repository, or GitHub did not show it in this pass"
             }
         };
         not_confirmed(repository, why)
     }
 }
 
-/// What is told when an operator's word could not be heeded.
+/// An operator's confirmation of an audit was rejected, for this reason.
 pub(crate) fn not_confirmed(repository: &RepositoryName, why: &str) -> Problem {
-    let message = format!("nothing was confirmed: {why}");
+    let message = format!("confirmation rejected: {why}");
     Problem::error(ProblemCode::NotConfirmed, Phase::Reconcile, message).lasting().of(repository)
 }
 
-/// The one problem of many repositories, which all failed alike.
-pub(super) fn of_many(problem: Problem, names: &[&RepositoryName]) -> Problem {
+/// One problem in place of many: these repositories failed for the same reason.
+pub(super) fn of_many_repositories(problem: Problem, names: &[&RepositoryName]) -> Problem {
     let Problem { message, .. } = &problem;
     let message = match names {
         [first, second, more @ ..] => format!("{first}, {second} and {} more: {message}", more.len()),
         _ => message.clone(),
     };
     Problem { message, ..problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::Api;
+    use crate::github::{BadCredentials, Blocked, Unauthorized};
+
+    use super::*;
+
+    fn repository(name: &str) -> RepositoryName {
+        name.to_owned().try_into().expect("a name")
+    }
+
+    /// A line of the list. What GitHub's or DynamoDB's client says of its own errors is reviewed there.
+    fn line(problem: &Problem, cause: Option<&dyn ToString>) -> String {
+        let code = serde_json::to_value(problem.code).expect("a word");
+        let cause = cause.map(ToString::to_string).unwrap_or_default();
+        let message = match cause.is_empty() {
+            true => problem.message.clone(),
+            false => problem.message.replace(&cause, "{cause}"),
+        };
+        format!("{}: {message}", code.as_str().expect("a word"))
+    }
+
+    fn all() -> Vec<String> {
+        let now: Timestamp = "2026-07-01T09:00:00Z".parse().expect("an instant");
+        let until: Timestamp = "2026-07-01T09:30:00Z".parse().expect("an instant");
+        let (api, web, docs) = (repository("acme/api"), repository("acme/web"), repository("acme/docs"));
+        let unavailable = |failure| GitHubError::Unavailable {
+            failure,
+            attempts: 3,
+            origin: "https://api.github.com".to_owned(),
+        };
+        let github_errors = [
+            unavailable(Failure::Status(502)),
+            unavailable(Failure::TooLarge),
+            unavailable(Failure::Tls(crate::github::TlsFailure::UnknownIssuer)),
+            GitHubError::RateLimited { until, api: Api::Rest },
+            GitHubError::NoGraphql(NoGraphql::Missing),
+            GitHubError::Unexpected("no Date header".to_owned()),
+            GitHubError::CredentialsUnavailable,
+            GitHubError::Unauthorized(Unauthorized::Token),
+            GitHubError::BadCredentials(BadCredentials::AppId),
+            GitHubError::Forbidden { lacks: None },
+            GitHubError::Blocked(Blocked::Legally),
+            GitHubError::NotFound,
+            GitHubError::IssuesDisabled,
+        ];
+        let unexpected = GitHubError::Unexpected(String::new());
+        let (no_graphql, failure, contended) =
+            (NoGraphql::Missing, Failure::Status(502), StoreError::contended());
+        let unread = |numbers: &[u64], has_unnumbered| {
+            let numbers: Vec<IssueNumber> = numbers.iter().copied().map(IssueNumber).collect();
+            unread_issues(&api, &numbers, has_unnumbered).expect("some are unread")
+        };
+        let on_hold = HeldAudit { absent: 21, of: 21 };
+        let rejected = [
+            RejectedConfirmation::NotOnHold,
+            RejectedConfirmation::NotRead,
+            RejectedConfirmation::NotTracked,
+        ];
+        let mut lines = vec![
+            line(&no_repositories(), None),
+            line(&duplicate_repository(&web, &api), None),
+            line(&repository_disabled(), None),
+        ];
+        lines.extend(github_errors.iter().map(|error| line(&github(error, Phase::Sync, now), Some(error))));
+        lines.extend([
+            line(&github(&too_many_unread(), Phase::Sync, now), Some(&unexpected)),
+            line(&github(&endless_listing(), Phase::Reconcile, now), Some(&unexpected)),
+            line(&unread(&[7], false), None),
+            line(&unread(&[7, 9, 12], true), None),
+            line(&unread(&[], true), None),
+            line(&probe_unavailable(no_graphql.clone(), now), Some(&no_graphql)),
+            line(&deferred_by_failure(failure, 2), Some(&failure)),
+            line(&budget_low(until, now), None),
+            line(&throttled(until, now), None),
+            line(&store(&contended, Phase::Sync), Some(&contended)),
+            line(&panicked(Phase::Sync), None),
+            line(&audit_on_hold(&api, on_hold, false), None),
+            line(&audit_on_hold(&api, on_hold, true), None),
+            line(&of_many_repositories(repository_disabled(), &[&api, &web, &docs]), None),
+        ]);
+        lines.extend(rejected.iter().map(|why| line(&why.problem(&api), None)));
+        lines
+    }
+
+    #[test]
+    fn every_problem_has_its_sentence() {
+        insta::assert_snapshot!(all().join("\n"), @r"
+        no_repositories: no repositories are configured; list them in REPOSITORIES as owner/name
+        duplicate_repository: this is the same repository as acme/api, which is synced once; remove one of the two names from REPOSITORIES
+        repository_disabled: GitHub has disabled this repository; its cached issues stay as they were last read
+        github_unavailable: {cause}; the next pass retries
+        github_unexpected_answer: {cause}; the next pass retries
+        github_unavailable: {cause}
+        github_rate_limited: {cause}; the next pass retries
+        probe_unavailable: {cause}; the next pass retries
+        github_unexpected_answer: {cause}; the next pass retries
+        credentials_unavailable: {cause}; the next pass retries
+        github_unauthorized: {cause}
+        credentials_invalid: {cause}
+        github_forbidden: {cause}
+        repository_disabled: {cause}
+        repository_not_found: {cause}
+        issues_disabled: {cause}
+        github_unexpected_answer: {cause}more than 20 issues cannot be read; the next pass retries
+        github_unexpected_answer: {cause}pagination ended without a last page; the next pass retries
+        github_unexpected_answer: cannot parse GitHub's data for issue 7; all other issues are synced; a later pass requests each of these individually
+        github_unexpected_answer: cannot parse GitHub's data for issues 7, 9 and 12; all other issues are synced; a later pass requests each of these individually
+        github_unexpected_answer: cannot parse GitHub's data for an issue without a number; all other issues are synced; a later pass requests each of these individually
+        probe_unavailable: {cause}; falling back to one REST lookup per repository, at a lower rate
+        github_unavailable: {cause}; 2 repositories deferred to the next pass
+        github_budget_low: less than a tenth of GitHub's hourly budget is left; backfills and audits wait until 2026-07-01T09:30:00Z
+        github_budget_low: throttled so that GitHub's hourly budget lasts; the next sync is after 2026-07-01T09:30:00Z
+        store_unavailable: {cause}; the next pass retries
+        phase_crashed: internal error (panic); see this run's log; the next pass retries
+        audit_held: audit on hold: 21 of 21 cached open issues are missing from GitHub's listing, above the safety threshold. Nothing was removed. If they are really gone, run `make confirm-audit`
+        audit_held: audit on hold: 21 of 21 cached open issues are missing from GitHub's listing, above the safety threshold. Nothing was removed. An operator confirmed that they are gone; the next passes continue with the removal
+        repository_disabled: acme/api, acme/web and 1 more: GitHub has disabled this repository; its cached issues stay as they were last read
+        not_confirmed: confirmation rejected: no audit of this repository is on hold
+        not_confirmed: confirmation rejected: the repository could not be read in this pass; confirm again later
+        not_confirmed: confirmation rejected: REPOSITORIES does not name this repository, or GitHub did not show it in this pass
+        ");
+    }
 }

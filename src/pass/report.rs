@@ -1,36 +1,36 @@
-//! What comes of a pass: its report, or why it has none.
+//! The result of a pass: its report, or why there is none.
 
 use crate::domain::{Outcome, Problem, RepositoryName, Usage};
 use crate::store::{LastPass, LeaseLost, StoreError};
 
-/// What a pass that ended did.
+/// What a pass did that ended.
 #[derive(Debug)]
 pub struct PassReport {
-    /// How it ended, as it is stored.
+    /// Its end, as the fleet's state stores it.
     pub ended: LastPass,
-    /// What it met.
+    /// Its problems, and the status that follows from them.
     pub outcome: Outcome,
-    /// Why an operator's word was not heeded; it concerns nobody else.
+    /// Why the operator's confirmation was rejected, for the caller that sent it alone.
     pub confirmation_error: Option<Problem>,
-    /// What it did, in one sentence.
+    /// What it did, in one sentence, with counts.
     pub summary: String,
-    /// The repositories it had no time to finish.
+    /// The repositories that it left to a later pass.
     pub deferred: Vec<RepositoryName>,
-    /// Whether another pass at once may finish the deferred ones: this one got further, and GitHub's budget allows
-    /// it.
+    /// Whether another pass, run immediately, may finish the deferred repositories: this one made progress, and GitHub's
+    /// budget allows it.
     pub may_go_on: bool,
-    /// Whether any repository came out well, or further. One whose audit is held does.
+    /// Whether any repository is well, or made progress. One whose audit is on hold counts as well.
     pub succeeded: bool,
-    /// How many issues it changed.
-    pub touched: u64,
-    /// What it asked of GitHub.
+    /// How many changed issues it reports to agents.
+    pub changed: u64,
+    /// Its requests to GitHub, by account.
     pub asked: Usage,
 }
 
-/// Why a pass has no end of its own.
+/// Why a pass did not end.
 #[derive(Debug)]
 pub enum PassEnd {
-    /// Another pass took the claim over; here is the state as it is now.
+    /// Another pass has taken over the lease. Holds the current state.
     LeaseLost(Box<LeaseLost>),
     /// The table could not be read or written.
     Store(StoreError),

@@ -1,5 +1,5 @@
-//! Brings a repository's rows in line with what GitHub showed: reads them, plans, writes, and plans again what
-//! another pass changed in between.
+//! Brings a repository's rows in line with GitHub: reads them, plans, writes, and plans a row again if another pass changed
+//! it in between.
 
 use crate::domain::{
     CachedIssue, IssueNumber, Observation, PullRequest, Recount, RepositoryId, has_label_in,
@@ -11,27 +11,27 @@ use super::context::Pass;
 use super::plan::{self, Source, Write};
 use super::step::StepError;
 
-/// How often a row that changes under our hands is planned again.
+/// How often a row that keeps changing is planned.
 const MAX_ROUNDS: u32 = 5;
 
-/// What the writes of one page came to, also when some of them failed.
+/// The sum of the writes of one page, including a page of which some writes failed.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
-    /// What they did to the number of open issues.
+    /// The change of the open-issue count.
     pub(super) open_difference: i64,
     /// How many issues changed.
     pub(super) changed: u64,
-    /// Those of them that agents may be told of: without the excluded ones.
+    /// Those that are reported to agents: issues without an excluded label.
     pub(super) recount: Recount,
-    /// Whether a page brought what has to be reported, other than another version of one second.
+    /// Whether the page brought a change to report, other than another version within the same second.
     pub(super) brings_newer: bool,
-    /// Whether the table left open if a write was carried out: what it wrote is then to be looked for.
+    /// Whether it is unknown if a write was carried out. Its row then has to be searched for.
     pub(super) is_unsure: bool,
-    /// Whether a write met another row than it was planned on, so that the open issues are to be counted anew.
+    /// Whether a write found another row than it was planned on, so that the open issues have to be counted again.
     pub(super) was_refused: bool,
-    /// Whether an older version of a row was seen too soon after it: it is to be looked at again.
+    /// Whether the page has an older version of a row, read too soon after it. Another audit has to check it.
     pub(super) is_too_soon: bool,
-    /// The first failure, or that the time was up. The page is not read then, whatever else was written.
+    /// The first failure, which may be that the time was up. The page then counts as unread, whatever was written.
     pub(super) failure: Option<StepError>,
 }
 
@@ -42,14 +42,14 @@ impl Pass<'_> {
         repository: RepositoryId,
         seen: &[Observation],
         pull_requests: &[PullRequest],
-        reading: Source,
+        source: Source,
     ) -> Applied {
-        // What a backfill has read and what was converted since, the first listing after it shows.
-        let pull_requests = if reading == Source::Backfill { &[] } else { pull_requests };
+        // A backfill needs no pull requests: the first delta shows the issues that were converted during it.
+        let pull_requests = if source == Source::Backfill { &[] } else { pull_requests };
         let numbers: Vec<IssueNumber> = distinct(seen, pull_requests);
-        // In a backfill hardly any row exists, and half the price matters; a row that is missed shows itself
-        // when its write is refused.
-        let consistent = reading != Source::Backfill;
+        // In a backfill hardly any row exists, and an eventually consistent read costs half. If it misses a row, the
+        // write is rejected.
+        let consistent = source != Source::Backfill;
         let cached = match self.app.store.issues(repository, &numbers, consistent).await {
             Ok(cached) => cached,
             Err(error) => {
@@ -59,16 +59,16 @@ impl Pass<'_> {
         let fence = self.fence();
         let converted = |row: &CachedIssue| {
             let pull_request = pull_requests.iter().find(|seen| seen.number == row.number)?;
-            plan::converted(row, pull_request, reading, fence)
+            plan::converted(row, pull_request, source, fence)
         };
-        let mut writes = plan::page(&cached, seen, reading, fence);
+        let mut writes = plan::page(&cached, seen, source, fence);
         let shown_as_issue = |row: &&CachedIssue| plan::newest(seen, row.number).is_some();
         writes.extend(cached.values().filter(|row| !shown_as_issue(row)).filter_map(converted));
         let replan = |row: &CachedIssue| match plan::newest(seen, row.number) {
-            Some(seen) => plan::observed(Some(row), seen, reading, fence),
+            Some(seen) => plan::observed(Some(row), seen, source, fence),
             None => converted(row),
         };
-        let is_audit = matches!(reading, Source::Audit(_));
+        let is_audit = matches!(source, Source::Audit(_));
         let is_too_soon = |row: &CachedIssue| {
             plan::newest(seen, row.number).is_some_and(|seen| plan::is_too_soon(row, seen))
         };
@@ -77,13 +77,13 @@ impl Pass<'_> {
             let row = cached.get(&write.row.number);
             row.is_some_and(|row| row.updated_at == write.row.updated_at && row.digest != write.row.digest)
         };
-        let brings_newer = writes.iter().any(|write| write.touches && !is_same_second(write));
+        let brings_newer = writes.iter().any(|write| write.is_reported && !is_same_second(write));
         let applied = self.write(is_audit.then_some(self.lease), repository, writes, &replan).await;
         Applied { is_too_soon, brings_newer, ..applied }
     }
 
-    /// Writes rows, an audit's `under` the claim; `replan` decides anew about one that is not what it was
-    /// planned on.
+    /// Writes rows, those of an audit only while the pass holds the lease (`under`). `replan` plans a row again that has
+    /// changed since it was planned.
     pub(super) async fn write(
         &self,
         under: Option<&Lease>,
@@ -103,13 +103,13 @@ impl Pass<'_> {
                 match result {
                     Ok(Put::Written) => {
                         applied.open_difference += write.open_difference();
-                        self.tally(&mut applied, &write);
+                        self.count(&mut applied, &write);
                     }
                     Ok(Put::Changed(row)) => {
                         applied.was_refused = true;
-                        // A write whose answer was lost meets itself: it is done, and it is to be told.
+                        // A write whose response was lost finds its own row: it is done, and counts.
                         if *row == write.row {
-                            self.tally(&mut applied, &write);
+                            self.count(&mut applied, &write);
                         } else {
                             again.extend(replan(&row));
                         }
@@ -119,7 +119,7 @@ impl Pass<'_> {
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
                     Ok(outcome @ (Put::NotBegun | Put::Conflicted)) => {
-                        // An attempt before the conflicts may have had no answer.
+                        // An earlier attempt of the SDK may have lost its response.
                         applied.is_unsure |= outcome == Put::Conflicted;
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
@@ -137,8 +137,8 @@ impl Pass<'_> {
         applied
     }
 
-    fn tally(&self, applied: &mut Applied, write: &Write) {
-        if !write.touches {
+    fn count(&self, applied: &mut Applied, write: &Write) {
+        if !write.is_reported {
             return;
         }
         let excluded = &self.app.config.excluded_labels;

@@ -1,4 +1,4 @@
-//! How a step of a pass can fail. Whatever one repository meets, a crash (a panic) included, the others go on.
+//! How a step of a pass can fail. A failure of one repository, a panic included, does not stop the others.
 
 use std::panic::AssertUnwindSafe;
 
@@ -9,13 +9,13 @@ use crate::store::StoreError;
 
 use super::problems::PANICKED;
 
-/// Why a step was not finished.
+/// Why a step did not finish.
 #[derive(Clone, Debug)]
 pub(super) enum StepError {
     GitHub(GitHubError),
     Store(StoreError),
-    /// It can wait until GitHub's budget allows it.
-    PutOff,
+    /// It waits until GitHub's budget resets.
+    BudgetLow,
     Panicked,
 }
 
@@ -37,12 +37,15 @@ impl From<Panicked> for StepError {
     }
 }
 
-/// A part crashed. The panic's own message is in the log, where nobody but the operator reads it.
+/// A part of the service panicked. The panic's own message is in the log, where only the operator reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{PANICKED}")]
 pub struct Panicked;
 
-/// Runs a part to its end or its panic.
+/// Runs a part of the service, and catches its panic.
+///
+/// # Errors
+/// [`Panicked`] if it panics.
 pub async fn guard<T>(part: impl Future<Output = T>) -> Result<T, Panicked> {
     AssertUnwindSafe(part).catch_unwind().await.map_err(|panic| {
         let message = panic
@@ -50,12 +53,12 @@ pub async fn guard<T>(part: impl Future<Output = T>) -> Result<T, Panicked> {
             .map(|message| (*message).to_owned())
             .or_else(|| panic.downcast_ref::<String>().cloned())
             .unwrap_or_default();
-        tracing::error!(panic = message, "A part of the pass crashed.");
+        tracing::error!(panic = message, "A part of the service panicked: {message}");
         Panicked
     })
 }
 
-/// Runs a step to its end, its failure or its panic.
+/// Runs a step, and turns its panic into an error like any other.
 pub(super) async fn guard_step<T, E: Into<StepError>>(
     step: impl Future<Output = Result<T, E>>,
 ) -> Result<T, StepError> {
@@ -67,9 +70,9 @@ mod tests {
     use super::{Panicked, guard};
 
     #[tokio::test]
-    async fn a_crash_is_an_answer_like_any_other() {
+    async fn a_panic_is_an_error_like_any_other() {
         assert_eq!(guard(async { 7 }).await, Ok(7));
-        let crash = guard(async { panic!("as a test may") }).await;
-        assert_eq!(crash, Err::<(), _>(Panicked));
+        let panicked = guard(async { panic!("as a test may") }).await;
+        assert_eq!(panicked, Err::<(), _>(Panicked));
     }
 }

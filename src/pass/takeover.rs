@@ -1,4 +1,4 @@
-//! What a pass does first when it takes over from a dead one.
+//! The first step of a pass that takes over from a dead one: it finds what the dead pass changed and fences it off.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,8 +15,8 @@ use super::step::StepError;
 use super::work::{Work, Worklist};
 
 impl Pass<'_> {
-    /// After a dead pass, or one that could not store its marks, rows may have been written that no stored count
-    /// knows of: the open issues are counted anew everywhere. After a dead pass also its writes are fenced off.
+    /// After a dead pass, or one that failed to store its checkpoints, the stored counts may lack rows that it wrote: all
+    /// open issues are counted again. A dead pass is also fenced off.
     pub(super) async fn take_over(&self, worklist: &mut Worklist) {
         let before = self.lease.before().ended.as_ref();
         if self.lease.takes_over() || before.is_some_and(|ended| ended.counts_lag) {
@@ -27,29 +27,29 @@ impl Pass<'_> {
         }
     }
 
-    /// After a dead pass: finds what it changed, and writes the marks of every repository that is worked on again,
-    /// under this pass's fence. Should the dead one come back, its writes of marks are refused from here on, and without
-    /// the marks the rows that it may still write are read again, and told, by the next pass.
+    /// Finds what the dead pass changed, and writes the checkpoint of every repository in the worklist again, under this
+    /// pass's fence. If the dead pass resumes, its checkpoints are now rejected. It may still write rows, but without
+    /// checkpoints the next pass reads and reports these again.
     async fn fence_off(&self, worklist: &mut Worklist) {
         let is_search_incomplete = &AtomicBool::new(false);
         futures_util::stream::iter(worklist.all_work_mut().filter(|work| work.stored.is_some()))
             .for_each_concurrent(CHECKPOINTS_AT_ONCE, |work| {
                 async move {
-                    // What could not be fenced off must not be worked on.
-                    let met = match self.is_over() {
+                    // A repository that was not fenced off must not be synced.
+                    let fenced_off = match self.is_over() {
                         true => Err(GitHubError::Deadline.into()),
                         false => self.fence_off_work(work).await.map_err(StepError::from),
                     };
-                    is_search_incomplete.fetch_or(met.is_err(), Ordering::Relaxed);
-                    work.take(Phase::Sync, met, self.fence(), self.app.clock.now());
+                    is_search_incomplete.fetch_or(fenced_off.is_err(), Ordering::Relaxed);
+                    work.note(Phase::Sync, fenced_off, self.fence(), self.app.clock.now());
                 }
                 .boxed()
             })
             .await;
-        // Of some, GitHub does not show the configured name.
-        let worked_on: HashSet<_> = worklist.all_work().map(Work::id).collect();
-        let is_worked_on = |id| worked_on.contains(&id);
-        let others = worklist.fleet.repositories.values_mut().filter(|other| !is_worked_on(other.id));
+        // Repositories whose configured name GitHub does not show are not in the worklist.
+        let listed: HashSet<_> = worklist.all_work().map(Work::id).collect();
+        let is_listed = |id| listed.contains(&id);
+        let others = worklist.fleet.repositories.values_mut().filter(|other| !is_listed(other.id));
         futures_util::stream::iter(others)
             .for_each_concurrent(CHECKPOINTS_AT_ONCE, |other| {
                 async move {
@@ -63,9 +63,9 @@ impl Pass<'_> {
             .fleet
             .repositories
             .values()
-            .filter(|other| !is_worked_on(other.id) && other.last_change_fence == self.fence());
+            .filter(|other| !is_listed(other.id) && other.last_change_fence == self.fence());
         worklist.changed_by_dead = changed.map(|other| other.id).collect();
-        // The dead pass may have retired a repository after it reported its issues as hidden.
+        // The dead pass may have retired a repository after it reported the repository's issues as hidden.
         let retired = match self.is_over() {
             true => Err(()),
             false => self.retired_by_dead().await.map_err(drop),
@@ -75,8 +75,7 @@ impl Pass<'_> {
         worklist.is_search_incomplete = is_search_incomplete.load(Ordering::Relaxed);
     }
 
-    /// The repositories that are no longer tracked in which an issue changed under a later fence than the last pass that
-    /// ended.
+    /// The untracked repositories in which an issue changed after the last pass that ended.
     async fn retired_by_dead(&self) -> Result<Vec<RepositoryId>, StoreError> {
         let mut changed = Vec::new();
         for retired in self.app.store.all_untracked().await? {
@@ -103,7 +102,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Whether an issue changed under a later fence than the last pass that ended.
+    /// Whether an issue changed under a fence that is later than that of the last pass that ended.
     async fn has_unended_changes(&self, repository: &TrackedRepository) -> Result<bool, StoreError> {
         let after = (self.lease.before().ended_fence(), None);
         Ok(!self.app.store.changes(repository.id, after, None, 1).await?.changes.is_empty())

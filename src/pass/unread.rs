@@ -1,5 +1,5 @@
-//! Issues that a listing showed in a form that cannot be read. The checkpoints pass them, so that they hold up nothing,
-//! and each is kept by its number and asked for by itself until it is read.
+//! Unreadable issues: a listing contained them, but their record could not be parsed. The checkpoints pass them, so that they
+//! delay nothing. Each is kept by its number and requested by itself until it is read.
 
 use std::time::Duration;
 
@@ -15,16 +15,18 @@ use super::problems;
 use super::step::{StepError, guard_step};
 use super::work::Work;
 
-/// How many unread issues of a repository a pass asks for.
-const MAX_ASKED: usize = 5;
+/// How many unread issues of a repository a pass requests.
+const MAX_REQUESTED: usize = 5;
 
-/// One that cannot be read by itself either is asked for again after this time.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(3_600);
+/// An issue that is unreadable by itself too is requested again after this time.
+const RETRY_AFTER: Duration = Duration::from_secs(3_600);
 
 impl Pass<'_> {
-    /// Keeps what a page of a listing showed and cannot be read, and forgets what it showed whole. With too many of
-    /// them the page counts as not read.
-    pub(super) async fn note_odd(&self, work: &mut Work, page: &Page) -> Result<(), StepError> {
+    /// Keeps the unreadable issues of a listing's page, and drops those that the page shows in full.
+    ///
+    /// # Errors
+    /// If there are too many of them, the page counts as unread.
+    pub(super) async fn note_unread(&self, work: &mut Work, page: &Page) -> Result<(), StepError> {
         let is_shown = |number: IssueNumber| page.issues.iter().any(|seen| seen.issue.number == number);
         let mut unread = work.tracked.unread.clone();
         unread.retain(|known| !is_shown(known.number));
@@ -38,8 +40,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Keeps what an audit met and cannot be read, as far as there is room: the next audit meets the rest again.
-    pub(super) async fn note_odd_in_audit(
+    /// Keeps the unreadable issues that an audit found, up to the limit: the next audit finds the others again.
+    pub(super) async fn note_unread_in_audit(
         &self,
         work: &mut Work,
         odd: &[OddRecord],
@@ -50,7 +52,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Without those that were read by themselves in just this version.
+    /// These records without the issues that were read by themselves in this very version.
     async fn not_read_yet<'o>(
         &self,
         work: &Work,
@@ -70,44 +72,44 @@ impl Pass<'_> {
         Ok(odd.iter().filter(|odd| !is_read(odd)).collect())
     }
 
-    /// Asks for the unread issues that are due, each by itself.
-    pub(super) async fn ask_unread(&self, work: &mut [Work]) {
+    /// Requests the unread issues that are due, each by itself.
+    pub(super) async fn request_unread(&self, work: &mut [Work]) {
         let date = self.date();
         let is_due =
             |work: &&mut Work| work.is_read() && work.tracked.unread.iter().any(|one| one.ask_at <= date);
         futures_util::stream::iter(self.in_turn(work).filter(is_due))
             .for_each_concurrent(REPOSITORIES_AT_ONCE, |work| {
                 async move {
-                    let met = guard_step(self.ask_unread_of(work, date)).await;
-                    work.take(Phase::Reconcile, met, self.fence(), self.app.clock.now());
+                    let ended = guard_step(self.request_unread_of(work, date)).await;
+                    work.note(Phase::Reconcile, ended, self.fence(), self.app.clock.now());
                 }
                 .boxed()
             })
             .await;
     }
 
-    async fn ask_unread_of(&self, work: &mut Work, date: Timestamp) -> Result<(), StepError> {
+    async fn request_unread_of(&self, work: &mut Work, date: Timestamp) -> Result<(), StepError> {
         let due = work.tracked.unread.iter().filter(|one| one.ask_at <= date);
-        let due: Vec<UnreadIssue> = due.take(MAX_ASKED).copied().collect();
+        let due: Vec<UnreadIssue> = due.take(MAX_REQUESTED).copied().collect();
         for one in due {
             if self.is_over() {
                 return Err(GitHubError::Deadline.into());
             }
             let is_missing = match self.github.issue(work.id(), work.target(), one.number).await {
                 Ok(IssueAnswer::Here(seen)) => {
-                    let reading = match one.in_backfill {
+                    let source = match one.in_backfill {
                         true => Source::Backfill,
                         false => Source::Audit(work.tracked.cursor),
                     };
-                    let applied = self.apply(work.id(), &[*seen], &[], reading).await;
+                    let applied = self.apply(work.id(), &[*seen], &[], source).await;
                     work.count(&applied, self.fence());
                     applied.failure.map_or(Ok(()), Err)?;
                     None
                 }
                 Ok(IssueAnswer::NotVisible(_)) => Some(true).filter(|_| !one.is_missing),
-                // What is cached of it is for the audit.
+                // The audit deals with its cached row.
                 Ok(_) => None,
-                // The next pass asks again.
+                // The next pass requests it again.
                 Err(GitHubError::Unavailable { .. }) => continue,
                 Err(error) if error.is_odd() => Some(false),
                 Err(error) => return Err(error.into()),
@@ -115,7 +117,7 @@ impl Pass<'_> {
             let unread = &mut work.tracked.unread;
             unread.retain(|other| other.number != one.number);
             if let Some(is_missing) = is_missing {
-                let ask_at = date.checked_add(ASK_AGAIN_AFTER).unwrap_or(date);
+                let ask_at = date.checked_add(RETRY_AFTER).unwrap_or(date);
                 unread.push(UnreadIssue { ask_at, is_missing, ..one });
             }
         }
@@ -124,7 +126,7 @@ impl Pass<'_> {
     }
 }
 
-/// Adds those with a number, from the next pass on to be asked for.
+/// Adds the records with a number. The next pass is the first to request them.
 fn add(unread: &mut Vec<UnreadIssue>, odd: &[&OddRecord], date: Timestamp, in_backfill: bool) {
     let ask_at = date.checked_add(Duration::from_secs(1)).unwrap_or(date);
     for number in odd.iter().filter_map(|odd| odd.number) {

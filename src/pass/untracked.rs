@@ -1,8 +1,9 @@
 //! Repositories that are no longer configured.
 //!
-//! For an hour they are remembered as they are: functions that are deployed one after the other disagree for a while, and
-//! what changed meanwhile is read once they are back. Then, or at once when their name stands for another repository, their
-//! open issues are reported as hidden, so many a pass, and the repository leaves the fleet's partition.
+//! For an hour they stay as they are: functions that are deployed one after the other disagree for a while, and a
+//! repository that is configured again catches up on what changed in between. After that hour, or immediately if their name
+//! belongs to another repository, their open issues are reported as hidden, a limited number per pass. Then the repository
+//! leaves the fleet's partition.
 
 use std::collections::HashSet;
 
@@ -17,12 +18,12 @@ use super::work::{Work, Worklist};
 /// How many open issues a pass reports as hidden, over all repositories.
 const MAX_HIDDEN: usize = 100;
 
-/// How many names that are no longer configured a pass removes.
+/// How many names that are no longer configured a pass deletes.
 const MAX_NAMES: usize = 25;
 
 impl Pass<'_> {
-    /// Reports the open issues of the repositories that are not expected back as hidden, and retires those that have
-    /// none left.
+    /// Reports the open issues of the repositories that are not expected back as hidden, and retires those without any
+    /// left.
     pub(super) async fn hide_untracked(&self, worklist: &mut Worklist) {
         let now = self.app.clock.now();
         let mut left = MAX_HIDDEN;
@@ -30,7 +31,7 @@ impl Pass<'_> {
         let configured: HashSet<String> = worklist.names().map(|name| name.key()).collect();
         for work in self.in_turn(&mut worklist.untracked) {
             let is_for_good = work.tracked.untracked.is_some_and(|untracked| untracked.is_for_good(now));
-            // One that could not be fenced off must not be worked on.
+            // A repository that was not fenced off must not be changed.
             if !is_for_good || !work.is_under_way() || left == 0 || self.is_over() {
                 continue;
             }
@@ -40,26 +41,27 @@ impl Pass<'_> {
                 .iter()
                 .filter(|(name, known)| known.id == Some(work.id()) && !configured.contains(*name));
             let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
-            let met = guard_step(async {
+            let retirement = guard_step(async {
                 self.hide_open(work, &mut left).await?;
-                // From here on it may be gone from where agents look first.
+                // From here on heartbeats may no longer find it in the fleet.
                 has_retired |= left > 0;
-                if left > 0 { self.remove(work, &names).await } else { Ok(()) }
+                if left > 0 { self.retire(work, &names).await } else { Ok(()) }
             });
-            let met = met.await;
-            if let Err(error @ (StepError::GitHub(_) | StepError::Store(_) | StepError::PutOff)) = &met {
-                tracing::warn!(repository.name = %work.name, cause = ?error, "Untracking a repository was not finished.");
+            let ended = retirement.await;
+            if let Err(error @ (StepError::GitHub(_) | StepError::Store(_) | StepError::BudgetLow)) = &ended {
+                let name = &work.name;
+                tracing::warn!(repository.name = %name, cause = ?error, "Failed to retire {name}; a later pass retries.");
             }
-            work.take(Phase::Reconcile, met, self.fence(), self.app.clock.now());
+            work.note(Phase::Reconcile, ended, self.fence(), self.app.clock.now());
         }
         worklist.has_retired = has_retired;
-        if let Err(error) = self.remove_names(worklist, &configured).await {
-            tracing::warn!(cause = %error, "Names that are not configured any more were not removed.");
+        if let Err(error) = self.delete_names(worklist, &configured).await {
+            tracing::warn!(cause = %error, "Failed to delete names that are no longer configured; a later pass retries.");
         }
     }
 
-    /// Reports at most `left` open issues as hidden, and takes them off that number. Some of it is left when no issue is
-    /// open any more.
+    /// Reports at most `left` open issues as hidden, and reduces `left` by their number. `left` stays above 0 only if no
+    /// issue is open any more.
     async fn hide_open(&self, work: &mut Work, left: &mut usize) -> Result<(), StepError> {
         let numbers = self.app.store.some_open_issues(work.id(), *left).await?;
         *left -= numbers.len();
@@ -69,7 +71,7 @@ impl Pass<'_> {
         let fence = self.fence();
         let cached = self.app.store.issues(work.id(), &numbers, true).await?;
         let hidden = |row: &CachedIssue| {
-            // Nobody reads it any more: what was read last proves nothing against it.
+            // No pass reads the repository any more, so the last reading does not contradict this.
             let proved_at = self.date().max(row.read_at);
             plan::removed(row, &Gone { reason: Change::Hidden, proved_at, moved_to: None }, fence)
         };
@@ -81,7 +83,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    async fn remove(&self, work: &mut Work, names: &[String]) -> Result<(), StepError> {
+    async fn retire(&self, work: &mut Work, names: &[String]) -> Result<(), StepError> {
         let retention = self.app.config.run_retention;
         if self.is_written(self.app.store.retire(self.lease, &work.tracked, names, retention).await?) {
             // The end of the pass has nothing more to store of it.
@@ -90,8 +92,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Removes names that are no longer configured and stand for nothing, or for what is read under another name.
-    async fn remove_names(
+    /// Deletes names that are no longer configured and that have no repository, or one that is read under another name.
+    async fn delete_names(
         &self,
         worklist: &Worklist,
         configured: &HashSet<String>,

@@ -15,91 +15,93 @@ use super::problems;
 use super::rows::Applied;
 use super::step::StepError;
 
-/// One configured repository and how far the pass has come with it.
+/// A repository, and the pass's progress on it.
 #[derive(Debug)]
 pub(super) struct Work {
     /// The name in the configuration.
     pub(super) name: RepositoryName,
-    /// Its marks.
+    /// Its checkpoints and health, as the pass moves them.
     pub(super) tracked: TrackedRepository,
-    /// Its marks as they stand in the table.
+    /// The same as the table holds it; `None` if it is not stored yet.
     pub(super) stored: Option<TrackedRepository>,
-    /// What the probe saw; none where there is none.
+    /// What the probe saw; `None` if the repository was not probed.
     pub(super) probe: Option<Probe>,
-    /// GitHub's number of open issues that the cached one is to be held against when an audit ends.
+    /// GitHub's open-issue count, which a completed audit compares with the cached count; `None` if it is outdated.
     pub(super) open_on_github: Option<u64>,
-    /// The listing, once it has begun.
+    /// The listing, once it has started.
     pub(super) listing: Option<ListingUnderWay>,
-    /// What is left to read of it.
+    /// The pages of it that are left to read.
     pub(super) pages: Option<Listing>,
-    /// How its listing came out.
+    /// The result of its listing.
     pub(super) result: WorkResult,
-    /// Whether two probes in a row saw the same number of open issues in what is settled, and it is neither the cached
-    /// one nor differs from it by what the last audit left.
+    /// Whether two consecutive probes saw the same open-issue count, all changes were settled, and the difference to the
+    /// cached count is not the one that the last audit left unexplained.
     pub(super) has_drifted: bool,
-    /// Whether its audit saw an issue in an older version too soon to believe it: what it leaves is not explained.
+    /// Whether its audit saw an older version of an issue too soon to trust it. A difference that such an audit leaves is
+    /// not explained.
     pub(super) is_too_soon: bool,
-    /// Whether an operator said, now or before, that what its held audit found is true.
-    pub(super) is_believed: bool,
-    /// How its audit came out; none when none was due, or it is complete.
+    /// Whether an operator has confirmed, in this pass or before, what its audit on hold found.
+    pub(super) is_confirmed: bool,
+    /// The result of its audit; `None` if none was due, or it is complete.
     pub(super) audit_result: Option<WorkResult>,
-    /// Its issues that changed and that agents may be told of: without the excluded ones.
+    /// Its changed issues that are reported to agents: those without an excluded label.
     pub(super) recount: Recount,
-    /// Whether rows may have been written that are not counted.
+    /// Whether rows may have been written that `recount` lacks.
     pub(super) has_uncounted: bool,
-    /// How many of its issues a backfill read in this pass.
-    pub(super) first_read: u64,
-    /// Whether anything was read that had not been read before.
+    /// How many of its issues a backfill imported in this pass.
+    pub(super) imported: u64,
+    /// Whether the pass read anything that no pass had read before.
     pub(super) got_further: bool,
-    /// Whether an issue cannot be read, its number included.
+    /// Whether an issue is unreadable and its number is too.
     pub(super) has_unnumbered: bool,
 }
 
-/// A configured name of which nothing is known yet, and why GitHub did not show it.
+/// A configured name that GitHub did not show and that no stored repository has, and why.
 #[derive(Debug)]
 pub(super) struct Unknown {
     pub(super) name: RepositoryName,
     pub(super) result: WorkResult,
 }
 
-/// All that is configured: what can be worked on, and what cannot yet.
+/// All repositories of a pass, and what the pass knows about them.
 #[derive(Debug, Default)]
 pub(super) struct Worklist {
-    /// What the table held when the pass began, and what it has written of names since.
+    /// What the table held when the pass began, with the names that the pass has stored since.
     pub(super) fleet: Fleet,
-    /// What was met while the list was made.
+    /// The problems found while the list was made.
     pub(super) outcome: Outcome,
+    /// The configured repositories that are known.
     pub(super) work: Vec<Work>,
     pub(super) unknown: Vec<Unknown>,
-    /// Why an operator's word was not heeded.
+    /// Why an operator's confirmation was rejected.
     pub(super) confirmation_error: Option<Problem>,
-    /// Those that are remembered and not configured any more.
+    /// Stored repositories that are no longer configured.
     pub(super) untracked: Vec<Work>,
-    /// Those whose configured name stands for another repository now.
+    /// Stored repositories whose configured name now belongs to another repository.
     pub(super) replaced: Vec<RepositoryId>,
-    /// Whether one was retired.
+    /// Whether the pass may have retired a repository.
     pub(super) has_retired: bool,
-    /// Repositories that are not worked on, and that a dead pass changed.
+    /// Repositories outside this list that a dead pass changed.
     pub(super) changed_by_dead: Vec<RepositoryId>,
-    /// Whether a repository could not be searched for what a dead pass changed in it.
+    /// Whether the search for a dead pass's changes missed a repository.
     pub(super) is_search_incomplete: bool,
-    /// Where each repository is among the work.
+    /// The index of each repository in `work`.
     places: HashMap<RepositoryId, usize>,
 }
 
 impl Worklist {
-    /// An empty one, with what the table holds.
+    /// An empty list on top of what the table holds.
     pub(super) fn new(fleet: Fleet) -> Self {
         Self { fleet, ..Self::default() }
     }
 
-    /// Adds a repository that is not there yet.
+    /// Adds a repository that is not in the list yet.
     pub(super) fn add(&mut self, work: Work) {
         self.places.insert(work.id(), self.work.len());
         self.work.push(work);
     }
 
-    /// All work of which rows may have changed.
+    /// All work whose rows may have changed.
     pub(super) fn all_work(&self) -> impl Iterator<Item = &Work> {
         self.work.iter().chain(&self.untracked)
     }
@@ -108,7 +110,7 @@ impl Worklist {
         self.work.iter_mut().chain(&mut self.untracked)
     }
 
-    /// The work on a repository, if it is there.
+    /// The work on a configured repository.
     pub(super) fn of(&self, id: RepositoryId) -> Option<&Work> {
         self.places.get(&id).map(|place| &self.work[*place])
     }
@@ -123,19 +125,19 @@ impl Worklist {
 /// A listing in this pass.
 #[derive(Debug)]
 pub(super) struct ListingUnderWay {
-    /// Where it began; none at the very first issue.
+    /// Its start; `None` if it starts at the very first issue.
     pub(super) from: Option<Timestamp>,
-    /// Whether all before its start is settled, so that its pages move the settled watermark.
+    /// Whether everything before its start is settled, so that its pages move the settled watermark.
     pub(super) settles: bool,
-    /// The `Date` of its first answer.
+    /// The `Date` of its first response.
     pub(super) first_date: Option<Timestamp>,
-    /// The first second of which a page was reached by its position and brought news. Its neighbour may have slipped
-    /// onto a page already read, so it is to be read once more.
+    /// The first second of which a page was reached by GitHub's link and brought changes. An issue of that second may have
+    /// moved to a page that was already read, so the second has to be read once more.
     pub(super) crowded: Option<Timestamp>,
-    /// The checkpoints it found.
+    /// The checkpoints when it started.
     pub(super) before: TrackedRepository,
-    /// The fence of the last pass, when agents have been told of all that it wrote here.
-    pub(super) told: Option<u64>,
+    /// The fence of the last pass, if everything that it wrote here is reported to agents.
+    pub(super) reported_fence: Option<u64>,
 }
 
 /// An audit in this pass.
@@ -144,23 +146,23 @@ pub(super) struct AuditUnderWay<'w> {
     pub(super) progress: AuditProgress,
 }
 
-/// How a repository came out of a pass.
+/// The result of a pass for one repository.
 #[derive(Debug)]
 pub(super) enum WorkResult {
     /// There is more to do.
     UnderWay,
     /// It agrees with GitHub.
     Synced,
-    /// Nothing in it is newer than its cursor, but the open issues are more or fewer than the cached ones.
+    /// Nothing in it is newer than its cursor, but its open-issue count differs from GitHub's.
     Drifted,
-    /// There was no time left. Not a failure.
+    /// It waits for a later pass. Not a failure.
     Deferred,
-    /// It failed.
+    /// Its listing or audit failed.
     Failed(Problem),
 }
 
 impl WorkResult {
-    /// What failed.
+    /// The problem, if it failed.
     pub(super) fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Failed(problem) => Some(problem),
@@ -168,10 +170,10 @@ impl WorkResult {
         }
     }
 
-    /// What follows from a step that was not finished: what has to wait is deferred, everything else fails.
+    /// The result of a step that failed. A lack of time or of budget defers the repository.
     pub(super) fn after(phase: Phase, error: &StepError, now: Timestamp) -> Self {
         match error {
-            StepError::GitHub(GitHubError::Deadline) | StepError::PutOff => Self::Deferred,
+            StepError::GitHub(GitHubError::Deadline) | StepError::BudgetLow => Self::Deferred,
             StepError::GitHub(error) => Self::Failed(problems::github(error, phase, now)),
             StepError::Store(error) => Self::Failed(problems::store(error, phase)),
             StepError::Panicked => Self::Failed(problems::panicked(phase)),
@@ -197,11 +199,11 @@ impl Work {
             result: WorkResult::UnderWay,
             has_drifted: false,
             is_too_soon: false,
-            is_believed: false,
+            is_confirmed: false,
             audit_result: None,
             recount: Recount::default(),
             has_uncounted: false,
-            first_read: 0,
+            imported: 0,
             got_further: false,
             has_unnumbered: false,
         }
@@ -211,7 +213,7 @@ impl Work {
         self.tracked.id
     }
 
-    /// As it is asked for.
+    /// What GitHub's client needs to request it.
     pub(super) fn target(&self) -> Target<'_> {
         Target::new(&self.tracked.name, &self.name)
     }
@@ -220,18 +222,18 @@ impl Work {
         matches!(self.result, WorkResult::UnderWay)
     }
 
-    /// Whether only an audit can tell why its number of open issues is another.
-    pub(super) fn is_to_be_audited(&self) -> bool {
+    /// Whether only an audit can explain why its open-issue count differs.
+    pub(super) fn needs_audit(&self) -> bool {
         matches!(self.result, WorkResult::Drifted) && self.tracked.held.is_none()
     }
 
-    /// Whether all that GitHub showed of it is read: listed to the end, or nothing was newer.
+    /// Whether everything that GitHub showed is read: it was listed to the end, or nothing was newer.
     pub(super) fn is_read(&self) -> bool {
         matches!(self.result, WorkResult::Synced | WorkResult::Drifted)
     }
 
-    /// Whether the table would say something else. A settled mark on its way to the cursor waits for company:
-    /// a mark that lags costs a page to read again, never an issue.
+    /// Whether the table holds something else. A settled watermark that has not reached the cursor is stored with the next
+    /// other change: a watermark that lags costs one page to read again, and never an issue.
     pub(super) fn needs_storing(&self) -> bool {
         let Some(stored) = &self.stored else { return true };
         if self.tracked.is_settled() != stored.is_settled() {
@@ -240,9 +242,9 @@ impl Work {
         TrackedRepository { settled: stored.settled, ..self.tracked.clone() } != *stored
     }
 
-    /// Takes what a step of the listing or of the audit met.
-    pub(super) fn take(&mut self, phase: Phase, met: Result<(), StepError>, fence: u64, now: Timestamp) {
-        let Err(error) = met else { return };
+    /// Notes how a step of the listing or of the audit ended.
+    pub(super) fn note(&mut self, phase: Phase, ended: Result<(), StepError>, fence: u64, now: Timestamp) {
+        let Err(error) = ended else { return };
         if matches!(error, StepError::Panicked) {
             // Some rows may have been written and some not.
             self.tracked.recount = true;
@@ -256,7 +258,7 @@ impl Work {
         }
     }
 
-    /// Takes over what the writes of a page, or of an answer about one issue, came to.
+    /// Adds up the writes of a page, or of one issue.
     pub(super) fn count(&mut self, applied: &Applied, fence: u64) {
         self.tracked.open_count = self.tracked.open_count.saturating_add_signed(applied.open_difference);
         self.tracked.recount |= applied.was_refused || applied.is_unsure;
@@ -268,13 +270,13 @@ impl Work {
         }
     }
 
-    /// What failed: its listing, or else its audit.
+    /// The problem of its listing, or else of its audit.
     pub(super) fn failure(&self) -> Option<&Problem> {
         let audit = self.audit_result.as_ref().and_then(WorkResult::problem);
         self.result.problem().or(audit)
     }
 
-    /// Notes its health for the table: the kind of failure, and since when.
+    /// Updates the stored health: the kind of failure, and since when it lasts.
     pub(super) fn note_health(&mut self, now: Timestamp) {
         self.tracked.failure = match self.failure() {
             Some(problem) => {

@@ -169,7 +169,7 @@ impl Answer {
     /// Whether every repository was read to its end.
     pub fn left_nothing(&self) -> bool {
         let summary = self.0["summary"].as_str().expect("a sentence");
-        self.0["freshAt"].is_string() && !summary.contains("left to the next pass")
+        self.0["freshAt"].is_string() && !summary.contains("deferred to the next pass")
     }
 
     /// A number of the peer's answer.

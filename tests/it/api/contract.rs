@@ -43,7 +43,7 @@ async fn the_first_beat_of_all_says_that_nothing_was_touched() {
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "ok",
-      "summary": "Synced 1 of 1 repository: 0 issues changed, 2 read for the first time.",
+      "summary": "Synced 1 of 1 repository: 0 issues changed, 2 imported.",
       "touched": [],
       "touchedCount": 0,
       "touchedIssueUrls": [],
@@ -110,7 +110,7 @@ async fn a_repository_that_fails_beside_a_good_one_is_a_warning() {
       "problems": [
         {
           "code": "github_unavailable",
-          "message": "GitHub answered 502 three times; the next pass tries again",
+          "message": "GitHub answered 502 three times; the next pass retries",
           "phase": "sync",
           "repository": "acme/web",
           "retryAfterSeconds": 30,
@@ -138,7 +138,7 @@ async fn a_repository_that_fails_beside_a_good_one_is_a_warning() {
         "https://github.com/acme/api/issues/2"
       ],
       "warnings": [
-        "sync: acme/web: GitHub answered 502 three times; the next pass tries again"
+        "sync: acme/web: GitHub answered 502 three times; the next pass retries"
       ]
     }
     "#);
@@ -154,8 +154,8 @@ async fn when_every_repository_fails_the_beat_is_an_error_and_still_answered() {
       "agentName": "alpha",
       "coalesced": false,
       "errors": [
-        "sync: acme/api: GitHub answered 502 three times; the next pass tries again",
-        "sync: acme/web: GitHub answered 502 three times; the next pass tries again"
+        "sync: acme/api: GitHub answered 502 three times; the next pass retries",
+        "sync: acme/web: GitHub answered 502 three times; the next pass retries"
       ],
       "finishedAt": "2026-11-22T06:00:31.000Z",
       "freshAt": "2026-11-22T06:00:00.000Z",
@@ -163,7 +163,7 @@ async fn when_every_repository_fails_the_beat_is_an_error_and_still_answered() {
       "problems": [
         {
           "code": "github_unavailable",
-          "message": "GitHub answered 502 three times; the next pass tries again",
+          "message": "GitHub answered 502 three times; the next pass retries",
           "phase": "sync",
           "repository": "acme/api",
           "retryAfterSeconds": 30,
@@ -172,7 +172,7 @@ async fn when_every_repository_fails_the_beat_is_an_error_and_still_answered() {
         },
         {
           "code": "github_unavailable",
-          "message": "GitHub answered 502 three times; the next pass tries again",
+          "message": "GitHub answered 502 three times; the next pass retries",
           "phase": "sync",
           "repository": "acme/web",
           "retryAfterSeconds": 30,
@@ -201,7 +201,7 @@ async fn without_a_repository_to_track_every_beat_is_an_error() {
       "agentName": "alpha",
       "coalesced": false,
       "errors": [
-        "sync: no repository is tracked: name some in REPOSITORIES, as owner/name"
+        "sync: no repositories are configured; list them in REPOSITORIES as owner/name"
       ],
       "finishedAt": "2026-11-22T06:00:00.000Z",
       "freshAt": null,
@@ -209,7 +209,7 @@ async fn without_a_repository_to_track_every_beat_is_an_error() {
       "problems": [
         {
           "code": "no_repositories",
-          "message": "no repository is tracked: name some in REPOSITORIES, as owner/name",
+          "message": "no repositories are configured; list them in REPOSITORIES as owner/name",
           "phase": "sync",
           "retryable": false,
           "severity": "error"
@@ -218,7 +218,7 @@ async fn without_a_repository_to_track_every_beat_is_an_error() {
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "error",
-      "summary": "Synced nothing: no repository is tracked.",
+      "summary": "Synced nothing: no repositories are configured.",
       "touched": [],
       "touchedCount": 0,
       "touchedIssueUrls": [],
@@ -350,5 +350,5 @@ async fn the_summary_counts_what_was_left_to_the_next_pass() {
     assert_eq!((answer.status(), answer.codes()), ("ok", vec![]));
     assert_eq!(answer.0["freshAt"], serde_json::Value::Null);
     let summary = answer.0["summary"].as_str().expect("a text");
-    assert!(summary.ends_with("left to the next pass."), "{summary}");
+    assert!(summary.ends_with("deferred to the next pass."), "{summary}");
 }

@@ -45,7 +45,7 @@ async fn every_event_is_answered_by_the_function_it_is_meant_for() {
         let event = TestApp::event(file);
         if file == "confirm-audit.json" {
             let failed = app.schedule().sends(event, 300).await.expect_err("no audit is held");
-            let said = "nothing was confirmed: no audit of it is held";
+            let said = "confirmation rejected: no audit of this repository is on hold";
             assert!(failed.to_string().contains(said), "{failed}");
         } else if file.starts_with("schedule") {
             let answer = app.schedule().beat().await.expect("a good beat");

@@ -288,7 +288,7 @@ async fn a_held_audit_is_told_until_it_is_lifted() {
     let mut sandbox = Sandbox::start(SCHEDULE, &app).await;
     for _ in 0..2 {
         let failed = sandbox.invoke(TestApp::event("schedule.json")).await.expect_err("an error");
-        assert!(failed.contains("too many to be believed"), "{failed}");
+        assert!(failed.contains("above the safety threshold"), "{failed}");
         outlive_freshness(&app);
     }
     sandbox.invoke(TestApp::event("confirm-audit.json")).await.expect("no failure");

@@ -79,7 +79,7 @@ async fn a_scheduled_error_fails_the_invocation_and_is_recorded() {
     let failed = app.schedule().beat().await.expect_err("a failed invocation");
     assert_eq!(
         failed.to_string(),
-        "the scheduled beat failed: sync: acme/api: GitHub answered 502 three times; the next pass tries again"
+        "the scheduled beat failed: sync: acme/api: GitHub answered 502 three times; the next pass retries"
     );
     assert_eq!(app.runs("scheduler")[0]["status"], "error");
 }
@@ -122,7 +122,7 @@ async fn a_schedule_does_not_go_on_when_the_last_pass_got_no_further() {
     let answer = app.schedule().beat().await.expect("a good beat");
     assert_eq!(
         answer.0["summary"],
-        "Synced 0 of 1 repository: 0 issues changed; 1 repository is left to the next pass."
+        "Synced 0 of 1 repository: 0 issues changed; 1 repository deferred to the next pass."
     );
     assert_eq!(passes_run(&app), 1);
 }

@@ -111,7 +111,7 @@ async fn a_backfill_that_is_cut_by_the_deadline_goes_on_where_it_was() {
     assert_eq!((cut.status(), &cut.0["freshAt"]), ("ok", &Value::Null), "{cut:#?}");
     assert_eq!(
         cut.0["summary"],
-        "Synced 0 of 1 repository: 0 issues changed, 100 read for the first time; 1 repository is left to the next pass."
+        "Synced 0 of 1 repository: 0 issues changed, 100 imported; 1 repository deferred to the next pass."
     );
     assert_eq!(app.open_rows(API), (1..=100).collect::<Vec<_>>());
     app.outlive_freshness();

@@ -39,10 +39,7 @@ async fn an_invocation_with_time_enough_reads_everything() {
     let app = two_repositories().await;
     let answer = app.agent("alpha").beat_within(30).await;
     assert_eq!(answer.status(), "ok");
-    assert_eq!(
-        answer.0["summary"],
-        "Synced 2 of 2 repositories: 0 issues changed, 151 read for the first time."
-    );
+    assert_eq!(answer.0["summary"], "Synced 2 of 2 repositories: 0 issues changed, 151 imported.");
     assert_eq!(app.open_rows("acme/web").len(), 150);
 }
 
@@ -50,7 +47,7 @@ async fn an_invocation_with_time_enough_reads_everything() {
 async fn an_invocation_with_hardly_any_time_asks_nothing_of_github() {
     let app = two_repositories().await;
     let answer = app.agent("alpha").beat_within(5).await;
-    let summary = "Synced 0 of 2 repositories: 0 issues changed; 2 repositories are left to the next pass.";
+    let summary = "Synced 0 of 2 repositories: 0 issues changed; 2 repositories deferred to the next pass.";
     assert_deferred(&answer, summary);
     assert_eq!(app.asked_of_github(), [""; 0]);
     assert_eq!(app.runs("alpha").len(), 1);
@@ -72,8 +69,8 @@ async fn nothing_is_asked_after_the_pass_has_used_its_budget() {
     let app = two_repositories().await;
     let second_page = Matching::listing("acme/web").query("state", "open").nth(2);
     let answer = beat_that_waits_for(&app, second_page, 25).await;
-    let summary = "Synced 1 of 2 repositories: 0 issues changed, 101 read for the first time; \
-                   1 repository is left to the next pass.";
+    let summary = "Synced 1 of 2 repositories: 0 issues changed, 101 imported; \
+                   1 repository deferred to the next pass.";
     assert_deferred(&answer, summary);
     let asked = app.asked_of_github().len();
     assert_eq!(app.open_rows("acme/web").len(), 100);
@@ -105,8 +102,8 @@ async fn a_near_deadline_of_the_invocation_cuts_the_budget() {
     assert!(until_held(&mut beat, &mut held).await.is_none());
     app.pass_time(8);
     held.release();
-    let summary = "Synced 1 of 2 repositories: 0 issues changed, 101 read for the first time; \
-                   1 repository is left to the next pass.";
+    let summary = "Synced 1 of 2 repositories: 0 issues changed, 101 imported; \
+                   1 repository deferred to the next pass.";
     assert_deferred(&beat.await, summary);
 }
 
@@ -124,8 +121,8 @@ async fn no_row_is_written_after_the_pass_has_used_its_budget() {
     }
     app.pass_time(25);
     held.release();
-    let summary = "Synced 0 of 1 repository: 0 issues changed, 32 read for the first time; \
-                   1 repository is left to the next pass.";
+    let summary = "Synced 0 of 1 repository: 0 issues changed, 32 imported; \
+                   1 repository deferred to the next pass.";
     assert_deferred(&beat.await, summary);
     assert_eq!(rows_sent(&app), 32);
     assert_eq!(app.marks("acme/api")["openCount"], 32);
@@ -166,8 +163,8 @@ async fn second_page_is_cut_off() -> TestApp {
 async fn a_request_that_the_passes_deadline_cuts_off_is_left_to_the_next_pass() {
     let app = second_page_is_cut_off().await;
     let answer = app.agent("alpha").beat().await;
-    let summary = "Synced 0 of 1 repository: 0 issues changed, 100 read for the first time; \
-                   1 repository is left to the next pass.";
+    let summary = "Synced 0 of 1 repository: 0 issues changed, 100 imported; \
+                   1 repository deferred to the next pass.";
     assert_deferred(&answer, summary);
     assert_eq!(app.marks("acme/api").get("failure"), None);
     app.outlive_freshness();

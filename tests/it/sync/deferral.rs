@@ -69,7 +69,7 @@ async fn a_repository_of_5_000_issues_is_complete_after_a_few_passes_of_two_seco
         if answer.0["freshAt"].is_string() {
             break;
         }
-        let left = "1 repository is left to the next pass.";
+        let left = "1 repository deferred to the next pass.";
         assert!(answer.0["summary"].as_str().expect("a text").ends_with(left), "{:#}", answer.0);
         app.outlive_freshness();
     }
@@ -129,7 +129,7 @@ async fn changes_that_do_not_fit_into_a_pass_are_each_told_once() {
     for _ in 0..6 {
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
-        deferred += usize::from(answer.0["summary"].to_string().contains("left to the next pass"));
+        deferred += usize::from(answer.0["summary"].to_string().contains("deferred to the next pass"));
         told.extend(answer.touched());
         app.outlive_freshness();
     }

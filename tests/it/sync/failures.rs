@@ -51,13 +51,10 @@ async fn one_of_five_repositories_fails_is_a_warning() {
     assert_eq!(answer.status(), "warning");
     assert_eq!(
         answer.lines("warnings"),
-        ["sync: acme/web: GitHub answered 502 three times; the next pass tries again"]
+        ["sync: acme/web: GitHub answered 502 three times; the next pass retries"]
     );
     assert_eq!(answer.lines("errors"), [""; 0]);
-    assert_eq!(
-        answer.0["summary"],
-        "Synced 4 of 5 repositories: 0 issues changed, 4 read for the first time."
-    );
+    assert_eq!(answer.0["summary"], "Synced 4 of 5 repositories: 0 issues changed, 4 imported.");
     assert_eq!(answer.0["freshAt"], Value::Null);
     for repository in ["acme/api", "acme/docs", "acme/infra", "acme/app"] {
         assert_eq!(app.open_rows(repository), [1]);

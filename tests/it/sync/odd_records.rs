@@ -58,8 +58,8 @@ fn assert_named(answer: &Answer) {
         ("warning", vec!["github_unexpected_answer"]),
         "{answer:#?}"
     );
-    let line = "sync: acme/api: GitHub shows issue 7 in a form that this service cannot read; the other issues are \
-                read, and a later pass requests each of these by itself";
+    let line = "sync: acme/api: cannot parse GitHub's data for issue 7; all other issues are synced; a later pass \
+                requests each of these individually";
     assert_eq!(answer.lines("warnings"), [line]);
 }
 

@@ -437,6 +437,6 @@ async fn retried_failure_and_a_backlog_left_over_is_a_warning() {
         .github
         .before(Matching::listing("acme/api").nth(3), move |_| clock.advance(Duration::from_secs(WORK)));
     let answer = app.agent("alpha").beat().await;
-    assert!(answer.0["summary"].as_str().unwrap().contains("left to the next pass"), "{:#}", answer.0);
+    assert!(answer.0["summary"].as_str().unwrap().contains("deferred to the next pass"), "{:#}", answer.0);
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["github_unavailable"]), "{:#}", answer.0);
 }

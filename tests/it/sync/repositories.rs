@@ -107,7 +107,7 @@ async fn two_configured_names_of_one_repository_are_read_once_and_warned_of() {
     [
       {
         "code": "duplicate_repository",
-        "message": "it is the same repository as acme/api, which is read once; remove one of them from REPOSITORIES",
+        "message": "this is the same repository as acme/api, which is synced once; remove one of the two names from REPOSITORIES",
         "phase": "sync",
         "repository": "acme/core",
         "retryable": false,
@@ -165,7 +165,7 @@ async fn a_repository_that_does_not_exist_is_a_problem_of_its_own_and_the_others
     let app = TestApp::tracking(&[API]).with("REPOSITORIES", "acme/api, acme/nothing").start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     for summary in [
-        "Synced 1 of 2 repositories: 0 issues changed, 2 read for the first time.",
+        "Synced 1 of 2 repositories: 0 issues changed, 2 imported.",
         "Synced 1 of 2 repositories: 0 issues changed.",
     ] {
         let answer = app.agent("alpha").beat().await;

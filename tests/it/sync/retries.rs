@@ -32,7 +32,7 @@ fn listings_of_web(app: &TestApp) -> usize {
 /// The listing of one repository failed in this way; the other was read, and the next pass reads both.
 async fn assert_reported(app: &TestApp, answer: &Answer, code: &str, what: &str) {
     assert_eq!((answer.status(), answer.codes()), ("warning", vec![code]));
-    let line = format!("sync: acme/web: {what}; the next pass tries again");
+    let line = format!("sync: acme/web: {what}; the next pass retries");
     assert_eq!(answer.lines("warnings"), [line]);
     assert_eq!(answer.0["problems"][0]["retryable"], true);
     assert_eq!(answer.touched(), ["opened acme/api#1"]);

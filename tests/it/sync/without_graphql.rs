@@ -84,7 +84,7 @@ async fn without_the_probe_each_repository_is_looked_up_and_listed_and_that_is_t
         assert_eq!(problem.get("retryAfterSeconds").is_none(), lasts, "{message}");
         assert_eq!(problem.get("repository"), None, "{message}");
         let line =
-            format!("sync: {message}; each repository is asked for by itself instead, and not as often");
+            format!("sync: {message}; falling back to one REST lookup per repository, at a lower rate");
         assert_eq!(answer.lines("warnings"), [line]);
         assert_eq!(answer.touched(), ["closed acme/api#1", "closed acme/web#1"], "{message}");
         assert_eq!(answer.0["freshAt"], answer.0["startedAt"], "{message}");
@@ -206,7 +206,7 @@ async fn without_the_probe_no_repository_is_looked_up_after_half_of_the_time_so_
     // 21 s to work in, and up to eight look-ups under way when half of them are over.
     assert!((11..=18).contains(&looked_up), "{looked_up}");
     let summary = format!(
-        "Synced {looked_up} of 40 repositories: 0 issues changed; {} repositories are left to the next pass.",
+        "Synced {looked_up} of 40 repositories: 0 issues changed; {} repositories deferred to the next pass.",
         40 - looked_up
     );
     assert_eq!(answer.0["summary"], summary);
