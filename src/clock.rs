@@ -1,4 +1,4 @@
-//! Where time and randomness enter. Everything else is told what time it is.
+//! Where time and randomness enter. Everything else gets the time as an argument.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ impl Clock {
         Self::from_fn(Timestamp::now)
     }
 
-    /// A clock that tells what `source` tells.
+    /// A clock that returns what `source` returns.
     pub fn from_fn(source: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(source))
     }

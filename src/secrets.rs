@@ -1,4 +1,4 @@
-//! Secrets from AWS Secrets Manager, cached in the sandbox, and never printed.
+//! Secrets from AWS Secrets Manager, cached in the execution environment, and never printed.
 //!
 //! Only the current version (`AWSCURRENT`) is ever read, so that a rotation revokes within one cache lifetime. What
 //! a version says is parsed when it is read, not when it is used: nobody can make that expensive.
@@ -37,7 +37,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Why a secret cannot be had. The cause is in the log; it may name the secret but never tells its text.
+/// Why a secret cannot be read. The cause is in the log; it may name the secret and never contains its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the secret cannot be read from Secrets Manager")]
 pub struct SecretUnavailable;
@@ -54,7 +54,7 @@ pub struct SecretLifetimes {
     pub fresh: Duration,
     /// Up to this age it serves while Secrets Manager does not answer.
     pub stale: Duration,
-    /// At least so long lies between two reads that a caller's doubt or a failure causes, so that nobody can
+    /// The shortest time between two reads that a caller's doubt or a failure causes, so that nobody can
     /// make us hammer Secrets Manager.
     pub between_rereads: Duration,
 }
@@ -69,7 +69,7 @@ impl Default for SecretLifetimes {
     }
 }
 
-/// One secret, read when it is first asked for and cached from then on.
+/// One secret, read at its first use and cached from then on.
 #[derive(Debug)]
 pub struct CachedSecret<T> {
     client: Client,
@@ -97,7 +97,7 @@ struct State<T> {
 }
 
 impl<T> CachedSecret<T> {
-    /// A secret by its name or ARN, each version of which `parse` reads once. Nothing is asked for yet.
+    /// A secret by its name or ARN, each version of which `parse` reads once. No request is sent yet.
     pub fn new(
         client: Client,
         secret_id: &str,
@@ -114,7 +114,7 @@ impl<T> CachedSecret<T> {
     pub async fn prefetch(&self) -> Result<Arc<Version<T>>, ReadFailed> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
-        let version = self.ask(&state).await?;
+        let version = self.fetch(&state).await?;
         state.cached = Some((Arc::clone(&version), now));
         Ok(version)
     }
@@ -153,7 +153,7 @@ impl<T> CachedSecret<T> {
         let has_just_failed =
             state.failed_at.is_some_and(|at| is_younger(at, now, self.lifetimes.between_rereads));
         if !has_just_failed {
-            match self.ask(state).await {
+            match self.fetch(state).await {
                 Ok(version) => {
                     state.cached = Some((Arc::clone(&version), now));
                     state.failed_at = None;
@@ -174,7 +174,7 @@ impl<T> CachedSecret<T> {
     }
 
     /// The current version: the cached one where that is still the same.
-    async fn ask(&self, state: &State<T>) -> Result<Arc<Version<T>>, ReadFailed> {
+    async fn fetch(&self, state: &State<T>) -> Result<Arc<Version<T>>, ReadFailed> {
         let asked = self.client.get_secret_value().secret_id(&self.secret_id).send().await;
         let answer = asked.map_err(|error| ReadFailed(telemetry::causes(&error)))?;
         let text = answer.secret_string().ok_or_else(|| ReadFailed("it holds no text".to_owned()))?;

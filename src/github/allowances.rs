@@ -1,4 +1,4 @@
-//! What a pass may still ask of GitHub as each account, and what it leaves to later passes.
+//! Which requests a pass may still send for each account, and which it leaves to later passes.
 
 use jiff::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::domain::{AccountLimits, Api, Budget, Fingerprint};
 use super::session::Session;
 
 impl Session<'_> {
-    /// What is known of limits that other sandboxes must keep to.
+    /// The known limits that other execution environments must obey.
     pub fn limits(&self) -> Vec<AccountLimits> {
         self.github().limits_to_share()
     }
@@ -17,7 +17,7 @@ impl Session<'_> {
         self.github().with_limits(account, |limits| limits.budget(api))
     }
 
-    /// When that budget of an account is granted anew of which less than a tenth is left; none while there is more.
+    /// When this budget of an account resets, if less than a tenth of it is left. `None` while there is more.
     pub fn low_until(&self, account: &Fingerprint, api: Api) -> Option<Timestamp> {
         self.github().with_limits(account, |limits| limits.low_until(api, self.now()))
     }
@@ -37,13 +37,14 @@ impl Session<'_> {
         self.github().with_limits(account, |limits| limits.defer_lookups(until));
     }
 
-    /// Until when an account's repositories are left out, so that what is left lasts; none when they are not.
+    /// Until when an account is throttled: its repositories are left out, so that its budget lasts. `None` if it is
+    /// not.
     pub fn throttled_until(&self, account: &Fingerprint) -> Option<Timestamp> {
         self.github().with_limits(account, |limits| limits.throttled_until(self.now()))
     }
 
-    /// Leaves an account's repositories out until then: the probe does not ask for them.
-    pub fn spare(&self, account: &Fingerprint, until: Timestamp) {
+    /// Throttles an account until then: the probe leaves its repositories out.
+    pub fn throttle(&self, account: &Fingerprint, until: Timestamp) {
         self.github().with_limits(account, |limits| limits.spare(until));
     }
 }

@@ -17,7 +17,7 @@ use super::{GitHubError, foreign, link, unicode};
 /// An answer that is worth reading.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// As whom it was asked for.
+    /// The account that it was requested with.
     pub(super) account: Fingerprint,
     pub(super) received: Received,
     pub(super) status: StatusCode,
@@ -88,7 +88,7 @@ impl Answer {
             let mut mended = body.to_vec();
             if unicode::mend(&mut mended) { read(&mended) } else { Err(error) }
         };
-        // serde's message tells the place and the kind of the mismatch; it can quote the text, which must not
+        // serde's message names the place and the kind of the mismatch; it can quote the text, which must not
         // reach a caller.
         read(body).or_else(again).map_err(|error| {
             let at = format!("(line {}, column {})", error.line(), error.column());

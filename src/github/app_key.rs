@@ -1,4 +1,4 @@
-//! A GitHub App's private key, and what it signs: the App's word that it is the one who asks.
+//! A GitHub App's private key, and the JSON Web Tokens that it signs.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -51,7 +51,7 @@ impl AppKey {
         self.was_tried.store(true, Ordering::Relaxed);
     }
 
-    /// A JSON Web Token that says who asks, and is good for some minutes.
+    /// A JSON Web Token that identifies the App and is valid for some minutes.
     pub(super) fn sign(&self, now: Timestamp) -> Secret {
         let at = |seconds| (now + SignedDuration::from_secs(seconds)).as_second();
         let issuer = match self.app_id.parse::<u64>() {

@@ -1,8 +1,8 @@
 //! Reads the body of an answer: piece by piece, decompressed here, within limits of what travels and of what is held.
 //!
-//! A function has 256 MB, and GitHub's longest page of the longest issues is 157 MB of JSON, or 160 KB compressed. So no
-//! more of an answer is held than is needed, and what all answers together may take is reserved before they are asked
-//! for.
+//! A function has 256 MB, and GitHub's longest page of the longest issues is 157 MB of JSON, or 160 KB compressed. So
+//! no more of an answer is held than is needed, and what all answers together may take is reserved before they are
+//! asked for.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Room {
 }
 
 impl Held {
-    /// Gives back all but the room for so many bytes.
+    /// Gives back all but the room for this number of bytes.
     pub(super) fn shrink_to(&mut self, bytes: usize) {
         let rest = self.0.num_permits().saturating_sub(units(bytes) as usize);
         drop(self.0.split(rest));

@@ -98,14 +98,15 @@ impl GitHub {
         }
     }
 
-    /// Those limits that other sandboxes must know: what is not scarce they are told by GitHub's first answer.
+    /// The limits that other execution environments must know. They learn of everything else from GitHub's first
+    /// answer.
     pub(super) fn limits_to_share(&self) -> Vec<AccountLimits> {
         let now = self.clock.now();
         let limits = self.limits.lock().expect(NOTHING_PANICS);
         limits.iter().filter(|limits| limits.holds_back(now)).cloned().collect()
     }
 
-    /// Takes in what another sandbox knows, and forgets what is over: tokens come and go.
+    /// Merges the limits that another execution environment knows, and drops expired ones: tokens come and go.
     pub(super) fn learn(&self, known: &[AccountLimits]) {
         let now = self.clock.now();
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);

@@ -25,17 +25,17 @@ pub struct Credentials(CachedSecret<ParsedCredentials>);
 /// What one version of the secret says, or why it says nothing of use.
 pub type ParsedCredentials = Result<Identity, BadCredentials>;
 
-/// As whom GitHub is asked.
+/// How the service identifies itself to GitHub.
 #[derive(Clone, Debug)]
 pub enum Identity {
-    /// As one account, whatever is asked for.
+    /// One account for all requests.
     Single(Account),
     /// For each owner's repositories as an account of its own, or why there is none; by the owners' logins in lower
     /// case.
     ByOwner(HashMap<String, Result<Account, BadCredentials>>),
 }
 
-/// Who has limits and a budget of his own at GitHub.
+/// What has its own limits and budget at GitHub.
 #[derive(Clone, Debug)]
 pub enum Account {
     /// Whoever the token is of.
@@ -44,7 +44,7 @@ pub enum Account {
     Installation(Installation),
 }
 
-/// What an `Authorization` header bears.
+/// The token of an `Authorization` header.
 #[derive(Clone, Debug)]
 pub struct Token {
     pub(super) token: Secret,
@@ -212,7 +212,7 @@ impl Identity {
         }
     }
 
-    /// As whom GitHub is asked for this owner's repositories.
+    /// The account that requests this owner's repositories.
     pub(super) fn account(&self, owner: &str) -> Result<&Account, BadCredentials> {
         match self {
             Self::Single(account) => Ok(account),
@@ -226,7 +226,7 @@ impl Identity {
 }
 
 impl Account {
-    /// By what it is known: its limits bear this.
+    /// Its fingerprint, under which its limits are stored.
     pub(super) fn fingerprint(&self) -> &Fingerprint {
         match self {
             Self::Token(token) => &token.account,
@@ -235,7 +235,7 @@ impl Account {
     }
 
     /// Whom GitHub refuses when it refuses this account so: the App with all its installations, or this one alone.
-    pub(super) fn whom(&self, refused: Unauthorized) -> &Fingerprint {
+    pub(super) fn refused_account(&self, refused: Unauthorized) -> &Fingerprint {
         match (self, refused) {
             (Self::Installation(installation), Unauthorized::App) => &installation.app,
             _ => self.fingerprint(),
@@ -243,8 +243,8 @@ impl Account {
     }
 
     /// Whether this is it, or one of its installations.
-    pub(super) fn is_or_is_of(&self, whom: &Fingerprint) -> bool {
-        self.fingerprint() == whom || self.whom(Unauthorized::App) == whom
+    pub(super) fn is_or_is_of(&self, other: &Fingerprint) -> bool {
+        self.fingerprint() == other || self.refused_account(Unauthorized::App) == other
     }
 }
 

@@ -9,7 +9,7 @@ use super::failure::Failure;
 /// How hard a question is tried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Effort {
-    /// Which failures another attempt may heal.
+    /// Which failures are transient: another attempt may succeed.
     pub(super) is_transient: fn(Failure) -> bool,
     /// How long an attempt may take.
     pub(super) patience: Duration,

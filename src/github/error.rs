@@ -1,4 +1,4 @@
-//! What can go wrong with GitHub, told in terms of what to do about it.
+//! What can go wrong with GitHub, and what to do about it.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use super::failure::{Failure, no_proxy, no_tls};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GitHubError {
     /// The pass has no time left for another request. Not a failure: the rest is for the next pass.
-    #[error("there was no time left to ask GitHub")]
+    #[error("time budget exhausted before GitHub could be queried")]
     Deadline,
     /// GitHub could not be reached or failed, and repeating did not help.
     #[error("{}", unavailable(*.failure, *.attempts, .origin))]
@@ -30,7 +30,7 @@ pub enum GitHubError {
     RateLimited {
         /// When it lifts.
         until: Timestamp,
-        /// What was asked.
+        /// The API.
         api: Api,
     },
     /// The GraphQL API cannot be used; the REST API may serve.
@@ -42,7 +42,7 @@ pub enum GitHubError {
     /// 403 that is not a limit.
     #[error("{}", forbidden(.lacks.as_deref()))]
     Forbidden {
-        /// The permission that is lacking, where GitHub says that one is.
+        /// The missing permission, if GitHub says that one is missing.
         lacks: Option<String>,
     },
     /// 403 to everything that is asked as the installation.
@@ -50,10 +50,10 @@ pub enum GitHubError {
         "the GitHub App's installation is suspended (403); end that in the installation's settings on GitHub"
     )]
     Suspended,
-    /// 403 by a rule of the organisation or the enterprise, or because of who asks: no permission heals it.
+    /// 403 by a rule of the organisation or the enterprise, or because of the account: no permission helps.
     #[error(transparent)]
     Policy(#[from] Policy),
-    /// GitHub keeps everybody from the repository: 451, or 403 with these words.
+    /// GitHub shows the repository to nobody: 451, or 403 with these words.
     #[error(transparent)]
     Blocked(#[from] Blocked),
     /// 404 for a repository where there is no GraphQL API either.
@@ -75,8 +75,8 @@ pub enum GitHubError {
     /// The secret with the token cannot be read.
     #[error("the GitHub token cannot be read from Secrets Manager; see GITHUB_CREDENTIALS_SECRET_ID")]
     CredentialsUnavailable,
-    /// The secret holds nothing that GitHub could be asked with.
-    #[error("the secret in GITHUB_CREDENTIALS_SECRET_ID is of no use: {0}")]
+    /// The secret holds no valid credentials.
+    #[error("invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: {0}")]
     BadCredentials(#[from] BadCredentials),
 }
 
@@ -101,10 +101,10 @@ pub enum Unauthorized {
          App's settings on GitHub whether it is still installed"
     )]
     InstallationToken,
-    /// 404 where the App asked for a token of its installation.
+    /// 404 to the App's request for a token of its installation.
     #[error(
-        "GitHub knows no installation {0} of this App (404): the App was uninstalled or deleted, or the appId or \
-         the installation's id in GITHUB_CREDENTIALS_SECRET_ID is another's"
+        "installation {0} not found for this App (404): uninstalled, or appId and installationId in \
+         GITHUB_CREDENTIALS_SECRET_ID do not match"
     )]
     NoInstallation(u64),
 }
@@ -115,12 +115,12 @@ pub enum Policy {
     /// The organisation's list of IP addresses.
     #[error(
         "the organisation's IP allow list does not have the function's address (403); give the functions a fixed one (a \
-         VPC with a NAT gateway) and add it to the list, or ask the organisation to"
+         VPC with a NAT gateway) and add it to the list, or ask an owner of the organisation to add it"
     )]
     IpAllowList,
     /// A token that is valid for longer than the organisation or the enterprise allows.
     #[error(
-        "the organisation or its enterprise forbids tokens with so long a lifetime (403); store a token with a shorter \
+        "the organisation or its enterprise forbids the lifetime of this token (403); store a token with a shorter \
          lifetime, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID"
     )]
     TokenLifetime,
@@ -151,7 +151,7 @@ impl Policy {
     }
 }
 
-/// Why nobody is shown a repository.
+/// Why GitHub shows a repository to nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Blocked {
     /// A takedown, such as one under the DMCA.
@@ -181,8 +181,8 @@ pub enum BadCredentials {
     /// Two forms at once.
     #[error("it has a token and a GitHub App; remove one of them")]
     TokenAndApp,
-    /// Half a GitHub App.
-    #[error("a GitHub App needs {} too", .0.join(" and "))]
+    /// An incomplete GitHub App.
+    #[error("incomplete GitHub App: {} missing", .0.join(" and "))]
     Lacks(Vec<&'static str>),
     /// No App's id.
     #[error("its appId is neither a number nor a client id")]
@@ -196,7 +196,7 @@ pub enum BadCredentials {
     /// Installations of nobody.
     #[error("its installations name no owner")]
     NoOwner,
-    /// The owner of what is asked for is not among the installations.
+    /// The repository's owner is not among the installations.
     #[error(
         "its installations do not name {0}: install the App there, and add the owner with the installation's id"
     )]
@@ -224,7 +224,7 @@ pub enum NoGraphql {
     /// No points are left.
     #[error("GitHub's budget of GraphQL points is used up until {0:.0}")]
     UsedUp(Timestamp),
-    /// The server does not take the document, whatever it asks for: an older Enterprise Server lacks a field.
+    /// The server rejects the query for every repository: an older Enterprise Server lacks a field.
     #[error("GitHub's GraphQL API refuses the query{0}")]
     Refused(Refusal),
     /// No answer of a GraphQL API.
@@ -233,8 +233,8 @@ pub enum NoGraphql {
     /// It answers for no repository.
     #[error("GitHub's GraphQL API fails for every repository: {0}")]
     Failing(String),
-    /// It answered for no repository, and is not asked again until then.
-    #[error("GitHub's GraphQL API failed for every repository and is asked again after {0:.0}")]
+    /// It answered for no repository, and is not queried again until then.
+    #[error("GitHub's GraphQL API failed for every repository and is queried again after {0:.0}")]
     Avoided(Timestamp),
 }
 
@@ -259,7 +259,7 @@ impl Refusal {
     }
 }
 
-/// How long a word of GitHub's may be that is repeated.
+/// The longest word of GitHub's that is repeated, in bytes.
 const MAX_WORD: usize = 40;
 
 impl fmt::Display for Refusal {
@@ -274,12 +274,12 @@ impl GitHubError {
         matches!(self, Self::Unavailable { .. } | Self::Forbidden { .. } | Self::Unexpected(_))
     }
 
-    /// Whether it is GitHub's answer about the repository that was asked for.
+    /// Whether it is GitHub's answer about the requested repository.
     pub fn is_about_repository(&self) -> bool {
         matches!(self, Self::NotFound | Self::NothingThere | Self::IssuesDisabled) || self.is_refusal()
     }
 
-    /// Whether GitHub does not show what was asked for to whoever asks.
+    /// Whether GitHub refuses to show it to this account.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Forbidden { .. } | Self::Policy(_) | Self::Blocked(_))
     }
@@ -307,16 +307,16 @@ fn found(form: Option<&str>) -> String {
 fn forbidden(lacks: Option<&str>) -> String {
     match lacks {
         Some(permission) => format!(
-            "GitHub forbids this request (403): the permission {permission} is lacking; grant it to the token, or to \
+            "GitHub forbids this request (403): the permission {permission} is missing; grant it to the token, or to \
              the App and accept it where the App is installed"
         ),
         None => "GitHub forbids the token this request (403); grant it read access to the repository's issues, and \
-                 authorise it for single sign-on where the organisation asks for that"
+                 authorise it for single sign-on where the organisation requires that"
             .to_owned(),
     }
 }
 
-/// A sentence; where nothing answered it tells the address, which may be the mistake.
+/// A sentence. Where nothing answered it names the address, which may be wrong.
 fn unavailable(failure: Failure, attempts: u32, origin: &str) -> String {
     let times = match attempts {
         1 => "once".to_owned(),
@@ -332,5 +332,136 @@ fn unavailable(failure: Failure, attempts: u32, origin: &str) -> String {
         Failure::Tls(why) => format!("{} ({origin}, tried {times})", no_tls(why)),
         Failure::Proxy(why) => format!("{} ({origin}, tried {times})", no_proxy(why)),
         Failure::TimedOut => format!("GitHub at {origin} did not answer in time (tried {times})"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::failure::{ProxyFailure, TlsFailure};
+    use super::*;
+
+    #[test]
+    fn errors_have_these_sentences() {
+        let at = "2026-11-22T07:00:00Z".parse().expect("a time");
+        let unavailable = |failure, attempts| GitHubError::Unavailable {
+            failure,
+            attempts,
+            origin: "https://api.github.com".to_owned(),
+        };
+        let errors: Vec<GitHubError> = vec![
+            GitHubError::Deadline,
+            unavailable(Failure::Status(502), 3),
+            unavailable(Failure::BrokeOff, 1),
+            unavailable(Failure::NotExecuted, 2),
+            unavailable(Failure::TooLarge, 1),
+            unavailable(Failure::TimedOut, 3),
+            unavailable(Failure::Unreachable, 3),
+            unavailable(Failure::Tls(TlsFailure::UnknownIssuer), 1),
+            unavailable(Failure::Tls(TlsFailure::CaAsServer), 1),
+            unavailable(Failure::Tls(TlsFailure::NotValidNow), 1),
+            unavailable(Failure::Tls(TlsFailure::OtherName), 1),
+            unavailable(Failure::Tls(TlsFailure::Certificate), 1),
+            unavailable(Failure::Tls(TlsFailure::Handshake), 1),
+            unavailable(Failure::Proxy(ProxyFailure::Unreachable), 1),
+            unavailable(Failure::Proxy(ProxyFailure::WantsCredentials), 1),
+            unavailable(Failure::Proxy(ProxyFailure::Refused), 1),
+            GitHubError::RateLimited { until: at, api: Api::Rest },
+            NoGraphql::Missing.into(),
+            NoGraphql::Forbidden.into(),
+            NoGraphql::UsedUp(at).into(),
+            NoGraphql::Refused(Refusal::new("undefinedField", Some("databaseId"))).into(),
+            NoGraphql::NotUnderstood("HTML".to_owned()).into(),
+            NoGraphql::Failing("GitHub answered 502".to_owned()).into(),
+            NoGraphql::Avoided(at).into(),
+            Unauthorized::Token.into(),
+            Unauthorized::App.into(),
+            Unauthorized::InstallationToken.into(),
+            Unauthorized::NoInstallation(7).into(),
+            GitHubError::Forbidden { lacks: Some("issues=read".to_owned()) },
+            GitHubError::Forbidden { lacks: None },
+            GitHubError::Suspended,
+            Policy::IpAllowList.into(),
+            Policy::TokenLifetime.into(),
+            Policy::TokenKind.into(),
+            Policy::AccountSuspended.into(),
+            Policy::AppToken.into(),
+            Blocked::Legally.into(),
+            Blocked::ByGithub.into(),
+            GitHubError::NothingThere,
+            GitHubError::NotFound,
+            GitHubError::IssuesDisabled,
+            GitHubError::Unexpected("no Date header".to_owned()),
+            GitHubError::CredentialsUnavailable,
+            BadCredentials::Form(Some("a private key in PEM".to_owned())).into(),
+            BadCredentials::Form(None).into(),
+            BadCredentials::TokenAndApp.into(),
+            BadCredentials::Lacks(vec!["appId", "installationId"]).into(),
+            BadCredentials::AppId.into(),
+            BadCredentials::InstallationId.into(),
+            BadCredentials::OneAndSeveral.into(),
+            BadCredentials::NoOwner.into(),
+            BadCredentials::NotInstalled("acme".to_owned()).into(),
+            BadCredentials::InstallationIdOf("acme".to_owned()).into(),
+            BadCredentials::TwiceInstalled("acme".to_owned()).into(),
+            BadCredentials::PrivateKey("a certificate").into(),
+        ];
+        let sentences: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(sentences.join("\n"), @r#"
+        time budget exhausted before GitHub could be queried
+        GitHub answered 502 three times
+        GitHub broke off its answer once
+        GitHub did not execute a query (twice)
+        GitHub's answer is larger than this service accepts (tried once)
+        GitHub at https://api.github.com did not answer in time (tried three times)
+        GitHub could not be reached at https://api.github.com (tried three times)
+        GitHub's certificate is from an issuer that is not trusted (UnknownIssuer); add the issuer's certificate, or that of a proxy which inspects TLS, to the file that SSL_CERT_FILE names (https://api.github.com, tried once)
+        GitHub's server presents the certificate of a CA as its own (CaUsedAsEndEntity); give the server a certificate for its host name, and let SSL_CERT_FILE name a file with the CA's (https://api.github.com, tried once)
+        GitHub's certificate has expired or is not valid yet; renew it on the server; a new issuer's certificate goes to the file that SSL_CERT_FILE names (https://api.github.com, tried once)
+        GitHub's certificate is for another host name; correct the host in GITHUB_API_URL or GITHUB_GRAPHQL_URL, or the server's certificate; SSL_CERT_FILE does not help here (https://api.github.com, tried once)
+        GitHub's certificate cannot be verified; check it on the server, and the file that SSL_CERT_FILE names (https://api.github.com, tried once)
+        no TLS connection with GitHub's server could be agreed on; check host and port in GITHUB_API_URL and GITHUB_GRAPHQL_URL, and that the server speaks TLS 1.2 or 1.3 and requires no client certificate; SSL_CERT_FILE does not help here (https://api.github.com, tried once)
+        the proxy that HTTPS_PROXY names could not be reached; correct HTTPS_PROXY, or exempt GitHub's host in NO_PROXY (https://api.github.com, tried once)
+        the proxy that HTTPS_PROXY names wants credentials (407); write them into HTTPS_PROXY as http://user:password@host:port (https://api.github.com, tried once)
+        the proxy that HTTPS_PROXY names refused to connect to GitHub; allow GitHub's host there, or exempt it in NO_PROXY (https://api.github.com, tried once)
+        GitHub's rate limit is used up until 2026-11-22T07:00:00Z
+        GitHub has no GraphQL API at GITHUB_GRAPHQL_URL (404)
+        GitHub forbids the token its GraphQL API (403)
+        GitHub's budget of GraphQL points is used up until 2026-11-22T07:00:00Z
+        GitHub's GraphQL API refuses the query: undefinedField databaseId
+        the answer at GITHUB_GRAPHQL_URL is not one of GitHub's GraphQL API: HTML
+        GitHub's GraphQL API fails for every repository: GitHub answered 502
+        GitHub's GraphQL API failed for every repository and is queried again after 2026-11-22T07:00:00Z
+        GitHub does not accept the token in GITHUB_CREDENTIALS_SECRET_ID (401); store a valid one there
+        GitHub does not accept the App's key (401): see in the App's settings on GitHub whether the privateKey in GITHUB_CREDENTIALS_SECRET_ID is still there and the appId is the App's, and whether the function's clock is right
+        GitHub does not accept the token that it gave the App's installation (401), not even a new one; see in the App's settings on GitHub whether it is still installed
+        installation 7 not found for this App (404): uninstalled, or appId and installationId in GITHUB_CREDENTIALS_SECRET_ID do not match
+        GitHub forbids this request (403): the permission issues=read is missing; grant it to the token, or to the App and accept it where the App is installed
+        GitHub forbids the token this request (403); grant it read access to the repository's issues, and authorise it for single sign-on where the organisation requires that
+        the GitHub App's installation is suspended (403); end that in the installation's settings on GitHub
+        the organisation's IP allow list does not have the function's address (403); give the functions a fixed one (a VPC with a NAT gateway) and add it to the list, or ask an owner of the organisation to add it
+        the organisation or its enterprise forbids the lifetime of this token (403); store a token with a shorter lifetime, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID
+        the organisation or its enterprise forbids this kind of personal access token (403); store one of the other kind, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID
+        GitHub has suspended the account that the token belongs to (403); store another account's token, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID, or have GitHub Support end the suspension
+        GitHub forbids the App to get a token of its installation (403); see in the App's settings on GitHub whether it is active and installed where the appId and the installation's id in GITHUB_CREDENTIALS_SECRET_ID say
+        GitHub has taken this repository down for legal reasons; its page shows the notice. Its issues are kept as they were last read; remove it from REPOSITORIES if it does not come back
+        GitHub has blocked access to this repository; its owner can ask GitHub Support why. Its issues are kept as they were last read; remove it from REPOSITORIES if it does not come back
+        GitHub shows no such repository to this token (404), and there is no GraphQL API either; check that GITHUB_API_URL is the API's address (https://HOST/api/v3 for an Enterprise Server), then the repository's name and the token's access
+        GitHub shows no such repository to this token (404); check its name and the token's access
+        issues are switched off in this repository (410)
+        GitHub's answer is not one this service understands: no Date header
+        the GitHub token cannot be read from Secrets Manager; see GITHUB_CREDENTIALS_SECRET_ID
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: it holds a private key in PEM; store a plain token, {"token":"…"} or {"appId":…,"installationId":…,"privateKey":"…"} there; in place of installationId several owners have "installations":{"owner":…}
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: store a plain token, {"token":"…"} or {"appId":…,"installationId":…,"privateKey":"…"} there; in place of installationId several owners have "installations":{"owner":…}
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: it has a token and a GitHub App; remove one of them
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: incomplete GitHub App: appId and installationId missing
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its appId is neither a number nor a client id
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its installationId is not a number
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: it has an installationId and installations; remove one of them
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its installations name no owner
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its installations do not name acme: install the App there, and add the owner with the installation's id
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: the id of acme in its installations is not a number
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its installations name acme twice; remove one of them
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its privateKey is not the App's RSA private key in PEM, as GitHub generates it, but a certificate
+        "#);
     }
 }

@@ -127,7 +127,7 @@ impl<'a> Exchange<'a> {
         Duration::try_from(then.duration_since(self.now())).unwrap_or_default()
     }
 
-    /// Asks again and again, as the retry rule says, while there is time.
+    /// Sends a request, and repeats it by the retry rule while there is time.
     pub(super) async fn ask_patiently(
         &self,
         question: &Question,
@@ -167,13 +167,13 @@ impl<'a> Exchange<'a> {
         })
     }
 
-    /// Nothing is asked of this API while a limit of whoever asks is in force.
+    /// Fails while a limit of this account blocks the API.
     pub(super) fn check_open(&self, account: &Fingerprint, api: Api) -> Result<(), GitHubError> {
         let closed_until = self.closed_until(account, api);
         closed_until.map_or(Ok(()), |until| Err(GitHubError::RateLimited { until, api }))
     }
 
-    /// Until when nothing may be asked of this API; none when it may.
+    /// Until when the API is blocked for this account. `None` if it is not.
     pub(super) fn closed_until(&self, account: &Fingerprint, api: Api) -> Option<Timestamp> {
         self.github.with_limits(account, |limits| limits.closed_until(api, self.now()))
     }
@@ -204,7 +204,7 @@ impl<'a> Exchange<'a> {
             if is_cut {
                 NoAnswer::Refused(GitHubError::Deadline)
             } else {
-                NoAnswer::Failed(retry::healable_error(&error))
+                NoAnswer::Failed(retry::transient_error(&error))
             }
         };
         self.count(&token.account, |asked| match api {
@@ -232,7 +232,7 @@ impl<'a> Exchange<'a> {
         if let Some(budget) = budget {
             github.with_limits(&token.account, |limits| limits.note(api, budget));
         }
-        if let Some(failure) = retry::healable_status(status.as_u16()) {
+        if let Some(failure) = retry::transient_status(status.as_u16()) {
             received.log_failure(&"an error of GitHub's own");
             return Err(NoAnswer::Failed(failure));
         }
@@ -245,7 +245,7 @@ impl<'a> Exchange<'a> {
             github.with_limits(&token.account, |limits| limit.close(limits, api));
             return refused(GitHubError::RateLimited { until: limit.until(), api });
         }
-        // Without GraphQL the REST API is asked, and tells more.
+        // Where GraphQL cannot be used, REST is, and its answers say more.
         if api == Api::Rest
             && let Some(what) = foreign::what_it_is(status, words)
         {
@@ -290,7 +290,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Answer, GitHubError> {
         let date = header(headers, DATE.as_str()).and_then(http_date);
         let date =
-            date.ok_or_else(|| received.failed(GitHubError::Unexpected("it bears no Date".to_owned())))?;
+            date.ok_or_else(|| received.failed(GitHubError::Unexpected("no Date header".to_owned())))?;
         let _ = self.first_date.set(date);
         let limits = GraphqlLimits::read(headers, self.github.clock.now());
         Ok(Answer::new(token.account.clone(), (status, received), headers, date, limits, (body, held)))

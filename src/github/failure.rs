@@ -52,7 +52,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether only a person can heal it.
+    /// Whether it lasts until somebody corrects it.
     pub fn is_lasting(self) -> bool {
         matches!(self, Self::Tls(_) | Self::Proxy(_))
     }
@@ -105,15 +105,15 @@ pub(super) fn no_tls(why: TlsFailure) -> &'static str {
         }
         TlsFailure::OtherName => {
             "GitHub's certificate is for another host name; correct the host in GITHUB_API_URL or GITHUB_GRAPHQL_URL, or \
-             the server's certificate; SSL_CERT_FILE cannot heal it"
+             the server's certificate; SSL_CERT_FILE does not help here"
         }
         TlsFailure::Certificate => {
             "GitHub's certificate cannot be verified; check it on the server, and the file that SSL_CERT_FILE names"
         }
         TlsFailure::Handshake => {
             "no TLS connection with GitHub's server could be agreed on; check host and port in GITHUB_API_URL and \
-             GITHUB_GRAPHQL_URL, and that the server speaks TLS 1.2 or 1.3 and asks for no client certificate; \
-             SSL_CERT_FILE cannot heal it"
+             GITHUB_GRAPHQL_URL, and that the server speaks TLS 1.2 or 1.3 and requires no client certificate; \
+             SSL_CERT_FILE does not help here"
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn why_a_part(kind: Option<&str>, message: &str) -> Option<GitHubErro
     known(false, text).or_else(|| (kind == Some("FORBIDDEN")).then_some(GitHubError::Forbidden { lacks }))
 }
 
-/// What no permission heals.
+/// The reasons that no permission removes.
 fn known(is_legal: bool, text: &[u8]) -> Option<GitHubError> {
     let says = |words: &str| contains(text, words.as_bytes());
     // "Repository access blocked", with `block.reason` "dmca", "tos", … (github/rest-api-description issue 3314).
@@ -71,7 +71,7 @@ fn speaks_of_permission(text: &[u8]) -> bool {
     contains(text, b"resource not accessible by")
 }
 
-/// Whether it is `issues=read`, or several: what GitHub says is told on only in this form.
+/// Whether it is `issues=read`, or several such: GitHub's text is repeated only in this form.
 fn is_list_of_permissions(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_lowercase() || b"_=,; ".contains(&byte);
     text.contains('=') && text.len() <= 100 && text.bytes().all(is_part)

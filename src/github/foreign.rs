@@ -1,5 +1,6 @@
-//! Answers that are not of GitHub's API: a login page, a proxy's error, the web site of an Enterprise Server. Most often
-//! `GITHUB_API_URL` names another address than the API's (PyGithub issue 769, terraform-provider-github issue 224).
+//! Answers that are not of GitHub's API: a login page, a proxy's error, the web site of an Enterprise Server. Most
+//! often `GITHUB_API_URL` names another address than the API's (PyGithub issue 769, terraform-provider-github issue
+//! 224).
 
 use reqwest::StatusCode;
 
@@ -48,6 +49,6 @@ mod tests {
             assert!(!is_foreign(status, "\r\n {\"message\":\"Not Found\"}"), "{status}");
         }
         assert!(is_foreign(406, "{}"));
-        assert!(!is_foreign(200, "<!DOCTYPE html>"), "its reader tells the place");
+        assert!(!is_foreign(200, "<!DOCTYPE html>"), "its reader names the place");
     }
 }

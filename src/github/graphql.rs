@@ -1,4 +1,4 @@
-//! Questions to GitHub's GraphQL API: sent, metered, and their errors told apart.
+//! Questions to GitHub's GraphQL API: sent, metered, and their errors distinguished.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -20,7 +20,7 @@ const MAX_POINTS: u64 = 5_000;
 /// What GitHub answered.
 #[derive(Debug)]
 pub(super) struct Reply<T> {
-    /// What was asked for.
+    /// The requested data.
     pub(super) data: T,
     /// What went wrong with parts of it. Each names the part it concerns.
     pub(super) errors: Vec<PartFailed>,
@@ -94,7 +94,7 @@ impl Segment {
 }
 
 impl Session<'_> {
-    /// Executes a document, as whom these owners' repositories are asked for. A document that GitHub did not execute as
+    /// Executes a document, with the account of these owners. A document that GitHub did not execute as
     /// a whole is not tried again.
     pub(super) async fn query<T: DeserializeOwned, V: Serialize + Sync>(
         &self,
@@ -105,7 +105,7 @@ impl Session<'_> {
     ) -> Result<Reply<T>, GitHubError> {
         let body = serde_json::to_string(&Body { query: document, variables });
         let body = body.expect("variables are texts");
-        let answer = match self.ask(owners, Question::Query(body), effort).await {
+        let answer = match self.send(owners, Question::Query(body), effort).await {
             Ok(answer) if answer.status == StatusCode::OK => answer,
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
                 return Err(answer.received.failed(NoGraphql::Missing.into()));
@@ -115,7 +115,7 @@ impl Session<'_> {
                 return Err(answer.received.failed(why.into()));
             }
             Err(GitHubError::Forbidden { .. }) => return Err(NoGraphql::Forbidden.into()),
-            // One owner's rule says nothing of the others' repositories: the REST API tells whose it is.
+            // One owner's rule says nothing about the others' repositories: REST shows whose it is.
             Err(GitHubError::Policy(policy)) if policy.is_of_an_owner() && !are_one(owners) => {
                 return Err(NoGraphql::Forbidden.into());
             }
@@ -188,12 +188,12 @@ impl Error {
         self.kind.as_deref() == Some(kind)
     }
 
-    /// The limit that it is about. A secondary one has no type: its words tell it.
+    /// The limit that it is about. A secondary one has no type: its words identify it.
     fn limit(&self, limits: GraphqlLimits) -> Option<Limit> {
         limits.told_by(self.kind.as_deref(), self.message.as_deref().unwrap_or_default())
     }
 
-    /// Why GitHub refuses the document, however little it asks for: asked in halves it would be refused as well.
+    /// Why GitHub refuses the document, however little it selects: halves would be refused as well.
     ///
     /// An older Enterprise Server lacks a field, a type or an argument. Its validation (graphql-ruby, `lib/graphql/
     /// static_validation`) gives each mistake a code of its own, and names what it is about; GitHub's own rules for

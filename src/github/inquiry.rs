@@ -1,8 +1,8 @@
-//! The probe's queries: which repositories are asked for together, and what is left to REST.
+//! The probe's queries: which repositories are queried together, and which are left to REST.
 //!
-//! One repository can make GitHub fail for every query that names it, and GitHub needs ten seconds to say so. So a query
-//! that fails is asked again in parts, all at the same time, and what is not answered within the probe's share of the
-//! pass is given back unanswered: REST is asked for it. Nothing is remembered here. The pass hands in what earlier
+//! One repository can make GitHub fail for every query that names it, and GitHub needs ten seconds to say so. So a
+//! query that fails is asked again in parts, all at the same time, and what is not answered within the probe's share of
+//! the pass is given back unanswered: it is read by REST. Nothing is remembered here. The pass hands in what earlier
 //! passes learned, and stores what this one did.
 
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ const QUERIES_AT_ONCE: usize = 16;
 /// soon after.
 const MAX_FAILURES_IN_A_ROW: usize = 2 * (BATCH.ilog2() as usize + 1);
 
-/// Into so many parts a query is divided that was not answered in time: there is no time to halve it again and again.
+/// The number of parts that a timed-out query is divided into: there is no time to halve it repeatedly.
 const SLOW_QUERY_PARTS: usize = 8;
 
 /// How many repositories that GraphQL failed for are tried again in one pass.
@@ -118,7 +118,7 @@ impl Session<'_> {
 }
 
 impl Inquiry<'_> {
-    /// Puts into queries what is to be asked for by each account.
+    /// Groups the repositories of each account into queries.
     fn divide(&mut self, session: &Session<'_>, accounts: Vec<Result<Fingerprint, GitHubError>>) {
         let now = session.now();
         let mut retrials = Vec::new();
@@ -166,7 +166,7 @@ impl Inquiry<'_> {
         // No account waits for another's queries.
         parts.sort_by_key(|(_, places)| places.first().copied());
         for (account, places) in parts {
-            // Those are its own repetition; what is asked for alone is repeated, but not waited for twice.
+            // Its parts are its repetition. A query of one repository is repeated, but not waited for twice.
             let is_transient: fn(Failure) -> bool = match places[..] {
                 [_] => |failure| failure != Failure::TimedOut,
                 _ => |failure| !failure.asked_too_much(),
@@ -230,11 +230,11 @@ impl Inquiry<'_> {
             {
                 let names: Vec<&RepositoryName> =
                     part.places.iter().map(|place| &self.names[*place]).collect();
-                let ask = async move {
+                let request = async move {
                     let answered = session.look_at(&names, part.effort).await;
                     (part, answered)
                 };
-                asked.push(ask.boxed());
+                asked.push(request.boxed());
             }
             let Some((part, answered)) = asked.next().await else { break };
             self.accounts[part.account].under_way -= 1;
@@ -327,7 +327,7 @@ impl Inquiry<'_> {
             Some(Stop::Refused(why)) => NotProbed::by_rest(why.clone().into(), Some(why.clone()), false),
             Some(Stop::Failing) | None => match &account.met {
                 Some(met) => NotProbed::by_rest(met.clone(), None, has_failed),
-                // Nothing failed: there was no time to ask.
+                // Nothing failed: there was no time left.
                 None => NotProbed::Final(GitHubError::Deadline),
             },
         };
@@ -345,7 +345,7 @@ impl Inquiry<'_> {
         let accounts = std::mem::take(&mut self.accounts);
         let limits = accounts.iter().map(|account| self.learn(account, now)).collect();
         let looks = self.looks.into_iter();
-        // Everything was asked for, or is unanswered.
+        // Everything was queried, or is unanswered.
         let nothing = || Err(NotProbed::Final(GitHubError::Deadline));
         Probed { looks: looks.map(|look| look.unwrap_or_else(nothing)).collect(), limits }
     }
@@ -395,8 +395,8 @@ impl Inquiry<'_> {
         }
     }
 
-    /// The smallest query that GitHub did not answer although it answered for each of its repositories; or, when too many
-    /// stayed unanswered to suspect each of them, the smallest that it did not answer.
+    /// The smallest query that GitHub did not answer although it answered for each of its repositories; or, when too
+    /// many stayed unanswered to suspect each of them, the smallest that it did not answer.
     fn too_large(&mut self, account: &Account) -> Option<usize> {
         let is_suspect = |looks: &[Option<_>], place: usize| {
             matches!(looks[place], Some(Err(NotProbed::ByRest { fails_on_it: true, .. })))

@@ -10,18 +10,18 @@ use crate::domain::Fingerprint;
 
 use super::credentials::{Installation, Token};
 
-/// At least so long lies between two renewals of a token that still serves.
+/// The shortest time between two renewals of a token that is still valid.
 pub(super) const BETWEEN_RENEWALS: Duration = Duration::from_secs(30);
 
-/// What a sandbox knows of its installations' tokens.
+/// The tokens of all installations that this execution environment has.
 #[derive(Debug, Default)]
 pub(super) struct InstallationTokens(Mutex<HashMap<Fingerprint, Arc<InstallationToken>>>);
 
-/// What it knows of one installation's.
+/// The token of one installation.
 #[derive(Debug, Default)]
 pub(super) struct InstallationToken {
     current: Mutex<Option<Issued>>,
-    // Held while a token is asked for, so that many callers cause one request.
+    // Locked while a token is requested, so that many callers cause one request.
     pub(super) asking: tokio::sync::Mutex<()>,
 }
 
@@ -41,7 +41,7 @@ impl InstallationTokens {
 }
 
 impl InstallationToken {
-    /// The token at hand, if it is good now.
+    /// The current token, if it has not expired.
     pub(super) fn at_hand(&self, now: Timestamp) -> Option<Issued> {
         self.current.lock().expect(NOTHING_PANICS).clone().filter(|issued| now < issued.expires_at)
     }

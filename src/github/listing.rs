@@ -1,7 +1,7 @@
 //! Reading a repository's issues page by page, by value.
 //!
 //! A page number is a position: an issue edited or closed between two pages shifts the rest, and the next page
-//! skips its neighbour. So the next request asks for what changed since the newest `updated_at` read so far.
+//! skips its neighbour. So the next request lists what changed since the newest `updated_at` read so far.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -57,7 +57,7 @@ pub struct Page {
 #[derive(Debug)]
 pub struct Listing {
     repository: RepositoryName,
-    /// The owner as whose account it is asked for.
+    /// The owner whose account requests it.
     account_owner: String,
     scope: Scope,
     length: PageLength,
@@ -105,7 +105,7 @@ impl Listing {
         self
     }
 
-    /// The owner as whose account it is asked for.
+    /// The owner whose account requests it.
     pub fn account_owner(&self) -> &str {
         &self.account_owner
     }
@@ -120,12 +120,12 @@ impl Listing {
         self.length.short_pages()
     }
 
-    /// Reads the next page; none after the last one. What fails is asked for in shorter pages. After an error the same
-    /// page is read by another call.
+    /// Reads the next page. `None` after the last one. A page that fails is requested in shorter ones. After an error
+    /// the same page is read by another call.
     pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<Page>, GitHubError> {
         let mut shortening = session.shortening(self.length);
         while !self.is_complete() {
-            let error = match self.ask(session).await {
+            let error = match self.request(session).await {
                 Ok(page) => {
                     self.length = self.length.learnt(session.now());
                     return Ok(Some(page));
@@ -143,7 +143,7 @@ impl Listing {
         Ok(None)
     }
 
-    async fn ask(&mut self, session: &Session<'_>) -> Result<Page, GitHubError> {
+    async fn request(&mut self, session: &Session<'_>) -> Result<Page, GitHubError> {
         let (url, by_position) = match &self.next {
             Next::ByLink(url) => (url.clone(), self.newest),
             Next::ByQuery(query) => {

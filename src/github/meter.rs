@@ -8,21 +8,22 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::domain::{AccountLimits, Api, Budget};
 
-/// The wait GitHub asks for after a secondary limit that names none.
+/// The wait that GitHub documents for a secondary limit that names none.
 const SECONDARY_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
-/// GitHub's words for a used-up budget: "API rate limit exceeded for installation ID 1.", "API rate limit already exceeded
-/// for user ID 1." They are true also where no header tells it, or `x-ratelimit-remaining` is not 0 (upptime issue 786).
+/// GitHub's words for a used-up budget: "API rate limit exceeded for installation ID 1.", "API rate limit already
+/// exceeded for user ID 1." They are right also where no header says so, or `x-ratelimit-remaining` is not 0 (upptime
+/// issue 786).
 const PRIMARY_WORDS: [&[u8]; 2] = [b"api rate limit exceeded", b"api rate limit already exceeded"];
 
 /// Those for a secondary limit. The second ones are of Enterprise Servers and of years ago (sourcegraph issue 3582,
 /// ossf/scorecard issue 206).
 const SECONDARY_WORDS: [&[u8]; 2] = [b"secondary rate limit", b"abuse detection mechanism"];
 
-/// GitHub's limits lift within the hour; whatever it says, we ask again then.
+/// GitHub's limits end within the hour; after that a request is tried whatever the answer said.
 const MAX_LIMIT: Duration = Duration::from_secs(3_600);
 
-/// A limit that an answer tells of.
+/// A limit that an answer reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Limit {
     /// The budget of the API that was asked is used up.
@@ -61,7 +62,7 @@ pub(super) fn budget(headers: &HeaderMap, now: Timestamp) -> Option<Budget> {
     })
 }
 
-/// The limit that an answer tells of; none when it is about something else.
+/// The limit that an answer reports. `None` if the answer is about something else.
 pub(super) fn limit(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Option<Limit> {
     if !matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
         return None;
@@ -72,7 +73,7 @@ pub(super) fn limit(status: StatusCode, headers: &HeaderMap, body: &[u8], now: T
     })
 }
 
-/// The limit that only a text tells of.
+/// The limit that only a text reports.
 fn worded(headers: &HeaderMap, text: &[u8], now: Timestamp) -> Option<Limit> {
     let speaks_of = |words: [&[u8]; 2]| words.into_iter().any(|words| contains(text, words));
     if speaks_of(SECONDARY_WORDS) {
@@ -101,7 +102,7 @@ impl GraphqlLimits {
         Self { points: retry.or(reset).unwrap_or(secondary), secondary }
     }
 
-    /// The limit that an error of this type and with these words tells of. The type is of the budget of points, whatever
+    /// The limit that an error of this type and with these words reports. The type is of the budget of points, whatever
     /// `x-ratelimit-remaining` says: the REST API has another.
     pub(super) fn told_by(self, kind: Option<&str>, words: &str) -> Option<Limit> {
         let speaks_of =

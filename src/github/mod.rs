@@ -1,7 +1,7 @@
 //! The client for GitHub: what we read of its REST and GraphQL APIs, one request at a time, within a deadline.
 //!
-//! It follows no redirect unasked, since a redirect tells of a rename or a transfer; it knows GitHub's limits
-//! and repeats what can heal. It decides nothing about issues.
+//! It follows no redirect blindly, since a redirect means a rename or a transfer. It obeys GitHub's limits
+//! and repeats transient failures. It decides nothing about issues.
 
 mod allowances;
 mod answer;

@@ -41,7 +41,7 @@ pub struct OpenPage {
 pub struct OpenIssues {
     id: RepositoryId,
     name: RepositoryName,
-    /// The owner as whose account it is asked for.
+    /// The owner whose account requests it.
     account_owner: String,
     since: Option<Timestamp>,
     length: PageLength,
@@ -87,12 +87,12 @@ impl OpenIssues {
         self.length.short_pages()
     }
 
-    /// Reads the next page; none after the last one. What fails is asked for in shorter pages. A page with an error in
-    /// it is none.
+    /// Reads the next page. `None` after the last one. A page that fails is requested in shorter ones. A page with an
+    /// error in it is none.
     pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<OpenPage>, GitHubError> {
         let mut shortening = session.shortening(self.length);
         while !self.is_complete {
-            match self.ask(session).await {
+            match self.request(session).await {
                 Ok(page) => {
                     self.length = self.length.learnt(session.now());
                     return Ok(Some(page));
@@ -103,7 +103,7 @@ impl OpenIssues {
         Ok(None)
     }
 
-    async fn ask(&mut self, session: &Session<'_>) -> Result<OpenPage, GitHubError> {
+    async fn request(&mut self, session: &Session<'_>) -> Result<OpenPage, GitHubError> {
         let variables = Variables {
             owner: self.name.owner(),
             name: self.name.name(),
@@ -131,7 +131,7 @@ impl OpenIssues {
 
     /// The issues of a page, how many are open in all, and where it goes on.
     fn page_in(&self, data: wire::OpenIssues) -> Result<(Vec<SeenOpen>, u64, wire::PageInfo), GitHubError> {
-        // What GitHub does not show it tells by an error.
+        // GitHub reports what it does not show as an error.
         let unexplained = || GitHubError::Unexpected("nothing about the repository".to_owned());
         let repository = data.repository.ok_or_else(unexplained)?;
         if repository.database_id != Some(self.id.0) {

@@ -1,8 +1,8 @@
 //! What becomes of a page that fails: a shorter page is the next attempt, and one of a single issue the last.
 //!
 //! Some repositories' pages of 100 fail where pages of 50 or 10 do not, at once or after GitHub's own ten seconds. So
-//! no page is asked for twice at the same length while there is a shorter one. Where the shortest fails too, it does not
-//! lie with the length, and nothing is learnt.
+//! no page is requested twice at the same length while there is a shorter one. Where the shortest fails too, it does
+//! not lie with the length, and nothing is learnt.
 
 use std::time::Duration;
 

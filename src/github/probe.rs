@@ -20,7 +20,7 @@ pub(super) const BATCH: usize = 100;
 const ONE: &str = include_str!("probe.graphql");
 
 impl Session<'_> {
-    /// What GitHub shows of these repositories, in their order, in one query. All are asked for as the same account.
+    /// What GitHub shows of these repositories, in their order, in one query. All belong to the same account.
     pub(super) async fn look_at(
         &self,
         names: &[&RepositoryName],
@@ -75,7 +75,8 @@ impl wire::Probed {
     }
 }
 
-/// The document that looks at so many repositories: that for one, its variables and its field repeated.
+/// The document for this number of repositories: the one for a single repository, with its variables and field
+/// repeated.
 fn document(repositories: usize) -> String {
     let (operation, fragment) = ONE.split_once("\n\n").expect("an operation and a fragment");
     let (head, field) = operation.rsplit_once("  r0: ").expect("a field for the repository");

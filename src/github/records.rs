@@ -1,6 +1,6 @@
 //! A page of a listing, read while it arrives: each record is parsed, its body digested and dropped, before the next.
 //!
-//! A record that cannot be read costs the others nothing. It is handed on with its number, so that it can be asked for
+//! A record that cannot be read costs the others nothing. It is returned with its number, so that it can be requested
 //! by itself.
 
 use std::borrow::Cow;
@@ -21,7 +21,7 @@ use super::{GitHubError, foreign, unicode};
 /// The most that is kept of one issue, in bytes: its title, labels and so on. GitHub's own limits allow a quarter.
 const MAX_KEPT_OF_ISSUE: usize = 64 * 1024;
 
-/// The most that is kept of a page, in bytes. A page with more is asked for in shorter ones.
+/// The most that is kept of a page, in bytes. A page with more is requested in shorter ones.
 pub(super) const MAX_KEPT: usize = 1024 * 1024;
 
 /// GitHub's longest page, in records.

@@ -14,13 +14,13 @@ use super::{GitHubError, Session, wire};
 /// How often a renamed repository's redirect is followed.
 const MAX_REDIRECTS: u32 = 3;
 
-/// A repository that is asked for.
+/// A repository to request.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     /// Its name today.
     pub name: &'a RepositoryName,
-    /// The owner as whose account it is asked for: the one it is configured under, since that account was shown it. Its
-    /// name may tell another owner: a new login of the same one, or whom it was given to.
+    /// The owner whose account requests it: the configured one, because that account can see it. Its
+    /// name may have another owner: the same one under a new login, or the one it was transferred to.
     pub account_owner: &'a str,
 }
 
@@ -29,7 +29,7 @@ pub struct Target<'a> {
 pub struct Repository {
     /// Its id.
     pub id: RepositoryId,
-    /// Its name today, which is another than the one asked for after a rename.
+    /// Its current name. After a rename it differs from the requested one.
     pub name: RepositoryName,
     /// Whether GitHub has disabled it.
     pub disabled: bool,
@@ -92,7 +92,7 @@ impl Session<'_> {
         }
     }
 
-    /// Asks for one issue of the repository of this id. A redirect is not followed blindly: it is how GitHub tells of a
+    /// Requests one issue of the repository with this id. A redirect is not followed blindly: it is GitHub's sign of a
     /// transfer.
     pub async fn issue(
         &self,
@@ -139,7 +139,7 @@ impl Session<'_> {
         Some((location, place))
     }
 
-    /// What an answer says of the issue of this number, which was asked for by the repository's name or else by its id.
+    /// What an answer says about the issue with this number, requested by the repository's name or else by its id.
     fn issue_in(
         &self,
         answer: &Answer,

@@ -41,14 +41,14 @@ impl RetryPolicy {
     }
 }
 
-/// What another attempt may heal in an answer: GitHub's own failures. Everything else stays as it is, however
+/// The transient failure in an answer: GitHub's own. Everything else stays the same, however
 /// often it is asked.
-pub(super) fn healable_status(status: u16) -> Option<Failure> {
+pub(super) fn transient_status(status: u16) -> Option<Failure> {
     (500..=599).contains(&status).then_some(Failure::Status(status))
 }
 
-/// What another attempt may heal where there was no whole answer: all of it.
-pub(super) fn healable_error(error: &reqwest::Error) -> Failure {
+/// The transient failure where there was no complete answer: each of them is one.
+pub(super) fn transient_error(error: &reqwest::Error) -> Failure {
     if error.is_timeout() {
         Failure::TimedOut
     } else if error.is_connect() {

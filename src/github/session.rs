@@ -25,7 +25,7 @@ pub struct Session<'a> {
     tokens: Tokens<'a>,
     /// The account that was used last for the repositories of an owner, by the owner's login in lower case.
     accounts: Mutex<HashMap<String, Fingerprint>>,
-    /// The accounts that GitHub refused, without a newer token: to ask on would only look like an attack.
+    /// The accounts that GitHub refused and that have no newer token: more requests would only look like an attack.
     refused: Mutex<HashMap<Fingerprint, Unauthorized>>,
 }
 
@@ -79,12 +79,12 @@ impl<'a> Session<'a> {
         self.exchange().url(path)
     }
 
-    /// As whom GitHub was asked last for this owner's repositories; none when it was not, or there is nobody to be.
+    /// The account last used for this owner's repositories. `None` if not queried yet or no account is configured.
     pub fn account(&self, owner: &str) -> Option<Fingerprint> {
         self.accounts.lock().expect(NOTHING_PANICS).get(&owner.to_ascii_lowercase()).cloned()
     }
 
-    /// Sends one GET, as whom this owner's repositories are asked for, and returns what can be understood: 2xx,
+    /// Sends one GET with this owner's account, and returns the answers that can be understood: 2xx,
     /// 3xx, 404, 410 and 422. The token goes to the configured API only, wherever GitHub's answers lead: an
     /// Enterprise Server has people's pages on the same host.
     pub(super) async fn get(&self, owner: &str, url: Url) -> Result<Answer, GitHubError> {
@@ -99,10 +99,10 @@ impl<'a> Session<'a> {
         effort: Effort,
     ) -> Result<Answer, GitHubError> {
         self.check_address(&url)?;
-        self.ask(&[owner], Question::Get(url), effort).await
+        self.send(&[owner], Question::Get(url), effort).await
     }
 
-    /// As [`Self::get`], for a page of a listing. `is_transient` tells which failures another attempt at it may heal.
+    /// As [`Self::get`], for a page of a listing. `is_transient` says which failures are repeated.
     pub(super) async fn list(
         &self,
         owner: &str,
@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
         is_transient: fn(Failure) -> bool,
     ) -> Result<Answer, GitHubError> {
         self.check_address(&url)?;
-        self.ask(&[owner], Question::List(url), self.effort(is_transient)).await
+        self.send(&[owner], Question::List(url), self.effort(is_transient)).await
     }
 
     fn check_address(&self, url: &Url) -> Result<(), GitHubError> {
@@ -127,9 +127,9 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Asks as whom these owners' repositories are asked for, and once more with a newer token, where there is one,
-    /// when GitHub refuses the one at hand.
-    pub(super) async fn ask(
+    /// Sends a request with the account of these owners, and once more with a newer token, where there is one,
+    /// when GitHub refuses the current one.
+    pub(super) async fn send(
         &self,
         owners: &[&str],
         question: Question,
@@ -141,21 +141,21 @@ impl<'a> Session<'a> {
         if let Some(why) = self.refusal_of(account) {
             return Err(why.into());
         }
-        let mut answered = self.ask_as(account, &question, effort).await;
+        let mut answered = self.send_as(account, &question, effort).await;
         if matches!(answered, Err(GitHubError::Unauthorized(_)))
             && let Some(newer) = credentials.instead_of(&version).await
         {
             version = newer;
             account = self.account_of_all(&version.says, owners)?;
-            answered = self.ask_as(account, &question, effort).await;
+            answered = self.send_as(account, &question, effort).await;
         }
         if let Err(GitHubError::Unauthorized(why)) = answered {
-            self.refused.lock().expect(NOTHING_PANICS).insert(account.whom(why).clone(), why);
+            self.refused.lock().expect(NOTHING_PANICS).insert(account.refused_account(why).clone(), why);
         }
         answered
     }
 
-    /// As whom this version of the secret has an owner's repositories asked for.
+    /// The account that this version of the secret names for an owner.
     pub(super) fn account_in<'r>(
         &self,
         reading: &'r ParsedCredentials,
@@ -167,7 +167,7 @@ impl<'a> Session<'a> {
         Ok(account)
     }
 
-    /// As whom it has all these owners' asked for. They are put together because they share an account; should the
+    /// The account of all these owners. They share a query because they share an account; should the
     /// secret have changed since, and they do not any more, that is for the next pass.
     fn account_of_all<'r>(
         &self,
@@ -186,11 +186,11 @@ impl<'a> Session<'a> {
 
     fn refusal_of(&self, account: &Account) -> Option<Unauthorized> {
         let refused = self.refused.lock().expect(NOTHING_PANICS);
-        refused.iter().find(|(whom, _)| account.is_or_is_of(whom)).map(|(_, why)| *why)
+        refused.iter().find(|(other, _)| account.is_or_is_of(other)).map(|(_, why)| *why)
     }
 
-    /// Asks as this account, and once more with a new token where it has none that lasts.
-    async fn ask_as(
+    /// Sends a request with this account, and once more with a new token where its tokens expire.
+    async fn send_as(
         &self,
         account: &Account,
         question: &Question,
@@ -208,7 +208,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// However a pass ends, what is left of the budget is told: of the account that has the smallest share.
+/// However a pass ends, the remaining budget is measured: of the account with the smallest share left.
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         let now = self.now();

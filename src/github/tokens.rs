@@ -1,12 +1,12 @@
-//! Which token a request is sent with. The token of a GitHub App's installation is requested as the App, and is valid for
-//! an hour.
+//! Which token a request is sent with. The token of a GitHub App's installation is requested as the App, and is valid
+//! for an hour.
 //!
-//! How long one is good is GitHub's word by GitHub's clock, `expires_at` less the `Date` of the same answer. Our clock
+//! How long it is valid follows from GitHub's clock, `expires_at` less the `Date` of the same answer. Our clock
 //! only counts that off, so it need not agree with GitHub's.
 //!
 //! For some seconds a new token is not known to all of GitHub's servers. They answer 401 while they do not find it, and
 //! 403 while they do not know its permissions (octokit/auth-app.js issues 65 and 589). So it is sent again before
-//! another is asked for, and in the pass that renews a token the old one serves on.
+//! another is requested, and the pass that renews a token continues with the old one.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -27,10 +27,10 @@ use super::failure::Failure;
 use super::installation::{BETWEEN_RENEWALS, Issued, later};
 use super::wire;
 
-/// So long before it expires a token is renewed.
+/// How long before its expiry a token is renewed.
 const AHEAD: Duration = Duration::from_secs(300);
 
-/// For so long after it was issued a token may be refused because it is new.
+/// How long after its issue a token may be refused because it is new.
 const NEW_FOR: Duration = Duration::from_secs(10);
 
 /// Chooses the token of each request of one pass, and requests new ones.
@@ -40,17 +40,17 @@ pub(super) struct Tokens<'a> {
     attempts: Attempts,
 }
 
-/// What a pass has tried to get a token. It tries nothing twice: the next pass may.
+/// The attempts of a pass to get a token. It makes none twice; the next pass may.
 #[derive(Debug, Default)]
 struct Attempts {
     /// The installations whose token GitHub refused, and that was renewed.
     renewed: Mutex<HashSet<Fingerprint>>,
     /// The tokens that were renewed in this pass and serve on in it.
     serving: Mutex<HashMap<Fingerprint, Issued>>,
-    /// The installations that no token was to be had for, and why.
+    /// The installations without a token, and why.
     failed: Mutex<Vec<(Installation, GitHubError)>>,
-    // Held while a token is asked for with a key that GitHub may refuse, or in place of one that still serves, so that an
-    // App which is refused asks once, however many installations it has.
+    // Locked while a token is requested with a key that GitHub may refuse, or to replace one that is still valid, so
+    // that an App that GitHub refuses sends one request, however many installations it has.
     as_app: tokio::sync::Mutex<()>,
 }
 
@@ -64,7 +64,7 @@ impl Attempts {
             .map(|old| old.token.clone())
     }
 
-    /// Why no token is to be had for this installation: it was refused one with this key, or the App was as such.
+    /// Why this installation has no token: GitHub refused it with this key, or refused the App itself.
     fn failure_of(&self, installation: &Installation) -> Option<GitHubError> {
         let failed = self.failed.lock().expect(NOTHING_PANICS);
         let concerns = |(failed, error): &&(Installation, GitHubError)| {
@@ -88,7 +88,7 @@ impl<'a> Tokens<'a> {
         Self { exchange, attempts: Attempts::default() }
     }
 
-    /// What to ask this API of GitHub with. None is asked for that a limit would leave without use.
+    /// The token for a request to this API. No token is requested that a limit would leave unused.
     pub(super) async fn token(&self, account: &Account, api: Api) -> Result<Token, GitHubError> {
         match account {
             Account::Token(token) => Ok(token.clone()),
@@ -99,8 +99,8 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Sends a question with this token. A new one that GitHub refuses is sent again after each wait, while it is new and
-    /// there is time.
+    /// Sends a question with this token. A new one that GitHub refuses is sent again after each wait, while it is new
+    /// and there is time.
     pub(super) async fn ask_with(
         &self,
         token: &Token,
@@ -121,7 +121,7 @@ impl<'a> Tokens<'a> {
         answered
     }
 
-    /// Another token of the same account than the one that GitHub refused; none where there is no other to be had.
+    /// Another token of the same account, in place of the one that GitHub refused. `None` if there is no other.
     pub(super) async fn renewed(
         &self,
         account: &Account,
@@ -153,7 +153,7 @@ impl<'a> Tokens<'a> {
         let known = self.exchange.github.installation_tokens.of(installation);
         let Some(issued) = known.at_hand(self.exchange.now()) else {
             let _alone = known.asking.lock().await;
-            // Who waited finds what the one before got.
+            // Whoever waited finds the token of the one before.
             return match known.at_hand(self.exchange.now()) {
                 Some(issued) => Ok(issued.token),
                 None => self.new_token(installation).await,
@@ -162,7 +162,7 @@ impl<'a> Tokens<'a> {
         if self.exchange.now() < issued.due_at {
             return Ok(issued.token);
         }
-        // One renews it, and one at a time of those that are due; the others go on with what serves.
+        // One caller renews it, one token at a time; the others continue with the valid one.
         let (Ok(_alone), Ok(_as_app)) = (known.asking.try_lock(), self.attempts.as_app.try_lock()) else {
             return Ok(issued.token);
         };
@@ -181,7 +181,7 @@ impl<'a> Tokens<'a> {
                 Ok(token)
             }
             Err(error) => {
-                tracing::warn!(cause = %error, "The token of the App's installation was not renewed yet.");
+                tracing::warn!(cause = %error, "Failed to renew the token of a GitHub App's installation; the current one is still valid.");
                 if is_of_the_app(&error) {
                     self.attempts.note_failure(installation, &error);
                 }
@@ -191,7 +191,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Without this one nothing can be asked.
+    /// A token without which no request can be sent.
     async fn new_token(&self, installation: &Installation) -> Result<Token, GitHubError> {
         let key = &installation.key;
         let _first = match key.was_tried() {
@@ -228,7 +228,7 @@ impl<'a> Tokens<'a> {
         let question = Question::Post(self.exchange.url(&format!("app/installations/{id}/access_tokens")));
         let answer =
             self.exchange.ask_patiently(&question, &as_app, self.exchange.effort(is_transient)).await;
-        // What is forbidden here is the token, not what would be asked with it.
+        // GitHub forbids the token here, not the request that it is for.
         let answer = answer.map_err(|error| match error {
             GitHubError::Forbidden { .. } => Policy::AppToken.into(),
             error => error,
@@ -242,7 +242,7 @@ impl<'a> Tokens<'a> {
         }
         let wire::InstallationToken { token, expires_at } = answer.json()?;
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let why = "a token that cannot stand in a header".to_owned();
+            let why = "a token that is not valid in a header".to_owned();
             return Err(answer.received.failed(GitHubError::Unexpected(why)));
         }
         let good_for = Duration::try_from(expires_at.duration_since(answer.date)).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Makes Unicode of JSON whose strings are not: GitHub stores what people send, and hands some of it out.
 
-/// Replaces bytes that are no UTF-8 by question marks, and lone surrogates by U+FFFD. The length stays the same. Says
+/// Replaces bytes that are not UTF-8 by question marks, and lone surrogates by U+FFFD. The length stays the same. Says
 /// whether anything was replaced.
 pub(super) fn mend(json: &mut [u8]) -> bool {
     mend_bytes(json) | mend_surrogates(json)

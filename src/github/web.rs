@@ -1,5 +1,5 @@
-//! The web addresses of issues. They are built: the site is the configured one, and only the path is GitHub's word, since an
-//! Enterprise Server may be reached by another name than it has for itself.
+//! The web addresses of issues. They are built: the site is the configured one, and only the path is GitHub's word,
+//! since an Enterprise Server may be reached by another name than it has for itself.
 
 use url::Url;
 

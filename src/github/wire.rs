@@ -26,7 +26,7 @@ pub(super) struct Repository {
     pub(super) has_issues: Option<bool>,
 }
 
-/// A repository as the probe asks for it. What GitHub's schema allows to be null is null where a part failed.
+/// A repository as the probe selects it. What GitHub's schema allows to be null is null where a part failed.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Probed {

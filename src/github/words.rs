@@ -13,7 +13,7 @@ use super::{GitHubError, foreign};
 pub(super) enum Words {
     /// 404: not there, or not for this token.
     NotFound,
-    /// 410: the issue that was asked for was deleted.
+    /// 410: the requested issue was deleted.
     IssueDeleted,
     /// 410: the repository's issues are switched off. A listing and a single issue are answered so.
     IssuesOff,
@@ -47,7 +47,7 @@ impl Answer {
         self.message().is_some()
     }
 
-    /// What an answer means that is not the one asked for.
+    /// What an unexpected answer means.
     pub(super) fn refusal(&self) -> GitHubError {
         match self.words() {
             Some(Words::NotFound) => self.received.failed(GitHubError::NotFound),

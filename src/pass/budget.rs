@@ -89,7 +89,7 @@ impl Pass<'_> {
         let waits: Vec<_> = waits.collect();
         let freshness = waits.iter().map(|(_, wait)| *wait).min().unwrap_or(configured);
         for (account, wait) in waits.into_iter().filter(|(_, wait)| *wait > freshness) {
-            self.github.spare(&account, now.checked_add(Duration::from_secs(wait)).unwrap_or(now));
+            self.github.throttle(&account, now.checked_add(Duration::from_secs(wait)).unwrap_or(now));
         }
         freshness
     }
