@@ -8,9 +8,9 @@ use test_world::github::{Fault, Matching};
 use test_world::secrets::{Fault as Broken, On};
 use test_world::{AGENT_TOKEN, AGENT_TOKENS_SECRET_ID};
 
-use crate::audit::audits::{INTERVAL, tracking};
-use crate::credentials::installations;
 use crate::support::app::{Reply, TestApp, until_held};
+use crate::support::audits::{INTERVAL, tracking};
+use crate::support::installations;
 
 const BEAT: &str = "/paths/~1api~1agents~1{agentName}~1heartbeat/post";
 const HEALTH: &str = "/paths/~1api~1health/get";

@@ -4,9 +4,9 @@
 use test_world::dynamodb::{Fault, On};
 use test_world::turnstile::{Admission, Led, Stop, Stopped};
 
-use crate::simulation::outcome::{Case, places};
 use crate::support::app::{Answer, TestApp};
 use crate::support::checked::Checked;
+use crate::support::simulation::{Case, places};
 
 const KEY: &str = "8e03978e-40d5-43dd-bc93-6894a57f9324";
 const NEWS: [&str; 3] = ["closed acme/api#1", "edited acme/api#2", "opened acme/web#1"];

@@ -6,10 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use test_world::github::{Fault, Matching, Request, World};
 
-use crate::audit::audits::{
+use crate::support::app::{TestApp, open_spread};
+use crate::support::audits::{
     INTERVAL, audit, audited_page, delete, is_brief_page, issues_asked_for, pages_audited, settled, tracking,
 };
-use crate::support::app::{TestApp, open_spread};
 
 const API: &str = "acme/api";
 

@@ -5,10 +5,10 @@ use agent_heartbeat::schedule::ScheduledBeatFailed;
 use serde_json::{Value, json};
 use test_world::github::{Fault, Matching};
 
-use crate::audit::audits::{
+use crate::support::app::{Answer, TestApp, open_spread, until_held};
+use crate::support::audits::{
     audit, audited_page, delete, empty_page, issues_asked_for, pages_audited, settled, tracking,
 };
-use crate::support::app::{Answer, TestApp, open_spread, until_held};
 use crate::support::checked::Checked;
 
 const API: &str = "acme/api";

@@ -5,10 +5,10 @@ use agent_heartbeat::domain::iso_millis;
 use serde_json::Value;
 use test_world::github::{Fault, World};
 
-use crate::audit::audits::{
+use crate::support::app::{Answer, TestApp};
+use crate::support::audits::{
     INTERVAL, audit, audited_page, delete, issues_asked_for, pages_audited, settled, tracking,
 };
-use crate::support::app::{Answer, TestApp};
 
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";

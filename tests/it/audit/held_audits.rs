@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 use test_world::github::{Fault, Matching, World};
 
-use crate::audit::audits::{
+use crate::support::app::{TestApp, open_spread};
+use crate::support::audits::{
     INTERVAL, audit, audited_page, delete, empty_page, issues_asked_for, pages_audited, settled, tracking,
 };
-use crate::support::app::{TestApp, open_spread};
 use crate::support::checked::Checked;
 
 const API: &str = "acme/api";

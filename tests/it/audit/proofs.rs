@@ -2,8 +2,8 @@
 
 use test_world::github::{Fault, Matching};
 
-use crate::audit::audits::{INTERVAL, audit, issues_asked_for, settled, tracking};
 use crate::support::app::Answer;
+use crate::support::audits::{INTERVAL, audit, issues_asked_for, settled, tracking};
 use crate::support::log::Log;
 
 const API: &str = "acme/api";

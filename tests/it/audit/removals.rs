@@ -6,8 +6,8 @@
 use test_world::dynamodb::{Fault, Held, On};
 use test_world::github::{Fault as GitHubFault, Matching};
 
-use crate::audit::audits::{INTERVAL, audited_page, tracking};
 use crate::support::app::{Agent, TestApp, open_spread, until_held};
+use crate::support::audits::{INTERVAL, audited_page, tracking};
 
 const API: &str = "acme/api";
 const REMOVAL: &str = "deleted acme/api#1";

@@ -1,60 +1,20 @@
 //! The service as a GitHub App: its installation's token is requested, shared, renewed, and never leaked.
 //! `github_app_refused.rs` tests refusals.
 
-use std::time::Duration;
-
+use crate::support::app::TestApp;
+use crate::support::github_app::TOKEN_REQUEST;
+use crate::support::github_app::{APP, INSTALLATION, installed, store, token_requests, two_repositories};
+use crate::support::log::Log;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
-use serde_json::{Value, json};
+use serde_json::json;
+use std::time::Duration;
+use test_world::AGENT_TOKEN;
 use test_world::github::{APP_KEY, APP_KEY_PKCS8, Fault, Matching, World, fingerprint};
-use test_world::{AGENT_TOKEN, GITHUB_CREDENTIALS_SECRET_ID};
-
-use crate::support::app::{Setup, TestApp};
-use crate::support::log::Log;
-
-/// The App and where it is installed, in every test.
-pub const APP: u64 = 4_711;
-pub const INSTALLATION: u64 = 7;
-
-const TOKEN_REQUEST: &str = "/app/installations/7/access_tokens";
 
 /// How long before its expiry a token is renewed: after 55 minutes.
 const DUE: u64 = 3_300;
-
-/// The secret that names the App.
-pub fn credentials() -> Value {
-    json!({ "appId": APP, "installationId": INSTALLATION, "privateKey": APP_KEY })
-}
-
-pub fn store(app: &TestApp, credentials: &Value) {
-    app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, &credentials.to_string());
-}
-
-/// A world whose GitHub accepts nothing but the tokens of the App's installation.
-pub async fn installed(setup: Setup) -> TestApp {
-    let app = setup.start().await;
-    app.world.github.arrange(|github| {
-        github.install_app(APP, INSTALLATION);
-        github.accept_only([]);
-    });
-    store(&app, &credentials());
-    app
-}
-
-pub async fn two_repositories() -> TestApp {
-    let app = installed(TestApp::tracking(&["acme/api", "acme/web"])).await;
-    app.world.github.arrange(|github| {
-        github.open_issues("acme/api", 1);
-        github.open_issues("acme/web", 150);
-    });
-    app
-}
-
-/// How often a token was asked for since the last clearing.
-pub fn token_requests(app: &TestApp) -> usize {
-    app.asked().iter().filter(|path| *path == TOKEN_REQUEST).count()
-}
 
 /// Beats, and expects that all is well.
 async fn beats_well(app: &TestApp) {

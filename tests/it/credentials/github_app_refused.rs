@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use test_world::GITHUB_CREDENTIALS_SECRET_ID;
 use test_world::github::{APP_KEY, Fault, Matching};
 
-use crate::credentials::github_app::{
+use crate::support::app::{Answer, TestApp};
+use crate::support::github_app::{
     APP, INSTALLATION, credentials, installed, store, token_requests, two_repositories,
 };
-use crate::support::app::{Answer, TestApp};
 
 /// How often the secret with the credentials was read.
 fn reads(app: &TestApp) -> usize {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use test_world::github::{Fault, Matching, fingerprint};
 
-use crate::credentials::github_app::{installed, token_requests, two_repositories};
 use crate::support::app::TestApp;
+use crate::support::github_app::{installed, token_requests, two_repositories};
 
 /// How long before its expiry a token is renewed: after 55 minutes.
 const DUE: u64 = 3_300;

@@ -7,12 +7,12 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 use test_world::github::{Fault, Matching};
 
-use crate::credentials::github_app::{APP, store};
-use crate::credentials::installations::{
+use crate::support::app::{TestApp, until_held};
+use crate::support::github_app::{APP, store};
+use crate::support::installations::{
     GLOBEX, assert_globex_alone, batches, credentials, installed, open, token_request, two_owners, with_news,
     with_news_since,
 };
-use crate::support::app::{TestApp, until_held};
 
 /// Leaves globex's installation `remaining` requests and points for half an hour.
 fn leave_globex(app: &TestApp, remaining: u64) {

@@ -5,8 +5,8 @@ use jiff::SignedDuration;
 use serde_json::json;
 use test_world::github::{Fault, Matching};
 
-use crate::credentials::github_app::{token_requests, two_repositories};
 use crate::support::app::{Answer, TestApp};
+use crate::support::github_app::{token_requests, two_repositories};
 
 /// Two repositories that have been read, with a change in each. Both budgets reset in twenty minutes.
 async fn with_news() -> TestApp {

@@ -3,8 +3,8 @@
 use test_world::github::refusals::{BLOCKED, CLASSIC_TOKEN, IP_ALLOW_LIST, SUSPENDED, TOKEN_LIFETIME};
 use test_world::github::{Fault, Matching};
 
-use crate::credentials::github_app::two_repositories as two_of_an_installation;
 use crate::support::app::{Answer, TestApp};
+use crate::support::github_app::two_repositories as two_of_an_installation;
 
 /// GitHub's words, the problem's code, and a term that the remedy in its message contains.
 const RULES: [(&str, &str, &str); 5] = [

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use test_world::dynamodb::{Fault as Broken, On};
 use test_world::github::APP_KEY;
 
-use crate::credentials::github_app::{APP, store};
 use crate::support::app::{Setup, TestApp, open_spread};
 use crate::support::checked::Checked;
+use crate::support::github_app::{APP, store};
 use crate::support::sandbox::{API, Log, SCHEDULE, Sandbox, ago};
 
 const AN_HOUR: u64 = 3_600;

@@ -5,8 +5,8 @@ use serde_json::json;
 use test_world::TABLE_NAME;
 use test_world::github::{Fault, Matching};
 
-use crate::credentials::github_app;
 use crate::support::app::TestApp;
+use crate::support::github_app;
 use crate::support::log::Log;
 
 /// As GitHub makes them.

@@ -2,8 +2,8 @@
 
 use test_world::dynamodb::{Fault, On, Outcome};
 
-use crate::audit::audits::{audit, delete, settled, tracking};
 use crate::support::app::{TestApp, open_spread};
+use crate::support::audits::{audit, delete, settled, tracking};
 
 const API: &str = "acme/api";
 

@@ -8,8 +8,8 @@ use serde_json::Value;
 use test_world::TABLE_NAME;
 use test_world::github::Fault;
 
-use crate::audit::audits::{self, audited_page, open_and_settled};
 use crate::support::app::TestApp;
+use crate::support::audits::{self, audited_page, open_and_settled};
 use crate::support::checked::Checked;
 use crate::support::samples;
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 use test_world::dynamodb::Exchange;
 use test_world::turnstile::{Admission, Led, Stop};
 
-use crate::simulation::outcome::{A_WHILE, ALPHA, Case, NEWCOMER, Run, Scenario, places, undisturbed};
 use crate::support::app::TestApp;
+use crate::support::simulation::{A_WHILE, ALPHA, Case, NEWCOMER, Run, Scenario, places, undisturbed};
 
 /// The keys of the item that a request writes; none of a read.
 fn written(exchange: &Exchange) -> Option<String> {

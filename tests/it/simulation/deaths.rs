@@ -2,7 +2,7 @@
 
 use test_world::turnstile::{Admission, Led, Stop};
 
-use crate::simulation::outcome::{A_WHILE, ALPHA, Case, Next, Run, Scenario, places, undisturbed};
+use crate::support::simulation::{A_WHILE, ALPHA, Case, Next, Run, Scenario, places, undisturbed};
 
 /// Lets alpha's beat die at each of its requests. What has left it before that arrives: at once when the request was
 /// carried out, after the next beats when it was not.

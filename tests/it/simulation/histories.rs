@@ -11,12 +11,12 @@ use test_world::dynamodb::{Fault as TableFault, On, Outcome};
 use test_world::github::{Fault, Matching, Poison};
 use test_world::turnstile::{Admission, Led, Stop, Stopped};
 
-use crate::audit::audits::INTERVAL;
 use crate::simulation::histories_edits::{Edit, HOME, Names, Seen, edit};
 use crate::simulation::histories_told::ChangePage;
 use crate::support::app::TestApp;
+use crate::support::audits::INTERVAL;
+use crate::support::backlogs::{catch_up, narrow};
 use crate::support::cases::wish;
-use crate::sync::backlogs::{catch_up, narrow};
 
 /// The longest history.
 const MAX_STEPS: usize = 40;

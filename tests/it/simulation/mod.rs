@@ -5,5 +5,4 @@ pub mod deaths;
 pub mod histories;
 pub mod histories_edits;
 pub mod histories_told;
-pub mod outcome;
 pub mod overlaps;

@@ -3,7 +3,7 @@
 
 use test_world::turnstile::{Admission, Led, Stop};
 
-use crate::simulation::outcome::{
+use crate::support::simulation::{
     A_WHILE, ALPHA, BETA, Case, NEWCOMER, Next, Run, Scenario, places, undisturbed,
 };
 

@@ -1,11 +1,17 @@
 //! What the tests share: the service under test, who calls it, its logs, and sample data.
 
 pub mod app;
+pub mod audits;
+pub mod backlogs;
 pub mod cases;
 pub mod checked;
+pub mod github_app;
+pub mod installations;
 pub mod log;
 pub mod logged;
+pub mod probe;
 pub mod roles;
 pub mod samples;
 pub mod sandbox;
+pub mod simulation;
 pub mod source_files;

@@ -1,41 +1,12 @@
 //! What an agent that was away for long is told, in turns, and what each turn costs.
 
+use crate::support::app::{Answer, TestApp, until_held};
+use crate::support::backlogs::{catch_up, narrow, told};
+use agent_heartbeat::app::Timing;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
-
-use agent_heartbeat::app::{BacklogLimits, Timing};
 use test_world::TABLE_NAME;
 use test_world::dynamodb::On;
-
-use crate::support::app::{Answer, TestApp, until_held};
-
-/// The most read units of one beat, however much its agent has not been told.
-const MAX_READ_UNITS: f64 = 40.0;
-
-/// Lets an agent beat until it has been told everything. Each beat tells something new, costs no more than it may, and
-/// says truly whether another would tell more.
-pub async fn catch_up(app: &TestApp, agent: &str) -> Vec<Answer> {
-    let mut answers = Vec::new();
-    loop {
-        app.clear_requests();
-        let answer = app.agent(agent).beat().await;
-        let read_units = app.world.dynamodb.capacity().read_units;
-        assert!(read_units <= MAX_READ_UNITS, "{read_units} read units: {:#}", answer.0);
-        assert!(answers.len() < 500, "it does not end: {:#}", answer.0);
-        let is_left = answer.0["nextHeartbeatInSeconds"] == 0;
-        answers.push(answer);
-        if !is_left {
-            return answers;
-        }
-        // At most 60 beats a minute.
-        app.pass_time(1);
-    }
-}
-
-fn told(answers: &[Answer]) -> Vec<String> {
-    answers.iter().flat_map(Answer::touched).collect()
-}
 
 /// Copies the row of a changed issue, so that so many issues changed in the same pass.
 fn copy_changed_row(app: &TestApp, repository: &str, number: u64, copies: std::ops::RangeInclusive<u64>) {
@@ -203,12 +174,6 @@ async fn a_close_that_a_running_pass_edits_while_the_backlog_is_told_stays_a_clo
     let opened = (2..=6).map(|n| format!("opened {}#{n}", names[0]));
     let expected: BTreeSet<String> = opened.chain([format!("closed {}#1", names[0])]).collect();
     assert_eq!(told, expected);
-}
-
-/// The narrowest limits: every way of reading is taken, however small the fleet.
-pub fn narrow(timing: &mut Timing) {
-    timing.backlog =
-        BacklogLimits { changes: 2, read_units: 3.0, time: Duration::from_millis(750), merged: 1, named: 1 };
 }
 
 #[tokio::test]

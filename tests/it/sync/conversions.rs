@@ -3,8 +3,8 @@
 use test_world::dynamodb::On;
 use test_world::github::{Matching, World};
 
-use crate::audit::audits::{INTERVAL, audit, issues_asked_for, pages_audited, settled, tracking};
 use crate::support::app::{TestApp, open_spread, until_held};
+use crate::support::audits::{INTERVAL, audit, issues_asked_for, pages_audited, settled, tracking};
 
 const API: &str = "acme/api";
 const NEWS: &str = "converted acme/api#1";

@@ -2,8 +2,8 @@
 
 use test_world::github::World;
 
-use crate::audit::audits::{issues_asked_for, pages_audited};
 use crate::support::app::TestApp;
+use crate::support::audits::{issues_asked_for, pages_audited};
 
 const API: &str = "acme/api";
 

@@ -6,8 +6,8 @@
 use serde_json::{Value, json};
 use test_world::github::{Fault, Matching, World};
 
-use crate::audit::audits::{audit, delete, settled};
 use crate::support::app::{Answer, TestApp, open_spread};
+use crate::support::audits::{audit, delete, settled};
 
 const API: &str = "acme/api";
 

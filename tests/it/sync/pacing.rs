@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 use test_world::github::{Fault, Matching};
 
-use crate::audit::audits::{INTERVAL, audit, pages_audited, settled};
 use crate::support::app::{Answer, TestApp};
+use crate::support::audits::{INTERVAL, audit, pages_audited, settled};
 
 const API: &str = "acme/api";
 

@@ -1,66 +1,14 @@
 //! The probe: one question about a hundred repositories, and what it takes to be believed of each.
 
+use crate::support::app::{TestApp, until_held};
+use crate::support::probe::{asked_by_rest, assert_ok, batches, failed, fleet, names, settled};
 use std::time::Duration;
-
-use serde_json::Value;
 use test_world::github::{Fault, Matching};
-
-use crate::support::app::{Answer, Setup, TestApp, until_held};
 
 const FIVE: [&str; 5] = ["acme/api", "acme/web", "acme/docs", "acme/infra", "acme/app"];
 
-pub fn names(count: usize) -> Vec<String> {
-    (0..count).map(|n| format!("acme/repository-{n:03}")).collect()
-}
-
-pub fn fleet(names: &[String]) -> Setup {
-    TestApp::tracking(&names.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
-/// A fleet that was read and is settled, each repository with one issue.
-pub async fn settled(setup: Setup, names: &[impl AsRef<str>]) -> TestApp {
-    let app = setup.start().await;
-    app.world.github.arrange(|github| {
-        for name in names {
-            github.open_issue_at(name.as_ref(), "Old", github.now() - jiff::SignedDuration::from_hours(1));
-        }
-    });
-    app.agent("alpha").beat().await;
-    app.outlive_freshness();
-    app.clear_requests();
-    app
-}
-
 async fn settled_five() -> TestApp {
     settled(TestApp::tracking(&FIVE), &FIVE).await
-}
-
-/// How many repositories each GraphQL call asked for, in their order.
-pub fn batches(app: &TestApp) -> Vec<usize> {
-    let requests = app.world.github.requests();
-    requests.iter().filter_map(|request| Some(request.graphql.as_ref()?.repositories.len())).collect()
-}
-
-/// The repositories of which something was asked by REST, sorted.
-pub fn asked_by_rest(app: &TestApp) -> Vec<String> {
-    let requests = app.world.github.requests();
-    let mut asked: Vec<String> =
-        requests.into_iter().filter(|request| request.graphql.is_none()).map(|r| r.path).collect();
-    asked.sort();
-    asked
-}
-
-/// The repositories of which the problems speak, sorted, each with its code.
-pub fn failed(answer: &Answer) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or("all").to_owned();
-    let problems = answer.0["problems"].as_array().expect("a list");
-    let mut failed: Vec<_> = problems.iter().map(|p| (text(&p["repository"]), text(&p["code"]))).collect();
-    failed.sort();
-    failed
-}
-
-pub fn assert_ok(answer: &Answer) {
-    assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use agent_heartbeat::domain::iso_millis;
 use jiff::Timestamp;
 use test_world::github::World;
 
-use crate::audit::audits::{INTERVAL, audit, settled};
 use crate::support::app::{Answer, TestApp};
+use crate::support::audits::{INTERVAL, audit, settled};
 
 const API: &str = "acme/api";
 

@@ -3,8 +3,8 @@
 use serde_json::json;
 use test_world::github::{Fault, Matching, World};
 
-use crate::audit::audits::settled;
 use crate::support::app::TestApp;
+use crate::support::audits::settled;
 use crate::support::checked::Checked;
 
 const API: &str = "acme/api";

@@ -6,8 +6,8 @@ use serde_json::Value;
 use test_world::fault::Repeated;
 use test_world::github::{Fault, Matching, Request};
 
-use crate::audit::audits::{audit, is_brief_page, settled};
 use crate::support::app::{TestApp, open_spread};
+use crate::support::audits::{audit, is_brief_page, settled};
 
 const API: &str = "acme/api";
 

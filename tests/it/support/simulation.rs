@@ -15,8 +15,8 @@ use test_world::dynamodb::On;
 use test_world::github::{Fault, Matching, State};
 use test_world::turnstile::{Admission, Led, Stop, Stopped};
 
-use crate::audit::audits::{INTERVAL, tracking};
 use crate::support::app::{Agent, Answer, TestApp, open_spread, until_held};
+use crate::support::audits::{INTERVAL, tracking};
 use crate::support::checked::Checked;
 
 const API: &str = "acme/api";
