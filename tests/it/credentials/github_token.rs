@@ -1,19 +1,11 @@
 //! The token for GitHub: unreadable, malformed, refused, rotated, and never leaked.
 
+use crate::support::changed::two_repositories;
 use test_world::dynamodb::{Fault as Broken, On};
 use test_world::github::{Fault, Matching, fingerprint};
 use test_world::{AGENT_TOKEN, GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN, TABLE_NAME};
 
 use crate::support::app::TestApp;
-
-async fn two_repositories() -> TestApp {
-    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
-    app.world.github.arrange(|github| {
-        github.open_issues("acme/api", 1);
-        github.open_issues("acme/web", 150);
-    });
-    app
-}
 
 /// How often the GitHub token was read from Secrets Manager.
 fn reads(app: &TestApp) -> usize {

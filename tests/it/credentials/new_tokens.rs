@@ -1,5 +1,6 @@
 //! A new installation token, which not all of GitHub's servers know yet, and a probe that is refused for a moment.
 
+use crate::support::changed::rest_requests;
 use std::time::Duration;
 
 use jiff::SignedDuration;
@@ -135,10 +136,6 @@ async fn scarce() -> TestApp {
     });
     app.clear_requests();
     app
-}
-
-fn rest_requests(app: &TestApp) -> usize {
-    app.asked().iter().filter(|path| *path != "/graphql").count()
 }
 
 #[tokio::test]

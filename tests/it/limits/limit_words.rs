@@ -1,6 +1,7 @@
 //! Limits that GitHub reports by an error type or words alone: without a header, or with an `x-ratelimit-remaining`
 //! above 0.
 
+use crate::support::changed::one_closed_in_each;
 use jiff::SignedDuration;
 use serde_json::json;
 use test_world::github::{Fault, Matching};
@@ -10,21 +11,12 @@ use crate::support::github_app::{token_requests, two_repositories};
 
 /// Two repositories that have been read, with a change in each. Both budgets reset in twenty minutes.
 async fn with_news() -> TestApp {
-    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
+    let app = one_closed_in_each().await;
     app.world.github.arrange(|github| {
-        github.open_issues("acme/api", 2);
-        github.open_issues("acme/web", 2);
-    });
-    app.agent("alpha").beat().await;
-    app.outlive_freshness();
-    app.world.github.arrange(|github| {
-        github.close_issue("acme/api", 1);
-        github.close_issue("acme/web", 1);
         let reset = github.now() + SignedDuration::from_mins(20);
         github.set_budget(5_000, 4_000, reset);
         github.set_graphql_budget(5_000, 4_000, reset);
     });
-    app.clear_requests();
     app
 }
 

@@ -1,33 +1,13 @@
 //! GitHub's rate limits, in every form that GitHub reports: the service sends no request until the limit lifts, and
 //! every answer reports the time left. `budgets.rs` tests low budgets.
 
+use crate::support::changed::{assert_ok, one_closed_in_each};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use test_world::github::{Fault, Matching};
 use test_world::{GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN};
 
 use crate::support::app::{Answer, TestApp};
-
-/// Two repositories that were read, with something new in each.
-async fn with_news() -> TestApp {
-    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
-    app.world.github.arrange(|github| {
-        github.open_issues("acme/api", 2);
-        github.open_issues("acme/web", 2);
-    });
-    app.agent("alpha").beat().await;
-    app.outlive_freshness();
-    app.world.github.arrange(|github| {
-        github.close_issue("acme/api", 1);
-        github.close_issue("acme/web", 1);
-    });
-    app.world.github.clear_requests();
-    app
-}
-
-fn assert_ok(answer: &Answer) {
-    assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
-}
 
 /// The answer reports the limit once, with the seconds until it lifts.
 fn assert_limited(answer: &Answer, seconds: u64) {
@@ -110,7 +90,7 @@ async fn assert_blocked_until_it_lifts(app: &TestApp, met: &Answer, seconds: u64
 
 #[tokio::test]
 async fn exhausted_budgets_that_sufficed_cause_no_problem() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     app.world.github.arrange(|github| {
         let reset = github.now() + SignedDuration::from_mins(20);
         github.set_budget(5_000, 2, reset);
@@ -123,10 +103,10 @@ async fn exhausted_budgets_that_sufficed_cause_no_problem() {
 
 #[tokio::test]
 async fn secondary_limit_reported_by_graphql_blocks_all_requests() {
-    let forms = secondary_limits(&with_news().await).len();
-    let forms_in_a_200 = secondary_limits_in_a_200(&with_news().await).len();
+    let forms = secondary_limits(&one_closed_in_each().await).len();
+    let forms_in_a_200 = secondary_limits_in_a_200(&one_closed_in_each().await).len();
     for n in 0..forms + forms_in_a_200 {
-        let app = with_news().await;
+        let app = one_closed_in_each().await;
         let all = [secondary_limits(&app), secondary_limits_in_a_200(&app)].concat();
         let (form, fault, seconds) = all[n].clone();
         app.world.github.fault(Matching::graphql(), fault);
@@ -138,9 +118,9 @@ async fn secondary_limit_reported_by_graphql_blocks_all_requests() {
 
 #[tokio::test]
 async fn secondary_limit_reported_by_rest_blocks_all_requests() {
-    let forms = secondary_limits(&with_news().await).len();
+    let forms = secondary_limits(&one_closed_in_each().await).len();
     for n in 0..forms {
-        let app = with_news().await;
+        let app = one_closed_in_each().await;
         let (form, fault, seconds) = secondary_limits(&app)[n].clone();
         app.world.github.fault(Matching::any_listing(), fault.forever());
         let met = app.agent("alpha").beat().await;
@@ -157,7 +137,7 @@ fn used_up(app: &TestApp, status: u16) -> Fault {
 #[tokio::test]
 async fn exhausted_rest_budget_blocks_rest_until_it_resets() {
     for status in [403, 429] {
-        let app = with_news().await;
+        let app = one_closed_in_each().await;
         app.world.github.fault(Matching::any_listing(), used_up(&app, status).forever());
         let met = app.agent("alpha").beat().await;
         assert_eq!(met.status(), "error");
@@ -181,7 +161,7 @@ async fn exhausted_rest_budget_blocks_rest_until_it_resets() {
 
 #[tokio::test]
 async fn exhausted_budgets_of_both_apis_block_all_requests_until_they_reset() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     app.world.github.arrange(|github| {
         let reset = github.now() + SignedDuration::from_mins(20);
         github.set_budget(5_000, 0, reset);
@@ -205,7 +185,7 @@ async fn exhausted_budgets_of_both_apis_block_all_requests_until_they_reset() {
 
 #[tokio::test]
 async fn fifty_concurrent_agents_meet_a_limit_once() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(300)));
     let agents: Vec<_> = (0..50).map(|n| app.agent(&format!("agent-{n}"))).collect();
     futures_util::future::join_all(agents.iter().map(|agent| agent.beat())).await;
@@ -224,7 +204,7 @@ async fn fifty_concurrent_agents_meet_a_limit_once() {
 
 #[tokio::test]
 async fn coalesced_heartbeat_reports_the_seconds_left_of_a_limit() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(25)));
     assert_limited(&app.agent("alpha").beat().await, 25);
     app.pass_time(20);
@@ -252,7 +232,7 @@ async fn limit_met_during_a_listing_keeps_what_was_read() {
 
 #[tokio::test]
 async fn limit_is_neither_retried_nor_waited_for() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     let begun = app.world.clock.now();
     app.world.github.fault(Matching::listing("acme/web"), limit(429, seconds(5)));
     let answer = app.agent("alpha").beat().await;
@@ -266,7 +246,7 @@ async fn limit_is_neither_retried_nor_waited_for() {
 #[tokio::test]
 async fn limit_of_any_stated_length_lifts_within_an_hour() {
     for nonsense in ["999999999999", "99999999999999999999999", "Sun, 22 Nov 2099 06:00:00 GMT"] {
-        let app = with_news().await;
+        let app = one_closed_in_each().await;
         let headers = vec![("retry-after", nonsense.to_owned())];
         app.world.github.fault(Matching::graphql(), limit(429, headers));
         let answer = app.agent("alpha").beat().await;
@@ -280,7 +260,7 @@ async fn limit_of_any_stated_length_lifts_within_an_hour() {
 
 #[tokio::test]
 async fn forbidden_repository_is_not_a_limit() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     app.world.github.fault(Matching::listing("acme/web"), Fault::saml_required());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "warning");
@@ -292,7 +272,7 @@ async fn forbidden_repository_is_not_a_limit() {
 
 #[tokio::test]
 async fn new_token_is_not_blocked_by_the_limit_of_the_previous_one() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(1_800)));
     assert_limited(&app.agent("alpha").beat().await, 1_800);
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "another-token");
@@ -311,7 +291,7 @@ async fn new_token_is_not_blocked_by_the_limit_of_the_previous_one() {
 
 #[tokio::test]
 async fn stored_limit_never_contains_the_token() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(90)));
     app.agent("alpha").beat().await;
     let state = app.state();
@@ -328,7 +308,7 @@ async fn stored_limit_never_contains_the_token() {
 
 #[tokio::test]
 async fn exhausted_graphql_points_leave_rest_in_use() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     app.world.github.arrange(|github| {
         github.set_graphql_budget(5_000, 0, github.now() + SignedDuration::from_mins(20));
     });

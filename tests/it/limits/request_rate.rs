@@ -1,15 +1,12 @@
 //! At most 600 REST requests a minute for one account, over all passes and execution environments.
 
 use crate::support::app::TestApp;
+use crate::support::changed::rest_requests;
 
 /// Empty repositories. The first listing of each takes two requests.
 async fn empty(count: usize) -> TestApp {
     let names: Vec<String> = (0..count).map(|n| format!("acme/r{n}")).collect();
     TestApp::tracking(&names.iter().map(String::as_str).collect::<Vec<_>>()).start().await
-}
-
-fn rest_requests(app: &TestApp) -> usize {
-    app.asked().iter().filter(|path| *path != "/graphql").count()
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ pub mod app;
 pub mod audits;
 pub mod backlogs;
 pub mod cases;
+pub mod changed;
 pub mod checked;
 pub mod github_app;
 pub mod installations;

@@ -48,7 +48,3 @@ pub fn failed(answer: &Answer) -> Vec<(String, String)> {
     failed.sort();
     failed
 }
-
-pub fn assert_ok(answer: &Answer) {
-    assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
-}

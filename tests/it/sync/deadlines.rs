@@ -1,20 +1,12 @@
 //! The time a pass has: its own budget, or what the invocation leaves of it.
 
+use crate::support::changed::two_repositories;
 use std::time::Duration;
 
 use test_world::dynamodb::On;
 use test_world::github::{Fault, Matching};
 
 use crate::support::app::{Answer, Setup, TestApp, open_spread, until_held};
-
-async fn two_repositories() -> TestApp {
-    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
-    app.world.github.arrange(|github| {
-        github.open_issues("acme/api", 1);
-        github.open_issues("acme/web", 150);
-    });
-    app
-}
 
 /// Not done is not failed: the next pass goes on.
 fn assert_deferred(answer: &Answer, summary: &str) {

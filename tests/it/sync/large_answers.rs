@@ -1,5 +1,6 @@
 //! Answers of any size: what is too large is given up, the pass ends, and the others are read.
 
+use crate::support::changed::one_opened_in_each;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -18,14 +19,7 @@ async fn with_news() -> TestApp {
     let patient = TestApp::tracking(&[API, WEB]).timing(|timing| {
         timing.github.attempt_timeout = Duration::from_secs(60);
     });
-    let app = patient.start().await;
-    app.agent("alpha").beat().await;
-    app.outlive_freshness();
-    app.world.github.arrange(|github| {
-        github.open_issues(API, 1);
-        github.open_issues(WEB, 1);
-    });
-    app
+    one_opened_in_each(patient).await
 }
 
 /// An answer of this status whose body is small on its way and 17 MB once it is decompressed.

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use test_world::github::{Fault, Matching};
 
 use crate::support::app::{Answer, TestApp, until_held};
-use crate::support::probe::{asked_by_rest, assert_ok, batches, failed, fleet, names, settled};
+use crate::support::changed::assert_ok;
+use crate::support::probe::{asked_by_rest, batches, failed, fleet, names, settled};
 
 /// The words of a query that GitHub gave up: semantic-release/github#1017, teoxoy/profile-readme-stats#6.
 const GAVE_UP: &str = "Something went wrong while executing your query. This may be the result of a timeout, or it \

@@ -1,7 +1,8 @@
 //! The probe: one question about a hundred repositories, and what it takes to be believed of each.
 
 use crate::support::app::{TestApp, until_held};
-use crate::support::probe::{asked_by_rest, assert_ok, batches, failed, fleet, names, settled};
+use crate::support::changed::assert_ok;
+use crate::support::probe::{asked_by_rest, batches, failed, fleet, names, settled};
 use std::time::Duration;
 use test_world::github::{Fault, Matching};
 

@@ -1,5 +1,6 @@
 //! GitHub fails, hangs, breaks off or talks nonsense: repeated where that can help, bounded, and reported.
 
+use crate::support::changed::one_opened_in_each;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,19 +10,6 @@ use crate::support::app::{Answer, Setup, TestApp};
 
 fn two_repositories() -> Setup {
     TestApp::tracking(&["acme/api", "acme/web"])
-}
-
-/// Both have been read, and one issue of each is new.
-async fn with_news(setup: Setup) -> TestApp {
-    let app = setup.start().await;
-    app.agent("alpha").beat().await;
-    app.outlive_freshness();
-    app.world.github.arrange(|github| {
-        github.open_issues("acme/api", 1);
-        github.open_issues("acme/web", 1);
-    });
-    app.world.github.clear_requests();
-    app
 }
 
 fn listings_of_web(app: &TestApp) -> usize {
@@ -45,7 +33,7 @@ async fn assert_reported(app: &TestApp, answer: &Answer, code: &str, what: &str)
 
 #[tokio::test]
 async fn without_a_failure_each_request_is_sent_once() {
-    let app = with_news(two_repositories()).await;
+    let app = one_opened_in_each(two_repositories()).await;
     app.agent("alpha").beat().await;
     assert_eq!((listings_of_web(&app), app.asked_of_github().len()), (1, 3), "the probe, and a listing each");
 }
@@ -53,7 +41,7 @@ async fn without_a_failure_each_request_is_sent_once() {
 #[tokio::test]
 async fn what_fails_twice_and_then_works_is_no_problem() {
     for fault in [Fault::Status(502), Fault::Cut, Fault::HalfPage] {
-        let app = with_news(two_repositories()).await;
+        let app = one_opened_in_each(two_repositories()).await;
         let listing = Matching::listing("acme/web");
         app.world.github.fault(listing, fault.clone().times(2));
         let answer = app.agent("alpha").beat().await;
@@ -72,7 +60,7 @@ async fn what_fails_three_times_is_reported_as_such() {
         (Fault::HalfPage, "GitHub broke off its answer three times"),
     ];
     for (fault, what) in failures {
-        let app = with_news(two_repositories()).await;
+        let app = one_opened_in_each(two_repositories()).await;
         app.world.github.fault(Matching::listing("acme/web"), fault.forever());
         let answer = app.agent("alpha").beat().await;
         assert_eq!(listings_of_web(&app), 3, "{what}");
@@ -86,7 +74,7 @@ async fn github_hangs_and_the_beat_is_answered_in_bounded_time() {
         timing.github.attempt_timeout = Duration::from_millis(300);
         timing.github.attempts = 2;
     });
-    let app = with_news(impatient).await;
+    let app = one_opened_in_each(impatient).await;
     app.world.github.fault(Matching::listing("acme/web"), Fault::Hang.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(listings_of_web(&app), 2);
@@ -111,7 +99,7 @@ async fn an_answer_that_is_not_understood_is_reported_and_not_repeated() {
         (Fault::Status(422), "status 422".to_owned()),
     ];
     for (fault, what) in answers {
-        let app = with_news(two_repositories()).await;
+        let app = one_opened_in_each(two_repositories()).await;
         app.world.github.fault(Matching::listing("acme/web"), fault.forever());
         let answer = app.agent("alpha").beat().await;
         assert_eq!(listings_of_web(&app), 1, "{what}");

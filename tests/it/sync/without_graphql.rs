@@ -1,25 +1,13 @@
 //! Without the probe: each repository is asked for by itself, that is told, and the freshness is stretched.
 
+use crate::support::changed::{assert_ok, one_closed_in_each};
 use std::time::Duration;
 
 use jiff::SignedDuration;
 use serde_json::Value;
 use test_world::github::{Fault, Matching};
 
-use crate::support::app::{Answer, TestApp};
-
-const BOTH: [&str; 2] = ["acme/api", "acme/web"];
-
-/// Two repositories that were read, with something new in each.
-async fn with_news() -> TestApp {
-    let app = TestApp::tracking(&BOTH).start().await;
-    app.world.github.arrange(|github| BOTH.iter().for_each(|name| github.open_issues(name, 2)));
-    app.agent("alpha").beat().await;
-    app.outlive_freshness();
-    app.world.github.arrange(|github| BOTH.iter().for_each(|name| github.close_issue(name, 1)));
-    app.clear_requests();
-    app
-}
+use crate::support::app::TestApp;
 
 /// How GraphQL is not to be had, whether a person has to do something about it, and how it heals.
 struct Way {
@@ -54,10 +42,6 @@ const WAYS: [Way; 3] = [
     },
 ];
 
-fn assert_ok(answer: &Answer) {
-    assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
-}
-
 fn asked_by_rest(app: &TestApp) -> Vec<String> {
     let mut asked = app.asked();
     asked.retain(|path| path != "/graphql");
@@ -67,7 +51,7 @@ fn asked_by_rest(app: &TestApp) -> Vec<String> {
 
 #[tokio::test]
 async fn with_the_probe_nobody_speaks_of_it_and_no_repository_is_looked_up() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     assert_ok(&app.agent("alpha").beat().await);
     assert!(asked_by_rest(&app).iter().all(|path| path.contains("/issues?")), "{:?}", app.asked());
 }
@@ -75,7 +59,7 @@ async fn with_the_probe_nobody_speaks_of_it_and_no_repository_is_looked_up() {
 #[tokio::test]
 async fn without_the_probe_each_repository_is_looked_up_and_listed_and_that_is_told_until_it_is_back() {
     for Way { breaks, lasts, is_transient, message } in WAYS {
-        let app = with_news().await;
+        let app = one_closed_in_each().await;
         breaks(&app);
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes()), ("warning", vec!["probe_unavailable"]));
@@ -111,7 +95,7 @@ async fn without_the_probe_each_repository_is_looked_up_and_listed_and_that_is_t
 
 #[tokio::test]
 async fn points_that_are_used_up_are_not_asked_for_again_by_any_sandbox_until_they_are_granted_anew() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     (WAYS[2].breaks)(&app);
     app.agent("alpha").beat().await;
     app.clear_requests();
@@ -128,7 +112,7 @@ async fn points_that_are_used_up_are_not_asked_for_again_by_any_sandbox_until_th
 
 #[tokio::test]
 async fn without_the_probe_the_freshness_is_stretched_and_with_it_again_it_is_not() {
-    let app = with_news().await;
+    let app = one_closed_in_each().await;
     app.world.github.arrange(|github| {
         github.remove_graphql();
         github.set_budget(40, 40, github.now() + SignedDuration::from_hours(1));
@@ -156,7 +140,7 @@ async fn without_the_probe_a_repository_that_fails_to_be_looked_up_fails_alone()
         (Fault::Cut.forever(), "github_unavailable", "GitHub broke off its answer three times"),
     ];
     for (fault, code, words) in faults {
-        let app = with_news().await;
+        let app = one_closed_in_each().await;
         app.world.github.arrange(|github| github.remove_graphql());
         app.world.github.fault(Matching::repository("acme/web"), fault);
         let answer = app.agent("alpha").beat().await;
