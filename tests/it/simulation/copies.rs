@@ -1,5 +1,5 @@
-//! Each write of a beat arrives a second time, later: the SDK sent it again when it heard nothing, and the first copy
-//! was long on its way. The table is the same in the end, and every change is reported.
+//! Each write of a heartbeat arrives a second time, later: the SDK sent it again without an answer, and the first copy
+//! was delayed. The table is the same in the end, and every change is reported.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use test_world::turnstile::{Admission, Led, Stop};
 use crate::support::app::TestApp;
 use crate::support::simulation::{A_WHILE, ALPHA, Case, NEWCOMER, Run, Scenario, places, undisturbed};
 
-/// The keys of the item that a request writes; none of a read.
+/// The keys of the item that a request writes; `None` for a read.
 fn written(exchange: &Exchange) -> Option<String> {
     let request = match exchange.operation.as_str() {
         "PutItem" | "UpdateItem" | "DeleteItem" => &exchange.request,
@@ -25,7 +25,7 @@ fn written(exchange: &Exchange) -> Option<String> {
     Some(format!("{} {}", text("pk"), text("sk")))
 }
 
-/// Delivers copies of writes that were carried out: of each item's the one that has `later` later ones.
+/// Delivers a copy of one executed write of each item: the one with `later` writes of that item after it.
 fn arrive_again(app: &TestApp, writes: &[Exchange], later: usize) {
     let mut by_item: HashMap<String, Vec<&Exchange>> = HashMap::new();
     for write in writes {
@@ -40,23 +40,23 @@ fn arrive_again(app: &TestApp, writes: &[Exchange], later: usize) {
     }
 }
 
-/// Alpha's beat goes on to its end; when its request `at` is to be let in, copies of its earlier writes arrive. With
-/// `at` beyond its last request they arrive when it has been answered, and with `is_late` after the next beats, too.
+/// Runs alpha's heartbeat to its end. Before its request number `at`, copies of its earlier writes arrive. If `at` is
+/// beyond its last request, they arrive after the answer. With `is_late` they arrive again after the next heartbeat.
 async fn copies_arrive(scenario: Scenario, at: usize, later: usize, is_late: bool, end: &[Value]) {
     let app = scenario.begin().await;
     let mut run = Run::of(scenario, &app);
     let turnstile = &app.world.turnstile;
     app.clear_requests();
     let alpha = app.agent(ALPHA);
-    let mut beat = Box::pin(alpha.beat());
-    let answer = match turnstile.lead(Admission::OneByOne, Some(Stop::Before(at)), &mut beat).await {
+    let mut heartbeat = Box::pin(alpha.beat());
+    let answer = match turnstile.lead(Admission::OneByOne, Some(Stop::Before(at)), &mut heartbeat).await {
         Led::ToItsEnd(answer) => answer,
         Led::UpTo(stopped) => {
             let mut writes = app.world.dynamodb.requests();
             writes.retain(|exchange| exchange.outcome == test_world::dynamodb::Outcome::Ok);
             arrive_again(&app, &writes, later);
             stopped.let_go();
-            beat.await
+            heartbeat.await
         }
     };
     let writes = app.world.dynamodb.requests();
@@ -69,14 +69,14 @@ async fn copies_arrive(scenario: Scenario, at: usize, later: usize, is_late: boo
         run.beat(NEWCOMER).await;
         arrive_again(&app, &writes, later);
     }
-    for stands in run.settle(None).await {
-        assert_eq!(stands, end);
+    for table in run.settle(None).await {
+        assert_eq!(table, end);
     }
-    run.assert_all_told();
+    run.assert_all_reported();
 }
 
-/// How often a beat that made these requests wrote the item that it wrote most often.
-fn most_writes(order: &[String]) -> usize {
+/// The number of writes of the item that these requests write most often.
+fn max_writes_of_an_item(order: &[String]) -> usize {
     let is_write = |request: &&String| {
         ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"]
             .iter()
@@ -95,12 +95,12 @@ async fn late_copy_of_any_write_reverts_nothing() {
     let scenario = Scenario::Whole;
     let (order, end) = undisturbed(scenario, Admission::OneByOne).await;
     for at in places(order.len()) {
-        for later in 0..most_writes(&order[..at - 1]) {
+        for later in 0..max_writes_of_an_item(&order[..at - 1]) {
             let _case = Case::new(test, Stop::Before(at));
             copies_arrive(scenario, at, later, false, &end).await;
         }
     }
-    for later in 0..most_writes(&order) {
+    for later in 0..max_writes_of_an_item(&order) {
         copies_arrive(scenario, usize::MAX, later, true, &end).await;
     }
 }

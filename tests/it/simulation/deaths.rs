@@ -1,11 +1,12 @@
-//! A beat dies at each of its requests, whichever server it is for: the next ones leave the same table and tell all.
+//! A heartbeat dies at each of its requests to any server: the next heartbeats leave the same table and report every
+//! change.
 
 use test_world::turnstile::{Admission, Led, Stop};
 
 use crate::support::simulation::{A_WHILE, ALPHA, Case, Next, Run, Scenario, places, undisturbed};
 
-/// Lets alpha's beat die at each of its requests. What has left it before that arrives: at once when the request was
-/// carried out, after the next beats when it was not.
+/// Lets alpha's heartbeat die at each of its requests. Requests in flight still arrive: at once if the request was
+/// executed, and after the next heartbeats if it was not.
 async fn dies_at_each(
     test: &'static str,
     scenario: Scenario,
@@ -20,14 +21,14 @@ async fn dies_at_each(
         let mut case = Case::new(test, stop(k));
         let turnstile = &app.world.turnstile;
         let alpha = app.agent(ALPHA);
-        let mut beat = Box::pin(alpha.beat());
-        let Led::UpTo(stopped) = turnstile.lead(admission, Some(stop(k)), &mut beat).await else {
+        let mut heartbeat = Box::pin(alpha.beat());
+        let Led::UpTo(stopped) = turnstile.lead(admission, Some(stop(k)), &mut heartbeat).await else {
             panic!("there is no such request");
         };
         case.is_of(&stopped);
         let arrived = turnstile.arrived();
-        drop(beat);
-        let on_its_way = match stop(k) {
+        drop(heartbeat);
+        let in_flight = match stop(k) {
             Stop::Before(_) => Some(stopped),
             Stop::After(_) => {
                 stopped.let_go();
@@ -37,22 +38,22 @@ async fn dies_at_each(
         turnstile.stillness().await;
         app.pass_time(A_WHILE);
         turnstile.stillness().await;
-        assert_eq!(turnstile.arrived(), arrived, "a beat that is dead went on asking");
+        assert_eq!(turnstile.arrived(), arrived, "a dead heartbeat sent more requests");
         run.alpha_has_died();
-        let on_its_way = match next {
-            Next::Reads => on_its_way,
+        let in_flight = match next {
+            Next::Reads => in_flight,
             Next::CannotRead => {
-                run.a_pass_fails().await;
-                drop(on_its_way);
+                run.fail_a_pass().await;
+                drop(in_flight);
                 turnstile.stillness().await;
                 run.alpha_has_died();
                 None
             }
         };
-        for stands in run.settle(on_its_way).await {
-            assert_eq!(stands, end);
+        for table in run.settle(in_flight).await {
+            assert_eq!(table, end);
         }
-        run.assert_all_told();
+        run.assert_all_reported();
     }
 }
 

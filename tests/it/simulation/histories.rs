@@ -1,8 +1,8 @@
-//! Random histories: whatever people do on GitHub, whatever goes wrong, and whenever agents beat, in the end the cached
-//! open issues are GitHub's, and no agent has missed a change.
+//! Random histories: whatever people do on GitHub, whatever fails, and whenever agents send heartbeats, in the end the
+//! cached open issues equal GitHub's, and no agent has missed a change.
 //!
-//! The same seed gives the same histories each time, and one that fails is shrunk to its least. The failing history is
-//! printed whole, so nothing is kept in files. `HISTORIES` (how many) and `HISTORIES_SEED` try others.
+//! The same seed gives the same histories each time, and a history that fails is shrunk. It is printed completely, so
+//! nothing is kept in files. `HISTORIES` (how many) and `HISTORIES_SEED` try others.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
@@ -12,56 +12,56 @@ use test_world::github::{Fault, Matching, Poison};
 use test_world::turnstile::{Admission, Led, Stop, Stopped};
 
 use crate::simulation::histories_edits::{Edit, HOME, Names, Seen, edit};
-use crate::simulation::histories_told::ChangePage;
+use crate::simulation::histories_reports::Reports;
 use crate::support::app::TestApp;
 use crate::support::audits::INTERVAL;
 use crate::support::backlogs::{catch_up, narrow};
 use crate::support::cases::wish;
 
-/// The longest history.
+/// The most steps of a history.
 const MAX_STEPS: usize = 40;
 
-/// The longest interval there may be: no history lasts so long.
+/// The longest configurable interval: no history lasts that long.
 const NEVER: u64 = 30 * 24 * 3_600;
 
 const AGENTS: [&str; 3] = ["alpha", "beta", "gamma"];
 
-/// An agent that beats once when the history has begun, and then not before its end.
+/// An agent that sends a heartbeat at the beginning of a history, and then none before its end.
 const ABSENT: &str = "absent";
 
 const ALL: [&str; 4] = [AGENTS[0], AGENTS[1], AGENTS[2], ABSENT];
 
-/// Longer than a claim lasts, longer than a pass is fresh, longer than GitHub shows anything late.
+/// Longer than a lease lasts, longer than a pass is fresh, and longer than GitHub delays a change.
 const A_WHILE: u64 = 150;
 
-/// One thing that happens.
+/// One event of a history.
 #[derive(Clone, Debug)]
 enum Step {
     /// Somebody does something on GitHub.
     Edit(Edit),
-    /// So many seconds pass.
+    /// This many seconds pass.
     Wait(u64),
-    /// An agent beats.
+    /// An agent sends a heartbeat.
     Beat(usize),
-    /// An agent's beat dies at one of its requests, if it makes so many.
+    /// An agent's heartbeat dies at one of its requests, if it sends that many.
     Die(usize, Stop),
-    /// What beats had sent before they died arrives now.
+    /// The requests in flight of dead heartbeats arrive.
     Arrive,
-    /// Copies of the last writes arrive, but for so many: the network was slow.
+    /// Copies of ten late writes arrive, before this many last ones: the network was slow.
     Again(usize),
-    /// Whether the service is configured to track the second repository.
+    /// The service is configured to track the second repository, or not to.
     Track(bool),
-    /// So many requests to GitHub go wrong, after some others.
+    /// Requests to GitHub fail: from the first number on, as many as the second.
     GitHub(Trouble, u64, u64),
-    /// GraphQL fails for every query that names a repository, for so many seconds; without a number it stays so.
+    /// GraphQL fails for every query that names a repository, for this many seconds; for good without a number.
     Poison(usize, Poison, Option<i64>),
-    /// The token may ask GitHub so often, and no more for ten minutes.
+    /// The token has this many requests left, and no more for ten minutes.
     Limit(u64),
-    /// So many requests to the table go wrong, after some others.
+    /// Requests to the table fail: from the first number on, as many as the second.
     Table(TableFault, u64, u64),
 }
 
-/// What can go wrong with GitHub.
+/// How GitHub fails.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Status(u16),
@@ -94,7 +94,7 @@ fn step(seen: Seen) -> impl Strategy<Value = Step> {
         Trouble::OddRecord,
     ];
     if seen == Seen::ByAudits {
-        // A listing that says there is nothing cannot be told from one that is right.
+        // Nothing distinguishes a wrong empty listing from a right one.
         troubles.push(Trouble::EmptyList);
         waits.extend([600, INTERVAL / 2, INTERVAL, 2 * INTERVAL]);
     }
@@ -117,7 +117,7 @@ fn step(seen: Seen) -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::Track),
         1 => (prop::sample::select(troubles), 1..10_u64, 1..5_u64)
             .prop_map(|(trouble, nth, times)| Step::GitHub(trouble, nth, times)),
-        1 => (0..HOME.len(), prop::sample::select(vec![Poison::TimedOut, Poison::NotExecuted]), poisoned_for())
+        1 => (0..HOME.len(), prop::sample::select(vec![Poison::TimedOut, Poison::NotExecuted]), poison_seconds())
             .prop_map(|(repository, poison, seconds)| Step::Poison(repository, poison, seconds)),
         1 => (0..12_u64).prop_map(Step::Limit),
         1 => (prop::sample::select(table_faults), 1..30_u64, 1..5_u64)
@@ -125,54 +125,54 @@ fn step(seen: Seen) -> impl Strategy<Value = Step> {
     ]
 }
 
-/// How much one beat reads of what its agent has not been told.
+/// How much of an agent's unreported changes one heartbeat reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    /// More than a history has.
+enum BacklogReads {
+    /// More than a history contains.
     Usual,
-    /// So little that each backlog is told in many turns, merged, and repository by repository.
+    /// So little that each backlog is reported in many answers, both merged and repository by repository.
     Narrow,
 }
 
-fn poisoned_for() -> impl Strategy<Value = Option<i64>> {
+fn poison_seconds() -> impl Strategy<Value = Option<i64>> {
     prop::option::weighted(0.7, prop::sample::select(vec![10, 100, 1_000, 10_000]))
 }
 
-/// The world a history happens in.
-struct Stage {
+/// The world in which a history happens.
+struct Simulation {
     seen: Seen,
     app: TestApp,
     names: Names,
-    told: ChangePage,
-    /// What beats had sent before they died.
-    on_its_way: Vec<Stopped>,
+    reports: Reports,
+    /// The requests in flight of dead heartbeats.
+    in_flight: Vec<Stopped>,
 }
 
-impl Stage {
-    async fn set(seen: Seen, reading: Reading) -> Self {
+impl Simulation {
+    async fn start(seen: Seen, reading: BacklogReads) -> Self {
         let interval = if seen == Seen::ByAudits { INTERVAL } else { NEVER };
         let tracking = TestApp::tracking(&HOME).with("AUDIT_INTERVAL_SECONDS", &interval.to_string());
-        let tracking = if reading == Reading::Narrow { tracking.timing(narrow) } else { tracking };
+        let tracking = if reading == BacklogReads::Narrow { tracking.timing(narrow) } else { tracking };
         let mut app = tracking.start().await;
-        // What a history orders need not be met.
+        // Faults that a history sets may stay unused.
         app.leaves_orders_open();
         let names = Names::new(&app);
-        Self { seen, app, names, told: ChangePage::default(), on_its_way: Vec::new() }
+        Self { seen, app, names, reports: Reports::default(), in_flight: Vec::new() }
     }
 
-    async fn happens(&mut self, step: &Step) {
+    async fn apply(&mut self, step: &Step) {
         match step {
             Step::Edit(edit) => self.app.world.github.arrange(|github| self.names.carry_out(github, edit)),
             Step::Wait(seconds) => self.app.pass_time(*seconds),
             Step::Beat(agent) => {
                 self.app.agent(AGENTS[*agent]).beat().await;
                 if self.app.runs(ABSENT).is_empty() {
-                    self.told.look(&self.app, &ALL);
+                    self.reports.observe(&self.app, &ALL);
                     self.app.agent(ABSENT).beat().await;
                 }
             }
-            Step::Die(agent, stop) => self.dies(AGENTS[*agent], *stop).await,
-            Step::Arrive => self.arrives().await,
+            Step::Die(agent, stop) => self.die(AGENTS[*agent], *stop).await,
+            Step::Arrive => self.arrive().await,
             Step::Again(but) => {
                 let writes = self.app.world.dynamodb.requests();
                 let writes = writes.iter().rev().filter(|write| write.outcome == Outcome::Ok);
@@ -206,7 +206,7 @@ impl Stage {
             Step::Poison(repository, poison, seconds) => {
                 let until = self.app.ago(-seconds.unwrap_or(i64::try_from(NEVER).expect("a month")));
                 self.app.world.github.arrange(|github| {
-                    github.poison_graphql(self.names.today(*repository), *poison, until);
+                    github.poison_graphql(self.names.current(*repository), *poison, until);
                 });
             }
             Step::Limit(left) => {
@@ -217,18 +217,18 @@ impl Stage {
                 self.app.world.dynamodb.fault(On::anything().nth(*nth), fault.times(*times));
             }
         }
-        self.told.look(&self.app, &ALL);
+        self.reports.observe(&self.app, &ALL);
     }
 
-    async fn dies(&mut self, agent: &str, stop: Stop) {
+    async fn die(&mut self, agent: &str, stop: Stop) {
         let agent = self.app.agent(agent);
-        let mut beat = Box::pin(agent.beat());
+        let mut heartbeat = Box::pin(agent.beat());
         let turnstile = &self.app.world.turnstile;
-        if let Led::UpTo(stopped) = turnstile.lead(Admission::AsTheyCome, Some(stop), &mut beat).await {
-            drop(beat);
-            self.on_its_way.push(stopped);
+        if let Led::UpTo(stopped) = turnstile.lead(Admission::AsTheyCome, Some(stop), &mut heartbeat).await {
+            drop(heartbeat);
+            self.in_flight.push(stopped);
             if let Stop::After(_) = stop {
-                self.arrives().await;
+                self.arrive().await;
             }
         }
     }
@@ -238,15 +238,16 @@ impl Stage {
         self.app.restart_with("REPOSITORIES", &names);
     }
 
-    async fn arrives(&mut self) {
-        self.on_its_way.clear();
+    async fn arrive(&mut self) {
+        self.in_flight.clear();
         self.app.world.turnstile.stillness().await;
     }
 
-    /// Everything heals, but what GraphQL does not answer for the second repository: it is read all the same. One pass reads what is new and another settles it; then an audit, if there are any, finds the
-    /// rest. All agents beat once more.
-    async fn ends(&mut self) {
-        self.arrives().await;
+    /// Ends all faults, except GraphQL's for the second repository, which the service reads without it. One pass reads the
+    /// changes, another settles them, and an audit, if the history has any, finds the rest. Then all agents send a
+    /// heartbeat.
+    async fn end(&mut self) {
+        self.arrive().await;
         self.track(true);
         self.app.world.dynamodb.heal();
         self.app.world.github.heal();
@@ -254,7 +255,7 @@ impl Stage {
         self.app.world.github.arrange(|github| {
             github.set_budget(5_000, 5_000, reset);
             self.names.show(github);
-            github.poison_graphql(self.names.today(0), Poison::TimedOut, github.now());
+            github.poison_graphql(self.names.current(0), Poison::TimedOut, github.now());
         });
         // No limit is remembered for longer than an hour.
         let passes = [3_601, A_WHILE, 2 * INTERVAL];
@@ -263,36 +264,40 @@ impl Stage {
             self.app.pass_time(seconds);
             let answer = self.app.agent(AGENTS[0]).beat().await;
             assert_eq!((answer.status(), answer.is_coalesced()), ("ok", false), "{:#}", answer.0);
-            self.told.look(&self.app, &ALL);
+            self.reports.observe(&self.app, &ALL);
         }
         for agent in ALL {
             catch_up(&self.app, agent).await;
         }
-        self.told.look(&self.app, &ALL);
+        self.reports.observe(&self.app, &ALL);
     }
 
-    /// Once more, and nobody is told anything.
-    async fn is_quiet(&self) {
+    /// Sends one more heartbeat of each agent: nothing is reported.
+    async fn assert_quiet(&self) {
         self.app.pass_time(A_WHILE);
         for agent in ALL {
-            assert_eq!(self.app.agent(agent).beat().await.touched(), [""; 0], "{agent} was told again");
+            assert_eq!(
+                self.app.agent(agent).beat().await.touched(),
+                [""; 0],
+                "a change was reported to {agent} again"
+            );
         }
     }
 }
 
-async fn live(seen: Seen, reading: Reading, steps: &[Step]) {
-    let mut stage = Stage::set(seen, reading).await;
+async fn live(seen: Seen, reading: BacklogReads, steps: &[Step]) {
+    let mut simulation = Simulation::start(seen, reading).await;
     for step in steps {
-        stage.happens(step).await;
+        simulation.apply(step).await;
     }
-    stage.ends().await;
-    stage.names.assert_in_step(&stage.app);
-    stage.told.assert_nothing_missed(|issue| stage.names.are_without(&stage.app, issue));
-    stage.is_quiet().await;
+    simulation.end().await;
+    simulation.names.assert_in_sync(&simulation.app);
+    simulation.reports.assert_nothing_missed(|issue| simulation.names.lacks_issue(&simulation.app, issue));
+    simulation.assert_quiet().await;
 }
 
-/// Tries so many histories, or as many as a person wants.
-fn try_histories(seen: Seen, reading: Reading, histories: u32) {
+/// Tries this many histories, or as many as `HISTORIES` says.
+fn try_histories(seen: Seen, reading: BacklogReads, histories: u32) {
     let config = Config {
         cases: wish("HISTORIES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(histories),
         rng_seed: RngSeed::Fixed(wish("HISTORIES_SEED").unwrap_or(20_261_122)),
@@ -315,15 +320,15 @@ fn try_histories(seen: Seen, reading: Reading, histories: u32) {
 
 #[test]
 fn random_history_ends_in_sync_with_github_and_all_agents() {
-    try_histories(Seen::ByAudits, Reading::Usual, 48);
+    try_histories(Seen::ByAudits, BacklogReads::Usual, 48);
 }
 
 #[test]
 fn random_history_visible_to_listings_ends_in_sync_without_audits() {
-    try_histories(Seen::ByListings, Reading::Usual, 32);
+    try_histories(Seen::ByListings, BacklogReads::Usual, 32);
 }
 
 #[test]
 fn random_history_reported_in_small_pages_ends_in_sync() {
-    try_histories(Seen::ByAudits, Reading::Narrow, 48);
+    try_histories(Seen::ByAudits, BacklogReads::Narrow, 48);
 }

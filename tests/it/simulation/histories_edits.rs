@@ -1,4 +1,4 @@
-//! What people do on GitHub in a random history, and how the cache must look in the end.
+//! What people do on GitHub in a random history, and what the cache must contain in the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use test_world::github::{Issue, State, World};
 
-use crate::simulation::histories_told::Key;
+use crate::simulation::histories_reports::Key;
 use crate::support::app::TestApp;
 use crate::support::checked::Checked;
 
@@ -19,14 +19,14 @@ const AWAY: &str = "acme/away";
 
 const LABELS: [&str; 2] = ["bug", "status/ready"];
 
-/// What somebody does to an issue of a tracked repository, or to the repository.
+/// An edit of an issue of a tracked repository, or of the repository.
 #[derive(Clone, Debug)]
 pub struct Edit {
     repository: usize,
-    /// Which issue, among those it can be done to; nothing is done when there is none.
+    /// Which issue, among those that this edit applies to; without any, nothing is done.
     issue: usize,
     what: What,
-    /// For so many seconds GitHub shows readers what was before.
+    /// For this many seconds GitHub still shows the state before the edit.
     late: Option<i64>,
 }
 
@@ -34,26 +34,26 @@ pub struct Edit {
 enum What {
     Open,
     Title(u8),
-    /// Adds a label, or takes it off.
+    /// Adds a label, or removes it.
     Label(usize),
     Comment,
     Close,
     Reopen,
     Delete,
-    /// To a tracked repository, maybe the same, or away.
+    /// To a tracked repository, possibly the same one, or to one that is not tracked.
     Transfer(usize),
     Hide,
     Show,
     /// Turns it into a pull request.
     Convert,
-    /// Undoes its last edit, as a restore from a backup does: `updated_at` goes back.
+    /// Undoes its last edit, as a restore from a backup does: `updated_at` decreases.
     Restore,
     RenameRepository,
     HideRepository,
     ShowRepository,
     SwitchIssuesOff,
     SwitchIssuesOn,
-    /// Gives a label another name everywhere. No `updated_at` moves.
+    /// Renames a label everywhere. No `updated_at` changes.
     RenameLabel(usize),
 }
 
@@ -62,7 +62,7 @@ enum What {
 pub enum Seen {
     /// Those that listings show.
     ByListings,
-    /// Those that only an audit shows, too.
+    /// Also those that only an audit shows.
     ByAudits,
 }
 
@@ -94,7 +94,7 @@ pub fn edit(seen: Seen) -> impl Strategy<Value = Edit> {
         Seen::ByListings => by_listings.boxed(),
         Seen::ByAudits => prop_oneof![3 => by_listings, 1 => by_audits].boxed(),
     };
-    // GitHub shows a change at most two minutes late.
+    // GitHub delays a change by at most two minutes.
     let late = prop::option::weighted(0.4, prop::sample::select(vec![5, 60, 120]));
     (0..HOME.len(), 0..6_usize, what, late).prop_map(|(repository, issue, what, late)| Edit {
         repository,
@@ -104,27 +104,27 @@ pub fn edit(seen: Seen) -> impl Strategy<Value = Edit> {
     })
 }
 
-/// The tracked repositories' names today.
+/// The tracked repositories' current names.
 pub struct Names {
-    today: [String; 2],
+    current: [String; 2],
     renames: u32,
 }
 
 impl Names {
-    /// As they are at first, with a repository besides that is not tracked.
+    /// The names at the beginning. Also creates a repository that is not tracked.
     pub fn new(app: &TestApp) -> Self {
         app.world.github.arrange(|github| github.create_repository(AWAY));
-        Self { today: HOME.map(str::to_owned), renames: 0 }
+        Self { current: HOME.map(str::to_owned), renames: 0 }
     }
 
-    /// The name that a repository has today.
-    pub fn today(&self, repository: usize) -> &str {
-        &self.today[repository]
+    /// A repository's current name.
+    pub fn current(&self, repository: usize) -> &str {
+        &self.current[repository]
     }
 
-    /// Does what is to be done, if it can be.
+    /// Applies an edit, if possible.
     pub fn carry_out(&mut self, github: &mut World, edit: &Edit) {
-        let name = self.today[edit.repository].clone();
+        let name = self.current[edit.repository].clone();
         match edit.what {
             What::Open => {
                 let number = github.open_issue(&name, "Opened");
@@ -132,8 +132,8 @@ impl Names {
             }
             What::RenameRepository => {
                 self.renames += 1;
-                self.today[edit.repository] = format!("acme/renamed-{}", self.renames);
-                github.rename_repository(&name, &self.today[edit.repository]);
+                self.current[edit.repository] = format!("acme/renamed-{}", self.renames);
+                github.rename_repository(&name, &self.current[edit.repository]);
             }
             What::HideRepository => github.hide_repository(&name),
             What::ShowRepository => github.show_repository(&name),
@@ -186,7 +186,7 @@ impl Names {
             What::Hide => return github.hide_issue(name, number),
             What::Show => return github.show_issue(name, number),
             What::Transfer(to) => {
-                let target = self.today.get(to).map_or(AWAY, String::as_str);
+                let target = self.current.get(to).map_or(AWAY, String::as_str);
                 let there = github.transfer_issue(name, number, target);
                 return show_late(github, target, there, edit.late);
             }
@@ -203,39 +203,39 @@ impl Names {
 
     /// Lets the token see all tracked repositories and their issues again.
     pub fn show(&self, github: &mut World) {
-        for name in &self.today {
+        for name in &self.current {
             github.show_repository(name);
             github.enable_issues(name);
         }
     }
 
-    /// Whether GitHub has no such issue any more.
-    pub fn are_without(&self, app: &TestApp, (partition, sort_key): &Key) -> bool {
+    /// Whether GitHub does not have this issue any more.
+    pub fn lacks_issue(&self, app: &TestApp, (partition, sort_key): &Key) -> bool {
         app.world.github.arrange(|github| {
-            !self.today.iter().any(|name| {
-                let is_its = format!("REPO#{}", github.repository_id(name)) == *partition;
+            !self.current.iter().any(|name| {
+                let is_this = format!("REPO#{}", github.repository_id(name)) == *partition;
                 let mut issues = github.repository(name).issues();
-                is_its && issues.any(|issue| format!("ISSUE#{:010}", issue.number) == *sort_key)
+                is_this && issues.any(|issue| format!("ISSUE#{:010}", issue.number) == *sort_key)
             })
         })
     }
 
-    /// The cached open issues are GitHub's, and each count is that of its rows.
-    pub fn assert_in_step(&self, app: &TestApp) {
-        for name in &self.today {
+    /// The cached open issues equal GitHub's, and each stored count equals its rows.
+    pub fn assert_in_sync(&self, app: &TestApp) {
+        for name in &self.current {
             let id = app.world.github.arrange(|github| github.repository_id(name));
             let mut open = app.items(&format!("REPO#{id}"), "ISSUE#");
             open.retain(|row| row.get("openUpdatedAt").is_some());
             assert_eq!(app.marks(name)["openCount"].as_u64(), Some(open.len() as u64), "the count of {name}");
             app.world.github.arrange(|github| {
-                assert_eq!(cached(github, name, &open), right(github, name), "the open issues of {name}");
+                assert_eq!(cached(github, name, &open), expected(github, name), "the open issues of {name}");
             });
         }
     }
 }
 
-/// The cached open issues, as far as agents see them. One that GitHub hides may still be among the rows: a 404 proves
-/// nothing until it has lasted for an interval.
+/// The cached open issues, with the fields that agents see. The rows may still contain an issue that GitHub hides: a 404
+/// proves nothing until it has lasted for an interval.
 fn cached(github: &World, name: &str, open: &[Checked]) -> BTreeMap<u64, Value> {
     let repository = github.repository(name);
     let shown: BTreeSet<u64> = repository.visible_issues(github.now()).map(|issue| issue.number).collect();
@@ -245,8 +245,8 @@ fn cached(github: &World, name: &str, open: &[Checked]) -> BTreeMap<u64, Value> 
     rows.filter(|(number, _)| !is_hidden(*number)).collect()
 }
 
-/// GitHub's open issues, in the words of the cache.
-fn right(github: &World, name: &str) -> BTreeMap<u64, Value> {
+/// GitHub's open issues, in the cache's format.
+fn expected(github: &World, name: &str) -> BTreeMap<u64, Value> {
     let issues = github.repository(name).visible_issues(github.now());
     let open = issues.filter(|issue| issue.state == State::Open && !issue.is_pull_request).map(|issue| {
         let row = json!({
@@ -260,7 +260,7 @@ fn right(github: &World, name: &str) -> BTreeMap<u64, Value> {
     open.collect()
 }
 
-/// What agents may be told of in a row.
+/// The parts of a row whose changes are reported to agents.
 pub fn version(row: &Value) -> Value {
     let mut labels: Vec<&str> =
         row["labels"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

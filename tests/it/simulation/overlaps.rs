@@ -1,5 +1,5 @@
-//! A beat stalls at each of its requests until its claim has run out, another beat runs a whole pass, and then the
-//! first one goes on: both leave the same table and tell all.
+//! A heartbeat stalls at each of its requests until its lease has expired, another heartbeat runs a whole pass, and then
+//! the first one resumes: both leave the same table and report every change.
 
 use test_world::turnstile::{Admission, Led, Stop};
 
@@ -21,8 +21,8 @@ async fn stalls_at_each(
         let mut case = Case::new(test, stop(k));
         let turnstile = &app.world.turnstile;
         let alpha = app.agent(ALPHA);
-        let mut beat = Box::pin(alpha.beat());
-        let Led::UpTo(stopped) = turnstile.lead(admission, Some(stop(k)), &mut beat).await else {
+        let mut heartbeat = Box::pin(alpha.beat());
+        let Led::UpTo(stopped) = turnstile.lead(admission, Some(stop(k)), &mut heartbeat).await else {
             panic!("there is no such request");
         };
         case.is_of(&stopped);
@@ -32,19 +32,19 @@ async fn stalls_at_each(
                 run.beat(NEWCOMER).await;
                 run.beat(BETA).await;
             }
-            Next::CannotRead => run.a_pass_fails().await,
+            Next::CannotRead => run.fail_a_pass().await,
         }
         let ended = app.state()["ended"].clone();
         stopped.let_go();
-        let Led::ToItsEnd(late) = turnstile.lead(admission, None, &mut beat).await else {
-            panic!("nothing was to be stopped any more");
+        let Led::ToItsEnd(late) = turnstile.lead(admission, None, &mut heartbeat).await else {
+            panic!("a request was stopped again");
         };
         assert_eq!(app.state()["ended"], ended);
         run.answered(ALPHA, &late);
-        for stands in run.settle(None).await {
-            assert_eq!(stands, end);
+        for table in run.settle(None).await {
+            assert_eq!(table, end);
         }
-        run.assert_all_told();
+        run.assert_all_reported();
     }
 }
 

@@ -1,9 +1,9 @@
-//! The stage of the simulation: what a beat finds, what must be the same in the end however it was disturbed, and what
-//! each agent must have been told.
+//! The scenarios of the simulation: what a heartbeat finds, what must be the same in the end however it was disturbed,
+//! and which changes must have been reported to each agent.
 //!
-//! `simulation_deaths.rs` lets the beat die at each of its requests, `simulation_overlaps.rs` lets another beat come
-//! in between. Clocks stand still unless a test moves them, in the service, the table's engine and GitHub alike. A
-//! case that fails says how to run it alone.
+//! `deaths.rs` lets the heartbeat die at each of its requests; `overlaps.rs` runs another heartbeat in between. The
+//! clocks of the service, the table and GitHub move only when a test moves them. A case that fails prints how to run it
+//! alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,53 +22,53 @@ use crate::support::checked::Checked;
 const API: &str = "acme/api";
 const DOCS: &str = "acme/docs";
 const WEB: &str = "acme/web";
-/// Its name from the simulated beat on.
+/// Its name from the simulated heartbeat on.
 const SITE: &str = "acme/site";
 
-/// Longer than a claim lasts, longer than a pass is fresh, longer than GitHub shows anything late.
+/// Longer than a lease lasts, longer than a pass is fresh, and longer than GitHub delays a change.
 pub const A_WHILE: u64 = 150;
 
-/// The agent whose beat is disturbed. It has beaten before.
+/// The agent whose heartbeat is disturbed. It has sent heartbeats before.
 pub const ALPHA: &str = "alpha";
-/// An agent that has beaten before, too.
+/// An agent that has also sent heartbeats before.
 pub const BETA: &str = "beta";
-/// An agent whose first beat comes when that of alpha has been disturbed.
+/// An agent whose first heartbeat follows alpha's disturbed one.
 pub const NEWCOMER: &str = "newcomer";
 
-/// An agent that has beaten before, and beats again only when all is over.
+/// An agent that has sent heartbeats before, and sends the next one only at the end.
 pub const ABSENT: &str = "absent";
 
-/// The fields that tell only by which way the end was reached: nothing else may differ.
-const BY_THE_WAY: [(&str, &str); 12] = [
-    ("revision", "counts the writes of a row, repeated ones included"),
+/// The fields that depend on how the end was reached. All others must be equal.
+const PATH_DEPENDENT: [(&str, &str); 12] = [
+    ("revision", "counts the writes of a row, including repeated ones"),
     ("readAt", "the `Date` of the answer that was written; a later pass gets a later one"),
-    ("provedAt", "likewise, of the answer that told of a removal"),
-    ("changeFence", "the pass that told agents last; being told twice is allowed"),
+    ("provedAt", "likewise, of the answer that proved a removal"),
+    ("changeFence", "the last pass that reported a change; reporting it twice is allowed"),
     ("changeKindFence", "likewise"),
     ("changeOrder", "likewise"),
-    ("fence", "the pass that wrote the marks last"),
+    ("fence", "the pass that wrote the checkpoint last"),
     ("seq", "counts the writes of that pass to the fleet's items"),
-    ("lastChangeFence", "the last pass that told anything of the repository"),
+    ("lastChangeFence", "the last pass that reported a change of the repository"),
     ("settled", "a backfill that one pass began and another ended settles a pass later"),
     ("trackedSince", "the `Date` in the pass that began the backfill, until it is settled"),
     ("auditedAt", "the `Date` in the pass that completed the audit"),
 ];
 
-/// What a simulated beat finds.
+/// What a simulated heartbeat finds.
 #[derive(Clone, Copy, Debug)]
 pub enum Scenario {
     /// Three repositories: one with edits, a close, an issue deleted, one moved, one opened and one that only its
     /// audit finds changed; one under a new name; and one to be read for the first time.
     Whole,
-    /// The same after a beat that died and another that could not read GitHub: no count is trusted any more.
+    /// The same after a heartbeat that died and another that could not read GitHub: no stored count is trusted.
     AfterTrouble,
     /// One repository with an edit, a close and an issue deleted, and one to be read for the first time.
     Small,
 }
 
 impl Scenario {
-    /// What the agents are to be told.
-    fn news(self) -> &'static [&'static str] {
+    /// The changes to report to the agents.
+    fn changes(self) -> &'static [&'static str] {
         match self {
             Self::Whole | Self::AfterTrouble => &[
                 "closed acme/api#1",
@@ -91,14 +91,14 @@ impl Scenario {
         }
     }
 
-    /// The world just before the beat: alpha and beta know what is tracked, and all of the news is to be found.
+    /// The world just before the heartbeat: alpha and beta know the tracked repositories, and all changes are unread.
     pub async fn begin(self) -> TestApp {
         let app = tracking(&[API, WEB]).with("REPOSITORIES", &self.tracked().join(",")).start().await;
         let long_ago = app.ago(1_000);
         app.world.github.arrange(|github| {
             for (repository, issues) in [(API, 5), (WEB, 2)] {
                 open_spread(github, repository, issues, long_ago);
-                github.open_pull_request(repository, "It keeps the issues out of the listings to come");
+                github.open_pull_request(repository, "It keeps the issues out of later listings");
             }
             github.edit_issue(API, 5, |issue| {
                 issue.labels = vec!["bug".to_owned()];
@@ -111,7 +111,7 @@ impl Scenario {
             app.agent(ABSENT).beat().await;
             app.pass_time(A_WHILE);
         }
-        // An audit is due also where there is news.
+        // An audit is also due where issues changed.
         app.pass_time(2 * INTERVAL);
         app.world.github.arrange(|github| {
             github.close_issue(API, 1);
@@ -142,29 +142,29 @@ impl Scenario {
     }
 }
 
-/// What becomes of the first pass after the disturbed one.
+/// The outcome of the first pass after the disturbed one.
 #[derive(Clone, Copy, Debug)]
 pub enum Next {
-    /// It is whole.
+    /// It completes.
     Reads,
-    /// GitHub answers nothing: what the disturbed one had sent arrives, or it comes back, before anybody has read the
-    /// same.
+    /// GitHub does not answer it: requests of the disturbed pass arrive, or the pass resumes, before another has read the
+    /// same changes.
     CannotRead,
 }
 
 /// One run of a scenario.
 pub struct Run<'a> {
     app: &'a TestApp,
-    /// Where beta and the newcomer are served: Lambda gives a sandbox one beat at a time.
+    /// The execution environment of beta and the newcomer: Lambda gives an environment one invocation at a time.
     elsewhere: Arc<App>,
     scenario: Scenario,
-    /// The issues that each agent has been told of.
-    told: BTreeMap<&'static str, BTreeSet<String>>,
-    /// Where alpha stood before its beat.
+    /// The issues whose changes have been reported to each agent.
+    reported: BTreeMap<&'static str, BTreeSet<String>>,
+    /// Alpha's delivery cursor before its heartbeat.
     alpha_at: Value,
-    /// The last pass that had ended before alpha's beat.
+    /// The last pass that had ended before alpha's heartbeat.
     ended_before: Value,
-    /// The last pass that had ended when the newcomer came; none before that.
+    /// The last pass that had ended when the newcomer came; `None` before that.
     ended_for_newcomer: Option<Value>,
 }
 
@@ -174,14 +174,14 @@ impl<'a> Run<'a> {
             app,
             elsewhere: app.another_sandbox(),
             scenario,
-            told: BTreeMap::new(),
-            alpha_at: position(app, ALPHA),
+            reported: BTreeMap::new(),
+            alpha_at: cursor(app, ALPHA),
             ended_before: ended(app),
             ended_for_newcomer: None,
         }
     }
 
-    /// Lets an agent beat. When the newcomer comes it finds no living pass, and runs one.
+    /// Sends an agent's heartbeat. The newcomer's first one finds no running pass, and runs one.
     pub async fn beat(&mut self, name: &'static str) {
         let is_first = name == NEWCOMER && self.ended_for_newcomer.is_none();
         if is_first {
@@ -196,43 +196,43 @@ impl<'a> Run<'a> {
     }
 
     /// Lets beta run a pass while GitHub answers nothing.
-    pub async fn a_pass_fails(&mut self) {
+    pub async fn fail_a_pass(&mut self) {
         let beta = self.app.agent(BETA).in_sandbox(Arc::clone(&self.elsewhere));
         let answer = cannot_read(self.app, &beta).await;
         self.answered(BETA, &answer);
     }
 
-    /// Notes what an agent was told. It must be news, and stand in the beat's AgentRun.
+    /// Notes the changes reported to an agent. They must be among the scenario's, and in the heartbeat's AgentRun.
     pub fn answered(&mut self, agent: &'static str, answer: &Answer) {
         for touch in answer.touched() {
-            assert!(self.scenario.news().contains(&&*touch), "{agent} was told: {touch}");
+            assert!(self.scenario.changes().contains(&&*touch), "reported to {agent}: {touch}");
         }
         let runs = self.app.runs(agent);
         let run = runs.iter().find(|run| run["runId"] == answer.0["runId"]).expect("an AgentRun");
         assert_eq!(run["touchedIssueUrls"], answer.0["touchedIssueUrls"]);
-        self.told.entry(agent).or_default().extend(issues(run));
+        self.reported.entry(agent).or_default().extend(issues(run));
     }
 
-    /// Notes what alpha's beat told before it died. It counts as answered when alpha's position has moved: nothing
-    /// was left then but to send the answer.
+    /// Notes what alpha's heartbeat reported before it died. It counts as answered if alpha's delivery cursor has moved:
+    /// only sending the answer remains then.
     pub fn alpha_has_died(&mut self) {
-        if position(self.app, ALPHA) != self.alpha_at {
+        if cursor(self.app, ALPHA) != self.alpha_at {
             let runs = self.app.runs(ALPHA);
-            let run = runs.last().expect("the AgentRun of a beat that moved the position");
+            let run = runs.last().expect("the AgentRun of a heartbeat that moved the cursor");
             assert!(run["finishedAt"].is_string(), "{run:#}");
-            self.told.entry(ALPHA).or_default().extend(issues(run));
+            self.reported.entry(ALPHA).or_default().extend(issues(run));
         }
     }
 
-    /// What follows in every run: all agents beat, and once more when what was still `on_its_way` has arrived. Gives
-    /// how it all stands both times.
-    pub async fn settle(&mut self, on_its_way: Option<Stopped>) -> [Vec<Value>; 2] {
+    /// The end of every run: all agents send heartbeats, and again when the requests `in_flight` have arrived. Returns
+    /// the table both times.
+    pub async fn settle(&mut self, in_flight: Option<Stopped>) -> [Vec<Value>; 2] {
         self.app.pass_time(A_WHILE);
         for agent in [NEWCOMER, ALPHA, BETA] {
             self.beat(agent).await;
         }
         let once = self.end();
-        drop(on_its_way);
+        drop(in_flight);
         self.app.world.turnstile.stillness().await;
         self.app.pass_time(A_WHILE);
         for agent in [ALPHA, BETA, NEWCOMER, ABSENT] {
@@ -241,31 +241,31 @@ impl<'a> Run<'a> {
         [once, self.end()]
     }
 
-    /// Every agent has been told of every change. Those that concern the newcomer are found by a pass that had not
+    /// Every change was reported to every agent. The newcomer must have received those that a pass found which had not
     /// ended when it came.
-    pub fn assert_all_told(&self) {
-        let news = self.scenario.news().iter();
-        let news: BTreeSet<String> =
-            news.filter_map(|touch| Some(touch.split_once(' ')?.1.to_owned())).collect();
+    pub fn assert_all_reported(&self) {
+        let changes = self.scenario.changes().iter();
+        let changes: BTreeSet<String> =
+            changes.filter_map(|touch| Some(touch.split_once(' ')?.1.to_owned())).collect();
         let concerns_newcomer = self.ended_for_newcomer.as_ref() == Some(&self.ended_before);
         for agent in [ALPHA, BETA, NEWCOMER, ABSENT] {
             if agent != NEWCOMER || concerns_newcomer {
-                assert_eq!(self.told.get(agent), Some(&news), "told to {agent}");
+                assert_eq!(self.reported.get(agent), Some(&changes), "reported to {agent}");
             }
         }
     }
 
-    /// The rows and the marks, without what tells only the way.
+    /// The rows and the checkpoints, without the fields that depend on the path.
     fn end(&self) -> Vec<Value> {
         let mut items = self.app.items("REPO#", "ISSUE#");
         items.extend(self.app.items("FLEET", "REPO#"));
         let mut items: Vec<Value> = items.into_iter().map(Checked::into_value).collect();
-        items.iter_mut().for_each(forget_the_way);
+        items.iter_mut().for_each(remove_path_dependent);
         items
     }
 }
 
-/// Lets an agent run a pass while GitHub answers nothing. That is told as the error it is.
+/// Lets an agent run a pass while GitHub answers nothing. The answer reports the error.
 async fn cannot_read(app: &TestApp, agent: &Agent<'_>) -> Answer {
     app.world.github.fault(Matching::anything(), Fault::Status(502).forever());
     let answer = agent.beat().await;
@@ -274,15 +274,15 @@ async fn cannot_read(app: &TestApp, agent: &Agent<'_>) -> Answer {
     answer
 }
 
-fn forget_the_way(value: &mut Value) {
+fn remove_path_dependent(value: &mut Value) {
     if let Value::Object(fields) = value {
-        fields.retain(|name, _| BY_THE_WAY.iter().all(|(excluded, _)| name != excluded));
-        fields.values_mut().for_each(forget_the_way);
+        fields.retain(|name, _| PATH_DEPENDENT.iter().all(|(excluded, _)| name != excluded));
+        fields.values_mut().for_each(remove_path_dependent);
     }
 }
 
-/// How far an agent has been told.
-fn position(app: &TestApp, agent: &str) -> Value {
+/// An agent's delivery cursor.
+fn cursor(app: &TestApp, agent: &str) -> Value {
     app.world.dynamodb.item(TABLE_NAME, "AGENTS", agent).unwrap_or_default()["told"].clone()
 }
 
@@ -291,28 +291,28 @@ fn ended(app: &TestApp) -> Value {
     app.state()["ended"]["fence"].clone()
 }
 
-/// The issues that an AgentRun tells of, as `acme/api#1`.
+/// The issues in an AgentRun, as `acme/api#1`.
 fn issues(run: &Value) -> impl Iterator<Item = String> {
     let urls = run["touchedIssueUrls"].as_array().expect("a list").iter().filter_map(Value::as_str);
     urls.map(|url| url.replace("https://github.com/", "").replace("/issues/", "#"))
 }
 
-/// A run that nothing disturbs: what alpha's beat asks for, in order, and how all stands in the end.
+/// A run that nothing disturbs: the requests of alpha's heartbeat, in order, and the table in the end.
 pub async fn undisturbed(scenario: Scenario, admission: Admission) -> (Vec<String>, Vec<Value>) {
     let app = scenario.begin().await;
     let mut run = Run::of(scenario, &app);
     let alpha = app.agent(ALPHA);
-    let mut beat = Box::pin(alpha.beat());
-    let Led::ToItsEnd(answer) = app.world.turnstile.lead(admission, None, &mut beat).await else {
-        panic!("nothing was to be stopped");
+    let mut heartbeat = Box::pin(alpha.beat());
+    let Led::ToItsEnd(answer) = app.world.turnstile.lead(admission, None, &mut heartbeat).await else {
+        panic!("a request was stopped");
     };
     let order = app.world.turnstile.order();
-    assert_eq!(answer.touched(), scenario.news(), "{:#}", answer.0);
+    assert_eq!(answer.touched(), scenario.changes(), "{:#}", answer.0);
     run.answered(ALPHA, &answer);
     app.pass_time(A_WHILE);
     let [once, again] = run.settle(None).await;
     assert_eq!(once, again);
-    run.assert_all_told();
+    run.assert_all_reported();
     for name in scenario.tracked() {
         let name = if *name == WEB { SITE } else { name };
         let github = app.world.github.world();
@@ -335,11 +335,8 @@ async fn simulated_heartbeat_sends_the_same_requests_each_time() {
     assert_eq!(undisturbed(Scenario::Whole, Admission::OneByOne).await, (order, end));
 }
 
-/// The places to stop at among so many requests; one alone when `SIMULATION_K` names it.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "what a person wants of this run of the tests, not the service"
-)]
+/// The numbers of the requests to stop at; only one if `SIMULATION_K` names it.
+#[expect(clippy::disallowed_methods, reason = "a setting of the tests, not of the service")]
 pub fn places(requests: usize) -> Vec<usize> {
     match std::env::var("SIMULATION_K") {
         Ok(k) => vec![k.parse().expect("SIMULATION_K is the number of a request")],
@@ -347,7 +344,7 @@ pub fn places(requests: usize) -> Vec<usize> {
     }
 }
 
-/// Says, should its test fail, which case it was.
+/// Prints the case if its test fails.
 pub struct Case {
     test: &'static str,
     stop: Stop,
@@ -359,7 +356,7 @@ impl Case {
         Self { test, stop, what: None }
     }
 
-    /// What was stopped.
+    /// Notes what was stopped.
     pub fn is_of(&mut self, stopped: &Stopped) {
         self.what = Some(stopped.what().to_owned());
     }
@@ -369,8 +366,11 @@ impl Drop for Case {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let (Stop::Before(k) | Stop::After(k)) = self.stop;
-            eprintln!("It stopped {:?}: {}", self.stop, self.what.as_deref().unwrap_or("nothing yet"));
-            eprintln!("Again:  SIMULATION_K={k} cargo test -p agent-heartbeat --test it {}", self.test);
+            eprintln!("Stopped {:?}: {}", self.stop, self.what.as_deref().unwrap_or("nothing yet"));
+            eprintln!(
+                "To run it alone: SIMULATION_K={k} cargo test -p agent-heartbeat --test it {}",
+                self.test
+            );
         }
     }
 }

@@ -1,8 +1,9 @@
-//! What each agent knows of each issue in a random history, from what it was told, and what it has missed.
+//! What each agent knows of each issue in a random history, according to the changes reported to it, and what it has
+//! missed.
 //!
-//! An agent that is told of an issue looks at it, and knows it as it was in the last pass that had ended then. What it
-//! knows at last must be how the issue is. Of what a repository's first reading brought it need not be told. Whether
-//! the rows are right is not asked here.
+//! An agent that receives a change looks at the issue, and knows it as of the last pass that had ended then. In the end
+//! it must know every issue as it is. The issues of a repository's first listing need not be reported. Whether the rows
+//! are right is tested elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,38 +16,38 @@ use crate::support::app::TestApp;
 /// An issue: its repository's partition and its sort key.
 pub type Key = (String, String);
 
-/// Issues, with what agents are told changes of.
+/// Issues, with the parts of them whose changes are reported.
 type Issues = BTreeMap<Key, Value>;
 
-/// What the agents have been told in a history.
+/// The changes reported to the agents in a history.
 #[derive(Default)]
-pub struct ChangePage {
+pub struct Reports {
     /// The fence of the last pass that ended.
     fence: Value,
-    /// The issues as they were then.
+    /// The issues at the end of that pass.
     ended: Issues,
-    /// The issues of each repository as its first reading left them.
+    /// The issues of each repository as its first listing left them.
     first_read: Issues,
-    /// The partitions of the repositories whose first reading is complete, and when it was seen to be.
+    /// The partitions of the repositories whose first listing is complete, and when that was observed.
     read: BTreeMap<String, String>,
     agents: BTreeMap<String, Agent>,
 }
 
 #[derive(Default)]
 struct Agent {
-    /// Its stored position.
-    position: Value,
-    /// Its AgentRuns that were seen ended.
+    /// Its stored delivery cursor.
+    cursor: Value,
+    /// Its ended AgentRuns observed so far.
     runs: BTreeSet<String>,
-    /// What those told that the position does not count yet, and all issues as they were then.
-    not_counted: Vec<(Vec<Key>, Issues)>,
-    /// What it knows; none before its first beat.
+    /// Issues that those reported and the cursor does not cover yet, and the state of all issues then.
+    uncovered: Vec<(Vec<Key>, Issues)>,
+    /// What it knows; `None` before its first heartbeat.
     knows: Option<Issues>,
 }
 
-impl ChangePage {
-    /// Takes in what one step of the history did. Each step is one actor's, so that nothing is overlooked.
-    pub fn look(&mut self, app: &TestApp, agents: &[&str]) {
+impl Reports {
+    /// Observes the effect of one step. Only one actor acts in a step, so nothing is overlooked.
+    pub fn observe(&mut self, app: &TestApp, agents: &[&str]) {
         let rows = app.items("REPO#", "ISSUE#");
         let issues: Issues = rows.iter().map(|row| (key(row), version(row))).collect();
         for marks in app.items("FLEET", "REPO#") {
@@ -67,26 +68,26 @@ impl ChangePage {
                 let id = run["runId"].as_str().expect("an id").to_owned();
                 if run.get("finishedAt").is_some() && agent.runs.insert(id) {
                     let urls = run["touchedIssueUrls"].as_array().expect("a list");
-                    let told = rows.iter().filter(|row| urls.contains(&row["url"])).map(|row| key(row));
-                    agent.not_counted.push((told.collect(), self.ended.clone()));
+                    let reported = rows.iter().filter(|row| urls.contains(&row["url"])).map(|row| key(row));
+                    agent.uncovered.push((reported.collect(), self.ended.clone()));
                 }
             }
-            agent.move_to(
+            agent.move_cursor(
                 app.world.dynamodb.item(TABLE_NAME, "AGENTS", name).unwrap_or_default()["told"].clone(),
             );
         }
     }
 
-    /// Every agent that has beaten knows each issue as it is, but for one that `is_gone` from GitHub: a write that
-    /// arrives late may leave a closed row of it, of which no agent ever heard and of which there is nothing to know.
+    /// Every agent with a heartbeat knows each issue as it is. The exception is an issue that `is_gone` from GitHub: a
+    /// late write may leave a closed row of it that was never reported, and no agent needs it.
     pub fn assert_nothing_missed(&self, is_gone: impl Fn(&Key) -> bool) {
         for (name, agent) in &self.agents {
             let Some(knows) = &agent.knows else { continue };
             for (key, issue) in &self.ended {
                 let known = knows.get(key);
-                let is_told = known == Some(issue) || self.first_read.get(key) == Some(issue);
+                let is_reported = known == Some(issue) || self.first_read.get(key) == Some(issue);
                 assert!(
-                    is_told
+                    is_reported
                         || self.was_over(key, issue)
                         || (known.is_none() && issue["state"] == "closed" && is_gone(key)),
                     "{name} missed {key:?}, which it knows as {known:#?}: {issue:#}"
@@ -95,7 +96,7 @@ impl ChangePage {
         }
     }
 
-    /// Whether an issue was closed when its repository was first read, and has rested since.
+    /// Whether an issue was closed when its repository was first listed, and has not changed since.
     fn was_over(&self, (partition, _): &Key, issue: &Value) -> bool {
         let updated_at = issue["updatedAt"].as_str().expect("an instant");
         issue["state"] == "closed" && self.read.get(partition).is_some_and(|read| updated_at <= read.as_str())
@@ -103,22 +104,22 @@ impl ChangePage {
 }
 
 impl Agent {
-    /// A beat counts as answered once it has moved the position: nothing was left to do then but to send the answer.
-    /// The first that leaves one is the agent's first; those that the table could not remember are as if they had
-    /// never been.
-    fn move_to(&mut self, position: Value) {
-        if position == self.position {
+    /// A heartbeat counts as answered once it has moved the delivery cursor: only sending the answer remains then. The
+    /// first heartbeat that stores a cursor is the agent's first. Heartbeats that the table did not store do not count.
+    fn move_cursor(&mut self, cursor: Value) {
+        if cursor == self.cursor {
             return;
         }
-        self.position = position;
-        let mut answered = std::mem::take(&mut self.not_counted);
+        self.cursor = cursor;
+        let mut answered = std::mem::take(&mut self.uncovered);
         if self.knows.is_none() {
             self.knows = answered.pop().map(|(_, ended)| ended);
             return;
         }
-        for (told, ended) in answered {
-            let told = told.into_iter().filter_map(|key| Some((key.clone(), ended.get(&key)?.clone())));
-            self.knows.get_or_insert_default().extend(told);
+        for (reported, ended) in answered {
+            let reported =
+                reported.into_iter().filter_map(|key| Some((key.clone(), ended.get(&key)?.clone())));
+            self.knows.get_or_insert_default().extend(reported);
         }
     }
 }
