@@ -1,12 +1,12 @@
-//! Who beats.
+//! Names of agents.
 
 use std::fmt;
 
-/// The name an agent beats under: 1–64 of `A–Z a–z 0–9 . _ -`, starting with a letter or a digit.
+/// The name of an agent in its heartbeats: 1–64 of `A–Z a–z 0–9 . _ -`, starting with a letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AgentName(String);
 
-/// Why a text is not an agent's name.
+/// The text is not an agent's name. The refusal of a request has the sentence about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "an agent name is 1 to {longest} of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit",
@@ -15,10 +15,13 @@ pub struct AgentName(String);
 pub struct InvalidAgentName;
 
 impl AgentName {
-    /// The longest name, in characters.
+    /// The maximum length, in characters.
     pub const MAX_LENGTH: usize = 64;
 
-    /// Reads a name as it stands in the path, percent-decoding done.
+    /// Parses a name from a path, after percent-decoding.
+    ///
+    /// # Errors
+    /// [`InvalidAgentName`] if it is empty, too long or has other characters.
     pub fn parse(text: &str) -> Result<Self, InvalidAgentName> {
         let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
         let all_allowed = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
@@ -35,32 +38,35 @@ impl AgentName {
     }
 }
 
-/// Names of agents: one, or all that begin alike.
+/// A pattern of agent names: one name, a prefix or all.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AgentPattern {
     /// `*`.
     All,
-    /// `ci-*`: all that begin with this.
-    Beginning(AgentName),
-    /// This one.
+    /// `ci-*`: all names with this prefix.
+    Prefix(AgentName),
+    /// Exactly this name.
     Only(AgentName),
 }
 
 impl AgentPattern {
-    /// Reads a name that may end in `*`.
+    /// Parses a name that may end in `*`.
+    ///
+    /// # Errors
+    /// [`InvalidAgentName`] if the text before the `*` is no valid name.
     pub fn parse(text: &str) -> Result<Self, InvalidAgentName> {
         match text.strip_suffix('*') {
             Some("") => Ok(Self::All),
-            Some(beginning) => AgentName::parse(beginning).map(Self::Beginning),
+            Some(prefix) => AgentName::parse(prefix).map(Self::Prefix),
             None => AgentName::parse(text).map(Self::Only),
         }
     }
 
-    /// Whether a name is one of these.
+    /// Whether the pattern matches a name.
     pub fn covers(&self, name: &AgentName) -> bool {
         match self {
             Self::All => true,
-            Self::Beginning(beginning) => name.0.starts_with(&beginning.0),
+            Self::Prefix(prefix) => name.0.starts_with(&prefix.0),
             Self::Only(only) => name == only,
         }
     }
@@ -77,7 +83,7 @@ mod tests {
     use super::AgentName;
 
     #[test]
-    fn a_name_is_short_plain_and_starts_with_a_letter_or_digit() {
+    fn agent_name_is_short_and_starts_with_a_letter_or_digit() {
         for good in ["a", "0", "alpha", "Agent.7_b-c", &"x".repeat(64)] {
             assert!(AgentName::parse(good).is_ok(), "{good}");
         }

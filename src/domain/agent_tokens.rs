@@ -1,6 +1,6 @@
-//! Which token lets which agent in: what the secret with the agents' tokens says.
+//! The agents' tokens: which token is valid for which agent, as configured in the secret.
 //!
-//! Tokens are known by their digests alone. What is wrong in the secret is told by its place, never by its text.
+//! Only digests of tokens are kept. Messages about mistakes in the secret name the place, and never repeat the text.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,10 +13,10 @@ use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 use super::digest::sha256;
 use super::{AgentName, AgentPattern, Fingerprint, looks_like, only_value, unwrapped};
 
-/// The shortest token, in characters: 32 random letters and digits are 190 bits.
-const SHORTEST: usize = 32;
+/// The minimum length of a token, in characters: 32 random letters and digits have 190 bits.
+const MIN_LENGTH: usize = 32;
 
-/// The agents' tokens, and what is wrong with the others of the secret.
+/// The valid tokens of the secret, and the mistakes in the others.
 #[derive(Debug)]
 pub struct AgentTokens {
     valid: Vec<ValidToken>,
@@ -29,45 +29,45 @@ struct ValidToken {
     binding: Binding,
 }
 
-/// What an entry allows its token.
+/// The agents and the expiry of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Binding {
     agents: BTreeSet<AgentPattern>,
     expires_at: Option<Timestamp>,
 }
 
-/// A valid token, which may be for other agents than the one that sent it.
+/// A token that is valid, but not necessarily for the agent that sent it: see [`AgentToken::is_for`].
 #[derive(Clone, Copy, Debug)]
 pub struct AgentToken<'a>(&'a ValidToken);
 
-/// One thing that is wrong with the secret.
+/// One mistake in the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mistake {
-    /// The place of the entry, counted from 1; none when it is the secret as a whole.
+    /// The number of the entry, starting at 1; `None` if the secret as a whole is wrong.
     entry: Option<usize>,
     what: Wrong,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Wrong {
-    #[error("neither one plain token nor {{\"tokens\":[…]}}, but {0}")]
+    #[error("must be one plain token or {{\"tokens\":[…]}}, but is {0}")]
     Form(String),
-    #[error("not a token but {0}")]
+    #[error("invalid token: it looks like {0}")]
     TokenForm(String),
-    #[error("not of the form {{\"token\":\"…\",\"agents\":[\"…\"],\"expiresAt\":\"…\"}}")]
+    #[error("must have the form {{\"token\":\"…\",\"agents\":[\"…\"],\"expiresAt\":\"…\"}}")]
     EntryForm,
-    #[error("a token of less than {SHORTEST} characters")]
+    #[error("token with fewer than {MIN_LENGTH} characters")]
     Short,
-    #[error("a token with characters that cannot stand in a header")]
+    #[error("token with characters that are not allowed in a header")]
     Characters,
-    #[error("for no agent")]
+    #[error("no agents listed")]
     NoAgents,
-    #[error("for a name that no agent has; a `*` stands at the end")]
+    #[error("invalid agent name; `*` is allowed only at the end")]
     AgentName,
-    #[error("expiresAt is no time like 2026-12-01T00:00:00Z")]
+    #[error("expiresAt must be a time like 2026-12-01T00:00:00Z")]
     ExpiresAt,
-    #[error("a token that stands in another entry too, where it is for other agents or another time")]
-    Twice,
+    #[error("duplicate token with different agents or expiry")]
+    Contradiction,
 }
 
 #[derive(Deserialize)]
@@ -75,7 +75,7 @@ struct Form {
     tokens: Vec<Value>,
 }
 
-/// An unknown field may be a misspelt `expiresAt`: such an entry is refused.
+/// An unknown field may be a misspelt `expiresAt`, so an entry with one is rejected.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Entry {
@@ -85,8 +85,8 @@ struct Entry {
 }
 
 impl AgentTokens {
-    /// Reads the secret: one plain token for all agents, or `{"tokens":[…]}`. What is wrong is left out, so that
-    /// the rest keeps working. Either may be the only entry of an object, as in `{"AGENT_TOKENS":"…"}`.
+    /// Reads the secret: one plain token for all agents, or `{"tokens":[…]}`. Skips wrong entries, so that the others keep
+    /// working. Either form may be the only value of an object, as in `{"AGENT_TOKENS":"…"}`.
     pub fn read(text: &str) -> Self {
         let object = serde_json::from_str::<Map<String, Value>>(text).ok();
         match object
@@ -100,7 +100,8 @@ impl AgentTokens {
     }
 
     fn read_document(text: &str) -> Self {
-        let form = || Wrong::Form(looks_like(text).unwrap_or_else(|| "JSON of another shape".to_owned()));
+        let form =
+            || Wrong::Form(looks_like(text).unwrap_or_else(|| "JSON with another structure".to_owned()));
         if !text.starts_with(['{', '[']) && !text.is_empty() {
             let all = Binding { agents: BTreeSet::from([AgentPattern::All]), expires_at: None };
             return match check(text) {
@@ -125,7 +126,7 @@ impl AgentTokens {
         let entries: Vec<_> = entries
             .into_iter()
             .map(|entry| {
-                // Also a token whose entry is wrong: where it stands again it says something else.
+                // A token whose entry is wrong counts, too: it contradicts a valid entry with the same token.
                 let digest = entry["token"].as_str().map(|token| sha256(unwrapped(token)));
                 (digest, Binding::read(entry))
             })
@@ -143,7 +144,7 @@ impl AgentTokens {
                     }
                 }
                 (_, binding) => {
-                    let what = binding.as_ref().err().cloned().unwrap_or(Wrong::Twice);
+                    let what = binding.as_ref().err().cloned().unwrap_or(Wrong::Contradiction);
                     tokens.mistakes.push(Mistake { entry: Some(n + 1), what });
                 }
             }
@@ -151,22 +152,22 @@ impl AgentTokens {
         tokens
     }
 
-    /// What is wrong with the secret, in a line; none when nothing is.
+    /// All mistakes in the secret, in one line; `None` if there are none.
     pub fn mistakes(&self) -> Option<String> {
         let mistakes: Vec<String> = self.mistakes.iter().map(Mistake::to_string).collect();
         (!mistakes.is_empty()).then(|| mistakes.join("; "))
     }
 
-    /// Whether the secret has something to say of which nothing can be read. Nobody can be told then that a token is
-    /// wrong. An empty list is none of these: it lets nobody in, and means it.
+    /// Whether the secret has mistakes and no valid token. A token must not be called invalid then. An empty list is no
+    /// mistake: it deliberately admits nobody.
     pub fn are_unreadable(&self) -> bool {
         self.valid.is_empty() && !self.mistakes.is_empty()
     }
 
-    /// The token that was given, if it is valid now.
+    /// The given token, if it is valid now.
     ///
-    /// Constant in time by construction: digests are compared, all of them and whole, and which one it was is
-    /// selected without a branch. Neither a token's length, nor how much of it is right, nor its place shows.
+    /// Takes constant time: compares the whole digests of all tokens and selects the match without a branch. The time
+    /// reveals neither a token's length, nor a correct prefix, nor its place in the secret.
     pub fn find(&self, given: &str, now: Timestamp) -> Option<AgentToken<'_>> {
         let given = sha256(given);
         let mut place = 0_u32;
@@ -180,12 +181,12 @@ impl AgentTokens {
 }
 
 impl AgentToken<'_> {
-    /// Whether this agent may beat with it.
+    /// Whether this agent may send heartbeats with the token.
     pub fn is_for(self, agent: &AgentName) -> bool {
         self.0.binding.agents.iter().any(|pattern| pattern.covers(agent))
     }
 
-    /// Tells it apart from others.
+    /// The token's fingerprint.
     pub fn fingerprint(self) -> Fingerprint {
         Fingerprint::of_digest(&self.0.digest)
     }
@@ -209,14 +210,14 @@ impl Binding {
     }
 }
 
-/// Whether a text can be an agent's token. API Gateway joins two headers with a comma: no token has one.
+/// Checks that a text can be an agent's token. Commas are not allowed, because API Gateway joins two headers with one.
 fn check(token: &str) -> Result<(), Wrong> {
     if let Some(form) = looks_like(token).filter(|_| !token.is_empty()) {
         return Err(Wrong::TokenForm(form));
     }
     match token {
         _ if !token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',') => Err(Wrong::Characters),
-        _ if token.len() < SHORTEST => Err(Wrong::Short),
+        _ if token.len() < MIN_LENGTH => Err(Wrong::Short),
         _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
-//! How many issues last changed under which fences: what is left to report is counted without reading it.
+//! The number of issues by the fence of their last change, to count undelivered changes without reading them.
 //!
-//! Exact for as long as passes end in order. After one that died, or that does not know what it has written, counting
-//! begins again.
+//! The counts are exact while every pass ends properly. After a pass that crashed, or that does not know which rows it
+//! wrote, counting starts again.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use super::issue::labels_digest;
 
-/// So many changes are counted; of more it is only known that they are more.
+/// The highest reported count of changes. Above it, the count only means "more".
 pub const MAX_COUNTED: u64 = 10_000;
 
-/// So many entries are kept. With them the item stays under 1 KB.
+/// The maximum number of entries. It keeps the item under 1 KB.
 const MAX_ENTRIES: usize = 64;
 
-/// An entry over several fences holds so many issues at most, so that what lies on either side of a fence between them
-/// can be counted by one heartbeat. Two neighbours that hold more are kept apart: all entries hold [`MAX_COUNTED`]
-/// issues and more before the oldest is forgotten.
+/// The maximum number of issues of an entry that covers several fences: one heartbeat can count them by reading them, to
+/// learn how many are on each side of a fence between. Neighbours with more issues together are not merged, so the
+/// entries hold at least [`MAX_COUNTED`] issues before the oldest is dropped.
 const MAX_MERGED: u64 = 400;
 
-/// The issues whose last change is under one of some successive fences.
+/// The number of issues whose last change is under one of the fences `from` to `upto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
     from: u64,
@@ -28,32 +28,32 @@ struct Entry {
     issues: u64,
 }
 
-/// The counts of all repositories together. Issues with an excluded label are not counted.
+/// The counts over all repositories. Issues with an excluded label are not counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeCounts {
-    /// The fence of the last pass that changed anything and is counted.
+    /// The fence of the last counted pass that changed anything.
     pub upto: u64,
-    /// Changes up to and with this fence are not counted.
+    /// Changes up to and including this fence are not counted.
     pub floor: u64,
-    /// A digest of the labels that were excluded.
+    /// The digest of the excluded labels.
     excluded: String,
-    /// Ascending.
+    /// Ascending by fence.
     #[serde(with = "flat")]
     entries: Vec<Entry>,
 }
 
-/// What a pass did to the counts.
+/// A pass's effect on the counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recount {
-    /// How many issues it changed, those included that it changed again.
+    /// The number of issues that the pass changed, including those that had changed before.
     pub changed: u64,
-    /// How many of those had last changed under which fence.
+    /// Of those, the number of issues by the fence of their previous change.
     pub before: BTreeMap<u64, u64>,
 }
 
 impl Recount {
-    /// Adds what else it did.
+    /// Adds another effect of the same pass.
     pub fn add(&mut self, other: &Self) {
         self.changed += other.changed;
         for (fence, issues) in &other.before {
@@ -62,22 +62,22 @@ impl Recount {
     }
 }
 
-/// How many issues last changed after a fence.
+/// The number of issues whose last change is after a fence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountedAfter {
-    /// Those that are known to have.
+    /// The counted issues.
     pub issues: u64,
-    /// Some more may have, with a last change up to and with this fence.
+    /// If set, there may be more issues, with a last change up to and including this fence.
     pub unknown_upto: Option<u64>,
 }
 
 impl ChangeCounts {
-    /// Nothing is counted up to and with this fence.
+    /// Empty counts that start after the fence `floor`.
     pub fn after(floor: u64, excluded: &HashSet<String>) -> Self {
         Self { upto: floor, floor, excluded: digest(excluded), entries: Vec::new() }
     }
 
-    /// Whether issues with these labels, and no others, are not counted.
+    /// Whether exactly these labels were excluded from the counts.
     pub fn excludes(&self, excluded: &HashSet<String>) -> bool {
         self.excluded == digest(excluded)
     }
@@ -107,7 +107,7 @@ impl ChangeCounts {
         self
     }
 
-    /// How many issues last changed after a fence, up to and with another.
+    /// The number of issues whose last change is after the fence `after`, up to and including `upto`.
     pub fn between(&self, after: u64, upto: u64) -> CountedAfter {
         let entries = self.entries.iter().filter(|entry| entry.from > after && entry.from <= upto);
         let split = self.entries.iter().find(|entry| entry.from <= after && after < entry.upto);
@@ -120,7 +120,7 @@ fn digest(labels: &HashSet<String>) -> String {
     labels_digest(&labels.iter().cloned().collect::<Vec<_>>())
 }
 
-/// Three numbers an entry take a third of the room that maps with names would.
+/// Stores three plain numbers per entry: a third of the size of maps with names.
 mod flat {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
@@ -160,12 +160,12 @@ mod tests {
             [3, 4, 5, 6].map(|fence| after(&counts, fence)),
             [(11, None), (4, None), (4, None), (0, None)]
         );
-        assert_eq!(after(&counts, 2), (11, Some(3)), "what changed up to the floor is not counted");
+        assert_eq!(after(&counts, 2), (11, Some(3)), "changes up to the floor are not counted");
         assert_eq!(counts.between(3, 5).issues, 7);
     }
 
     #[test]
-    fn old_small_entries_are_merged_and_what_is_between_their_fences_is_unknown() {
+    fn old_small_entries_merge_and_counts_within_them_are_unknown() {
         let mut counts = ChangeCounts::after(0, &HashSet::new());
         for fence in 1..=100 {
             counts = counts.with(fence, &recount(3, &[]));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_forgotten_leaves_more_than_is_ever_counted() {
+    fn dropped_entries_leave_at_least_the_maximum_count() {
         let mut counts = ChangeCounts::after(0, &HashSet::new());
         for fence in 1..=1_000 {
             counts = counts.with(fence, &recount(fence * 37 % 301, &[]));

@@ -1,20 +1,20 @@
-//! Digests: texts told apart without being told.
+//! Digests: they distinguish texts without revealing them.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Tells a secret apart from others: 64 bits of its SHA-256 as hexadecimal digits, which do not lead back to it.
+/// Identifies a secret without revealing it: the first 64 bits of its SHA-256 as 16 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// A secret's.
+    /// The fingerprint of a secret.
     pub fn of(secret: &str) -> Self {
         Self::of_digest(&sha256(secret))
     }
 
-    /// It as text.
+    /// The 16 hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,8 +1,8 @@
-//! How instants are written: alike in answers and in stored items.
+//! The format of instants, the same in responses and in stored items.
 //!
-//! Two forms are read: milliseconds, and what older versions stored, which has no decimals where there are none. No
-//! item is sorted or compared by a text of this form: what DynamoDB compares are numbers, and `openUpdatedAt`, which
-//! stays as GitHub writes its `updated_at`.
+//! Reading accepts two formats: milliseconds, and the format of older versions, which omits zero decimals. No item is
+//! sorted or compared by text in this format: DynamoDB compares numbers, and `openUpdatedAt`, which keeps the format of
+//! GitHub's `updated_at`.
 
 use jiff::Timestamp;
 
@@ -11,28 +11,28 @@ pub fn iso_millis(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-/// For a field that is an instant: `#[serde(with = "millis")]`.
+/// For an instant: `#[serde(with = "millis")]`.
 pub mod millis {
     use jiff::Timestamp;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    /// Writes it as [`iso_millis`](super::iso_millis) does.
+    /// Writes the format of [`iso_millis`](super::iso_millis).
     pub fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&super::iso_millis(*at))
     }
 
-    /// Reads any instant of RFC 3339.
+    /// Reads any RFC 3339 instant.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         Timestamp::deserialize(deserializer)
     }
 }
 
-/// For a field that is an instant or nothing: `#[serde(default, with = "optional_millis")]`.
+/// For an optional instant: `#[serde(default, with = "optional_millis")]`.
 pub mod optional_millis {
     use jiff::Timestamp;
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    /// Writes it as [`iso_millis`](super::iso_millis) does, or null.
+    /// Writes the format of [`iso_millis`](super::iso_millis), or null.
     pub fn serialize<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
         match at {
             Some(at) => super::millis::serialize(at, serializer),
@@ -40,7 +40,7 @@ pub mod optional_millis {
         }
     }
 
-    /// Reads any instant of RFC 3339, or null.
+    /// Reads any RFC 3339 instant, or null.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
         Option::deserialize(deserializer)
     }

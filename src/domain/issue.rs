@@ -1,4 +1,4 @@
-//! An issue as GitHub shows it, and as the cache keeps it.
+//! An issue as GitHub returns it, and as the cache stores it.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -22,35 +22,35 @@ impl fmt::Display for IssueNumber {
     }
 }
 
-/// Open or closed, as GitHub says.
+/// GitHub's state of an issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IssueState {
-    /// Work may be left.
+    /// Open.
     Open,
-    /// It is done or will not be.
+    /// Closed: done, or not planned.
     Closed,
 }
 
-/// Where the work on an issue stands. Derived from GitHub's state and `status/*` labels, never written back.
+/// The status of the work on an issue, derived from GitHub's state and `status/*` labels, never written back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkStatus {
-    /// Somebody is at it.
+    /// Somebody works on it.
     InProgress,
     /// It waits for a review.
     InReview,
-    /// It can be taken.
+    /// It is ready to be worked on.
     Ready,
-    /// It is not up yet.
+    /// It is not planned yet.
     Backlog,
     /// The issue is closed, whatever its labels say.
     Done,
 }
 
 impl WorkStatus {
-    /// `done` when closed; else the first of in-progress, in-review, ready and backlog that a label
-    /// `status/<word>` names; else none. An open issue is never done.
+    /// `Done` if closed, otherwise the first of in-progress, in-review, ready and backlog with a label `status/<word>`,
+    /// otherwise `None`. An open issue is never done.
     pub fn of(state: IssueState, labels: &[String]) -> Option<Self> {
         if state == IssueState::Closed {
             return Some(Self::Done);
@@ -67,24 +67,24 @@ impl WorkStatus {
     }
 }
 
-/// An issue as GitHub shows it.
+/// An issue as GitHub returns it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issue {
     /// Its number.
     pub number: IssueNumber,
     /// Its title.
     pub title: String,
-    /// Its page.
+    /// The URL of its page on GitHub.
     pub url: String,
     /// Open or closed.
     pub state: IssueState,
-    /// Why it is in that state: `completed`, `not_planned`, `duplicate`, `reopened`, or nothing.
+    /// Why it is in that state: `completed`, `not_planned`, `duplicate`, `reopened`, or `None`.
     pub state_reason: Option<String>,
     /// Its labels' names, in GitHub's order.
     pub labels: Vec<String>,
     /// Its assignees' logins, in GitHub's order.
     pub assignees: Vec<String>,
-    /// Who opened it; none when that account is gone.
+    /// The login of the account that opened it; `None` if the account is deleted.
     pub author: Option<String>,
     /// When it was opened.
     pub created_at: Timestamp,
@@ -92,8 +92,8 @@ pub struct Issue {
     pub updated_at: Timestamp,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
-    /// The digest of all that is shown or compared, and of the body, which is not kept. Two issues with one digest are
-    /// the same to us.
+    /// The digest of all fields that are shown or compared, and of the body, which is not stored. Two versions of an issue
+    /// with the same digest count as equal.
     pub digest: String,
 }
 
@@ -102,7 +102,7 @@ impl Issue {
     pub fn digest_with(&self, body: &str) -> String {
         let mut digest = Sha256::new();
         let mut part = |text: &str| {
-            // The length keeps neighbouring parts apart.
+            // The length separates neighbouring parts.
             digest.update((text.len() as u64).to_be_bytes());
             digest.update(text);
         };
@@ -119,7 +119,7 @@ impl Issue {
     }
 }
 
-/// A short digest of the labels, whatever their order: what the audit compares.
+/// A short digest of the labels in any order. Audits compare it.
 pub fn labels_digest(labels: &[String]) -> String {
     let mut digest = Sha256::new();
     for label in sorted(labels) {
@@ -129,7 +129,7 @@ pub fn labels_digest(labels: &[String]) -> String {
     hex(&digest.finalize()[..8])
 }
 
-/// Whether one of these labels is in a set of lower-case ones. GitHub compares labels without regard to case.
+/// Whether one of the `given` labels is in the set `labels` of lower-case ones. GitHub's labels are case-insensitive.
 pub fn has_label_in(given: &[String], labels: &HashSet<String>) -> bool {
     !labels.is_empty() && given.iter().any(|label| labels.contains(&label.to_lowercase()))
 }
@@ -140,36 +140,36 @@ fn sorted(words: &[String]) -> Vec<&str> {
     words
 }
 
-/// An issue together with the `Date` of the answer that showed it.
+/// An issue together with the `Date` of the response that contained it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
-    /// What was shown.
+    /// The issue.
     pub issue: Issue,
-    /// The `Date` of the answer.
+    /// The `Date` of the response.
     pub read_at: Timestamp,
 }
 
-/// A pull request in a listing. Its number may have been an issue's: one that is turned into a pull request keeps it.
+/// A pull request in a listing. Its number may be that of a cached issue: an issue that is converted keeps its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PullRequest {
     /// Its number.
     pub number: IssueNumber,
     /// When it last changed, to the second.
     pub updated_at: Timestamp,
-    /// The `Date` of the answer.
+    /// The `Date` of the response.
     pub read_at: Timestamp,
 }
 
-/// GitHub's word that an issue is not where it was. Only an answer about that very issue makes one.
+/// GitHub's confirmation that an issue is gone. Only a response about that very issue creates one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gone {
-    /// What became of it: moved, deleted, converted or hidden.
+    /// Why it is gone: moved, deleted, converted or hidden.
     pub reason: Change,
-    /// The `Date` of the answer that said so.
+    /// The `Date` of the response that confirmed it.
     #[serde(with = "millis")]
     pub proved_at: Timestamp,
-    /// Where a moved issue is now, when GitHub shows it.
+    /// The new URL of a moved issue, if GitHub shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<String>,
 }
@@ -196,11 +196,11 @@ pub enum Change {
     Hidden,
 }
 
-/// When a row last changed, in fences. Agents behind a fence are told of it.
+/// When a row last changed, as fences. The change is delivered to agents whose cursor is behind the fence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeMarker {
-    /// The fence of the last pass that changed the row; none for a row that only a backfill has written.
+    /// The fence of the last pass that changed the row; `None` for a row that only a backfill has written.
     #[serde(rename = "changeFence", default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<u64>,
     /// The last change that was more than an edit.
@@ -212,7 +212,7 @@ pub struct ChangeMarker {
 }
 
 impl ChangeMarker {
-    /// The stamp after a change under `fence`. An edit leaves the last greater change as it is.
+    /// The marker after a change under `fence`. An edit keeps the last change that was more than an edit.
     pub fn with(self, change: Change, fence: u64) -> Self {
         match change {
             Change::Edited => Self { fence: Some(fence), ..self },
@@ -220,14 +220,14 @@ impl ChangeMarker {
         }
     }
 
-    /// The same change, told again under a newer fence.
+    /// The same change, to be delivered again under a newer fence.
     pub fn renewed(self, fence: u64) -> Self {
         let kind_fence = if self.kind_fence == self.fence { Some(fence) } else { self.kind_fence };
         Self { fence: Some(fence), kind_fence, ..self }
     }
 }
 
-/// An issue as the cache keeps it.
+/// An issue as the cache stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CachedIssue {
@@ -235,21 +235,21 @@ pub struct CachedIssue {
     pub number: IssueNumber,
     /// Its title.
     pub title: String,
-    /// Its page.
+    /// The URL of its page on GitHub.
     pub url: String,
     /// Open or closed.
     pub state: IssueState,
     /// GitHub's reason for that state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state_reason: Option<String>,
-    /// Where the work stands.
+    /// The derived status of the work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<WorkStatus>,
     /// GitHub's labels as they are.
     pub labels: Vec<String>,
     /// The assignees' logins.
     pub assignees: Vec<String>,
-    /// Who opened it.
+    /// The login of the account that opened it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<String>,
     /// When it was opened.
@@ -261,41 +261,41 @@ pub struct CachedIssue {
     /// When it was closed.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
-    /// `Issue::digest` of what was read.
+    /// [`Issue::digest`] of the read issue.
     pub digest: String,
     /// [`labels_digest`] of the labels.
     pub labels_digest: String,
-    /// The `Date` of the answer it came from.
+    /// The `Date` of the response that it was read from.
     #[serde(with = "millis")]
     pub read_at: Timestamp,
-    /// Set when GitHub no longer has it here: the tombstone.
+    /// The tombstone: set if GitHub no longer has the issue in this repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone: Option<Gone>,
-    /// Where a moved issue is now; a copy that the index of changes can carry.
+    /// The new URL of a moved issue: a copy that the index of changes can project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<String>,
-    /// The first audit's `Date` at which GitHub answered 404 for it.
+    /// The `Date` at which GitHub first answered 404 for the issue in an audit.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub missing_since: Option<Timestamp>,
-    /// When it last changed, for the agents.
+    /// When it last changed, for delivery to agents.
     #[serde(flatten)]
     pub stamp: ChangeMarker,
-    /// Counts the writes of this row, so that each write replaces exactly the version it was planned on.
+    /// The number of writes of this row. Each write is conditional on the revision that it was planned on.
     pub revision: u64,
 }
 
 impl CachedIssue {
-    /// Whether it counts as open: open on GitHub and still there.
+    /// Whether it counts as open: open on GitHub and not gone.
     pub fn is_open(&self) -> bool {
         self.state == IssueState::Open && self.gone.is_none()
     }
 
-    /// Whether it bears one of these labels, which are in lower case.
+    /// Whether it has one of these labels, given in lower case.
     pub fn has_label_in(&self, labels: &HashSet<String>) -> bool {
         has_label_in(&self.labels, labels)
     }
 
-    /// The row that follows `previous` when GitHub shows `seen`, not yet stamped with a change.
+    /// The row that replaces `previous` after GitHub returned `seen`. Its change marker is still the previous one.
     pub fn showing(seen: &Observation, previous: Option<&Self>) -> Self {
         let Issue { number, title, url, state, state_reason, labels, assignees, author, digest, .. } =
             seen.issue.clone();
@@ -329,7 +329,7 @@ mod tests {
     use super::{IssueState, WorkStatus};
 
     #[test]
-    fn the_derived_status_follows_the_state_and_then_the_first_status_label() {
+    fn work_status_follows_the_state_then_the_first_status_label() {
         let status = |state, labels: &[&str]| {
             WorkStatus::of(state, &labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>())
         };

@@ -1,4 +1,4 @@
-//! The values the service speaks of and the rules they keep. No I/O and no client crates.
+//! The service's domain: its values and rules. No I/O and no client crates.
 
 mod agent;
 mod agent_tokens;

@@ -1,4 +1,4 @@
-//! How many issues a page is asked for: GitHub's longest page, and shorter ones where long pages fail.
+//! The number of issues requested per page: GitHub's maximum, and fewer for repositories whose long pages fail.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::millis;
 
-/// GitHub's longest page, and what is tried instead when a page fails, in this order.
+/// GitHub's maximum page length, and the shorter lengths tried after failures, in this order.
 const LENGTHS: [u16; 5] = [100, 50, 25, 10, 1];
 
-/// A longer page is tried again after this wait at first, and after twice the last wait each time that it fails again.
+/// The first and the maximum wait before a longer page is retried, in seconds. Each further failure doubles the wait.
 const FIRST_WAIT: u32 = 60;
 const MAX_WAIT: u32 = 3_600;
 
-/// Pages shorter than GitHub's longest, kept for a repository whose longer pages fail.
+/// The page length stored for a repository whose longer pages fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ShortPages {
@@ -23,22 +23,22 @@ pub struct ShortPages {
     /// When this length was chosen.
     #[serde(with = "millis")]
     pub since: Timestamp,
-    /// A longer page is tried again this many seconds later.
+    /// After how many seconds a longer page is retried.
     pub wait: u32,
 }
 
-/// The length of a listing's pages, which failures shorten.
+/// The page length during one listing. Failures shorten it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLength {
     length: u16,
-    /// The last length that has failed since the listing began.
+    /// The last length that failed in this listing.
     failed: Option<u16>,
     begun_with: Option<ShortPages>,
     kept: Option<ShortPages>,
 }
 
 impl PageLength {
-    /// The length to begin with: what is known of the repository, or the next longer one when its turn has come.
+    /// The first length of a listing: the stored one, or the next longer one if its retry is due.
     pub fn begin(known: Option<ShortPages>, now: Timestamp) -> Self {
         let known = known.map(|short| ShortPages { length: at_most(short.length), ..short });
         let is_due = |short: &ShortPages| {
@@ -58,30 +58,30 @@ impl PageLength {
         self.length
     }
 
-    /// What to keep for the repository; `None` while GitHub's longest pages work.
+    /// The length to store for the repository; `None` while GitHub's maximum works.
     pub fn short_pages(self) -> Option<ShortPages> {
         self.kept
     }
 
-    /// Whether there is no shorter page.
+    /// Whether there is no shorter length.
     pub fn is_shortest(self) -> bool {
         shorter(self.length).is_none()
     }
 
-    /// The next shorter length, after this one has failed; the shortest stays.
+    /// The next shorter length, after this one failed; the shortest stays.
     #[must_use]
     pub fn shortened(self) -> Self {
         let length = shorter(self.length).unwrap_or(self.length);
         Self { length, failed: Some(self.length), ..self }
     }
 
-    /// The shortest length, after this one has failed.
+    /// The shortest length, after this one failed.
     #[must_use]
     pub fn shortest(self) -> Self {
         Self { length: LENGTHS[LENGTHS.len() - 1], failed: Some(self.length), ..self }
     }
 
-    /// What is learnt at the end of a page: the longest length that has not failed is kept, and gone on with.
+    /// The state after a successful page: continues with, and stores, the longest length that has not failed.
     #[must_use]
     pub fn learnt(self, now: Timestamp) -> Self {
         let length = self.failed.map_or(self.length, |failed| shorter(failed).unwrap_or(failed));
@@ -89,7 +89,7 @@ impl PageLength {
         let kept = match self.begun_with {
             _ if length == LENGTHS[0] => None,
             Some(begun) if begun.length == length && self.failed.is_none() => Some(begun),
-            // A longer page was tried again, and has failed again.
+            // A longer page was retried and failed again.
             Some(begun) if begun.length == length => since(begun.wait.saturating_mul(2).min(MAX_WAIT)),
             Some(begun) if begun.length > length => since(begun.wait),
             _ => since(FIRST_WAIT),
@@ -106,7 +106,7 @@ fn longer(length: u16) -> u16 {
     LENGTHS.into_iter().rev().find(|other| *other > length).unwrap_or(LENGTHS[0])
 }
 
-/// Whatever is stored, only known lengths are asked for.
+/// The known length nearest below a stored one: GitHub is never asked for an unknown length.
 fn at_most(length: u16) -> u16 {
     LENGTHS.into_iter().find(|other| *other <= length).unwrap_or(1)
 }

@@ -1,7 +1,7 @@
-//! What was learned of GitHub's GraphQL API: what it fails on, and until when REST is asked instead.
+//! Failures of GitHub's GraphQL API: what it fails on, and until when REST is used instead.
 //!
-//! Only rules. It is kept in the fleet's state and in the items of configured names, so that every execution
-//! environment knows it, and is forgotten again when GraphQL answers.
+//! Only rules, no I/O. Failures are stored in the fleet's state and in the items of configured names, so that every
+//! execution environment knows them. They are removed when GraphQL answers again.
 
 use std::time::Duration;
 
@@ -10,68 +10,68 @@ use serde::{Deserialize, Serialize};
 
 use super::Fingerprint;
 
-/// For how long something that failed once is not tried again. Each failure after that doubles it.
+/// The wait after the first failure. Each further failure doubles it.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 
-/// The longest wait: a repository that GraphQL answers for again is back in the probe within the hour.
+/// The maximum wait: a repository that GraphQL can answer for again is back in the probe within an hour.
 const MAX_WAIT: Duration = Duration::from_secs(3_600);
 
-/// Limits of more accounts than these are stored as one for all, so that the state's size stays bounded.
+/// The maximum number of stored limits. More are merged into one for all accounts, so that the state's size is bounded.
 const MAX_LIMITS: usize = 4;
 
-/// Something that GraphQL failed on is not tried again until then.
+/// Until when something that GraphQL failed on is not retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Backoff {
-    /// When it may be tried again.
+    /// When it may be retried.
     #[serde(with = "super::millis")]
     pub until: Timestamp,
-    /// How often it failed in a row.
+    /// The number of consecutive failures.
     pub times: u32,
 }
 
 impl Backoff {
-    /// After one more failure: the wait is twice the one before, from a minute up to an hour.
+    /// The backoff after one more failure: twice the previous wait, from a minute up to an hour.
     pub fn after(before: Option<Self>, now: Timestamp) -> Self {
         let times = before.map_or(0, |before| before.times).saturating_add(1);
         let doubled = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(times - 1));
         Self { until: now.checked_add(doubled.min(MAX_WAIT)).unwrap_or(now), times }
     }
 
-    /// Whether it may be tried again.
+    /// Whether a retry is allowed.
     pub fn is_over(self, now: Timestamp) -> bool {
         now >= self.until
     }
 }
 
-/// How many repositories one query may name, where GitHub does not answer for as many as usual.
+/// The number of repositories that one query may name, after GitHub failed to answer for the usual number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct QueryLimit {
-    /// The account that asks; `None` for every account.
+    /// The account to which the limit applies; `None` for every account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Fingerprint>,
-    /// How many; 0 where GraphQL answers nothing.
+    /// The maximum number of repositories; 0 if GraphQL fails for any.
     pub size: usize,
     /// When more may be tried.
     #[serde(flatten)]
     pub backoff: Backoff,
 }
 
-/// What passes remember of the probe.
+/// What passes store about the probe for later passes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ProbeMemory {
-    /// The limits of accounts.
+    /// The limits of accounts, at most [`MAX_LIMITS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     limits: Vec<QueryLimit>,
-    /// Whether some configured names are read by REST; their items say until when.
+    /// Whether some configured names are looked up by REST; their items hold the backoff.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_exceptions: bool,
 }
 
 impl ProbeMemory {
-    /// Keeps these limits. Of more than four accounts the strictest is kept, for all.
+    /// Stores these limits. If there are more than four, only the strictest is stored, for all accounts.
     pub fn new(mut limits: Vec<QueryLimit>, has_exceptions: bool) -> Self {
         if limits.len() > MAX_LIMITS {
             let strictest = limits.into_iter().min_by_key(|limit| (limit.size, limit.backoff.until));
@@ -85,7 +85,7 @@ impl ProbeMemory {
         self.limits.iter().find(|limit| limit.account.as_ref().is_none_or(|of| of == account))
     }
 
-    /// Whether there is nothing to remember.
+    /// Whether there is nothing to store.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -1,10 +1,11 @@
-//! What is tracked.
+//! Ids and names of repositories.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// GitHub's numeric id of a repository. It survives renames, and a new repository under an old name has another.
+/// GitHub's numeric id of a repository. It survives renames, and a new repository
+/// with an old name has another id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RepositoryId(pub u64);
@@ -15,23 +16,26 @@ impl fmt::Display for RepositoryId {
     }
 }
 
-/// A repository's `owner/name`. GitHub compares both without regard to case; so does [`RepositoryName::key`].
+/// A repository's `owner/name`. GitHub's names are case-insensitive: compare by [`RepositoryName::key`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RepositoryName(String);
 
-/// Why a text is not a repository's name. Holds the text.
+/// The text is not a repository's name. Holds the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not of the form owner/name")]
 pub struct InvalidRepositoryName(pub String);
 
 impl RepositoryName {
-    /// Reads `owner/name`: an owner of letters, digits and hyphens (underscores for managed users), at most 39
+    /// Parses `owner/name`: an owner of letters, digits and hyphens (underscores for managed users), at most 39
     /// characters; a name of letters, digits, `.`, `_` and `-`, at most 100. These are GitHub's own limits.
+    ///
+    /// # Errors
+    /// [`InvalidRepositoryName`] if the text has another form.
     pub fn parse(text: &str) -> Result<Self, InvalidRepositoryName> {
-        let plain = |part: &str, extra: &[u8], longest: usize| {
+        let plain = |part: &str, extra: &[u8], max_length: usize| {
             !part.is_empty()
-                && part.len() <= longest
+                && part.len() <= max_length
                 && part.bytes().all(|b| b.is_ascii_alphanumeric() || extra.contains(&b))
         };
         match text.split_once('/') {
@@ -44,7 +48,7 @@ impl RepositoryName {
         }
     }
 
-    /// The name as it was written.
+    /// The name as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -90,7 +94,7 @@ mod tests {
     use super::RepositoryName;
 
     #[test]
-    fn a_repository_is_owner_slash_name() {
+    fn repository_name_is_owner_slash_name() {
         for good in ["acme/api", "Acme-1/.github", "o/n_a.b-c"] {
             assert!(RepositoryName::parse(good).is_ok(), "{good}");
         }

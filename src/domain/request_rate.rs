@@ -1,8 +1,8 @@
-//! How many REST requests an account sent in the last minute.
+//! The REST requests that an account sent in the last minute.
 //!
 //! GitHub docs, "Rate limits for the REST API", secondary limits: at most 900 points a minute, and a GET is one point.
-//! First listings of a large fleet would meet that. What is sent is counted in slots of ten seconds, so that little is
-//! stored.
+//! Backfills of a large fleet would exceed that. Requests are counted in slots of ten seconds, to keep the stored state
+//! small.
 
 use std::time::Duration;
 
@@ -11,40 +11,40 @@ use serde::{Deserialize, Serialize};
 
 use super::millis;
 
-/// The most REST requests a minute for one account. The rest of GitHub's 900 points is for the account's other clients.
+/// The maximum number of REST requests a minute for one account. The rest of GitHub's 900 points is for the account's other clients.
 pub const MAX_REQUESTS_PER_MINUTE: u64 = 600;
 
 /// The length of a slot, in seconds.
 const SLOT_SECONDS: i64 = 10;
 
-/// How long a slot counts from its beginning: its last request is then a minute old.
+/// How long a slot counts after its start: until its last request is a minute old.
 const COUNTS_FOR: Duration = Duration::from_secs(70);
 
-/// From this many requests a minute on, other execution environments must know.
-const WORTH_SHARING: u64 = MAX_REQUESTS_PER_MINUTE / 10;
+/// From this number of requests a minute, the count is shared with other execution environments.
+const MIN_SHARED: u64 = MAX_REQUESTS_PER_MINUTE / 10;
 
-/// The requests of the last minute, by slot: eight at most.
+/// The requests of the last minute, by slot: at most eight slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RequestRate(Vec<Slot>);
 
 /// The requests of ten seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Slot {
-    /// When it began.
+    /// The start of the slot.
     #[serde(with = "millis")]
     at: Timestamp,
     requests: u64,
 }
 
 impl Slot {
-    /// A slot from the future was counted by a clock that is wrong: it says nothing.
+    /// Whether the slot counts. A slot from the future was counted by a wrong clock and is ignored.
     fn counts(&self, now: Timestamp) -> bool {
         self.at <= now && now.duration_since(self.at).unsigned_abs() < COUNTS_FOR
     }
 }
 
 impl RequestRate {
-    /// Counts a request that is about to be sent. Returns whether it may be: within the rate.
+    /// Counts a request and returns true if it is within the rate. Otherwise it must not be sent.
     pub(super) fn admit(&mut self, now: Timestamp) -> bool {
         self.0.retain(|slot| slot.counts(now));
         if self.is_reached(now) {
@@ -59,17 +59,17 @@ impl RequestRate {
         true
     }
 
-    /// Whether no request may be sent now.
+    /// Whether the rate is used up now.
     pub(super) fn is_reached(&self, now: Timestamp) -> bool {
         self.in_last_minute(now) >= MAX_REQUESTS_PER_MINUTE
     }
 
-    /// Whether other execution environments must know of it.
+    /// Whether the count must be shared with other execution environments.
     pub(super) fn is_worth_sharing(&self, now: Timestamp) -> bool {
-        self.in_last_minute(now) >= WORTH_SHARING
+        self.in_last_minute(now) >= MIN_SHARED
     }
 
-    /// Whether nothing of it counts.
+    /// Whether no request of the last minute is counted.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
         self.in_last_minute(now) == 0
     }
@@ -79,7 +79,8 @@ impl RequestRate {
         self.0.is_empty()
     }
 
-    /// Takes in what another execution environment counted, which had been told of ours: the larger number holds.
+    /// Merges the count of another execution environment. It started from a shared count, so the larger number of each slot
+    /// is kept.
     pub(super) fn merge(&mut self, other: &Self) {
         for theirs in &other.0 {
             match self.0.iter_mut().find(|slot| slot.at == theirs.at) {
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn slot_of_the_future_holds_nobody_back() {
+    fn slot_of_the_future_is_ignored() {
         let mut rate = RequestRate(vec![Slot { at: at(4_000), requests: MAX_REQUESTS_PER_MINUTE }]);
         assert!(!rate.is_reached(at(0)));
         assert!(rate.admit(at(0)));

@@ -1,4 +1,4 @@
-//! What is remembered of each agent: how far it has been told of changes, and how often it beats.
+//! Agents' items: the delivery cursor and the heartbeats per minute of each agent.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -15,30 +15,31 @@ use crate::domain::{
 use super::keys::{Item, Key};
 use super::table::{Store, StoreError, number, store_error, text, value_of};
 
-/// What is remembered of an agent.
+/// The stored state of one agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agent {
-    /// How far it has been told of changes.
+    /// The agent's delivery cursor: the changes up to it were reported to the agent.
     pub told: Position,
-    /// How often it beat in the last minute in which it did.
+    /// The agent's heartbeats in the latest minute that had any; `None` if none was counted.
     pub pace: Option<BeatRate>,
 }
 
-/// What an answered beat leaves in its agent's item.
+/// What an answered heartbeat stores in its agent's item.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered<'a> {
-    /// The minute that it came in.
+    /// The minute in which the heartbeat arrived.
     pub minute: Minute,
-    /// How far its agent has been told then.
+    /// The agent's delivery cursor after this heartbeat.
     pub told: Position,
-    /// When it was answered.
+    /// When the heartbeat was answered.
     pub at: Timestamp,
-    /// The token that it came with, if any. It is for operators: one that no agent's item names any more can go.
+    /// The fingerprint of the heartbeat's token, if it had one. Stored for operators: a token that no agent's item names
+    /// is no longer used and can be removed.
     pub token: Option<&'a Fingerprint>,
 }
 
-/// What is read of an agent's item. The position is one text that sorts as positions do, so that DynamoDB can compare
-/// it.
+/// The attributes of an agent's item. The delivery cursor is one string that sorts as cursors do, so that DynamoDB can
+/// compare it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AgentItem {
@@ -50,35 +51,39 @@ struct AgentItem {
     beats_in_minute: Option<u64>,
 }
 
-/// The item is not as it was known, but so, or gone.
+/// The item is not as expected. Holds its current state; `None` if the item is gone.
 struct Moved(Option<Agent>);
 
 impl Store {
-    /// Notes an answered beat in its agent's item, which was `known` to be so: moves the position, forward only, and
-    /// counts the beat in the minute that it came in. One write, unless another beat of the agent has moved the item in
-    /// between to another minute or beyond this position.
+    /// Stores an answered heartbeat in its agent's item, last read as `known`: moves the delivery cursor (forward only)
+    /// and counts the heartbeat in the minute in which it arrived. One write, unless a concurrent heartbeat of the agent
+    /// has moved the item to another minute or past this cursor.
     ///
-    /// Beats that end at the same time are all counted, a slower one too, whose position stays behind; one of a minute
-    /// before the item's counts for nothing, since nobody asks for that minute any more. Not exact is this: beats under
-    /// way at the same moment are seen only by those that come after them, so as many as come at once are answered; one
-    /// that dies or cannot write is not counted; and one whose write DynamoDB has carried out without being heard is
-    /// counted twice.
+    /// Concurrent heartbeats are all counted, including a slower one whose cursor is behind the stored one. A heartbeat
+    /// of an earlier minute than the item's is not counted, because that minute is never checked again.
+    ///
+    /// The count is approximate. A heartbeat counts only for later ones, so all that arrive at once are answered. One
+    /// that crashes or cannot write is not counted. One whose write succeeds without a received response is counted
+    /// twice.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails, or if the item changed before each of four attempts.
     pub async fn put_agent(
         &self,
         name: &AgentName,
         mut known: Option<Agent>,
         beat: Answered<'_>,
     ) -> Result<(), StoreError> {
-        // The item's minute goes from before the beat's to the same to a later one, and its position once from behind
-        // the beat's to beyond: three surprises at most.
+        // Other heartbeats can move the item's minute twice (from earlier to equal to later) and its cursor once (from
+        // behind to ahead): at most three failed conditions.
         for _ in 0..4 {
-            let Some(update) = Update::noting(&beat, known) else { return Ok(()) };
+            let Some(update) = Update::of(&beat, known) else { return Ok(()) };
             match self.update_agent(name, update).await? {
                 Ok(()) => return Ok(()),
                 Err(Moved(to)) => known = to,
             }
         }
-        Err(StoreError::new("UpdateItem", "an agent's item that kept changing"))
+        Err(StoreError::new("UpdateItem", "the agent's item kept changing"))
     }
 
     async fn update_agent(&self, name: &AgentName, update: Update) -> Result<Result<(), Moved>, StoreError> {
@@ -105,7 +110,7 @@ impl Agent {
     pub(super) fn read(item: Item) -> Result<Self, StoreError> {
         let item: AgentItem = value_of(item)?;
         let told = position_from_text(&item.told)
-            .ok_or_else(|| StoreError::new("read", "an agent's position of another shape"))?;
+            .ok_or_else(|| StoreError::new("read", "unexpected format of an agent's delivery cursor"))?;
         let kinds_after = item.kinds_after.unwrap_or(told.kinds_after);
         let told = Position { kinds_after, reported: item.reported, ..told };
         let pace =
@@ -114,8 +119,8 @@ impl Agent {
     }
 }
 
-/// An update that is carried out only where the item is as it was known, as far as that matters. Counts are added where
-/// they stand, so that of two beats that end at once neither stands in the other's way.
+/// An update that succeeds only if the relevant attributes of the item are as expected. Counts are incremented with
+/// `ADD`, so that concurrent heartbeats do not fail each other's conditions.
 #[derive(Default)]
 struct Update {
     set: Vec<&'static str>,
@@ -125,8 +130,8 @@ struct Update {
 }
 
 impl Update {
-    /// What notes a beat in an item that is known to be so; none when nothing is left to note.
-    fn noting(beat: &Answered<'_>, known: Option<Agent>) -> Option<Self> {
+    /// The update that stores a heartbeat in an item in the state `known`; `None` if there is nothing to store.
+    fn of(beat: &Answered<'_>, known: Option<Agent>) -> Option<Self> {
         let told = position_as_text(beat.told);
         let is_behind = known.is_none_or(|known| position_as_text(known.told) <= told);
         let minute = known.and_then(|known| known.pace).map(|pace| pace.minute);
@@ -134,12 +139,12 @@ impl Update {
         match minute.cmp(&Some(beat.minute)) {
             Ordering::Less => {
                 update.set.push("beatMinute = :minute, beatsInMinute = :one");
-                update.holds("(attribute_not_exists(beatMinute) OR beatMinute < :minute)");
+                update.require("(attribute_not_exists(beatMinute) OR beatMinute < :minute)");
                 update.values([(":minute", number(beat.minute.0)), (":one", number(1))]);
             }
             Ordering::Equal => {
                 update.add = "ADD beatsInMinute :one";
-                update.holds("beatMinute = :minute");
+                update.require("beatMinute = :minute");
                 update.values([(":minute", number(beat.minute.0)), (":one", number(1))]);
             }
             Ordering::Greater if is_behind => {}
@@ -147,7 +152,7 @@ impl Update {
         }
         if is_behind {
             update.set.push("told = :told, kindsAfter = :kinds, reported = :reported, lastBeatAt = :at");
-            update.holds("(attribute_not_exists(told) OR told <= :told)");
+            update.require("(attribute_not_exists(told) OR told <= :told)");
             update.values([(":told", text(told)), (":kinds", number(beat.told.kinds_after))]);
             update.values([(":reported", number(beat.told.reported)), (":at", text(iso_millis(beat.at)))]);
             if let Some(token) = beat.token {
@@ -155,13 +160,13 @@ impl Update {
                 update.values([(":token", text(token.as_str()))]);
             }
         } else {
-            // An item with a count alone could not be read.
-            update.holds("attribute_exists(told)");
+            // An item without a cursor cannot be read.
+            update.require("attribute_exists(told)");
         }
         Some(update)
     }
 
-    fn holds(&mut self, condition: &'static str) {
+    fn require(&mut self, condition: &'static str) {
         self.conditions.push(condition);
     }
 
@@ -175,9 +180,9 @@ impl Update {
     }
 }
 
-/// `<fence>#<repository>#<issue>`, or `<fence>#~` when all of the fence was told: `~` sorts after the digits. A sweep adds
-/// to the latter `#<after>#<upto>#<repository>`, where the repository's id has no leading zeros, as in its own item's
-/// key, and to that `#<fence>#<issue>`, or `#~` when all of that repository was told.
+/// `<fence>#<repository>#<issue>`, or `<fence>#~` if all changes of the fence were delivered (`~` sorts after digits).
+/// A sweep appends `#<after>#<upto>#<repository>` to the latter, with the repository's id without leading zeros, as in
+/// the key of its own item. To that it appends `#<fence>#<issue>`, or `#~` if all of the repository was delivered.
 fn position_as_text(Position { fence, within, .. }: Position) -> String {
     match within {
         None => format!("{fence:020}#~"),
@@ -219,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_sort_as_text_as_they_do_as_positions() {
+    fn cursor_texts_sort_like_the_cursors() {
         let at = |fence, within: Option<Within>| {
             let position = Position { fence, within, kinds_after: 0, reported: 0 };
             Position { kinds_after: position.complete_fence(), ..position }

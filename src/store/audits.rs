@@ -1,7 +1,8 @@
-//! What audits write: their rows, and what is left of an unfinished one.
+//! What audits write: changed rows, and the progress of an unfinished audit.
 //!
-//! No later listing would notice rows of an audit that came too late: a listing's row that a stalled pass still writes is read again, and told, by the next listing. What only an audit
-//! finds lies behind all cursors. So it is written together with a check that its pass still holds the claim.
+//! A row that a stalled pass writes late from a listing does no harm: the next listing reads the issue again and reports
+//! it. What only an audit finds is older than every listing cursor, so no later listing would correct a late write.
+//! Therefore each row of an audit is written in one transaction with a check that its pass still holds the lease.
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
@@ -17,32 +18,35 @@ use super::keys::Key;
 use super::lease::{Lease, Stale};
 use super::table::{Store, StoreError, item_of, number, store_error, text, value_of};
 
-/// DynamoDB's word for a condition that did not hold.
+/// DynamoDB's reason code for a failed condition.
 const REFUSED: &str = "ConditionalCheckFailed";
 
-/// How often a transaction that met others is begun anew, each time with the client's own retries.
-const MAX_CONFLICTS: u32 = 5;
+/// How often a conflicting transaction is sent; each time the SDK's own retries apply.
+const MAX_TRANSACTION_ATTEMPTS: u32 = 5;
 
 impl Store {
-    /// Writes a row over the revision it was planned on, while `claim` holds. Costs twice as much as without. All writes
-    /// under one claim check the same item, so they wait for each other: DynamoDB would refuse them otherwise. Where
-    /// writes of others keep conflicting with it, it is [`Put::Conflicted`].
+    /// Writes a row over the revision that it was planned on, if the pass still holds `lease`. Costs twice as much as a
+    /// plain write. All writes under one lease check the same item, so they run one at a time: DynamoDB would reject
+    /// concurrent ones. Returns [`Put::Conflicted`] if writes of others keep conflicting with it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails for another reason than a condition or a conflict.
     pub(super) async fn put_under_lease(
         &self,
-        claim: &Lease,
+        lease: &Lease,
         repository: RepositoryId,
         row: &CachedIssue,
         may_begin: &(dyn Fn() -> bool + Sync),
     ) -> Result<Put, StoreError> {
-        let _alone = claim.alone().await;
+        let _guard = lease.exclusive().await;
         let check = ConditionCheck::builder()
             .table_name(&self.table)
             .set_key(Some(Key::state().attributes()))
             .condition_expression("fence = :fence AND claimOwner = :me")
-            .expression_attribute_values(":fence", number(claim.fence()))
-            .expression_attribute_values(":me", text(claim.pass_id()))
+            .expression_attribute_values(":fence", number(lease.fence()))
+            .expression_attribute_values(":me", text(lease.pass_id()))
             .build()
-            .expect("all that a check needs is set");
+            .expect("all required fields of a check are set");
         let put = PutAction::builder()
             .table_name(&self.table)
             .set_item(Some(issue_item(repository, row)))
@@ -53,8 +57,8 @@ impl Store {
                 .condition_expression(IS_PLANNED_ON)
                 .expression_attribute_values(PLANNED_ON, number(revision - 1)),
         };
-        let put = put.build().expect("all that a put needs is set");
-        for _ in 0..MAX_CONFLICTS {
+        let put = put.build().expect("all required fields of a put are set");
+        for _ in 0..MAX_TRANSACTION_ATTEMPTS {
             if !may_begin() {
                 return Ok(Put::NotBegun);
             }
@@ -67,7 +71,7 @@ impl Store {
                 .await;
             let Err(error) = answer else { return Ok(Put::Written) };
             let reasons = match error.as_service_error() {
-                // What the client sent before is still being carried out.
+                // A previous attempt of this client is still in progress.
                 Some(TransactWriteItemsError::TransactionInProgressException(_)) => continue,
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
                     cancelled.cancellation_reasons()
@@ -86,27 +90,36 @@ impl Store {
         Ok(Put::Conflicted)
     }
 
-    /// What an earlier pass left of an audit.
+    /// The progress of an audit that an earlier pass did not finish; `None` if there is none. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or the item cannot be read.
     pub async fn audit_progress(&self, id: RepositoryId) -> Result<Option<AuditProgress>, StoreError> {
         self.get(&Key::audit(id)).await
     }
 
-    /// Leaves the rest of an audit to the next pass.
+    /// Stores the progress of an unfinished audit for the next pass.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
     pub async fn put_audit_progress(
         &self,
-        claim: &Lease,
+        lease: &Lease,
         id: RepositoryId,
         progress: &AuditProgress,
     ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, Key::audit(id), item_of(&Key::audit(id), progress)).await
+        self.put_fenced(lease, Key::audit(id), item_of(&Key::audit(id), progress)).await
     }
 
-    /// Removes what was left of an audit that is complete.
+    /// Removes the stored progress of an audit that is complete.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
     pub async fn delete_audit_progress(
         &self,
-        claim: &Lease,
+        lease: &Lease,
         id: RepositoryId,
     ) -> Result<Result<(), Stale>, StoreError> {
-        self.delete_fenced(claim, &Key::audit(id)).await
+        self.delete_fenced(lease, &Key::audit(id)).await
     }
 }

@@ -1,4 +1,4 @@
-//! What a beat begins with, read at once.
+//! Everything that a heartbeat reads first, in one request.
 
 use crate::domain::{AgentName, IdempotencyKey, KeptRequest};
 
@@ -7,20 +7,23 @@ use super::fleet::FleetState;
 use super::keys::Key;
 use super::table::{Store, StoreError, value_of};
 
-/// What the table says when a beat comes.
+/// The stored state at the start of a heartbeat.
 #[derive(Clone, Debug, Default)]
 pub struct Beginning {
     /// The fleet's state.
     pub state: FleetState,
-    /// What is remembered of the agent; none before its first beat.
+    /// The agent's stored state; `None` before its first heartbeat.
     pub agent: Option<Agent>,
-    /// What is kept of the same request; none when it has no key, or one that is new.
+    /// The stored request with the same `Idempotency-Key`; `None` without a key or if the key is new.
     pub request: Option<KeptRequest>,
 }
 
 impl Store {
-    /// Reads what a beat of this agent begins with, in one request: a read unit for each of two items, and one for what
-    /// is kept under its key, if it has one.
+    /// Reads the state at the start of a heartbeat, in one consistent request: one read unit each for the fleet's state
+    /// and the agent, and one more for the stored request if there is a key.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn begin(
         &self,
         agent: &AgentName,

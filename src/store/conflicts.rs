@@ -1,8 +1,8 @@
-//! Writes that meet a transaction on the same item. DynamoDB refuses one of them and carries out nothing of it: it is to
-//! be sent again, a little later. That is no outage.
+//! Writes that conflict with a transaction on the same item. DynamoDB rejects one of the two without any effect, and the
+//! client has to retry it. That is no outage.
 //!
-//! The SDK knows this of no operation. Told so, it waits between the attempts as it does for other failures: longer each
-//! time, and a random part of that.
+//! The SDK retries such a conflict for no operation. This classifier makes it do so, with its usual exponential backoff
+//! and jitter.
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
@@ -13,16 +13,16 @@ use aws_sdk_dynamodb::types::CancellationReason;
 use aws_smithy_runtime_api::client::interceptors::context::{Error, InterceptorContext};
 use aws_smithy_runtime_api::client::retries::classifiers::{ClassifyRetry, RetryAction};
 
-/// DynamoDB's word, among the reasons of a transaction that was cancelled.
+/// DynamoDB's reason code for a conflict, in a cancelled transaction.
 const REASON: &str = "TransactionConflict";
 
-/// DynamoDB's word for a transaction without any other reason.
+/// DynamoDB's reason code for an action that did not cause the cancellation.
 const NO_REASON: &str = "None";
 
-/// DynamoDB's word for a write of one item.
+/// DynamoDB's error code for a conflicting write of one item.
 const EXCEPTION: &str = "TransactionConflictException";
 
-/// Tells the SDK that a conflict is worth another attempt.
+/// Classifies a conflict as a transient error, which the SDK retries.
 #[derive(Debug)]
 pub(super) struct Conflicts;
 
@@ -36,11 +36,11 @@ impl ClassifyRetry for Conflicts {
     }
 
     fn name(&self) -> &'static str {
-        "writes that meet a transaction"
+        "transaction conflicts"
     }
 }
 
-/// Whether a transaction was cancelled because it met others, and for nothing else.
+/// Whether a transaction was cancelled for conflicts with others and for no other reason.
 pub(super) fn are_reasons(reasons: &[CancellationReason]) -> bool {
     let is_conflict = |reason: &CancellationReason| reason.code() == Some(REASON);
     let is_none = |reason: &CancellationReason| reason.code().is_none_or(|code| code == NO_REASON);

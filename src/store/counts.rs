@@ -1,4 +1,4 @@
-//! How many issues last changed under which fencing tokens.
+//! The number of issues by the fencing token of their last change.
 
 use crate::domain::ChangeCounts;
 
@@ -7,17 +7,23 @@ use super::lease::{Lease, Stale};
 use super::table::{Store, StoreError, item_of};
 
 impl Store {
-    /// How many issues last changed under which fences; `None` before any did. One consistent read.
+    /// The number of issues by the fence of their last change; `None` before the first change. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or the item cannot be read.
     pub async fn change_counts(&self) -> Result<Option<ChangeCounts>, StoreError> {
         self.get(&Key::change_counts()).await
     }
 
-    /// Writes how many issues last changed under which fences.
+    /// Writes the number of issues by the fence of their last change.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
     pub async fn put_change_counts(
         &self,
-        claim: &Lease,
+        lease: &Lease,
         counts: &ChangeCounts,
     ) -> Result<Result<(), Stale>, StoreError> {
-        self.put_fenced(claim, Key::change_counts(), item_of(&Key::change_counts(), counts)).await
+        self.put_fenced(lease, Key::change_counts(), item_of(&Key::change_counts(), counts)).await
     }
 }

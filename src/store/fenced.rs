@@ -1,26 +1,27 @@
-//! Writes that only the newest pass may make: of checkpoints, counts, progress of audits.
+//! Fenced writes: of checkpoints, change counts and the progress of audits.
 //!
-//! Passes, and the writes of one pass, are ordered: each write carries the pass's fencing token and a sequence number.
-//! It replaces nothing that a later pass wrote, and nothing that the same pass wrote after it: the network may deliver
-//! a copy of a request late.
+//! Each write carries the pass's fencing token and a sequence number within the pass. It never replaces what a later
+//! pass wrote, nor what the same pass wrote after it: the network may deliver a copy of a request late.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::keys::{Item, Key};
 use super::lease::{Lease, Stale};
-use super::table::{Store, StoreError, carried_out, number, store_error};
+use super::table::{Store, StoreError, is_written, number, store_error};
 
 impl Store {
+    /// Writes an item, unless a later pass, or this pass later, wrote it.
     pub(super) async fn put_fenced(
         &self,
-        claim: &Lease,
+        lease: &Lease,
         key: Key,
         mut item: Item,
     ) -> Result<Result<(), Stale>, StoreError> {
-        let (fence, write) = (number(claim.fence()), claim.next_write(key));
+        let (fence, write) = (number(lease.fence()), lease.next_write(key));
         item.insert("fence".to_owned(), fence.clone());
-        // A pass writes most items once: without a number, which every pass would read for each repository.
+        // A pass writes most items once. The first write omits the sequence number, because every pass reads it for
+        // each repository.
         if write > 0 {
             item.insert("seq".to_owned(), number(write));
         }
@@ -41,7 +42,8 @@ impl Store {
         let Err(error) = answer else { return Ok(Ok(())) };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                // A write whose answer was lost is sent again and meets itself: it is done, and no other pass has begun.
+                // The SDK sends a write again if the response was lost. The condition then fails on the pass's own write,
+                // which succeeded.
                 let is_ours = refused.item().and_then(|item| item.get("fence")) == Some(&fence);
                 Ok(if is_ours { Ok(()) } else { Err(Stale) })
             }
@@ -52,7 +54,7 @@ impl Store {
     /// Removes an item, unless a later pass wrote it.
     pub(super) async fn delete_fenced(
         &self,
-        claim: &Lease,
+        lease: &Lease,
         key: &Key,
     ) -> Result<Result<(), Stale>, StoreError> {
         let answer = self
@@ -61,9 +63,9 @@ impl Store {
             .table_name(&self.table)
             .set_key(Some(key.attributes()))
             .condition_expression("attribute_not_exists(fence) OR fence <= :fence")
-            .expression_attribute_values(":fence", number(claim.fence()))
+            .expression_attribute_values(":fence", number(lease.fence()))
             .send()
             .await;
-        Ok(if carried_out("DeleteItem", answer)? { Ok(()) } else { Err(Stale) })
+        Ok(if is_written("DeleteItem", answer)? { Ok(()) } else { Err(Stale) })
     }
 }

@@ -1,4 +1,4 @@
-//! The fleet's state: who may run the pass, and how the last one ended.
+//! The fleet's state: the lease of the pass, and the result of the last pass.
 
 use std::time::Duration;
 
@@ -13,77 +13,77 @@ use super::keys::Key;
 use super::recent::RecentChanges;
 use super::table::{Store, StoreError};
 
-/// The fleet's state: who may run the pass, and how the last one ended.
+/// The fleet's state: the lease of the pass, and the result of the last pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetState {
-    /// The number of the last claim. Each claim takes the next one.
+    /// The fencing token of the last lease. Each lease takes the next number.
     #[serde(default)]
     pub fence: u64,
-    /// The pass that holds the claim.
+    /// The pass that holds the lease.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) claim_owner: Option<Uuid>,
-    /// When its claim runs out. A number, so that DynamoDB can compare it.
+    /// When the lease expires, in epoch milliseconds: a number, so that DynamoDB can compare it.
     #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
     pub(super) claim_until: Option<Timestamp>,
-    /// How the last pass ended; none before the first one has.
+    /// The result of the last pass; `None` before the first one ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<LastPass>,
 }
 
-/// How a pass ended.
+/// The result of a pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LastPass {
     /// The pass.
     pub pass_id: Uuid,
-    /// Its fence.
+    /// Its fencing token.
     pub fence: u64,
     /// When it ended.
     #[serde(with = "millis")]
     pub at: Timestamp,
-    /// How it came out.
+    /// Its status.
     pub status: Status,
-    /// The first `Date` of the last pass in which every repository agreed with GitHub.
+    /// GitHub's first `Date` header in the last pass that left every repository in sync.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub fresh_at: Option<Timestamp>,
-    /// For how long it serves every beat, in seconds.
+    /// For how many seconds after `at` heartbeats are answered from this pass.
     pub freshness_seconds: u64,
-    /// The fence of the last pass that changed anything. An agent that has seen it has nothing to look up.
+    /// The fence of the last pass that changed anything. An agent whose cursor is at it has no undelivered changes.
     pub last_change_fence: u64,
-    /// The repositories that this pass and those before it changed.
+    /// The repositories that this pass and earlier ones changed.
     pub recent: RecentChanges,
-    /// The fence of the last pass after which neither those nor the repositories' own `last_change_fence` may show all
-    /// that changed: not all marks could be stored, or not every repository could be searched for what a dead pass
-    /// changed. An agent behind it looks through every repository.
+    /// The fence of the last pass after which `recent` and the repositories' own `last_change_fence` may be incomplete:
+    /// not all checkpoints could be stored, or not every repository could be searched for the changes of a crashed
+    /// pass. For an agent whose cursor is behind it, every repository is searched.
     pub search_all_fence: u64,
-    /// Whether rows may have been written that no stored count knows of: the pass took over from a dead one, or could
-    /// not store all marks. The next pass counts the open issues again.
+    /// Whether stored counts may miss written rows: the pass took over from a crashed one, or could not store all
+    /// checkpoints. The next pass recounts the open issues.
     pub counts_lag: bool,
-    /// The fence of the last pass that may have retired a repository that is no longer tracked: an agent behind it
-    /// looks through those, too.
+    /// The fence of the last pass that may have retired a repository that is no longer tracked. For an agent whose cursor
+    /// is behind it, retired repositories are searched, too.
     #[serde(default)]
     pub retired_fence: u64,
-    /// The pass whose record holds the problems; none when there was none.
+    /// The pass whose record holds the current problems; `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,
-    /// The limits at GitHub that hold some account back.
+    /// GitHub's rate limits that throttle or block an account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<AccountLimits>,
-    /// What is remembered of the probe.
+    /// What later passes need to know about the probe.
     #[serde(default, skip_serializing_if = "ProbeMemory::is_empty")]
     pub probe: ProbeMemory,
 }
 
 impl LastPass {
-    /// Until when it serves every beat.
+    /// Until when heartbeats are answered from this pass.
     pub fn fresh_until(&self) -> Timestamp {
         self.at.checked_add(Duration::from_secs(self.freshness_seconds)).unwrap_or(Timestamp::MAX)
     }
 }
 
 impl FleetState {
-    /// Whether the last pass still serves every beat.
+    /// Whether heartbeats are still answered from the last pass.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         self.ended.as_ref().is_some_and(|ended| now < ended.fresh_until())
     }
@@ -93,22 +93,22 @@ impl FleetState {
         self.claimed_until(now).is_some()
     }
 
-    /// When the claim of the running pass ends; none when no pass is running.
+    /// When the running pass's lease expires; `None` if no pass is running.
     pub fn claimed_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.claim_until.filter(|until| *until > now)
     }
 
-    /// The limits at GitHub that held some account back when the last pass ended.
+    /// GitHub's rate limits that throttled or blocked an account when the last pass ended.
     pub fn limits(&self) -> &[AccountLimits] {
         self.ended.as_ref().map_or(&[], |ended| &ended.limits)
     }
 
-    /// What the last pass remembered of the probe.
+    /// What the last pass stored about the probe.
     pub fn probe(&self) -> ProbeMemory {
         self.ended.as_ref().map(|ended| ended.probe.clone()).unwrap_or_default()
     }
 
-    /// The fence of the last pass that ended; 0 before the first.
+    /// The fence of the last pass that ended; 0 before the first one ends.
     pub fn ended_fence(&self) -> u64 {
         self.ended.as_ref().map_or(0, |ended| ended.fence)
     }
@@ -116,6 +116,9 @@ impl FleetState {
 
 impl Store {
     /// The fleet's state. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or the item cannot be read.
     pub async fn state(&self) -> Result<FleetState, StoreError> {
         Ok(self.get(&Key::state()).await?.unwrap_or_default())
     }

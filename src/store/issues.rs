@@ -17,8 +17,8 @@ use super::keys::{self, CHANGE_ORDER, CHANGES, Item, Key, OPEN_ISSUES, OPEN_UPDA
 use super::lease::Lease;
 use super::table::{Store, StoreError, item_of, number, read_units, store_error, text, value_of};
 
-/// How many rows are written at the same time.
-const WRITES_AT_ONCE: usize = 32;
+/// How many rows are written concurrently.
+const MAX_CONCURRENT_WRITES: usize = 32;
 
 /// The condition of a row's first write.
 pub(super) const IS_NEW: &str = "attribute_not_exists(pk)";
@@ -27,22 +27,22 @@ pub(super) const IS_PLANNED_ON: &str = "revision = :planned_on";
 /// Its parameter: the revision of the row that is replaced.
 pub(super) const PLANNED_ON: &str = ":planned_on";
 
-/// How one row's write ended.
+/// The result of one row's write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Put {
-    /// The row is as planned.
+    /// The row was written.
     Written,
-    /// The row is not the one it was planned on any more; here is what it is now.
+    /// The row has changed since the write was planned. Holds the current row.
     Changed(Box<CachedIssue>),
-    /// It was not begun any more.
+    /// The write was not started, because `may_begin` did not allow it.
     NotBegun,
-    /// Other writes kept conflicting with it, until no more attempts were left.
+    /// Conflicts with other writes used up all attempts.
     Conflicted,
-    /// The claim it was to be written under is gone.
+    /// The pass no longer holds the lease.
     Stale,
 }
 
-/// A row as an item, with what its indexes need.
+/// A row as an item, with its index attributes.
 pub(super) fn issue_item(repository: RepositoryId, row: &CachedIssue) -> Item {
     let mut item = item_of(&Key::issue(repository, row.number), row);
     if row.is_open() {
@@ -63,7 +63,7 @@ pub struct OpenIssue {
     pub updated_at: Timestamp,
     /// The digest of its cached labels.
     pub labels_digest: String,
-    /// When GitHub answered 404 for it, if it has not been seen since.
+    /// When GitHub answered 404 for the issue, if it has not been seen since.
     pub missing_since: Option<Timestamp>,
 }
 
@@ -72,26 +72,26 @@ pub struct OpenIssue {
 pub struct ChangedIssue {
     /// The issue.
     pub number: IssueNumber,
-    /// Its page.
+    /// The URL of its page on GitHub.
     pub url: String,
     /// Its labels.
     pub labels: Vec<String>,
-    /// Where it is now, when it was moved.
+    /// Its new URL if it was transferred.
     pub moved_to: Option<String>,
     /// The fence of its last change.
     pub fence: u64,
-    /// When and how it changed.
+    /// Its change marker: when and how it last changed.
     pub stamp: ChangeMarker,
 }
 
-/// Some of a repository's changes.
+/// One page of a repository's changes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChangesRead {
     /// Ascending by fence, then by issue.
     pub changes: Vec<ChangedIssue>,
-    /// Whether there are no more of them.
+    /// Whether this is the last page.
     pub is_end: bool,
-    /// What DynamoDB bills for reading them, in read request units.
+    /// Read request units that DynamoDB bills for the page.
     pub read_units: f64,
 }
 
@@ -119,8 +119,11 @@ struct ChangeEntry {
 }
 
 impl Store {
-    /// The cached rows among `numbers`. `consistent` costs twice as much; without it a row may be missing or
-    /// old, which the write over its revision then shows.
+    /// The cached rows of the issues `numbers`; those without a row are left out. A consistent read costs twice as much.
+    /// Without it a row may be missing or outdated, and the write over its revision then fails with [`Put::Changed`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn issues(
         &self,
         repository: RepositoryId,
@@ -136,9 +139,9 @@ impl Store {
         Ok(found)
     }
 
-    /// Writes rows, several at a time, each over the revision it was planned on. The answers are in the order of
-    /// the rows; all are tried, whatever one of them meets, for as long as `may_begin` allows it. Under a claim
-    /// they are written one by one, and only while that claim holds.
+    /// Writes rows concurrently, each over the revision that it was planned on. Tries every row, even if some fail, while
+    /// `may_begin` returns true. The results are in the order of the rows. With a lease, the rows are written one at a
+    /// time, and only while the pass holds it.
     pub async fn put_issues(
         &self,
         under: Option<&Lease>,
@@ -151,13 +154,13 @@ impl Store {
                 async move {
                     match under {
                         _ if !may_begin() => Ok(Put::NotBegun),
-                        Some(claim) => self.put_under_lease(claim, repository, &row, may_begin).await,
+                        Some(lease) => self.put_under_lease(lease, repository, &row, may_begin).await,
                         None => self.put_issue(repository, &row).await,
                     }
                 }
                 .boxed()
             })
-            .buffered(if under.is_some() { 1 } else { WRITES_AT_ONCE })
+            .buffered(if under.is_some() { 1 } else { MAX_CONCURRENT_WRITES })
             .collect()
             .await
     }
@@ -186,7 +189,10 @@ impl Store {
         }
     }
 
-    /// The cached open issues whose `updated_at` is `from` or later, ascending by it.
+    /// The cached open issues, ascending by `updated_at`; with `from`, those updated at or after it. Consistent.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn open_issues(
         &self,
         repository: RepositoryId,
@@ -221,7 +227,10 @@ impl Store {
         Ok(open)
     }
 
-    /// At most so many of the cached open issues, those first that were updated longest ago.
+    /// The `at_most` cached open issues that were updated longest ago. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn some_open_issues(
         &self,
         repository: RepositoryId,
@@ -244,7 +253,10 @@ impl Store {
         Ok(entries.iter().filter_map(|entry| keys::issue_number(&entry.sk)).collect())
     }
 
-    /// How many cached issues are open.
+    /// The number of cached open issues. Consistent.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails.
     pub async fn count_open(&self, repository: RepositoryId) -> Result<u64, StoreError> {
         let mut pages = self
             .client
@@ -265,7 +277,11 @@ impl Store {
         Ok(count)
     }
 
-    /// The first `limit` changes of a repository after a place, up to and with the fence `upto` where there is one.
+    /// The first `limit` changes of a repository after the point `after`; with `upto`, only those of fences up to and
+    /// including it. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn changes(
         &self,
         repository: RepositoryId,

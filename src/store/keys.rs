@@ -4,23 +4,24 @@
 //!
 //! | item | pk | sk |
 //! | --- | --- | --- |
-//! | the fleet's state and claim | `FLEET` | `STATE` |
-//! | how many issues last changed under which fences | `FLEET` | `COUNTS` |
+//! | the fleet's state, with the lease | `FLEET` | `STATE` |
+//! | the number of issues by the fence of their last change | `FLEET` | `COUNTS` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
-//! | a configured name: its id, or why it has none and since when; until when it is left to REST | `FLEET` | `NAME#<owner/name in lower case>` |
+//! | a configured name: its id, or why it has none and since when; until when it is looked up by REST | `FLEET` | `NAME#<owner/name in lower case>` |
 //! | a repository that is no longer tracked, until it expires | `UNTRACKED` | `REPO#<id>` |
-//! | what is left of an unfinished audit | `REPO#<id>` | `AUDIT` |
+//! | the progress of an unfinished audit | `REPO#<id>` | `AUDIT` |
 //! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
 //! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |
-//! | an agent: its last beats, what it has been told | `AGENTS` | `<name>` |
+//! | an agent: its delivery cursor, its heartbeats of the latest minute | `AGENTS` | `<name>` |
 //! | an AgentRun | `AGENT#<name>` | `RUN#<uuid v7>` |
-//! | a request with an `Idempotency-Key`, and its answer | `AGENT#<name>` | `KEY#<SHA-256 of the key>` |
+//! | a request with an `Idempotency-Key`, and its response | `AGENT#<name>` | `KEY#<SHA-256 of the key>` |
 //!
-//! Two local indexes on issues, both sparse. `OpenIssues` is sorted by `openUpdatedAt`, which only open issues
-//! have: the audit reads it, and it counts the open issues. `Changes` is sorted by `changeOrder`, which only
-//! issues have that changed after their backfill: it tells an agent what happened since its last beat. It is the
-//! fence of the last change and the issue's number, because DynamoDB promises no order among equal sort keys. Both
-//! are read consistently.
+//! Issues have two local secondary indexes. Both are sparse and read consistently.
+//!
+//! - `OpenIssues` is sorted by `openUpdatedAt`, which only open issues have. Audits read it, and it counts the open issues.
+//! - `Changes` is sorted by `changeOrder`, which only issues have that changed after their backfill. It lists what changed
+//!   since an agent's last heartbeat. The sort key is the fence of the last change and the issue's number, because
+//!   DynamoDB guarantees no order among equal sort keys.
 
 use std::collections::HashMap;
 
@@ -29,12 +30,12 @@ use uuid::Uuid;
 
 use crate::domain::{AgentName, IdempotencyKey, IssueNumber, RepositoryId};
 
-/// An item as DynamoDB has it.
+/// An item of the table.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// The partition of what every pass reads at once.
+/// The partition that every pass reads as a whole.
 pub(super) const FLEET: &str = "FLEET";
-/// The partition of the repositories that are no longer tracked: only an agent that was away for long reads it.
+/// The partition of repositories that are no longer tracked. It is read for agents that were away for a long time.
 pub(super) const UNTRACKED: &str = "UNTRACKED";
 /// The sort key of the fleet's state.
 pub(super) const STATE: &str = "STATE";
@@ -83,7 +84,7 @@ impl Key {
         Self::new(UNTRACKED, format!("{REPOSITORY_PREFIX}{id}"))
     }
 
-    /// Of a configured name in lower case.
+    /// The key of a configured name, given in lower case.
     pub(super) fn name(key: &str) -> Self {
         Self::new(FLEET, format!("{NAME_PREFIX}{key}"))
     }
@@ -119,7 +120,7 @@ impl Key {
         ])
     }
 
-    /// Takes the item of this key out of what was read; none when it is not there.
+    /// Removes the item with this key from `items` and returns it, if it is there.
     pub(super) fn take_from(&self, items: &mut Vec<Item>) -> Option<Item> {
         let is_ours = |item: &Item| {
             let has = |name, text: &String| item.get(name).and_then(|of| of.as_s().ok()) == Some(text);

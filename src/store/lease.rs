@@ -1,4 +1,4 @@
-//! The lease of the pass: who may run it, and until when.
+//! The lease of the pass: which execution environment runs the pass, and until when.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use uuid::Uuid;
 
 use super::fleet::{FleetState, LastPass};
 use super::keys::{Item, Key};
-use super::table::{Store, StoreError, carried_out, number, store_error, text, value_of};
+use super::table::{Store, StoreError, is_written, number, store_error, text, value_of};
 
-/// The right to run the pass. Only [`Store::claim`] makes one.
+/// The exclusive right to run the pass until the lease expires. Only [`Store::claim`] creates one.
 #[derive(Clone, Debug)]
 pub struct Lease {
     pass_id: Uuid,
     fence: u64,
     taken_at: Timestamp,
     before: FleetState,
-    /// Held while a row is written under it.
+    /// Held while a row is written under the lease.
     writing: Arc<Mutex<()>>,
-    /// How often the pass has written each of the fleet's items. Clones share it.
+    /// The pass's number of writes to each of the fleet's items, shared by clones.
     writes: Arc<std::sync::Mutex<HashMap<Key, u64>>>,
 }
 
@@ -33,51 +33,51 @@ impl Lease {
         self.pass_id
     }
 
-    /// Its fence.
+    /// Its fencing token.
     pub fn fence(&self) -> u64 {
         self.fence
     }
 
-    /// From when it counts: its budget begins here.
+    /// When the lease was taken: the pass's time budget starts here.
     pub fn taken_at(&self) -> Timestamp {
         self.taken_at
     }
 
-    /// The state it was claimed on.
+    /// The fleet's state just before the lease was taken.
     pub fn before(&self) -> &FleetState {
         &self.before
     }
 
-    /// Waits until nobody else writes under it, and keeps others waiting.
-    pub(super) async fn alone(&self) -> MutexGuard<'_, ()> {
+    /// Waits for exclusive access to row writes under this lease.
+    pub(super) async fn exclusive(&self) -> MutexGuard<'_, ()> {
         self.writing.lock().await
     }
 
-    /// The number of the pass's next write to this item, from 0.
+    /// The sequence number of the pass's next write to this item, starting at 0.
     pub(super) fn next_write(&self, key: Key) -> u64 {
-        let mut writes = self.writes.lock().expect("nothing panics while counting");
+        let mut writes = self.writes.lock().expect("no panic while the lock is held");
         let next = writes.entry(key).or_default();
         *next += 1;
         *next - 1
     }
 
-    /// Whether a pass before it died with the claim.
+    /// Whether an earlier pass crashed while it held the lease.
     pub fn takes_over(&self) -> bool {
         self.fence != self.before.ended_fence() + 1
     }
 }
 
-/// Another pass has the claim. Holds the state as it is now.
+/// Another pass holds the lease. Holds the fleet's current state.
 #[derive(Clone, Debug)]
 pub struct LeaseLost(pub FleetState);
 
-/// A later pass, or a later attempt at the same request, has written what this one would write: this one is stale
-/// and must stop.
+/// A later pass, or a later attempt at the same request, has already written the item: this one is stale and must
+/// stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale;
 
-/// The item that stood in the way of a conditional update.
-fn refused<R>(error: &SdkError<UpdateItemError, R>) -> Option<Item> {
+/// The item for which an update's condition failed.
+fn conflicting_item<R>(error: &SdkError<UpdateItemError, R>) -> Option<Item> {
     match error.as_service_error()? {
         UpdateItemError::ConditionalCheckFailedException(refused) => refused.item().cloned(),
         _ => None,
@@ -85,8 +85,11 @@ fn refused<R>(error: &SdkError<UpdateItemError, R>) -> Option<Item> {
 }
 
 impl Store {
-    /// Takes the claim for the pass `pass_id` until `until`, on the state that was read. A repeated call of the
-    /// same pass succeeds again.
+    /// Takes the lease for the pass `pass_id` until `until`, if the fleet's state is still `before`. A repeated call for
+    /// the same pass succeeds again.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; [`LeaseLost`] if another pass holds the lease or has taken it since.
     pub async fn claim(
         &self,
         before: FleetState,
@@ -122,20 +125,24 @@ impl Store {
                 writing: Arc::default(),
                 writes: Arc::default(),
             })),
-            Err(error) => match refused(&error) {
+            Err(error) => match conflicting_item(&error) {
                 Some(item) => Ok(Err(LeaseLost(value_of(item)?))),
                 None => Err(store_error("UpdateItem")(error)),
             },
         }
     }
 
-    /// Ends the pass and gives the claim back. A repeated call of the same pass succeeds again.
+    /// Stores the pass's result and releases the lease. A repeated call for the same pass succeeds again.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; [`LeaseLost`] if another pass holds the lease.
     pub async fn end_pass(
         &self,
-        claim: &Lease,
+        lease: &Lease,
         ended: &LastPass,
     ) -> Result<Result<(), LeaseLost>, StoreError> {
-        let ended_item = serde_dynamo::to_attribute_value(ended).expect("made of texts and numbers");
+        let ended_item = serde_dynamo::to_attribute_value(ended)
+            .expect("a pass's result consists of strings, numbers, flags and lists");
         let answer = self
             .client
             .update_item()
@@ -144,17 +151,17 @@ impl Store {
             .update_expression("SET ended = :ended REMOVE claimOwner, claimUntil")
             .condition_expression("fence = :fence AND claimOwner = :me")
             .expression_attribute_values(":ended", ended_item)
-            .expression_attribute_values(":fence", number(claim.fence))
-            .expression_attribute_values(":me", text(claim.pass_id))
+            .expression_attribute_values(":fence", number(lease.fence))
+            .expression_attribute_values(":me", text(lease.pass_id))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         match answer {
             Ok(_) => Ok(Ok(())),
-            Err(error) => match refused(&error) {
+            Err(error) => match conflicting_item(&error) {
                 Some(item) => {
                     let state: FleetState = value_of(item)?;
-                    let is_ours = state.ended.as_ref().is_some_and(|last| last.pass_id == claim.pass_id);
+                    let is_ours = state.ended.as_ref().is_some_and(|last| last.pass_id == lease.pass_id);
                     Ok(if is_ours { Ok(()) } else { Err(LeaseLost(state)) })
                 }
                 None => Err(store_error("UpdateItem")(error)),
@@ -162,8 +169,11 @@ impl Store {
         }
     }
 
-    /// Gives the claim back without an end of the pass. A claim that another pass holds by now stays.
-    pub async fn release(&self, claim: &Lease) -> Result<(), StoreError> {
+    /// Releases the lease without a result of the pass. Does nothing if another pass holds the lease.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails.
+    pub async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let answer = self
             .client
             .update_item()
@@ -171,9 +181,9 @@ impl Store {
             .set_key(Some(Key::state().attributes()))
             .update_expression("REMOVE claimOwner, claimUntil")
             .condition_expression("claimOwner = :me")
-            .expression_attribute_values(":me", text(claim.pass_id))
+            .expression_attribute_values(":me", text(lease.pass_id))
             .send()
             .await;
-        carried_out("UpdateItem", answer).map(drop)
+        is_written("UpdateItem", answer).map(drop)
     }
 }

@@ -1,7 +1,8 @@
 //! The table's reads and writes. `keys.rs` explains its layout.
 //!
-//! Nothing here decides what to write. What it does guarantee: a write to the fleet's items carries the pass's
-//! fence and is refused below the stored one, and a row is written over exactly the revision it was planned on.
+//! This module does not decide what to write. It guarantees two things. A write to the fleet's items carries the pass's
+//! fencing token and is rejected if the stored token is higher. A row is written only over the revision that it was
+//! planned on.
 
 mod agents;
 mod audits;

@@ -1,5 +1,5 @@
-//! Where an agent looks for changes: in the repositories that recent passes changed, or, when it has been away for
-//! longer than those are remembered, in all of them, page by page.
+//! Which repositories to search for an agent's undelivered changes: those that recent passes changed or, if the agent
+//! was away for longer than those are remembered, all repositories, page by page.
 
 use std::cmp::Reverse;
 
@@ -11,36 +11,37 @@ use crate::domain::RepositoryId;
 use super::keys::{FLEET, REPOSITORY_PREFIX, UNTRACKED};
 use super::table::{Store, StoreError, read_units, store_error, text, value_of};
 
-/// The repositories that recent passes changed. They are a part of the fleet's state.
+/// The repositories that recent passes changed. Part of the fleet's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecentChanges {
-    /// Repositories whose last change is of this fence or an earlier one may be missing.
+    /// Repositories whose last change has this fence or a lower one may be missing.
     pub floor: u64,
-    /// Repositories with the fence of the last pass that changed them, newest first.
+    /// Repositories, each with the fence of the last pass that changed it, newest first.
     pub repositories: Vec<(RepositoryId, u64)>,
 }
 
 impl RecentChanges {
-    /// Nothing is remembered of passes up to this fence.
+    /// An empty list that covers only passes after the fence `floor`.
     pub fn after(floor: u64) -> Self {
         Self { floor, repositories: Vec::new() }
     }
 
-    /// These and what the pass with this fence changed, at most so `many`: the oldest are forgotten.
-    pub fn with(mut self, changed: impl IntoIterator<Item = RepositoryId>, fence: u64, many: usize) -> Self {
+    /// Adds the repositories that the pass `fence` changed, and keeps the `max` newest.
+    pub fn with(mut self, changed: impl IntoIterator<Item = RepositoryId>, fence: u64, max: usize) -> Self {
         let mut newest: Vec<(RepositoryId, u64)> = changed.into_iter().map(|id| (id, fence)).collect();
         newest.sort_unstable();
         newest.dedup();
         self.repositories.retain(|(id, _)| newest.iter().all(|(changed, _)| changed != id));
         newest.append(&mut self.repositories);
-        if let Some((_, forgotten)) = newest.get(many) {
+        if let Some((_, forgotten)) = newest.get(max) {
             self.floor = self.floor.max(*forgotten);
         }
         newest.retain(|(_, fence)| *fence > self.floor);
         Self { repositories: newest, ..self }
     }
 
-    /// The repositories that may have changed under the fence `from` or a later one; `None` when it is too long ago.
+    /// The repositories that passes with the fence `from` or a higher one changed; `None` if `from` is not above the
+    /// floor.
     pub fn since(&self, from: u64) -> Option<Vec<RepositoryId>> {
         let is_known = from > self.floor;
         let changed = self.repositories.iter().filter(|(_, fence)| *fence >= from).map(|(id, _)| *id);
@@ -48,14 +49,14 @@ impl RecentChanges {
     }
 }
 
-/// Some of the tracked repositories.
+/// One page of the tracked repositories.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RepositoriesRead {
-    /// Each with the fence of the last pass that changed it, ascending by its id as text.
+    /// Repositories, each with the fence of the last pass that changed it, ascending by id as text.
     pub repositories: Vec<(RepositoryId, u64)>,
-    /// Whether there are no more of them.
+    /// Whether this is the last page.
     pub is_end: bool,
-    /// What DynamoDB bills for reading them, in read request units.
+    /// Read request units that DynamoDB bills for the page.
     pub read_units: f64,
 }
 
@@ -68,8 +69,11 @@ struct LastChange {
 }
 
 impl Store {
-    /// The first repositories, at most about `limit`, in the order of their ids as text, after one of them: the tracked
-    /// ones, and those that are no longer tracked if `with_untracked`.
+    /// One page of the tracked repositories after `after`, in the order of their ids as text; with `with_untracked`, also
+    /// of those that are no longer tracked. Reads at most `limit` repositories of each kind, consistently.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn repositories(
         &self,
         after: Option<RepositoryId>,
@@ -118,7 +122,8 @@ impl Store {
 }
 
 impl RepositoriesRead {
-    /// Both, up to where each of them has been read. A repository may be in both, when a pass died while it moved it.
+    /// Merges two pages up to the point that both have reached. A repository is in both if a pass crashed while it moved
+    /// the repository.
     fn merged_with(self, other: Self) -> Self {
         let reached = |read: &Self| match read.is_end {
             true => None,
@@ -146,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repository_is_remembered_by_its_last_change() {
+    fn repository_is_remembered_with_its_last_change() {
         let recent = RecentChanges::after(3).with(ids(1..4), 4, 16).with(ids(2..3), 6, 16);
         assert_eq!(recent.since(3), None);
         assert_eq!(recent.since(4).map(|ids| ids.len()), Some(3));
@@ -155,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_repositories_raise_the_floor_to_the_newest_forgotten_change() {
+    fn too_many_repositories_raise_the_floor() {
         let recent = RecentChanges::after(0).with(ids(0..6), 1, 16).with(ids(6..16), 2, 16);
         assert_eq!((recent.floor, recent.repositories.len()), (0, 16));
         let recent = recent.with(ids(16..17), 3, 16);
@@ -173,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn two_partitions_are_merged_up_to_where_both_were_read() {
+    fn two_partitions_merge_up_to_the_point_that_both_reached() {
         let merged =
             read(&[(10, 1), (2, 5), (30, 1)], false).merged_with(read(&[(2, 4), (25, 9), (9, 9)], true));
         assert_eq!(

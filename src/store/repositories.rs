@@ -1,4 +1,4 @@
-//! The tracked repositories, those that were tracked once, and the configured names.
+//! The tracked repositories, the formerly tracked ones, and the configured names.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,52 +12,55 @@ use crate::domain::{
 
 use super::keys::{CHANGE_COUNTS, EXPIRES_AT, FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE, UNTRACKED};
 use super::lease::{Lease, Stale};
-use super::table::{Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
+use super::table::{Store, StoreError, is_written, item_of, number, store_error, text, value_of};
 
-/// A configured name: its id, or why it has none.
+/// A configured name: the id of its repository, or why it has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfiguredName {
     /// GitHub's id of the repository of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<RepositoryId>,
-    /// Why there is none.
+    /// Why there is no repository of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<ProblemCode>,
-    /// Since when there is none; absent for a name that has an id.
+    /// Since when there is none; `None` for a name that has an id.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Until when it is looked up by REST, because GraphQL fails for every query that names it.
+    /// Until when the name is looked up by REST, because every GraphQL query with it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by_rest: Option<Backoff>,
 }
 
 impl ConfiguredName {
-    /// A name that stands for this repository.
+    /// A name of this repository.
     pub fn of(id: RepositoryId) -> Self {
         Self { id: Some(id), why: None, since: None, by_rest: None }
     }
 
-    /// A name that stands for nothing, and for the same reason as `before`, or since `now`.
+    /// A name without a repository: since `before.since` if `before` has the same reason, otherwise since `now`.
     pub fn of_nothing(why: ProblemCode, before: Option<&Self>, now: Timestamp) -> Self {
         let since = before.filter(|before| before.why == Some(why)).and_then(|before| before.since);
         Self { id: None, why: Some(why), since: since.or(Some(now)), by_rest: None }
     }
 }
 
-/// All that is known of the fleet.
+/// Everything in the fleet's partition but its state.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
-    /// The tracked repositories, and those that were tracked until lately.
+    /// The tracked repositories, and untracked ones that no pass has retired yet.
     pub repositories: HashMap<RepositoryId, TrackedRepository>,
-    /// What the configured names stand for, by the name in lower case.
+    /// The configured names, by the name in lower case.
     pub names: HashMap<String, ConfiguredName>,
-    /// How many issues last changed under which fences; `None` before any did.
+    /// The number of issues by the fence of their last change; `None` before the first change.
     pub counts: Option<ChangeCounts>,
 }
 
 impl Store {
-    /// Everything in the fleet's partition. Some 100 repositories are a page of 1 MB at most.
+    /// Reads the fleet's partition, consistently. About 100 repositories fit into one page of 1 MB.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn fleet(&self) -> Result<Fleet, StoreError> {
         let mut pages = self
             .client
@@ -65,7 +68,7 @@ impl Store {
             .table_name(&self.table)
             .key_condition_expression("pk = :fleet AND sk < :state")
             .expression_attribute_values(":fleet", text(FLEET))
-            // The state itself sorts last; it has been read with the claim.
+            // The state sorts last and is not needed: it was read with the lease.
             .expression_attribute_values(":state", text(STATE))
             .consistent_read(true)
             .into_paginator()
@@ -87,42 +90,51 @@ impl Store {
         Ok(fleet)
     }
 
-    /// Writes a repository's marks and health.
+    /// Writes a repository's checkpoints and health.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
     pub async fn put_repository(
         &self,
-        claim: &Lease,
+        lease: &Lease,
         repository: &TrackedRepository,
     ) -> Result<Result<(), Stale>, StoreError> {
         let key = Key::repository(repository.id);
         let item = item_of(&key, repository);
-        self.put_fenced(claim, key, item).await
+        self.put_fenced(lease, key, item).await
     }
 
-    /// Writes what a configured name stands for. A pass writes each name once, so a late copy says the same.
+    /// Writes a configured name. A pass writes each name once, so a copy that arrives late changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
     pub async fn put_name(
         &self,
-        claim: &Lease,
+        lease: &Lease,
         name: &RepositoryName,
         known: &ConfiguredName,
     ) -> Result<Result<(), Stale>, StoreError> {
         let mut item = item_of(&Key::name(&name.key()), known);
-        item.insert("fence".to_owned(), number(claim.fence()));
+        item.insert("fence".to_owned(), number(lease.fence()));
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(fence) OR fence <= :fence")
-            .expression_attribute_values(":fence", number(claim.fence()));
-        Ok(if carried_out("PutItem", put.send().await)? { Ok(()) } else { Err(Stale) })
+            .expression_attribute_values(":fence", number(lease.fence()));
+        Ok(if is_written("PutItem", put.send().await)? { Ok(()) } else { Err(Stale) })
     }
 
-    /// Moves a repository that is no longer tracked out of the fleet's partition, with the names that stood for it. It is
-    /// kept for `retention` from when it was tracked last, for agents that were away, and for its return. A death in
-    /// between leaves it in both places, and the next pass moves it again.
+    /// Moves a repository that is no longer tracked out of the fleet's partition and removes its names. The repository is
+    /// kept for `retention` after it was last tracked, for agents that were away, and in case it is tracked again. After a
+    /// crash in between, the repository is in both partitions, and the next pass moves it again.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
     pub async fn retire(
         &self,
-        claim: &Lease,
+        lease: &Lease,
         repository: &TrackedRepository,
         names: &[String],
         retention: Duration,
@@ -132,29 +144,38 @@ impl Store {
             let expires = untracked.since.as_second().saturating_add_unsigned(retention.as_secs());
             item.insert(EXPIRES_AT.to_owned(), number(expires));
         }
-        if let Err(stale) = self.put_fenced(claim, Key::untracked(repository.id), item).await? {
+        if let Err(stale) = self.put_fenced(lease, Key::untracked(repository.id), item).await? {
             return Ok(Err(stale));
         }
         for name in names {
-            if let Err(stale) = self.remove_name(claim, name).await? {
+            if let Err(stale) = self.remove_name(lease, name).await? {
                 return Ok(Err(stale));
             }
         }
-        self.delete_fenced(claim, &Key::repository(repository.id)).await
+        self.delete_fenced(lease, &Key::repository(repository.id)).await
     }
 
-    /// Removes a name, in lower case, that is not configured any more.
-    pub async fn remove_name(&self, claim: &Lease, name: &str) -> Result<Result<(), Stale>, StoreError> {
-        self.delete_fenced(claim, &Key::name(name)).await
+    /// Removes a name, given in lower case, that is no longer configured.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
+    pub async fn remove_name(&self, lease: &Lease, name: &str) -> Result<Result<(), Stale>, StoreError> {
+        self.delete_fenced(lease, &Key::name(name)).await
     }
 
-    /// Those of these repositories that were tracked once, and retired.
+    /// The retired ones of these repositories. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn untracked(&self, ids: &[RepositoryId]) -> Result<Vec<TrackedRepository>, StoreError> {
         let keys: Vec<Key> = ids.iter().copied().map(Key::untracked).collect();
         self.get_all(&keys, true).await?.into_iter().map(value_of).collect()
     }
 
-    /// All repositories that were tracked once and retired, those included whose time to live is over.
+    /// All retired repositories, including expired ones that DynamoDB has not deleted yet. Consistent.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn all_untracked(&self) -> Result<Vec<TrackedRepository>, StoreError> {
         let mut items = self
             .client

@@ -1,4 +1,4 @@
-//! Requests with an `Idempotency-Key`: who is at work on one, and what it was answered.
+//! Requests with an `Idempotency-Key`: the current attempt and the stored response of each.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
@@ -7,18 +7,21 @@ use crate::domain::{AgentName, Attempt, IdempotencyKey, KeptRequest};
 
 use super::keys::{EXPIRES_AT, Key};
 use super::lease::Stale;
-use super::table::{Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
+use super::table::{Store, StoreError, is_written, item_of, number, store_error, text, value_of};
 
-/// The attempt is begun already, and not answered yet.
+/// The condition that this attempt has already begun and has no response yet.
 const IS_REPEATED: &str = "(attempt = :me AND attribute_not_exists(answer))";
 
-/// The request is not as it was read, but so; none when it is gone.
+/// The stored request has changed since it was read. Holds its current state; `None` if it is gone.
 #[derive(Clone, Debug)]
 pub struct Moved(pub Option<KeptRequest>);
 
 impl Store {
-    /// Begins an attempt at a request that was read as `before`, and has not changed since. A repeated call of the same
-    /// attempt succeeds again; one that arrives late, when the attempt is answered, does not undo that.
+    /// Begins an attempt at a request, if the stored request is still `before`. A repeated call for the same attempt
+    /// succeeds again, but not after the attempt's response is stored: a copy that arrives late does not remove it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; [`Moved`] if the stored request has changed.
     pub async fn begin_attempt(
         &self,
         agent: &AgentName,
@@ -53,7 +56,10 @@ impl Store {
         }
     }
 
-    /// Keeps the answer of an attempt until `expires_at`, in epoch seconds, unless a later attempt has begun.
+    /// Stores the response of an attempt until `expires_at`, in epoch seconds, unless a later attempt has begun.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; `Stale` if a later attempt has begun.
     pub async fn keep_answer(
         &self,
         agent: &AgentName,
@@ -74,6 +80,6 @@ impl Store {
             .expression_attribute_values(":me", text(attempt.id))
             .send()
             .await;
-        Ok(if carried_out("UpdateItem", kept)? { Ok(()) } else { Err(Stale) })
+        Ok(if is_written("UpdateItem", kept)? { Ok(()) } else { Err(Stale) })
     }
 }

@@ -1,4 +1,4 @@
-//! The records of beats and passes.
+//! The records of heartbeats and passes.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use crate::domain::{AgentName, AgentRun, Attempt, Problem, RepositoryName, Statu
 
 use super::keys::{EXPIRES_AT, Item, Key};
 use super::lease::Stale;
-use super::table::{Store, StoreError, carried_out, item_of, number, text};
+use super::table::{Store, StoreError, is_written, item_of, number, text};
 
-/// The record of a pass that changed something or met a problem, kept for `RUN_RETENTION_DAYS`.
+/// The record of a pass that changed something or had a problem, kept for `RUN_RETENTION_DAYS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PassRecord {
     /// The pass: a UUID of version 7.
     pub pass_id: Uuid,
-    /// Its fence.
+    /// Its fencing token.
     pub fence: u64,
     /// When it began.
     #[serde(with = "millis")]
@@ -26,23 +26,26 @@ pub struct PassRecord {
     /// When it ended.
     #[serde(with = "millis")]
     pub ended_at: Timestamp,
-    /// How it came out.
+    /// Its status.
     pub status: Status,
     /// What it did, in one sentence.
     pub summary: String,
-    /// What it met.
+    /// Its problems.
     pub problems: Vec<Problem>,
-    /// How many issues it changed.
+    /// The number of issues that it changed.
     pub touched: u64,
-    /// The repositories that it had no time to finish.
+    /// The repositories that it deferred to the next pass.
     pub deferred: Vec<RepositoryName>,
-    /// Requests to GitHub.
+    /// The number of its requests to GitHub.
     pub github_requests: u64,
 }
 
 impl Store {
-    /// Writes an AgentRun, over its `running` form if there is one; but not over what a later attempt at the same request
-    /// has written, and the `running` form, should it arrive late, over nothing that has finished.
+    /// Writes an AgentRun; a finished one replaces its `running` form. Never replaces what a later attempt at the same
+    /// request has written, and never a finished run with a `running` form that arrives late.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails; `Stale` if the stored run is not replaced.
     pub async fn put_run(
         &self,
         agent: &AgentName,
@@ -66,21 +69,27 @@ impl Store {
             put = put.condition_expression("attribute_not_exists(finishedAt)");
         }
         let put = put.set_item(Some(item)).send().await;
-        Ok(if carried_out("PutItem", put)? { Ok(()) } else { Err(Stale) })
+        Ok(if is_written("PutItem", put)? { Ok(()) } else { Err(Stale) })
     }
 
     /// Writes a pass's record.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails.
     pub async fn put_pass(&self, pass: &PassRecord, retention: Duration) -> Result<(), StoreError> {
         self.put(record(&Key::pass(pass.pass_id), pass, pass.started_at, retention)).await
     }
 
-    /// A pass's record; none when it has expired.
+    /// A pass's record; `None` if it has expired. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn pass(&self, id: Uuid) -> Result<Option<PassRecord>, StoreError> {
         self.get(&Key::pass(id)).await
     }
 }
 
-/// A record that expires.
+/// A record as an item that expires `retention` after `from`.
 fn record(key: &Key, record: &impl Serialize, from: Timestamp, retention: Duration) -> Item {
     let mut item = item_of(key, record);
     let expires = from.as_second().saturating_add_unsigned(retention.as_secs());

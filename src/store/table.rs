@@ -1,4 +1,4 @@
-//! The client for the table: one item, many items, and what DynamoDB's errors mean.
+//! The client for the table: reads and writes of items, and the errors of DynamoDB.
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ use crate::telemetry;
 use super::conflicts::Conflicts;
 use super::keys::{Item, Key};
 
-/// DynamoDB's most keys in one BatchGetItem.
-const BATCH: usize = 100;
+/// DynamoDB's limit of keys in one BatchGetItem.
+const MAX_BATCH_KEYS: usize = 100;
 
-/// How patiently DynamoDB is asked.
+/// Timeouts and retries of calls to DynamoDB.
 #[derive(Clone, Copy, Debug)]
 pub struct StorePatience {
-    /// How long one attempt may take.
+    /// The timeout of one attempt.
     pub attempt: Duration,
-    /// How long a call may take with all its attempts.
+    /// The timeout of a call with all its attempts.
     pub call: Duration,
-    /// Attempts at one call, the first included.
+    /// The maximum number of attempts at one call, including the first.
     pub attempts: u32,
-    /// The longest wait before the second attempt.
+    /// The maximum wait before the second attempt.
     pub first_wait: Duration,
 }
 
@@ -43,24 +43,24 @@ impl Default for StorePatience {
     }
 }
 
-/// The table.
+/// The client for the table. Clones share one connection pool.
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(super) client: Client,
     pub(super) table: String,
 }
 
-/// Why the table could not be used.
+/// Why a call to DynamoDB failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the table could not be used ({operation}: {code})")]
+#[error("DynamoDB table unavailable ({operation}: {code}); {}", self.advice())]
 pub struct StoreError {
-    /// DynamoDB's name of the call.
+    /// DynamoDB's name of the operation.
     operation: &'static str,
-    /// DynamoDB's word for the failure, or ours when there was no answer.
+    /// DynamoDB's error code, or a description if there was no response.
     code: String,
 }
 
-/// Why no connection to the table could be opened.
+/// Why no connection to DynamoDB could be opened. Displays the chain of causes.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreachable(String);
@@ -70,14 +70,22 @@ impl StoreError {
         Self { operation, code: code.to_owned() }
     }
 
-    /// A row that changed each time it was to be written.
+    /// A row that changed before each attempt to write it.
     pub fn contended() -> Self {
-        Self::new("PutItem", "a row that kept changing")
+        Self::new("PutItem", "the row kept changing")
+    }
+
+    fn advice(&self) -> &'static str {
+        let is_setup = ["AccessDenied", "ResourceNotFound", "Unrecognized", "InvalidSignature"];
+        match is_setup.iter().any(|code| self.code.starts_with(code)) {
+            true => "check TABLE_NAME and the function's IAM policy, then retry",
+            false => "retry later",
+        }
     }
 }
 
 impl Store {
-    /// The table of that name. Nothing is sent yet.
+    /// The client for the table of that name. Sends nothing yet.
     pub fn new(aws: &SdkConfig, table: &str, patience: StorePatience) -> Self {
         let config = aws_sdk_dynamodb::config::Builder::from(aws)
             .retry_config(
@@ -96,15 +104,18 @@ impl Store {
         Self { client: Client::from_conf(config), table: table.to_owned() }
     }
 
-    /// Opens a connection that the first beat will find, by the cheapest read there is: half a read unit.
+    /// Opens a connection for the first heartbeat, by the cheapest read: half a read unit.
+    ///
+    /// # Errors
+    /// [`Unreachable`] if DynamoDB does not answer the read.
     pub async fn connect(&self) -> Result<(), Unreachable> {
-        let asked = self.client.get_item().table_name(&self.table).set_key(Some(Key::state().attributes()));
-        asked.send().await.map(drop).map_err(|error| Unreachable(telemetry::causes(&error)))
+        let read = self.client.get_item().table_name(&self.table).set_key(Some(Key::state().attributes()));
+        read.send().await.map(drop).map_err(|error| Unreachable(telemetry::causes(&error)))
     }
 }
 
 impl Store {
-    /// Writes an item over whatever is there.
+    /// Writes an item unconditionally.
     pub(super) async fn put(&self, item: Item) -> Result<(), StoreError> {
         self.client
             .put_item()
@@ -130,12 +141,12 @@ impl Store {
         answer.item.map(value_of).transpose()
     }
 
-    /// Reads the items of these keys that are there, in no order.
+    /// Reads the existing items with these keys, in no particular order.
     pub(super) async fn get_all(&self, keys: &[Key], consistent: bool) -> Result<Vec<Item>, StoreError> {
         let mut keys: Vec<Item> = keys.iter().map(Key::attributes).collect();
         let mut found = Vec::with_capacity(keys.len());
         while !keys.is_empty() {
-            let batch = keys.split_off(keys.len().saturating_sub(BATCH));
+            let batch = keys.split_off(keys.len().saturating_sub(MAX_BATCH_KEYS));
             let mut wanted = Some(
                 KeysAndAttributes::builder()
                     .set_keys(Some(batch))
@@ -143,7 +154,7 @@ impl Store {
                     .build()
                     .expect("the keys are set"),
             );
-            // DynamoDB may leave keys for another call, when it is busy or the answer grows over 16 MB.
+            // DynamoDB leaves keys unprocessed if it is busy or the response would exceed 16 MB.
             while let Some(keys) = wanted {
                 let answer = self
                     .client
@@ -160,7 +171,7 @@ impl Store {
     }
 }
 
-/// The error of a call, its whole cause in the log: callers are told DynamoDB's word for it only.
+/// The error of a call. Logs the whole chain of causes; the error itself holds DynamoDB's code only.
 pub(super) fn store_error<E, R>(operation: &'static str) -> impl FnOnce(SdkError<E, R>) -> StoreError
 where
     E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
@@ -169,18 +180,18 @@ where
     move |error| {
         let code = match (&error, error.code()) {
             (_, Some(code)) => code.to_owned(),
-            (SdkError::TimeoutError(_), None) => "no answer in time".to_owned(),
+            (SdkError::TimeoutError(_), None) => "timeout".to_owned(),
             (SdkError::DispatchFailure(_), None) => "no connection".to_owned(),
-            _ => "no answer that can be understood".to_owned(),
+            _ => "unreadable response".to_owned(),
         };
         let cause = telemetry::causes(&error);
-        tracing::warn!(store.operation = operation, cause, "A call to DynamoDB failed.");
+        tracing::warn!(store.operation = operation, cause, "DynamoDB call {operation} failed: {code}.");
         StoreError { operation, code }
     }
 }
 
-/// Whether a conditional write was carried out; not when its condition did not hold.
-pub(super) fn carried_out<T, E, R>(
+/// Whether a conditional write succeeded: `false` if its condition failed.
+pub(super) fn is_written<T, E, R>(
     operation: &'static str,
     answer: Result<T, SdkError<E, R>>,
 ) -> Result<bool, StoreError>
@@ -195,23 +206,23 @@ where
     }
 }
 
-/// An item of `key` with the fields of `value`.
+/// An item with `key` and the fields of `value`.
 pub(super) fn item_of(key: &Key, value: &impl Serialize) -> Item {
     let mut item: Item =
-        serde_dynamo::to_item(value).expect("what is stored is made of texts, numbers, flags and lists");
+        serde_dynamo::to_item(value).expect("stored values consist of strings, numbers, flags and lists");
     item.extend(key.attributes());
     item
 }
 
-/// The value in an item that this service wrote.
+/// Reads a value from an item that this service wrote.
 pub(super) fn value_of<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     serde_dynamo::from_item(item).map_err(|error| {
-        tracing::error!(cause = %error, "An item of the table cannot be read.");
-        StoreError::new("read", "an item of another shape")
+        tracing::error!(cause = %error, "Failed to read an item of the table: {error}.");
+        StoreError::new("read", "unexpected item format")
     })
 }
 
-/// What DynamoDB bills for a read that asked for its capacity.
+/// The billed read units of a request that returns its consumed capacity.
 pub(super) fn read_units(consumed: Option<&ConsumedCapacity>) -> f64 {
     consumed.and_then(|consumed| consumed.capacity_units).unwrap_or_default()
 }
@@ -222,4 +233,29 @@ pub(super) fn text(value: impl Into<String>) -> AttributeValue {
 
 pub(super) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_store_error_has_its_sentence() {
+        let errors = [
+            StoreError::new("PutItem", "AccessDeniedException"),
+            StoreError::new("GetItem", "ResourceNotFoundException"),
+            StoreError::new("Query", "ThrottlingException"),
+            StoreError::new("BatchGetItem", "timeout"),
+            StoreError::new("read", "unexpected item format"),
+            StoreError::contended(),
+        ];
+        insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"), @"
+        DynamoDB table unavailable (PutItem: AccessDeniedException); check TABLE_NAME and the function's IAM policy, then retry
+        DynamoDB table unavailable (GetItem: ResourceNotFoundException); check TABLE_NAME and the function's IAM policy, then retry
+        DynamoDB table unavailable (Query: ThrottlingException); retry later
+        DynamoDB table unavailable (BatchGetItem: timeout); retry later
+        DynamoDB table unavailable (read: unexpected item format); retry later
+        DynamoDB table unavailable (PutItem: the row kept changing); retry later
+        ");
+    }
 }
