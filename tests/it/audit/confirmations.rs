@@ -186,7 +186,7 @@ async fn a_word_is_remembered_while_githubs_budget_is_low() {
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_budget_low", "audit_held"]);
     app.outlive_freshness();
     let later = app.agent("alpha").beat().await;
-    assert!(later.lines("errors")[0].contains("an operator confirmed"), "{:#}", later.0);
+    assert!(later.lines("errors")[0].contains("An operator confirmed"), "{:#}", later.0);
     assert_eq!((app.open_rows(API).len(), issues_asked_for(&app)), (30, 0));
     app.pass_time(610);
     let answer = app.agent("alpha").beat().await;
