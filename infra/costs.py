@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a month of the service costs: prints the table of infra/README.md.
+"""What a month of the service costs: prints the table of docs/operations.md.
 
 Counts come from the benchmark (`make bench` writes bench/pass.json below cargo's target
 folder), prices are the inputs below. Nothing here asks AWS. Change a price or an

@@ -43,7 +43,7 @@ def entries_of(secret):
             return entries
     except (KeyError, TypeError, ValueError):
         pass
-    raise Unusable("the secret has entries that the service cannot read: mend it by hand first (see README.md)")
+    raise Unusable("the secret has entries that the service cannot read: mend it by hand first (see docs/credentials.md)")
 
 
 def expires_at(entry):

@@ -1,4 +1,4 @@
-//! The long-lived handles, built once per cold start and shared by every invocation of the sandbox.
+//! The long-lived handles, built once per cold start and shared by all invocations of an execution environment.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -15,47 +15,48 @@ use crate::secrets::{CachedSecret, ReadFailed, Secret, SecretLifetimes};
 use crate::store::{Store, StorePatience};
 use crate::transport::{Transport, TransportError};
 
-/// Everything a beat needs.
+/// Everything that a heartbeat needs.
 #[derive(Debug)]
 pub struct App {
-    /// What the environment says.
+    /// The configuration from the environment.
     pub config: Config,
-    /// How long things may take.
+    /// Timeouts, durations and limits.
     pub timing: Timing,
-    /// The time.
+    /// Time and randomness.
     pub clock: Clock,
-    /// The secret with the agents' tokens.
+    /// The agents' tokens, cached from Secrets Manager.
     pub agent_tokens: CachedSecret<AgentTokens>,
-    /// GitHub.
+    /// The client of GitHub's APIs.
     pub github: GitHub,
-    /// The table.
+    /// The DynamoDB table.
     pub store: Store,
 }
 
-/// How long things may take. Constructor arguments, so that tests need not wait.
+/// Timeouts, durations and limits. They are constructor arguments, so that tests need not wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// The longest pass, from its claim to its end. API Gateway gives up on an answer after 30 s.
+    /// The longest pass, from the acquisition of its lease to its end. API Gateway's integration timeout is 30 s.
     pub pass_budget: Duration,
-    /// The part of it that is kept for ending it.
+    /// The part of the pass budget that is reserved for finishing the pass.
     pub pass_ending: Duration,
-    /// How long a claim lasts when its holder dies. Longer than the budget, or a live pass would be taken over.
-    pub claim: Duration,
-    /// How much is read of what an agent has not been told, and for how long.
+    /// The duration of a pass lease whose holder dies. It exceeds the pass budget, so that a live pass is never taken
+    /// over.
+    pub lease: Duration,
+    /// How much of an agent's backlog of changes one heartbeat reads, and for how long.
     pub backlog: BacklogLimits,
-    /// What is left of an invocation for the answer, once its pass has ended.
+    /// The time of an invocation that is reserved for the response after the pass.
     pub answering: Duration,
-    /// The longest that the preparation may take with any host, of the 10 s that Lambda grants an init.
+    /// The longest preparation per host, out of the 10 s that Lambda allows for the init phase.
     pub preparation: Duration,
-    /// The longest wait for a connection to any host.
+    /// The connect timeout of every host.
     pub connect: Duration,
-    /// The longest wait for one secret.
+    /// The timeout for reading one secret, including retries.
     pub secret: Duration,
-    /// How long secrets are believed.
+    /// How long secrets are cached.
     pub secrets: SecretLifetimes,
-    /// The patience with GitHub.
+    /// The retry policy for GitHub.
     pub github: RetryPolicy,
-    /// The patience with DynamoDB.
+    /// The timeouts and retries for DynamoDB.
     pub store: StorePatience,
 }
 
@@ -64,7 +65,7 @@ impl Default for Timing {
         Self {
             pass_budget: Duration::from_secs(25),
             pass_ending: Duration::from_secs(4),
-            claim: Duration::from_secs(30),
+            lease: Duration::from_secs(30),
             backlog: BacklogLimits::default(),
             answering: Duration::from_millis(1_500),
             preparation: Duration::from_secs(2),
@@ -77,31 +78,31 @@ impl Default for Timing {
     }
 }
 
-/// How much one beat reads and tells of what its agent has not been told. The rest follows with the next beats.
+/// How much of its agent's backlog of changes one heartbeat reads and reports. The next heartbeats report the rest.
 #[derive(Clone, Copy, Debug)]
 pub struct BacklogLimits {
-    /// The most changes one answer tells. It stands in the contract.
-    pub told: usize,
-    /// No read begins when those before it have cost so many read units. With the last one, and with what else a beat
-    /// reads, they are less than 40.
+    /// The most changes in one response. Part of the API contract.
+    pub changes: usize,
+    /// No read starts after the previous ones have cost this many read request units. With the last read and everything
+    /// else that a heartbeat reads, the total is below 40.
     pub read_units: f64,
-    /// No read but the first begins so long after it.
+    /// No read starts later than this after the first one.
     pub time: Duration,
-    /// The changes of at most so many repositories are merged in their order; each costs a read before the first change
-    /// can be told. Those of more are told one repository after another.
+    /// The most repositories whose changes are merged in order; each costs a read before the first change can be
+    /// reported. The changes of more repositories are reported one repository after another.
     pub merged: usize,
-    /// So many repositories that recent passes changed are named in the fleet's state, which stays under 1 KB with them:
-    /// a pass writes it for one write unit.
+    /// The most recently changed repositories that the fleet's state names. With them it stays under 1 KB, so a pass
+    /// writes it for one write request unit.
     pub named: usize,
 }
 
 impl Default for BacklogLimits {
     fn default() -> Self {
-        Self { told: 200, read_units: 26.0, time: Duration::from_millis(750), merged: 16, named: 16 }
+        Self { changes: 200, read_units: 26.0, time: Duration::from_millis(750), merged: 16, named: 16 }
     }
 }
 
-/// Where the AWS services are, and with which credentials.
+/// The addresses and credentials of the AWS services.
 #[derive(Clone, Debug)]
 pub struct Aws {
     /// For DynamoDB.
@@ -111,8 +112,12 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// What the SDK's own variables say. Lambda sets those of the region and the credentials; the other places
-    /// where the SDK would look for them are built at a cost even when they are not needed.
+    /// Reads the SDK's own variables. Lambda sets the region and the credentials; the SDK's other providers take time
+    /// to build even if they are not used.
+    ///
+    /// # Errors
+    ///
+    /// If the HTTP client cannot be built.
     pub async fn from_env(transport: &Transport) -> Result<Self, StartError> {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .region(EnvironmentVariableRegionProvider::new())
@@ -127,16 +132,20 @@ impl Aws {
 /// Why the service cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The environment is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),
-    /// The way out cannot be built.
+    /// The HTTP transport cannot be built.
     #[error(transparent)]
     Transport(#[from] TransportError),
 }
 
 impl App {
-    /// The service as its environment describes it. Nothing is sent yet.
+    /// Builds the service from its environment. Sends nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration is invalid or the HTTP transport cannot be built.
     pub async fn from_env() -> Result<Self, StartError> {
         let config = Config::from_env()?;
         let timing = Timing::default();
@@ -145,7 +154,11 @@ impl App {
         Self::new(config, timing, Clock::system(), &transport, &aws)
     }
 
-    /// The service of these parts.
+    /// Builds the service from its parts.
+    ///
+    /// # Errors
+    ///
+    /// If the HTTP client of GitHub cannot be built.
     pub fn new(
         config: Config,
         timing: Timing,
@@ -195,43 +208,47 @@ impl App {
         })
     }
 
-    /// Does ahead what the first beat would wait for: reads both secrets and opens a connection to each host, all
-    /// hosts at the same time. Lambda's init has a full core for it, an invocation only a share of one.
+    /// Does in advance what the first heartbeat would wait for: reads both secrets and opens a connection to each host,
+    /// all hosts concurrently. Lambda's init phase has a full core, an invocation only a share of one.
     ///
-    /// It asks GitHub for no token: which limits hold stands in the fleet's state, and a beat that is answered from
-    /// the table needs none. Whoever gets the lease asks.
+    /// It requests no installation token from GitHub: the rate limits in force are in the fleet's state, and a
+    /// heartbeat that is answered from the table needs no token. The holder of the lease requests it.
     ///
-    /// What fails here is only noted: the first beat tries again, and tells what it meets.
+    /// Failures are only logged: the first heartbeat tries again and reports them.
     pub async fn prepare(&self) {
         futures_util::join!(
-            self.ahead("Secrets Manager", self.prefetch_secrets()),
-            self.ahead("DynamoDB", self.store.connect()),
-            self.ahead("GitHub", self.github.connect()),
+            self.in_advance("Secrets Manager", self.prefetch_secrets()),
+            self.in_advance("DynamoDB", self.store.connect()),
+            self.in_advance("GitHub", self.github.connect()),
         );
     }
 
-    /// One after the other, on one connection: a second one would cost a handshake, and GitHub, which is further
-    /// away, is not there any sooner.
+    /// Reads the secrets one after the other, on one connection: a second connection would cost a handshake, and
+    /// GitHub, which is further away, takes longer anyway.
     async fn prefetch_secrets(&self) -> Result<(), ReadFailed> {
         let agent_tokens = self.agent_tokens.prefetch().await.map(drop);
         self.github.prefetch_credentials().await.and(agent_tokens)
     }
 
-    async fn ahead<E: Display>(&self, host: &'static str, work: impl Future<Output = Result<(), E>>) {
+    async fn in_advance<E: Display>(&self, host: &'static str, work: impl Future<Output = Result<(), E>>) {
         let cause = match tokio::time::timeout(self.timing.preparation, work).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+            Err(_) => "timed out".to_owned(),
         };
-        tracing::info!(host, cause, "Not ready ahead of the first beat.");
+        tracing::info!(host, cause, "Failed to prepare {host} in advance; the first heartbeat tries again.");
     }
 }
 
-/// Reads a version of the agents' tokens. What is wrong with it is told once, by place, and locks out nobody else.
+/// Parses a version of the agents' tokens. Invalid entries are logged once, by their place in the secret, and do not
+/// affect the others.
 fn read_agent_tokens(text: &Secret) -> AgentTokens {
     let tokens = AgentTokens::read(text.expose());
     if let Some(mistakes) = tokens.mistakes() {
-        tracing::error!(mistakes, "The secret with the agents' tokens holds what lets nobody in.");
+        tracing::error!(
+            mistakes,
+            "The secret in AGENT_TOKENS_SECRET_ID has invalid entries; no agent can authenticate with them."
+        );
     }
     tokens
 }

@@ -1,4 +1,4 @@
-//! The environment, read once and checked whole: a bad configuration reports all its mistakes together.
+//! The configuration, read from the environment once. All mistakes are reported together.
 
 mod reader;
 #[cfg(test)]
@@ -15,48 +15,48 @@ use crate::domain::{AgentName, RepositoryName, unwrapped};
 
 use reader::Reader;
 
-/// What the service is told by its environment. README.md's table describes each variable.
+/// The configuration. The table of variables in the documentation describes each one.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `TABLE_NAME`: the DynamoDB table.
+    /// `TABLE_NAME`: the name of the DynamoDB table.
     pub table_name: String,
-    /// `AGENT_TOKENS_SECRET_ID`: the secret with the agents' tokens.
+    /// `AGENT_TOKENS_SECRET_ID`: the id of the secret with the agents' tokens.
     pub agent_tokens_secret_id: String,
-    /// `GITHUB_CREDENTIALS_SECRET_ID`: the secret with GitHub's token.
+    /// `GITHUB_CREDENTIALS_SECRET_ID`: the id of the secret with GitHub's credentials.
     pub github_credentials_secret_id: String,
-    /// `REPOSITORIES`, or the file that it names: what is tracked, in the order given; no two alike.
+    /// `REPOSITORIES`, or the file that it names: the tracked repositories in the given order, without duplicates.
     pub repositories: Vec<RepositoryName>,
-    /// `GITHUB_API_URL`: where GitHub's REST API is, without a slash at the end.
+    /// `GITHUB_API_URL`: the URL of GitHub's REST API, without a slash at the end.
     pub github_api_url: Url,
-    /// `GITHUB_GRAPHQL_URL`: where GitHub's GraphQL API is.
+    /// `GITHUB_GRAPHQL_URL`: the URL of GitHub's GraphQL API.
     pub github_graphql_url: Url,
-    /// `GITHUB_SERVER_URL`: where GitHub's web pages are, without a slash at the end. Reported URLs begin with it.
+    /// `GITHUB_SERVER_URL`: the URL of GitHub's web pages, without a slash at the end. Reported URLs start with it.
     pub github_server_url: Url,
-    /// `SSL_CERT_FILE`: a PEM file of further trusted roots.
+    /// `SSL_CERT_FILE`: a PEM file with additional trusted root certificates.
     pub ssl_cert_file: Option<PathBuf>,
-    /// `EXCLUDED_LABELS`: issues with one of these are never told to agents. In lower case.
+    /// `EXCLUDED_LABELS`: issues with any of these labels are not reported to agents. In lower case.
     pub excluded_labels: HashSet<String>,
-    /// `FRESHNESS_SECONDS`: a pass younger than this serves every beat.
+    /// `FRESHNESS_SECONDS`: a pass that finished more recently serves every heartbeat.
     pub freshness: Duration,
-    /// `HEARTBEAT_INTERVAL_SECONDS`: how often agents are to beat where nothing else tells when to come back.
+    /// `HEARTBEAT_INTERVAL_SECONDS`: the `nextHeartbeatInSeconds` of a response if nothing else determines it.
     pub heartbeat_interval: Duration,
-    /// `BEATS_PER_MINUTE`: an agent that beats more often is refused until the minute ends.
+    /// `BEATS_PER_MINUTE`: the rate limit of each agent. Further heartbeats are refused until the minute ends.
     pub beats_per_minute: u64,
-    /// `AUDIT_INTERVAL_SECONDS`: every repository is audited at least this often.
+    /// `AUDIT_INTERVAL_SECONDS`: the longest time between two audits of a repository.
     pub audit_interval: Duration,
-    /// `SCHEDULE_AGENT_NAME`: the name that scheduled beats are recorded under.
+    /// `SCHEDULE_AGENT_NAME`: the agent name of scheduled heartbeats in their records.
     pub schedule_agent_name: AgentName,
-    /// `RUN_RETENTION_DAYS`: how long AgentRuns and passes are kept.
+    /// `RUN_RETENTION_DAYS`: how long records of AgentRuns and passes are kept.
     pub run_retention: Duration,
 }
 
-/// All that is wrong with the environment, a sentence each that names the variable.
+/// All mistakes in the configuration: one sentence per mistake, which names the variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<String>);
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the configuration is wrong: {}", self.0.join("; "))
+        write!(f, "invalid configuration: {}", self.0.join("; "))
     }
 }
 
@@ -64,22 +64,30 @@ impl std::error::Error for ConfigError {}
 
 impl Config {
     /// Reads the process's environment.
+    ///
+    /// # Errors
+    ///
+    /// If a variable is missing or invalid.
     #[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
     pub fn from_env() -> Result<Self, ConfigError> {
         Self::read(|name| std::env::var(name).ok())
     }
 
-    /// Reads the variables that `lookup` knows. An empty variable counts as one that is not set.
+    /// Reads the variables through `lookup`. An empty variable counts as not set.
+    ///
+    /// # Errors
+    ///
+    /// If a variable is missing or invalid.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(lookup);
         let github_api_url = reader.url("GITHUB_API_URL", "https://api.github.com");
         let github_server_url = reader.url("GITHUB_SERVER_URL", &server_url(&github_api_url));
         let config = Self {
-            table_name: reader.required("TABLE_NAME", "the DynamoDB table"),
+            table_name: reader.required("TABLE_NAME", "DynamoDB table name"),
             agent_tokens_secret_id: reader
-                .required("AGENT_TOKENS_SECRET_ID", "the secret with the agents' tokens"),
+                .required("AGENT_TOKENS_SECRET_ID", "id of the secret with the agents' tokens"),
             github_credentials_secret_id: reader
-                .required("GITHUB_CREDENTIALS_SECRET_ID", "the secret with the GitHub token"),
+                .required("GITHUB_CREDENTIALS_SECRET_ID", "id of the secret with GitHub's credentials"),
             repositories: reader.repositories(&github_server_url),
             github_server_url,
             github_graphql_url: reader.url("GITHUB_GRAPHQL_URL", &graphql_url(&github_api_url)),
@@ -108,21 +116,21 @@ impl Config {
     }
 }
 
-/// `RUST_LOG`, which is wanted before anything else is read.
+/// `RUST_LOG`. It is read first, so that everything else can be logged.
 #[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
 pub fn rust_log() -> Option<String> {
     std::env::var("RUST_LOG").ok()
 }
 
-/// Where the GraphQL API is beside a REST API: an Enterprise Server has them at `/api/v3` and `/api/graphql`.
+/// The GraphQL API that belongs to a REST API. An Enterprise Server has them at `/api/v3` and `/api/graphql`.
 fn graphql_url(api_url: &Url) -> String {
     let api_url = api_url.as_str().trim_end_matches('/');
     format!("{}/graphql", api_url.strip_suffix("/v3").unwrap_or(api_url))
 }
 
-/// Where the web pages are that belong to a REST API. GitHub's own API is at `api.github.com`, that of a tenant of its
-/// cloud at `api.TENANT.ghe.com`; an Enterprise Server has it below `/api/v3` of its own host. An API on this machine
-/// stands in for GitHub's own.
+/// The web pages that belong to a REST API. GitHub's own API is at `api.github.com`, that of a tenant of its cloud at
+/// `api.TENANT.ghe.com`, and that of an Enterprise Server below `/api/v3` of its own host. A local API without TLS
+/// simulates GitHub's own.
 fn server_url(api_url: &Url) -> String {
     if api_url.scheme() == "http" {
         return "https://github.com".to_owned();

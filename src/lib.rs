@@ -1,8 +1,8 @@
 //! The heartbeat service for fleets of coding agents.
 //!
-//! An agent beats before it starts an expensive model: the service brings its copy of the tracked
-//! repositories' GitHub issues up to date, repairs what drifted, records the beat and answers in one compact
-//! JSON document. `ARCHITECTURE.md` draws the map; the modules below stand in the order to read them in.
+//! An agent sends a heartbeat before it starts an expensive model. The service syncs its cached copy of the tracked
+//! repositories' GitHub issues, repairs drift, records the run, and reports the changed issues in one compact JSON
+//! document. `ARCHITECTURE.md` maps the modules; they are listed below in reading order.
 
 pub mod domain;
 

@@ -1,7 +1,7 @@
-//! The start of a sandbox, the same for every function: logging, the environment, the handles, the preparation. Then
-//! Lambda's runtime, which brings the events, and what follows each of them: the line with its metrics.
+//! Starts an execution environment, in the same way for every function: logging, configuration, handles, preparation.
+//! Then runs Lambda's runtime, which receives the events, and writes the metrics line after each of them.
 //!
-//! What a function answers is the binaries' own.
+//! How a function answers an event is defined in its binary.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::app::App;
 use crate::config;
 use crate::telemetry::{self, Metrics};
 
-/// Where Lambda's runtime opens the span of an invocation, which has its ids.
+/// The module in which Lambda's runtime opens the span of an invocation. The span has the request's ids.
 pub const INVOCATIONS: &str = "lambda_runtime::layers::trace";
 
-/// Starts the service and runs the `function` made of it until the sandbox ends. An environment that is wrong ends
-/// the process, with all its mistakes in the log.
+/// Starts the service and runs `function` until the execution environment ends. Invalid configuration ends the process,
+/// with all mistakes in the log.
 pub async fn run<S>(function: impl FnOnce(Arc<App>) -> Runtime<S>) -> ExitCode
 where
     S: Service<LambdaInvocation, Response = (), Error = Error, Future: 'static>,
@@ -30,7 +30,7 @@ where
     let app = match App::from_env().await {
         Ok(app) => Arc::new(app),
         Err(error) => {
-            tracing::error!(cause = %error, "The service cannot start.");
+            tracing::error!(cause = %error, "Failed to start the service.");
             return ExitCode::FAILURE;
         }
     };
@@ -40,14 +40,14 @@ where
     match runtime.layer(TracingLayer::new()).run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(cause = %error, "The Lambda runtime stopped.");
+            tracing::error!(cause = %error, "The Lambda runtime stopped with an error.");
             ExitCode::FAILURE
         }
     }
 }
 
-/// Tells the metrics of each invocation once it is answered, whatever came of it: the sender need not wait for that,
-/// and Lambda freezes the sandbox only when it asks for the next event.
+/// Writes the metrics of each invocation after it is answered, whatever its result. The caller does not wait for that,
+/// and Lambda freezes the execution environment only when it requests the next event.
 struct Measured<S> {
     inner: S,
     metrics: Metrics,
@@ -68,6 +68,6 @@ where
     fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
         let metrics = self.metrics;
         let request_id = invocation.context.request_id.clone();
-        self.inner.call(invocation).inspect(move |_| metrics.tell(&request_id)).boxed_local()
+        self.inner.call(invocation).inspect(move |_| metrics.emit(&request_id)).boxed_local()
     }
 }

@@ -16,7 +16,7 @@ async fn main() -> ExitCode {
             async move {
                 let deadline = i64::try_from(event.context.deadline).ok();
                 let deadline = deadline.and_then(|millis| Timestamp::from_millisecond(millis).ok());
-                schedule::beat(&app, event.payload, deadline).await.map_err(lambda_runtime::Error::from)
+                schedule::handle(&app, event.payload, deadline).await.map_err(lambda_runtime::Error::from)
             }
         }))
     })

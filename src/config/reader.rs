@@ -1,4 +1,4 @@
-//! Reads single variables, and says of each mistake which variable has it.
+//! Reads single variables. Each mistake names its variable.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::domain::{AgentName, RepositoryName, looks_like, unwrapped};
 
-/// A repository as people paste it: `owner/name`, its page's address, or an address to clone it from, on this server.
+/// A repository as people paste it: `owner/name`, the URL of its page, or a URL to clone it from, on this server.
 fn repository(word: &str, server: &Url) -> Result<RepositoryName, String> {
     let host = server.host_str().unwrap_or_default();
     let address = word.split_once("://").map(|(_, rest)| rest).or_else(|| word.strip_prefix("git@"));
@@ -17,12 +17,12 @@ fn repository(word: &str, server: &Url) -> Result<RepositoryName, String> {
             let (there, path) = address.split_once(['/', ':']).unwrap_or((address, ""));
             let there = there.strip_prefix("git@").unwrap_or(there);
             if !there.eq_ignore_ascii_case(host) && !there.eq_ignore_ascii_case(&format!("www.{host}")) {
-                return Err(format!("it is on another host than {host} (GITHUB_SERVER_URL)"));
+                return Err(format!("its host is not {host} (see GITHUB_SERVER_URL)"));
             }
             path
         }
     };
-    // GitHub lets no repository's name end in `.git`.
+    // No repository's name on GitHub ends in `.git`.
     let path = path.trim_end_matches('/');
     let name = path.strip_suffix(".git").unwrap_or(path);
     RepositoryName::parse(name).map_err(|why| match looks_like(word) {
@@ -31,39 +31,38 @@ fn repository(word: &str, server: &Url) -> Result<RepositoryName, String> {
     })
 }
 
-/// A URL that requests with a token may be sent to.
+/// A URL that is safe for requests with a token.
 fn checked_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).ok().filter(Url::has_host).ok_or("is not a URL")?;
+    let url = Url::parse(text).ok().filter(Url::has_host).ok_or("must be a URL")?;
     let host = url.host_str().unwrap_or_default();
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("has credentials in it: they belong into a secret".to_owned());
+        return Err("must not contain credentials; store them in a secret".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query or a fragment".to_owned());
+        return Err("must not have a query or a fragment".to_owned());
     }
     match url.scheme() {
         "https" => Ok(url),
         "http" if LOOPBACK.contains(&host) => Ok(url),
         // The token would cross the network unencrypted.
         "http" => Err(format!(
-            "is http://{host}: only the loopback ({}) may be asked without encryption, use https://{host}",
+            "must use https (got http://{host}): http is allowed for loopback hosts only ({})",
             LOOPBACK.join(", ")
         )),
-        _ => Err("is not a https URL".to_owned()),
+        _ => Err("must be an https URL".to_owned()),
     }
 }
 
-/// The hosts that http is enough for.
+/// The hosts that may be called without encryption.
 const LOOPBACK: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
 
-/// Reads variables and collects what is wrong with them. A mistake yields some value, so that reading goes on.
+/// Reads variables and collects mistakes. An invalid variable yields a placeholder, so that reading continues.
 pub(super) struct Reader<L> {
     lookup: L,
     pub(super) mistakes: Vec<String>,
 }
 
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
-    /// Reads the variables that `lookup` knows.
     pub(super) fn new(lookup: L) -> Self {
         Self { lookup, mistakes: Vec::new() }
     }
@@ -74,19 +73,19 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     pub(super) fn required(&mut self, name: &str, what: &str) -> String {
         self.text(name).unwrap_or_else(|| {
-            self.mistakes.push(format!("{name} is not set: it names {what}"));
+            self.mistakes.push(format!("{name} is required ({what})"));
             String::new()
         })
     }
 
-    /// Says where a developer's `cargo lambda watch` gets the required variables from. Only cargo-lambda's runtime API
-    /// has a path; Lambda's is a host and a port (AWS's docs on custom runtimes: `AWS_LAMBDA_RUNTIME_API`).
+    /// Tells developers how `cargo lambda watch` gets the required variables. Only cargo-lambda's runtime API has a
+    /// path; Lambda's is a host and a port (AWS's docs on custom runtimes: `AWS_LAMBDA_RUNTIME_API`).
     pub(super) fn suggest_local_world(&mut self) {
         let is_cargo_lambda = || self.text("AWS_LAMBDA_RUNTIME_API").is_some_and(|api| api.contains("/.rt/"));
         if self.text("TABLE_NAME").is_none() && is_cargo_lambda() {
             self.mistakes.push(
-                "to run on this machine, use `make dev`, which starts the local services and both functions; or, while \
-                 it runs, `cargo lambda watch --invoke-port 9001 --env-file target/dev.env`"
+                "to run locally, use `make dev`, which starts the local services and both functions; while it runs, you can \
+                 also use `cargo lambda watch --invoke-port 9001 --env-file target/dev.env`"
                     .to_owned(),
             );
         }
@@ -94,13 +93,13 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
 
     pub(super) fn file(&mut self, name: &str) -> Option<PathBuf> {
         let path = PathBuf::from(self.text(name)?);
-        // Comments in it may be of any encoding.
+        // Comments in the file may have any encoding.
         let begin = b"-----BEGIN CERTIFICATE-----";
         let holds_certificates =
             std::fs::read(&path).is_ok_and(|text| text.windows(begin.len()).any(|window| window == begin));
         if !holds_certificates {
             self.mistakes
-                .push(format!("{name} is `{}`: that is no PEM file of certificates", path.display()));
+                .push(format!("{name} must be a PEM file with certificates (got `{}`)", path.display()));
         }
         Some(path)
     }
@@ -113,7 +112,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
             Ok(number) if (least..=most).contains(&number) => number,
             _ => {
                 self.mistakes
-                    .push(format!("{name} is `{text}`: it takes a whole number from {least} to {most}"));
+                    .push(format!("{name} must be an integer from {least} to {most} (got `{text}`)"));
                 default
             }
         }
@@ -124,8 +123,8 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         match checked_url(text.trim_end_matches('/')) {
             Ok(url) => url,
             Err(why) => {
-                // The text is not repeated: it may hold a password.
-                self.mistakes.push(format!("{name} {why}; it takes a URL such as {default}"));
+                // The value is not repeated: it may contain a password.
+                self.mistakes.push(format!("{name} {why}; example: {default}"));
                 Url::parse(default).expect("the default is a URL")
             }
         }
@@ -134,7 +133,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     pub(super) fn agent_name(&mut self, name: &str, default: &str) -> AgentName {
         let text = self.text(name).unwrap_or_else(|| default.to_owned());
         AgentName::parse(&text).unwrap_or_else(|why| {
-            self.mistakes.push(format!("{name} is `{text}`: {why}"));
+            self.mistakes.push(format!("{name} is invalid (`{text}`): {why}"));
             AgentName::parse(default).expect("the default is a name")
         })
     }
@@ -148,22 +147,22 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         for (place, word) in (1..).zip(words) {
             match repository(&unwrapped(word), server) {
                 Ok(name) if seen.insert(name.key()) => repositories.push(name),
-                Ok(name) => self.mistakes.push(format!("REPOSITORIES names `{name}` twice")),
-                Err(why) => self.mistakes.push(format!("REPOSITORIES, name {place}: {why}")),
+                Ok(name) => self.mistakes.push(format!("REPOSITORIES lists `{name}` twice")),
+                Err(why) => self.mistakes.push(format!("REPOSITORIES, entry {place}: {why}")),
             }
         }
         repositories
     }
 
-    /// The text of the file that `REPOSITORIES` names, without its comments and its byte-order mark. Lambda's variables hold 4 KB together,
-    /// which a large fleet does not fit into. Its path starts at the working directory: beside the function.
+    /// The text of the file that `REPOSITORIES` names, without comments and byte-order mark. Large fleets need a file
+    /// because Lambda limits all variables together to 4 KB. A relative path starts in the function's own folder.
     fn names_in(&mut self, file: &str) -> String {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
             Err(cause) => {
                 self.mistakes.push(format!(
-                    "REPOSITORIES names the file `{file}`, which cannot be read: {cause}; put it beside the function, \
-                     or the names into the variable itself"
+                    "REPOSITORIES: cannot read the file `{file}`: {cause}; add it to the function's package, or list the \
+                     repositories in the variable itself"
                 ));
                 return String::new();
             }
@@ -173,7 +172,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         let names = lines.collect::<Vec<_>>().join("\n");
         if names.split([',', '\n']).all(|word| word.trim().is_empty()) {
             self.mistakes.push(format!(
-                "REPOSITORIES names the file `{file}`, which names no repository: write some into it, as owner/name"
+                "REPOSITORIES: the file `{file}` lists no repositories; add some as owner/name"
             ));
         }
         names

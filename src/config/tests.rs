@@ -1,4 +1,4 @@
-//! Environments, good ones and bad ones, and what is read of them.
+//! Reads valid and invalid environments. The snapshots list every sentence about a mistake.
 
 use super::Config;
 
@@ -13,7 +13,7 @@ const REQUIRED: [(&str, &str); 3] =
     [("TABLE_NAME", "t"), ("AGENT_TOKENS_SECRET_ID", "a"), ("GITHUB_CREDENTIALS_SECRET_ID", "g")];
 
 #[test]
-fn what_is_not_set_has_its_documented_default() {
+fn unset_variable_has_its_documented_default() {
     let config = read(&REQUIRED).unwrap();
     assert_eq!(config.repositories, []);
     assert_eq!(config.github_api_url.as_str(), "https://api.github.com/");
@@ -27,7 +27,7 @@ fn what_is_not_set_has_its_documented_default() {
 }
 
 #[test]
-fn the_graphql_api_is_beside_the_rest_api_unless_it_is_said_to_be_elsewhere() {
+fn graphql_api_is_beside_the_rest_api_unless_configured() {
     let graphql = |variables: &[(&str, &str)]| {
         read(&[&REQUIRED[..], variables].concat()).unwrap().github_graphql_url.to_string()
     };
@@ -39,7 +39,7 @@ fn the_graphql_api_is_beside_the_rest_api_unless_it_is_said_to_be_elsewhere() {
 }
 
 #[test]
-fn all_mistakes_are_reported_at_once_and_name_their_variables() {
+fn mistakes_are_reported_together_and_name_their_variables() {
     let mistakes = read(&[
         ("TABLE_NAME", " "),
         ("REPOSITORIES", "acme, a/b/c acme/api\nAcme/API"),
@@ -55,26 +55,26 @@ fn all_mistakes_are_reported_at_once_and_name_their_variables() {
     ])
     .unwrap_err();
     insta::assert_snapshot!(mistakes.join("\n"), @r#"
-    GITHUB_API_URL has credentials in it: they belong into a secret; it takes a URL such as https://api.github.com
-    TABLE_NAME is not set: it names the DynamoDB table
-    AGENT_TOKENS_SECRET_ID is not set: it names the secret with the agents' tokens
-    GITHUB_CREDENTIALS_SECRET_ID is not set: it names the secret with the GitHub token
-    REPOSITORIES, name 1: `acme` is not of the form owner/name
-    REPOSITORIES, name 2: `a/b/c` is not of the form owner/name
-    REPOSITORIES names `Acme/API` twice
-    GITHUB_GRAPHQL_URL is http://github.example: only the loopback (127.0.0.1, localhost, [::1]) may be asked without encryption, use https://github.example; it takes a URL such as https://api.github.com/graphql
-    SSL_CERT_FILE is `nowhere.pem`: that is no PEM file of certificates
-    FRESHNESS_SECONDS is `soon`: it takes a whole number from 1 to 3600
-    HEARTBEAT_INTERVAL_SECONDS is `0`: it takes a whole number from 1 to 86400
-    BEATS_PER_MINUTE is `6001`: it takes a whole number from 1 to 6000
-    AUDIT_INTERVAL_SECONDS is `0`: it takes a whole number from 60 to 2592000
-    SCHEDULE_AGENT_NAME is `the scheduler`: an agent name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit
-    RUN_RETENTION_DAYS is `-1`: it takes a whole number from 1 to 3650
+    GITHUB_API_URL must not contain credentials; store them in a secret; example: https://api.github.com
+    TABLE_NAME is required (DynamoDB table name)
+    AGENT_TOKENS_SECRET_ID is required (id of the secret with the agents' tokens)
+    GITHUB_CREDENTIALS_SECRET_ID is required (id of the secret with GitHub's credentials)
+    REPOSITORIES, entry 1: `acme` is not of the form owner/name
+    REPOSITORIES, entry 2: `a/b/c` is not of the form owner/name
+    REPOSITORIES lists `Acme/API` twice
+    GITHUB_GRAPHQL_URL must use https (got http://github.example): http is allowed for loopback hosts only (127.0.0.1, localhost, [::1]); example: https://api.github.com/graphql
+    SSL_CERT_FILE must be a PEM file with certificates (got `nowhere.pem`)
+    FRESHNESS_SECONDS must be an integer from 1 to 3600 (got `soon`)
+    HEARTBEAT_INTERVAL_SECONDS must be an integer from 1 to 86400 (got `0`)
+    BEATS_PER_MINUTE must be an integer from 1 to 6000 (got `6001`)
+    AUDIT_INTERVAL_SECONDS must be an integer from 60 to 2592000 (got `0`)
+    SCHEDULE_AGENT_NAME is invalid (`the scheduler`): an agent name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit
+    RUN_RETENTION_DAYS must be an integer from 1 to 3650 (got `-1`)
     "#);
 }
 
 #[test]
-fn missing_environment_under_cargo_lambda_names_the_local_world_and_nowhere_else() {
+fn missing_environment_suggests_make_dev_under_cargo_lambda_only() {
     let mistakes = |api| read(&[("AWS_LAMBDA_RUNTIME_API", api)]).unwrap_err();
     let under_cargo_lambda = mistakes("http://[::]:9000/.rt/api");
     assert_eq!(under_cargo_lambda.len(), REQUIRED.len() + 1, "{under_cargo_lambda:?}");
@@ -82,13 +82,13 @@ fn missing_environment_under_cargo_lambda_names_the_local_world_and_nowhere_else
     assert!(under_cargo_lambda[3].contains("`make dev`"), "{under_cargo_lambda:?}");
     assert_eq!(mistakes("127.0.0.1:9001").len(), REQUIRED.len());
 
-    // What `make dev` runs has all of it, so that only the mistake itself is told.
+    // Functions under `make dev` have the required variables, so only the mistake itself is reported.
     let one_mistake = [("AWS_LAMBDA_RUNTIME_API", "http://127.0.0.1:1/.rt/api"), ("BEATS_PER_MINUTE", "0")];
     assert_eq!(read(&[&REQUIRED[..], &one_mistake].concat()).unwrap_err().len(), 1);
 }
 
 #[test]
-fn repositories_are_separated_by_commas_spaces_or_newlines_and_keep_their_order_and_case() {
+fn repositories_keep_order_and_case_whatever_separates_them() {
     let names = |text| {
         let config = read(&[&REQUIRED[..], &[("REPOSITORIES", text)]].concat()).unwrap();
         config.repositories.iter().map(|name| name.as_str().to_owned()).collect::<Vec<_>>()
@@ -135,15 +135,15 @@ fn repositories_are_read_as_people_paste_them() {
     let server = "https://ghe.example/api/v3";
     assert_eq!(names("https://ghe.example/acme/api", server).as_deref(), Ok("acme/api"));
     let mistake = |text| names(text, api).unwrap_err();
-    insta::assert_snapshot!(mistake("acme/web https://gitlab.com/acme/api"), @"REPOSITORIES, name 2: it is on another host than github.com (GITHUB_SERVER_URL)");
-    insta::assert_snapshot!(mistake("https://github.com/acme/api/issues"), @"REPOSITORIES, name 1: `acme/api/issues` is not of the form owner/name");
-    insta::assert_snapshot!(mistake("[\"acme/api\"]"), @r#"REPOSITORIES, name 1: `["acme/api"]` is not of the form owner/name, but a JSON list"#);
-    insta::assert_snapshot!(mistake("REPOSITORIES=acme/api"), @"REPOSITORIES, name 1: `REPOSITORIES=acme/api` is not of the form owner/name, but an assignment, NAME=value, whose name does not belong to the token");
-    insta::assert_snapshot!(mistake("https://me:secret@github.com/acme/api"), @"REPOSITORIES, name 1: it is on another host than github.com (GITHUB_SERVER_URL)");
+    insta::assert_snapshot!(mistake("acme/web https://gitlab.com/acme/api"), @"REPOSITORIES, entry 2: its host is not github.com (see GITHUB_SERVER_URL)");
+    insta::assert_snapshot!(mistake("https://github.com/acme/api/issues"), @"REPOSITORIES, entry 1: `acme/api/issues` is not of the form owner/name");
+    insta::assert_snapshot!(mistake("[\"acme/api\"]"), @r#"REPOSITORIES, entry 1: `["acme/api"]` is not of the form owner/name, but a JSON list"#);
+    insta::assert_snapshot!(mistake("REPOSITORIES=acme/api"), @"REPOSITORIES, entry 1: `REPOSITORIES=acme/api` is not of the form owner/name, but an assignment, NAME=value, whose name does not belong to the token");
+    insta::assert_snapshot!(mistake("https://me:secret@github.com/acme/api"), @"REPOSITORIES, entry 1: its host is not github.com (see GITHUB_SERVER_URL)");
 }
 
 #[test]
-fn each_variable_is_read_without_what_surrounds_it() {
+fn variable_is_read_without_surrounding_quotes_and_spaces() {
     let config = read(&[
         ("TABLE_NAME", "\u{feff}\"t\"\r\n"),
         ("AGENT_TOKENS_SECRET_ID", "'a'"),
@@ -151,16 +151,16 @@ fn each_variable_is_read_without_what_surrounds_it() {
         ("FRESHNESS_SECONDS", "\"60\""),
         ("EXCLUDED_LABELS", "\"won't fix\", 'on hold'"),
     ])
-    .expect("a good configuration");
+    .expect("a valid configuration");
     assert_eq!((config.table_name, config.agent_tokens_secret_id), ("t".to_owned(), "a".to_owned()));
     assert_eq!(config.freshness.as_secs(), 60);
     assert_eq!(config.excluded_labels, ["won't fix", "on hold"].map(str::to_owned).into_iter().collect());
 }
 
 #[test]
-fn each_kind_of_github_has_its_pages_beside_its_api_unless_they_are_elsewhere() {
+fn web_pages_belong_to_the_api_unless_configured() {
     let server = |variables: &[(&str, &str)]| {
-        let config = read(&[&REQUIRED[..], variables].concat()).expect("a good configuration");
+        let config = read(&[&REQUIRED[..], variables].concat()).expect("a valid configuration");
         config.github_server_url.to_string().trim_end_matches('/').to_owned()
     };
     for (api, pages) in [
@@ -177,7 +177,7 @@ fn each_kind_of_github_has_its_pages_beside_its_api_unless_they_are_elsewhere() 
 }
 
 #[test]
-fn a_github_enterprise_server_is_a_url_with_a_path_and_no_slash_at_its_end() {
+fn enterprise_server_url_has_a_path_and_no_trailing_slash() {
     let url = |text| {
         read(&[&REQUIRED[..], &[("GITHUB_API_URL", text)]].concat()).map(|config| config.github_api_url)
     };
@@ -187,12 +187,12 @@ fn a_github_enterprise_server_is_a_url_with_a_path_and_no_slash_at_its_end() {
     for bad in ["github.example.com", "ftp://github.example.com", "https://", "/api/v3"] {
         let mistakes = url(bad).unwrap_err();
         assert_eq!(mistakes.len(), 1);
-        assert!(mistakes[0].starts_with("GITHUB_API_URL is "), "{mistakes:?}");
+        assert!(mistakes[0].starts_with("GITHUB_API_URL must be "), "{mistakes:?}");
     }
 }
 
 #[test]
-fn labels_may_contain_spaces_and_are_compared_without_case() {
+fn labels_may_contain_spaces_and_ignore_case() {
     let config = read(&[&REQUIRED[..], &[("EXCLUDED_LABELS", "Won't fix, on hold\nspam")]].concat()).unwrap();
     assert_eq!(
         config.excluded_labels,
@@ -200,7 +200,7 @@ fn labels_may_contain_spaces_and_are_compared_without_case() {
     );
 }
 
-/// A file of its own for each test, removed when this is dropped.
+/// A temporary file, removed when this is dropped.
 struct File(std::path::PathBuf);
 
 impl File {
@@ -216,7 +216,7 @@ impl File {
         Ok(config.repositories.iter().map(|name| name.as_str().to_owned()).collect())
     }
 
-    /// What reading it meets, under a name that is the same everywhere.
+    /// The mistakes, with a fixed file name.
     fn mistakes(&self) -> String {
         self.read().unwrap_err().join("\n").replace(&self.0.display().to_string(), "FILE")
     }
@@ -229,30 +229,27 @@ impl Drop for File {
 }
 
 #[test]
-fn repositories_come_from_a_file_where_the_variable_names_one_and_comments_in_it_are_skipped() {
+fn repositories_come_from_a_named_file_without_its_comments() {
     let text = "# The core # of it all\nacme/web, Acme/api # both\r\n\n#acme/old\n\tacme/docs";
     assert_eq!(File::with("names", text).read().unwrap(), ["acme/web", "Acme/api", "acme/docs"]);
 }
 
 #[test]
-fn a_file_that_cannot_be_read_or_names_nothing_is_a_mistake_and_so_is_every_bad_name_in_it() {
+fn unreadable_or_empty_file_and_each_invalid_name_is_a_mistake() {
     let missing = File::with("missing", "");
     std::fs::remove_file(&missing.0).unwrap();
-    insta::assert_snapshot!(missing.mistakes(), @"REPOSITORIES names the file `FILE`, which cannot be read: No such file or directory (os error 2); put it beside the function, or the names into the variable itself");
-    insta::assert_snapshot!(File::with("latin-1", b"acme/api # caf\xe9").mistakes(), @"REPOSITORIES names the file `FILE`, which cannot be read: stream did not contain valid UTF-8; put it beside the function, or the names into the variable itself");
-    insta::assert_snapshot!(File::with("empty", "# acme/api\n , \n").mistakes(), @"REPOSITORIES names the file `FILE`, which names no repository: write some into it, as owner/name");
+    insta::assert_snapshot!(missing.mistakes(), @"REPOSITORIES: cannot read the file `FILE`: No such file or directory (os error 2); add it to the function's package, or list the repositories in the variable itself");
+    insta::assert_snapshot!(File::with("latin-1", b"acme/api # caf\xe9").mistakes(), @"REPOSITORIES: cannot read the file `FILE`: stream did not contain valid UTF-8; add it to the function's package, or list the repositories in the variable itself");
+    insta::assert_snapshot!(File::with("empty", "# acme/api\n , \n").mistakes(), @"REPOSITORIES: the file `FILE` lists no repositories; add some as owner/name");
     insta::assert_snapshot!(File::with("bad", "acme\nacme/api\nAcme/API").mistakes(), @r"
-    REPOSITORIES, name 1: `acme` is not of the form owner/name
-    REPOSITORIES names `Acme/API` twice
+    REPOSITORIES, entry 1: `acme` is not of the form owner/name
+    REPOSITORIES lists `Acme/API` twice
     ");
 }
 
 #[test]
-fn an_at_sign_without_a_file_is_a_mistake_beside_the_others() {
+fn at_sign_without_a_file_is_reported_with_the_other_mistakes() {
     let mistakes = read(&[("TABLE_NAME", "t"), ("REPOSITORIES", "@")]).unwrap_err();
     assert_eq!(mistakes.len(), 3, "{mistakes:?}");
-    assert!(
-        mistakes[2].starts_with("REPOSITORIES names the file ``, which cannot be read: "),
-        "{mistakes:?}"
-    );
+    assert!(mistakes[2].starts_with("REPOSITORIES: cannot read the file ``: "), "{mistakes:?}");
 }

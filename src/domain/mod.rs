@@ -19,6 +19,7 @@ mod request_rate;
 mod run;
 mod text;
 mod tracking;
+mod usage;
 
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
 pub use agent_tokens::{AgentToken, AgentTokens};
@@ -48,3 +49,4 @@ pub use tracking::{
     AuditProgress, Backfill, HeldAudit, LATEST_SHOWN, ListingStart, MAX_UNREAD, PageRead, RepositoryFailure,
     Settling, TrackedRepository, UnreadIssue, Untracked, second_before,
 };
+pub use usage::{Asked, Usage};

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 
 use super::meter::{header, http_date};
-use super::session::API_VERSION;
+
+/// The version of the REST API that answers are understood in.
+pub(super) const API_VERSION: &str = "2022-11-28";
 
 /// Whether it was logged in this execution environment.
 #[derive(Debug, Default)]

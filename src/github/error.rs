@@ -7,8 +7,7 @@ use jiff::Timestamp;
 use crate::domain::Api;
 use crate::secrets::SecretUnavailable;
 
-use super::retry;
-use super::unreachable::{ProxyFailure, TlsFailure};
+use super::failure::{Failure, no_proxy, no_tls};
 
 /// Why GitHub gave no answer that can be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -289,7 +288,7 @@ impl GitHubError {
     pub fn is_of_graphql(&self) -> bool {
         match self {
             Self::NoGraphql(_) => true,
-            Self::Unavailable { failure, .. } => retry::asked_too_much(*failure),
+            Self::Unavailable { failure, .. } => failure.asked_too_much(),
             _ => false,
         }
     }
@@ -301,51 +300,8 @@ impl From<SecretUnavailable> for GitHubError {
     }
 }
 
-/// How one attempt failed in a way that another attempt may not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// An answer of the 5xx class.
-    Status(u16),
-    /// No connection.
-    Unreachable,
-    /// No TLS connection.
-    Tls(TlsFailure),
-    /// No connection through the proxy.
-    Proxy(ProxyFailure),
-    /// No answer in time.
-    TimedOut,
-    /// The connection broke off before the answer was whole.
-    BrokeOff,
-    /// GitHub took the question and executed nothing of it, or not all.
-    NotExecuted,
-    /// The answer is larger than any that the service takes.
-    TooLarge,
-}
-
-impl Failure {
-    /// Whether only a person can heal it.
-    pub fn is_lasting(self) -> bool {
-        matches!(self, Self::Tls(_) | Self::Proxy(_))
-    }
-}
-
 fn found(form: Option<&str>) -> String {
     form.map(|form| format!("it holds {form}; ")).unwrap_or_default()
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Status(status) => write!(f, "GitHub answered {status}"),
-            Self::Unreachable => f.write_str("GitHub could not be reached"),
-            Self::Tls(why) => f.write_str(no_tls(*why)),
-            Self::Proxy(why) => f.write_str(no_proxy(*why)),
-            Self::TimedOut => f.write_str("GitHub did not answer in time"),
-            Self::BrokeOff => f.write_str("GitHub broke off its answer"),
-            Self::NotExecuted => f.write_str("GitHub did not execute a query"),
-            Self::TooLarge => f.write_str("GitHub's answer is larger than this service accepts"),
-        }
-    }
 }
 
 fn forbidden(lacks: Option<&str>) -> String {
@@ -376,49 +332,5 @@ fn unavailable(failure: Failure, attempts: u32, origin: &str) -> String {
         Failure::Tls(why) => format!("{} ({origin}, tried {times})", no_tls(why)),
         Failure::Proxy(why) => format!("{} ({origin}, tried {times})", no_proxy(why)),
         Failure::TimedOut => format!("GitHub at {origin} did not answer in time (tried {times})"),
-    }
-}
-
-fn no_tls(why: TlsFailure) -> &'static str {
-    match why {
-        TlsFailure::UnknownIssuer => {
-            "GitHub's certificate is from an issuer that is not trusted (UnknownIssuer); add the issuer's certificate, or \
-             that of a proxy which inspects TLS, to the file that SSL_CERT_FILE names"
-        }
-        TlsFailure::CaAsServer => {
-            "GitHub's server presents the certificate of a CA as its own (CaUsedAsEndEntity); give the server a \
-             certificate for its host name, and let SSL_CERT_FILE name a file with the CA's"
-        }
-        TlsFailure::NotValidNow => {
-            "GitHub's certificate has expired or is not valid yet; renew it on the server; a new issuer's certificate goes \
-             to the file that SSL_CERT_FILE names"
-        }
-        TlsFailure::OtherName => {
-            "GitHub's certificate is for another host name; correct the host in GITHUB_API_URL or GITHUB_GRAPHQL_URL, or \
-             the server's certificate; SSL_CERT_FILE cannot heal it"
-        }
-        TlsFailure::Certificate => {
-            "GitHub's certificate cannot be verified; check it on the server, and the file that SSL_CERT_FILE names"
-        }
-        TlsFailure::Handshake => {
-            "no TLS connection with GitHub's server could be agreed on; check host and port in GITHUB_API_URL and \
-             GITHUB_GRAPHQL_URL, and that the server speaks TLS 1.2 or 1.3 and asks for no client certificate; \
-             SSL_CERT_FILE cannot heal it"
-        }
-    }
-}
-
-fn no_proxy(why: ProxyFailure) -> &'static str {
-    match why {
-        ProxyFailure::Unreachable => {
-            "the proxy that HTTPS_PROXY names could not be reached; correct HTTPS_PROXY, or exempt GitHub's host in NO_PROXY"
-        }
-        ProxyFailure::WantsCredentials => {
-            "the proxy that HTTPS_PROXY names wants credentials (407); write them into HTTPS_PROXY as \
-             http://user:password@host:port"
-        }
-        ProxyFailure::Refused => {
-            "the proxy that HTTPS_PROXY names refused to connect to GitHub; allow GitHub's host there, or exempt it in NO_PROXY"
-        }
     }
 }

@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::domain::Api;
 
 use super::effort::Effort;
+use super::exchange::Question;
 use super::meter::{GraphqlLimits, Limit};
 use super::received::Received;
-use super::session::Question;
 use super::{Failure, GitHubError, NoGraphql, Refusal, Session, forbidden};
 
 /// No call can cost more: a point is a hundred nodes, of which GitHub grants a call 500,000.
@@ -125,9 +125,9 @@ impl Session<'_> {
         let Envelope { data, errors } = answer.json_or::<Envelope<T>>(not_json)?;
         let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref());
         let cost = cost.map_or(1, |limit| limit.cost.min(MAX_POINTS));
-        self.count(&answer.account, |asked| asked.points += cost);
+        self.exchange().count(&answer.account, |asked| asked.points += cost);
         if let Some(limit) = errors.iter().find_map(|error| error.limit(answer.limits)) {
-            self.github.with_limits(&answer.account, |limits| limit.close(limits, Api::GraphQl));
+            self.github().with_limits(&answer.account, |limits| limit.close(limits, Api::GraphQl));
             let limited = GitHubError::RateLimited { until: limit.until(), api: Api::GraphQl };
             return Err(self.unless_rest_serves(owners, answer.received.failed(limited)));
         }
@@ -139,7 +139,7 @@ impl Session<'_> {
         let not_executed = GitHubError::Unavailable {
             failure: Failure::NotExecuted,
             attempts: 1,
-            origin: self.github.graphql_url.origin().ascii_serialization(),
+            origin: self.github().graphql_url.origin().ascii_serialization(),
         };
         // Partial data is worth something only where each error names the part that is missing.
         let is_too_much = errors.iter().any(|error| error.is("RESOURCE_LIMITS_EXCEEDED"));
@@ -156,7 +156,7 @@ impl Session<'_> {
                 Ok(Reply { data: data.fields, errors, date: answer.date, received: answer.received })
             }
             _ => {
-                self.note_failure(Failure::NotExecuted);
+                self.exchange().note_failure(Failure::NotExecuted);
                 Err(answer.received.failed(not_executed))
             }
         }
@@ -165,7 +165,7 @@ impl Session<'_> {
     /// A budget of points that is used up leaves the REST API, whose budget is another; a secondary limit does not.
     fn unless_rest_serves(&self, owners: &[&str], error: GitHubError) -> GitHubError {
         let account = owners.first().and_then(|owner| self.account(owner));
-        let rest = account.and_then(|account| self.closed_until(&account, Api::Rest));
+        let rest = account.and_then(|account| self.exchange().closed_until(&account, Api::Rest));
         match (error, rest) {
             // What the App's own request for a token met is a limit of the REST API.
             (GitHubError::RateLimited { until, api: Api::GraphQl }, None) => NoGraphql::UsedUp(until).into(),

@@ -16,9 +16,7 @@ use crate::domain::{Backoff, Fingerprint, QueryLimit, RepositoryName};
 
 use super::effort::Effort;
 use super::probe::BATCH;
-use super::{
-    Failure, GitHubError, Learned, NoGraphql, NotProbed, ProbeTerms, Probed, Repository, Session, retry,
-};
+use super::{Failure, GitHubError, Learned, NoGraphql, NotProbed, ProbeTerms, Probed, Repository, Session};
 
 /// How many queries are asked at the same time. GitHub allows 100 concurrent requests for all uses of a token.
 const QUERIES_AT_ONCE: usize = 16;
@@ -104,7 +102,7 @@ impl Session<'_> {
             queue: VecDeque::new(),
             looks: vec![None; names.len()],
         };
-        match self.github.credentials.current().await {
+        match self.github().credentials.current().await {
             Ok(version) => {
                 let accounts = names.iter().map(|name| {
                     let account = self.account_in(&version.says, name.owner());
@@ -171,7 +169,7 @@ impl Inquiry<'_> {
             // Those are its own repetition; what is asked for alone is repeated, but not waited for twice.
             let is_transient: fn(Failure) -> bool = match places[..] {
                 [_] => |failure| failure != Failure::TimedOut,
-                _ => |failure| !retry::asked_too_much(failure),
+                _ => |failure| !failure.asked_too_much(),
             };
             let part = Part { account, places, depth: 0, effort: self.effort(session, is_transient) };
             let known = &mut self.accounts[account];
@@ -189,7 +187,7 @@ impl Inquiry<'_> {
     /// A first query leaves the time to divide it.
     fn effort(&self, session: &Session<'_>, is_transient: fn(Failure) -> bool) -> Effort {
         let whole = session.effort(is_transient);
-        let share = session.left_until(self.terms.until) * 3 / 5;
+        let share = session.exchange().left_until(self.terms.until) * 3 / 5;
         Effort { patience: whole.patience.min(share), until: self.terms.until, ..whole }
     }
 
@@ -249,7 +247,7 @@ impl Inquiry<'_> {
 
     /// The next query that may be asked; what may not any more is unanswered.
     fn next_part(&mut self, session: &Session<'_>) -> Option<Part> {
-        let is_late = session.left_until(self.terms.until).is_zero();
+        let is_late = session.exchange().left_until(self.terms.until).is_zero();
         let mut place = 0;
         while let Some(part) = self.queue.get(place) {
             let account = &mut self.accounts[part.account];

@@ -7,10 +7,13 @@ mod allowances;
 mod answer;
 mod app_key;
 mod body;
+mod client;
 mod closing_down;
 mod credentials;
 mod effort;
 mod error;
+mod exchange;
+mod failure;
 mod forbidden;
 mod foreign;
 mod graphql;
@@ -29,22 +32,18 @@ mod repository;
 mod retry;
 mod session;
 mod split;
+mod tokens;
 mod unicode;
 mod unreachable;
-mod usage;
 mod web;
 mod wire;
 mod words;
 
-use std::sync::Mutex;
-use std::time::Duration;
-
-use jiff::Timestamp;
-use url::Url;
-
 pub use body::Held;
+pub use client::{Addresses, GitHub, Unreachable};
 pub use credentials::{Account, Credentials, Identity, Installation, ParsedCredentials, Token};
-pub use error::{BadCredentials, Blocked, Failure, GitHubError, NoGraphql, Policy, Refusal, Unauthorized};
+pub use error::{BadCredentials, Blocked, GitHubError, NoGraphql, Policy, Refusal, Unauthorized};
+pub use failure::{Failure, ProxyFailure, TlsFailure};
 pub use listing::{Complete, Listing, Page, Scope};
 pub use open_issues::{OpenIssues, OpenPage, SeenOpen};
 pub use probed::{Learned, NotProbed, ProbeTerms, Probed};
@@ -52,136 +51,3 @@ pub use records::OddRecord;
 pub use repository::{IssueAnswer, Probe, Repository, Target};
 pub use retry::RetryPolicy;
 pub use session::Session;
-pub use unreachable::{ProxyFailure, TlsFailure};
-pub use usage::{Asked, Usage};
-
-use crate::clock::Clock;
-use crate::domain::{AccountLimits, Fingerprint};
-use crate::secrets::ReadFailed;
-use crate::telemetry;
-use crate::transport::{Transport, TransportError};
-
-use body::Room;
-use closing_down::ClosingDown;
-use installation::InstallationTokens;
-use web::Web;
-
-/// Why no connection to GitHub could be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Unreachable(String);
-
-/// GitHub at one address.
-#[derive(Debug)]
-pub struct GitHub {
-    http: reqwest::Client,
-    api_url: Url,
-    graphql_url: Url,
-    web: Web,
-    credentials: Credentials,
-    installation_tokens: InstallationTokens,
-    retry: RetryPolicy,
-    clock: Clock,
-    closing_down: ClosingDown,
-    /// What is known of the limits of each account.
-    limits: Mutex<Vec<AccountLimits>>,
-    /// The room that all answers together may take in memory.
-    room: Room,
-}
-
-/// Where GitHub's two APIs are.
-#[derive(Clone, Debug)]
-pub struct Addresses {
-    /// The REST API's, without a slash at the end.
-    pub api: Url,
-    /// The GraphQL API's.
-    pub graphql: Url,
-    /// The web site's: issues' pages are below it.
-    pub server: Url,
-}
-
-impl GitHub {
-    /// A client. Nothing is sent yet.
-    pub fn new(
-        transport: &Transport,
-        addresses: Addresses,
-        credentials: Credentials,
-        retry: RetryPolicy,
-        clock: Clock,
-    ) -> Result<Self, TransportError> {
-        let http = transport
-            .client()
-            // GitHub refuses requests without one.
-            .user_agent(concat!("agent-heartbeat/", env!("CARGO_PKG_VERSION")))
-            // GitHub allows 100 concurrent requests; a pass has far fewer under way.
-            .pool_idle_timeout(Duration::from_secs(50))
-            .build()?;
-        let Addresses { api, graphql, server } = addresses;
-        Ok(Self {
-            http,
-            web: Web::new(&server),
-            api_url: api,
-            graphql_url: graphql,
-            credentials,
-            installation_tokens: InstallationTokens::default(),
-            retry,
-            clock,
-            closing_down: ClosingDown::default(),
-            limits: Mutex::default(),
-            room: Room::default(),
-        })
-    }
-
-    /// The calls of one pass: none is sent after `deadline`, nor against the limits that are `known` from other
-    /// sandboxes.
-    pub fn session(&self, deadline: Timestamp, known: &[AccountLimits]) -> Session<'_> {
-        self.learn(known);
-        Session::new(self, deadline)
-    }
-
-    /// Reads the credentials' secret ahead of its first use.
-    pub async fn prefetch_credentials(&self) -> Result<(), ReadFailed> {
-        self.credentials.prefetch().await
-    }
-
-    /// Opens a connection that the first pass will find. Whatever GitHub answers will do; no token is sent, so
-    /// that nothing of its budget is spent.
-    pub async fn connect(&self) -> Result<(), Unreachable> {
-        match self.http.head(self.api_url.clone()).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Unreachable(telemetry::causes(&error.without_url()))),
-        }
-    }
-
-    /// Those limits that other sandboxes must know: what is not scarce they are told by GitHub's first answer.
-    fn limits_to_share(&self) -> Vec<AccountLimits> {
-        let now = self.clock.now();
-        let limits = self.limits.lock().expect(NOTHING_PANICS);
-        limits.iter().filter(|limits| limits.holds_back(now)).cloned().collect()
-    }
-
-    /// Takes in what another sandbox knows, and forgets what is over: tokens come and go.
-    fn learn(&self, known: &[AccountLimits]) {
-        let now = self.clock.now();
-        let mut limits = self.limits.lock().expect(NOTHING_PANICS);
-        for known in known {
-            match limits.iter_mut().find(|limits| limits.are_those_of(known)) {
-                Some(limits) => limits.merge(known),
-                None => limits.push(known.clone()),
-            }
-        }
-        limits.retain(|limits| limits.is_in_force(now));
-    }
-
-    /// Reads or notes the limits of an account.
-    fn with_limits<T>(&self, account: &Fingerprint, act: impl FnOnce(&mut AccountLimits) -> T) -> T {
-        let mut limits = self.limits.lock().expect(NOTHING_PANICS);
-        let place = limits.iter().position(|limits| limits.are_of(account)).unwrap_or_else(|| {
-            limits.push(AccountLimits::of(account));
-            limits.len() - 1
-        });
-        act(&mut limits[place])
-    }
-}
-
-const NOTHING_PANICS: &str = "nothing panics while it holds the limits";

@@ -10,7 +10,7 @@ use backon::BackoffBuilder as _;
 
 use crate::domain::PageLength;
 
-use super::{Failure, GitHubError, Session, retry};
+use super::{Failure, GitHubError, Session};
 
 /// The attempts at one page.
 pub(super) struct Shortening {
@@ -24,7 +24,7 @@ pub(super) struct Shortening {
 impl Session<'_> {
     /// Begins with a page of this length.
     pub(super) fn shortening(&self, before: PageLength) -> Shortening {
-        let waits = self.github.retry.waits(self.github.clock.random()).build();
+        let waits = self.github().retry.waits(self.github().clock.random()).build();
         let mut waits: Vec<Duration> = waits.collect();
         waits.reverse();
         Shortening { before, waits, attempts: 0, met: None }
@@ -54,7 +54,7 @@ impl Shortening {
         let wait = match is_too_large {
             // GitHub has not failed: the shorter page need not wait, and is no repetition.
             true => (!length.is_shortest()).then_some(Duration::ZERO),
-            false => self.waits.pop().filter(|_| retry::may_be_the_length(failure)),
+            false => self.waits.pop().filter(|_| failure.may_be_the_length()),
         };
         let Some(wait) = wait else {
             *length = self.before;
@@ -62,7 +62,7 @@ impl Shortening {
         };
         let is_last = !is_too_large && self.waits.is_empty();
         *length = if is_last { length.shortest() } else { length.shortened() };
-        if !session.has_time_for(wait) {
+        if !session.exchange().has_time_for(wait) {
             *length = length.learnt(session.now());
             return Err(error);
         }
@@ -74,5 +74,5 @@ impl Shortening {
 
 /// Which failures another attempt at the same page is worth; after all others a shorter page follows.
 pub(super) fn is_transient(failure: Failure) -> bool {
-    !retry::may_be_the_length(failure)
+    !failure.may_be_the_length()
 }

@@ -150,7 +150,7 @@ impl Session<'_> {
         let gone = |removal| IssueAnswer::Gone(Gone { removal, proved_at: read_at });
         match (answer.status, answer.words()) {
             (StatusCode::OK, _) => {
-                let web = &self.github.web;
+                let web = &self.github().web;
                 let (is_it, issue) = answer.read(|json| {
                     let entry: wire::Entry<'_> = serde_json::from_slice(json)?;
                     let is_it = entry.number() == number && name.is_none_or(|name| entry.may_be_of(name));

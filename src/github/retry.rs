@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use backon::ExponentialBuilder;
 
-use super::Failure;
+use super::failure::Failure;
 use super::unreachable::unreachable;
 
 /// How often and how patiently one request is tried.
@@ -56,23 +56,4 @@ pub(super) fn healable_error(error: &reqwest::Error) -> Failure {
     } else {
         Failure::BrokeOff
     }
-}
-
-/// Whether a question asked too much at once. Asked again it would fail again; asked in halves it may not.
-pub(super) fn asked_too_much(failure: Failure) -> bool {
-    matches!(
-        failure,
-        Failure::Status(502 | 504) | Failure::TimedOut | Failure::NotExecuted | Failure::TooLarge
-    )
-}
-
-/// Whether the same question may be answered at another attempt.
-pub(super) fn is_repeatable(failure: Failure) -> bool {
-    failure != Failure::TooLarge
-}
-
-/// Whether a page of a listing may fail in this way because it is too long: whatever the reason, only a host that
-/// cannot be reached is none. A shorter page is then the next attempt.
-pub(super) fn may_be_the_length(failure: Failure) -> bool {
-    failure != Failure::Unreachable
 }

@@ -5,35 +5,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 
-use super::Failure;
-
-/// Why the TLS handshake with GitHub failed. Another attempt would meet the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsFailure {
-    /// No trusted root issued the certificate.
-    UnknownIssuer,
-    /// The server presents the certificate of a CA as its own.
-    CaAsServer,
-    /// The certificate has expired, or is not valid yet.
-    NotValidNow,
-    /// The certificate is for other host names.
-    OtherName,
-    /// The certificate is wrong in another way.
-    Certificate,
-    /// There is no TLS at that port, or none that both sides can use.
-    Handshake,
-}
-
-/// Why the proxy that `HTTPS_PROXY` names opened no connection to GitHub.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProxyFailure {
-    /// It could not be reached itself.
-    Unreachable,
-    /// It wants a user and a password (407).
-    WantsCredentials,
-    /// It answered that it does not connect.
-    Refused,
-}
+use super::failure::{Failure, ProxyFailure, TlsFailure};
 
 /// The cause of a connection that failed, read off the chain of errors.
 pub(super) fn unreachable(error: &reqwest::Error) -> Failure {

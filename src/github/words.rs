@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use serde_json::{Map, Value};
 
 use super::answer::Answer;
-use super::session::API_VERSION;
+use super::closing_down::API_VERSION;
 use super::{GitHubError, foreign};
 
 /// What GitHub says in words that are known here.

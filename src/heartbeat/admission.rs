@@ -1,153 +1,137 @@
-//! What is decided when a beat comes: whether its agent beats too often, and whether the same request came before.
+//! Decides whether a request becomes a heartbeat: whether its agent exceeds the rate limit, and whether the same
+//! request was sent before.
 
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{KeyRefused, KeyedRequest, Outcome, RunType, TooOften, Verdict};
-use crate::pass;
-use crate::store::{Beginning, Moved, StoreError};
+use crate::domain::{KeyRefused, KeyedRequest, Verdict};
+use crate::store::{Beginning, FleetState, Moved, StoreError};
 
-use super::summary::Passes;
-use super::{AgentHeartbeatResponse, Beat, BeatRequest, Recording};
+use super::request::{Heartbeat, HeartbeatRequest, Origin, Recording, Rejected, ScheduledRequest};
 
-/// So often an attempt is decided on anew because what is kept of its request has changed in between. Once would do,
-/// unless an item expires at that moment.
-const TRIES: usize = 3;
+/// How often the decision is repeated if the stored request changes in between. One repetition is enough, unless the
+/// item expires at that moment.
+const MAX_TRIES: usize = 3;
 
-/// What a request gets.
-#[derive(Clone, Debug)]
-pub enum Reply {
-    /// The answer to its beat.
-    Beat(Box<AgentHeartbeatResponse>),
-    /// The answer that the same request got before, as it was sent.
+/// A request that is not rejected.
+pub(super) enum Admission<'a> {
+    Admitted(Box<Admitted<'a>>),
+    /// The same request was answered before; this is its stored response.
     Replayed(String),
 }
 
-/// Why a request gets no beat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejected {
-    /// Its agent beats too often.
-    #[error(transparent)]
-    TooOften(#[from] TooOften),
-    /// Its key does not let it.
-    #[error(transparent)]
-    Key(#[from] KeyRefused),
+/// A heartbeat to run.
+pub(super) struct Admitted<'a> {
+    pub(super) heartbeat: Heartbeat<'a>,
+    /// The fleet's state as the heartbeat found it.
+    pub(super) state: Result<FleetState, StoreError>,
 }
 
-/// A request for a beat that has come.
-struct IncomingHeartbeat<'a> {
+/// Admits an agent's heartbeat unless the agent exceeds its rate limit or the same request is still running. A rejected
+/// or replayed request costs the two read units that every heartbeat starts with, and one more if it has a key. Neither
+/// counts towards the rate limit.
+pub(super) async fn admit<'a>(app: &App, request: HeartbeatRequest<'a>) -> Result<Admission<'a>, Rejected> {
+    let arrival = Arrival { app, request, at: app.clock.now() };
+    let key = request.keyed.map(|keyed| &keyed.key);
+    match (app.store.begin(request.agent, key).await, request.keyed) {
+        (Ok(beginning), None) => {
+            arrival.check_rate(&beginning)?;
+            Ok(arrival.admitted(Ok(beginning), Recording::Plain))
+        }
+        (Ok(beginning), Some(keyed)) => arrival.admit_keyed(beginning, keyed).await,
+        // The agent's rate is unknown, so it is not limited.
+        (Err(error), None) => Ok(arrival.admitted(Err(error), Recording::Plain)),
+        (Err(error), Some(_)) => Ok(arrival.admitted(Err(error), Recording::Off)),
+    }
+}
+
+/// Admits a scheduled heartbeat, which no limit applies to.
+pub(super) async fn admit_scheduled<'a>(app: &'a App, request: ScheduledRequest<'a>) -> Admitted<'a> {
+    let (agent, started_at) = (&app.config.schedule_agent_name, app.clock.now());
+    let beginning = app.store.begin(agent, None).await;
+    let heartbeat = Heartbeat {
+        agent,
+        origin: Origin::Schedule { confirmed: request.confirmed },
+        run_id: app.clock.new_id(),
+        started_at,
+        deadline: request.deadline,
+        known: None,
+        recording: Recording::Plain,
+    };
+    Admitted { heartbeat, state: beginning.map(|beginning| beginning.state) }
+}
+
+/// An agent's request that has arrived.
+struct Arrival<'a, 'r> {
     app: &'a App,
-    request: BeatRequest<'a>,
+    request: HeartbeatRequest<'r>,
     at: Timestamp,
 }
 
-/// Answers a beat, however many came before it.
-pub async fn beat(app: &App, request: BeatRequest<'_>) -> AgentHeartbeatResponse {
-    let came = IncomingHeartbeat { app, request, at: app.clock.now() };
-    let beginning = came.read().await;
-    came.answer(beginning, Recording::Plain).await
-}
-
-/// Answers a request for a beat, unless its agent beats too often or the same request is still being answered. One that
-/// is refused costs the two read units that every beat begins with, and one more if it has a key. One that was answered
-/// before costs the same; it is no beat and not counted as one.
-pub async fn beat_if_admitted(app: &App, request: BeatRequest<'_>) -> Result<Reply, Rejected> {
-    IncomingHeartbeat { app, request, at: app.clock.now() }.reply().await
-}
-
-impl<'a> IncomingHeartbeat<'a> {
-    async fn read(&self) -> Result<Beginning, StoreError> {
-        self.app.store.begin(self.request.agent, self.request.keyed.map(|keyed| &keyed.key)).await
-    }
-
-    async fn reply(&self) -> Result<Reply, Rejected> {
-        match (self.read().await, self.request.keyed) {
-            (Ok(beginning), None) => {
-                self.check_pace(&beginning)?;
-                Ok(self.beat(Ok(beginning), Recording::Plain).await)
-            }
-            (Ok(beginning), Some(keyed)) => self.reply_to_keyed(beginning, keyed).await,
-            // Nothing is known of an agent whose item cannot be read, so nothing is held against it.
-            (Err(error), None) => Ok(self.beat(Err(error), Recording::Plain).await),
-            (Err(error), Some(_)) => Ok(self.beat(Err(error), Recording::Off).await),
-        }
-    }
-
-    async fn reply_to_keyed(&self, beginning: Beginning, keyed: &'a KeyedRequest) -> Result<Reply, Rejected> {
+impl<'r> Arrival<'_, 'r> {
+    async fn admit_keyed(
+        &self,
+        beginning: Beginning,
+        keyed: &'r KeyedRequest,
+    ) -> Result<Admission<'r>, Rejected> {
         let (agent, id) = (self.request.agent, self.app.clock.new_id());
-        let mut kept = beginning.request.clone();
-        for _ in 0..TRIES {
-            let attempt = match keyed.judge(kept.as_ref(), self.at, id, self.attempt_ends()) {
+        let mut stored = beginning.request.clone();
+        for _ in 0..MAX_TRIES {
+            let attempt = match keyed.judge(stored.as_ref(), self.at, id, self.attempt_ends()) {
                 Verdict::Try(attempt) => attempt,
-                Verdict::Refused(why) => return Err(why.into()),
+                Verdict::Refused(why) => return Err(Rejected::Key(why)),
                 Verdict::Answered { run_id, answer } => {
-                    tracing::info!(agent.name = %agent, run.id = %run_id, "An answer was sent once more.");
-                    return Ok(Reply::Replayed(answer));
+                    tracing::info!(
+                        agent.name = %agent,
+                        run.id = %run_id,
+                        "The stored response of run {run_id} was replayed."
+                    );
+                    return Ok(Admission::Replayed(answer));
                 }
             };
-            self.check_pace(&beginning)?;
-            match self.app.store.begin_attempt(agent, &keyed.key, kept.as_ref(), &attempt).await {
+            self.check_rate(&beginning)?;
+            match self.app.store.begin_attempt(agent, &keyed.key, stored.as_ref(), &attempt).await {
                 Ok(Ok(())) => {
-                    return Ok(self.beat(Ok(beginning), Recording::Attempt(&keyed.key, attempt)).await);
+                    return Ok(self.admitted(Ok(beginning), Recording::Attempt(&keyed.key, attempt)));
                 }
-                Ok(Err(Moved(now))) => kept = now,
-                Err(error) => return Ok(self.beat(Err(error), Recording::Off).await),
+                Ok(Err(Moved(now))) => stored = now,
+                Err(error) => return Ok(self.admitted(Err(error), Recording::Off)),
             }
         }
-        Err(KeyRefused::Running { retry_after_seconds: 1 }.into())
+        Err(Rejected::Key(KeyRefused::Running { retry_after_seconds: 1 }))
     }
 
-    fn check_pace(&self, beginning: &Beginning) -> Result<(), TooOften> {
-        let pace = beginning.agent.and_then(|agent| agent.pace);
-        pace.map_or(Ok(()), |pace| pace.check(self.app.config.beats_per_minute, self.at))
+    fn check_rate(&self, beginning: &Beginning) -> Result<(), Rejected> {
+        let rate = beginning.agent.and_then(|agent| agent.pace);
+        let limit = self.app.config.beats_per_minute;
+        rate.map_or(Ok(()), |rate| rate.check(limit, self.at)).map_err(Rejected::TooOften)
     }
 
-    /// When an attempt is over, answered or not: Lambda ends it, or what a claim lasts is past. A deadline that has passed
-    /// already is a stand-in's.
+    /// When an attempt has ended, whether answered or not: at the invocation's deadline, or after the duration of a
+    /// lease. A deadline in the past comes from a test environment and is ignored.
     fn attempt_ends(&self) -> Timestamp {
-        let longest = self.at.checked_add(self.app.timing.claim).unwrap_or(self.at);
+        let latest = self.at.checked_add(self.app.timing.lease).unwrap_or(self.at);
         let deadline = self.request.deadline.filter(|deadline| *deadline > self.at);
-        deadline.map_or(longest, |deadline| deadline.min(longest))
+        deadline.map_or(latest, |deadline| deadline.min(latest))
     }
 
-    async fn beat(&self, beginning: Result<Beginning, StoreError>, recording: Recording<'a>) -> Reply {
-        Reply::Beat(Box::new(self.answer(beginning, recording).await))
-    }
-
-    async fn answer(
-        &self,
-        beginning: Result<Beginning, StoreError>,
-        recording: Recording<'a>,
-    ) -> AgentHeartbeatResponse {
-        let BeatRequest { agent, token, run_type, deadline, confirmed, .. } = self.request;
+    fn admitted(&self, beginning: Result<Beginning, StoreError>, recording: Recording<'r>) -> Admission<'r> {
         let run_id = match &recording {
             Recording::Attempt(_, attempt) => attempt.run_id,
             Recording::Plain | Recording::Off => self.app.clock.new_id(),
         };
-        let mut beat = Beat {
-            app: self.app,
-            agent,
-            token,
-            run_type,
+        let heartbeat = Heartbeat {
+            agent: self.request.agent,
+            origin: Origin::Agent(self.request.token),
             run_id,
             started_at: self.at,
-            known: None,
-            outcome: Outcome::default(),
+            deadline: self.request.deadline,
+            known: beginning.as_ref().ok().and_then(|beginning| beginning.agent),
             recording,
-            passes: Passes::default(),
-            confirmed,
         };
-        match beginning {
-            Ok(Beginning { state, agent, .. }) => {
-                beat.known = agent.filter(|_| run_type == RunType::Heartbeat);
-                let basis = beat.basis(state, deadline).await;
-                if let Some(unheard) = beat.confirmed {
-                    let why = "no pass could be run for it now; confirm it again in a minute";
-                    beat.outcome.add(pass::not_confirmed(unheard, why));
-                }
-                beat.finish(basis).await
-            }
-            Err(error) => beat.without_table(&error).await,
-        }
+        Admission::Admitted(Box::new(Admitted {
+            heartbeat,
+            state: beginning.map(|beginning| beginning.state),
+        }))
     }
 }

@@ -1,125 +1,152 @@
-//! The passes that a beat runs itself, and how long they may take.
+//! Runs the passes of one heartbeat, and limits how long they may take.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
-use crate::domain::{Outcome, Phase, Position, Problem, ProblemCode, RunType};
+use crate::app::App;
 use crate::pass::{self, Panicked, PassEnd, PassOptions, PassReport, guard};
-use crate::store::{FleetState, Lease, LeaseLost, StoreError};
+use crate::store::{FleetState, LastPass, Lease, LeaseLost, StoreError};
 use crate::telemetry::{Count, Measure};
 
-use super::{Beat, Served};
+use super::request::{Heartbeat, Origin};
+use super::served::PassTotals;
 
-impl Beat<'_> {
-    pub(super) async fn claim(&self, state: FleetState) -> Result<Result<Lease, LeaseLost>, StoreError> {
-        let now = self.app.clock.now();
-        let until = now.checked_add(self.app.timing.claim).unwrap_or(now);
-        self.app.store.claim(state, self.app.clock.new_id(), now, until).await
+/// Why a heartbeat has no lease.
+pub(super) enum NoLease {
+    /// Another heartbeat acquired it; this is the state now.
+    Taken(Box<FleetState>),
+    Store(StoreError),
+}
+
+/// Acquires the pass lease.
+pub(super) async fn acquire_lease(app: &App, state: FleetState) -> Result<Lease, NoLease> {
+    let now = app.clock.now();
+    let until = now.checked_add(app.timing.lease).unwrap_or(now);
+    match app.store.claim(state, app.clock.new_id(), now, until).await {
+        Ok(Ok(lease)) => Ok(lease),
+        Ok(Err(LeaseLost(state))) => Err(NoLease::Taken(Box::new(state))),
+        Err(error) => Err(NoLease::Store(error)),
+    }
+}
+
+/// How a pass came out.
+pub(super) enum PassResult {
+    Finished(Box<PassReport>),
+    /// Another pass took over; this is the state now.
+    LeaseLost(Box<FleetState>),
+    Failed {
+        pass_id: Uuid,
+        /// The last pass that finished before.
+        last_pass: Option<Box<LastPass>>,
+        cause: FailureCause,
+    },
+}
+
+/// What made a pass fail as a whole.
+pub(super) enum FailureCause {
+    Store(StoreError),
+    Panic(Panicked),
+}
+
+impl PassResult {
+    /// Whether another pass right now can finish what this one deferred.
+    fn can_continue(&self) -> bool {
+        matches!(self, Self::Finished(report) if report.may_go_on)
+    }
+}
+
+/// Runs the passes of one heartbeat. An agent's heartbeat runs one. A scheduled one, which nobody waits for, runs
+/// further passes while repositories are deferred, the last pass made progress, and a fifth of the invocation's time
+/// stays free.
+pub(super) async fn run_passes(
+    app: &App,
+    heartbeat: &Heartbeat<'_>,
+    lease: Lease,
+) -> (PassResult, PassTotals) {
+    let mut passes = Passes { app, heartbeat, totals: PassTotals::default() };
+    // The response to a confirmation comes from the one pass that processes it: a further pass would replace it.
+    let can_repeat = matches!(heartbeat.origin, Origin::Schedule { confirmed: None });
+    let mut result = passes.run_pass(&lease).await;
+    while can_repeat && result.can_continue() && passes.has_time_for_another() {
+        // If another heartbeat has the lease, or the table does not answer, the last result counts.
+        let Some(lease) = passes.next_lease().await else { break };
+        result = passes.run_pass(&lease).await;
+    }
+    (result, passes.totals)
+}
+
+struct Passes<'a, 'r> {
+    app: &'a App,
+    heartbeat: &'a Heartbeat<'r>,
+    totals: PassTotals,
+}
+
+impl Passes<'_, '_> {
+    async fn next_lease(&self) -> Option<Lease> {
+        let state = self.app.store.state().await.ok()?;
+        acquire_lease(self.app, state).await.ok()
     }
 
-    /// An agent's beat runs one pass. A scheduled one, for which nobody waits, runs one after another while
-    /// something is left to the next pass, the last one got further, and a fifth of its time stays free.
-    pub(super) async fn run_passes(&mut self, claim: Lease, deadline: Option<Timestamp>) -> Served {
-        let first_position = Position::after(claim.before().ended_fence());
-        // What a pass said of an operator's word is not to be lost to the next one's answer.
-        let may_go_on = self.run_type == RunType::Scheduled && self.confirmed.is_none();
-        let (mut basis, mut goes_on) = self.run_pass(&claim, deadline).await;
-        while goes_on && may_go_on && self.has_time_for_another(deadline) {
-            let claimed = match self.app.store.state().await {
-                Ok(state) => self.claim(state).await,
-                Err(error) => Err(error),
-            };
-            // Another beat has the claim, or the table does not answer: what was done stands.
-            let Ok(Ok(claim)) = claimed else { break };
-            (basis, goes_on) = self.run_pass(&claim, deadline).await;
-        }
-        if self.passes.count > 1 {
-            basis.summary = format!("Ran {} passes, the last of which: {}", self.passes.count, basis.summary);
-        }
-        Served { first_position, ..basis }
-    }
-
-    /// Runs one pass; tells also whether another one at once would get further.
-    async fn run_pass(&mut self, claim: &Lease, deadline: Option<Timestamp>) -> (Served, bool) {
-        // What an earlier pass of this invocation met is that pass's.
-        self.outcome = Outcome::default();
-        let terms = PassOptions {
-            deadline: self.pass_deadline(claim, deadline),
-            asked_before: &self.passes.asked,
-            confirmed: self.confirmed,
+    async fn run_pass(&mut self, lease: &Lease) -> PassResult {
+        let options = PassOptions {
+            deadline: self.pass_deadline(lease),
+            asked_before: &self.totals.asked,
+            confirmed: self.heartbeat.origin.confirmed(),
         };
-        let begun = self.app.clock.now();
-        self.passes.count += 1;
+        let started_at = self.app.clock.now();
         Count::Passes.add(1);
-        let end = guard(pass::run(self.app, claim, terms)).await;
-        let took = self.app.clock.now().duration_since(begun);
+        let end = guard(pass::run(self.app, lease, options)).await;
+        let took = self.app.clock.now().duration_since(started_at);
         Measure::PassDuration.record(took.as_millis_f64());
-        self.passes.took += Duration::try_from(took).unwrap_or_default();
-        let basis = match end {
+        self.totals.count += 1;
+        self.totals.took += Duration::try_from(took).unwrap_or_default();
+        let cause = match end {
             Ok(Ok(report)) => {
-                self.passes.add(&report);
-                let goes_on = report.may_go_on;
-                return (self.ran(report), goes_on);
+                self.totals.add(&report);
+                return PassResult::Finished(Box::new(report));
             }
-            Ok(Err(PassEnd::LeaseLost(overtaken))) => self.join(overtaken.0).await,
-            Ok(Err(PassEnd::Store(error))) => {
-                self.give_back(claim).await;
-                Served { pass_id: Some(claim.pass_id()), ..self.failed(claim.before().clone(), &error) }
-            }
-            Err(Panicked) => {
-                self.give_back(claim).await;
-                let problem = Problem::error(ProblemCode::PhaseCrashed, Phase::Sync, Panicked.to_string());
-                self.outcome.add(problem);
-                let basis = Served::without_pass(claim.before().clone(), "The pass crashed.");
-                Served { pass_id: Some(claim.pass_id()), ..basis }
-            }
+            Ok(Err(PassEnd::LeaseLost(lost))) => return PassResult::LeaseLost(Box::new(lost.0)),
+            Ok(Err(PassEnd::Store(error))) => FailureCause::Store(error),
+            Err(panicked) => FailureCause::Panic(panicked),
         };
-        (basis, false)
-    }
-
-    /// Nobody is to wait for a pass that failed. Should this fail too, the claim runs out.
-    async fn give_back(&self, claim: &Lease) {
-        if let Err(error) = self.app.store.release(claim).await {
-            tracing::warn!(pass.id = %claim.pass_id(), cause = %error, "A claim was not given back.");
+        self.release(lease).await;
+        PassResult::Failed {
+            pass_id: lease.pass_id(),
+            last_pass: lease.before().ended.clone().map(Box::new),
+            cause,
         }
     }
 
-    /// Whether another pass would end, whatever it meets, within four fifths of the invocation's time: an alarm
-    /// tells of one that takes longer, and much to read is no cause for it. A deadline in the past leaves no time.
-    fn has_time_for_another(&self, deadline: Option<Timestamp>) -> bool {
-        let Some(deadline) = deadline else { return false };
-        let since_start = |at: Timestamp| Duration::try_from(at.duration_since(self.started_at));
+    /// Releases the lease of a failed pass, so that nobody waits for it. If this fails too, the lease expires.
+    async fn release(&self, lease: &Lease) {
+        if let Err(error) = self.app.store.release(lease).await {
+            tracing::warn!(pass.id = %lease.pass_id(), cause = %error, "Failed to release the pass lease.");
+        }
+    }
+
+    /// Whether another pass would finish, even at its maximum duration, within four fifths of the invocation's time: an
+    /// alarm reports invocations that take longer, and a backlog alone must not raise it. A deadline in the past leaves
+    /// no time.
+    fn has_time_for_another(&self) -> bool {
+        let Some(deadline) = self.heartbeat.deadline else { return false };
+        let since_start = |at: Timestamp| Duration::try_from(at.duration_since(self.heartbeat.started_at));
         let (all, spent) = (since_start(deadline), since_start(self.app.clock.now()));
         let end = spent.unwrap_or_default() + self.app.timing.pass_budget;
         all.is_ok_and(|all| end <= all * 4 / 5)
     }
 
-    /// When the pass must stop working: its own budget, or what the invocation leaves of it. A deadline that
-    /// has passed already is a stand-in's: the budget is whole then.
-    fn pass_deadline(&self, claim: &Lease, deadline: Option<Timestamp>) -> Timestamp {
+    /// When the pass must stop working: after its budget, or when only the time to answer is left of the invocation. A
+    /// deadline in the past comes from a test environment and is ignored.
+    fn pass_deadline(&self, lease: &Lease) -> Timestamp {
         let timing = &self.app.timing;
-        let taken_at = claim.taken_at();
-        let budget = taken_at.checked_add(timing.pass_budget).unwrap_or(taken_at);
+        let acquired_at = lease.taken_at();
+        let budget = acquired_at.checked_add(timing.pass_budget).unwrap_or(acquired_at);
+        let deadline = self.heartbeat.deadline.filter(|deadline| *deadline > self.heartbeat.started_at);
         let end = deadline
-            .filter(|deadline| *deadline > self.started_at)
             .and_then(|deadline| deadline.checked_sub(timing.answering).ok())
             .map_or(budget, |deadline| deadline.min(budget));
         end.checked_sub(timing.pass_ending).unwrap_or(end)
-    }
-
-    fn ran(&mut self, report: PassReport) -> Served {
-        self.outcome = report.outcome;
-        report.confirmation_error.into_iter().for_each(|problem| self.outcome.add(problem));
-        self.confirmed = None;
-        Served {
-            summary: report.summary,
-            coalesced: false,
-            first_position: Position::after(report.ended.fence.saturating_sub(1)),
-            pass_id: Some(report.ended.pass_id),
-            ended: Some(report.ended),
-            claimed_until: None,
-            is_fresh: report.succeeded,
-        }
     }
 }

@@ -1,133 +1,136 @@
-//! The AgentRun, and what the agent has been told.
+//! Stores what a heartbeat leaves: the AgentRun, the response to a request with a key, and the agent's delivery cursor.
 
-use crate::domain::{AgentRun, Minute, Phase, Position, Problem, ProblemCode, kept_until};
-use crate::store::{Answered, Lease, Stale, StoreError};
+use uuid::Uuid;
 
-use super::answer::ChangePage;
-use super::{AgentHeartbeatResponse, Beat, Recording, Served};
+use crate::app::App;
+use crate::domain::{AgentRun, Minute, Position, kept_until};
+use crate::store::{Answered, Stale, StoreError};
 
-/// Why a beat is not fully recorded.
+use super::contract::AgentHeartbeatResponse;
+use super::request::{Heartbeat, Recording};
+use super::served::Served;
+
+/// Why a heartbeat is not fully recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NotRecorded {
+    pub(super) cause: Cause,
+    /// Whether the AgentRun is stored nevertheless.
+    pub(super) is_run_stored: bool,
+}
+
+/// What prevented a write.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum NotRecorded {
+pub(super) enum Cause {
     #[error(transparent)]
-    Table(#[from] StoreError),
-    #[error("another attempt at the same request has begun")]
+    Store(#[from] StoreError),
+    #[error("a later attempt at the same request has taken over")]
     TakenOver,
-    #[error("what is kept under its Idempotency-Key could not be read")]
+    #[error("the stored state of its Idempotency-Key could not be read or written")]
     KeyUnknown,
 }
 
-impl From<Stale> for NotRecorded {
+impl From<Stale> for Cause {
     fn from(_: Stale) -> Self {
         Self::TakenOver
     }
 }
 
-impl Beat<'_> {
-    /// Records the beat and answers it, also when it cannot be recorded.
-    pub(super) async fn close(
-        mut self,
-        basis: &Served,
-        told: &ChangePage,
-        position: Option<Position>,
-    ) -> AgentHeartbeatResponse {
-        let mut answer = self.answer(basis, told);
-        if let Err(why) = self.put_run(&self.run(basis, &answer)).await {
-            self.not_recorded(&why);
-            answer = self.answer(basis, told);
-        } else if let Err(why) = self.note_told(&answer, position).await {
-            self.not_recorded(&why);
-            answer = self.answer(basis, told);
-            // The run is there and says otherwise, and so may what is kept; if this fails too, the log has it.
-            let _ = self.put_run(&self.run(basis, &answer)).await;
-            let _ = self.keep(&answer).await;
-        }
-        self.summarize(basis, &answer);
-        answer
+/// Records that a heartbeat starts a pass, so that a run that dies leaves a trace. A failure is only logged: the pass
+/// is worth more than its trace.
+pub(super) async fn record_start(app: &App, heartbeat: &Heartbeat<'_>, pass_id: Uuid) {
+    let run = AgentRun {
+        run_id: heartbeat.run_id,
+        agent_name: heartbeat.agent.to_string(),
+        run_type: heartbeat.origin.run_type(),
+        status: None,
+        started_at: heartbeat.started_at,
+        finished_at: None,
+        summary: "Running a pass.".to_owned(),
+        warnings: Vec::new(),
+        errors: Vec::new(),
+        touched_issue_urls: Vec::new(),
+        touched_count: 0,
+        pass_id: Some(pass_id),
+        coalesced: false,
+    };
+    if let Err(error) = put_run(app, heartbeat, &run).await {
+        let run_id = run.run_id;
+        tracing::warn!(run.id = %run_id, cause = %error, "Failed to record the start of run {run_id}.");
     }
+}
 
-    /// Notes, once the run is there, that its answer is told. What is kept under the request's key comes before the agent's
-    /// position, which moves last: an answer that is lost is sent again or told again. Without a position, what the agent
-    /// was told before is not known, or there is nobody to tell, and it stays.
-    async fn note_told(
-        &self,
-        answer: &AgentHeartbeatResponse,
-        position: Option<Position>,
-    ) -> Result<(), NotRecorded> {
-        self.keep(answer).await?;
-        if let Some(position) = position {
-            self.put_agent(position, answer).await?;
-        }
-        Ok(())
-    }
-
-    async fn keep(&self, answer: &AgentHeartbeatResponse) -> Result<(), NotRecorded> {
-        let Recording::Attempt(key, attempt) = &self.recording else { return Ok(()) };
-        let text = serde_json::to_string(answer).expect("an answer is JSON");
-        let expires_at = kept_until(answer.finished_at);
-        Ok(self.app.store.keep_answer(self.agent, key, attempt, &text, expires_at).await??)
-    }
-
-    fn not_recorded(&mut self, why: &NotRecorded) {
-        self.outcome.add(Problem::warning(
-            ProblemCode::RunNotRecorded,
-            Phase::Record,
-            format!("this beat is not fully recorded: {why}; what it tells is told again by the next"),
-        ));
-    }
-
-    /// Leaves a trace of the beat that runs a pass, should it die.
-    pub(super) async fn record_running(&self, claim: &Lease) {
-        let run = AgentRun {
-            run_id: self.run_id,
-            agent_name: self.agent.to_string(),
-            run_type: self.run_type,
-            status: None,
-            started_at: self.started_at,
-            finished_at: None,
-            summary: "Running a pass.".to_owned(),
-            warnings: Vec::new(),
-            errors: Vec::new(),
-            touched_issue_urls: Vec::new(),
-            touched_count: 0,
-            pass_id: Some(claim.pass_id()),
-            coalesced: false,
+/// Stores the run, then the response under the request's key, then the agent's delivery cursor. The cursor moves last,
+/// so that changes in a lost response are replayed or reported again. It does not move if it is unknown because the
+/// table could not be read, nor for scheduled heartbeats, which have none.
+pub(super) async fn record(
+    app: &App,
+    heartbeat: &Heartbeat<'_>,
+    served: &Served,
+    response: &AgentHeartbeatResponse,
+    position: Position,
+) -> Result<(), NotRecorded> {
+    let failed = |is_run_stored| move |cause| NotRecorded { cause, is_run_stored };
+    put_run(app, heartbeat, &finished_run(heartbeat, served, response)).await.map_err(failed(false))?;
+    keep_response(app, heartbeat, response).await.map_err(failed(true))?;
+    if heartbeat.origin.is_agent() && !matches!(served, Served::TableUnavailable) {
+        let answered = Answered {
+            minute: Minute::of(heartbeat.started_at),
+            told: position,
+            at: response.finished_at,
+            token: heartbeat.origin.token(),
         };
-        if let Err(error) = self.put_run(&run).await {
-            tracing::warn!(run.id = %self.run_id, cause = %error, "The start of a run was not recorded.");
-        }
+        let put = app.store.put_agent(heartbeat.agent, heartbeat.known, answered).await;
+        put.map_err(Cause::from).map_err(failed(true))?;
     }
+    Ok(())
+}
 
-    fn run(&self, basis: &Served, answer: &AgentHeartbeatResponse) -> AgentRun {
-        AgentRun {
-            run_id: self.run_id,
-            agent_name: self.agent.to_string(),
-            run_type: self.run_type,
-            status: Some(answer.status),
-            started_at: self.started_at,
-            finished_at: Some(answer.finished_at),
-            summary: answer.summary.clone(),
-            warnings: answer.warnings.clone(),
-            errors: answer.errors.clone(),
-            touched_issue_urls: answer.touched_issue_urls.clone(),
-            touched_count: answer.touched_count,
-            pass_id: basis.pass_id,
-            coalesced: basis.coalesced,
-        }
-    }
+/// Stores the corrected response over the one that said nothing of a failed write. If this fails too, the failure is in
+/// the log alone.
+pub(super) async fn correct(
+    app: &App,
+    heartbeat: &Heartbeat<'_>,
+    served: &Served,
+    response: &AgentHeartbeatResponse,
+) {
+    let _ = put_run(app, heartbeat, &finished_run(heartbeat, served, response)).await;
+    let _ = keep_response(app, heartbeat, response).await;
+}
 
-    async fn put_agent(&self, told: Position, answer: &AgentHeartbeatResponse) -> Result<(), StoreError> {
-        let minute = Minute::of(self.started_at);
-        let answered = Answered { minute, told, at: answer.finished_at, token: self.token };
-        self.app.store.put_agent(self.agent, self.known, answered).await
-    }
+async fn keep_response(
+    app: &App,
+    heartbeat: &Heartbeat<'_>,
+    response: &AgentHeartbeatResponse,
+) -> Result<(), Cause> {
+    let Recording::Attempt(key, attempt) = &heartbeat.recording else { return Ok(()) };
+    let text = serde_json::to_string(response).expect("a response serializes to JSON");
+    let expires_at = kept_until(response.finished_at);
+    Ok(app.store.keep_answer(heartbeat.agent, key, attempt, &text, expires_at).await??)
+}
 
-    async fn put_run(&self, run: &AgentRun) -> Result<(), NotRecorded> {
-        let attempt = match &self.recording {
-            Recording::Plain => None,
-            Recording::Attempt(_, attempt) => Some(attempt),
-            Recording::Off => return Err(NotRecorded::KeyUnknown),
-        };
-        Ok(self.app.store.put_run(self.agent, run, attempt, self.app.config.run_retention).await??)
+async fn put_run(app: &App, heartbeat: &Heartbeat<'_>, run: &AgentRun) -> Result<(), Cause> {
+    let attempt = match &heartbeat.recording {
+        Recording::Plain => None,
+        Recording::Attempt(_, attempt) => Some(attempt),
+        Recording::Off => return Err(Cause::KeyUnknown),
+    };
+    Ok(app.store.put_run(heartbeat.agent, run, attempt, app.config.run_retention).await??)
+}
+
+fn finished_run(heartbeat: &Heartbeat<'_>, served: &Served, response: &AgentHeartbeatResponse) -> AgentRun {
+    AgentRun {
+        run_id: heartbeat.run_id,
+        agent_name: heartbeat.agent.to_string(),
+        run_type: heartbeat.origin.run_type(),
+        status: Some(response.status),
+        started_at: heartbeat.started_at,
+        finished_at: Some(response.finished_at),
+        summary: response.summary.clone(),
+        warnings: response.warnings.clone(),
+        errors: response.errors.clone(),
+        touched_issue_urls: response.touched_issue_urls.clone(),
+        touched_count: response.touched_count,
+        pass_id: served.pass_id(),
+        coalesced: served.is_coalesced(),
     }
 }

@@ -1,4 +1,4 @@
-//! Where a backlog is read from: the repositories that may hold news, and what was read of one of them.
+//! What a backlog is read from: the repositories that may have changes, and the changes read from one of them.
 
 use std::collections::VecDeque;
 
@@ -8,32 +8,32 @@ use crate::store::ChangedIssue;
 /// A change's place in the order of all changes.
 pub(super) type Place = (u64, (RepositoryId, IssueNumber));
 
-/// The repositories that may hold news, in the order of their ids as text.
+/// The repositories that may have changes, in the order of their ids as text.
 pub(super) struct Repositories {
     pub(super) next: VecDeque<RepositoryId>,
-    /// The last tracked repository that was looked at.
-    pub(super) looked_at: Option<RepositoryId>,
-    /// Whether no more are to be looked at.
+    /// The last tracked repository that was searched.
+    pub(super) searched_upto: Option<RepositoryId>,
+    /// Whether all of them have been searched.
     pub(super) is_end: bool,
 }
 
 impl Repositories {
-    /// These, which are all.
+    /// Exactly these.
     pub(super) fn known(mut ids: Vec<RepositoryId>) -> Self {
         ids.sort_by_cached_key(RepositoryId::to_string);
-        Self { next: ids.into(), looked_at: None, is_end: true }
+        Self { next: ids.into(), searched_upto: None, is_end: true }
     }
 
-    /// Those among all tracked ones.
+    /// Still unknown: all tracked repositories have to be searched.
     pub(super) fn all() -> Self {
-        Self { next: VecDeque::new(), looked_at: None, is_end: false }
+        Self { next: VecDeque::new(), searched_upto: None, is_end: false }
     }
 
-    /// Without those that a sweep has passed.
+    /// Without those that a sweep has completed.
     pub(super) fn from(mut self, sweep: Sweep) -> Self {
         let reached = sweep.repository.to_string();
         self.next.retain(|id| id.to_string() > reached);
-        self.looked_at = Some(sweep.repository);
+        self.searched_upto = Some(sweep.repository);
         self
     }
 }
@@ -43,12 +43,12 @@ pub(super) struct Source {
     pub(super) id: RepositoryId,
     pub(super) after: ChangePoint,
     pub(super) read: VecDeque<ChangedIssue>,
-    /// Whether there is no more to read.
+    /// Whether there are no more changes to read.
     pub(super) is_end: bool,
 }
 
 impl Source {
-    pub(super) fn take_in(&mut self, read: Vec<ChangedIssue>, is_end: bool) {
+    pub(super) fn append(&mut self, read: Vec<ChangedIssue>, is_end: bool) {
         self.after = read.last().map_or(self.after, |last| (last.fence, Some(last.number)));
         self.is_end = is_end;
         self.read.extend(read);

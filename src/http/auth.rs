@@ -1,4 +1,4 @@
-//! Who may beat: the agents' tokens, each for the agents that it is bound to.
+//! Authenticates agents by their tokens, each of which is bound to some agents.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use axum::http::{HeaderMap, header};
 use crate::app::App;
 use crate::domain::{AgentName, AgentTokens, Fingerprint};
 
-use super::Refusal;
+use super::refusal::Refusal;
 
-/// The proof that a request carries a valid token of the agent in its path. A handler that takes one lets nobody
-/// else in.
+/// The proof that a request carries a valid token of the agent in its path. A handler that takes it as an argument
+/// admits nobody else.
 #[derive(Clone, Debug)]
-pub struct Authorized {
+pub(super) struct Authorized {
     agent: AgentName,
     token: Fingerprint,
 }
@@ -33,17 +33,17 @@ impl FromRequestParts<Arc<App>> for Authorized {
 
 impl Authorized {
     /// The agent in the path.
-    pub fn agent(&self) -> &AgentName {
+    pub(super) fn agent(&self) -> &AgentName {
         &self.agent
     }
 
-    /// Tells which token it beats with.
-    pub fn token(&self) -> &Fingerprint {
+    /// The token that it authenticated with.
+    pub(super) fn token(&self) -> &Fingerprint {
         &self.token
     }
 
-    /// Checks the token. One that does not serve makes the secret be read again, so that a rotation works at once;
-    /// how often, [`CachedSecret`](crate::secrets::CachedSecret) limits.
+    /// Checks the token. If it is rejected, the secret is read again, so that a rotation takes effect at once;
+    /// [`CachedSecret`](crate::secrets::CachedSecret) limits how often.
     async fn check(app: &App, given: &str, agent: &Result<AgentName, Refusal>) -> Result<Self, Refusal> {
         let judged = |tokens: &AgentTokens| Self::judge(app, tokens, given, agent);
         let version = app.agent_tokens.get().await?;
@@ -56,7 +56,7 @@ impl Authorized {
         }
     }
 
-    /// Only who holds a valid token learns whether the name is good and whether the token is for it.
+    /// Only the holder of a valid token learns whether the name is valid and whether the token is bound to it.
     fn judge(
         app: &App,
         tokens: &AgentTokens,

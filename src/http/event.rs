@@ -1,11 +1,11 @@
-//! Reads Lambda's HTTP events, API Gateway's of both kinds, Function URLs' and load balancers', into the types that
-//! `lambda_http` makes requests of.
+//! Reads Lambda's HTTP events (both kinds of API Gateway's, Function URLs' and load balancers') into the types that
+//! `lambda_http` converts to requests.
 //!
-//! Whatever a caller can put into an event gets an answer. `lambda_http` builds a URL of host, path and query and panics
-//! where there can be none, as on a body that is not base64; of two headers of one name it may keep the last only; and it
-//! rejects a whole event for one member of an unexpected type. So it gets only what an answer depends on: method, path,
-//! headers and body. No request context is handed over: `RequestExt::request_context()` is empty, and so are the query,
-//! the path parameters and the stage variables.
+//! Every event gets an answer, whatever a caller puts into it. `lambda_http` panics if host, path and query do not form
+//! a URL, or a body is not base64. It may keep only the last of several headers with one name, and it rejects a whole
+//! event for one member of an unexpected type. So it gets only what an answer depends on: method, path, headers and
+//! body. The request context is left out: `RequestExt::request_context()` is empty, and so are the query, the path
+//! parameters and the stage variables.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use base64::Engine as _;
@@ -16,9 +16,11 @@ use lambda_http::request::LambdaRequest;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::{Refusal, path};
+use super::body::InvalidBody;
+use super::path;
+use super::refusal::Refusal;
 
-/// The sender of an event: it decides where the event has its method and path, and which answer is understood.
+/// The sender of an event. It determines where the event has its method and path, and the form of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
     /// An HTTP API with payload format 2.0, or a Function URL.
@@ -29,14 +31,14 @@ pub(super) enum Sender {
     LoadBalancer,
 }
 
-/// An event as JSON. Text that is not JSON reads as `null`, which is no HTTP request.
+/// An event as JSON. Text that is not JSON reads as `null`, which is not an HTTP request.
 pub(super) fn parse(payload: &RawValue) -> Value {
     serde_json::from_str(payload.get()).unwrap_or_default()
 }
 
 impl Sender {
-    /// cargo-lambda's events have `httpMethod` too, and there it is not the request's: so `requestContext` decides first.
-    /// What is no HTTP request at all counts as a REST API's, whose answers have the fewest members.
+    /// `requestContext` decides first: cargo-lambda's events have an `httpMethod` too, which is not the request's
+    /// method. An event that is not an HTTP request counts as a REST API's, whose answers have the fewest members.
     pub(super) fn of(event: &Value) -> Self {
         let context = &event["requestContext"];
         if context["http"].is_object() {
@@ -48,7 +50,7 @@ impl Sender {
         }
     }
 
-    /// A request without content, for an event that has none which can be read.
+    /// An empty request, in place of one that cannot be read.
     pub(super) fn empty_request(self) -> LambdaRequest {
         self.request(Method::GET, "/".to_owned(), HeaderMap::new(), None, false)
     }
@@ -93,7 +95,7 @@ impl Sender {
     }
 }
 
-/// The event with only those members that an answer depends on, each of them valid.
+/// The event, reduced to the members that an answer depends on, each of them valid.
 pub(super) fn read(mut event: Value, sender: Sender) -> Result<LambdaRequest, Refusal> {
     let (method, sent_path) = match sender {
         Sender::HttpApi => (&event["requestContext"]["http"]["method"], &event["rawPath"]),
@@ -112,13 +114,12 @@ pub(super) fn read(mut event: Value, sender: Sender) -> Result<LambdaRequest, Re
     let body = match event["body"].take() {
         Value::Null => None,
         Value::String(body) if !is_base64 || STANDARD.decode(&body).is_ok() => Some(body),
-        _ => return Err(Refusal::Body),
+        _ => return Err(InvalidBody::NotAnObject.into()),
     };
     Ok(sender.request(method, path, headers, body, is_base64))
 }
 
-/// All values of all headers. `headers` has only the last value of each where there is `multiValueHeaders`, and would hide
-/// the others.
+/// All values of all headers. If there is `multiValueHeaders`, `headers` has only the last value of each header.
 fn headers(all: Value, last: Value) -> Result<HeaderMap, Refusal> {
     let object = |headers: Value| match headers {
         Value::Object(headers) if !headers.is_empty() => Some(headers),
@@ -127,9 +128,9 @@ fn headers(all: Value, last: Value) -> Result<HeaderMap, Refusal> {
     let named: Map<String, Value> = object(all).or_else(|| object(last)).unwrap_or_default();
     let mut headers = HeaderMap::new();
     for (name, values) in named {
-        // Nobody can ask for a header of such a name.
+        // No code can look up a header with such a name.
         let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
-        // `lambda_http` would build a URL of it, and panics on a host that no URL can have.
+        // `lambda_http` would build a URL from it, and panics if the host is invalid there.
         if name == header::HOST {
             continue;
         }
@@ -144,7 +145,8 @@ fn headers(all: Value, last: Value) -> Result<HeaderMap, Refusal> {
     Ok(headers)
 }
 
-/// A value that no header can have is an empty one, but it is there: two tokens are not one because one is garbage.
+/// An invalid value becomes an empty one, so that the header still counts: a request with two tokens, one of them
+/// invalid, has two.
 fn header_value(value: &Value) -> HeaderValue {
     let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
     value.unwrap_or(HeaderValue::from_static(""))

@@ -1,10 +1,10 @@
-//! The headers that every answer bears, refusals too: for the rare browser or proxy that meets one.
+//! The security headers of every response, refusals included, for browsers and proxies.
 
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::Response;
 
-/// Nothing is kept, nothing is guessed to be a page, and nothing of it may run, be framed or lead on. The gateway speaks
-/// HTTPS only, which a browser is to remember; of the names below its own, which are not ours, nothing is said.
+/// Responses are not cached, no type is guessed, and nothing in them may run, be framed or send a referrer. The gateway
+/// accepts HTTPS only, which browsers remember. Subdomains are not included: they may belong to others.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -13,7 +13,7 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")),
 ];
 
-/// Adds them to an answer.
+/// Adds the security headers to a response.
 pub(super) fn harden(mut response: Response) -> Response {
     response.headers_mut().extend(HEADERS);
     response

@@ -1,5 +1,5 @@
-//! The handler of the function behind API Gateway: `lambda_http` makes a request of each event and, of the router's
-//! response, the answer that the event's sender understands.
+//! The Lambda handler behind API Gateway: `lambda_http` converts each event to a request, and the router's response to
+//! the form that the event's sender expects.
 
 use std::convert::Infallible;
 use std::fmt::Debug;
@@ -18,12 +18,12 @@ use tower::util::{MapRequest, MapResponse};
 
 use crate::app::App;
 
-use super::Refusal;
 use super::event::{self, Sender};
 use super::headers::harden;
+use super::refusal::Refusal;
 use super::router::router;
 
-/// The service that answers Lambda's HTTP events. It answers every event, whatever it holds.
+/// The service that answers Lambda's HTTP events, valid or not.
 pub fn service(
     app: Arc<App>,
 ) -> impl Service<
@@ -37,7 +37,7 @@ pub fn service(
         let event = event::parse(&payload);
         let sender = Sender::of(&event);
         let mut handler = Adapter::from(routes.clone());
-        // The adapter makes the request before it returns the future of the answer.
+        // The adapter converts the event before it returns the future, so `convert` catches its panics.
         let answer = convert(|| Ok(handler.call(LambdaEvent::new(event::read(event, sender)?, context))));
         answer.unwrap_or_else(|refusal| {
             let refuse = service_fn(move |_: Request| ready(Ok(Text(refusal.clone().into_response()))));
@@ -46,15 +46,16 @@ pub fn service(
     })
 }
 
-/// Converts an event. A panic that `event.rs` does not prevent becomes a refusal, not a failed invocation.
+/// Converts an event. A panic that `event.rs` did not prevent becomes a refusal, not a failed invocation.
 fn convert<T>(make: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
     catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|_| {
-        tracing::error!("Converting an HTTP event failed (panic); the request is refused with 400.");
+        tracing::error!("Failed to convert an HTTP event (panic); the request is refused with 400.");
         Err(Refusal::Event)
     })
 }
 
-/// `lambda_http` parses the path as a URL's, which resolves dot segments: `/x/../api/health` would be another path.
+/// Restores the path as it was sent: `lambda_http` resolves dot segments, so `/x/../api/health` would become another
+/// path.
 fn with_path_as_sent(mut request: Request) -> Request {
     if let Ok(uri) = Uri::try_from(request.raw_http_path()) {
         *request.uri_mut() = uri;
@@ -62,15 +63,14 @@ fn with_path_as_sent(mut request: Request) -> Request {
     request
 }
 
-/// A response whose body is text, as all of this service's are: `lambda_http` would send one of a media type that it does
-/// not know in base64.
+/// A response with a text body. `lambda_http` would send unknown media types in base64.
 struct Text(Response);
 
 impl lambda_http::IntoResponse for Text {
     fn into_response(self) -> BoxFuture<'static, lambda_http::Response<Body>> {
         async {
             let (parts, body) = harden(self.0).into_parts();
-            // Nothing streams here, so the whole body is in memory already.
+            // The whole body is in memory already: no response is streamed.
             let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
             lambda_http::Response::from_parts(parts, String::from_utf8_lossy(&body).into_owned().into())
         }

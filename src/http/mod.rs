@@ -1,7 +1,9 @@
-//! What callers see: the routes, who may call them, and how a request without a beat is refused.
+//! The HTTP API: its routes, who may call them, and how requests are refused.
 
 mod auth;
+mod body;
 mod event;
+mod handlers;
 mod headers;
 mod lambda;
 mod openapi;
@@ -9,6 +11,4 @@ mod path;
 mod refusal;
 mod router;
 
-pub use auth::Authorized;
 pub use lambda::service;
-pub use refusal::Refusal;

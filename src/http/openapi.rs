@@ -1,22 +1,22 @@
-//! The description of the API for programs (OpenAPI 3.1), made of the types that are answered and of what stands at the
-//! routes' handlers. It is public, as `README.md` is, which says the same to people.
+//! The OpenAPI 3.1 description of the API, generated from the response types and the attributes of the handlers. It is
+//! public: it says nothing that `docs/api.md` does not say.
 
 use axum::Json;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::router;
+use super::handlers;
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "agent-heartbeat"),
-    paths(router::heartbeat, router::health),
+    paths(handlers::heartbeat, handlers::health),
     modifiers(&AgentToken, &OptionalBody),
 )]
 struct Description;
 
-/// How agents show who they are.
+/// How agents authenticate.
 struct AgentToken;
 
 impl Modify for AgentToken {
@@ -27,13 +27,13 @@ impl Modify for AgentToken {
     }
 }
 
-/// A beat's body may be left out. Its attribute takes an optional type for that, but then describes `null` too.
+/// Describes a heartbeat's body as optional. An optional type in the handler's attribute would describe `null` too.
 struct OptionalBody;
 
 impl Modify for OptionalBody {
     fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
-        let beats = description.paths.paths.values_mut().filter_map(|path| path.post.as_mut());
-        for body in beats.filter_map(|beat| beat.request_body.as_mut()) {
+        let posts = description.paths.paths.values_mut().filter_map(|path| path.post.as_mut());
+        for body in posts.filter_map(|post| post.request_body.as_mut()) {
             if let RefOr::T(body) = body {
                 body.required = None;
             }
@@ -41,7 +41,7 @@ impl Modify for OptionalBody {
     }
 }
 
-/// Answers with the description.
+/// Serves the description.
 pub(super) async fn openapi() -> Json<utoipa::openapi::OpenApi> {
     Json(Description::openapi())
 }

@@ -1,17 +1,33 @@
-//! The path that the routes see: without what API Gateway puts before it, and without surplus slashes.
+//! The path that the routes see: without API Gateway's prefixes and without surplus slashes.
 
-use std::fmt::Write as _;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-/// What every route begins with.
+/// The first segment of every route.
 const ROOT: &str = "api";
 
-/// The path of a request as the router takes it, percent-encoded, starting with `/`.
+/// The ASCII characters that are invalid in a path. `%` is not among them: it belongs to characters that are encoded
+/// already.
+const INVALID_IN_PATHS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The path of a request for the router, percent-encoded, starting with `/`.
 ///
-/// - A `stage` of API Gateway's that stands before it is removed.
-/// - What stands before the first `/api/` is the base path of a custom domain (an API mapping), and removed, unless it has
-///   characters that no mapping can have. A mapping that is itself called `api` shows only by `proxied`, the part of the
-///   path that a `{proxy+}` resource matched.
-/// - Doubled slashes count as one, and a slash at the end does not count.
+/// - The name of an API Gateway `stage` at the start is removed.
+/// - Everything before the first `/api/` is the base path of a custom domain (an API mapping) and is removed, unless it
+///   has characters that no mapping can have. A mapping that is itself called `api` is recognized only by `proxied`,
+///   the part of the path that a `{proxy+}` resource matched.
+/// - Repeated slashes count as one, and a slash at the end is ignored.
 ///
 /// Everything else stays as it was sent: dot segments are not resolved, and nothing is decoded.
 pub(super) fn routed(sent: &str, stage: Option<&str>, proxied: Option<&str>) -> String {
@@ -21,7 +37,7 @@ pub(super) fn routed(sent: &str, stage: Option<&str>, proxied: Option<&str>) -> 
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let root = segments.iter().position(|segment| *segment == ROOT);
     match root.filter(|root| segments[..*root].iter().all(|segment| is_of_a_mapping(segment))) {
-        // An agent's name that was left empty, as an unset variable leaves it, is a bad name, not another path.
+        // An empty agent name, for example from an unset variable, is an invalid name rather than another path.
         Some(root) if segments[root..] == [ROOT, "agents", "heartbeat"] && path.contains("agents//") => {
             "/api/agents//heartbeat".to_owned()
         }
@@ -30,14 +46,14 @@ pub(super) fn routed(sent: &str, stage: Option<&str>, proxied: Option<&str>) -> 
     }
 }
 
-/// API Gateway puts the name of a stage before the path. Only one that leaves a path of ours is removed: a stage may be
-/// called `api`.
+/// Removes the name of the stage, which API Gateway puts before the path, but only if the rest starts with `/api/`: a
+/// stage may be called `api`.
 fn without_stage<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
     let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
     rest.filter(|rest| rest.starts_with("/api/")).unwrap_or(path)
 }
 
-/// The part of the path that API Gateway matched, with its slash, if it is the path's end and one of ours.
+/// The part of the path that API Gateway matched, with its slash, if the path ends with it and it starts with `/api/`.
 fn without_base_path<'a>(path: &'a str, proxied: &str) -> Option<&'a str> {
     let slash = path.strip_suffix(proxied)?.len().checked_sub(1)?;
     Some(&path[slash..]).filter(|rest| rest.starts_with("/api/"))
@@ -50,18 +66,8 @@ fn is_of_a_mapping(segment: &str) -> bool {
     !matches!(segment, "." | "..") && segment.bytes().all(is_allowed)
 }
 
-/// Some fronts decode a path and some do not: what cannot stand in one is encoded, and the rest is left as it is.
+/// Encodes what is invalid in a path and leaves the rest unchanged: some senders decode paths, others do not.
 fn encoded(path: &str) -> String {
-    let mut encoded = String::with_capacity(path.len() + 1);
-    if !path.starts_with('/') {
-        encoded.push('/');
-    }
-    for byte in path.bytes() {
-        if byte.is_ascii_graphic() && !b"\"#<>?\\^`{|}".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("a text takes everything");
-        }
-    }
-    encoded
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    format!("{slash}{}", utf8_percent_encode(path, INVALID_IN_PATHS))
 }

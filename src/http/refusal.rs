@@ -1,4 +1,5 @@
-//! The one place where an error becomes an HTTP status: RFC 9457 problem details, without anything internal.
+//! The one place where an error becomes an HTTP status, and the sentences that callers read about it: RFC 9457 problem
+//! details, without internal information.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -6,66 +7,97 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::domain::{InvalidAgentName, InvalidIdempotencyKey, KeyRefused, TooOften};
+use crate::domain::{
+    AgentName, IdempotencyKey, InvalidAgentName, InvalidIdempotencyKey, KeyRefused, TooOften,
+};
 use crate::heartbeat::Rejected;
 use crate::secrets::SecretUnavailable;
 use crate::telemetry::Count;
 
-/// Why a request gets no beat.
+use super::body::InvalidBody;
+
+/// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The event is no HTTP request, or one that no client can send.
-    #[error("this is no HTTP request that can be read")]
+pub(super) enum Refusal {
+    /// The event is not an HTTP request, or one that no client can send.
+    #[error("the event is not a readable HTTP request")]
     Event,
-    /// The name in the path is no agent's name.
-    #[error(transparent)]
-    AgentName(#[from] InvalidAgentName),
-    /// The path cannot be decoded.
+    #[error(
+        "invalid agent name: must be 1 to {} of the characters A-Z a-z 0-9 . _ - and start with a letter or a digit",
+        AgentName::MAX_LENGTH
+    )]
+    AgentName,
     #[error("the path is not valid percent-encoded UTF-8")]
     Path,
-    /// The body is neither empty nor a JSON object.
-    #[error("the body is neither empty nor a JSON object")]
-    Body,
-    /// No token, or a wrong one.
-    #[error("send one header `Authorization: Bearer <token>` with a valid agent token")]
+    #[error(transparent)]
+    Body(#[from] InvalidBody),
+    #[error("missing or invalid agent token; send exactly one header `Authorization: Bearer <token>`")]
     Unauthorized,
-    /// A valid token that is bound to others.
-    #[error("this token is not for this agent")]
+    #[error("this token is not valid for this agent")]
     NotForThisAgent,
-    /// No such path.
-    #[error("there is nothing here; a beat is POST /api/agents/{{agentName}}/heartbeat")]
+    #[error("no such endpoint; send heartbeats with POST /api/agents/{{agentName}}/heartbeat")]
     NotFound,
-    /// The path exists, the method does not.
-    #[error("this path does not take that method; see the Allow header")]
+    #[error("method not allowed for this path; see the Allow header")]
     MethodNotAllowed,
-    /// The body is too long.
-    #[error("the body is longer than {} bytes", super::router::MAX_BODY)]
-    TooLarge,
-    /// The `Idempotency-Key` is none.
-    #[error(transparent)]
-    IdempotencyKey(#[from] InvalidIdempotencyKey),
-    /// The agent beats too often, or the request's key does not let it.
-    #[error(transparent)]
-    Rejected(#[from] Rejected),
-    /// The tokens cannot be read, or nothing of what was read is one: nobody can be let in, and nobody can be told
-    /// that his token is wrong.
-    #[error("the agent tokens cannot be read at the moment; try again")]
+    #[error(
+        "invalid Idempotency-Key: must be one value of 1 to {} visible ASCII characters except \" , ; and \\, optionally \
+         in quotation marks",
+        IdempotencyKey::MAX_LENGTH
+    )]
+    IdempotencyKey,
+    #[error("a request with this Idempotency-Key is still running; retry in {retry_after_seconds} s")]
+    StillRunning { retry_after_seconds: u64 },
+    #[error("this Idempotency-Key was used with another body; use a new key for each request")]
+    KeyReused,
+    #[error(
+        "rate limit exceeded: {limit} heartbeats per minute for this agent; retry in {retry_after_seconds} s"
+    )]
+    RateLimited { limit: u64, retry_after_seconds: u64 },
+    /// The tokens cannot be read, or the secret contains no usable token. Sent instead of 401, so that valid clients
+    /// are not misled.
+    #[error("the agent tokens cannot be read; retry later")]
     CredentialsUnavailable,
 }
 
 /// RFC 9457's members, and `error` for clients that look for one.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ProblemDetails {
-    /// Always `about:blank`: the status says what kind it is.
+    /// Always `about:blank`: the status defines the problem's type.
     r#type: &'static str,
     /// The status in words.
     title: &'static str,
-    /// The status.
+    /// The HTTP status.
     status: u16,
-    /// Why there is no beat.
+    /// Why the request is refused.
     detail: String,
-    /// The title once more.
+    /// The same as `title`.
     error: &'static str,
+}
+
+impl From<InvalidAgentName> for Refusal {
+    fn from(_: InvalidAgentName) -> Self {
+        Self::AgentName
+    }
+}
+
+impl From<InvalidIdempotencyKey> for Refusal {
+    fn from(_: InvalidIdempotencyKey) -> Self {
+        Self::IdempotencyKey
+    }
+}
+
+impl From<Rejected> for Refusal {
+    fn from(rejected: Rejected) -> Self {
+        match rejected {
+            Rejected::TooOften(TooOften { most, retry_after_seconds }) => {
+                Self::RateLimited { limit: most, retry_after_seconds }
+            }
+            Rejected::Key(KeyRefused::Running { retry_after_seconds }) => {
+                Self::StillRunning { retry_after_seconds }
+            }
+            Rejected::Key(KeyRefused::OtherRequest) => Self::KeyReused,
+        }
+    }
 }
 
 impl From<SecretUnavailable> for Refusal {
@@ -75,16 +107,15 @@ impl From<SecretUnavailable> for Refusal {
 }
 
 impl Refusal {
-    /// Whether another version of the secret may say otherwise.
+    /// Whether a newer version of the secret may accept the token.
     pub(super) fn is_about_the_token(&self) -> bool {
         matches!(self, Self::Unauthorized | Self::NotForThisAgent | Self::CredentialsUnavailable)
     }
 
-    /// When another try makes sense; none where it does not help.
+    /// Seconds until a retry makes sense; `None` if a retry cannot succeed.
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Rejected(Rejected::TooOften(TooOften { retry_after_seconds, .. }))
-            | Self::Rejected(Rejected::Key(KeyRefused::Running { retry_after_seconds })) => {
+            Self::RateLimited { retry_after_seconds, .. } | Self::StillRunning { retry_after_seconds } => {
                 Some(*retry_after_seconds)
             }
             Self::CredentialsUnavailable => Some(10),
@@ -94,17 +125,19 @@ impl Refusal {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Event | Self::AgentName(_) | Self::Path | Self::Body | Self::IdempotencyKey(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Event
+            | Self::AgentName
+            | Self::Path
+            | Self::Body(InvalidBody::NotAnObject)
+            | Self::IdempotencyKey => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotForThisAgent => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Rejected(Rejected::TooOften(_)) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Rejected(Rejected::Key(KeyRefused::Running { .. })) => StatusCode::CONFLICT,
-            Self::Rejected(Rejected::Key(KeyRefused::OtherRequest)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Body(InvalidBody::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::StillRunning { .. } => StatusCode::CONFLICT,
+            Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::CredentialsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -130,12 +163,54 @@ impl IntoResponse for Refusal {
                 Count::RequestsUnauthorized.add(1);
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::Rejected(Rejected::TooOften(_)) => Count::RequestsTooMany.add(1),
+            Self::RateLimited { .. } => Count::RequestsTooMany.add(1),
             _ => {}
         }
         if let Some(seconds) = self.retry_after_seconds() {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_status_and_sentence() {
+        let refusals = [
+            Refusal::Event,
+            Refusal::AgentName,
+            Refusal::Path,
+            InvalidBody::NotAnObject.into(),
+            Refusal::IdempotencyKey,
+            Refusal::Unauthorized,
+            Refusal::NotForThisAgent,
+            Refusal::NotFound,
+            Refusal::MethodNotAllowed,
+            Refusal::StillRunning { retry_after_seconds: 2 },
+            InvalidBody::TooLarge.into(),
+            Refusal::KeyReused,
+            Refusal::RateLimited { limit: 60, retry_after_seconds: 5 },
+            Refusal::CredentialsUnavailable,
+        ];
+        let lines = refusals.map(|refusal| format!("{} {refusal}", refusal.status().as_u16()));
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        400 the event is not a readable HTTP request
+        400 invalid agent name: must be 1 to 64 of the characters A-Z a-z 0-9 . _ - and start with a letter or a digit
+        400 the path is not valid percent-encoded UTF-8
+        400 the body must be empty or a JSON object
+        400 invalid Idempotency-Key: must be one value of 1 to 255 visible ASCII characters except " , ; and \, optionally in quotation marks
+        401 missing or invalid agent token; send exactly one header `Authorization: Bearer <token>`
+        403 this token is not valid for this agent
+        404 no such endpoint; send heartbeats with POST /api/agents/{agentName}/heartbeat
+        405 method not allowed for this path; see the Allow header
+        409 a request with this Idempotency-Key is still running; retry in 2 s
+        413 the body exceeds 65536 bytes
+        422 this Idempotency-Key was used with another body; use a new key for each request
+        429 rate limit exceeded: 60 heartbeats per minute for this agent; retry in 5 s
+        503 the agent tokens cannot be read; retry later
+        "#);
     }
 }

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{Api, Fingerprint, MAX_REQUESTS_PER_MINUTE, Problem, RepositoryName, seconds_until};
-use crate::github::{Asked, NoGraphql};
+use crate::domain::{
+    Api, Asked, Fingerprint, MAX_REQUESTS_PER_MINUTE, Problem, RepositoryName, seconds_until,
+};
+use crate::github::NoGraphql;
 
 use super::account_notes::AccountNote;
 use super::context::Pass;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::app::App;
-use crate::domain::{ProbeMemory, RepositoryName};
-use crate::github::{Session, Usage};
+use crate::domain::{ProbeMemory, RepositoryName, Usage};
+use crate::github::Session;
 use crate::store::{Lease, Stale};
 
 use super::account_notes::AccountNotes;

@@ -34,7 +34,6 @@ use futures_util::FutureExt as _;
 use crate::app::App;
 use crate::store::Lease;
 
-pub use crate::github::Usage;
 pub use context::PassOptions;
 pub(crate) use problems::not_confirmed;
 pub use report::{PassEnd, PassReport};

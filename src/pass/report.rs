@@ -1,7 +1,6 @@
 //! The result of a pass: its report, or why there is none.
 
-use crate::domain::{Outcome, Problem, RepositoryName};
-use crate::github::Usage;
+use crate::domain::{Outcome, Problem, RepositoryName, Usage};
 use crate::store::{LastPass, LeaseLost, StoreError};
 
 /// What a pass did that ended.

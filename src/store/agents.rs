@@ -12,8 +12,8 @@ use crate::domain::{
     AgentName, BeatRate, Fingerprint, IssueNumber, Minute, Position, RepositoryId, Sweep, Within, iso_millis,
 };
 
-use super::keys::Key;
-use super::{Item, Store, StoreError, number, store_error, text, value_of};
+use super::keys::{Item, Key};
+use super::table::{Store, StoreError, number, store_error, text, value_of};
 
 /// What is remembered of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ impl Store {
                 Err(Moved(to)) => known = to,
             }
         }
-        Err(StoreError { operation: "UpdateItem", code: "an agent's item that kept changing".to_owned() })
+        Err(StoreError::new("UpdateItem", "an agent's item that kept changing"))
     }
 
     async fn update_agent(&self, name: &AgentName, update: Update) -> Result<Result<(), Moved>, StoreError> {
@@ -104,10 +104,8 @@ impl Store {
 impl Agent {
     pub(super) fn read(item: Item) -> Result<Self, StoreError> {
         let item: AgentItem = value_of(item)?;
-        let told = position_from_text(&item.told).ok_or_else(|| StoreError {
-            operation: "read",
-            code: "an agent's position of another shape".into(),
-        })?;
+        let told = position_from_text(&item.told)
+            .ok_or_else(|| StoreError::new("read", "an agent's position of another shape"))?;
         let kinds_after = item.kinds_after.unwrap_or(told.kinds_after);
         let told = Position { kinds_after, reported: item.reported, ..told };
         let pace =

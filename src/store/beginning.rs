@@ -5,7 +5,7 @@ use crate::domain::{AgentName, IdempotencyKey, KeptRequest};
 use super::agents::Agent;
 use super::fleet::FleetState;
 use super::keys::Key;
-use super::{Store, StoreError, value_of};
+use super::table::{Store, StoreError, value_of};
 
 /// What the table says when a beat comes.
 #[derive(Clone, Debug, Default)]

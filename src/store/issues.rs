@@ -13,8 +13,9 @@ use crate::domain::{
     point_as_text,
 };
 
-use super::keys::{self, CHANGE_ORDER, CHANGES, Key, OPEN_ISSUES, OPEN_UPDATED_AT};
-use super::{Item, Lease, Store, StoreError, item_of, number, read_units, store_error, text, value_of};
+use super::keys::{self, CHANGE_ORDER, CHANGES, Item, Key, OPEN_ISSUES, OPEN_UPDATED_AT};
+use super::lease::Lease;
+use super::table::{Store, StoreError, item_of, number, read_units, store_error, text, value_of};
 
 /// How many rows are written at the same time.
 const WRITES_AT_ONCE: usize = 32;
@@ -150,7 +151,7 @@ impl Store {
                 async move {
                     match under {
                         _ if !may_begin() => Ok(Put::NotBegun),
-                        Some(claim) => self.put_under_claim(claim, repository, &row, may_begin).await,
+                        Some(claim) => self.put_under_lease(claim, repository, &row, may_begin).await,
                         None => self.put_issue(repository, &row).await,
                     }
                 }

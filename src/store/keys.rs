@@ -29,7 +29,8 @@ use uuid::Uuid;
 
 use crate::domain::{AgentName, IdempotencyKey, IssueNumber, RepositoryId};
 
-use super::Item;
+/// An item as DynamoDB has it.
+pub(super) type Item = HashMap<String, AttributeValue>;
 
 /// The partition of what every pass reads at once.
 pub(super) const FLEET: &str = "FLEET";

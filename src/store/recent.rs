@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::RepositoryId;
 
 use super::keys::{FLEET, REPOSITORY_PREFIX, UNTRACKED};
-use super::{Store, StoreError, read_units, store_error, text, value_of};
+use super::table::{Store, StoreError, read_units, store_error, text, value_of};
 
 /// The repositories that recent passes changed. They are a part of the fleet's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use crate::domain::{AgentName, Attempt, IdempotencyKey, KeptRequest};
 
 use super::keys::{EXPIRES_AT, Key};
-use super::{Stale, Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
+use super::lease::Stale;
+use super::table::{Store, StoreError, carried_out, item_of, number, store_error, text, value_of};
 
 /// The attempt is begun already, and not answered yet.
 const IS_REPEATED: &str = "(attempt = :me AND attribute_not_exists(answer))";

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use crate::domain::{AgentName, AgentRun, Attempt, Problem, RepositoryName, Status, millis};
 
-use super::keys::{EXPIRES_AT, Key};
-use super::{Item, Stale, Store, StoreError, carried_out, item_of, number, text};
+use super::keys::{EXPIRES_AT, Item, Key};
+use super::lease::Stale;
+use super::table::{Store, StoreError, carried_out, item_of, number, text};
 
 /// The record of a pass that changed something or met a problem, kept for `RUN_RETENTION_DAYS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

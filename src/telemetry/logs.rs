@@ -7,8 +7,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// An error and its causes as one line for the log. The AWS SDK's own rendering would add headers and bodies.
-pub fn causes(error: &dyn Error) -> String {
+/// An error and its causes in one line. The AWS SDK's own rendering would add headers and bodies.
+pub(crate) fn causes(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -19,13 +19,13 @@ pub fn causes(error: &dyn Error) -> String {
     line
 }
 
-/// The crate's own modules, which write no secret, header or body at any level.
+/// This crate's modules. They log no secrets, headers or bodies at any level.
 const OURS: &str = "agent_heartbeat";
 
-/// Begins logging, as `RUST_LOG` says (`info`, `warn,agent_heartbeat=debug`, …); `info` when it says nothing
-/// that can be read. Whatever it says, each line bears the spans of the module `always`, and of other crates nothing
-/// below `info` is heard: there `lambda_runtime` writes whole events with the agents' tokens, `aws_smithy_runtime`
-/// requests and answers with their headers, and what the next version of a crate writes nobody knows.
+/// Starts logging at the levels of `RUST_LOG` (`info`, `warn,agent_heartbeat=debug`, …), or at `info` if it is unset
+/// or invalid. Whatever it says, each line carries the spans of the module `always`, and other crates log nothing below
+/// `info`: there, `lambda_runtime` logs whole events including the agents' tokens, `aws_smithy_runtime` logs requests
+/// and responses including their headers, and a new version of any crate may do the same.
 pub fn init(rust_log: Option<&str>, always: &'static str) {
     let filter = rust_log
         .and_then(|text| text.parse::<Targets>().ok())

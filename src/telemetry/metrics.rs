@@ -1,12 +1,13 @@
-//! Metrics: a line in CloudWatch's embedded metric format after each invocation. CloudWatch makes metrics of it, so no
-//! beat waits for a call.
+//! Metrics: one line in CloudWatch's embedded metric format after each invocation. CloudWatch extracts the metrics from
+//! the log, so no heartbeat waits for a call.
 //!
-//! They have one dimension, the table, which tells one fleet from another: CloudWatch keeps, and bills, a metric for
-//! each value of each dimension, and 500 agents would be 500. So there are no labels either, and one line holds all.
+//! The only dimension is the table, which distinguishes fleets: CloudWatch stores and bills one metric per value of
+//! each dimension, so a dimension for agents would cost 500 metrics for 500 agents. There are no labels either, so one
+//! line holds all metrics.
 //!
-//! There is no gauge. The collector remembers a gauge's value and would tell it again for an invocation that measured
-//! nothing; a histogram of one value stands for it. A histogram holds 100 values between two lines, so nothing is
-//! recorded for each request.
+//! There are no gauges. The collector keeps a gauge's value and would emit it again for an invocation that measured
+//! nothing, so a histogram with one value takes its place. A histogram holds 100 values between two lines, so nothing
+//! is recorded per request.
 
 use std::io::Write as _;
 
@@ -16,7 +17,7 @@ use metrics_cloudwatch_embedded::{Builder, Collector};
 /// The namespace in CloudWatch.
 const NAMESPACE: &str = "AgentHeartbeat";
 
-/// Makes an enum of metrics, each of which bears its variant's name in CloudWatch.
+/// Defines an enum of metrics. The name of a variant is the metric's name in CloudWatch.
 macro_rules! metrics_named {
     ($(#[$all:meta])* $kind:ident { $($(#[$one:meta])* $name:ident: $unit:ident,)* }) => {
         $(#[$all])*
@@ -26,10 +27,10 @@ macro_rules! metrics_named {
         }
 
         impl $kind {
-            /// All of them.
+            /// All metrics of this kind.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// Its name in CloudWatch.
+            /// The metric's name in CloudWatch.
             pub fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)* }
             }
@@ -42,65 +43,65 @@ macro_rules! metrics_named {
 }
 
 metrics_named! {
-    /// What is counted, in all sandboxes together.
+    /// Counters, summed over all execution environments.
     Count {
-        /// Beats answered with the status `ok`.
+        /// Heartbeats answered with the status `ok`.
         BeatsOk: Count,
-        /// Beats answered with the status `warning`.
+        /// Heartbeats answered with the status `warning`.
         BeatsWarning: Count,
-        /// Beats answered with the status `error`.
+        /// Heartbeats answered with the status `error`.
         BeatsError: Count,
-        /// Beats answered from a pass that another beat ran.
+        /// Heartbeats answered from a pass that another heartbeat ran.
         BeatsCoalesced: Count,
-        /// Beats that a pass served, their own or another's, which succeeded and is fresh. None for a while means that
-        /// nothing keeps the copy up to date; passes alone may be rare, where GitHub's budget asks for that.
+        /// Heartbeats served by a fresh pass that succeeded, their own or another's. If there are none for a while, the
+        /// cached issues are out of date. `Passes` cannot show that: passes may be rare to save GitHub's budget.
         BeatsFresh: Count,
-        /// Passes begun, those that crashed or lost the table included.
+        /// Passes started, including those that panicked or could not use the table.
         Passes: Count,
-        /// Passes that ended in the table and to which some repository did well.
+        /// Passes that were stored as finished and synced at least one repository.
         PassesSucceeded: Count,
-        /// Issues that changed and that agents may be told of.
+        /// Issue changes that agents can receive.
         IssuesTouched: Count,
-        /// Requests to GitHub, repeated ones included.
+        /// Requests to GitHub, including retries.
         GitHubRequests: Count,
-        /// What GitHub took for those to its GraphQL API.
+        /// Points that GitHub charged for GraphQL requests.
         GitHubPoints: Count,
-        /// Requests refused because their token is missing or wrong.
+        /// Requests refused because their token is missing or invalid.
         RequestsUnauthorized: Count,
-        /// Requests refused because their agent beats too often.
+        /// Requests refused because their agent exceeds its rate limit.
         RequestsTooMany: Count,
-        /// Sandboxes that were started and invoked.
+        /// Execution environments that were started and invoked.
         ColdStarts: Count,
     }
 }
 
 metrics_named! {
-    /// What is measured, a value at a time.
+    /// Measured values.
     Measure {
-        /// How long a pass took, however it came out.
+        /// The duration of a pass, whatever its result.
         PassDuration: Milliseconds,
-        /// How long a beat took.
+        /// The duration of a heartbeat.
         BeatDuration: Milliseconds,
-        /// The repositories that failed in a pass that ended.
+        /// Repositories that failed in a finished pass.
         RepositoriesFailing: Count,
-        /// For how long, when a pass ended, the repository that is furthest behind may lack changes.
+        /// At the end of a pass, how far the most outdated repository may be behind GitHub.
         OldestRepositoryAge: Seconds,
-        /// The repositories whose audit is held when a pass ends.
+        /// Repositories whose audit is on hold at the end of a pass.
         AuditsHeld: Count,
-        /// The smaller share that is left of the two hourly budgets of GitHub's token.
+        /// The remaining share of the smaller of GitHub's two hourly budgets.
         GitHubBudgetRemaining: Percent,
     }
 }
 
 impl Count {
-    /// Counts so many more. Nobody hears of it before [`Metrics::begin`].
+    /// Adds to the counter. Has no effect before [`Metrics::begin`].
     pub fn add(self, more: u64) {
         metrics::counter!(self.name()).increment(more);
     }
 }
 
 impl Measure {
-    /// Records a value. Nobody hears of it before [`Metrics::begin`].
+    /// Records a value. Has no effect before [`Metrics::begin`].
     pub fn record(self, value: f64) {
         metrics::histogram!(self.name()).record(value);
     }
@@ -111,25 +112,25 @@ impl Measure {
 pub struct Metrics(&'static Collector);
 
 impl Metrics {
-    /// Begins to collect, once in a process: the sandbox that it is one of has just been started.
+    /// Starts collecting. Call it once per process: it counts a cold start.
     pub fn begin(table_name: &str) -> Self {
         let builder = Builder::new().cloudwatch_namespace(NAMESPACE);
         let collector = builder.with_dimension("TableName", table_name.to_owned()).init();
-        // The format has no place for a description.
+        // The format has no field for a description.
         Count::ALL.iter().for_each(|count| metrics::describe_counter!(count.name(), count.unit(), ""));
         Measure::ALL.iter().for_each(|one| metrics::describe_histogram!(one.name(), one.unit(), ""));
         Count::ColdStarts.add(1);
-        Self(collector.expect("it has a namespace, and nothing else collects"))
+        Self(collector.expect("the namespace is set, and there is no other collector"))
     }
 
-    /// Tells in one line what was counted and measured since the last one, or nothing when nothing was. The collector
-    /// asks the system's clock for the line's time itself.
-    pub fn tell(self, request_id: &str) {
-        // Written at once, so that no line of the log comes between its parts.
+    /// Writes one line with everything counted and measured since the previous line, or nothing if there is nothing.
+    /// The collector takes the line's time from the system clock.
+    pub fn emit(self, request_id: &str) {
+        // Written in one call, so that no log line can split it.
         let mut line = Vec::new();
         let collected = self.0.set_property("requestId", request_id.to_owned()).flush(&mut line);
         if let Err(error) = collected.and_then(|()| std::io::stdout().write_all(&line)) {
-            tracing::warn!(cause = %error, "The metrics of an invocation were not told.");
+            tracing::warn!(cause = %error, "Failed to write the metrics of an invocation.");
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What the operator is told: logs and metrics, lines on standard output, which Lambda hands to CloudWatch.
+//! Logs and metrics for the operator: lines on standard output, which Lambda sends to CloudWatch.
 
 mod logs;
 mod metrics;
 
-pub use self::logs::{causes, init};
+pub(crate) use self::logs::causes;
+pub use self::logs::init;
 pub use self::metrics::{Count, Measure, Metrics};

@@ -73,7 +73,7 @@ where
         context.deadline = u64::try_from(deadline).expect("after 1970");
         let event = LambdaEvent::new(RawValue::from_string(event).expect("an event is JSON"), context);
         let answer = self.service.clone().oneshot(event).await.expect("handlers always answer");
-        self.metrics.tell("a benchmark's invocation");
+        self.metrics.emit("a benchmark's invocation");
         let answer = serde_json::to_value(answer).expect("an answer is JSON");
         answer["body"].as_str().expect("a text").to_owned()
     }

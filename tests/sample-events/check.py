@@ -1,4 +1,4 @@
-"""Runs the README's `cargo lambda invoke` commands, one for each file of events/, and reads what they print.
+"""Runs the `cargo lambda invoke` commands of CONTRIBUTING.md, one for each file of events/, and reads what they print.
 
 `make sample-events` starts it beside the local world, on a port of the system's choice; so `--invoke-port` is all that
 is added to a command. The comment behind a command says what is answered: an HTTP status, the status of a scheduled
@@ -53,12 +53,12 @@ def expect(expected, command, port):
 
 
 def sample_events(port):
-    """Every command of the README, and no file of events/ without one."""
-    commands = COMMAND.findall(Path("README.md").read_text(encoding="utf-8"))
+    """Every command of CONTRIBUTING.md, and no file of events/ without one."""
+    commands = COMMAND.findall(Path("CONTRIBUTING.md").read_text(encoding="utf-8"))
     named = sorted(file for _, file, _ in commands)
     files = sorted(str(file) for file in Path("events").iterdir())
     if named != files:
-        raise Failed(f"README.md has commands for {named}, and events/ has {files}")
+        raise Failed(f"CONTRIBUTING.md has commands for {named}, and events/ has {files}")
     for command, file, expected in commands:
         said = expect(expected, command, port)
         if expected == "error" and "acme/api: " not in said:

@@ -66,7 +66,7 @@ async fn a_bound_token_under_another_name_is_told_so_and_nothing_else_and_nothin
     assert_eq!(reply.headers["content-type"], "application/problem+json");
     insta::assert_json_snapshot!(reply.body, @r#"
     {
-      "detail": "this token is not for this agent",
+      "detail": "this token is not valid for this agent",
       "error": "Forbidden",
       "status": 403,
       "title": "Forbidden",

@@ -24,7 +24,7 @@ async fn a_coalesced_beat_tells_the_same_of_a_pass_that_another_agent_ran() {
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:38.000Z",
       "status": "ok",
-      "summary": "Joined the pass that ended 7 s ago: 3 issues changed in it.",
+      "summary": "Answered from the pass that finished 7 s ago: 3 issues changed.",
       "touched": [
         {
           "change": "closed",
@@ -86,7 +86,7 @@ async fn a_beat_while_the_first_pass_still_runs_does_not_wait_for_it() {
       "problems": [
         {
           "code": "first_pass_running",
-          "message": "the first pass is still running; beat again in a few seconds",
+          "message": "the first pass is still running; send another heartbeat in a few seconds",
           "phase": "sync",
           "retryable": true,
           "severity": "warning"
@@ -95,12 +95,12 @@ async fn a_beat_while_the_first_pass_still_runs_does_not_wait_for_it() {
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "warning",
-      "summary": "Joined the first pass, which is still running.",
+      "summary": "The first pass is still running.",
       "touched": [],
       "touchedCount": 0,
       "touchedIssueUrls": [],
       "warnings": [
-        "sync: the first pass is still running; beat again in a few seconds"
+        "sync: the first pass is still running; send another heartbeat in a few seconds"
       ]
     }
     "#);
@@ -128,7 +128,7 @@ async fn a_coalesced_beat_is_called_stale_a_minute_after_freshness_ran_out() {
     [
       {
         "code": "stale",
-        "message": "the last pass ended 91 s ago, and the next has not ended yet",
+        "message": "the last pass finished 91 s ago; the running pass has not finished yet",
         "phase": "sync",
         "retryable": true,
         "severity": "warning"

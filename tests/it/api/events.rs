@@ -29,12 +29,12 @@ fn the_folder_holds_the_documented_events_and_nothing_else() {
 
 /// `make sample-events` runs these commands.
 #[test]
-fn readme_has_a_cargo_lambda_command_for_each_sample_event() {
-    let readme = include_str!("../../../README.md");
+fn contributors_page_has_a_cargo_lambda_command_for_each_sample_event() {
+    let page = include_str!("../../../CONTRIBUTING.md");
     for file in FILES {
         let function = if file.starts_with("heartbeat") { "api" } else { "schedule" };
         let command = format!("\ncargo lambda invoke {function} --data-file events/{file} ");
-        assert_eq!(readme.matches(&command).count(), 1, "{command}");
+        assert_eq!(page.matches(&command).count(), 1, "{command}");
     }
 }
 

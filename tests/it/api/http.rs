@@ -114,7 +114,7 @@ async fn without_a_token_nobody_beats_and_nothing_is_done() {
     assert_eq!(reply.headers["content-type"], "application/problem+json");
     insta::assert_json_snapshot!(reply.body, @r#"
     {
-      "detail": "send one header `Authorization: Bearer <token>` with a valid agent token",
+      "detail": "missing or invalid agent token; send exactly one header `Authorization: Bearer <token>`",
       "error": "Unauthorized",
       "status": 401,
       "title": "Unauthorized",

@@ -96,7 +96,7 @@ async fn another_request_with_the_same_key_is_refused() {
     let app = TestApp::after_a_first_beat().await;
     app.agent("alpha").with_key(KEY).with_body("{}").beat().await;
     let reply = app.agent("alpha").with_key(KEY).with_body(r#"{"some":"thing"}"#).knock().await;
-    let what = "this Idempotency-Key came with another body before; give each request a key of its own";
+    let what = "this Idempotency-Key was used with another body; use a new key for each request";
     assert_refused(&reply, 422, what);
     assert!(is_replayed(&app.agent("alpha").with_key(KEY).with_body("{}").knock().await));
     assert_eq!(app.runs("alpha").len(), 2);
@@ -125,7 +125,7 @@ async fn what_is_no_key_is_refused_and_nothing_runs() {
     let app = TestApp::after_a_first_beat().await;
     for bad in ["", "\"\"", "a b", "a, b", "\"a\";b=1", "schlüssel", &"x".repeat(256)] {
         let reply = app.agent("alpha").with_key(bad).knock().await;
-        let what = "Idempotency-Key is one text of 1 to 255 visible ASCII characters but \" , ; and \\, in quotation marks or not";
+        let what = "invalid Idempotency-Key: must be one value of 1 to 255 visible ASCII characters except \" , ; and \\, optionally in quotation marks";
         assert_refused(&reply, 400, what);
     }
     assert_eq!(app.runs("alpha").len(), 1);
@@ -139,7 +139,7 @@ async fn while_the_first_request_runs_the_same_one_is_to_wait() {
     let mut first = Box::pin(alpha.knock());
     assert!(until_held(&mut first, &mut held).await.is_none());
     let refused = app.agent("alpha").with_key(KEY).knock().await;
-    let what = "the first request with this Idempotency-Key is still running; send it again in 2 s";
+    let what = "a request with this Idempotency-Key is still running; retry in 2 s";
     assert_refused(&refused, 409, what);
     assert_eq!(refused.headers["retry-after"], "2");
     held.release();
@@ -249,7 +249,7 @@ async fn a_first_request_that_comes_back_after_another_took_over_changes_nothing
     held.release();
     let first = slow.await;
     assert_eq!(first.body["problems"][0]["code"], "run_not_recorded", "{first:#?}");
-    insta::assert_snapshot!(first.body["warnings"][0].as_str().expect("a text"), @"record: this beat is not fully recorded: another attempt at the same request has begun; what it tells is told again by the next");
+    insta::assert_snapshot!(first.body["warnings"][0].as_str().expect("a text"), @"record: run not fully recorded: a later attempt at the same request has taken over; the next heartbeat reports these changes again");
     assert_eq!((app.runs("alpha"), app.items("AGENTS", "")), (runs, agents));
     assert_eq!(app.agent("alpha").with_key(KEY).knock().await.body, second.body);
 }

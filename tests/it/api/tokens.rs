@@ -126,7 +126,7 @@ async fn a_cold_sandbox_without_secrets_manager_answers_503_at_once_and_does_not
     assert_eq!(reply.headers["content-type"], "application/problem+json");
     insta::assert_json_snapshot!(reply.body, @r#"
     {
-      "detail": "the agent tokens cannot be read at the moment; try again",
+      "detail": "the agent tokens cannot be read; retry later",
       "error": "Service Unavailable",
       "status": 503,
       "title": "Service Unavailable",

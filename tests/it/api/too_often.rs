@@ -40,7 +40,7 @@ async fn an_agent_may_beat_sixty_times_a_minute_and_another_one_does_not_notice(
     assert_eq!(reply.headers["content-type"], "application/problem+json");
     insta::assert_json_snapshot!(reply.body, @r#"
     {
-      "detail": "this agent has beaten 60 times in this minute; beat again in 60 s",
+      "detail": "rate limit exceeded: 60 heartbeats per minute for this agent; retry in 60 s",
       "error": "Too Many Requests",
       "status": 429,
       "title": "Too Many Requests",

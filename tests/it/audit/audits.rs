@@ -1,4 +1,4 @@
-//! Audits: the open issues on GitHub are compared with the cached ones, and nothing is removed without proof.
+//! Audits compare the open issues on GitHub with the cached ones, and remove nothing without proof.
 
 use serde_json::{Value, json};
 use test_world::github::{Fault, GitHub, Matching, Request, World};
@@ -80,7 +80,7 @@ pub fn delete(github: &mut World, repository: &str, numbers: impl IntoIterator<I
 }
 
 #[tokio::test]
-async fn an_audit_that_finds_everything_in_order_writes_no_issue_and_touches_nothing() {
+async fn audit_without_differences_writes_no_issue() {
     let app = settled(3).await;
     for _ in 0..2 {
         let answer = audit(&app).await;
@@ -91,7 +91,7 @@ async fn an_audit_that_finds_everything_in_order_writes_no_issue_and_touches_not
 }
 
 #[tokio::test]
-async fn an_audit_is_due_only_when_the_interval_has_passed() {
+async fn audit_before_its_interval_has_passed_is_not_due() {
     let app = tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 1));
     app.agent("alpha").beat().await;
@@ -108,11 +108,11 @@ async fn an_audit_is_due_only_when_the_interval_has_passed() {
     assert_eq!(pages_audited(&app), 1);
     app.outlive_freshness();
     app.agent("alpha").beat().await;
-    assert_eq!(pages_audited(&app), 1, "done is done");
+    assert_eq!(pages_audited(&app), 1, "an audit that is complete is not repeated");
 }
 
 #[tokio::test]
-async fn a_repository_with_something_new_is_not_audited_before_it_is_settled_again() {
+async fn repository_with_changes_is_not_audited_until_it_settles() {
     let app = settled(1).await;
     app.pass_time(INTERVAL - 40);
     app.world.github.arrange(|github| github.open_issue(API, "New"));
@@ -126,7 +126,7 @@ async fn a_repository_with_something_new_is_not_audited_before_it_is_settled_aga
 }
 
 #[tokio::test]
-async fn a_deleted_issue_is_deleted_and_told_once() {
+async fn deleted_issue_is_removed_and_reported_once() {
     let app = settled(2).await;
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     let answer = audit(&app).await;
@@ -139,7 +139,7 @@ async fn a_deleted_issue_is_deleted_and_told_once() {
 }
 
 #[tokio::test]
-async fn an_issue_transferred_to_a_tracked_repository_is_moved_there_and_told_once() {
+async fn issue_transferred_to_a_tracked_repository_is_moved_there_once() {
     let app = tracking(&[API, WEB]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
@@ -156,7 +156,7 @@ async fn an_issue_transferred_to_a_tracked_repository_is_moved_there_and_told_on
 }
 
 #[tokio::test]
-async fn an_issue_transferred_to_a_repository_that_is_not_tracked_is_moved() {
+async fn issue_transferred_to_an_untracked_repository_is_moved() {
     let app = settled(2).await;
     app.world.github.arrange(|github| {
         github.create_repository("acme/else");
@@ -176,7 +176,7 @@ async fn an_issue_transferred_to_a_repository_that_is_not_tracked_is_moved() {
 }
 
 #[tokio::test]
-async fn an_issue_transferred_to_where_the_token_may_not_read_is_moved_all_the_same() {
+async fn issue_transferred_where_the_token_may_not_read_is_moved() {
     for refusal in [Fault::saml_required(), Fault::Status(404), Fault::Status(451)] {
         let app = settled(2).await;
         app.world.github.arrange(|github| {
@@ -190,7 +190,7 @@ async fn an_issue_transferred_to_where_the_token_may_not_read_is_moved_all_the_s
 }
 
 #[tokio::test]
-async fn a_transfer_to_another_host_is_not_followed_and_that_host_never_sees_the_token() {
+async fn issue_transferred_to_another_host_is_not_followed_there() {
     let app = settled(2).await;
     let elsewhere = GitHub::start(app.world.clock.clone()).await;
     app.world.github.arrange(|github| github.delete_issue(API, 1));
@@ -206,7 +206,7 @@ async fn a_transfer_to_another_host_is_not_followed_and_that_host_never_sees_the
 }
 
 #[tokio::test]
-async fn an_issue_transferred_there_and_back_is_alive_again_under_its_new_number() {
+async fn issue_transferred_there_and_back_is_open_under_its_new_number() {
     let app = tracking(&[API, WEB]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
@@ -219,7 +219,7 @@ async fn an_issue_transferred_there_and_back_is_alive_again_under_its_new_number
 }
 
 #[tokio::test]
-async fn an_issue_that_is_back_after_its_tombstone_is_alive_again() {
+async fn issue_that_returns_after_its_tombstone_is_reopened() {
     let app = settled(2).await;
     app.world.github.arrange(|github| github.hide_issue(API, 1));
     audit(&app).await;
@@ -231,7 +231,7 @@ async fn an_issue_that_is_back_after_its_tombstone_is_alive_again() {
 }
 
 #[tokio::test]
-async fn an_issue_hidden_once_and_then_back_is_untouched() {
+async fn issue_hidden_during_one_audit_only_stays_unchanged() {
     let app = settled(2).await;
     app.world.github.arrange(|github| github.hide_issue(API, 1));
     assert_eq!(audit(&app).await.touched(), [""; 0]);
@@ -240,12 +240,16 @@ async fn an_issue_hidden_once_and_then_back_is_untouched() {
     assert_eq!(audit(&app).await.touched(), [""; 0]);
 
     app.world.github.arrange(|github| github.hide_issue(API, 1));
-    assert_eq!(audit(&app).await.touched(), [""; 0], "it was seen since: this is a first time again");
+    assert_eq!(
+        audit(&app).await.touched(),
+        [""; 0],
+        "the issue was listed in between, so this absence counts as the first"
+    );
     assert_eq!(app.open_rows(API), [1, 2]);
 }
 
 #[tokio::test]
-async fn an_issue_hidden_for_good_is_hidden_after_the_second_audit() {
+async fn issue_hidden_during_two_audits_is_reported_as_hidden() {
     let app = settled(2).await;
     app.world.github.arrange(|github| github.hide_issue(API, 1));
     assert_eq!(audit(&app).await.touched(), [""; 0]);
@@ -258,7 +262,7 @@ async fn an_issue_hidden_for_good_is_hidden_after_the_second_audit() {
 }
 
 #[tokio::test]
-async fn an_issue_is_not_taken_for_hidden_while_its_repository_is() {
+async fn issue_of_a_hidden_repository_is_not_reported_as_hidden() {
     let app = tracking(&[API, WEB]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
@@ -275,9 +279,9 @@ async fn an_issue_is_not_taken_for_hidden_while_its_repository_is() {
 }
 
 #[tokio::test]
-async fn an_absent_issue_that_is_there_when_asked_for_is_written_as_it_is() {
+async fn absent_issue_that_its_lookup_finds_is_written_as_it_is() {
     let app = settled(2).await;
-    // Hidden from the listings of the audit only, and closed when it is asked for.
+    // Hidden from the audit's listing only, and closed when it is looked up.
     app.world.github.before(audited_page(1), |github| github.hide_issue(API, 1));
     app.world.github.before(Matching::issue(API, 1), |github| {
         github.show_issue(API, 1);
@@ -289,13 +293,13 @@ async fn an_absent_issue_that_is_there_when_asked_for_is_written_as_it_is() {
 }
 
 #[tokio::test]
-async fn an_issue_that_is_open_on_github_and_missing_in_the_cache_is_written_by_the_next_audit() {
+async fn open_issue_missing_from_the_cache_is_restored_by_the_next_audit() {
     let app = settled(2).await;
     let id = app.world.github.arrange(|github| github.repository_id(API));
     app.world.dynamodb.delete_item(test_world::TABLE_NAME, &format!("REPO#{id}"), "ISSUE#0000000001");
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
-    assert_eq!(app.open_rows(API), [2], "no listing shows it");
+    assert_eq!(app.open_rows(API), [2], "no listing contains it");
     assert_eq!(audit(&app).await.touched(), ["opened acme/api#1"]);
     assert_eq!(app.open_rows(API), [1, 2]);
     assert_eq!(app.marks(API)["openCount"], 2);
@@ -303,9 +307,9 @@ async fn an_issue_that_is_open_on_github_and_missing_in_the_cache_is_written_by_
 }
 
 #[tokio::test]
-async fn an_issue_that_another_page_of_the_same_audit_shows_is_not_asked_for_as_an_absent_one() {
+async fn issue_on_another_page_of_the_same_audit_is_not_absent() {
     let rest = Matching::listing(API).query("state", "open");
-    // GraphQL's pages do not show it whole: it is asked for because it differs, and only once.
+    // GraphQL's pages do not contain the whole issue: it is looked up once, because it differs.
     for (has_graphql, first_page, asked_for) in [(true, audited_page(1), 1), (false, rest, 0)] {
         let app = tracking(&[API]).start().await;
         let first = app.ago(1_000);
@@ -324,24 +328,24 @@ async fn an_issue_that_another_page_of_the_same_audit_shows_is_not_asked_for_as_
 }
 
 #[tokio::test]
-async fn one_issue_with_an_odd_answer_does_not_keep_the_others_from_being_asked_for() {
+async fn absent_issue_with_an_odd_answer_does_not_block_the_others() {
     let app = settled(20).await;
     app.world.github.arrange(|github| delete(github, API, 1..=3));
     app.world.github.fault(Matching::issue(API, 1), Fault::Status(451).forever());
     let answer = audit(&app).await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unexpected_answer"]));
     assert_eq!(answer.touched(), ["deleted acme/api#2", "deleted acme/api#3"]);
-    assert_eq!(app.open_rows(API)[..2], [1, 4], "nothing was said of the first that could be believed");
+    assert_eq!(app.open_rows(API)[..2], [1, 4], "the answer about the first one proves nothing");
     app.outlive_freshness();
     app.clear_requests();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
-    assert_eq!(issues_asked_for(&app), 0, "the next interval asks again");
+    assert_eq!(issues_asked_for(&app), 0, "the next audit looks it up again");
     app.world.github.heal();
     assert_eq!(audit(&app).await.touched(), ["deleted acme/api#1"]);
 }
 
 #[tokio::test]
-async fn an_audit_with_twenty_odd_answers_in_a_row_leaves_the_others_to_the_next_pass() {
+async fn audit_with_twenty_odd_answers_in_a_row_defers_the_other_lookups() {
     let app = settled(300).await;
     app.world.github.arrange(|github| delete(github, API, 1..=25));
     for number in 1..=22 {
@@ -359,24 +363,24 @@ async fn an_audit_with_twenty_odd_answers_in_a_row_leaves_the_others_to_the_next
 }
 
 #[tokio::test]
-async fn an_issue_edited_while_an_audit_is_under_way_is_told_once() {
+async fn issue_edited_during_an_audit_is_reported_once() {
     let app = settled(2).await;
     app.world.github.before(audited_page(1), |github| {
         github.edit_issue(API, 1, |issue| issue.title = "Edited".into());
     });
     let audited = audit(&app).await;
     assert_eq!((audited.status(), pages_audited(&app)), ("ok", 1));
-    let mut told = audited.touched();
+    let mut reported = audited.touched();
     for _ in 0..3 {
         app.pass_time(130);
-        told.extend(app.agent("alpha").beat().await.touched());
+        reported.extend(app.agent("alpha").beat().await.touched());
     }
-    assert_eq!(told, ["edited acme/api#1"]);
+    assert_eq!(reported, ["edited acme/api#1"]);
     assert_eq!((app.row(API, 1)["title"].as_str(), app.revisions()), (Some("Edited"), vec![(1, 1), (2, 1)]));
 }
 
 #[tokio::test]
-async fn an_issue_that_does_not_answer_is_asked_for_again_also_when_a_limit_ends_the_asking() {
+async fn absent_issue_without_an_answer_is_looked_up_again_after_a_limit() {
     let app = settled(20).await;
     app.world.github.arrange(|github| delete(github, API, 1..=3));
     app.world.github.fault(Matching::issue(API, 1), Fault::Status(502).times(3));

@@ -1,4 +1,5 @@
-//! An operator's word on a held audit: heeded at once, and no word for what GitHub does not say itself.
+//! An operator's confirmation of an audit on hold: it applies at once, and removes only what GitHub itself reports as
+//! gone.
 
 use agent_heartbeat::schedule::ScheduledBeatFailed;
 use serde_json::{Value, json};
@@ -8,11 +9,12 @@ use crate::audit::audits::{
     audit, audited_page, delete, empty_page, issues_asked_for, pages_audited, settled, tracking,
 };
 use crate::support::app::{Answer, TestApp, open_spread, until_held};
+use crate::support::checked::Checked;
 
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
-/// The audit of `count` open issues is held, because so many of them have been deleted.
+/// A service whose audit of `count` open issues is on hold, because `deleted` of them have been deleted.
 async fn held(count: u64, deleted: u64) -> TestApp {
     let app = settled(count).await;
     app.world.github.arrange(|github| delete(github, API, 1..=deleted));
@@ -21,9 +23,33 @@ async fn held(count: u64, deleted: u64) -> TestApp {
     app
 }
 
-/// Why an invocation failed.
-fn why(confirmed: Result<Answer, ScheduledBeatFailed>) -> String {
-    confirmed.expect_err("a word that is not heeded fails the invocation").to_string()
+/// The answer of an invocation that failed.
+fn failed(invoked: Result<Answer, ScheduledBeatFailed>) -> Answer {
+    match invoked {
+        Err(ScheduledBeatFailed::Beat(answer)) => {
+            Answer(Checked::answer(serde_json::to_value(answer).expect("an answer is JSON")))
+        }
+        other => panic!("the invocation did not fail with an answer: {other:#?}"),
+    }
+}
+
+/// The only problem with this code.
+fn problem<'a>(answer: &'a Answer, code: &str) -> &'a Value {
+    let problems = answer.0["problems"].as_array().expect("a list");
+    let problems: Vec<&Value> = problems.iter().filter(|problem| problem["code"] == code).collect();
+    let [problem] = problems[..] else { panic!("{:#}", answer.0) };
+    problem
+}
+
+/// The confirmation for this repository was rejected, and only a person can change that.
+fn assert_not_confirmed(answer: &Answer, repository: &str) {
+    let problem = problem(answer, "not_confirmed");
+    assert_eq!(
+        (&problem["repository"], &problem["phase"], &problem["severity"], &problem["retryable"]),
+        (&json!(repository), &json!("reconcile"), &json!("error"), &json!(false)),
+        "{:#}",
+        answer.0
+    );
 }
 
 fn deleted(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
@@ -31,9 +57,9 @@ fn deleted(numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_held_audit_is_confirmed_at_once_though_the_last_pass_is_fresh() {
+async fn confirmation_during_a_fresh_pass_applies_at_once() {
     let app = held(30, 25).await;
-    let answer = app.schedule().confirms(API).await.expect("heeded");
+    let answer = app.schedule().confirms(API).await.expect("confirmed");
     assert_eq!((answer.status(), answer.is_coalesced()), ("ok", false));
     assert_eq!(answer.touched(), deleted(1..=25));
     assert_eq!((pages_audited(&app), issues_asked_for(&app)), (1, 25));
@@ -45,7 +71,7 @@ async fn a_held_audit_is_confirmed_at_once_though_the_last_pass_is_fresh() {
 }
 
 #[tokio::test]
-async fn each_absent_issue_of_a_confirmed_audit_is_asked_for_by_itself() {
+async fn confirmed_audit_looks_up_each_absent_issue() {
     let app = settled(30).await;
     app.world.github.arrange(|github| {
         github.create_repository("acme/attic");
@@ -53,25 +79,29 @@ async fn each_absent_issue_of_a_confirmed_audit_is_asked_for_by_itself() {
         github.hide_issue(API, 3);
         github.transfer_issue(API, 4, "acme/attic");
     });
-    // GitHub lists nothing at all, whatever is there.
+    // GitHub's listing is empty, although the issues exist.
     app.world.github.fault(audited_page(1), empty_page(&app));
     assert_eq!(audit(&app).await.codes(), ["audit_held"]);
     app.world.github.fault(audited_page(1), empty_page(&app));
     app.clear_requests();
-    let answer = app.schedule().confirms(API).await.expect("heeded");
+    let answer = app.schedule().confirms(API).await.expect("confirmed");
     assert_eq!(answer.touched(), ["deleted acme/api#1", "deleted acme/api#2", "moved acme/api#4"]);
-    assert_eq!(issues_asked_for(&app), 31, "the moved one at both its addresses");
+    assert_eq!(issues_asked_for(&app), 31, "the transferred issue at both its addresses");
     let left: Vec<u64> = [3].into_iter().chain(5..=30).collect();
-    assert_eq!(app.open_rows(API), left, "what answers 200 stays, and 404 waits for the second audit");
+    assert_eq!(
+        app.open_rows(API),
+        left,
+        "an issue with status 200 stays, and one with 404 waits for the second audit"
+    );
     assert_eq!(app.agent("alpha").beat().await.touched(), answer.touched());
     assert_eq!(audit(&app).await.touched(), ["hidden acme/api#3"]);
     assert_eq!(app.open_rows(API), (5..=30).collect::<Vec<_>>());
 }
 
 #[tokio::test]
-async fn more_than_a_hundred_go_on_in_later_passes_and_are_not_held_again() {
+async fn confirmed_audit_of_over_a_hundred_issues_continues_in_later_passes() {
     let app = held(150, 130).await;
-    let answer = app.schedule().confirms(API).await.expect("heeded");
+    let answer = app.schedule().confirms(API).await.expect("confirmed");
     assert_eq!((answer.status(), issues_asked_for(&app)), ("ok", 100));
     assert_eq!(app.open_rows(API).len(), 50);
     app.outlive_freshness();
@@ -84,26 +114,22 @@ async fn more_than_a_hundred_go_on_in_later_passes_and_are_not_held_again() {
 }
 
 #[tokio::test]
-async fn a_word_for_an_audit_that_is_not_held_or_of_a_repository_that_is_none_of_ours_removes_nothing() {
-    for (name, reason) in [
-        (API, "no audit of this repository is on hold"),
-        ("acme/other", "REPOSITORIES does not name this repository, or GitHub did not show it in this pass"),
-    ] {
+async fn confirmation_without_an_audit_on_hold_removes_nothing() {
+    // The first has no audit on hold, the second is not tracked.
+    for name in [API, "acme/other"] {
         let app = settled(30).await;
         app.world.github.arrange(|github| delete(github, API, 1..=25));
         app.clear_requests();
         app.outlive_freshness();
-        let why = why(app.schedule().confirms(name).await);
-        assert_eq!(
-            why,
-            format!("the scheduled beat failed: reconcile: {name}: confirmation rejected: {reason}")
-        );
+        let answer = failed(app.schedule().confirms(name).await);
+        assert_eq!(answer.codes(), ["not_confirmed"]);
+        assert_not_confirmed(&answer, name);
         assert_eq!((app.open_rows(API).len(), pages_audited(&app)), (30, 0));
     }
 }
 
 #[tokio::test]
-async fn a_word_that_names_no_repository_fails_before_anything_is_asked() {
+async fn confirmation_without_a_repository_name_fails_before_any_request() {
     let app = held(30, 25).await;
     let before = app.items("", "");
     for name in [
@@ -115,17 +141,16 @@ async fn a_word_that_names_no_repository_fails_before_anything_is_asked() {
         json!([API]),
         json!({"name": API}),
     ] {
-        let why = why(app.schedule().sends(json!({ "confirmAudit": name }), 300).await);
-        assert!(
-            why.starts_with("nothing was confirmed: confirmAudit takes the name of one repository"),
-            "{why}"
-        );
+        let failed = app.schedule().sends(json!({ "confirmAudit": name }), 300).await;
+        let failed = failed.expect_err("a name that is none fails the invocation");
+        assert!(matches!(failed, ScheduledBeatFailed::Name(_)), "{failed:?}");
+        assert!(failed.to_string().contains("confirmAudit"), "{failed}");
     }
     assert_eq!((app.asked(), app.items("", "")), (vec![], before));
 }
 
 #[tokio::test]
-async fn a_word_while_another_pass_runs_is_not_heeded_and_works_when_that_has_ended() {
+async fn confirmation_during_another_pass_is_rejected_until_it_ends() {
     let app = held(30, 25).await;
     app.outlive_freshness();
     app.world.github.arrange(|github| github.comment(API, 30));
@@ -133,11 +158,8 @@ async fn a_word_while_another_pass_runs_is_not_heeded_and_works_when_that_has_en
     let alpha = app.agent("alpha");
     let mut running = Box::pin(alpha.beat());
     assert!(until_held(&mut running, &mut listing).await.is_none());
-    let why = why(app.schedule().confirms(API).await);
-    assert!(
-        why.contains("acme/api: confirmation rejected: no pass could be run for it now; confirm it again"),
-        "{why}"
-    );
+    let rejected = failed(app.schedule().confirms(API).await);
+    assert_not_confirmed(&rejected, API);
     listing.release();
     assert_eq!(running.await.codes(), ["audit_held"]);
     assert_eq!(app.open_rows(API).len(), 30);
@@ -146,26 +168,24 @@ async fn a_word_while_another_pass_runs_is_not_heeded_and_works_when_that_has_en
 }
 
 #[tokio::test]
-async fn a_word_for_a_repository_that_cannot_be_read_is_not_heeded_and_works_when_it_can() {
+async fn confirmation_for_an_unreadable_repository_is_rejected_until_read() {
     let app = held(30, 25).await;
     app.world.github.fault(Matching::graphql(), Fault::repository_error(API, "FORBIDDEN"));
-    let why = why(app.schedule().confirms(API).await);
-    assert!(
-        why.contains(
-            "acme/api: confirmation rejected: the repository could not be read in this pass; confirm again"
-        ),
-        "{why}"
-    );
+    let rejected = failed(app.schedule().confirms(API).await);
+    assert_not_confirmed(&rejected, API);
     assert_eq!((app.open_rows(API).len(), issues_asked_for(&app)), (30, 0));
-    let answer = app.schedule().confirms(API).await.expect("heeded");
+    let answer = app.schedule().confirms(API).await.expect("confirmed");
     assert_eq!(answer.touched(), deleted(1..=25));
 }
 
 #[tokio::test]
-async fn a_word_is_remembered_when_its_audit_fails() {
+async fn confirmation_whose_audit_fails_is_remembered() {
     let app = held(30, 25).await;
     app.world.github.fault(audited_page(1), Fault::Status(500).times(3));
-    assert!(why(app.schedule().confirms(API).await).contains("GitHub answered 500 three times"));
+    let unaudited = failed(app.schedule().confirms(API).await);
+    let problem = problem(&unaudited, "github_unavailable");
+    assert_eq!((&problem["repository"], &problem["phase"]), (&json!(API), &json!("reconcile")));
+    assert!(!unaudited.codes().contains(&"not_confirmed"), "{:#}", unaudited.0);
     assert_eq!(app.open_rows(API).len(), 30);
     app.outlive_freshness();
     let answer = app.agent("alpha").beat().await;
@@ -173,20 +193,21 @@ async fn a_word_is_remembered_when_its_audit_fails() {
 }
 
 #[tokio::test]
-async fn a_word_is_remembered_while_githubs_budget_is_low() {
+async fn confirmation_while_githubs_budget_is_low_is_remembered() {
     let app = held(30, 25).await;
     let reset = app.ago(-600);
     app.world.github.arrange(|github| github.set_graphql_budget(5_000, 400, reset));
-    let said = why(app.schedule().confirms(API).await);
-    assert!(said.contains("acme/api: audit on hold: 25 of 30"), "{said}");
-    assert!(
-        said.contains("An operator confirmed that they are gone; the next passes continue with the removal"),
-        "{said}"
-    );
+    let held_problem = |answer: &Answer| problem(answer, "audit_held").clone();
+    let before = held_problem(&app.agent("alpha").beat().await);
+    let confirmed = held_problem(&failed(app.schedule().confirms(API).await));
+    assert_eq!(confirmed["repository"], API);
+    let message = |problem: &Value| problem["message"].as_str().expect("a text").to_owned();
+    assert!(["25", "30"].iter().all(|count| message(&confirmed).contains(count)), "{confirmed:#}");
+    assert_ne!(message(&confirmed), message(&before), "the message reports the confirmation");
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_budget_low", "audit_held"]);
     app.outlive_freshness();
     let later = app.agent("alpha").beat().await;
-    assert!(later.lines("errors")[0].contains("An operator confirmed"), "{:#}", later.0);
+    assert_eq!(message(&held_problem(&later)), message(&confirmed), "the confirmation stays reported");
     assert_eq!((app.open_rows(API).len(), issues_asked_for(&app)), (30, 0));
     app.pass_time(610);
     let answer = app.agent("alpha").beat().await;
@@ -194,23 +215,21 @@ async fn a_word_is_remembered_while_githubs_budget_is_low() {
 }
 
 #[tokio::test]
-async fn a_word_given_twice_is_heeded_once_and_the_second_time_there_is_nothing_to_confirm() {
+async fn confirmation_sent_twice_is_rejected_the_second_time() {
     let app = held(250, 230).await;
     assert!(app.schedule().confirms(API).await.is_ok());
-    // Also while the first word's audit goes on, a hundred issues in each pass.
+    // The confirmed audit is still running, a hundred issues in each pass.
     for left in [50, 20, 20] {
-        let again = why(app.schedule().confirms(API).await);
-        assert_eq!(
-            again,
-            "the scheduled beat failed: reconcile: acme/api: confirmation rejected: no audit of this repository is on hold"
-        );
+        let again = failed(app.schedule().confirms(API).await);
+        assert_eq!(again.codes(), ["not_confirmed"]);
+        assert_not_confirmed(&again, API);
         assert_eq!(app.open_rows(API).len(), left);
     }
     assert_eq!(app.agent("alpha").beat().await.0["touchedCount"], 230);
 }
 
 #[tokio::test]
-async fn a_word_for_one_repository_says_nothing_of_another() {
+async fn confirmation_for_one_repository_does_not_affect_another() {
     let app = tracking(&[API, WEB]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| {
@@ -225,13 +244,17 @@ async fn a_word_for_one_repository_says_nothing_of_another() {
         }
     });
     assert_eq!(audit(&app).await.codes(), ["audit_held", "audit_held"]);
-    let why = why(app.schedule().confirms("ACME/Api").await);
-    assert!(why.contains("acme/web: audit on hold: 25 of 30") && !why.contains("acme/api"), "{why}");
+    let other = failed(app.schedule().confirms("ACME/Api").await);
+    assert_eq!(other.codes(), ["audit_held"]);
+    let problem = problem(&other, "audit_held");
+    assert_eq!(problem["repository"], WEB);
+    let message = problem["message"].as_str().expect("a text");
+    assert!(message.contains("25") && message.contains("30"), "{message}");
     assert_eq!((app.open_rows(API).len(), app.open_rows(WEB).len()), (5, 30));
 }
 
 #[tokio::test]
-async fn a_word_that_was_not_heeded_is_told_to_nobody_else() {
+async fn confirmation_that_is_rejected_is_not_reported_to_agents() {
     let app = settled(3).await;
     app.schedule().confirms("acme/wep").await.expect_err("no such repository");
     let answer = app.agent("alpha").beat().await;

@@ -1,5 +1,5 @@
-//! Drift: GitHub's number of open issues is another than the cached one, and nothing newer explains it. Two probes in a
-//! row that say so bring the audit forward.
+//! Drift: GitHub's number of open issues differs from the cached one, and no newer change explains it. Two probes in a
+//! row with the same difference bring the audit forward.
 
 use agent_heartbeat::domain::iso_millis;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::support::app::{Answer, TestApp};
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
-/// Beats when the last pass is no longer fresh, long before the next audit is due.
+/// Sends a heartbeat when the last pass is no longer fresh, long before the next audit is due.
 async fn probe(app: &TestApp) -> Answer {
     app.outlive_freshness();
     app.clear_requests();
@@ -22,7 +22,7 @@ async fn probe(app: &TestApp) -> Answer {
     answer
 }
 
-/// How many pages the audits of so many passes list.
+/// How many pages the audits of each of the next passes list.
 async fn pages_audited_in(app: &TestApp, passes: usize) -> Vec<usize> {
     let mut pages = Vec::new();
     for _ in 0..passes {
@@ -37,7 +37,7 @@ fn touched(changes: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn agreeing_counts_cause_no_audit_and_no_request_beyond_the_probe() {
+async fn counts_that_agree_cause_no_audit_and_no_request_beyond_the_probe() {
     let app = settled(3).await;
     for _ in 0..3 {
         let answer = probe(&app).await;
@@ -48,8 +48,8 @@ async fn agreeing_counts_cause_no_audit_and_no_request_beyond_the_probe() {
 }
 
 #[tokio::test]
-async fn what_has_gone_is_found_by_the_second_probe_in_a_row_without_waiting_for_the_interval() {
-    // A moved one is asked for at both its addresses.
+async fn vanished_issue_is_found_by_the_second_probe_that_differs() {
+    // A transferred issue is looked up at both its addresses.
     let delete: fn(&mut World) = |github| github.delete_issue(API, 1);
     let transfer: fn(&mut World) = |github| {
         github.transfer_issue(API, 1, "acme/attic");
@@ -69,12 +69,12 @@ async fn what_has_gone_is_found_by_the_second_probe_in_a_row_without_waiting_for
         assert_eq!((second.status(), second.touched()), ("ok", touched(&[change])));
         assert_eq!((pages_audited(&app), issues_asked_for(&app)), (1, asked_for));
         assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![2, 3], &Value::from(2)));
-        assert_eq!(pages_audited_in(&app, 3).await, [0, 0, 0], "it is explained");
+        assert_eq!(pages_audited_in(&app, 3).await, [0, 0, 0], "the difference is explained");
     }
 }
 
 #[tokio::test]
-async fn an_issue_transferred_between_tracked_repositories_is_found_when_its_old_one_drifts() {
+async fn issue_transferred_between_tracked_repositories_is_found_by_drift() {
     let app = tracking(&[API, WEB]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     for _ in 0..2 {
@@ -88,8 +88,7 @@ async fn an_issue_transferred_between_tracked_repositories_is_found_when_its_old
 }
 
 #[tokio::test]
-async fn a_hidden_issue_is_asked_for_at_the_second_probe_and_what_its_first_404_leaves_starts_no_other_audit()
-{
+async fn hidden_issue_causes_one_drift_audit_and_no_other() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.hide_issue(API, 1));
     assert_eq!(pages_audited_in(&app, 2).await, [0, 1]);
@@ -102,18 +101,18 @@ async fn a_hidden_issue_is_asked_for_at_the_second_probe_and_what_its_first_404_
 }
 
 #[tokio::test]
-async fn an_issue_that_goes_while_another_one_is_hidden_is_found_all_the_same() {
+async fn issue_deleted_while_another_is_hidden_is_found_by_drift() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.hide_issue(API, 1));
     pages_audited_in(&app, 3).await;
     app.world.github.arrange(|github| github.delete_issue(API, 2));
     assert_eq!(probe(&app).await.touched(), [""; 0]);
     assert_eq!(probe(&app).await.touched(), ["deleted acme/api#2"]);
-    assert_eq!(app.open_rows(API), [1, 3], "the hidden one waits for its second audit");
+    assert_eq!(app.open_rows(API), [1, 3], "the hidden issue waits for its second audit");
 }
 
 #[tokio::test]
-async fn one_probe_that_differs_starts_no_audit_nor_do_two_with_another_one_in_between() {
+async fn probe_that_differs_only_once_in_a_row_starts_no_audit() {
     let app = settled(3).await;
     for _ in 0..3 {
         app.world.github.arrange(|github| github.hide_issue(API, 1));
@@ -124,7 +123,7 @@ async fn one_probe_that_differs_starts_no_audit_nor_do_two_with_another_one_in_b
 }
 
 #[tokio::test]
-async fn two_probes_with_two_different_counts_start_no_audit_and_a_third_one_does() {
+async fn probes_with_two_different_counts_start_no_audit_until_the_third() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     assert_eq!(pages_audited_in(&app, 1).await, [0]);
@@ -134,12 +133,12 @@ async fn two_probes_with_two_different_counts_start_no_audit_and_a_third_one_doe
 }
 
 #[tokio::test]
-async fn a_listing_between_two_probes_makes_the_second_one_the_first() {
+async fn listing_between_two_probes_makes_the_second_one_the_first() {
     let app = settled(3).await;
     app.pass_time(60);
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     assert_eq!(pages_audited_in(&app, 1).await, [0]);
-    // News that are settled at once, and leave the count as it is.
+    // A change that is settled at once, and leaves the count as it is.
     let settled_by_now = app.ago(91);
     app.world.github.arrange(|github| {
         github.edit_issue(API, 2, |issue| {
@@ -153,7 +152,7 @@ async fn a_listing_between_two_probes_makes_the_second_one_the_first() {
 }
 
 #[tokio::test]
-async fn the_difference_that_a_held_audit_leaves_starts_no_other() {
+async fn difference_left_by_an_audit_on_hold_starts_no_other_audit() {
     let app = settled(30).await;
     app.world.github.arrange(|github| delete(github, API, 1..=30));
     assert_eq!(pages_audited_in(&app, 2).await, [0, 1]);
@@ -165,19 +164,19 @@ async fn the_difference_that_a_held_audit_leaves_starts_no_other() {
 }
 
 #[tokio::test]
-async fn a_repository_that_is_not_settled_is_left_alone_until_two_probes_after_it_is() {
+async fn unsettled_repository_is_not_audited_until_two_probes_after_settling() {
     let app = settled(3).await;
     app.world.github.arrange(|github| {
         github.open_issue(API, "New");
         github.delete_issue(API, 1);
     });
-    // Listed at once, and once more when nothing can be late any more: 121 s later, by the fourth pass.
+    // Listed at once, and again when no late change can follow: 121 s later, by the fourth pass.
     assert_eq!(pages_audited_in(&app, 5).await, [0; 5]);
     assert_eq!(probe(&app).await.touched(), ["deleted acme/api#1"]);
 }
 
 #[tokio::test]
-async fn a_busy_repository_is_left_alone() {
+async fn busy_repository_is_not_audited_for_drift() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     for _ in 0..6 {
@@ -193,24 +192,26 @@ async fn a_busy_repository_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_drifted_repository_does_not_agree_until_its_audit() {
+async fn drifted_repository_is_not_fresh_until_its_audit() {
     let app = settled(3).await;
     let fresh_at = probe(&app).await.0["freshAt"].clone();
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     let drifted = probe(&app).await;
     assert_eq!((drifted.status(), &drifted.0["freshAt"]), ("ok", &fresh_at));
     assert_eq!(
-        drifted.0["summary"],
-        "Synced 0 of 1 repository: 0 issues changed; 1 repository's open-issue count differs from GitHub's; audit pending."
+        drifted.summary_numbers(),
+        [0, 1, 0, 1],
+        "not synced, and its audit announced: {:#}",
+        drifted.0
     );
     let now = iso_millis(app.ago(-31));
     let audited = probe(&app).await;
     assert_eq!((audited.status(), &audited.0["freshAt"]), ("ok", &Value::from(now)));
-    assert_eq!(audited.0["summary"], "Synced 1 of 1 repository: 1 issue changed.");
+    assert_eq!(audited.summary_numbers(), [1, 1, 1], "{:#}", audited.0);
 }
 
 #[tokio::test]
-async fn an_audit_on_drift_that_fails_is_tried_again_by_the_next_pass() {
+async fn drift_audit_that_fails_is_retried_by_the_next_pass() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.delete_issue(API, 1));
     probe(&app).await;
@@ -222,7 +223,7 @@ async fn an_audit_on_drift_that_fails_is_tried_again_by_the_next_pass() {
     assert_eq!(probe(&app).await.touched(), ["deleted acme/api#1"]);
 }
 
-/// A repository whose audit met an issue that the probe of the same pass had not counted.
+/// A repository whose audit met an issue that the probe of the same pass had not counted yet.
 async fn audited_while_an_issue_was_opened() -> TestApp {
     let app = settled(3).await;
     app.pass_time(INTERVAL);
@@ -234,21 +235,21 @@ async fn audited_while_an_issue_was_opened() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_deletion_after_an_audit_that_met_an_issue_newer_than_its_probe_is_found() {
+async fn deletion_after_an_audit_that_met_a_newer_issue_is_found() {
     let app = audited_while_an_issue_was_opened().await;
     app.outlive_freshness();
     app.world.github.arrange(|github| github.delete_issue(API, 1));
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..12 {
         let answer = app.agent("alpha").beat().await;
-        told.extend(answer.touched());
+        reported.extend(answer.touched());
         app.outlive_freshness();
     }
-    assert!(told.contains(&"deleted acme/api#1".to_owned()), "{told:?}");
+    assert!(reported.contains(&"deleted acme/api#1".to_owned()), "{reported:?}");
 }
 
 #[tokio::test]
-async fn an_audit_that_met_an_issue_newer_than_its_probe_causes_no_other() {
+async fn audit_that_met_an_issue_newer_than_its_probe_causes_no_other() {
     let app = audited_while_an_issue_was_opened().await;
     app.clear_requests();
     for _ in 0..12 {
@@ -259,19 +260,19 @@ async fn an_audit_that_met_an_issue_newer_than_its_probe_causes_no_other() {
 }
 
 #[tokio::test]
-async fn a_deletion_is_found_while_only_pull_requests_change() {
+async fn deletion_while_only_pull_requests_change_is_found() {
     let app = settled(3).await;
     app.world.github.arrange(|github| {
         github.open_pull_request(API, "another");
         github.delete_issue(API, 1);
     });
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     app.world.github.arrange(|github| github.comment(API, 2));
     // Less than two intervals.
     for _ in 0..100 {
         app.pass_time(40);
         app.world.github.arrange(|github| github.open_pull_request(API, "another"));
-        told.extend(app.agent("alpha").beat().await.touched());
+        reported.extend(app.agent("alpha").beat().await.touched());
     }
-    assert!(told.contains(&"deleted acme/api#1".to_owned()), "{told:?}");
+    assert!(reported.contains(&"deleted acme/api#1".to_owned()), "{reported:?}");
 }

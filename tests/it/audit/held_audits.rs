@@ -1,4 +1,4 @@
-//! Audits that are not believed, and audits that take more than one pass.
+//! Audits on hold, and audits that take more than one pass.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::support::checked::Checked;
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
-/// What is left of an unfinished audit of `acme/api`.
+/// The stored progress of an unfinished audit of `acme/api`; null without one.
 fn left_over(app: &TestApp) -> Checked {
     let id = app.world.github.arrange(|github| github.repository_id(API));
     let left = app.items(&format!("REPO#{id}"), "AUDIT");
@@ -22,16 +22,16 @@ fn left_over(app: &TestApp) -> Checked {
 }
 
 #[tokio::test]
-async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_audited_again_every_pass() {
+async fn empty_listing_of_a_thousand_open_issues_loses_nothing() {
     let app = settled(1_000).await;
     app.world.github.fault(audited_page(1), empty_page(&app));
     let held = audit(&app).await;
     assert_eq!(held.status(), "error");
-    insta::assert_json_snapshot!(held.0["problems"], @r#"
+    insta::assert_json_snapshot!(held.0["problems"], {"[].message" => "[message]"}, @r#"
     [
       {
         "code": "audit_held",
-        "message": "audit on hold: 1000 of 1000 cached open issues are missing from GitHub's listing, above the safety threshold. Nothing was removed. If they are really gone, run `make confirm-audit`",
+        "message": "[message]",
         "phase": "reconcile",
         "repository": "acme/api",
         "retryAfterSeconds": 3600,
@@ -40,6 +40,8 @@ async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_au
       }
     ]
     "#);
+    let message = held.0["problems"][0]["message"].as_str().expect("a text");
+    assert!(message.contains("1000"), "{message}");
     assert_eq!(app.asked().len(), 2, "the probe, the open issues");
     for _ in 0..2 {
         app.outlive_freshness();
@@ -56,7 +58,7 @@ async fn a_thousand_open_issues_and_an_empty_listing_lose_nothing_and_are_not_au
 }
 
 #[tokio::test]
-async fn an_empty_listing_by_the_rest_api_loses_nothing_and_is_not_audited_again_every_pass() {
+async fn empty_listing_by_rest_loses_nothing() {
     let app = settled(30).await;
     app.world.github.arrange(World::remove_graphql);
     app.world.github.fault(Matching::listing(API), Fault::EmptyList.forever());
@@ -71,7 +73,7 @@ async fn an_empty_listing_by_the_rest_api_loses_nothing_and_is_not_audited_again
 }
 
 #[tokio::test]
-async fn a_held_audit_is_lifted_by_a_plausible_listing_of_a_later_audit() {
+async fn audit_on_hold_is_released_by_a_later_plausible_listing() {
     let app = settled(30).await;
     app.world.github.fault(audited_page(1), empty_page(&app));
     assert_eq!(audit(&app).await.codes(), ["audit_held"]);
@@ -85,7 +87,7 @@ async fn a_held_audit_is_lifted_by_a_plausible_listing_of_a_later_audit() {
 }
 
 #[tokio::test]
-async fn a_held_audit_of_one_repository_is_an_error_and_the_others_are_synced() {
+async fn audit_on_hold_is_an_error_and_other_repositories_are_synced() {
     let app = tracking(&[API, WEB]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| open_spread(github, API, 30, first));
@@ -97,11 +99,11 @@ async fn a_held_audit_of_one_repository_is_an_error_and_the_others_are_synced() 
     let answer = audit(&app).await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["audit_held"]));
     assert_eq!(answer.touched(), ["opened acme/web#1"]);
-    assert_eq!(answer.0["summary"], "Synced 1 of 2 repositories: 1 issue changed.");
+    assert_eq!(answer.summary_numbers(), [1, 2, 1], "{:#}", answer.0);
 }
 
 #[tokio::test]
-async fn twenty_absent_issues_are_believed_and_one_more_of_thirty_is_not() {
+async fn audit_with_over_twenty_absent_issues_of_thirty_is_held() {
     for (absent, expected) in [(20, ("ok", 20)), (21, ("error", 0))] {
         let app = settled(30).await;
         app.world.github.arrange(|github| delete(github, API, 1..=absent));
@@ -113,7 +115,7 @@ async fn twenty_absent_issues_are_believed_and_one_more_of_thirty_is_not() {
 }
 
 #[tokio::test]
-async fn a_tenth_of_the_open_issues_is_believed_and_one_more_is_not() {
+async fn audit_with_over_a_tenth_of_the_issues_absent_is_held() {
     for (absent, expected) in [(22, ("ok", 22)), (23, ("error", 0))] {
         let app = settled(220).await;
         app.world.github.arrange(|github| delete(github, API, 1..=absent));
@@ -123,7 +125,7 @@ async fn a_tenth_of_the_open_issues_is_believed_and_one_more_is_not() {
 }
 
 #[tokio::test]
-async fn an_audit_cut_off_by_a_limit_on_page_three_loses_nothing_and_goes_on_where_it_was() {
+async fn audit_cut_off_by_a_limit_loses_nothing_and_resumes_where_it_stopped() {
     let app = settled(400).await;
     app.world.github.arrange(|github| github.delete_issue(API, 5));
     app.world.github.fault(audited_page(3), Fault::secondary_limit(Some("90")));
@@ -149,7 +151,7 @@ async fn an_audit_cut_off_by_a_limit_on_page_three_loses_nothing_and_goes_on_whe
 }
 
 #[tokio::test]
-async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
+async fn unfinished_audit_is_stored_as_an_item_until_it_completes() {
     let app = settled(250).await;
     app.world.github.arrange(|github| github.delete_issue(API, 5));
     app.world.github.fault(audited_page(3), Fault::Status(500).times(3));
@@ -180,9 +182,9 @@ async fn what_a_pass_leaves_of_an_audit_is_an_item_until_the_audit_completes() {
 }
 
 #[tokio::test]
-async fn an_absent_issue_that_two_passes_of_one_audit_compared_is_asked_for_once() {
+async fn absent_issue_compared_by_two_passes_is_looked_up_once() {
     let app = settled(250).await;
-    // The last but one of the first page: the second pass begins a second before the last one.
+    // The last but one of the first page: the second pass starts one second before the last one.
     app.world.github.arrange(|github| github.hide_issue(API, 100));
     app.world.github.fault(audited_page(2), Fault::Status(500).times(3));
     audit(&app).await;
@@ -195,8 +197,7 @@ async fn an_absent_issue_that_two_passes_of_one_audit_compared_is_asked_for_once
 }
 
 #[tokio::test]
-async fn at_most_a_hundred_absent_issues_are_asked_for_in_a_pass_over_all_repositories_and_the_rest_in_the_next()
- {
+async fn absent_issues_above_a_hundred_are_looked_up_by_the_next_pass() {
     let names = ["acme/r1", "acme/r2", "acme/r3", "acme/r4", "acme/r5", "acme/r6"];
     let app = tracking(&names).start().await;
     let first = app.ago(1_000);
@@ -214,7 +215,7 @@ async fn at_most_a_hundred_absent_issues_are_asked_for_in_a_pass_over_all_reposi
     let first = audit(&app).await;
     assert_eq!((first.status(), first.0["touchedCount"].as_u64()), ("ok", Some(100)));
     assert_eq!((issues_asked_for(&app), pages_audited(&app)), (100, 6));
-    // So many requests stretch the freshness.
+    // After this many requests a pass stays fresh for longer.
     app.pass_time(300);
     app.clear_requests();
     let rest = app.agent("alpha").beat().await;
@@ -226,7 +227,7 @@ async fn at_most_a_hundred_absent_issues_are_asked_for_in_a_pass_over_all_reposi
 }
 
 #[tokio::test]
-async fn an_audit_cut_by_the_deadline_goes_on_with_the_next_one_to_ask() {
+async fn audit_cut_by_the_deadline_resumes_with_the_next_absent_issue() {
     let app = settled(20).await;
     app.world.github.arrange(|github| delete(github, API, 1..=5));
     let clock = app.world.clock.clone();
@@ -245,7 +246,7 @@ async fn an_audit_cut_by_the_deadline_goes_on_with_the_next_one_to_ask() {
 }
 
 #[tokio::test]
-async fn an_absent_issue_of_which_github_says_nothing_stays_and_is_asked_for_by_the_next_pass() {
+async fn absent_issue_without_an_answer_stays_and_is_looked_up_again() {
     let app = settled(20).await;
     app.world.github.arrange(|github| delete(github, API, 1..=2));
     app.world.github.fault(Matching::issue(API, 2), Fault::Status(503).times(3));
@@ -260,7 +261,7 @@ async fn an_absent_issue_of_which_github_says_nothing_stays_and_is_asked_for_by_
 }
 
 #[tokio::test]
-async fn while_an_audit_is_held_its_repository_is_not_called_fresh() {
+async fn repository_with_an_audit_on_hold_is_not_fresh() {
     let app = settled(30).await;
     app.world.github.arrange(|github| delete(github, API, 1..=30));
     let held = audit(&app).await;

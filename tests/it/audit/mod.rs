@@ -1,4 +1,4 @@
-//! How the cache is compared with GitHub, and what it takes to remove an issue.
+//! How audits compare the cache with GitHub, and what proves that an issue is gone.
 
 pub mod audit_pages;
 pub mod audits;

@@ -1,4 +1,4 @@
-//! What GitHub's answers prove: an issue is removed by GitHub's own words about that very issue, and by nothing else.
+//! What GitHub's answers prove: an issue is removed only when GitHub's own words about that issue say so.
 
 use test_world::github::{Fault, Matching};
 
@@ -13,7 +13,7 @@ fn answer(status: u16, headers: &[(&'static str, &str)], body: &str) -> Fault {
     Fault::Answer { status, headers, body: body.to_owned() }
 }
 
-/// The one problem of a beat: its code and its message.
+/// The code and the message of an answer's only problem.
 fn problem(answer: &Answer) -> (String, String) {
     let problems = answer.0["problems"].as_array().expect("a list");
     assert_eq!(problems.len(), 1, "{:#}", answer.0);
@@ -21,33 +21,33 @@ fn problem(answer: &Answer) -> (String, String) {
     (text("code"), text("message"))
 }
 
-/// What a proxy, a gateway or a login page may answer in GitHub's place.
+/// The answer of a proxy, a gateway or a login page in GitHub's place.
 const NOT_GITHUBS: &str = "<!DOCTYPE html><html><body>gone fishing</body></html>";
 
 #[tokio::test]
 async fn audit_answer_without_githubs_words_removes_nothing() {
     let html = [("content-type", "text/html")];
     let unbelievable = [
-        (answer(410, &html, NOT_GITHUBS), "status 410"),
-        (answer(410, &[], ""), "status 410"),
-        (answer(410, &[], r#"{"message":"Gone"}"#), "status 410"),
-        (answer(410, &[], r#"{"message":"API version 2022-11-28 is no longer supported."}"#), "status 410"),
-        (answer(410, &[], r#"{"error":"This issue was deleted"}"#), "status 410"),
-        (answer(410, &[], r#"["This issue was deleted"]"#), "status 410"),
-        (answer(404, &html, NOT_GITHUBS), "status 404"),
-        (answer(404, &[], ""), "status 404"),
-        (answer(404, &[], r#"{"message":"no Route matched with those values"}"#), "status 404"),
-        (answer(422, &[], r#"{"message":"This issue was deleted"}"#), "status 422"),
+        (answer(410, &html, NOT_GITHUBS), "410"),
+        (answer(410, &[], ""), "410"),
+        (answer(410, &[], r#"{"message":"Gone"}"#), "410"),
+        (answer(410, &[], r#"{"message":"API version 2022-11-28 is no longer supported."}"#), "410"),
+        (answer(410, &[], r#"{"error":"This issue was deleted"}"#), "410"),
+        (answer(410, &[], r#"["This issue was deleted"]"#), "410"),
+        (answer(404, &html, NOT_GITHUBS), "404"),
+        (answer(404, &[], ""), "404"),
+        (answer(404, &[], r#"{"message":"no Route matched with those values"}"#), "404"),
+        (answer(422, &[], r#"{"message":"This issue was deleted"}"#), "422"),
     ];
-    for (fault, words) in unbelievable {
+    for (fault, status) in unbelievable {
         let app = settled(3).await;
         app.world.github.arrange(|github| github.hide_issue(API, 1));
         app.world.github.fault(Matching::issue(API, 1), fault.clone().forever());
-        // What a 404 says has to be said twice.
+        // A 404 counts only when two audits meet it.
         for _ in 0..3 {
             let (code, message) = problem(&audit(&app).await);
             assert_eq!(code, "github_unexpected_answer", "{fault:?}: {message}");
-            assert!(message.contains(words), "{message}");
+            assert!(message.contains(status), "{message}");
             assert_eq!((app.open_rows(API), &app.row(API, 1)["missingSince"]), (vec![1, 2, 3], &().into()));
         }
     }
@@ -74,7 +74,7 @@ async fn audit_redirect_that_names_no_issue_moves_nothing() {
         app.world.github.fault(Matching::issue(API, 1), fault);
         let (code, message) = problem(&audit(&app).await);
         assert_eq!(code, "github_unexpected_answer", "{status} {location}: {message}");
-        assert!(message.contains(&format!("status {status}")), "{message}");
+        assert!(message.contains(&status.to_string()), "{message}");
         assert_eq!(app.open_rows(API), [1, 2, 3], "{status} {location}");
         app.world.github.arrange(|github| github.show_issue(API, 1));
         audit(&app).await;
@@ -82,7 +82,7 @@ async fn audit_redirect_that_names_no_issue_moves_nothing() {
 }
 
 #[tokio::test]
-async fn audit_answer_about_another_issue_is_not_believed() {
+async fn audit_answer_about_another_issue_is_rejected() {
     for (find, other) in [(r#""number":1,"#, r#""number":2,"#), ("repos/acme/api", "repos/acme/web")] {
         let app = settled(3).await;
         app.world.github.before(Matching::graphql().nth(2), |github| github.hide_issue(API, 1));
@@ -101,8 +101,8 @@ async fn audit_answer_about_another_issue_is_not_believed() {
 }
 
 #[tokio::test]
-async fn issues_switched_off_during_an_audit_remove_nothing() {
-    // GitHub's words of today, and those of older servers.
+async fn issues_disabled_during_an_audit_remove_nothing() {
+    // The words of GitHub today, and those of older servers.
     let words = ["Issues has been disabled in this repository.", "Issues are disabled for this repo"];
     for words in words {
         let app = settled(3).await;
@@ -117,10 +117,10 @@ async fn issues_switched_off_during_an_audit_remove_nothing() {
 #[tokio::test]
 async fn listing_answer_without_githubs_words_is_unexpected() {
     let html = [("content-type", "text/html")];
-    for (fault, words) in [
-        (answer(410, &html, NOT_GITHUBS), "status 410"),
-        (answer(410, &[], r#"{"message":"Gone"}"#), "status 410"),
-        (answer(404, &html, NOT_GITHUBS), "status 404"),
+    for (fault, status) in [
+        (answer(410, &html, NOT_GITHUBS), "410"),
+        (answer(410, &[], r#"{"message":"Gone"}"#), "410"),
+        (answer(404, &html, NOT_GITHUBS), "404"),
     ] {
         for first in [true, false] {
             let app = tracking(&[API]).start().await;
@@ -133,7 +133,7 @@ async fn listing_answer_without_githubs_words_is_unexpected() {
             app.world.github.fault(Matching::listing(API), fault.clone().forever());
             let (code, message) = problem(&app.agent("alpha").beat().await);
             assert_eq!(code, "github_unexpected_answer", "{message}");
-            assert!(message.contains(words), "{message}");
+            assert!(message.contains(status), "{message}");
             app.world.github.heal();
             app.outlive_freshness();
             assert_eq!(app.agent("alpha").beat().await.status(), "ok");
@@ -142,7 +142,7 @@ async fn listing_answer_without_githubs_words_is_unexpected() {
 }
 
 #[tokio::test]
-async fn repository_answer_that_is_not_githubs_is_not_taken_for_its_absence() {
+async fn repository_answer_not_from_github_does_not_prove_absence() {
     let html = [("content-type", "text/html")];
     let another = r#"{"id":7,"full_name":"acme/else","disabled":false}"#;
     for fault in [answer(404, &html, NOT_GITHUBS), answer(404, &[], "{}"), answer(200, &[], another)] {
@@ -161,25 +161,25 @@ async fn repository_answer_that_is_not_githubs_is_not_taken_for_its_absence() {
 }
 
 #[tokio::test]
-async fn issues_switched_off_are_known_without_graphql() {
+async fn disabled_issues_are_detected_without_graphql() {
     let app = tracking(&[API]).start().await;
     app.world.github.arrange(|github| {
         github.open_issues(API, 2);
         github.remove_graphql();
     });
     app.agent("alpha").beat().await;
-    // Where issues are off, GitHub's listing may be empty instead of refused.
+    // Where issues are disabled, GitHub may return an empty listing instead of an error.
     app.world.github.arrange(|github| github.disable_issues(API));
     app.world.github.fault(Matching::listing(API), Fault::EmptyList.forever());
     app.pass_time(INTERVAL);
     assert_eq!(app.agent("alpha").beat().await.codes(), ["probe_unavailable", "issues_disabled"]);
     assert_eq!(app.open_rows(API), [1, 2]);
-    // Nobody asked for the listing.
+    // Nothing requested the listing.
     app.world.github.heal();
 }
 
 #[tokio::test]
-async fn api_version_that_ended_removes_nothing_and_is_told() {
+async fn retired_api_version_removes_nothing_and_is_reported() {
     let mut app = settled(3).await;
     app.leaves_orders_open();
     let (deprecation, sunset) = (app.ago(100), app.ago(0));
@@ -196,7 +196,7 @@ async fn api_version_that_ended_removes_nothing_and_is_told() {
 }
 
 #[tokio::test]
-async fn end_of_the_api_version_is_logged_once_with_its_dates() {
+async fn api_version_retirement_is_logged_once_with_its_dates() {
     let app = settled(1).await;
     let log = Log::begin();
     let in_a_year = app.ago(-365 * 24 * 3_600);
@@ -217,14 +217,14 @@ async fn end_of_the_api_version_is_logged_once_with_its_dates() {
 }
 
 #[tokio::test]
-async fn end_of_the_api_version_in_no_form_of_a_date_is_logged_without_it() {
+async fn api_version_retirement_without_a_valid_date_is_logged_without_it() {
     let app = settled(1).await;
     let log = Log::begin();
     let long = "upstream-words".repeat(100);
     for (deprecation, sunset) in [("@1796083200", "soon"), (long.as_str(), "true")] {
         let headers = [("deprecation", deprecation.to_owned()), ("sunset", sunset.to_owned())];
-        let add = move |_: &mut u16, told: &mut Vec<(String, String)>, _: &mut Vec<u8>| {
-            told.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+        let add = move |_: &mut u16, sent: &mut Vec<(String, String)>, _: &mut Vec<u8>| {
+            sent.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
         };
         app.world.github.fault(Matching::listing(API), Fault::changed(add));
         app.pass_time(60);
@@ -239,7 +239,7 @@ async fn end_of_the_api_version_in_no_form_of_a_date_is_logged_without_it() {
 }
 
 #[tokio::test]
-async fn odd_answers_about_some_issues_do_not_keep_the_others_from_being_removed() {
+async fn odd_answers_about_some_issues_do_not_block_other_removals() {
     let html = answer(404, &[("content-type", "text/html")], NOT_GITHUBS);
     for fault in [Fault::saml_required(), Fault::Status(503), Fault::Status(410), Fault::Cut, html] {
         let app = settled(20).await;
@@ -257,7 +257,7 @@ async fn odd_answers_about_some_issues_do_not_keep_the_others_from_being_removed
 }
 
 #[tokio::test]
-async fn odd_issues_go_to_the_back_of_the_queue_across_passes() {
+async fn absent_issues_with_odd_answers_go_to_the_back_of_the_queue() {
     let app = tracking(&[API]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| {
@@ -272,12 +272,12 @@ async fn odd_issues_go_to_the_back_of_the_queue_across_passes() {
     for number in 1..=25 {
         app.world.github.fault(Matching::issue(API, number), Fault::Status(503).forever());
     }
-    let mut told = audit(&app).await.touched();
+    let mut reported = audit(&app).await.touched();
     for _ in 0..3 {
         app.outlive_freshness();
-        told.extend(app.agent("alpha").beat().await.touched());
+        reported.extend(app.agent("alpha").beat().await.touched());
     }
-    assert_eq!(told, (26..=30).map(|number| format!("deleted acme/api#{number}")).collect::<Vec<_>>());
+    assert_eq!(reported, (26..=30).map(|number| format!("deleted acme/api#{number}")).collect::<Vec<_>>());
     app.world.github.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.touched().len(), 25);
@@ -285,24 +285,24 @@ async fn odd_issues_go_to_the_back_of_the_queue_across_passes() {
 }
 
 #[tokio::test]
-async fn issue_that_hangs_in_short_passes_keeps_no_other_from_being_removed() {
+async fn issue_that_hangs_in_short_passes_does_not_block_other_removals() {
     let app = settled(20).await;
     app.world.github.arrange(|github| (1..=3).for_each(|number| github.delete_issue(API, number)));
     app.world.github.fault(Matching::issue(API, 1), Fault::Hang.forever());
     app.pass_time(INTERVAL);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..2 {
-        // Half a second is left to ask GitHub.
-        told.extend(app.agent("alpha").beat_within(6).await.touched());
+        // Half a second remains for GitHub.
+        reported.extend(app.agent("alpha").beat_within(6).await.touched());
         app.outlive_freshness();
     }
-    assert_eq!(told, ["deleted acme/api#2", "deleted acme/api#3"]);
+    assert_eq!(reported, ["deleted acme/api#2", "deleted acme/api#3"]);
     app.world.github.heal();
     assert_eq!(app.agent("alpha").beat().await.touched(), ["deleted acme/api#1"]);
 }
 
 #[tokio::test]
-async fn more_than_a_hundred_requests_for_absent_issues_are_made_by_no_odd_answer() {
+async fn absent_issues_with_odd_answers_stay_within_a_hundred_requests() {
     let app = settled(20).await;
     app.world.github.arrange(|github| (1..=20).for_each(|number| github.delete_issue(API, number)));
     for number in 1..=20 {

@@ -1,7 +1,7 @@
-//! Removals that an audit proves, when the table fails who writes them or does not tell what became of a request, and
-//! when they come late, after a pass that could not audit.
+//! Removals that an audit proves, when writing them to the table fails, when the answer to a write is lost, and when
+//! they arrive late, after a pass that could not audit.
 //!
-//! Each is tried at every request to DynamoDB that a beat with such an audit makes.
+//! Each case is tried at every request to DynamoDB of a heartbeat with such an audit.
 
 use test_world::dynamodb::{Fault, Held, On};
 use test_world::github::{Fault as GitHubFault, Matching};
@@ -10,9 +10,9 @@ use crate::audit::audits::{INTERVAL, audited_page, tracking};
 use crate::support::app::{Agent, TestApp, open_spread, until_held};
 
 const API: &str = "acme/api";
-const NEWS: &str = "deleted acme/api#1";
+const REMOVAL: &str = "deleted acme/api#1";
 
-/// Alpha and beta have beaten, an issue has been deleted since, and the next beat's audit finds it absent.
+/// Alpha and beta have sent heartbeats, an issue has been deleted since, and the next audit finds it absent.
 async fn deleted() -> TestApp {
     let app = tracking(&[API]).start().await;
     app.world.github.arrange(|github| {
@@ -32,85 +32,89 @@ async fn deleted() -> TestApp {
     app
 }
 
-/// No open issues can be listed for an audit, by either API; the next pass's probe, its first question, is answered.
+/// Lets audits' listings fail on both APIs. The next pass's probe, its first query, is still answered.
 fn break_audits(app: &TestApp) {
     app.world.github.fault(audited_page(1), GitHubFault::Status(502).forever());
     let listings = Matching::listing(API).query("state", "open");
     app.world.github.fault(listings, GitHubFault::Status(502).forever());
 }
 
-/// The row has ended as a tombstone, and the count agrees with the rows.
+/// The row is a tombstone, and the count agrees with the rows.
 fn assert_in_step(app: &TestApp, when: &str) {
     assert_eq!(app.row(API, 1)["gone"]["reason"], "deleted", "{when}");
     assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![2, 3], &2.into()), "{when}");
 }
 
-/// Each agent was told, at least once, and of nothing else.
-fn assert_told(news: &str, told: [Vec<String>; 2], when: &str) {
-    for told in told {
-        assert!(!told.is_empty() && told.iter().all(|touch| touch == news), "{when}: {told:?}");
+/// This change, and no other, was reported to each agent at least once.
+fn assert_reported(change: &str, reported: [Vec<String>; 2], when: &str) {
+    for reported in reported {
+        assert!(!reported.is_empty() && reported.iter().all(|touch| touch == change), "{when}: {reported:?}");
     }
 }
 
-/// How many requests to DynamoDB a beat with the removal makes.
-async fn requests_of_a_beat() -> u64 {
+/// How many requests to DynamoDB a heartbeat with the removal sends.
+async fn requests_of_a_heartbeat() -> u64 {
     let app = deleted().await;
-    assert_eq!(app.agent("alpha").beat().await.touched(), [NEWS]);
+    assert_eq!(app.agent("alpha").beat().await.touched(), [REMOVAL]);
     assert_in_step(&app, "undisturbed");
     let requests = app.world.dynamodb.requests().len();
     assert!(requests > 10, "{requests}");
     requests as u64
 }
 
-/// What an agent is told by a pass once the next interval is over, and by the one after.
-async fn later_told(app: &TestApp, agent: &Agent<'_>) -> Vec<String> {
-    let mut told = Vec::new();
+/// What an agent's next two audits report to it.
+async fn reported_later(app: &TestApp, agent: &Agent<'_>) -> Vec<String> {
+    let mut reported = Vec::new();
     for _ in 0..2 {
         app.pass_time(INTERVAL);
-        told.extend(agent.beat().await.touched());
+        reported.extend(agent.beat().await.touched());
     }
-    told
+    reported
 }
 
-/// What each agent is told when what a dead pass had under way arrives after a pass that could not audit.
-async fn told_when_it_arrives_late(app: &TestApp, held: Held, agents: [&Agent<'_>; 2]) -> [Vec<String>; 2] {
+/// What is reported to each agent when a request of a dead pass arrives after a pass that could not audit.
+async fn reported_when_it_arrives_late(
+    app: &TestApp,
+    held: Held,
+    agents: [&Agent<'_>; 2],
+) -> [Vec<String>; 2] {
     app.pass_time(31);
     break_audits(app);
     let [one, other] = agents;
-    let mut told = [one.beat().await.touched(), other.beat().await.touched()];
+    let mut reported = [one.beat().await.touched(), other.beat().await.touched()];
     held.release();
     app.nothing_is_under_way().await;
     app.world.github.heal();
-    told[0].extend(later_told(app, one).await);
-    told[1].extend(later_told(app, other).await);
-    told
+    reported[0].extend(reported_later(app, one).await);
+    reported[1].extend(reported_later(app, other).await);
+    reported
 }
 
 #[tokio::test]
-async fn a_removal_that_arrives_late_after_a_pass_that_could_not_audit_is_refused_or_told() {
-    for n in 1..=requests_of_a_beat().await {
+async fn removal_arriving_after_a_pass_without_audit_is_refused_or_reported() {
+    for n in 1..=requests_of_a_heartbeat().await {
         let app = deleted().await;
         let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
         let mut held = app.world.dynamodb.hold(On::anything().nth(n));
         let mut dying = Box::pin(alpha.beat());
         assert!(until_held(&mut dying, &mut held).await.is_none());
         drop(dying);
-        let told = told_when_it_arrives_late(&app, held, [&beta, &alpha]).await;
-        assert_told(NEWS, told, &format!("after request {n}"));
+        let reported = reported_when_it_arrives_late(&app, held, [&beta, &alpha]).await;
+        assert_reported(REMOVAL, reported, &format!("after request {n}"));
         assert_in_step(&app, &format!("after request {n}"));
     }
 }
 
 #[tokio::test]
-async fn a_removal_whose_answer_is_lost_is_told_all_the_same() {
-    for n in 1..=requests_of_a_beat().await {
+async fn removal_whose_answer_is_lost_is_reported() {
+    for n in 1..=requests_of_a_heartbeat().await {
         let app = deleted().await;
         app.world.dynamodb.fault(On::anything().nth(n), Fault::LoseAnswer);
         for agent in ["alpha", "beta"] {
             let answer = app.agent(agent).beat().await;
             assert_eq!(
                 (answer.status(), answer.touched()),
-                ("ok", vec![NEWS.to_owned()]),
+                ("ok", vec![REMOVAL.to_owned()]),
                 "{agent}, request {n}"
             );
         }
@@ -119,22 +123,22 @@ async fn a_removal_whose_answer_is_lost_is_told_all_the_same() {
 }
 
 #[tokio::test]
-async fn the_table_can_fail_at_any_request_and_a_removal_is_told_all_the_same() {
-    for n in 1..=requests_of_a_beat().await {
+async fn removal_with_the_table_failing_at_any_request_is_reported() {
+    for n in 1..=requests_of_a_heartbeat().await {
         let app = deleted().await;
         let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
         app.world.dynamodb.fault(On::anything().nth(n), Fault::AccessDenied);
-        let mut told = [Vec::new(), alpha.beat().await.touched()];
+        let mut reported = [Vec::new(), alpha.beat().await.touched()];
         app.pass_time(31);
-        told[0].extend(later_told(&app, &beta).await);
-        told[1].extend(later_told(&app, &alpha).await);
-        assert_told(NEWS, told, &format!("request {n}"));
+        reported[0].extend(reported_later(&app, &beta).await);
+        reported[1].extend(reported_later(&app, &alpha).await);
+        assert_reported(REMOVAL, reported, &format!("request {n}"));
         assert_in_step(&app, &format!("request {n}"));
     }
 }
 
 #[tokio::test]
-async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_refused_or_told() {
+async fn audit_edit_arriving_after_a_failed_audit_is_refused_or_reported() {
     const EDIT: &str = "edited acme/api#1";
     for n in 1.. {
         let mut app = tracking(&[API]).start().await;
@@ -145,7 +149,7 @@ async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_r
                 issue.labels = vec!["bug".to_owned()];
                 issue.updated_at = long_ago;
             });
-            github.open_pull_request(API, "A newer one, which keeps the issues out of the listings to come");
+            github.open_pull_request(API, "A newer one, which keeps the issues out of later listings");
         });
         let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
         for _ in 0..2 {
@@ -154,7 +158,7 @@ async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_r
             app.pass_time(150);
         }
         app.pass_time(INTERVAL);
-        // Only an audit sees it: no `updated_at` moves.
+        // Only an audit finds it: no `updated_at` changes.
         app.world.github.arrange(|github| github.rename_label(API, "bug", "defect"));
         app.clear_requests();
         let mut held = app.world.dynamodb.hold(On::anything().nth(n));
@@ -167,8 +171,8 @@ async fn an_audits_edit_that_arrives_late_after_a_pass_that_could_not_audit_is_r
             app.leaves_orders_open();
             break;
         }
-        let told = told_when_it_arrives_late(&app, held, [&beta, &alpha]).await;
-        assert_told(EDIT, told, &format!("after request {n}"));
+        let reported = reported_when_it_arrives_late(&app, held, [&beta, &alpha]).await;
+        assert_reported(EDIT, reported, &format!("after request {n}"));
         assert_eq!(app.row(API, 1)["labels"], serde_json::json!(["defect"]), "after request {n}");
     }
 }

@@ -1,5 +1,5 @@
-//! The service as a GitHub App: its installation's token is asked for, shared, renewed, and never told. What becomes of
-//! a refusal is in `github_app_refused.rs`.
+//! The service as a GitHub App: its installation's token is requested, shared, renewed, and never leaked.
+//! `github_app_refused.rs` tests refusals.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ async fn beats_well(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn one_token_serves_a_whole_pass_and_the_passes_after_it() {
+async fn installation_token_serves_a_whole_pass_and_later_passes() {
     let app = two_repositories().await;
     beats_well(&app).await;
     assert_eq!(app.open_rows("acme/web").len(), 150);
@@ -79,7 +79,7 @@ async fn one_token_serves_a_whole_pass_and_the_passes_after_it() {
 }
 
 #[tokio::test]
-async fn the_key_is_pem_of_either_kind_and_the_ids_are_numbers_or_texts() {
+async fn app_key_in_either_pem_form_and_ids_as_numbers_or_texts_are_accepted() {
     let escaped_twice = APP_KEY.replace('\n', "\\n");
     for credentials in [
         json!({ "appId": APP, "installationId": INSTALLATION, "privateKey": APP_KEY_PKCS8 }),
@@ -94,7 +94,7 @@ async fn the_key_is_pem_of_either_kind_and_the_ids_are_numbers_or_texts() {
 }
 
 #[tokio::test]
-async fn key_as_secret_stores_leave_it_is_read() {
+async fn app_key_as_secret_stores_format_it_is_accepted() {
     let body: String = APP_KEY.lines().filter(|line| !line.starts_with("-----")).collect();
     for key in [
         APP_KEY.replace('\n', "\r\n"),
@@ -121,7 +121,7 @@ async fn key_as_secret_stores_leave_it_is_read() {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_five_minutes_before_it_expires_also_by_an_idle_pass() {
+async fn token_is_renewed_five_minutes_before_expiry_even_by_an_idle_pass() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.pass_time(DUE - 1);
@@ -133,7 +133,7 @@ async fn a_token_is_renewed_five_minutes_before_it_expires_also_by_an_idle_pass(
     app.pass_time(DUE + 60);
     beats_well(&app).await;
     assert_eq!(token_requests(&app), 3);
-    // It was the passes in between that were idle, and none was without a token for as long as an hour.
+    // The passes so far were idle, and none was without a token. After two hours the token has expired.
     app.pass_time(2 * 3_600);
     app.clear_requests();
     beats_well(&app).await;
@@ -141,7 +141,7 @@ async fn a_token_is_renewed_five_minutes_before_it_expires_also_by_an_idle_pass(
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_renewed_serves_until_it_expires() {
+async fn token_that_cannot_be_renewed_serves_until_it_expires() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.pass_time(DUE);
@@ -155,14 +155,14 @@ async fn a_token_that_cannot_be_renewed_serves_until_it_expires() {
     app.pass_time(60);
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"; 2]));
-    assert_eq!(token_requests(&app), 9 + 3, "without a token it is asked for as patiently as anything");
+    assert_eq!(token_requests(&app), 9 + 3, "without a token, the token request is retried like any other");
     app.world.github.heal();
     app.outlive_freshness();
     beats_well(&app).await;
 }
 
 #[tokio::test]
-async fn a_token_request_that_fails_in_passing_is_tried_again() {
+async fn token_request_that_fails_transiently_is_retried() {
     let app = two_repositories().await;
     app.world.github.fault(Matching::token_request(), Fault::Status(502));
     app.world.github.fault(Matching::token_request(), Fault::Cut);
@@ -171,7 +171,7 @@ async fn a_token_request_that_fails_in_passing_is_tried_again() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_after_a_token_request_that_took_the_time_of_the_pass() {
+async fn token_request_that_uses_up_the_pass_time_is_the_last_request() {
     for is_failing in [false, true] {
         let app = two_repositories().await;
         let clock = app.world.clock.clone();
@@ -185,7 +185,7 @@ async fn nothing_is_asked_after_a_token_request_that_took_the_time_of_the_pass()
     }
 }
 
-/// Fifty repositories, all of which are asked for at once where there is no GraphQL.
+/// Fifty repositories without GraphQL: all are looked up at the same time.
 async fn fifty() -> TestApp {
     let names: Vec<String> = (0..50).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -195,25 +195,25 @@ async fn fifty() -> TestApp {
 }
 
 #[tokio::test]
-async fn fifty_calls_at_once_ask_for_one_token_and_renew_it_once() {
+async fn fifty_concurrent_calls_request_one_token_and_renew_it_once() {
     let app = fifty().await;
     let beat = async || app.agent("alpha").beat().await.codes().join(" ");
     assert_eq!(beat().await, "probe_unavailable");
     assert_eq!(token_requests(&app), 1);
     app.pass_time(DUE);
     assert_eq!(beat().await, "probe_unavailable");
-    assert_eq!(token_requests(&app), 2, "it was due");
+    assert_eq!(token_requests(&app), 2, "renewal was due");
     app.pass_time(3_600);
     assert_eq!(beat().await, "probe_unavailable");
-    assert_eq!(token_requests(&app), 3, "it had expired");
+    assert_eq!(token_requests(&app), 3, "the token had expired");
     app.pass_time(600);
     app.world.github.arrange(|github| github.revoke_installation_tokens());
     assert_eq!(beat().await, "probe_unavailable");
-    assert_eq!(token_requests(&app), 4, "it was refused");
+    assert_eq!(token_requests(&app), 4, "the token was refused");
 }
 
 #[tokio::test]
-async fn fifty_calls_at_once_meet_a_failing_token_request_once() {
+async fn fifty_concurrent_calls_share_one_failing_token_request() {
     let app = fifty().await;
     app.world.github.arrange(|github| github.revoke_app_key(APP));
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_unauthorized"]);
@@ -227,7 +227,7 @@ async fn fifty_calls_at_once_meet_a_failing_token_request_once() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_off_by_a_minute_changes_nothing() {
+async fn clock_that_is_off_by_a_minute_changes_nothing() {
     for seconds in [-60, 60] {
         let app = installed(TestApp::tracking(&["acme/api"]).ahead(seconds)).await;
         beats_well(&app).await;
@@ -241,7 +241,7 @@ async fn a_clock_that_is_off_by_a_minute_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_limit_is_the_installations_and_outlives_its_token() {
+async fn limit_of_an_installation_outlives_its_token() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.pass_time(DUE - 300);
@@ -252,7 +252,7 @@ async fn a_limit_is_the_installations_and_outlives_its_token() {
     for sandbox in [app.app.clone(), app.another_sandbox()] {
         let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
         assert_eq!(answer.codes(), ["github_rate_limited"]);
-        assert_eq!(app.asked(), [""; 0], "nor is a token asked for that would be of no use");
+        assert_eq!(app.asked(), [""; 0], "no token is requested either");
     }
     app.pass_time(60);
     beats_well(&app).await;
@@ -260,7 +260,7 @@ async fn a_limit_is_the_installations_and_outlives_its_token() {
 }
 
 #[tokio::test]
-async fn a_budget_is_the_installations_and_goes_on_when_its_token_is_renewed() {
+async fn budget_of_an_installation_outlives_its_token() {
     let app = two_repositories().await;
     app.world.github.arrange(|github| {
         github.set_graphql_budget(5_000, 2_000, github.now() + SignedDuration::from_hours(3));
@@ -275,7 +275,7 @@ async fn a_budget_is_the_installations_and_goes_on_when_its_token_is_renewed() {
 }
 
 #[tokio::test]
-async fn a_limit_that_the_app_itself_meets_is_waited_for() {
+async fn limit_of_the_app_itself_blocks_token_requests_until_it_lifts() {
     let app = two_repositories().await;
     app.world.github.fault(Matching::token_request(), Fault::secondary_limit(Some("300")));
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
@@ -289,7 +289,7 @@ async fn a_limit_that_the_app_itself_meets_is_waited_for() {
 }
 
 #[tokio::test]
-async fn an_enterprise_servers_api_is_asked_for_the_token() {
+async fn token_request_on_an_enterprise_server_goes_to_its_api() {
     let mut app = installed(TestApp::tracking(&["acme/api"])).await;
     let api = format!("{}/api/v3", app.world.github.url());
     app.restart_with("GITHUB_API_URL", &api);
@@ -298,29 +298,29 @@ async fn an_enterprise_servers_api_is_asked_for_the_token() {
 }
 
 #[tokio::test]
-async fn no_key_and_no_token_is_in_any_answer_item_or_log() {
+async fn app_key_and_tokens_appear_in_no_answer_item_or_log() {
     let app = two_repositories().await;
     let log = Log::begin();
     app.app.prepare().await;
-    let mut said = vec![app.agent("alpha").beat().await.0.to_string()];
+    let mut written = vec![app.agent("alpha").beat().await.0.to_string()];
     app.pass_time(60);
     for fault in [Fault::Status(401), Fault::Status(403), Fault::Status(404), Fault::Status(502)] {
         app.world.github.arrange(|github| github.revoke_installation_tokens());
         app.world.github.fault(Matching::token_request(), fault.forever());
-        said.push(app.agent("alpha").beat().await.0.to_string());
+        written.push(app.agent("alpha").beat().await.0.to_string());
         app.world.github.heal();
         app.pass_time(60);
-        said.push(app.agent("alpha").beat().await.0.to_string());
+        written.push(app.agent("alpha").beat().await.0.to_string());
         app.pass_time(60);
     }
-    said.extend(app.items("", "").iter().map(ToString::to_string));
-    said.push(log.text());
+    written.extend(app.items("", "").iter().map(ToString::to_string));
+    written.push(log.text());
     let tokens = app.world.github.arrange(|github| github.installation_tokens());
     assert!(tokens.len() > 3, "{tokens:?}");
     let line_of_key = APP_KEY.lines().nth(3).expect("a key of many lines").to_owned();
-    // How each of the App's signed words begins.
-    let word = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9".to_owned();
-    for secret in tokens.into_iter().chain([line_of_key, word, AGENT_TOKEN.to_owned()]) {
-        assert!(said.iter().all(|text| !text.contains(&secret)), "{secret}");
+    // The beginning of each JWT that the App signs.
+    let jwt = "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9".to_owned();
+    for secret in tokens.into_iter().chain([line_of_key, jwt, AGENT_TOKEN.to_owned()]) {
+        assert!(written.iter().all(|text| !text.contains(&secret)), "{secret}");
     }
 }

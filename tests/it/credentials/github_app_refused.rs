@@ -1,4 +1,5 @@
-//! A GitHub App that is refused, forbidden something, or only half configured: what is tried, and what is told.
+//! A GitHub App that is refused, lacks a permission, or is configured incompletely: the requests sent, and the problem
+//! reported.
 
 use serde_json::{Value, json};
 use test_world::GITHUB_CREDENTIALS_SECRET_ID;
@@ -15,20 +16,20 @@ fn reads(app: &TestApp) -> usize {
     requests.iter().filter(|read| read.request["SecretId"] == GITHUB_CREDENTIALS_SECRET_ID).count()
 }
 
-/// The answer is an error with these words, which nobody can heal by waiting.
-fn assert_told(answer: &Answer, code: &str, words: &[&str]) {
+/// The answer is a lasting error with this code only, and the first message contains these terms.
+fn assert_reported(answer: &Answer, code: &str, terms: &[&str]) {
     assert_eq!(answer.status(), "error", "{:#}", answer.0);
-    assert!(answer.codes().iter().all(|told| *told == code), "{:#}", answer.0);
+    assert!(answer.codes().iter().all(|reported| *reported == code), "{:#}", answer.0);
     let problem = &answer.0["problems"][0];
     assert_eq!(problem["retryable"], false);
     let message = problem["message"].as_str().expect("a text");
-    for word in words {
-        assert!(message.contains(word), "{word}: {message}");
+    for term in terms {
+        assert!(message.contains(term), "{term}: {message}");
     }
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_before_its_time_is_renewed_once() {
+async fn token_refused_before_its_expiry_is_renewed_once() {
     let app = two_repositories().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -36,43 +37,43 @@ async fn a_token_that_is_refused_before_its_time_is_renewed_once() {
     app.clear_requests();
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("ok", vec![]));
-    assert_eq!((token_requests(&app), reads(&app)), (1, 1), "the secret is not doubted");
+    assert_eq!((token_requests(&app), reads(&app)), (1, 1), "the secret is not read again");
 }
 
 #[tokio::test]
-async fn a_new_token_that_is_refused_too_is_told() {
+async fn new_token_that_is_refused_too_is_an_error() {
     let app = two_repositories().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     app.world.github.fault(Matching::graphql(), Fault::Status(401).forever());
     app.clear_requests();
     let answer = app.agent("alpha").beat().await;
-    assert_told(&answer, "github_unauthorized", &["installation", "not even a new one"]);
-    // The old token once; the new one also after each of its three waits.
+    assert_reported(&answer, "github_unauthorized", &["installation", "401"]);
+    // The old token once, the new one four times: at first and after each of three waits.
     assert_eq!(app.asked().len(), 1 + 1 + 4, "{:?}", app.asked());
     assert_eq!(token_requests(&app), 1);
-    assert_eq!(reads(&app), 2, "another App may stand there by now");
+    assert_eq!(reads(&app), 2, "the secret may name another App by now");
 }
 
 #[tokio::test]
-async fn an_app_that_is_refused_is_told_with_what_to_look_at() {
+async fn refused_app_is_an_error_that_names_key_and_clock() {
     let app = two_repositories().await;
     app.world.github.arrange(|github| github.revoke_app_key(APP));
     let answer = app.agent("alpha").beat().await;
-    assert_told(&answer, "github_unauthorized", &["the App's key", "clock"]);
+    assert_reported(&answer, "github_unauthorized", &["appId", "privateKey", "clock"]);
     assert_eq!((app.asked().len(), reads(&app)), (1, 2));
 }
 
 #[tokio::test]
-async fn a_clock_that_is_far_off_is_told() {
+async fn clock_that_is_far_off_is_named_in_the_error() {
     for seconds in [-900, 300] {
         let app = installed(TestApp::tracking(&["acme/api"]).ahead(seconds)).await;
-        assert_told(&app.agent("alpha").beat().await, "github_unauthorized", &["clock"]);
+        assert_reported(&app.agent("alpha").beat().await, "github_unauthorized", &["clock"]);
     }
 }
 
 #[tokio::test]
-async fn an_app_that_is_replaced_in_the_secret_is_used_at_once() {
+async fn app_replaced_in_the_secret_is_used_at_once() {
     let app = two_repositories().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -88,7 +89,7 @@ async fn an_app_that_is_replaced_in_the_secret_is_used_at_once() {
 }
 
 #[tokio::test]
-async fn an_installation_that_is_gone_is_told() {
+async fn removed_installation_is_an_error_that_names_its_id() {
     for delete in [false, true] {
         let app = two_repositories().await;
         app.agent("alpha").beat().await;
@@ -98,12 +99,12 @@ async fn an_installation_that_is_gone_is_told() {
             false => github.uninstall_app(INSTALLATION),
         });
         let answer = app.agent("alpha").beat().await;
-        assert_told(&answer, "github_unauthorized", &["no installation 7", "uninstalled"]);
+        assert_reported(&answer, "github_unauthorized", &["installation 7", "404"]);
     }
 }
 
 #[tokio::test]
-async fn a_suspended_installation_is_told_and_works_again_when_that_ends() {
+async fn suspended_installation_is_an_error_until_it_is_unsuspended() {
     for has_token in [false, true] {
         let app = two_repositories().await;
         if has_token {
@@ -113,7 +114,7 @@ async fn a_suspended_installation_is_told_and_works_again_when_that_ends() {
         app.world.github.arrange(|github| github.suspend_installation(INSTALLATION));
         app.clear_requests();
         let answer = app.agent("alpha").beat().await;
-        assert_told(&answer, "github_forbidden", &["suspended"]);
+        assert_reported(&answer, "github_forbidden", &["suspended"]);
         assert_eq!(app.asked().len(), 1, "has a token: {has_token}");
         app.world.github.arrange(|github| github.unsuspend_installation(INSTALLATION));
         app.outlive_freshness();
@@ -122,7 +123,7 @@ async fn a_suspended_installation_is_told_and_works_again_when_that_ends() {
 }
 
 #[tokio::test]
-async fn a_permission_that_is_lacking_is_told_by_its_name() {
+async fn missing_permission_is_named_in_the_error() {
     for has_graphql in [true, false] {
         let app = two_repositories().await;
         app.world.github.arrange(|github| {
@@ -133,10 +134,10 @@ async fn a_permission_that_is_lacking_is_told_by_its_name() {
         });
         let answer = app.agent("alpha").beat().await;
         let problems = answer.0["problems"].as_array().expect("a list");
-        let told: Vec<&Value> =
+        let forbidden: Vec<&Value> =
             problems.iter().filter(|problem| problem["code"] == "github_forbidden").collect();
-        assert_eq!((answer.status(), told.len()), ("error", 2), "{:#}", answer.0);
-        assert!(told[0]["message"].as_str().expect("a text").contains("the permission issues=read"));
+        assert_eq!((answer.status(), forbidden.len()), ("error", 2), "{:#}", answer.0);
+        assert!(forbidden[0]["message"].as_str().expect("a text").contains("issues=read"));
         app.world.github.arrange(|github| github.allow_issues(INSTALLATION));
         app.outlive_freshness();
         assert_ne!(app.agent("alpha").beat().await.status(), "error");
@@ -144,9 +145,9 @@ async fn a_permission_that_is_lacking_is_told_by_its_name() {
 }
 
 #[tokio::test]
-async fn what_github_says_of_a_permission_is_told_only_in_its_known_form() {
+async fn permission_header_of_unknown_form_is_not_repeated() {
     const THEIRS: &str = "what-github-said-is-not-ours-to-repeat";
-    for (header, told) in [
+    for (header, permission) in [
         ("issues=read,metadata=read; contents=read", "issues=read,metadata=read; contents=read"),
         (THEIRS, "issues=read"),
         ("issues=read <br>", "issues=read"),
@@ -159,13 +160,13 @@ async fn what_github_says_of_a_permission_is_told_only_in_its_known_form() {
         };
         app.world.github.fault(Matching::any_listing(), fault.forever());
         let answer = app.agent("alpha").beat().await;
-        assert_told(&answer, "github_forbidden", &[&format!("the permission {told} is lacking")]);
+        assert_reported(&answer, "github_forbidden", &[permission]);
         assert!(!answer.0.to_string().contains(THEIRS));
     }
 }
 
 #[tokio::test]
-async fn half_an_app_is_an_error_that_names_what_is_missing_and_never_a_fallback() {
+async fn incomplete_app_is_an_error_that_names_the_missing_field() {
     let without = |fields: &[&str]| {
         let mut credentials = credentials();
         let credentials_fields = credentials.as_object_mut().expect("an object");
@@ -178,42 +179,44 @@ async fn half_an_app_is_an_error_that_names_what_is_missing_and_never_a_fallback
         credentials
     };
     let half_a_key = &APP_KEY[..APP_KEY.len() / 2];
-    for (credentials, words) in [
-        (without(&["appId"]), "needs appId too"),
-        (without(&["installationId"]), "needs installationId or installations too"),
-        (without(&["privateKey"]), "needs privateKey too"),
-        (without(&["appId", "privateKey"]), "needs appId and privateKey too"),
-        (without(&["appId", "installationId"]), "needs appId and installationId or installations too"),
-        (with("privateKey", json!("")), "needs privateKey too"),
-        (with("appId", json!(null)), "needs appId too"),
-        (with("token", json!("a-token")), "a token and a GitHub App"),
-        (with("privateKey", json!("key-material")), "but a text that is neither PEM nor base64"),
-        (with("privateKey", json!(half_a_key)), "but PEM that breaks off"),
-        (
-            with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "PRIVATE"))),
-            "but a key that was cut off or changed",
-        ),
-        (
-            with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "EC PRIVATE"))),
-            "but a key of another kind (EC)",
-        ),
+    for (credentials, terms) in [
+        (without(&["appId"]), &["appId"][..]),
+        (without(&["installationId"]), &["installationId", "installations"]),
+        (without(&["privateKey"]), &["privateKey"]),
+        (without(&["appId", "privateKey"]), &["appId", "privateKey"]),
+        (without(&["appId", "installationId"]), &["appId", "installationId", "installations"]),
+        (with("privateKey", json!("")), &["privateKey"]),
+        (with("appId", json!(null)), &["appId"]),
+        (with("token", json!("a-token")), &["token", "GitHub App"]),
+        (with("privateKey", json!("key-material")), &["privateKey", "PEM", "base64"]),
+        (with("privateKey", json!(half_a_key)), &["privateKey", "PEM"]),
+        (with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "PRIVATE"))), &["privateKey", "cut off"]),
+        (with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "EC PRIVATE"))), &["privateKey", "EC"]),
         (
             with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "ENCRYPTED PRIVATE"))),
-            "but an encrypted key",
+            &["privateKey", "encrypted"],
         ),
-        (with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "PUBLIC"))), "but a public key"),
-        (with("appId", json!("my app")), "appId is neither"),
-        (with("installationId", json!("acme")), "installationId is not a number"),
-        (json!({}), "store a plain token"),
+        (with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "PUBLIC"))), &["privateKey", "public key"]),
+        (with("appId", json!("my app")), &["appId"]),
+        (with("installationId", json!("acme")), &["installationId"]),
+        (json!({}), &["token", "appId", "installationId", "installations", "privateKey"]),
     ] {
         let app = two_repositories().await;
         store(&app, &credentials);
         let answer = app.agent("alpha").beat().await;
-        assert_told(&answer, "credentials_invalid", &["GITHUB_CREDENTIALS_SECRET_ID", words]);
+        assert_reported(&answer, "credentials_invalid", &["GITHUB_CREDENTIALS_SECRET_ID"]);
+        assert_reported(&answer, "credentials_invalid", terms);
+        let message = answer.0["problems"][0]["message"].as_str().expect("a text");
+        for field in ["appId", "installationId", "installations", "privateKey"] {
+            assert!(
+                terms.contains(&field) || !message.contains(field),
+                "{field} is not the mistake: {message}"
+            );
+        }
         assert_eq!(app.asked(), [""; 0]);
-        let said = format!("{} {:?}", answer.0, app.items("", ""));
+        let written = format!("{} {:?}", answer.0, app.items("", ""));
         for secret in ["key-material", "a-token", APP_KEY.lines().nth(1).expect("a line")] {
-            assert!(!said.contains(secret), "{said}");
+            assert!(!written.contains(secret), "{written}");
         }
     }
 }

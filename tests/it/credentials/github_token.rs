@@ -1,4 +1,4 @@
-//! The token for GitHub: unreadable, of a wrong form, refused, rotated; and never told to anybody.
+//! The token for GitHub: unreadable, malformed, refused, rotated, and never leaked.
 
 use test_world::dynamodb::{Fault as Broken, On};
 use test_world::github::{Fault, Matching, fingerprint};
@@ -22,14 +22,14 @@ fn reads(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn one_reading_of_the_token_serves_a_whole_pass() {
+async fn token_is_read_once_per_pass() {
     let app = two_repositories().await;
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
     assert_eq!(reads(&app), 1);
 }
 
 #[tokio::test]
-async fn the_token_may_stand_in_json() {
+async fn token_in_a_json_object_is_accepted() {
     let app = two_repositories().await;
     let json = r#"{"token":"another-token"}"#;
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, json);
@@ -39,7 +39,7 @@ async fn the_token_may_stand_in_json() {
 }
 
 #[tokio::test]
-async fn token_as_secret_stores_leave_it_is_read() {
+async fn token_as_secret_stores_format_it_is_accepted() {
     for secret in [
         "\u{feff}another-token\r\n",
         "\"another-token\"",
@@ -58,30 +58,30 @@ async fn token_as_secret_stores_leave_it_is_read() {
 }
 
 #[tokio::test]
-async fn credentials_of_another_form_are_named_by_it() {
-    for (secret, said) in [
-        (
-            r#"{"user":"me","password":"wrong-form"}"#,
-            "it holds a JSON object with the entries `password`, `user`",
-        ),
-        ("Bearer wrong-form", "it holds an Authorization header"),
-        ("GITHUB_TOKEN=wrong-form", "it holds an assignment"),
-        (r#"["wrong-form"]"#, "it holds a JSON list"),
-        ("-----BEGIN RSA PRIVATE KEY-----\nwrong-form", "it holds a key or a certificate in PEM"),
-        ("", "it holds an empty text"),
+async fn credentials_of_another_form_are_an_error_that_names_the_form() {
+    for (secret, terms) in [
+        (r#"{"user":"me","password":"wrong-form"}"#, &["JSON", "password", "user"][..]),
+        ("Bearer wrong-form", &["Authorization"]),
+        ("GITHUB_TOKEN=wrong-form", &["assignment"]),
+        (r#"["wrong-form"]"#, &["JSON", "list"]),
+        ("-----BEGIN RSA PRIVATE KEY-----\nwrong-form", &["PEM"]),
+        ("", &["empty"]),
     ] {
         let app = two_repositories().await;
         app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, secret);
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"]), "{secret}");
-        let line = answer.lines("errors")[0];
-        assert!(line.contains(said) && line.contains("store a plain token"), "{secret}: {line}");
+        let message = answer.0["problems"][0]["message"].as_str().expect("a text");
+        // Also what to store instead.
+        for term in terms.iter().chain(&["GITHUB_CREDENTIALS_SECRET_ID", "token", "appId"]) {
+            assert!(message.contains(term), "{secret}: {message}");
+        }
         assert!(!answer.0.to_string().contains("wrong-form"), "{:#}", answer.0);
     }
 }
 
 #[tokio::test]
-async fn credentials_that_cannot_be_read_are_an_error_until_they_can() {
+async fn unreadable_credentials_are_an_error_until_they_can_be_read() {
     let app = two_repositories().await;
     let secret = On::operation("GetSecretValue").containing(GITHUB_CREDENTIALS_SECRET_ID);
     app.world.secrets.fault(secret, Broken::AccessDenied.forever());
@@ -95,7 +95,7 @@ async fn credentials_that_cannot_be_read_are_an_error_until_they_can() {
 }
 
 #[tokio::test]
-async fn credentials_of_a_wrong_form_are_an_error_that_does_not_show_them() {
+async fn malformed_credentials_are_an_error_that_does_not_show_them() {
     for wrong in [r#"{"tokens":["wrong-form"]}"#, r#"{"token":""}"#, "wrong-form of words", "{wrong-form"] {
         let app = two_repositories().await;
         app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, wrong);
@@ -108,7 +108,7 @@ async fn credentials_of_a_wrong_form_are_an_error_that_does_not_show_them() {
 }
 
 #[tokio::test]
-async fn a_token_rotated_in_the_middle_of_a_pass_is_read_afresh_once() {
+async fn token_rotated_during_a_pass_is_read_again_once() {
     let app = two_repositories().await;
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "the-old-token");
     let mut held = app.world.github.hold(Matching::listing("acme/web").query("state", "open").nth(2));
@@ -125,7 +125,7 @@ async fn a_token_rotated_in_the_middle_of_a_pass_is_read_afresh_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_answers_401_mid_pass_is_read_afresh_once_and_then_reported() {
+async fn token_refused_during_a_pass_is_read_again_once_and_reported() {
     let app = two_repositories().await;
     let second_page = Matching::listing("acme/web").query("state", "open").nth(2);
     app.world.github.before(second_page, |github| github.accept_only(["some-other-token"]));
@@ -137,7 +137,7 @@ async fn a_token_that_answers_401_mid_pass_is_read_afresh_once_and_then_reported
 }
 
 #[tokio::test]
-async fn a_token_that_nobody_accepts_is_told_once_and_not_hammered_with() {
+async fn token_that_is_never_accepted_is_reported_after_one_request() {
     let app = two_repositories().await;
     app.world.github.arrange(|github| github.accept_only(["some-other-token"]));
     let answer = app.agent("alpha").beat().await;
@@ -147,7 +147,7 @@ async fn a_token_that_nobody_accepts_is_told_once_and_not_hammered_with() {
 }
 
 #[tokio::test]
-async fn after_a_refusal_nothing_more_is_asked_for_in_that_pass() {
+async fn refused_token_ends_the_requests_of_its_pass() {
     let names: Vec<String> = (0..12).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let app = TestApp::tracking(&names).start().await;
@@ -155,13 +155,13 @@ async fn after_a_refusal_nothing_more_is_asked_for_in_that_pass() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
     let listings = app.asked_of_github().iter().filter(|path| path.contains("/issues?")).count();
-    assert!((1..=8).contains(&listings), "those that were under way: {listings}");
+    assert!((1..=8).contains(&listings), "those that were in flight: {listings}");
 }
 
 #[tokio::test]
-async fn no_secret_and_nothing_of_githubs_words_is_in_any_answer_or_item() {
+async fn secrets_and_githubs_words_appear_in_no_answer_or_item() {
     let app = two_repositories().await;
-    let mut said = Vec::new();
+    let mut written = Vec::new();
     let upstream = |status| Fault::Answer {
         status,
         headers: Vec::new(),
@@ -169,14 +169,14 @@ async fn no_secret_and_nothing_of_githubs_words_is_in_any_answer_or_item() {
     };
     for status in [200, 401, 403, 422, 429, 503] {
         app.world.github.fault(Matching::any_listing(), upstream(status).forever());
-        said.push(app.agent("alpha").beat().await.0.to_string());
+        written.push(app.agent("alpha").beat().await.0.to_string());
         app.world.github.heal();
         app.pass_time(90);
     }
     app.world.dynamodb.fault(On::operation("Query"), Broken::AccessDenied.times(1));
-    said.push(app.agent("alpha").beat().await.0.to_string());
-    said.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
-    for text in said {
+    written.push(app.agent("alpha").beat().await.0.to_string());
+    written.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
+    for text in written {
         for secret in [AGENT_TOKEN, GITHUB_TOKEN, "upstream-words", "Denied on order", "127.0.0.1"] {
             assert!(!text.contains(secret), "{text}");
         }

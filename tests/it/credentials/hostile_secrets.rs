@@ -1,4 +1,4 @@
-//! Whatever the two secrets hold: a refusal or a beat with a problem, never a crash, and never their text.
+//! Whatever the two secrets hold, the answer is a refusal or a problem, never a panic, and never contains their text.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -9,13 +9,13 @@ use crate::support::app::TestApp;
 use crate::support::cases::{self, Mutation};
 use crate::support::log::Log;
 
-/// Some ten seconds of them.
+/// They take some ten seconds.
 const CASES: u32 = 100;
 
-/// Stands in every secret.
+/// The text that every secret contains.
 const MARK: &str = "marked-token-not-a-secret-0123456789-0123456789";
 
-/// The text of a secret with the mark in it.
+/// A secret that contains the mark.
 fn secret() -> impl Strategy<Value = String> {
     let forms = vec![
         json!({ "tokens": [{ "token": MARK, "agents": ["alpha", "ci-*"], "expiresAt": "2026-12-01T00:00:00Z" }] }),
@@ -40,41 +40,44 @@ fn secret() -> impl Strategy<Value = String> {
 }
 
 #[test]
-fn whatever_the_secrets_hold_nobody_crashes_and_nobody_is_told_it() {
+fn secrets_of_any_content_cause_no_panic_and_never_leak() {
     let runtime = cases::runtime();
     cases::try_cases(CASES, &(prop::option::of(secret()), prop::option::of(secret())), |(agents, github)| {
         runtime.block_on(async {
             let app = TestApp::tracking(&["acme/api"]).start().await;
-            let of_github = github.is_some();
+            let has_github_secret = github.is_some();
             for (id, text) in [(AGENT_TOKENS_SECRET_ID, &agents), (GITHUB_CREDENTIALS_SECRET_ID, &github)] {
                 if let Some(text) = text {
                     app.world.secrets.put_secret(id, text);
                 }
             }
-            // A token that GitHub refuses is one of its answers too.
+            // GitHub also refuses a token that it does not know.
             app.world.github.arrange(|github| github.accept_only([test_world::GITHUB_TOKEN]));
             let log = Log::begin();
-            let mut said = Vec::new();
+            let mut written = Vec::new();
             for token in [test_world::AGENT_TOKEN, MARK, "wrong"] {
                 let authorization = format!("Bearer {token}");
                 let knock =
                     |event: &mut serde_json::Value| event["headers"]["authorization"] = authorization.into();
                 let reply = app.stranger().sends_changed(knock).await;
                 assert!([200, 401, 403, 503].contains(&reply.status), "{reply:#?}");
-                let told = reply.body.to_string();
-                assert!(!told.contains("phase_crashed"), "{told}");
-                if reply.status == 200 && of_github && !reply.body["coalesced"].as_bool().expect("a flag") {
+                let body = reply.body.to_string();
+                assert!(!body.contains("phase_crashed"), "{body}");
+                if reply.status == 200
+                    && has_github_secret
+                    && !reply.body["coalesced"].as_bool().expect("a flag")
+                {
                     assert!(
-                        ["github_unauthorized", "credentials_invalid"].iter().any(|code| told.contains(code)),
-                        "{told}"
+                        ["github_unauthorized", "credentials_invalid"].iter().any(|code| body.contains(code)),
+                        "{body}"
                     );
                 }
-                said.push(told);
+                written.push(body);
             }
-            said.extend(app.world.dynamodb.items(test_world::TABLE_NAME).iter().map(ToString::to_string));
+            written.extend(app.world.dynamodb.items(test_world::TABLE_NAME).iter().map(ToString::to_string));
             let log = log.text();
-            said.extend(log.lines().map(str::to_owned));
-            for text in said {
+            written.extend(log.lines().map(str::to_owned));
+            for text in written {
                 assert!(!text.contains(MARK), "{text}");
             }
         });

@@ -1,4 +1,4 @@
-//! GitHub's tokens and Apps, TLS, and that no secret leaves the service.
+//! GitHub's tokens and Apps, TLS, and secrets, which never leave the service.
 
 pub mod github_app;
 pub mod github_app_refused;

@@ -1,5 +1,4 @@
-//! An installation's token that is new: not all of GitHub's servers know it yet. And a probe that is refused for a
-//! moment.
+//! A new installation token, which not all of GitHub's servers know yet, and a probe that is refused for a moment.
 
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ async fn beats_well(app: &TestApp) {
     assert_eq!((answer.status(), answer.codes()), ("ok", vec![]), "{:#}", answer.0);
 }
 
-/// By which of the installation's tokens, counted from 0, each request since the last clearing was sent.
+/// Which of the installation's tokens, counted from 0, each request since the last clearing used.
 fn tokens_used(app: &TestApp) -> Vec<usize> {
     let tokens = app.world.github.arrange(|github| github.installation_tokens());
     let place = |used: &str| tokens.iter().position(|token| fingerprint(token) == used);
@@ -25,7 +24,7 @@ fn tokens_used(app: &TestApp) -> Vec<usize> {
 }
 
 #[tokio::test]
-async fn new_token_that_is_refused_for_a_moment_is_sent_again_and_no_other_is_asked_for() {
+async fn new_token_refused_for_a_moment_is_sent_again() {
     for status in [401, 403] {
         for (what, matching) in [("probe", Matching::graphql()), ("listing", Matching::any_listing())] {
             let app = two_repositories().await;
@@ -37,7 +36,7 @@ async fn new_token_that_is_refused_for_a_moment_is_sent_again_and_no_other_is_as
 }
 
 #[tokio::test]
-async fn token_that_is_no_longer_new_is_renewed_at_once_when_it_is_refused() {
+async fn token_past_its_first_seconds_is_renewed_at_once_when_refused() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.outlive_freshness();
@@ -48,7 +47,7 @@ async fn token_that_is_no_longer_new_is_renewed_at_once_when_it_is_refused() {
 }
 
 #[tokio::test]
-async fn new_token_that_becomes_old_while_it_is_refused_is_replaced() {
+async fn new_token_that_ages_while_it_is_refused_is_replaced() {
     let app = two_repositories().await;
     let clock = app.world.clock.clone();
     let listing = || Matching::listing("acme/api");
@@ -60,8 +59,8 @@ async fn new_token_that_becomes_old_while_it_is_refused_is_replaced() {
 }
 
 #[tokio::test]
-async fn new_token_is_not_waited_for_past_the_time_of_the_pass() {
-    // The first wait is five times this: 25 s of a pass that has 21 s.
+async fn new_token_that_stays_refused_is_not_waited_for_beyond_the_pass() {
+    // The first wait is five times this: 25 s, in a pass that has 21 s.
     let setup =
         TestApp::tracking(&["acme/api"]).timing(|timing| timing.github.first_wait = Duration::from_secs(5));
     let app = installed(setup).await;
@@ -101,7 +100,7 @@ async fn renewed_token_is_used_at_once_when_the_old_one_is_refused() {
 }
 
 #[tokio::test]
-async fn cold_start_that_is_answered_from_the_table_asks_for_no_token() {
+async fn cold_start_answered_from_the_table_requests_no_token() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.clear_requests();
@@ -112,7 +111,7 @@ async fn cold_start_that_is_answered_from_the_table_asks_for_no_token() {
 }
 
 #[tokio::test]
-async fn cold_start_against_a_stored_limit_asks_for_no_token() {
+async fn cold_start_under_a_stored_limit_requests_no_token() {
     let app = two_repositories().await;
     app.world.github.fault(Matching::token_request(), Fault::secondary_limit(Some("300")));
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
@@ -125,7 +124,7 @@ async fn cold_start_against_a_stored_limit_asks_for_no_token() {
     assert_eq!(app.asked(), ["/"]);
 }
 
-/// Forty idle repositories, of which a pass without the probe takes most of the REST budget.
+/// Forty idle repositories. A pass without the probe uses much of the REST budget of 400 requests.
 async fn scarce() -> TestApp {
     let names: Vec<String> = (0..40).map(|n| format!("acme/r{n}")).collect();
     let app = TestApp::tracking(&names.iter().map(String::as_str).collect::<Vec<_>>()).start().await;
@@ -138,29 +137,29 @@ async fn scarce() -> TestApp {
     app
 }
 
-fn asked_by_rest(app: &TestApp) -> usize {
+fn rest_requests(app: &TestApp) -> usize {
     app.asked().iter().filter(|path| *path != "/graphql").count()
 }
 
 #[tokio::test]
-async fn probe_that_is_refused_once_is_tried_again_at_the_usual_freshness() {
+async fn probe_refused_once_is_retried_at_the_usual_freshness() {
     let app = scarce().await;
     app.world.github.fault(Matching::graphql(), Fault::Status(403));
     let answer = app.agent("alpha").beat().await;
-    assert_eq!((answer.codes(), asked_by_rest(&app)), (vec!["probe_unavailable"], 80));
+    assert_eq!((answer.codes(), rest_requests(&app)), (vec!["probe_unavailable"], 80));
     assert_eq!(answer.0["nextHeartbeatInSeconds"], 30);
     app.outlive_freshness();
     app.clear_requests();
     beats_well(&app).await;
-    assert_eq!(asked_by_rest(&app), 0);
+    assert_eq!(rest_requests(&app), 0);
 }
 
 #[tokio::test]
-async fn probe_that_stays_refused_is_tried_by_each_pass_and_look_ups_wait_for_the_budget() {
+async fn probe_that_stays_refused_is_retried_while_lookups_wait_for_budget() {
     let app = scarce().await;
     app.world.github.fault(Matching::graphql(), Fault::Status(403).forever());
     app.agent("alpha").beat().await;
-    assert_eq!(asked_by_rest(&app), 80);
+    assert_eq!(rest_requests(&app), 80);
     app.clear_requests();
     for _ in 0..3 {
         app.outlive_freshness();
@@ -173,9 +172,9 @@ async fn probe_that_stays_refused_is_tried_by_each_pass_and_look_ups_wait_for_th
         assert_eq!(answer.0["nextHeartbeatInSeconds"], 30);
     }
     assert_eq!(app.asked(), ["/graphql"; 3]);
-    // 80 requests of the 200 that are half of an hour's.
+    // 80 of the 200 requests that are half of the budget.
     app.pass_time(80 * 3_600 / (200 - 80) + 1);
     app.clear_requests();
     app.agent("alpha").beat().await;
-    assert_eq!(asked_by_rest(&app), 80);
+    assert_eq!(rest_requests(&app), 80);
 }

@@ -1,4 +1,4 @@
-//! While a token is rotated some sandboxes still have the old one: each token keeps its own limits.
+//! During a rotation some execution environments still use the old token: each token keeps its own limits.
 
 use test_world::github::{Fault, Matching};
 use test_world::{GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN};
@@ -8,7 +8,7 @@ use crate::support::app::TestApp;
 const API: &str = "acme/api";
 
 #[tokio::test]
-async fn a_limit_of_the_old_token_outlives_a_pass_with_the_new_one() {
+async fn limit_of_the_old_token_outlives_a_pass_with_the_new_one() {
     let app = TestApp::tracking(&[API]).with("FRESHNESS_SECONDS", "5").start().await;
     app.world.github.arrange(|github| {
         github.open_issues(API, 2);
@@ -28,7 +28,7 @@ async fn a_limit_of_the_old_token_outlives_a_pass_with_the_new_one() {
 }
 
 #[tokio::test]
-async fn a_limit_of_the_new_token_outlives_a_pass_with_the_old_one() {
+async fn limit_of_the_new_token_outlives_a_pass_with_the_old_one() {
     let app = TestApp::tracking(&[API]).with("FRESHNESS_SECONDS", "5").start().await;
     app.world.github.arrange(|github| github.accept_only([GITHUB_TOKEN, "another-token"]));
     app.agent("alpha").beat().await;
@@ -39,7 +39,7 @@ async fn a_limit_of_the_new_token_outlives_a_pass_with_the_old_one() {
     let met = app.agent("beta").in_sandbox(sandbox.clone()).beat().await;
     assert_eq!(met.codes(), ["github_rate_limited"]);
     app.pass_time(10);
-    assert_eq!(app.agent("alpha").beat().await.status(), "ok", "with the old token, which it still believes");
+    assert_eq!(app.agent("alpha").beat().await.status(), "ok", "with the old token, which it has cached");
     app.pass_time(10);
     app.clear_requests();
     app.agent("beta").in_sandbox(sandbox).beat().await;
@@ -47,11 +47,11 @@ async fn a_limit_of_the_new_token_outlives_a_pass_with_the_old_one() {
 }
 
 #[tokio::test]
-async fn what_a_refusal_says_of_a_budget_is_not_the_tokens() {
+async fn budget_reported_with_a_refusal_is_not_the_tokens() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    // Without a valid token GitHub counts by address: 60 an hour, which others behind it may have used up.
+    // Without a valid token GitHub counts by IP address: 60 requests an hour, shared with everybody behind that address.
     let headers = vec![
         ("x-ratelimit-limit", "60".to_owned()),
         ("x-ratelimit-remaining", "0".to_owned()),

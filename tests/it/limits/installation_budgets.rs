@@ -1,5 +1,5 @@
-//! A GitHub App that several owners installed: what one of its installations meets of limits, budgets and questions that
-//! are too much is nothing to the others.
+//! A GitHub App with several installations: limits, low budgets and rejected queries of one installation do not affect
+//! the others.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::credentials::installations::{
 };
 use crate::support::app::{TestApp, until_held};
 
-/// Leaves globex's installation so many requests and points for half an hour.
+/// Leaves globex's installation `remaining` requests and points for half an hour.
 fn leave_globex(app: &TestApp, remaining: u64) {
     app.world.github.arrange(|github| {
         let reset = github.now() + SignedDuration::from_mins(30);
@@ -23,7 +23,7 @@ fn leave_globex(app: &TestApp, remaining: u64) {
 }
 
 #[tokio::test]
-async fn what_is_too_much_to_ask_of_one_owner_is_asked_in_smaller_parts_of_it_alone() {
+async fn probe_too_large_for_one_owner_is_split_for_that_owner_alone() {
     let names = ["acme/a", "acme/b", "acme/c", "acme/d", "globex/a", "globex/b", "globex/c", "globex/d"];
     let app = installed(TestApp::tracking(&names)).await;
     let acme = || Matching::graphql().containing("acme/a");
@@ -41,7 +41,7 @@ async fn what_is_too_much_to_ask_of_one_owner_is_asked_in_smaller_parts_of_it_al
 }
 
 #[tokio::test]
-async fn a_probe_that_hangs_keeps_no_other_owner_waiting_however_many_there_are() {
+async fn probe_that_hangs_delays_no_other_owner() {
     let owners: Vec<String> = (10..30).map(|n| format!("owner{n}")).collect();
     let names: Vec<String> = owners.iter().map(|owner| format!("{owner}/api")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -55,7 +55,7 @@ async fn a_probe_that_hangs_keeps_no_other_owner_waiting_however_many_there_are(
         github.accept_only([]);
     });
     store(&app, &credentials(Value::Object(ids)));
-    // The first pass begins somewhere in the middle.
+    // The first pass starts in the middle of the list.
     let probe_of = |n: usize| app.world.github.hold(Matching::graphql().containing(names[n]));
     let (mut first, mut last) = (probe_of(12), probe_of(11));
     let alpha = app.agent("alpha");
@@ -68,14 +68,14 @@ async fn a_probe_that_hangs_keeps_no_other_owner_waiting_however_many_there_are(
 }
 
 #[tokio::test]
-async fn a_limit_that_one_installation_meets_is_nothing_to_the_others_and_no_sandbox_asks_against_it() {
+async fn limit_of_one_installation_does_not_affect_the_others() {
     let app = with_news_since().await;
     app.world
         .github
         .fault(Matching::graphql().containing("globex/web"), Fault::secondary_limit(Some("1800")));
     let answer = app.agent("alpha").beat().await;
     assert_globex_alone(&answer, &["github_rate_limited"]);
-    assert_eq!(answer.0["nextHeartbeatInSeconds"], 30, "there may be news of acme's: {:#}", answer.0);
+    assert_eq!(answer.0["nextHeartbeatInSeconds"], 30, "acme may have changes: {:#}", answer.0);
     assert_eq!(open(&app), [2, 2, 1]);
     for sandbox in [app.app.clone(), app.another_sandbox()] {
         app.outlive_freshness();
@@ -89,11 +89,11 @@ async fn a_limit_that_one_installation_meets_is_nothing_to_the_others_and_no_san
     app.pass_time(1_800);
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), open(&app)), ("ok", [2, 2, 2]), "{:#}", answer.0);
-    assert_eq!(app.state()["ended"]["limits"], Value::Null, "nothing holds anybody back any more");
+    assert_eq!(app.state()["ended"]["limits"], Value::Null, "no limit is in force any more");
 }
 
 #[tokio::test]
-async fn a_budget_that_one_installation_has_used_up_is_nothing_to_the_others() {
+async fn exhausted_budget_of_one_installation_does_not_affect_the_others() {
     let app = with_news_since().await;
     leave_globex(&app, 0);
     let answer = app.agent("alpha").beat().await;
@@ -104,20 +104,24 @@ async fn a_budget_that_one_installation_has_used_up_is_nothing_to_the_others() {
 }
 
 #[tokio::test]
-async fn where_little_is_left_of_one_installations_budget_its_first_listing_waits_and_the_others_do_not() {
+async fn low_budget_of_one_installation_defers_only_its_first_listing() {
     let app = two_owners().await;
     leave_globex(&app, 400);
     let answer = app.agent("alpha").beat().await;
-    assert_eq!((answer.codes(), open(&app)), (vec!["github_budget_low"], [1, 1, 0]), "{:#}", answer.0);
-    let told = answer.0["warnings"][0].as_str().expect("a text");
-    assert!(told.starts_with("sync: for globex, less than a tenth of GitHub's hourly budget"), "{told}");
+    assert_globex_alone(&answer, &["github_budget_low"]);
+    assert_eq!(
+        (&answer.0["problems"][0]["phase"], open(&app)),
+        (&json!("sync"), [1, 1, 0]),
+        "{:#}",
+        answer.0
+    );
     app.pass_time(1_830);
     app.agent("alpha").beat().await;
     assert_eq!(open(&app), [1, 1, 1]);
 }
 
 #[tokio::test]
-async fn where_one_installations_budget_has_to_last_its_repositories_wait_and_the_others_do_not() {
+async fn scarce_budget_of_one_installation_defers_only_its_repositories() {
     let app = with_news_since().await;
     leave_globex(&app, 20);
     let answer = app.agent("alpha").beat().await;
@@ -141,18 +145,18 @@ async fn where_one_installations_budget_has_to_last_its_repositories_wait_and_th
 }
 
 #[tokio::test]
-async fn repositories_that_wait_for_their_owners_budget_make_the_schedule_run_no_pass_after_another() {
+async fn repositories_waiting_for_a_budget_cause_no_extra_scheduled_pass() {
     let names: Vec<String> = (1..=20).map(|n| format!("globex/web{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).chain(["acme/api"]).collect();
     let app = installed(TestApp::tracking(&names)).await;
     app.world.github.fault(Matching::graphql().containing("globex/web1"), Fault::Status(403).forever());
-    // Two requests for each of globex's repositories are more than one pass in 30 seconds may ask for.
-    app.schedule().beat().await.expect("a good beat");
+    // Two requests for each of globex's repositories exceed what one pass in 30 seconds may send.
+    app.schedule().beat().await.expect("a heartbeat without errors");
     app.outlive_freshness();
     app.world.github.arrange(|github| github.open_issues("acme/api", 1));
     let before = app.state()["fence"].as_u64().expect("a number");
     app.clear_requests();
-    let answer = app.schedule().beat().await.expect("a good beat");
+    let answer = app.schedule().beat().await.expect("a heartbeat without errors");
     assert_eq!(app.open_rows("acme/api"), [1], "{answer:#?}");
     assert!(app.asked().iter().all(|path| !path.contains("globex")), "{:#?}", app.asked());
     assert_eq!(app.state()["fence"].as_u64(), Some(before + 1), "one pass");

@@ -1,4 +1,5 @@
-//! Limits that only a type or words tell of: no header does, or `x-ratelimit-remaining` is not 0.
+//! Limits that GitHub reports by an error type or words alone: without a header, or with an `x-ratelimit-remaining`
+//! above 0.
 
 use jiff::SignedDuration;
 use serde_json::json;
@@ -7,7 +8,7 @@ use test_world::github::{Fault, Matching};
 use crate::credentials::github_app::{token_requests, two_repositories};
 use crate::support::app::{Answer, TestApp};
 
-/// Two repositories that were read, with something new in each. Both budgets reset in twenty minutes.
+/// Two repositories that have been read, with a change in each. Both budgets reset in twenty minutes.
 async fn with_news() -> TestApp {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     app.world.github.arrange(|github| {
@@ -31,7 +32,7 @@ fn words(message: &str) -> String {
     json!({ "message": message }).to_string()
 }
 
-/// A 403 in these words; without a reset its header cannot be read.
+/// A 403 with these words. Without a reset, its header is not a number.
 fn refusal(message: &str, has_reset: bool) -> Fault {
     let no_reset =
         vec![("x-ratelimit-reset", "unknown".to_owned()), ("x-ratelimit-remaining", "1".to_owned())];
@@ -65,7 +66,7 @@ fn assert_limited(answer: &Answer, seconds: u64, form: &str) {
 }
 
 #[tokio::test]
-async fn used_up_rest_budget_that_only_words_tell_closes_rest_until_its_reset_or_for_a_minute() {
+async fn rest_limit_reported_in_words_alone_blocks_rest_until_its_reset() {
     for message in PRIMARY {
         for (has_reset, seconds) in [(true, 1_200), (false, 60)] {
             let app = with_news().await;
@@ -76,7 +77,7 @@ async fn used_up_rest_budget_that_only_words_tell_closes_rest_until_its_reset_or
             app.clear_requests();
             let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
             assert_limited(&elsewhere.beat().await, seconds - 31, message);
-            assert_eq!(app.asked(), ["/graphql"], "the probe has a budget of its own");
+            assert_eq!(app.asked(), ["/graphql"], "the probe has its own budget");
             app.pass_time(seconds);
             assert_eq!(app.agent("alpha").beat().await.touched().len(), 2, "{message}");
         }
@@ -84,7 +85,7 @@ async fn used_up_rest_budget_that_only_words_tell_closes_rest_until_its_reset_or
 }
 
 #[tokio::test]
-async fn used_up_points_that_a_type_or_words_tell_leave_rest_in_use() {
+async fn graphql_limit_reported_in_words_alone_leaves_rest_in_use() {
     let in_a_200 = |kind| Fault::graphql_limit(kind);
     let untyped = Fault::Answer {
         status: 200,
@@ -118,10 +119,10 @@ async fn used_up_points_that_a_type_or_words_tell_leave_rest_in_use() {
 }
 
 #[tokio::test]
-async fn limit_that_only_words_tell_the_app_is_waited_for() {
+async fn app_limit_reported_in_words_alone_is_waited_for() {
     let app = two_repositories().await;
     app.world.github.fault(Matching::token_request(), refusal(PRIMARY[0], false));
-    assert_limited(&app.agent("alpha").beat().await, 60, "a token's request");
+    assert_limited(&app.agent("alpha").beat().await, 60, "a token request");
     app.pass_time(31);
     app.agent("alpha").beat().await;
     assert_eq!(token_requests(&app), 1);

@@ -1,5 +1,5 @@
-//! GitHub's rate limits, in every form that GitHub tells them in: nobody calls until one lifts, and every answer says
-//! for how long. What follows from budgets that run low is in `budgets.rs`.
+//! GitHub's rate limits, in every form that GitHub reports: the service sends no request until the limit lifts, and
+//! every answer reports the time left. `budgets.rs` tests low budgets.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn assert_ok(answer: &Answer) {
     assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
 }
 
-/// The answer names the limit, once, and the seconds until it lifts.
+/// The answer reports the limit once, with the seconds until it lifts.
 fn assert_limited(answer: &Answer, seconds: u64) {
     assert_eq!(answer.codes(), ["github_rate_limited"], "{:#}", answer.0);
     let problem = &answer.0["problems"][0];
@@ -45,18 +45,18 @@ fn seconds(seconds: u64) -> Vec<(&'static str, String)> {
     vec![("retry-after", seconds.to_string())]
 }
 
-/// As HTTP writes a date: `Sun, 22 Nov 2026 06:02:01 GMT`.
+/// A date in HTTP's format: `Sun, 22 Nov 2026 06:02:01 GMT`.
 fn date_in(app: &TestApp, seconds: i64) -> String {
     app.ago(-seconds).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
-/// Nothing is left of the budget, which is granted anew after so many seconds.
+/// Headers of an exhausted budget that resets after this many seconds.
 fn nothing_left(app: &TestApp, seconds: i64) -> Vec<(&'static str, String)> {
     let reset = app.ago(-seconds).as_second();
     vec![("x-ratelimit-remaining", "0".to_owned()), ("x-ratelimit-reset", reset.to_string())]
 }
 
-/// The forms of the limits that concern both APIs, whichever of them tells it, and the seconds that each is for.
+/// Every form of a secondary limit, which blocks both APIs, with its length in seconds. Either API may report it.
 fn secondary_limits(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
     let date = date_in(app, 120);
     vec![
@@ -64,16 +64,16 @@ fn secondary_limits(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
         ("403 with seconds", limit(403, seconds(90)), 90),
         ("429 with a date", limit(429, vec![("retry-after", date.clone())]), 120),
         ("403 with a date", limit(403, vec![("retry-after", date.clone())]), 120),
-        ("429 without a word", limit(429, Vec::new()), 60),
+        ("429 without words", limit(429, Vec::new()), 60),
         ("403 with words", Fault::secondary_limit(None), 60),
-        ("403 with the words of before", Fault::abuse_limit(None), 60),
-        ("403 with the words of before and seconds", Fault::abuse_limit(Some("75")), 75),
+        ("403 with the former words", Fault::abuse_limit(None), 60),
+        ("403 with the former words and seconds", Fault::abuse_limit(Some("75")), 75),
         ("403 with words and seconds", Fault::secondary_limit(Some("75")), 75),
         ("403 with words and a date", Fault::secondary_limit(Some(&date)), 120),
     ]
 }
 
-/// Those that only GraphQL tells, in an answer of status 200.
+/// The forms that only GraphQL uses, in an answer with status 200.
 fn secondary_limits_in_a_200(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
     vec![
         ("words", Fault::graphql_secondary_limit(None), 60),
@@ -82,8 +82,9 @@ fn secondary_limits_in_a_200(app: &TestApp) -> Vec<(&'static str, Fault, u64)> {
     ]
 }
 
-/// The limit was met and is told; until it lifts many agents beat, in this sandbox and in new ones, and nobody calls.
-async fn nobody_calls_until_it_lifts(app: &TestApp, met: &Answer, seconds: u64, form: &str) {
+/// `met` reports the limit. Until it lifts, heartbeats of many agents, in this and in new execution environments, send
+/// no request to GitHub.
+async fn assert_blocked_until_it_lifts(app: &TestApp, met: &Answer, seconds: u64, form: &str) {
     assert_eq!(met.status(), "error", "{form}");
     assert_limited(met, seconds);
     assert_eq!(met.0["nextHeartbeatInSeconds"], seconds, "{form}");
@@ -108,7 +109,7 @@ async fn nobody_calls_until_it_lifts(app: &TestApp, met: &Answer, seconds: u64, 
 }
 
 #[tokio::test]
-async fn budgets_that_are_used_up_are_no_matter_when_they_sufficed() {
+async fn exhausted_budgets_that_sufficed_cause_no_problem() {
     let app = with_news().await;
     app.world.github.arrange(|github| {
         let reset = github.now() + SignedDuration::from_mins(20);
@@ -121,7 +122,7 @@ async fn budgets_that_are_used_up_are_no_matter_when_they_sufficed() {
 }
 
 #[tokio::test]
-async fn nobody_calls_until_a_secondary_limit_lifts_that_graphql_tells_in_any_form() {
+async fn secondary_limit_reported_by_graphql_blocks_all_requests() {
     let forms = secondary_limits(&with_news().await).len();
     let forms_in_a_200 = secondary_limits_in_a_200(&with_news().await).len();
     for n in 0..forms + forms_in_a_200 {
@@ -131,30 +132,30 @@ async fn nobody_calls_until_a_secondary_limit_lifts_that_graphql_tells_in_any_fo
         app.world.github.fault(Matching::graphql(), fault);
         let met = app.agent("alpha").beat().await;
         assert_eq!(app.asked(), ["/graphql"], "{form}");
-        nobody_calls_until_it_lifts(&app, &met, seconds, form).await;
+        assert_blocked_until_it_lifts(&app, &met, seconds, form).await;
     }
 }
 
 #[tokio::test]
-async fn nobody_calls_until_a_secondary_limit_lifts_that_rest_tells_in_any_form() {
+async fn secondary_limit_reported_by_rest_blocks_all_requests() {
     let forms = secondary_limits(&with_news().await).len();
     for n in 0..forms {
         let app = with_news().await;
         let (form, fault, seconds) = secondary_limits(&app)[n].clone();
         app.world.github.fault(Matching::any_listing(), fault.forever());
         let met = app.agent("alpha").beat().await;
-        assert_eq!(app.asked().len(), 3, "the probe, and one listing each, which were under way at once");
-        nobody_calls_until_it_lifts(&app, &met, seconds, form).await;
+        assert_eq!(app.asked().len(), 3, "the probe, and one listing each, both in flight at the same time");
+        assert_blocked_until_it_lifts(&app, &met, seconds, form).await;
     }
 }
 
-/// The forms in which REST tells that a budget is used up, which is granted anew after twenty minutes.
+/// REST's answer with this status while its budget is exhausted, which resets after twenty minutes.
 fn used_up(app: &TestApp, status: u16) -> Fault {
     limit(status, nothing_left(app, 1_200))
 }
 
 #[tokio::test]
-async fn nobody_asks_the_rest_api_until_its_used_up_budget_is_granted_anew() {
+async fn exhausted_rest_budget_blocks_rest_until_it_resets() {
     for status in [403, 429] {
         let app = with_news().await;
         app.world.github.fault(Matching::any_listing(), used_up(&app, status).forever());
@@ -170,7 +171,7 @@ async fn nobody_asks_the_rest_api_until_its_used_up_budget_is_granted_anew() {
             assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_rate_limited"]));
             assert_eq!(answer.0["problems"][0]["retryAfterSeconds"], left);
         }
-        assert_eq!(app.asked(), ["/graphql"; 3], "the probe has a budget of its own");
+        assert_eq!(app.asked(), ["/graphql"; 3], "the probe has its own budget");
         app.pass_time(40);
         let answer = app.agent("alpha").beat().await;
         assert_ok(&answer);
@@ -179,7 +180,7 @@ async fn nobody_asks_the_rest_api_until_its_used_up_budget_is_granted_anew() {
 }
 
 #[tokio::test]
-async fn when_both_budgets_are_used_up_nobody_calls_at_all_until_they_are_granted_anew() {
+async fn exhausted_budgets_of_both_apis_block_all_requests_until_they_reset() {
     let app = with_news().await;
     app.world.github.arrange(|github| {
         let reset = github.now() + SignedDuration::from_mins(20);
@@ -203,7 +204,7 @@ async fn when_both_budgets_are_used_up_nobody_calls_at_all_until_they_are_grante
 }
 
 #[tokio::test]
-async fn fifty_agents_at_once_meet_a_limit_once() {
+async fn fifty_concurrent_agents_meet_a_limit_once() {
     let app = with_news().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(300)));
     let agents: Vec<_> = (0..50).map(|n| app.agent(&format!("agent-{n}"))).collect();
@@ -214,11 +215,15 @@ async fn fifty_agents_at_once_meet_a_limit_once() {
     app.clear_requests();
     let elsewhere = app.agent("agent-8").in_sandbox(app.another_sandbox());
     assert_limited(&elsewhere.beat().await, 200);
-    assert_eq!(app.asked_of_github(), [""; 0], "another sandbox does not meet it again");
+    assert_eq!(
+        app.asked_of_github(),
+        [""; 0],
+        "another execution environment does not send the request again"
+    );
 }
 
 #[tokio::test]
-async fn a_beat_that_joins_is_told_the_seconds_that_are_left() {
+async fn coalesced_heartbeat_reports_the_seconds_left_of_a_limit() {
     let app = with_news().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(25)));
     assert_limited(&app.agent("alpha").beat().await, 25);
@@ -231,7 +236,7 @@ async fn a_beat_that_joins_is_told_the_seconds_that_are_left() {
 }
 
 #[tokio::test]
-async fn a_limit_met_in_the_middle_of_a_listing_keeps_what_was_read() {
+async fn limit_met_during_a_listing_keeps_what_was_read() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 150));
     let second_page = Matching::listing("acme/api").query("state", "open").nth(2);
@@ -246,7 +251,7 @@ async fn a_limit_met_in_the_middle_of_a_listing_keeps_what_was_read() {
 }
 
 #[tokio::test]
-async fn a_limit_is_not_asked_again_and_not_waited_for() {
+async fn limit_is_neither_retried_nor_waited_for() {
     let app = with_news().await;
     let begun = app.world.clock.now();
     app.world.github.fault(Matching::listing("acme/web"), limit(429, seconds(5)));
@@ -259,7 +264,7 @@ async fn a_limit_is_not_asked_again_and_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_limit_lifts_within_the_hour_whatever_github_says() {
+async fn limit_of_any_stated_length_lifts_within_an_hour() {
     for nonsense in ["999999999999", "99999999999999999999999", "Sun, 22 Nov 2099 06:00:00 GMT"] {
         let app = with_news().await;
         let headers = vec![("retry-after", nonsense.to_owned())];
@@ -274,7 +279,7 @@ async fn a_limit_lifts_within_the_hour_whatever_github_says() {
 }
 
 #[tokio::test]
-async fn a_forbidden_repository_is_no_limit() {
+async fn forbidden_repository_is_not_a_limit() {
     let app = with_news().await;
     app.world.github.fault(Matching::listing("acme/web"), Fault::saml_required());
     let answer = app.agent("alpha").beat().await;
@@ -286,7 +291,7 @@ async fn a_forbidden_repository_is_no_limit() {
 }
 
 #[tokio::test]
-async fn a_new_token_is_not_held_up_by_the_limit_of_the_one_before() {
+async fn new_token_is_not_blocked_by_the_limit_of_the_previous_one() {
     let app = with_news().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(1_800)));
     assert_limited(&app.agent("alpha").beat().await, 1_800);
@@ -295,17 +300,17 @@ async fn a_new_token_is_not_held_up_by_the_limit_of_the_one_before() {
     let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
     let answer = elsewhere.beat().await;
     assert_ok(&answer);
-    assert_eq!(answer.0["summary"], "Synced 2 of 2 repositories: 2 issues changed.");
+    assert_eq!(answer.summary_numbers(), [2, 2, 2], "{:#}", answer.0);
     let limits = &app.state()["ended"]["limits"];
     assert!(
         limits[0].to_string().contains("closedUntil"),
-        "who still has the old token is to know: {limits:#}"
+        "environments with the old token still need it: {limits:#}"
     );
-    assert_eq!(limits[1], Value::Null, "nothing holds the new one back");
+    assert_eq!(limits[1], Value::Null, "the new token has no limit");
 }
 
 #[tokio::test]
-async fn what_is_stored_of_a_limit_never_contains_the_token() {
+async fn stored_limit_never_contains_the_token() {
     let app = with_news().await;
     app.world.github.fault(Matching::graphql(), limit(429, seconds(90)));
     app.agent("alpha").beat().await;
@@ -322,7 +327,7 @@ async fn what_is_stored_of_a_limit_never_contains_the_token() {
 }
 
 #[tokio::test]
-async fn the_points_that_are_used_up_leave_the_rest_api() {
+async fn exhausted_graphql_points_leave_rest_in_use() {
     let app = with_news().await;
     app.world.github.arrange(|github| {
         github.set_graphql_budget(5_000, 0, github.now() + SignedDuration::from_mins(20));

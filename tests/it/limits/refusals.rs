@@ -1,4 +1,4 @@
-//! 403 and 451 by a rule that no permission heals: each is told with its own way out.
+//! 403 and 451 by a rule that no permission changes: each is reported with its own remedy.
 
 use test_world::github::refusals::{BLOCKED, CLASSIC_TOKEN, IP_ALLOW_LIST, SUSPENDED, TOKEN_LIFETIME};
 use test_world::github::{Fault, Matching};
@@ -6,13 +6,13 @@ use test_world::github::{Fault, Matching};
 use crate::credentials::github_app::two_repositories as two_of_an_installation;
 use crate::support::app::{Answer, TestApp};
 
-/// GitHub's words, the code, and a word of the way out.
+/// GitHub's words, the problem's code, and a term that the remedy in its message contains.
 const RULES: [(&str, &str, &str); 5] = [
     (IP_ALLOW_LIST, "github_forbidden", "NAT gateway"),
-    (TOKEN_LIFETIME, "github_forbidden", "shorter lifetime"),
-    (CLASSIC_TOKEN, "github_forbidden", "kind of personal access token"),
-    (SUSPENDED, "github_forbidden", "suspended the account"),
-    (BLOCKED, "repository_disabled", "blocked access"),
+    (TOKEN_LIFETIME, "github_forbidden", "lifetime"),
+    (CLASSIC_TOKEN, "github_forbidden", "personal access token"),
+    (SUSPENDED, "github_forbidden", "suspended"),
+    (BLOCKED, "repository_disabled", "GitHub Support"),
 ];
 
 async fn two_repositories() -> TestApp {
@@ -23,21 +23,22 @@ async fn two_repositories() -> TestApp {
     app
 }
 
-/// Exactly these codes; the first problem lasts, and its message has the way out and nothing of GitHub's words.
-fn assert_told(answer: &Answer, codes: &[&str], words: &str) {
-    assert_eq!(answer.codes(), codes, "{words}: {:#}", answer.0);
+/// The answer has exactly these codes. The first problem is lasting, and its message contains this term of its remedy
+/// and none of GitHub's words.
+fn assert_reported(answer: &Answer, codes: &[&str], term: &str) {
+    assert_eq!(answer.codes(), codes, "{term}: {:#}", answer.0);
     let problem = &answer.0["problems"][0];
-    assert_eq!(problem["retryable"], false, "{words}");
+    assert_eq!(problem["retryable"], false, "{term}");
     let message = problem["message"].as_str().expect("a text");
-    assert!(message.contains(words), "{words}: {message}");
+    assert!(message.contains(term), "{term}: {message}");
     for theirs in ["Please", "Sorry", "personal-access-tokens/1", "github.com/tos"] {
         assert!(!message.contains(theirs), "{message}");
     }
 }
 
 #[tokio::test]
-async fn rule_that_forbids_one_repository_is_told_of_it_and_the_other_is_read() {
-    for (theirs, code, words) in RULES {
+async fn rule_that_forbids_one_repository_is_reported_for_it_alone() {
+    for (theirs, code, term) in RULES {
         let by_graphql = Fault::repository_refusal("acme/api", "FORBIDDEN", theirs);
         let untyped = Fault::repository_refusal("acme/api", None, theirs);
         for (matching, fault) in [
@@ -48,7 +49,7 @@ async fn rule_that_forbids_one_repository_is_told_of_it_and_the_other_is_read() 
             let app = two_repositories().await;
             app.world.github.fault(matching, fault);
             let answer = app.agent("alpha").beat().await;
-            assert_told(&answer, &[code], words);
+            assert_reported(&answer, &[code], term);
             assert_eq!(answer.0["problems"][0]["repository"], "acme/api");
             assert_eq!(app.open_rows("globex/web"), [1]);
         }
@@ -56,23 +57,24 @@ async fn rule_that_forbids_one_repository_is_told_of_it_and_the_other_is_read() 
 }
 
 #[tokio::test]
-async fn repository_that_was_taken_down_is_disabled_whatever_status_says_so() {
-    for (status, reason, words) in [
-        (451, "dmca", "legal reasons"),
-        (403, "dmca", "legal reasons"),
-        (451, "sensitive_data", "legal reasons"),
-        (403, "tos", "blocked access"),
+async fn repository_taken_down_is_disabled_whatever_the_status() {
+    for (status, reason, term) in [
+        (451, "dmca", "legal"),
+        (403, "dmca", "legal"),
+        (451, "sensitive_data", "legal"),
+        (403, "tos", "GitHub Support"),
     ] {
         let app = two_repositories().await;
         app.world.github.fault(Matching::listing("acme/api"), Fault::blocked(status, reason).forever());
-        assert_told(&app.agent("alpha").beat().await, &["repository_disabled"], words);
+        assert_reported(&app.agent("alpha").beat().await, &["repository_disabled"], term);
 
         let app = two_repositories().await;
         app.world.github.arrange(|github| github.remove_graphql());
         app.world.github.fault(Matching::repository("acme/api"), Fault::blocked(status, reason).forever());
         let answer = app.agent("alpha").beat().await;
         assert_eq!(answer.codes(), ["probe_unavailable", "repository_disabled"], "{:#}", answer.0);
-        assert!(answer.lines("warnings")[1].contains(words), "{:#}", answer.0);
+        let message = answer.0["problems"][1]["message"].as_str().expect("a text");
+        assert!(message.contains(term), "{term}: {message}");
     }
 }
 
@@ -84,29 +86,28 @@ async fn blocked_repository_keeps_its_rows() {
     app.world
         .github
         .fault(Matching::graphql(), Fault::repository_refusal("acme/api", None, BLOCKED).forever());
-    assert_told(&app.agent("alpha").beat().await, &["repository_disabled"], "blocked access");
+    assert_reported(&app.agent("alpha").beat().await, &["repository_disabled"], "GitHub Support");
     assert_eq!(app.open_rows("acme/api"), [1]);
 }
 
 #[tokio::test]
-async fn rule_that_forbids_the_apps_token_is_told_and_nothing_else_is_asked() {
-    let others =
-        [("This installation is not allowed.", "github_forbidden", "get a token of its installation")];
-    for (theirs, code, words) in RULES.into_iter().take(4).chain(others) {
+async fn rule_that_forbids_the_apps_token_ends_all_requests() {
+    let others = [("This installation is not allowed.", "github_forbidden", "installation")];
+    for (theirs, code, term) in RULES.into_iter().take(4).chain(others) {
         let app = two_of_an_installation().await;
         app.world.github.fault(Matching::token_request(), Fault::refusal(403, theirs).forever());
         let answer = app.agent("alpha").beat().await;
-        assert_told(&answer, &[code; 2], words);
+        assert_reported(&answer, &[code; 2], term);
         assert!(!answer.0.to_string().contains("GraphQL"), "{:#}", answer.0);
-        assert_eq!(app.asked().len(), 1, "{words}: {:?}", app.asked());
+        assert_eq!(app.asked().len(), 1, "{term}: {:?}", app.asked());
     }
 }
 
 #[tokio::test]
-async fn rule_that_forbids_graphql_as_a_whole_is_that_of_the_owner_or_is_looked_up_by_rest() {
+async fn rule_that_forbids_graphql_affects_one_owner_or_falls_back_to_rest() {
     let one_owner = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     one_owner.world.github.fault(Matching::graphql(), Fault::refusal(403, IP_ALLOW_LIST).forever());
-    assert_told(&one_owner.agent("alpha").beat().await, &["github_forbidden"; 2], "NAT gateway");
+    assert_reported(&one_owner.agent("alpha").beat().await, &["github_forbidden"; 2], "NAT gateway");
 
     let app = two_repositories().await;
     app.world.github.fault(Matching::graphql(), Fault::refusal(403, IP_ALLOW_LIST).forever());

@@ -1,7 +1,9 @@
-//! The map of the crate, kept true: who uses whom, which crate is named where, and how long a file may be.
+//! The structure of the crate: which module uses which, no circle between files, and which crate is named where.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use crate::support::source_files::{SourceFile, SourceTree};
 
 /// What each module may use of the others. `domain` is open to all and uses none of them.
 const ARROWS: [(&str, &[&str]); 14] = [
@@ -21,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("transport", &[]),
 ];
 
-/// Which modules may name a crate, told by the start of its name.
+/// Which modules may name a crate, by the start of its name.
 const CRATES: [(&str, &[&str]); 10] = [
     ("lambda_http", &["http"]),
     ("lambda_runtime", &["bin", "start"]),
@@ -38,142 +40,58 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("tokio", &["bin", "app", "github", "secrets", "pass"]),
 ];
 
-/// The longest file, in lines.
-const MAX_LENGTH: usize = 450;
-
-struct Source {
-    /// Below `src`.
-    path: PathBuf,
-    text: String,
-}
-
-impl Source {
-    /// The first part of the path: `app.rs` and `pass/plan.rs` are of `app` and `pass`.
-    fn module(&self) -> String {
-        let first = self.path.iter().next().expect("a name");
-        first.to_string_lossy().trim_end_matches(".rs").to_owned()
-    }
-
-    /// Its lines without those that are comments.
-    fn code(&self) -> String {
-        let lines = self.text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        lines.map(|line| format!("{line}\n")).collect()
-    }
-
-    /// The modules of this crate that it names, by `crate::` or, in the binaries, by the crate's own name.
-    fn uses(&self) -> BTreeSet<String> {
-        let code = self.code();
-        ["crate::", "agent_heartbeat::"]
-            .iter()
-            .flat_map(|root| code.split(root).skip(1).flat_map(first_names).collect::<Vec<_>>())
-            .collect()
-    }
-
-    /// Whether it names a crate whose name starts so.
-    fn names(&self, start: &str) -> bool {
-        let code = self.code();
-        code.match_indices(start).any(|(at, _)| {
-            let is_a_word = !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
-            let rest = &code[at..];
-            let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-            is_a_word && rest[word..].starts_with("::")
-        })
-    }
-}
-
-/// The first names of what follows a path's root: `a::b` has `a`; `{a::b, c}` has `a` and `c`.
-fn first_names(rest: &str) -> Vec<String> {
-    let name = |text: &str| {
-        let text = text.trim();
-        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
-        text[..end.unwrap_or(text.len())].to_owned()
-    };
-    let Some(list) = rest.strip_prefix('{') else {
-        return vec![name(rest)];
-    };
-    let mut depth = 0;
-    let mut names = vec![name(list)];
-    for (at, c) in list.char_indices() {
-        match c {
-            '{' => depth += 1,
-            '}' if depth == 0 => break,
-            '}' => depth -= 1,
-            ',' if depth == 0 => names.push(name(&list[at + 1..])),
-            _ => {}
-        }
-    }
-    names.retain(|name| !name.is_empty());
-    names
-}
-
-fn sources() -> Vec<Source> {
-    read_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
-}
-
-fn read_sources(root: &Path) -> Vec<Source> {
-    fn read(folder: &Path, root: &Path, found: &mut Vec<Source>) {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                read(&path, root, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(Source {
-                    text: std::fs::read_to_string(&path).expect("a text"),
-                    path: path.strip_prefix(root).expect("below the root").to_owned(),
-                });
-            }
-        }
-    }
-    let mut found = Vec::new();
-    read(root, root, &mut found);
-    assert!(found.len() > 30, "the sources were found");
-    found
+/// The service's sources.
+fn sources() -> SourceTree {
+    SourceTree::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
 }
 
 #[test]
-fn every_module_has_its_arrows_and_every_arrow_its_module() {
-    let found: BTreeSet<String> = sources().iter().map(Source::module).collect();
-    let known = ARROWS.map(|(module, _)| module);
-    let known: BTreeSet<String> = known.into_iter().chain(["domain", "lib"]).map(str::to_owned).collect();
+fn arrows_name_every_module() {
+    let tree = sources();
+    let found: BTreeSet<&str> = tree.files().map(SourceFile::room).collect();
+    let known: BTreeSet<&str> = ARROWS.iter().map(|(module, _)| *module).chain(["domain", "lib"]).collect();
     assert_eq!(found, known);
 }
 
 #[test]
 fn modules_use_only_what_the_arrows_allow() {
+    let tree = sources();
+    let mut used = BTreeSet::new();
     let mut wrong = Vec::new();
-    for source in sources() {
-        let module = source.module();
-        let allowed = ARROWS.iter().find(|(name, _)| *name == module).map_or(&[][..], |(_, allowed)| allowed);
-        for used in source.uses() {
-            let is_fine =
-                used == module || allowed.contains(&used.as_str()) || (used == "domain" && module != "bin");
-            if !is_fine {
-                wrong.push(format!("{} uses {used}", source.path.display()));
+    for file in tree.files() {
+        for other in tree.used_by(file) {
+            let (from, to) = (file.room(), other.room());
+            let allowed =
+                ARROWS.iter().find(|(name, _)| *name == from).map_or(&[][..], |(_, allowed)| allowed);
+            used.insert((from.to_owned(), to.to_owned()));
+            if from != to && !allowed.contains(&to) && (to != "domain" || from == "bin") {
+                wrong.push(format!("{} uses {}", file.path.display(), other.path.display()));
             }
         }
     }
     assert_eq!(wrong, [""; 0]);
-}
-
-#[test]
-fn every_arrow_is_used() {
-    let sources = sources();
     for (module, allowed) in ARROWS {
-        let used: BTreeSet<String> =
-            sources.iter().filter(|source| source.module() == module).flat_map(Source::uses).collect();
         for arrow in allowed {
-            assert!(used.contains(*arrow), "{module} does not use {arrow} any more");
+            let is_used = used.contains(&(module.to_owned(), (*arrow).to_owned()));
+            assert!(is_used, "{module} does not use {arrow} any more");
         }
     }
 }
 
 #[test]
-fn clients_are_named_only_where_they_belong() {
+fn files_use_each_other_in_one_direction() {
+    let circles = sources().circles();
+    assert!(circles.is_empty(), "circles between files:\n{}", circles.join("\n"));
+}
+
+#[test]
+fn crates_are_named_only_where_they_belong() {
     let mut wrong = Vec::new();
-    for source in sources() {
+    for file in sources().files() {
+        assert!(!file.names_crate("test_world"), "{}", file.path.display());
         for (start, allowed) in CRATES {
-            if source.names(start) && !allowed.contains(&source.module().as_str()) {
-                wrong.push(format!("{} names {start}", source.path.display()));
+            if file.names_crate(start) && !allowed.contains(&file.room()) {
+                wrong.push(format!("{} names {start}", file.path.display()));
             }
         }
     }
@@ -181,39 +99,34 @@ fn clients_are_named_only_where_they_belong() {
 }
 
 #[test]
-fn what_decides_names_no_client_and_no_runtime() {
+fn pure_files_name_no_client_and_no_runtime() {
     let mut pure = 0;
-    for source in sources() {
-        if source.module() == "domain" || source.path.ends_with("pass/plan.rs") {
+    for file in sources().files() {
+        if file.room() == "domain" || file.path.ends_with("pass/plan.rs") {
             pure += 1;
             for (start, allowed) in CRATES {
-                let is_fine = allowed.contains(&"domain") || !source.names(start);
-                assert!(is_fine, "{} names {start}", source.path.display());
+                let is_fine = allowed.contains(&"domain") || !file.names_crate(start);
+                assert!(is_fine, "{} names {start}", file.path.display());
             }
-            assert!(!source.code().contains("async "), "{}", source.path.display());
-            assert!(!source.code().contains(".await"), "{}", source.path.display());
+            let mut code = file.text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            assert!(
+                !code.any(|line| line.contains("async ") || line.contains(".await")),
+                "{}",
+                file.path.display()
+            );
         }
     }
     assert!(pure > 5, "the pure files were found");
 }
 
 #[test]
-fn the_outside_world_is_never_part_of_the_service() {
-    for source in sources() {
-        assert!(!source.names("test_world"), "{}", source.path.display());
+fn files_begin_with_why_they_exist() {
+    for file in sources().files() {
+        assert!(file.text.starts_with("//! "), "{}", file.path.display());
     }
 }
 
-#[test]
-fn files_are_short_and_begin_with_why_they_exist() {
-    for source in sources() {
-        let lines = source.text.lines().count();
-        assert!(lines <= MAX_LENGTH, "{} has {lines} lines", source.path.display());
-        assert!(source.text.starts_with("//! "), "{}", source.path.display());
-    }
-}
-
-/// What stands in backticks in the last column of a page's tables.
+/// What the last column of a page's tables has in backticks.
 fn named_in_the_last_column(page: &str) -> Vec<&str> {
     let rows = page.lines().filter(|line| line.starts_with("| "));
     let last = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
@@ -221,15 +134,15 @@ fn named_in_the_last_column(page: &str) -> Vec<&str> {
 }
 
 #[test]
-fn what_the_page_of_threats_names_as_proof_is_there() {
+fn threats_page_names_tests_and_rules_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
     let (page, rules, make) = (read("docs/threats.md"), read("infra/checks/rules.guard"), read("Makefile"));
-    let mut tests = BTreeMap::new();
-    for source in read_sources(&root.join("tests/it")) {
-        let name = source.path.file_stem().expect("a name").to_string_lossy().into_owned();
-        tests.insert(name, source.text);
-    }
+    let tree = SourceTree::read(&root.join("tests/it"));
+    let tests: BTreeMap<String, &str> = tree
+        .files()
+        .map(|file| (file.path.file_stem().expect("a name").to_string_lossy().into_owned(), &*file.text))
+        .collect();
     let is_there = |name: &str| match (name.split_once("::"), name.strip_prefix("make ")) {
         (Some((file, sentence)), _) => {
             tests.get(file).is_some_and(|text| text.contains(&format!("fn {sentence}(")))
@@ -248,16 +161,26 @@ fn what_the_page_of_threats_names_as_proof_is_there() {
 }
 
 #[test]
-fn the_eyes_of_these_tests_see() {
-    let source = Source {
-        path: "pass/x.rs".into(),
-        text: "// use crate::api::http;\nuse crate::{app::App, store::{A, B}, clock};\nfn f() { crate::config::x() }\n\
-               type T = my_reqwest::X; struct W(aws_config::Y);\n"
-            .to_owned(),
+fn circles_and_arrows_are_found_through_imports_and_re_exports() {
+    let file = |path: &str, text: &str| SourceFile::parse(Path::new(path), text);
+    let tree = SourceTree::new([
+        file("lib.rs", "pub mod a; mod b;"),
+        file("a/mod.rs", "mod x; mod y; pub use x::{X, y_of as other}; pub use crate::b::B;"),
+        file("a/x.rs", "use super::y; pub struct X; pub fn y_of() { y::f() }"),
+        file("a/y.rs", "pub fn f() { let _ = format!(\"{}\", super::other()); }"),
+        file(
+            "b.rs",
+            "// use crate::c;\npub struct B(reqwest_like::X);\n#[cfg(test)] mod tests { use crate::a::X; }",
+        ),
+        file("c.rs", "use crate::a::{self, B}; fn g() -> B { a::other() }"),
+    ]);
+    let used = |path: &str| {
+        let file = tree.files().find(|file| file.path == Path::new(path)).expect("a file");
+        tree.used_by(file).iter().map(|file| file.path.display().to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(source.uses().into_iter().collect::<Vec<_>>(), ["app", "clock", "config", "store"]);
-    assert_eq!(
-        ["reqwest", "aws_", "aws", "tokio"].map(|start| source.names(start)),
-        [false, true, true, false]
-    );
+    assert_eq!(used("c.rs"), ["a/x.rs", "b.rs"]);
+    assert!(used("b.rs").is_empty() && used("a/mod.rs").is_empty());
+    assert_eq!(tree.circles(), ["a/x.rs -> a/y.rs", "a/y.rs -> a/x.rs"]);
+    let b = tree.files().find(|file| file.path == Path::new("b.rs")).expect("a file");
+    assert_eq!(["reqwest", "request", "like"].map(|start| b.names_crate(start)), [true, false, false]);
 }

@@ -4,7 +4,7 @@ pub mod architecture;
 pub mod deployment;
 pub mod logs;
 pub mod metrics;
-pub mod readme;
+pub mod pages;
 pub mod request_ids;
 pub mod schedule;
 pub mod start;

@@ -1,4 +1,4 @@
-//! Writes that meet a transaction on the same item: DynamoDB refuses them, and they are sent again. No outage.
+//! Writes that conflict with a transaction on the same item: DynamoDB refuses them, and they are sent again.
 
 use test_world::dynamodb::{Fault, On, Outcome};
 
@@ -21,7 +21,7 @@ fn transactions() -> On {
 }
 
 #[tokio::test]
-async fn audits_of_several_repositories_do_not_refuse_each_other() {
+async fn audits_of_several_repositories_do_not_conflict() {
     let names = ["acme/r1", "acme/r2", "acme/r3", "acme/r4", "acme/r5"];
     let app = tracking(&names).start().await;
     let first = app.ago(1_000);
@@ -34,7 +34,7 @@ async fn audits_of_several_repositories_do_not_refuse_each_other() {
 }
 
 #[tokio::test]
-async fn audits_write_that_conflicts_is_sent_again() {
+async fn audit_write_that_conflicts_is_sent_again() {
     for times in [1, 6, 12] {
         let app = settled(3).await;
         app.world.github.arrange(|github| github.delete_issue(API, 1));
@@ -47,7 +47,7 @@ async fn audits_write_that_conflicts_is_sent_again() {
 }
 
 #[tokio::test]
-async fn audits_write_that_always_conflicts_is_left_to_the_next_pass() {
+async fn audit_write_that_always_conflicts_is_deferred_to_the_next_pass() {
     let app = settled(3).await;
     app.world.github.arrange(|github| delete(github, API, 1..=2));
     app.world.dynamodb.fault(transactions(), Fault::Conflict.forever());
@@ -62,7 +62,7 @@ async fn audits_write_that_always_conflicts_is_left_to_the_next_pass() {
 }
 
 #[tokio::test]
-async fn any_write_that_conflicts_is_sent_again() {
+async fn write_of_any_kind_that_conflicts_is_sent_again() {
     for operation in ["PutItem", "UpdateItem"] {
         for n in 1.. {
             let mut app = settled(3).await;

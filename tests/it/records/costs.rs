@@ -1,5 +1,5 @@
-//! What a beat costs, counted: requests to GitHub, points, and DynamoDB's capacity units, as the local world meters
-//! them. The limits asserted are the project's targets; the snapshots are what it costs today.
+//! The counted cost of a heartbeat: requests to GitHub, points, and DynamoDB's capacity units, as the simulated world
+//! meters them. The asserted limits are the project's targets; the snapshots are the cost today.
 
 use agent_heartbeat::domain::iso_millis;
 use jiff::{SignedDuration, Timestamp};
@@ -9,7 +9,7 @@ use test_world::github::World;
 
 use crate::support::app::{Answer, TestApp};
 
-/// What one beat cost.
+/// The cost of one heartbeat.
 struct Cost {
     rest: usize,
     graphql: usize,
@@ -17,7 +17,7 @@ struct Cost {
     dynamodb: Capacity,
 }
 
-/// Issues of which no two changed in the same second, as is usual.
+/// Issues that all changed in different seconds, as is usual.
 fn open_issues_apart(github: &mut World, repository: &str, count: i64) {
     for n in (1..=count).rev() {
         let at = github.now() - SignedDuration::from_mins(n);
@@ -25,7 +25,7 @@ fn open_issues_apart(github: &mut World, repository: &str, count: i64) {
     }
 }
 
-async fn cost_of_a_beat(app: &TestApp, agent: &str) -> (Answer, Cost) {
+async fn cost_of_a_heartbeat(app: &TestApp, agent: &str) -> (Answer, Cost) {
     app.clear_requests();
     let answer = app.agent(agent).beat().await;
     assert_eq!(answer.status(), "ok", "{:#}", answer.0);
@@ -57,8 +57,8 @@ impl Cost {
     }
 }
 
-/// A settled fleet of 100 repositories with 100 open issues each. Of each only the first issue is read by the service;
-/// the rows of the others are made after it, since ten thousand writes over HTTP would take a minute.
+/// A settled fleet of 100 repositories with 100 open issues each. The service reads only the first issue of each; the
+/// other rows are copies of its row, since ten thousand writes over HTTP would take a minute.
 async fn fleet_of_100() -> TestApp {
     let names: Vec<String> = (0..100).map(|n| format!("acme/repository-{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -101,12 +101,12 @@ async fn fleet_of_100() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_without_news_asks_github_nothing_and_costs_two_reads_and_two_writes() {
+async fn coalesced_heartbeat_without_changes_costs_two_reads_and_two_writes() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| open_issues_apart(github, "acme/api", 10));
     app.agent("alpha").beat().await;
     app.agent("beta").beat().await;
-    let (answer, cost) = cost_of_a_beat(&app, "beta").await;
+    let (answer, cost) = cost_of_a_heartbeat(&app, "beta").await;
     assert!(answer.is_coalesced());
     insta::assert_snapshot!(cost.text(), @"0 REST, 0 GraphQL (0 points), 2 read, 2 write");
     cost.assert_read_at_most(2.0);
@@ -114,10 +114,10 @@ async fn a_coalesced_beat_without_news_asks_github_nothing_and_costs_two_reads_a
 }
 
 #[tokio::test]
-async fn an_idle_pass_over_100_repositories_with_10_000_open_issues_is_one_question() {
+async fn idle_pass_over_100_repositories_costs_one_query() {
     let app = fleet_of_100().await;
-    let (answer, cost) = cost_of_a_beat(&app, "alpha").await;
-    assert_eq!(answer.0["summary"], "Synced 100 of 100 repositories: 0 issues changed.");
+    let (answer, cost) = cost_of_a_heartbeat(&app, "alpha").await;
+    assert_eq!(answer.summary_numbers(), [100, 100, 0], "{:#}", answer.0);
     insta::assert_snapshot!(cost.text(), @"0 REST, 1 GraphQL (2 points), 8 read, 5 write");
     assert!((cost.rest, cost.graphql) == (0, 1) && cost.points <= 2, "{}", cost.text());
     cost.assert_read_at_most(18.0);
@@ -125,19 +125,19 @@ async fn an_idle_pass_over_100_repositories_with_10_000_open_issues_is_one_quest
 }
 
 #[tokio::test]
-async fn a_burst_of_changes_in_one_of_100_repositories_costs_one_listing_and_one_more_to_settle() {
+async fn burst_of_changes_in_one_repository_costs_one_listing_and_a_second() {
     let app = fleet_of_100().await;
-    let (_, idle) = cost_of_a_beat(&app, "alpha").await;
+    let (_, idle) = cost_of_a_heartbeat(&app, "alpha").await;
     let mut costs = Vec::new();
     for k in [1, 10, 100_u32] {
         app.outlive_freshness();
         app.world.github.arrange(|github| {
             (1..=u64::from(k)).for_each(|number| github.comment("acme/repository-42", number));
         });
-        let (answer, burst) = cost_of_a_beat(&app, "alpha").await;
+        let (answer, burst) = cost_of_a_heartbeat(&app, "alpha").await;
         assert_eq!(answer.0["touchedCount"], k);
         app.pass_time(150);
-        let (answer, settling) = cost_of_a_beat(&app, "alpha").await;
+        let (answer, settling) = cost_of_a_heartbeat(&app, "alpha").await;
         assert_eq!(answer.0["touchedCount"], 0);
         for cost in [&burst, &settling] {
             assert_eq!((cost.rest, cost.graphql), (1, 1), "{k}: {}", cost.text());
@@ -159,10 +159,10 @@ async fn a_burst_of_changes_in_one_of_100_repositories_costs_one_listing_and_one
 }
 
 #[tokio::test]
-async fn a_backfill_of_500_issues_costs_its_pages_and_two_writes_an_issue() {
+async fn backfill_of_500_issues_costs_its_pages_and_two_writes_an_issue() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| open_issues_apart(github, "acme/api", 500));
-    let (_, cost) = cost_of_a_beat(&app, "alpha").await;
+    let (_, cost) = cost_of_a_heartbeat(&app, "alpha").await;
     assert_eq!(app.open_rows("acme/api").len(), 500);
     insta::assert_snapshot!(cost.text(), @"6 REST, 1 GraphQL (1 points), 256.5 read, 1012 write");
     // 5 pages: 1.02 × 5 + 2.
@@ -172,27 +172,27 @@ async fn a_backfill_of_500_issues_costs_its_pages_and_two_writes_an_issue() {
 }
 
 #[tokio::test]
-async fn an_audit_of_500_issues_of_which_none_has_vanished_costs_their_pages_and_reads_no_row() {
+async fn audit_of_500_unchanged_issues_costs_its_pages_and_reads_no_row() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| open_issues_apart(github, "acme/api", 500));
     app.agent("alpha").beat().await;
     app.pass_time(300);
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    let (_, idle) = cost_of_a_beat(&app, "alpha").await;
+    let (_, idle) = cost_of_a_heartbeat(&app, "alpha").await;
     app.pass_time(21_600);
-    let (_, cost) = cost_of_a_beat(&app, "alpha").await;
+    let (_, cost) = cost_of_a_heartbeat(&app, "alpha").await;
     assert_eq!(app.marks("acme/api")["auditedAt"], iso_millis(app.ago(0)));
     insta::assert_snapshot!(cost.text(), @"0 REST, 6 GraphQL (6 points), 14 read, 6 write");
     assert_eq!((cost.rest, cost.graphql), (0, 1 + 5), "the probe and the pages");
-    // A tenth of what 5,000 may cost: 160 read units for the index of open issues, and 4 to write down.
+    // A tenth of the limit for 5,000 issues: 160 read units for the index of open issues. And 4 write units.
     let Capacity { read_units, write_units } = idle.dynamodb;
     cost.assert_read_at_most(read_units + 16.0);
     cost.assert_written_at_most(write_units + 4.0);
 }
 
 #[tokio::test]
-async fn without_graphql_an_idle_pass_asks_twice_for_each_repository() {
+async fn idle_pass_without_graphql_sends_two_requests_per_repository() {
     let repositories = ["acme/a", "acme/b", "acme/c", "acme/d", "acme/e"];
     let app = TestApp::tracking(&repositories).start().await;
     app.world.github.arrange(|github| {

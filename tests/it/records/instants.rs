@@ -1,5 +1,5 @@
-//! Instants are stored as they are answered, in RFC 3339 with milliseconds, and those that an older version stored
-//! without decimals are read as well.
+//! Instants are stored as in answers, in RFC 3339 with milliseconds. Those that an older version stored without decimals
+//! are still read.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use crate::support::samples;
 
 const API: &str = "acme/api";
 
-/// It is compared by DynamoDB, and stays as GitHub writes its `updated_at`.
+/// DynamoDB compares it, so it keeps the format of GitHub's `updated_at`.
 const SORT_KEY: &str = "openUpdatedAt";
 
-/// Does something with each text in a JSON document that is an instant, and with the name of its field.
+/// Calls `with` for each instant in a JSON document, with the name of its field.
 fn with_instants(name: &str, value: &mut Value, with: &mut impl FnMut(&str, &mut String)) {
     match value {
         Value::String(text) if text.parse::<Timestamp>().is_ok() => with(name, text),
@@ -30,7 +30,7 @@ fn with_instants(name: &str, value: &mut Value, with: &mut impl FnMut(&str, &mut
     }
 }
 
-/// The fields that are instants, all but the sort key with exactly three decimals.
+/// The names of the fields that hold instants. All but the sort key have exactly three decimals.
 fn checked_instants(item: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     with_instants("", &mut item.clone(), &mut |name, text| {
@@ -45,10 +45,10 @@ fn checked_instants(item: &Value) -> BTreeSet<String> {
 #[test]
 fn stored_instant_of_each_type_has_milliseconds() {
     let names: BTreeSet<String> = samples::all().iter().flat_map(checked_instants).collect();
-    assert!(names.len() > 15, "they were found: {names:?}");
+    assert!(names.len() > 15, "the instants were found: {names:?}");
 }
 
-/// A world with an item of every kind: a keyed request, a name that stands for nothing, an audit under way.
+/// A world with an item of every kind: a request with a key, a name without a repository, an unfinished audit.
 async fn every_kind_of_item() -> TestApp {
     let app = open_and_settled(&[API, "acme/gone"], 250).await;
     app.world.github.arrange(|github| {
@@ -93,7 +93,7 @@ async fn stored_instant_of_every_kind_of_item_has_milliseconds() {
 }
 
 #[tokio::test]
-async fn table_with_instants_of_an_older_version_is_read_and_goes_on_alike() {
+async fn table_with_instants_of_an_older_version_behaves_alike() {
     let mut ends = Vec::new();
     for is_older in [false, true] {
         let app = every_kind_of_item().await;
@@ -106,24 +106,24 @@ async fn table_with_instants_of_an_older_version_is_read_and_goes_on_alike() {
             let state = app.state()["ended"]["at"].as_str().expect("an instant").to_owned();
             assert!(!state.contains('.'), "{state}");
         }
-        let mut said = Vec::new();
+        let mut seen = Vec::new();
         let coalesced = app.agent("beta").beat().await;
-        said.push((coalesced.is_coalesced(), coalesced.0["freshAt"].clone(), coalesced.touched()));
+        seen.push((coalesced.is_coalesced(), coalesced.0["freshAt"].clone(), coalesced.touched()));
         app.outlive_freshness();
         for agent in ["alpha", "beta", "gamma"] {
             let answer = app.agent(agent).beat().await;
-            said.push((answer.is_coalesced(), answer.0["freshAt"].clone(), answer.touched()));
+            seen.push((answer.is_coalesced(), answer.0["freshAt"].clone(), answer.touched()));
             app.pass_time(40);
             app.world.github.arrange(|github| github.open_issue(API, "New"));
         }
         let replayed = app.agent("alpha").with_key("a-key").knock().await;
         assert!(replayed.headers.contains_key("idempotency-replayed"), "{replayed:#?}");
-        assert_eq!(said[1].2, ["deleted acme/api#5"], "the audit went on");
+        assert_eq!(seen[1].2, ["deleted acme/api#5"], "the audit resumed");
         let rows = app.items("REPO#", "").into_iter().chain(app.items("FLEET", "REPO#"));
         let mut rows: Vec<Value> = rows.map(Checked::into_value).collect();
         rows.iter_mut()
             .for_each(|row| with_instants("", row, &mut |_, text| *text = text.replace(".000Z", "Z")));
-        ends.push((said, rows));
+        ends.push((seen, rows));
     }
     let [newer, older] = &ends[..] else { unreachable!("two") };
     assert_eq!(newer.0, older.0);

@@ -1,4 +1,4 @@
-//! What a heartbeat writes to the table, and what that costs.
+//! What a heartbeat writes to the table, and its cost.
 
 pub mod conflicts;
 pub mod costs;

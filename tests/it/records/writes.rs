@@ -1,12 +1,12 @@
-//! Rows that cannot be written: the cursor stays at what was, and healing brings the rest.
+//! Rows that cannot be written: the cursor stays at what was written, and a later pass writes the rest.
 
 use serde_json::json;
 use test_world::dynamodb::{Fault, On};
 
 use crate::support::app::TestApp;
 
-/// 150 issues, each updated in a second of its own, so that a listing of all has two pages.
-async fn an_agent_that_knows_150_issues() -> TestApp {
+/// A repository of 150 issues, all known to alpha and beta. A listing of all has two pages.
+async fn with_150_known_issues() -> TestApp {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 150));
     app.agent("alpha").beat().await;
@@ -27,8 +27,8 @@ fn row_write(number: u64) -> On {
 }
 
 #[tokio::test]
-async fn one_write_fails_and_the_cursor_stays_at_what_was_written() {
-    let app = an_agent_that_knows_150_issues().await;
+async fn write_that_fails_leaves_the_cursor_at_what_was_written() {
+    let app = with_150_known_issues().await;
     close_each_in_its_own_second(&app, 1..=150);
     app.world.dynamodb.fault(row_write(130), Fault::InternalError.forever());
     let answer = app.agent("alpha").beat().await;
@@ -40,8 +40,8 @@ async fn one_write_fails_and_the_cursor_stays_at_what_was_written() {
 }
 
 #[tokio::test]
-async fn after_healing_nothing_is_missing_and_the_open_issues_are_counted_anew() {
-    let app = an_agent_that_knows_150_issues().await;
+async fn writes_that_failed_are_repeated_and_open_issues_recounted() {
+    let app = with_150_known_issues().await;
     close_each_in_its_own_second(&app, 1..=120);
     for number in [5, 110] {
         app.world.dynamodb.fault(row_write(number), Fault::InternalError.times(3));
@@ -53,14 +53,14 @@ async fn after_healing_nothing_is_missing_and_the_open_issues_are_counted_anew()
     }
     assert_eq!(app.open_rows("acme/api"), (121..=150).collect::<Vec<_>>());
     assert_eq!(app.marks("acme/api")["openCount"], 30);
-    let told = app.agent("beta").beat().await;
-    assert_eq!(told.0["touchedCount"], 120);
-    assert!(told.touched().iter().all(|touch| touch.starts_with("closed ")));
+    let answer = app.agent("beta").beat().await;
+    assert_eq!(answer.0["touchedCount"], 120);
+    assert!(answer.touched().iter().all(|touch| touch.starts_with("closed ")));
 }
 
 #[tokio::test]
-async fn an_agent_is_told_all_of_a_page_that_was_written_in_part() {
-    let app = an_agent_that_knows_150_issues().await;
+async fn page_written_in_part_is_reported_completely() {
+    let app = with_150_known_issues().await;
     close_each_in_its_own_second(&app, 1..=3);
     app.world.dynamodb.fault(row_write(2), Fault::InternalError.times(3));
     let first = app.agent("alpha").beat().await.touched();
@@ -73,7 +73,7 @@ async fn an_agent_is_told_all_of_a_page_that_was_written_in_part() {
 }
 
 #[tokio::test]
-async fn a_backfill_whose_write_fails_is_finished_by_the_next_pass() {
+async fn backfill_whose_write_fails_is_finished_by_the_next_pass() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 20));
     app.world.dynamodb.fault(row_write(7), Fault::InternalError.times(3));
@@ -87,15 +87,15 @@ async fn a_backfill_whose_write_fails_is_finished_by_the_next_pass() {
 }
 
 #[tokio::test]
-async fn marks_that_cannot_be_written_cost_a_page_to_read_again_and_nothing_else() {
+async fn checkpoint_that_cannot_be_written_costs_one_page_read_again() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 5));
     app.agent("alpha").beat().await;
     app.agent("beta").beat().await;
     app.pass_time(150);
     close_each_in_its_own_second(&app, 1..=2);
-    let marks = On::operation("PutItem").containing("FLEET").containing("openCount");
-    app.world.dynamodb.fault(marks, Fault::InternalError.forever());
+    let checkpoint = On::operation("PutItem").containing("FLEET").containing("openCount");
+    app.world.dynamodb.fault(checkpoint, Fault::InternalError.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["store_unavailable"]);
     assert_eq!(app.open_rows("acme/api"), [3, 4, 5]);
@@ -108,11 +108,11 @@ async fn marks_that_cannot_be_written_cost_a_page_to_read_again_and_nothing_else
 }
 
 #[tokio::test]
-async fn a_first_pass_whose_marks_cannot_be_written_leaves_a_right_count() {
+async fn first_checkpoint_that_cannot_be_written_leaves_a_correct_count() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 20));
-    let marks = On::operation("PutItem").containing("FLEET").containing("openCount");
-    app.world.dynamodb.fault(marks, Fault::InternalError.forever());
+    let checkpoint = On::operation("PutItem").containing("FLEET").containing("openCount");
+    app.world.dynamodb.fault(checkpoint, Fault::InternalError.forever());
     assert_eq!(app.agent("alpha").beat().await.codes(), ["store_unavailable"]);
     app.world.dynamodb.heal();
     app.outlive_freshness();

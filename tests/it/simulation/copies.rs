@@ -90,8 +90,8 @@ fn most_writes(order: &[String]) -> usize {
 }
 
 #[tokio::test]
-async fn a_late_copy_of_any_write_takes_nothing_back() {
-    let test = "a_late_copy_of_any_write_takes_nothing_back";
+async fn late_copy_of_any_write_reverts_nothing() {
+    let test = "late_copy_of_any_write_reverts_nothing";
     let scenario = Scenario::Whole;
     let (order, end) = undisturbed(scenario, Admission::OneByOne).await;
     for at in places(order.len()) {

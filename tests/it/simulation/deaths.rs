@@ -57,26 +57,26 @@ async fn dies_at_each(
 }
 
 #[tokio::test]
-async fn a_beat_that_dies_before_any_request_is_carried_out_leaves_no_trace() {
-    let test = "a_beat_that_dies_before_any_request_is_carried_out_leaves_no_trace";
+async fn heartbeat_that_dies_before_any_request_leaves_no_trace() {
+    let test = "heartbeat_that_dies_before_any_request_leaves_no_trace";
     dies_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::Reads).await;
 }
 
 #[tokio::test]
-async fn a_beat_that_dies_when_any_request_has_been_carried_out_leaves_no_trace() {
-    let test = "a_beat_that_dies_when_any_request_has_been_carried_out_leaves_no_trace";
+async fn heartbeat_that_dies_after_any_request_leaves_no_trace() {
+    let test = "heartbeat_that_dies_after_any_request_leaves_no_trace";
     dies_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::After, Next::Reads).await;
 }
 
 #[tokio::test]
-async fn what_a_dead_beat_had_sent_can_arrive_after_a_pass_that_could_not_read_github() {
-    let test = "what_a_dead_beat_had_sent_can_arrive_after_a_pass_that_could_not_read_github";
+async fn late_request_of_a_dead_heartbeat_after_a_failed_pass_does_no_harm() {
+    let test = "late_request_of_a_dead_heartbeat_after_a_failed_pass_does_no_harm";
     dies_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::CannotRead).await;
 }
 
 #[tokio::test]
-async fn a_beat_with_all_its_requests_under_way_at_once_can_die_just_so() {
-    let test = "a_beat_with_all_its_requests_under_way_at_once_can_die_just_so";
+async fn heartbeat_that_dies_with_all_requests_in_flight_leaves_no_trace() {
+    let test = "heartbeat_that_dies_with_all_requests_in_flight_leaves_no_trace";
     dies_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::Before, Next::Reads).await;
     dies_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::After, Next::Reads).await;
 }

@@ -314,16 +314,16 @@ fn try_histories(seen: Seen, reading: Reading, histories: u32) {
 }
 
 #[test]
-fn any_history_ends_in_step_with_github_and_with_every_agent_told() {
+fn random_history_ends_in_sync_with_github_and_all_agents() {
     try_histories(Seen::ByAudits, Reading::Usual, 48);
 }
 
 #[test]
-fn a_history_of_what_listings_show_needs_no_audit_to_end_so() {
+fn random_history_visible_to_listings_ends_in_sync_without_audits() {
     try_histories(Seen::ByListings, Reading::Usual, 32);
 }
 
 #[test]
-fn a_history_that_is_told_in_many_small_turns_ends_so_too() {
+fn random_history_reported_in_small_pages_ends_in_sync() {
     try_histories(Seen::ByAudits, Reading::Narrow, 48);
 }

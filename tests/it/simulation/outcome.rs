@@ -326,7 +326,7 @@ pub async fn undisturbed(scenario: Scenario, admission: Admission) -> (Vec<Strin
 }
 
 #[tokio::test]
-async fn a_simulated_beat_asks_for_the_same_in_the_same_order_each_time() {
+async fn simulated_heartbeat_sends_the_same_requests_each_time() {
     let (order, end) = undisturbed(Scenario::Whole, Admission::OneByOne).await;
     assert!((40..=64).contains(&order.len()), "{}: {order:#?}", order.len());
     for server in ["DynamoDB", "GitHub", "Secrets Manager"] {

@@ -49,32 +49,32 @@ async fn stalls_at_each(
 }
 
 #[tokio::test]
-async fn a_beat_that_stalls_before_any_request_is_carried_out_and_comes_back_does_no_harm() {
-    let test = "a_beat_that_stalls_before_any_request_is_carried_out_and_comes_back_does_no_harm";
+async fn heartbeat_that_stalls_before_any_request_does_no_harm() {
+    let test = "heartbeat_that_stalls_before_any_request_does_no_harm";
     stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::Reads).await;
 }
 
 #[tokio::test]
-async fn a_beat_that_stalls_when_any_request_has_been_carried_out_and_comes_back_does_no_harm() {
-    let test = "a_beat_that_stalls_when_any_request_has_been_carried_out_and_comes_back_does_no_harm";
+async fn heartbeat_that_stalls_after_any_request_does_no_harm() {
+    let test = "heartbeat_that_stalls_after_any_request_does_no_harm";
     stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::After, Next::Reads).await;
 }
 
 #[tokio::test]
-async fn a_beat_that_stalls_can_come_back_after_a_pass_that_could_not_read_github() {
-    let test = "a_beat_that_stalls_can_come_back_after_a_pass_that_could_not_read_github";
+async fn heartbeat_that_stalls_through_a_failed_pass_does_no_harm() {
+    let test = "heartbeat_that_stalls_through_a_failed_pass_does_no_harm";
     stalls_at_each(test, Scenario::Whole, Admission::OneByOne, Stop::Before, Next::CannotRead).await;
 }
 
 #[tokio::test]
-async fn a_beat_that_stalls_can_come_back_in_an_hour_in_which_others_cannot_read_github() {
-    let test = "a_beat_that_stalls_can_come_back_in_an_hour_in_which_others_cannot_read_github";
+async fn heartbeat_that_stalls_through_repeated_failed_passes_does_no_harm() {
+    let test = "heartbeat_that_stalls_through_repeated_failed_passes_does_no_harm";
     stalls_at_each(test, Scenario::AfterTrouble, Admission::OneByOne, Stop::Before, Next::CannotRead).await;
 }
 
 #[tokio::test]
-async fn a_beat_with_all_its_requests_under_way_at_once_can_stall_just_so() {
-    let test = "a_beat_with_all_its_requests_under_way_at_once_can_stall_just_so";
+async fn heartbeat_that_stalls_with_all_requests_in_flight_does_no_harm() {
+    let test = "heartbeat_that_stalls_with_all_requests_in_flight_does_no_harm";
     stalls_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::Before, Next::Reads).await;
     stalls_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::After, Next::Reads).await;
 }

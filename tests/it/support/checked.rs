@@ -267,6 +267,10 @@ impl<'de> serde::Deserializer<'de> for Asked<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use crate::support::source_files::SourceTree;
+
     use std::collections::BTreeMap;
 
     use agent_heartbeat::domain::{Problem, Touch};
@@ -346,14 +350,13 @@ mod tests {
         }
         known.remove("");
         assert_eq!(known["held"], BTreeSet::from(["absent".to_owned(), "of".to_owned()]));
-        let folder = format!("{}/tests/it", env!("CARGO_MANIFEST_DIR"));
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
         let mut asked = 0;
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            let source = std::fs::read_to_string(&path).expect("a text");
-            for (parent, child) in chained(&source) {
+        for file in SourceTree::read(&folder).files() {
+            for (parent, child) in chained(&file.text) {
                 if let Some(names) = known.get(parent) {
-                    assert!(names.contains(child), "{path:?} asks {parent} for {child}, of {names:?}");
+                    let path = file.path.display();
+                    assert!(names.contains(child), "{path} reads {child} of {parent}, which has {names:?}");
                     asked += 1;
                 }
             }

@@ -8,3 +8,4 @@ pub mod logged;
 pub mod roles;
 pub mod samples;
 pub mod sandbox;
+pub mod source_files;

@@ -211,7 +211,7 @@ impl Schedule<'_> {
     /// Answers an event in an invocation that ends after so many seconds.
     pub async fn sends(&self, event: Value, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
         let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
-        schedule::beat(&self.test.app, event, Some(deadline))
+        schedule::handle(&self.test.app, event, Some(deadline))
             .await
             .map(|answer| Answer(Checked::answer(serde_json::to_value(answer).expect("an answer is JSON"))))
     }
@@ -250,6 +250,13 @@ impl Answer {
 
     pub fn lines(&self, field: &str) -> Vec<&str> {
         self.0[field].as_array().expect("a list").iter().filter_map(Value::as_str).collect()
+    }
+
+    /// The numbers in its summary: repositories synced, repositories tracked, issues changed, and those of its other
+    /// parts.
+    pub fn summary_numbers(&self) -> Vec<u64> {
+        let summary = self.0["summary"].as_str().expect("a sentence");
+        summary.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
     }
 
     pub fn codes(&self) -> Vec<&str> {

@@ -183,7 +183,7 @@ async fn changes_of_a_repository_that_only_another_function_tracks_are_told() {
 
 #[tokio::test]
 async fn a_close_that_a_running_pass_edits_while_the_backlog_is_told_stays_a_close() {
-    let (app, names) = fleet_of(1, |timing| timing.backlog.told = 3).await;
+    let (app, names) = fleet_of(1, |timing| timing.backlog.changes = 3).await;
     app.world.github.arrange(|github| github.open_issues(&names[0], 5));
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -208,7 +208,7 @@ async fn a_close_that_a_running_pass_edits_while_the_backlog_is_told_stays_a_clo
 /// The narrowest limits: every way of reading is taken, however small the fleet.
 pub fn narrow(timing: &mut Timing) {
     timing.backlog =
-        BacklogLimits { told: 2, read_units: 3.0, time: Duration::from_millis(750), merged: 1, named: 1 };
+        BacklogLimits { changes: 2, read_units: 3.0, time: Duration::from_millis(750), merged: 1, named: 1 };
 }
 
 #[tokio::test]
@@ -251,13 +251,13 @@ async fn more_changes_than_one_beat_reads_are_counted_exactly_all_the_same() {
     assert_eq!(counts(&answers), [1_400, 1_200, 1_000, 800, 600, 400, 200]);
     assert_eq!(
         answers[0].0["summary"],
-        "Joined the pass that ended 0 s ago: 1400 issues changed since this agent's last beat."
+        "Answered from the pass that finished 0 s ago: 1400 issues changed since this agent's previous heartbeat."
     );
 }
 
 #[tokio::test]
 async fn an_issue_that_changed_in_several_passes_or_is_excluded_counts_once_or_not_at_all() {
-    let (mut app, names) = fleet_of(1, |timing| timing.backlog.told = 4).await;
+    let (mut app, names) = fleet_of(1, |timing| timing.backlog.changes = 4).await;
     app.restart_with("EXCLUDED_LABELS", "spam");
     app.agent("alpha").beat().await;
     let rounds: [std::ops::RangeInclusive<u64>; 3] = [2..=31, 20..=25, 2..=3];
@@ -306,7 +306,7 @@ async fn of_more_than_10_000_changes_it_is_told_that_they_are_more() {
 
 #[tokio::test]
 async fn after_a_pass_that_died_no_more_changes_are_claimed_than_there_are() {
-    let (app, names) = fleet_of(1, |timing| timing.backlog.told = 10).await;
+    let (app, names) = fleet_of(1, |timing| timing.backlog.changes = 10).await;
     app.world.github.arrange(|github| github.open_issues(&names[0], 60));
     let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("SET ended"));
     let alpha = app.agent("alpha");

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::ops::AddAssign;
 
-use crate::domain::{Api, Fingerprint};
+use super::digest::Fingerprint;
+use super::limits::Api;
 
 /// What was asked of GitHub, repeated requests included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,7 +65,8 @@ impl Usage {
         }
     }
 
-    pub(super) fn of_mut(&mut self, account: &Fingerprint) -> &mut Asked {
+    /// The counts of this account.
+    pub fn of_mut(&mut self, account: &Fingerprint) -> &mut Asked {
         self.0.entry(account.clone()).or_default()
     }
 }

@@ -1,6 +1,6 @@
-//! Rows that an audit writes: no later listing would notice had they come too late.
+//! What audits write: their rows, and what is left of an unfinished one.
 //!
-//! A listing's row that a stalled pass still writes is read again, and told, by the next listing. What only an audit
+//! No later listing would notice rows of an audit that came too late: a listing's row that a stalled pass still writes is read again, and told, by the next listing. What only an audit
 //! finds lies behind all cursors. So it is written together with a check that its pass still holds the claim.
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -9,11 +9,13 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem,
 };
 
-use crate::domain::{CachedIssue, RepositoryId};
+use crate::domain::{AuditProgress, CachedIssue, RepositoryId};
 
-use super::issues::{IS_NEW, IS_PLANNED_ON, PLANNED_ON, issue_item};
+use super::conflicts;
+use super::issues::{IS_NEW, IS_PLANNED_ON, PLANNED_ON, Put, issue_item};
 use super::keys::Key;
-use super::{Lease, Put, Store, StoreError, conflicts, number, store_error, text, value_of};
+use super::lease::{Lease, Stale};
+use super::table::{Store, StoreError, item_of, number, store_error, text, value_of};
 
 /// DynamoDB's word for a condition that did not hold.
 const REFUSED: &str = "ConditionalCheckFailed";
@@ -25,7 +27,7 @@ impl Store {
     /// Writes a row over the revision it was planned on, while `claim` holds. Costs twice as much as without. All writes
     /// under one claim check the same item, so they wait for each other: DynamoDB would refuse them otherwise. Where
     /// writes of others keep conflicting with it, it is [`Put::Conflicted`].
-    pub(super) async fn put_under_claim(
+    pub(super) async fn put_under_lease(
         &self,
         claim: &Lease,
         repository: RepositoryId,
@@ -82,5 +84,29 @@ impl Store {
             }
         }
         Ok(Put::Conflicted)
+    }
+
+    /// What an earlier pass left of an audit.
+    pub async fn audit_progress(&self, id: RepositoryId) -> Result<Option<AuditProgress>, StoreError> {
+        self.get(&Key::audit(id)).await
+    }
+
+    /// Leaves the rest of an audit to the next pass.
+    pub async fn put_audit_progress(
+        &self,
+        claim: &Lease,
+        id: RepositoryId,
+        progress: &AuditProgress,
+    ) -> Result<Result<(), Stale>, StoreError> {
+        self.put_fenced(claim, Key::audit(id), item_of(&Key::audit(id), progress)).await
+    }
+
+    /// Removes what was left of an audit that is complete.
+    pub async fn delete_audit_progress(
+        &self,
+        claim: &Lease,
+        id: RepositoryId,
+    ) -> Result<Result<(), Stale>, StoreError> {
+        self.delete_fenced(claim, &Key::audit(id)).await
     }
 }

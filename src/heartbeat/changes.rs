@@ -1,0 +1,47 @@
+//! Finds the changes that an agent has not received yet, and decides where to look for them.
+
+use crate::app::App;
+use crate::domain::Position;
+use crate::store::{LastPass, StoreError};
+
+use super::backlog::Backlog;
+use super::change_page::ChangePage;
+use super::request::Heartbeat;
+use super::served::ServeResult;
+use super::sources::Repositories;
+
+/// The changes after the agent's delivery cursor or, without one, since the pass that served it. If they cannot be
+/// read, the result is an empty page and a problem is due: the next heartbeat reports them.
+pub(super) async fn unreported(
+    app: &App,
+    heartbeat: &Heartbeat<'_>,
+    result: &ServeResult,
+) -> (ChangePage, Option<StoreError>) {
+    let position = heartbeat.known.map_or(result.first_position, |agent| agent.told);
+    let Some(last_pass) = result.served.last_pass() else { return (ChangePage::empty(position), None) };
+    match changes_after(app, last_pass, position).await {
+        // Nothing is delivered to the schedule: it reports what its own passes changed, and nothing later.
+        Ok(page) => (ChangePage { has_more: page.has_more && heartbeat.origin.is_agent(), ..page }, None),
+        Err(error) => (ChangePage::empty(position), Some(error)),
+    }
+}
+
+/// Reads nothing if nothing has changed since.
+async fn changes_after(
+    app: &App,
+    last_pass: &LastPass,
+    position: Position,
+) -> Result<ChangePage, StoreError> {
+    if position.within.is_none() && position.fence >= last_pass.last_change_fence {
+        let now = Position::after(position.fence.max(last_pass.fence));
+        let are_kinds_reported = position.kinds_after == position.fence;
+        let kinds_after = if are_kinds_reported { now.kinds_after } else { position.kinds_after };
+        return Ok(ChangePage::empty(Position { kinds_after, ..now }));
+    }
+    let from = position.complete_fence() + 1;
+    let repositories = match last_pass.recent.since(from) {
+        Some(ids) if last_pass.search_all_fence < from => Repositories::known(ids),
+        _ => Repositories::all(),
+    };
+    Backlog::new(app, position, last_pass).read(repositories).await
+}

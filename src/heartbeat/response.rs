@@ -1,0 +1,58 @@
+//! Builds the response to a heartbeat from what its steps found. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::{Problem, ProblemCode, Severity, Status, seconds_until};
+use crate::store::LastPass;
+
+use super::change_page::ChangePage;
+use super::contract::AgentHeartbeatResponse;
+use super::request::Heartbeat;
+use super::served::ServeResult;
+use super::summary;
+
+/// Builds the response. `heartbeat_interval` is the configured one.
+pub(super) fn build(
+    heartbeat: &Heartbeat<'_>,
+    result: &ServeResult,
+    page: &ChangePage,
+    finished_at: Timestamp,
+    heartbeat_interval: Duration,
+) -> AgentHeartbeatResponse {
+    let ServeResult { served, outcome, .. } = result;
+    AgentHeartbeatResponse {
+        status: outcome.status().max(served.joined_status().unwrap_or(Status::Ok)),
+        agent_name: heartbeat.agent.to_string(),
+        started_at: heartbeat.started_at,
+        finished_at,
+        summary: summary::sentence(served, result.passes.count, page, heartbeat.known.is_some()),
+        warnings: outcome.lines(Severity::Warning),
+        errors: outcome.lines(Severity::Error),
+        touched_issue_urls: page.changes.iter().map(|change| change.url.clone()).collect(),
+        run_id: heartbeat.run_id,
+        coalesced: served.is_coalesced(),
+        fresh_at: served.last_pass().and_then(|last_pass| last_pass.fresh_at),
+        touched: page.changes.clone(),
+        touched_count: page.count,
+        problems: outcome.problems().to_vec(),
+        next_heartbeat_in_seconds: if page.has_more {
+            0
+        } else {
+            next_heartbeat_in(result, finished_at, heartbeat_interval)
+        },
+    }
+}
+
+/// Seconds until another heartbeat can report anything new.
+fn next_heartbeat_in(result: &ServeResult, now: Timestamp, heartbeat_interval: Duration) -> u64 {
+    let fresh_until = result.served.last_pass().map(LastPass::fresh_until);
+    let instants = fresh_until.into_iter().chain(result.served.lease_until());
+    let waits = instants.filter_map(|until| seconds_until(until, now));
+    let blocks_everybody =
+        |problem: &&Problem| problem.code == ProblemCode::GithubRateLimited && problem.owners.is_empty();
+    let limits = result.outcome.problems().iter().filter(blocks_everybody);
+    let resets = limits.filter_map(|problem| problem.retry_after_seconds);
+    waits.chain(resets).max().unwrap_or(heartbeat_interval.as_secs())
+}

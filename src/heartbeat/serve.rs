@@ -1,0 +1,116 @@
+//! Serves a heartbeat: runs a pass if none is fresh or running, else joins the last one.
+
+use std::time::Duration;
+
+use crate::app::App;
+use crate::domain::{Position, Status};
+use crate::pass::PassReport;
+use crate::store::{FleetState, Lease, StoreError};
+
+use super::passes::{self, FailureCause, NoLease, PassResult};
+use super::request::Heartbeat;
+use super::served::{PassFailure, ServeResult, Served};
+use super::{problems, record};
+
+/// How long after its freshness has expired the last pass counts as stale.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+
+/// Runs a pass, or joins the last one. Every failure becomes a problem in the result's outcome.
+pub(super) async fn serve(
+    app: &App,
+    heartbeat: &Heartbeat<'_>,
+    state: Result<FleetState, StoreError>,
+) -> ServeResult {
+    let state = match state {
+        Ok(state) => state,
+        Err(error) => {
+            let result = ServeResult::new(Served::TableUnavailable, Position::after(0));
+            return result.with(problems::table_unavailable(&error));
+        }
+    };
+    let now = app.clock.now();
+    let confirmed = heartbeat.origin.confirmed();
+    let is_served = state.is_fresh(now) && confirmed.is_none();
+    let result = if is_served || state.is_claimed(now) {
+        join(app, state).await
+    } else {
+        run_or_join(app, heartbeat, state).await
+    };
+    match confirmed {
+        // The pass that ran has processed the confirmation.
+        Some(repository) if !matches!(result.served, Served::Ran { .. }) => {
+            result.with(problems::no_pass_for_confirmation(repository))
+        }
+        _ => result,
+    }
+}
+
+async fn run_or_join(app: &App, heartbeat: &Heartbeat<'_>, state: FleetState) -> ServeResult {
+    let first_position = Position::after(state.ended_fence());
+    let last_pass = state.ended.clone();
+    match passes::acquire_lease(app, state).await {
+        Ok(lease) => {
+            record::record_start(app, heartbeat, lease.pass_id()).await;
+            run(app, heartbeat, lease).await
+        }
+        Err(NoLease::Taken(state)) => join(app, *state).await,
+        Err(NoLease::Store(error)) => {
+            let served = Served::Failed { pass_id: None, last_pass, failure: PassFailure::Table };
+            ServeResult::new(served, first_position).with(problems::table_unavailable(&error))
+        }
+    }
+}
+
+async fn run(app: &App, heartbeat: &Heartbeat<'_>, lease: Lease) -> ServeResult {
+    let first_position = Position::after(lease.before().ended_fence());
+    let (result, passes) = passes::run_passes(app, heartbeat, lease).await;
+    let result = match result {
+        PassResult::Finished(report) => finished(*report, first_position),
+        PassResult::LeaseLost(state) => join(app, *state).await,
+        PassResult::Failed { pass_id, last_pass, cause } => {
+            let (failure, problem) = match cause {
+                FailureCause::Store(error) => (PassFailure::Table, problems::table_unavailable(&error)),
+                FailureCause::Panic(panicked) => (PassFailure::Panic, problems::pass_panicked(panicked)),
+            };
+            let served =
+                Served::Failed { pass_id: Some(pass_id), last_pass: last_pass.map(|pass| *pass), failure };
+            ServeResult::new(served, first_position).with(problem)
+        }
+    };
+    ServeResult { first_position, passes, ..result }
+}
+
+fn finished(report: PassReport, first_position: Position) -> ServeResult {
+    let served =
+        Served::Ran { last_pass: report.ended, summary: report.summary, has_succeeded: report.succeeded };
+    let result = ServeResult { outcome: report.outcome, ..ServeResult::new(served, first_position) };
+    report.confirmation_error.into_iter().fold(result, ServeResult::with)
+}
+
+/// Joins the last pass that finished, without waiting for one that is running.
+async fn join(app: &App, state: FleetState) -> ServeResult {
+    let now = app.clock.now();
+    let lease_until = state.claimed_until(now);
+    let Some(last_pass) = state.ended else {
+        let result = ServeResult::new(Served::FirstPassRunning { lease_until }, Position::after(0));
+        return result.with(problems::first_pass_running());
+    };
+    let age = Duration::try_from(now.duration_since(last_pass.at)).unwrap_or_default();
+    let is_stale = age > Duration::from_secs(last_pass.freshness_seconds) + STALE_AFTER;
+    let problems_from = last_pass.problems_from;
+    let first_position = Position::after(last_pass.fence.saturating_sub(1));
+    let is_fresh = now < last_pass.fresh_until() && last_pass.status != Status::Error;
+    let served = Served::Joined { last_pass, age, is_fresh, lease_until };
+    let mut result = ServeResult::new(served, first_position);
+    if is_stale {
+        result = result.with(problems::stale(age));
+    }
+    let Some(pass_id) = problems_from else { return result };
+    match app.store.pass(pass_id).await {
+        Ok(record) => {
+            let problems = record.into_iter().flat_map(|record| record.problems);
+            problems.map(|problem| problems::aged(problem, age)).fold(result, ServeResult::with)
+        }
+        Err(error) => result.with(problems::table_unavailable(&error)),
+    }
+}
