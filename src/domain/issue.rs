@@ -164,14 +164,50 @@ pub struct PullRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Gone {
-    /// Why it is gone: moved, deleted, converted or hidden.
-    pub reason: Change,
+    /// What became of it.
+    #[serde(flatten)]
+    pub removal: Removal,
     /// The `Date` of the response that confirmed it.
     #[serde(with = "millis")]
     pub proved_at: Timestamp,
-    /// The new URL of a moved issue, if GitHub shows it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub moved_to: Option<String>,
+}
+
+/// How an issue left its repository's open issues without being closed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "lowercase")]
+pub enum Removal {
+    /// It was transferred to another repository.
+    Moved {
+        /// The URL of its new page, if GitHub shows it.
+        #[serde(rename = "movedTo", default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
+    },
+    /// It was deleted.
+    Deleted,
+    /// It was turned into a pull request, which has the same number.
+    Converted,
+    /// GitHub no longer shows it and does not say why.
+    Hidden,
+}
+
+impl Removal {
+    /// The change that is reported to agents.
+    pub fn change(&self) -> Change {
+        match self {
+            Self::Moved { .. } => Change::Moved,
+            Self::Deleted => Change::Deleted,
+            Self::Converted => Change::Converted,
+            Self::Hidden => Change::Hidden,
+        }
+    }
+
+    /// The URL of a moved issue's new page, if GitHub shows it.
+    pub fn moved_to(&self) -> Option<&str> {
+        match self {
+            Self::Moved { to } => to.as_deref(),
+            Self::Deleted | Self::Converted | Self::Hidden => None,
+        }
+    }
 }
 
 /// What happened to an issue.

@@ -32,7 +32,7 @@ pub use idempotency::{
 pub use instants::{iso_millis, millis, optional_millis};
 pub use issue::{
     CachedIssue, Change, ChangeMarker, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest,
-    WorkStatus, has_label_in, labels_digest,
+    Removal, WorkStatus, has_label_in, labels_digest,
 };
 pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{BeatRate, Minute, TooOften};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use reqwest::StatusCode;
 use url::Url;
 
-use crate::domain::{Change, Gone, IssueNumber, Observation, RepositoryId, RepositoryName};
+use crate::domain::{Gone, IssueNumber, Observation, Removal, RepositoryId, RepositoryName};
 
 use super::answer::Answer;
 use super::effort::Effort;
@@ -124,7 +124,7 @@ impl Session<'_> {
             Err(error) if error.is_refusal() => None,
             Err(error) => return Err(error),
         };
-        Ok(IssueAnswer::Gone(Gone { reason: Change::Moved, proved_at: answer.date, moved_to }))
+        Ok(IssueAnswer::Gone(Gone { removal: Removal::Moved { to: moved_to }, proved_at: answer.date }))
     }
 
     /// Where an issue is now, when GitHub says in its own words and its own form of address that it moved.
@@ -147,7 +147,7 @@ impl Session<'_> {
         name: Option<&RepositoryName>,
     ) -> Result<IssueAnswer, GitHubError> {
         let read_at = answer.date;
-        let gone = |reason| IssueAnswer::Gone(Gone { reason, proved_at: read_at, moved_to: None });
+        let gone = |removal| IssueAnswer::Gone(Gone { removal, proved_at: read_at });
         match (answer.status, answer.words()) {
             (StatusCode::OK, _) => {
                 let web = &self.github().web;
@@ -163,10 +163,10 @@ impl Session<'_> {
                 // A pull request of this number was the issue: it keeps the number.
                 Ok(match issue.map_err(|error| answer.received.failed(error))? {
                     Some(issue) => IssueAnswer::Here(Box::new(Observation { issue, read_at })),
-                    None => gone(Change::Converted),
+                    None => gone(Removal::Converted),
                 })
             }
-            (_, Some(Words::IssueDeleted)) => Ok(gone(Change::Deleted)),
+            (_, Some(Words::IssueDeleted)) => Ok(gone(Removal::Deleted)),
             (_, Some(Words::NotFound)) => Ok(IssueAnswer::NotVisible(read_at)),
             _ => Err(answer.refusal()),
         }

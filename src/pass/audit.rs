@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{AuditProgress, CachedIssue, Change, Gone, HeldAudit, IssueNumber, Phase};
+use crate::domain::{AuditProgress, CachedIssue, Gone, HeldAudit, IssueNumber, Phase, Removal};
 use crate::github::{Complete, GitHubError, IssueAnswer};
 
 use super::context::{Pass, elapsed};
@@ -213,11 +213,8 @@ impl Pass<'_> {
 
     /// A 404 may be transient: an issue counts as hidden when another audit, at least one interval later, gets it again.
     fn hidden_for_good(&self, missing_since: Option<Timestamp>, at: Timestamp) -> Option<Gone> {
-        (elapsed(missing_since?, at) >= self.app.config.audit_interval).then_some(Gone {
-            reason: Change::Hidden,
-            proved_at: at,
-            moved_to: None,
-        })
+        (elapsed(missing_since?, at) >= self.app.config.audit_interval)
+            .then_some(Gone { removal: Removal::Hidden, proved_at: at })
     }
 }
 

@@ -14,13 +14,13 @@ impl Pass<'_> {
         let is_confirmed_one =
             |work: &&mut Work| [&work.name, &work.tracked.name].iter().any(|n| n.key() == confirmed.key());
         let why = match work.iter_mut().find(is_confirmed_one) {
-            Some(work) if work.tracked.held.is_none() => RejectedConfirmation::NotOnHold,
-            Some(work) if !work.is_read() => RejectedConfirmation::NotRead,
+            Some(work) if work.tracked.held.is_none() => RejectedConfirmation::NoHold,
+            Some(work) if !work.is_read() => RejectedConfirmation::Unread,
             Some(work) => {
                 work.is_confirmed = true;
                 return None;
             }
-            None => RejectedConfirmation::NotTracked,
+            None => RejectedConfirmation::Untracked,
         };
         Some(why.problem(confirmed))
     }

@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::{
-    CachedIssue, Change, Gone, IssueNumber, IssueState, LATEST_SHOWN, Observation, PullRequest,
+    CachedIssue, Change, Gone, IssueNumber, IssueState, LATEST_SHOWN, Observation, PullRequest, Removal,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -149,8 +149,8 @@ fn may_be_unreported(row: &CachedIssue, updated_at: Timestamp, source: Source, f
 /// The write that follows when a listing shows a pull request under the number of a cached issue: the issue was converted.
 /// `None` if the row is up to date, or not open.
 pub fn converted(row: &CachedIssue, seen: &PullRequest, source: Source, fence: u64) -> Option<Write> {
-    let gone = Gone { reason: Change::Converted, proved_at: seen.read_at, moved_to: None };
-    let is_known = row.gone.as_ref().is_some_and(|gone| gone.reason == Change::Converted);
+    let gone = Gone { removal: Removal::Converted, proved_at: seen.read_at };
+    let is_known = row.gone.as_ref().is_some_and(|gone| gone.removal == Removal::Converted);
     if is_known && may_be_unreported(row, seen.updated_at, source, fence) {
         let before = ChangedBefore::of(row);
         let row = CachedIssue { stamp: row.stamp.renewed(fence), revision: row.revision + 1, ..row.clone() };
@@ -165,8 +165,8 @@ pub fn removed(row: &CachedIssue, gone: &Gone, fence: u64) -> Option<Write> {
     let is_newer = row.read_at > gone.proved_at || row.stamp.fence.is_some_and(|stamped| stamped > fence);
     (row.is_open() && !is_newer).then(|| Write {
         row: CachedIssue {
-            stamp: row.stamp.with(gone.reason, fence),
-            moved_to: gone.moved_to.clone(),
+            stamp: row.stamp.with(gone.removal.change(), fence),
+            moved_to: gone.removal.moved_to().map(str::to_owned),
             gone: Some(gone.clone()),
             missing_since: None,
             revision: row.revision + 1,

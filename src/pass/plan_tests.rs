@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use crate::domain::{
     CachedIssue, Change, ChangeMarker, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest,
+    Removal,
 };
 
 use super::{Source, Write, converted, is_too_soon, is_well_after, missing, observed, page, removed};
@@ -76,9 +77,13 @@ fn source() -> impl Strategy<Value = Source> {
 }
 
 fn gone() -> impl Strategy<Value = Gone> {
-    let reason =
-        prop::sample::select(vec![Change::Moved, Change::Deleted, Change::Converted, Change::Hidden]);
-    (reason, instant()).prop_map(|(reason, proved_at)| Gone { reason, proved_at, moved_to: None })
+    let removal = prop::sample::select(vec![
+        Removal::Moved { to: None },
+        Removal::Deleted,
+        Removal::Converted,
+        Removal::Hidden,
+    ]);
+    (removal, instant()).prop_map(|(removal, proved_at)| Gone { removal, proved_at })
 }
 
 /// Any row that passes may have left: perhaps missing or gone, perhaps changed under some fence.
@@ -327,7 +332,7 @@ proptest! {
     ) {
         let seen = PullRequest { number: row.number, updated_at, read_at };
         if let Some(write) = converted(&row, &seen, source, fence) {
-            prop_assert_eq!(write.row.gone.as_ref().map(|gone| gone.reason), Some(Change::Converted));
+            prop_assert_eq!(write.row.gone.as_ref().map(|gone| &gone.removal), Some(&Removal::Converted));
             prop_assert!(write.is_reported && write.row.stamp.fence == Some(fence));
             prop_assert_eq!(write.open_difference(), -i64::from(row.is_open()));
             prop_assert_eq!(converted(&write.row, &seen, source, fence), None);

@@ -152,17 +152,17 @@ pub(super) fn audit_on_hold(repository: &RepositoryName, held: HeldAudit, is_con
 /// Why a pass rejects an operator's confirmation.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum RejectedConfirmation {
-    NotOnHold,
-    NotRead,
-    NotTracked,
+    NoHold,
+    Unread,
+    Untracked,
 }
 
 impl RejectedConfirmation {
     pub(super) fn problem(self, repository: &RepositoryName) -> Problem {
         let why = match self {
-            Self::NotOnHold => "no audit of this repository is on hold",
-            Self::NotRead => "the repository could not be read in this pass; confirm again later",
-            Self::NotTracked => {
+            Self::NoHold => "no audit of this repository is on hold",
+            Self::Unread => "the repository could not be read in this pass; confirm again later",
+            Self::Untracked => {
                 "REPOSITORIES does not name this repository, or GitHub did not show it in this pass"
             }
         };
@@ -240,11 +240,8 @@ mod tests {
             unread_issues(&api, &numbers, has_unnumbered).expect("some are unread")
         };
         let on_hold = HeldAudit { absent: 21, of: 21 };
-        let rejected = [
-            RejectedConfirmation::NotOnHold,
-            RejectedConfirmation::NotRead,
-            RejectedConfirmation::NotTracked,
-        ];
+        let rejected =
+            [RejectedConfirmation::NoHold, RejectedConfirmation::Unread, RejectedConfirmation::Untracked];
         let mut lines = vec![
             line(&no_repositories(), None),
             line(&duplicate_repository(&web, &api), None),

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use crate::domain::{CachedIssue, Change, Gone, Phase};
+use crate::domain::{CachedIssue, Gone, Phase, Removal};
 use crate::store::{ConfiguredName, StoreError};
 
 use super::context::Pass;
@@ -73,7 +73,7 @@ impl Pass<'_> {
         let hidden = |row: &CachedIssue| {
             // No pass reads the repository any more, so the last reading does not contradict this.
             let proved_at = self.date().max(row.read_at);
-            plan::removed(row, &Gone { reason: Change::Hidden, proved_at, moved_to: None }, fence)
+            plan::removed(row, &Gone { removal: Removal::Hidden, proved_at }, fence)
         };
         let writes = numbers.iter().filter_map(|number| hidden(cached.get(number)?)).collect();
         let applied = self.write(Some(self.lease), work.id(), writes, &hidden).await;

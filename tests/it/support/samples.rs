@@ -4,8 +4,8 @@
 use agent_heartbeat::domain::{
     AccountLimits, AgentRun, Api, AuditProgress, Backfill, Backoff, Budget, CachedIssue, Change,
     ChangeMarker, Fingerprint, Gone, HeldAudit, IssueNumber, IssueState, ProbeMemory, ProblemCode,
-    QueryLimit, RepositoryFailure, RepositoryId, RepositoryName, RunType, Settling, ShortPages, Status,
-    TrackedRepository, UnreadIssue, Untracked, WorkStatus,
+    QueryLimit, Removal, RepositoryFailure, RepositoryId, RepositoryName, RunType, Settling, ShortPages,
+    Status, TrackedRepository, UnreadIssue, Untracked, WorkStatus,
 };
 use agent_heartbeat::store::{ConfiguredName, LastPass, PassRecord, RecentChanges};
 use jiff::Timestamp;
@@ -40,7 +40,7 @@ pub fn issue() -> Value {
         digest: String::new(),
         labels_digest: String::new(),
         read_at: at(),
-        gone: Some(Gone { reason: Change::Moved, proved_at: at(), moved_to: Some("elsewhere".to_owned()) }),
+        gone: Some(Gone { removal: Removal::Moved { to: Some("elsewhere".to_owned()) }, proved_at: at() }),
         moved_to: Some("elsewhere".to_owned()),
         missing_since: Some(at()),
         stamp: ChangeMarker { fence: Some(1), kind: Some(Change::Closed), kind_fence: Some(1) },

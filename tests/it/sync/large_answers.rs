@@ -117,7 +117,9 @@ async fn record_larger_than_any_issue_is_named_and_the_others_are_read() {
     });
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["github_unexpected_answer"]));
-    assert!(answer.lines("warnings")[0].starts_with("sync: acme/web: GitHub shows issue 2 in a form"));
+    assert!(
+        answer.lines("warnings")[0].starts_with("sync: acme/web: cannot parse GitHub's data for issue 2;")
+    );
     assert_eq!(answer.touched(), ["opened acme/api#1", "opened acme/web#1", "opened acme/web#3"]);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_unexpected_answer"], "nor alone");

@@ -131,7 +131,7 @@ async fn github_out_of_reach_is_reported() {
     let app = TestApp::tracking(&["acme/api"]).with("GITHUB_API_URL", "http://127.0.0.1:1").start().await;
     let answer = app.agent("alpha").beat().await;
     let line = "sync: acme/api: GitHub could not be reached at http://127.0.0.1:1 (tried three times); the next pass \
-                tries again";
+                retries";
     assert_eq!((answer.status(), answer.lines("errors")), ("error", vec![line]));
     assert_eq!(answer.codes(), ["github_unavailable"]);
 }
