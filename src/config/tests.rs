@@ -138,7 +138,7 @@ fn repositories_are_read_as_people_paste_them() {
     insta::assert_snapshot!(mistake("acme/web https://gitlab.com/acme/api"), @"REPOSITORIES, entry 2: its host is not github.com (see GITHUB_SERVER_URL)");
     insta::assert_snapshot!(mistake("https://github.com/acme/api/issues"), @"REPOSITORIES, entry 1: `acme/api/issues` is not of the form owner/name");
     insta::assert_snapshot!(mistake("[\"acme/api\"]"), @r#"REPOSITORIES, entry 1: `["acme/api"]` is not of the form owner/name, but a JSON list"#);
-    insta::assert_snapshot!(mistake("REPOSITORIES=acme/api"), @"REPOSITORIES, entry 1: `REPOSITORIES=acme/api` is not of the form owner/name, but an assignment, NAME=value, whose name does not belong to the token");
+    insta::assert_snapshot!(mistake("REPOSITORIES=acme/api"), @"REPOSITORIES, entry 1: `REPOSITORIES=acme/api` is not of the form owner/name, but an assignment NAME=value instead of the value alone");
     insta::assert_snapshot!(mistake("https://me:secret@github.com/acme/api"), @"REPOSITORIES, entry 1: its host is not github.com (see GITHUB_SERVER_URL)");
 }
 
