@@ -1,7 +1,7 @@
 //! Reads the changes that an agent has not received yet, in order and only as far as one response needs: time, memory
 //! and DynamoDB's bill do not grow with the size of the backlog.
 //!
-//! The changes of a few repositories are merged in the order of [`Position`]. Those of many are read one repository
+//! The changes of a few repositories are merged in the order of [`DeliveryCursor`]. Those of many are read one repository
 //! after another: merging them all would take a read of each before the first change could be reported.
 
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::app::{App, BacklogLimits};
 use crate::domain::{
-    Change, CountedAfter, MAX_COUNTED, Position, RepositoryId, Sweep, Touch, Within, has_label_in,
+    Change, CountedAfter, DeliveryCursor, MAX_COUNTED, RepositoryId, Sweep, Touch, Within, has_label_in,
 };
 use crate::store::{ChangedIssue, LastPass, StoreError};
 
@@ -31,7 +31,7 @@ const REPOSITORIES_CHUNK: u16 = 50;
 pub(super) struct Backlog<'a> {
     app: &'a App,
     limits: BacklogLimits,
-    position: Position,
+    position: DeliveryCursor,
     last_pass: &'a LastPass,
     /// No read starts later, except the first.
     stop_at: Timestamp,
@@ -47,7 +47,7 @@ pub(super) struct Backlog<'a> {
 }
 
 impl<'a> Backlog<'a> {
-    pub(super) fn new(app: &'a App, position: Position, last_pass: &'a LastPass) -> Self {
+    pub(super) fn new(app: &'a App, position: DeliveryCursor, last_pass: &'a LastPass) -> Self {
         let now = app.clock.now();
         let limits = app.timing.backlog;
         let stop_at = now.checked_add(limits.time).unwrap_or(now);
@@ -158,7 +158,7 @@ impl<'a> Backlog<'a> {
         };
         let has_reported_all = self.fences_read.len() == self.changes.len();
         if next == Some(None) && has_reported_all {
-            let position = Position::after(self.position.fence.max(self.last_pass.fence));
+            let position = DeliveryCursor::after(self.position.fence.max(self.last_pass.fence));
             return Ok(self.page(position, false, true));
         }
         let has_ended = |(fence, _): &Place| *fence <= self.last_pass.fence;
@@ -169,8 +169,8 @@ impl<'a> Backlog<'a> {
         let kinds_after = self.position.kinds_after;
         let stopped_at = full_at.or(reached).filter(has_ended).filter(|_| has_more);
         let Some((fence, (repository, issue))) = stopped_at else {
-            let position = Position::after(self.position.fence.max(self.last_pass.fence));
-            return Ok(self.page(Position { kinds_after, ..position }, false, true));
+            let position = DeliveryCursor::after(self.position.fence.max(self.last_pass.fence));
+            return Ok(self.page(DeliveryCursor { kinds_after, ..position }, false, true));
         };
         if self.counted.is_none() {
             self.count().await?;
@@ -188,7 +188,7 @@ impl<'a> Backlog<'a> {
             self.add_counted(if is_known { self.position.reported } else { 0 });
         }
         let within = Some(Within::Fence(repository, issue));
-        Ok(self.page(Position { fence, within, kinds_after, reported }, true, is_exact))
+        Ok(self.page(DeliveryCursor { fence, within, kinds_after, reported }, true, is_exact))
     }
 
     /// Reports the changes of many repositories, one repository after another.
@@ -209,7 +209,7 @@ impl<'a> Backlog<'a> {
                     let has_more = self.last_pass.last_change_fence > upto;
                     let kinds_after = self.position.kinds_after;
                     return Ok(self.page(
-                        Position { kinds_after, ..Position::after(upto) },
+                        DeliveryCursor { kinds_after, ..DeliveryCursor::after(upto) },
                         has_more,
                         !has_more,
                     ));
@@ -246,7 +246,7 @@ impl<'a> Backlog<'a> {
         let position = match reached {
             Some((repository, last)) => {
                 let within = Within::Sweep(Sweep { after, upto, repository, last });
-                Position { within: Some(within), reported, ..self.position }
+                DeliveryCursor { within: Some(within), reported, ..self.position }
             }
             None => self.position,
         };
@@ -298,7 +298,7 @@ impl<'a> Backlog<'a> {
         }
     }
 
-    fn page(mut self, position: Position, has_more: bool, is_exact: bool) -> ChangePage {
+    fn page(mut self, position: DeliveryCursor, has_more: bool, is_exact: bool) -> ChangePage {
         self.changes.sort_by_key(|(place, _)| *place);
         let count = self.fences_read.len() as u64 + self.unread;
         ChangePage {

@@ -1,6 +1,6 @@
 //! The changes that one response reports.
 
-use crate::domain::{Position, Touch};
+use crate::domain::{DeliveryCursor, Touch};
 
 /// The changes that one response reports, and where the agent's delivery cursor is afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,12 +12,12 @@ pub(super) struct ChangePage {
     pub(super) is_exact: bool,
     /// Whether the next heartbeat has more to report.
     pub(super) has_more: bool,
-    pub(super) position: Position,
+    pub(super) position: DeliveryCursor,
 }
 
 impl ChangePage {
     /// No changes.
-    pub(super) fn empty(position: Position) -> Self {
+    pub(super) fn empty(position: DeliveryCursor) -> Self {
         Self { changes: Vec::new(), count: 0, is_exact: true, has_more: false, position }
     }
 }

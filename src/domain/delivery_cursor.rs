@@ -8,7 +8,7 @@ pub type ChangePoint = (u64, Option<IssueNumber>);
 /// An agent's delivery cursor. Changes are delivered in the order fence, repository, issue, each issue under the fence
 /// of its last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
+pub struct DeliveryCursor {
     /// The fence that delivery has reached.
     pub fence: u64,
     /// The progress of a partial delivery: of the changes of that fence, or of a sweep after it. `None` if all changes up
@@ -17,7 +17,7 @@ pub struct Position {
     /// Up to and including this fence, every kind of change was delivered. An issue that is closed under a later fence, and
     /// edited by an even later pass before it is reported, is still reported as closed.
     pub kinds_after: u64,
-    /// The number of delivered changes after [`Position::complete_fence`].
+    /// The number of delivered changes after [`DeliveryCursor::complete_fence`].
     pub reported: u64,
 }
 
@@ -44,7 +44,7 @@ pub struct Sweep {
     pub last: Option<(u64, IssueNumber)>,
 }
 
-impl Position {
+impl DeliveryCursor {
     /// The cursor after all changes up to and including `fence`.
     pub fn after(fence: u64) -> Self {
         Self { fence, within: None, kinds_after: fence, reported: 0 }
