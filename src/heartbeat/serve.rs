@@ -31,7 +31,7 @@ pub(super) async fn serve(
     let now = app.clock.now();
     let confirmed = heartbeat.origin.confirmed();
     let is_served = state.is_fresh(now) && confirmed.is_none();
-    let result = if is_served || state.is_claimed(now) {
+    let result = if is_served || state.is_leased(now) {
         join(app, state).await
     } else {
         run_or_join(app, heartbeat, state).await
@@ -90,7 +90,7 @@ fn finished(report: PassReport, first_position: DeliveryCursor) -> ServeResult {
 /// Joins the last pass that finished, without waiting for one that is running.
 async fn join(app: &App, state: FleetState) -> ServeResult {
     let now = app.clock.now();
-    let lease_until = state.claimed_until(now);
+    let lease_until = state.leased_until(now);
     let Some(last_pass) = state.ended else {
         let result = ServeResult::new(Served::FirstPassRunning { lease_until }, DeliveryCursor::after(0));
         return result.with(problems::first_pass_running());
