@@ -44,7 +44,7 @@ pub use probing::{Backoff, ProbeMemory, QueryLimit};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use request_rate::MAX_REQUESTS_PER_MINUTE;
-pub use run::{AgentRun, RunType, Status, Touch};
+pub use run::{AgentRun, IssueChange, RunType, Status};
 pub use text::{counted, seconds_until};
 pub use tracking::{
     AuditProgress, Backfill, HeldAudit, LATEST_SHOWN, ListingStart, MAX_UNREAD, PageRead, RepositoryFailure,

@@ -53,7 +53,8 @@ impl RunType {
 /// A changed issue, as reported to agents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Touch {
+#[schema(as = Touch)]
+pub struct IssueChange {
     /// The issue's page on GitHub.
     #[schema(format = "uri")]
     pub url: String,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::app::{App, BacklogLimits};
 use crate::domain::{
-    Change, CountedAfter, DeliveryCursor, MAX_COUNTED, RepositoryId, Sweep, Touch, Within, has_label_in,
+    Change, CountedAfter, DeliveryCursor, IssueChange, MAX_COUNTED, RepositoryId, Sweep, Within, has_label_in,
 };
 use crate::store::{ChangedIssue, LastPass, StoreError};
 
@@ -37,7 +37,7 @@ pub(super) struct Backlog<'a> {
     stop_at: Timestamp,
     read_units: f64,
     /// The changes that this response reports.
-    changes: Vec<(Place, Touch)>,
+    changes: Vec<(Place, IssueChange)>,
     /// The fences of all changes read so far, including those that a later response reports.
     fences_read: Vec<u64>,
     /// How many changes passes have counted since the last fence that is delivered completely; `None` if unknown.
@@ -294,7 +294,7 @@ impl<'a> Backlog<'a> {
         if !self.is_full() {
             let moved_to = changed.moved_to.filter(|_| change == Change::Moved);
             let place = (fence, (repository, changed.number));
-            self.changes.push((place, Touch { url: changed.url, change, moved_to }));
+            self.changes.push((place, IssueChange { url: changed.url, change, moved_to }));
         }
     }
 

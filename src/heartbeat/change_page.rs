@@ -1,11 +1,11 @@
 //! The changes that one response reports.
 
-use crate::domain::{DeliveryCursor, Touch};
+use crate::domain::{DeliveryCursor, IssueChange};
 
 /// The changes that one response reports, and where the agent's delivery cursor is afterwards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ChangePage {
-    pub(super) changes: Vec<Touch>,
+    pub(super) changes: Vec<IssueChange>,
     /// How many changes there are to report, counted up to 10,000.
     pub(super) count: u64,
     /// Whether `count` is exact; otherwise there are at least as many.
