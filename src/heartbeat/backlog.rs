@@ -315,7 +315,7 @@ impl<'a> Backlog<'a> {
 /// no earlier change to report.
 fn change_to_report(changed: &ChangedIssue, kinds_after: u64, ended: u64) -> Option<(u64, Change)> {
     let is_unreported = |fence: &u64| *fence > kinds_after && *fence <= ended;
-    let kind = changed.stamp.kind_fence.filter(is_unreported).zip(changed.stamp.kind);
+    let kind = changed.change_marker.kind_fence.filter(is_unreported).zip(changed.change_marker.kind);
     if changed.fence <= ended {
         return Some((changed.fence, kind.map_or(Change::Edited, |(_, kind)| kind)));
     }
@@ -327,14 +327,14 @@ mod tests {
     use super::*;
     use crate::domain::{ChangeMarker, IssueNumber};
 
-    fn changed(stamp: ChangeMarker) -> ChangedIssue {
+    fn changed(change_marker: ChangeMarker) -> ChangedIssue {
         ChangedIssue {
             number: IssueNumber(1),
             url: "https://github.com/acme/api/issues/1".to_owned(),
             labels: Vec::new(),
             moved_to: None,
-            fence: stamp.fence.expect("a change has a fence"),
-            stamp,
+            fence: change_marker.fence.expect("a change has a fence"),
+            change_marker,
         }
     }
 

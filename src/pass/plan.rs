@@ -60,7 +60,7 @@ pub struct ChangedBefore {
 
 impl ChangedBefore {
     fn of(row: &CachedIssue) -> Option<Self> {
-        row.stamp.fence.map(|fence| Self { fence, labels: row.labels.clone() })
+        row.change_marker.fence.map(|fence| Self { fence, labels: row.labels.clone() })
     }
 }
 
@@ -103,7 +103,7 @@ pub fn observed(row: Option<&CachedIssue>, seen: &Observation, reading: Source, 
     let Some(row) = row else {
         return Some(first_sight(seen, reading, fence));
     };
-    if row.stamp.fence.is_some_and(|stamped| stamped > fence) {
+    if row.change_marker.fence.is_some_and(|stamped| stamped > fence) {
         // A later pass has been here: this one is stale, and the row is not its to change.
         return None;
     }
@@ -114,7 +114,7 @@ pub fn observed(row: Option<&CachedIssue>, seen: &Observation, reading: Source, 
             if row.gone.is_some() && !next.is_open() && Some(next.updated_at) <= tracked_since);
         let touches = reading != Source::Backfill && !is_before_tracking;
         if touches {
-            next.stamp = row.stamp.with(change_between(row, &next), fence);
+            next.change_marker = row.change_marker.with(change_between(row, &next), fence);
         }
         let before = ChangedBefore::of(row);
         return Some(Write { row: next, was_open: row.is_open(), touches, before });
@@ -131,7 +131,7 @@ pub fn observed(row: Option<&CachedIssue>, seen: &Observation, reading: Source, 
         next.missing_since = None;
     }
     if may_be_untold {
-        next.stamp = row.stamp.renewed(fence);
+        next.change_marker = row.change_marker.renewed(fence);
     }
     let before = ChangedBefore::of(row);
     Some(Write { row: next, was_open: row.is_open(), touches: may_be_untold, before })
@@ -143,7 +143,7 @@ fn may_be_untold(row: &CachedIssue, updated_at: Timestamp, reading: Source, fenc
     matches!(reading, Source::Delta { cursor, ahead, tracked_since, told, .. }
         if (row.is_open() || Some(updated_at) > tracked_since)
             && Some(updated_at) > (if is_from_the_future(row) { cursor.max(ahead) } else { cursor })
-            && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told))
+            && row.change_marker.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != told))
 }
 
 /// The write that follows from a listing showing a pull request under the number of a cached issue, which was turned
@@ -153,7 +153,11 @@ pub fn converted(row: &CachedIssue, seen: &PullRequest, reading: Source, fence: 
     let is_known = row.gone.as_ref().is_some_and(|gone| gone.reason == Change::Converted);
     if is_known && may_be_untold(row, seen.updated_at, reading, fence) {
         let before = ChangedBefore::of(row);
-        let row = CachedIssue { stamp: row.stamp.renewed(fence), revision: row.revision + 1, ..row.clone() };
+        let row = CachedIssue {
+            change_marker: row.change_marker.renewed(fence),
+            revision: row.revision + 1,
+            ..row.clone()
+        };
         return Some(Write { row, was_open: false, touches: true, before });
     }
     removed(row, &gone, fence)
@@ -162,10 +166,11 @@ pub fn converted(row: &CachedIssue, seen: &PullRequest, reading: Source, fence: 
 /// The write that removes an issue from the open ones, given GitHub's word that it has gone; none when the row
 /// has been read since, or is no longer open.
 pub fn removed(row: &CachedIssue, gone: &Gone, fence: u64) -> Option<Write> {
-    let is_newer = row.read_at > gone.proved_at || row.stamp.fence.is_some_and(|stamped| stamped > fence);
+    let is_newer =
+        row.read_at > gone.proved_at || row.change_marker.fence.is_some_and(|stamped| stamped > fence);
     (row.is_open() && !is_newer).then(|| Write {
         row: CachedIssue {
-            stamp: row.stamp.with(gone.reason, fence),
+            change_marker: row.change_marker.with(gone.reason, fence),
             moved_to: gone.moved_to.clone(),
             gone: Some(gone.clone()),
             missing_since: None,
@@ -240,7 +245,7 @@ fn first_sight(seen: &Observation, reading: Source, fence: u64) -> Write {
         IssueState::Closed if row.closed_at.is_some_and(|at| Some(at) > reported) => Change::Closed,
         IssueState::Closed => Change::Edited,
     };
-    row.stamp = row.stamp.with(change, fence);
+    row.change_marker = row.change_marker.with(change, fence);
     Write { row, was_open: false, touches: true, before: None }
 }
 

@@ -43,7 +43,7 @@ pub fn issue() -> Value {
         gone: Some(Gone { reason: Change::Moved, proved_at: at(), moved_to: Some("elsewhere".to_owned()) }),
         moved_to: Some("elsewhere".to_owned()),
         missing_since: Some(at()),
-        stamp: ChangeMarker { fence: Some(1), kind: Some(Change::Closed), kind_fence: Some(1) },
+        change_marker: ChangeMarker { fence: Some(1), kind: Some(Change::Closed), kind_fence: Some(1) },
         revision: 1,
     })
 }
