@@ -37,8 +37,13 @@ struct Allowance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     budget: Option<Budget>,
     /// Until when no request may be sent.
-    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
-    closed_until: Option<Timestamp>,
+    #[serde(
+        rename = "closedUntil",
+        default,
+        with = "optional_millis",
+        skip_serializing_if = "Option::is_none"
+    )]
+    blocked_until: Option<Timestamp>,
 }
 
 /// The known limits of one account: the owner of a token, or an installation of a GitHub App. They are stored, so that
@@ -92,23 +97,23 @@ impl AccountLimits {
         let allowance = self.allowance_mut(api);
         allowance.budget = Some(budget);
         if budget.remaining == 0 {
-            self.close(api, budget.resets_at);
+            self.block(api, budget.resets_at);
         }
     }
 
     /// Blocks this API until then.
-    pub fn close(&mut self, api: Api, until: Timestamp) {
+    pub fn block(&mut self, api: Api, until: Timestamp) {
         let allowance = self.allowance_mut(api);
-        allowance.closed_until = allowance.closed_until.max(Some(until));
+        allowance.blocked_until = allowance.blocked_until.max(Some(until));
     }
 
     /// Until when this API is blocked; `None` if it is not.
-    pub fn closed_until(&self, api: Api, now: Timestamp) -> Option<Timestamp> {
-        self.allowance(api).closed_until.filter(|until| *until > now)
+    pub fn blocked_until(&self, api: Api, now: Timestamp) -> Option<Timestamp> {
+        self.allowance(api).blocked_until.filter(|until| *until > now)
     }
 
     /// Skips the account's repositories until then.
-    pub fn spare(&mut self, until: Timestamp) {
+    pub fn throttle(&mut self, until: Timestamp) {
         self.throttled_until = Some(until);
     }
 
@@ -160,7 +165,7 @@ impl AccountLimits {
     /// Whether any of these limits is still in force.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         let holds = |api| {
-            self.closed_until(api, now).is_some()
+            self.blocked_until(api, now).is_some()
                 || self.budget(api).is_some_and(|budget| budget.resets_at > now)
         };
         self.is_deferred(now) || !self.rate.is_over(now) || [Api::Rest, Api::GraphQl].into_iter().any(holds)
@@ -177,7 +182,7 @@ impl AccountLimits {
         let is_scarce =
             |budget: Budget| budget.resets_at > now && budget.remaining < budget.limit.div_ceil(2);
         let holds_back =
-            |api| self.closed_until(api, now).is_some() || self.budget(api).is_some_and(is_scarce);
+            |api| self.blocked_until(api, now).is_some() || self.budget(api).is_some_and(is_scarce);
         self.is_deferred(now)
             || self.rate.is_worth_sharing(now)
             || [Api::Rest, Api::GraphQl].into_iter().any(holds_back)
@@ -191,7 +196,7 @@ impl AccountLimits {
         for api in [Api::Rest, Api::GraphQl] {
             let theirs = other.allowance(api);
             let ours = self.allowance_mut(api);
-            ours.closed_until = ours.closed_until.max(theirs.closed_until);
+            ours.blocked_until = ours.blocked_until.max(theirs.blocked_until);
             // Until its reset, a budget only shrinks.
             let age = |budget: &Budget| (budget.resets_at, std::cmp::Reverse(budget.remaining));
             ours.budget = ours.budget.into_iter().chain(theirs.budget).max_by_key(age);
@@ -253,26 +258,26 @@ mod tests {
     fn used_up_budget_blocks_its_own_api_until_its_reset() {
         let mut limits = AccountLimits::of(&Fingerprint::of("t"));
         limits.note(Api::GraphQl, budget(0, 60));
-        assert_eq!(limits.closed_until(Api::GraphQl, at(59)), Some(at(60)));
-        assert_eq!(limits.closed_until(Api::GraphQl, at(60)), None);
-        assert_eq!(limits.closed_until(Api::Rest, at(59)), None);
+        assert_eq!(limits.blocked_until(Api::GraphQl, at(59)), Some(at(60)));
+        assert_eq!(limits.blocked_until(Api::GraphQl, at(60)), None);
+        assert_eq!(limits.blocked_until(Api::Rest, at(59)), None);
     }
 
     #[test]
     fn merged_limits_take_the_later_time_and_the_smaller_budget() {
         let mut ours = AccountLimits::of(&Fingerprint::of("t"));
         ours.note(Api::Rest, budget(100, 60));
-        ours.close(Api::GraphQl, at(9));
+        ours.block(Api::GraphQl, at(9));
         let mut theirs = AccountLimits::of(&Fingerprint::of("t"));
         theirs.note(Api::Rest, budget(90, 60));
         theirs.note(Api::GraphQl, budget(4_000, 60));
-        theirs.close(Api::GraphQl, at(30));
-        theirs.spare(at(40));
+        theirs.block(Api::GraphQl, at(30));
+        theirs.throttle(at(40));
         ours.merge(&theirs);
         assert_eq!((ours.throttled_until(at(39)), ours.throttled_until(at(40))), (Some(at(40)), None));
         assert_eq!(ours.rest.budget, Some(budget(90, 60)));
         assert_eq!(ours.graph_ql.budget, Some(budget(4_000, 60)));
-        assert_eq!(ours.closed_until(Api::GraphQl, at(0)), Some(at(30)));
+        assert_eq!(ours.blocked_until(Api::GraphQl, at(0)), Some(at(30)));
         theirs.note(Api::Rest, budget(5_000, 3_660));
         ours.merge(&theirs);
         assert_eq!(ours.rest.budget, Some(budget(5_000, 3_660)));

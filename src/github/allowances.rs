@@ -44,6 +44,6 @@ impl Session<'_> {
 
     /// Leaves an account's repositories out until then: the probe does not ask for them.
     pub fn spare(&self, account: &Fingerprint, until: Timestamp) {
-        self.github.with_limits(account, |limits| limits.spare(until));
+        self.github.with_limits(account, |limits| limits.throttle(until));
     }
 }

@@ -289,7 +289,7 @@ impl<'a> Session<'a> {
 
     /// Until when nothing may be asked of this API; none when it may.
     pub(super) fn closed_until(&self, account: &Fingerprint, api: Api) -> Option<Timestamp> {
-        self.github.with_limits(account, |limits| limits.closed_until(api, self.now()))
+        self.github.with_limits(account, |limits| limits.blocked_until(api, self.now()))
     }
 
     async fn attempt(&self, question: &Question, token: &Token, effort: Effort) -> Result<Answer, NoAnswer> {

@@ -105,7 +105,7 @@ fn backoff() -> Backoff {
 
 fn ended() -> Value {
     let mut limits = AccountLimits::of(&Fingerprint::of("a token"));
-    limits.spare(at());
+    limits.throttle(at());
     for api in [Api::Rest, Api::GraphQl] {
         limits.note(api, Budget { limit: 1, remaining: 0, resets_at: at() });
     }
