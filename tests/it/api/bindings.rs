@@ -172,14 +172,14 @@ async fn an_entry_with_a_mistake_is_refused_by_its_place_and_the_valid_rest_keep
         (json!({"token": CIS, "agents": ["al*ha*"]}), "invalid agent name"),
         (json!({"token": CIS, "agents": ["*"], "expiresAt": "next year"}), "expiresAt must be a time"),
         (json!({"token": CIS, "agents": ["*"], "expiresAt": "2026-12-01"}), "expiresAt must be a time"),
-        (json!({"token": CIS, "agents": ["*"], "expiresAt": 1_796_083_200}), "not of the form"),
-        (json!({"token": CIS, "agents": ["*"], "expires_at": "2026-12-01T00:00:00Z"}), "not of the form"),
-        (json!({"token": CIS, "agents": "*"}), "not of the form"),
-        (json!({"token": CIS}), "not of the form"),
-        (json!({"agents": ["*"]}), "not of the form"),
-        (json!({"token": [CIS], "agents": ["*"]}), "not of the form"),
-        (json!(CIS), "not of the form"),
-        (json!(null), "not of the form"),
+        (json!({"token": CIS, "agents": ["*"], "expiresAt": 1_796_083_200}), "must have the form"),
+        (json!({"token": CIS, "agents": ["*"], "expires_at": "2026-12-01T00:00:00Z"}), "must have the form"),
+        (json!({"token": CIS, "agents": "*"}), "must have the form"),
+        (json!({"token": CIS}), "must have the form"),
+        (json!({"agents": ["*"]}), "must have the form"),
+        (json!({"token": [CIS], "agents": ["*"]}), "must have the form"),
+        (json!(CIS), "must have the form"),
+        (json!(null), "must have the form"),
     ] {
         let app = with(&[json!({"token": ALPHAS, "agents": ["alpha"]}), mistaken.clone()]).await;
         let log = Log::begin();
@@ -276,7 +276,7 @@ async fn secret_of_another_form_is_refused_and_the_log_names_the_form() {
         (format!("Bearer {CIS}"), "an Authorization header"),
         (format!("AGENT_TOKEN={CIS}"), "an assignment"),
         (format!("{CIS}\n{ALPHAS}"), "several words or lines"),
-        (format!("{{\"tokens\":[{{\"token\":\"{CIS}\""), "JSON that breaks off"),
+        (format!("{{\"tokens\":[{{\"token\":\"{CIS}\""), "invalid JSON"),
         (json!({CIS: "alpha", ALPHAS: "beta"}).to_string(), "the entries another, another"),
     ] {
         let app = TestApp::tracking(&["acme/api"]).start().await;
