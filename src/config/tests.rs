@@ -68,7 +68,7 @@ fn mistakes_are_reported_together_and_name_their_variables() {
     HEARTBEAT_INTERVAL_SECONDS must be an integer from 1 to 86400 (got `0`)
     BEATS_PER_MINUTE must be an integer from 1 to 6000 (got `6001`)
     AUDIT_INTERVAL_SECONDS must be an integer from 60 to 2592000 (got `0`)
-    SCHEDULE_AGENT_NAME is invalid (`the scheduler`): an agent name is 1 to 64 of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit
+    SCHEDULE_AGENT_NAME is invalid (`the scheduler`): an agent name must be 1 to 64 of the characters A-Z a-z 0-9 . _ - and start with a letter or a digit
     RUN_RETENTION_DAYS must be an integer from 1 to 3650 (got `-1`)
     "#);
 }
@@ -138,7 +138,7 @@ fn repositories_are_read_as_people_paste_them() {
     insta::assert_snapshot!(mistake("acme/web https://gitlab.com/acme/api"), @"REPOSITORIES, entry 2: its host is not github.com (see GITHUB_SERVER_URL)");
     insta::assert_snapshot!(mistake("https://github.com/acme/api/issues"), @"REPOSITORIES, entry 1: `acme/api/issues` is not of the form owner/name");
     insta::assert_snapshot!(mistake("[\"acme/api\"]"), @r#"REPOSITORIES, entry 1: `["acme/api"]` is not of the form owner/name, but a JSON list"#);
-    insta::assert_snapshot!(mistake("REPOSITORIES=acme/api"), @"REPOSITORIES, entry 1: `REPOSITORIES=acme/api` is not of the form owner/name, but an assignment, NAME=value, whose name does not belong to the token");
+    insta::assert_snapshot!(mistake("REPOSITORIES=acme/api"), @"REPOSITORIES, entry 1: `REPOSITORIES=acme/api` is not of the form owner/name, but an assignment NAME=value instead of the value alone");
     insta::assert_snapshot!(mistake("https://me:secret@github.com/acme/api"), @"REPOSITORIES, entry 1: its host is not github.com (see GITHUB_SERVER_URL)");
 }
 

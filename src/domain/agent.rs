@@ -6,11 +6,11 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AgentName(String);
 
-/// The text is not an agent's name. The refusal of a request has the sentence about it.
+/// The text is not an agent's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "an agent name is 1 to {longest} of the characters A-Z a-z 0-9 . _ - and starts with a letter or a digit",
-    longest = AgentName::MAX_LENGTH
+    "an agent name must be 1 to {} of the characters A-Z a-z 0-9 . _ - and start with a letter or a digit",
+    AgentName::MAX_LENGTH
 )]
 pub struct InvalidAgentName;
 
@@ -80,7 +80,7 @@ impl fmt::Display for AgentName {
 
 #[cfg(test)]
 mod tests {
-    use super::AgentName;
+    use super::{AgentName, InvalidAgentName};
 
     #[test]
     fn agent_name_is_short_and_starts_with_a_letter_or_digit() {
@@ -90,5 +90,10 @@ mod tests {
         for bad in ["", ".a", "-a", "_a", "a/b", "a b", "ä", "агент", "a\0", &"x".repeat(65)] {
             assert!(AgentName::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn invalid_agent_name_has_its_sentence() {
+        insta::assert_snapshot!(InvalidAgentName, @"an agent name must be 1 to 64 of the characters A-Z a-z 0-9 . _ - and start with a letter or a digit");
     }
 }

@@ -230,3 +230,35 @@ impl fmt::Display for Mistake {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_in_the_secret_has_its_sentence() {
+        let form = || "a JSON list".to_owned();
+        let mistakes = [
+            Wrong::Form(form()),
+            Wrong::TokenForm(form()),
+            Wrong::EntryForm,
+            Wrong::Short,
+            Wrong::Characters,
+            Wrong::NoAgents,
+            Wrong::AgentName,
+            Wrong::ExpiresAt,
+            Wrong::Contradiction,
+        ];
+        insta::assert_snapshot!(mistakes.map(|what| Mistake { entry: Some(1), what }.to_string()).join("\n"), @r#"
+        entry 1: must be one plain token or {"tokens":[…]}, but is a JSON list
+        entry 1: invalid token: it looks like a JSON list
+        entry 1: must have the form {"token":"…","agents":["…"],"expiresAt":"…"}
+        entry 1: token with fewer than 32 characters
+        entry 1: token with characters that are not allowed in a header
+        entry 1: no agents listed
+        entry 1: invalid agent name; `*` is allowed only at the end
+        entry 1: expiresAt must be a time like 2026-12-01T00:00:00Z
+        entry 1: duplicate token with different agents or expiry
+        "#);
+    }
+}

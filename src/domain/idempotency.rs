@@ -1,7 +1,7 @@
-//! Requests that may be repeated: a client gives each a key, and however often it sends the same one, there is one beat.
+//! Safe retries: a client gives a request a key, and sending the same request again causes no second heartbeat.
 //!
-//! The header is the IETF's draft `draft-ietf-httpapi-idempotency-key-header`. Only rules; who keeps what was answered
-//! is the store.
+//! The header follows the IETF draft `draft-ietf-httpapi-idempotency-key-header`. Only rules, no I/O: the store keeps the
+//! responses.
 
 use std::time::Duration;
 
@@ -13,29 +13,28 @@ use uuid::Uuid;
 use super::digest::{hex, sha256};
 use super::text::seconds_until;
 
-/// How long an answer is kept under its key.
+/// How long a response is kept under its key.
 const KEPT_FOR: Duration = Duration::from_secs(24 * 3_600);
 
-/// The longest wait that a repeated request is asked for while the first one runs. Most beats are answered sooner.
+/// The maximum `Retry-After` while the first request is running, in seconds. Most heartbeats are answered sooner.
 const MAX_WAIT: u64 = 2;
 
-/// What a client calls one request: the digest of its `Idempotency-Key`, which itself is kept nowhere.
+/// The digest of a request's `Idempotency-Key`. The key itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
-/// Why a text is no key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "Idempotency-Key is one text of 1 to {longest} visible ASCII characters but \" , ; and \\, in quotation marks or not",
-    longest = IdempotencyKey::MAX_LENGTH
-)]
+/// The text is not a valid key. The refusal of a request has the sentence about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidIdempotencyKey;
 
 impl IdempotencyKey {
-    /// The longest key, in characters.
+    /// The maximum length of a key, in characters.
     pub const MAX_LENGTH: usize = 255;
 
-    /// Reads the header. The draft has the key in quotation marks, many clients leave them out.
+    /// Parses the header. Quotation marks are optional: the draft requires them, but many clients omit them.
+    ///
+    /// # Errors
+    /// [`InvalidIdempotencyKey`] if the key is empty, too long or has other characters.
     pub fn parse(text: &str) -> Result<Self, InvalidIdempotencyKey> {
         let text = text.trim();
         let key = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
@@ -46,13 +45,13 @@ impl IdempotencyKey {
         Ok(Self(hex(&sha256(key.as_bytes()))))
     }
 
-    /// Its digest.
+    /// The SHA-256 of the key as hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A request with a key: the same one has the same key and the same body.
+/// A request with a key. Two requests are the same if they have the same key and the same body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyedRequest {
     /// The key.
@@ -68,71 +67,68 @@ impl KeyedRequest {
     }
 }
 
-/// One attempt at a keyed request: the right to run its beat until then. What a later attempt has written is not
-/// overwritten by an earlier one that comes back.
+/// One attempt at a keyed request: the right to run its heartbeat until the attempt expires. A stalled earlier attempt
+/// cannot overwrite what a later one has written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// Tells the attempts apart: a UUID of version 7, so later ones are greater.
+    /// The attempt's id: a UUID of version 7, so later attempts have greater ids.
     #[serde(rename = "attempt")]
     pub id: Uuid,
-    /// The AgentRun, the same for all attempts.
+    /// The id of the AgentRun, the same for all attempts.
     pub run_id: Uuid,
     /// The digest of the body.
     body: String,
-    /// When the next attempt may begin, should this one not have answered. A number, so that DynamoDB can compare it.
+    /// When the next attempt may begin if this one has no response, in epoch milliseconds: a number, so that DynamoDB can
+    /// compare it.
     #[serde(with = "millisecond::required")]
     until: Timestamp,
-    /// From when on nothing is known of the request, in epoch seconds.
+    /// When the request expires and is forgotten, in epoch seconds.
     pub expires_at: i64,
 }
 
-/// What is kept under a key.
+/// The stored request under a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptRequest {
-    /// The last attempt at it.
+    /// The last attempt.
     #[serde(flatten)]
     pub attempt: Attempt,
-    /// The answer, as it was sent; none while it is not there.
+    /// The response as it was sent; `None` while the attempt is running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
 }
 
-/// What becomes of a keyed request.
+/// The decision about a keyed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is to be tried so.
+    /// Run the heartbeat as this attempt.
     Try(Attempt),
-    /// It was answered.
+    /// Send the stored response again.
     Answered {
-        /// The AgentRun.
+        /// The id of the AgentRun.
         run_id: Uuid,
-        /// The answer, as it was sent.
+        /// The response as it was sent.
         answer: String,
     },
-    /// It gets no answer.
+    /// Refuse the request.
     Refused(KeyRefused),
 }
 
-/// Why a request gets no answer under its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Why a keyed request is refused. The refusal of a request has the sentences about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyRefused {
-    /// The first one is not answered yet.
-    #[error(
-        "the first request with this Idempotency-Key is still running; send it again in {retry_after_seconds} s"
-    )]
+    /// A request with the same key is still running.
     Running {
-        /// When to ask again: at least 1.
+        /// Seconds until a retry makes sense: at least 1.
         retry_after_seconds: u64,
     },
-    /// The key is another request's.
-    #[error("this Idempotency-Key came with another body before; give each request a key of its own")]
+    /// The key was used for a request with another body.
     OtherRequest,
 }
 
 impl KeyedRequest {
-    /// Decides from what is kept under its key. An attempt, should there be one, is called `id` and ends at `until`.
+    /// Decides about the request, given the stored one under its key. A new attempt gets the id `id` and expires at `until`.
     pub fn judge(&self, kept: Option<&KeptRequest>, now: Timestamp, id: Uuid, until: Timestamp) -> Verdict {
         let kept = kept.filter(|kept| now.as_second() < kept.attempt.expires_at);
         match kept {
@@ -144,9 +140,9 @@ impl KeyedRequest {
                 let left = seconds_until(attempt.until, now).unwrap_or(1);
                 Verdict::Refused(KeyRefused::Running { retry_after_seconds: left.min(MAX_WAIT) })
             }
-            dead => Verdict::Try(Attempt {
+            expired => Verdict::Try(Attempt {
                 id,
-                run_id: dead.map_or(id, |dead| dead.attempt.run_id),
+                run_id: expired.map_or(id, |expired| expired.attempt.run_id),
                 body: self.body.clone(),
                 until,
                 expires_at: kept_until(now),
@@ -155,7 +151,7 @@ impl KeyedRequest {
     }
 }
 
-/// Until when an answer given now is kept, in epoch seconds.
+/// Until when a response sent now is kept, in epoch seconds.
 pub fn kept_until(now: Timestamp) -> i64 {
     now.as_second().saturating_add_unsigned(KEPT_FOR.as_secs())
 }
@@ -165,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_the_same_with_and_without_quotation_marks() {
+    fn key_is_the_same_with_and_without_quotation_marks() {
         let key = IdempotencyKey::parse;
         assert_eq!(key("\"8e03978e-40d5\""), key(" 8e03978e-40d5 "));
         assert_ne!(key("a"), key("A"));

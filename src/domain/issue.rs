@@ -315,7 +315,7 @@ pub struct CachedIssue {
     pub missing_since: Option<Timestamp>,
     /// When it last changed, for delivery to agents.
     #[serde(flatten)]
-    pub stamp: ChangeMarker,
+    pub change_marker: ChangeMarker,
     /// The number of writes of this row. Each write is conditional on the revision that it was planned on.
     pub revision: u64,
 }
@@ -354,7 +354,7 @@ impl CachedIssue {
             gone: None,
             moved_to: None,
             missing_since: None,
-            stamp: previous.map(|row| row.stamp).unwrap_or_default(),
+            change_marker: previous.map(|row| row.change_marker).unwrap_or_default(),
             revision: previous.map_or(0, |row| row.revision) + 1,
         }
     }

@@ -1,6 +1,6 @@
-//! How much of GitHub's budgets is left to an account, and until when GitHub wants to hear nothing of it.
+//! GitHub's rate limits per account: how much of each budget is left, and until when an API is blocked.
 //!
-//! Only rules; who meters is the client, and where it is kept is the fleet's state.
+//! Only rules, no I/O: the client meters, and the fleet's state stores the limits.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::request_rate::RequestRate;
 use super::{Fingerprint, millis, optional_millis};
 
-/// GitHub counts an account's REST requests and its GraphQL points apart.
+/// An API of GitHub. Each has its own budget per account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Api {
     /// Counted in requests.
@@ -17,46 +17,51 @@ pub enum Api {
     GraphQl,
 }
 
-/// What GitHub grants an account in an hour, and how much of it is left.
+/// GitHub's hourly budget for an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
-    /// Requests or points an hour.
+    /// REST requests or GraphQL points per hour.
     pub limit: u64,
-    /// Those that are left.
+    /// The remaining requests or points.
     pub remaining: u64,
-    /// When all are granted anew.
+    /// When the budget resets.
     #[serde(with = "millis")]
     pub resets_at: Timestamp,
 }
 
-/// What is known of one of an account's budgets.
+/// The known state of one API for an account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Allowance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     budget: Option<Budget>,
-    /// Until when nothing may be asked.
-    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
-    closed_until: Option<Timestamp>,
+    /// Until when no request may be sent.
+    #[serde(
+        rename = "closedUntil",
+        default,
+        with = "optional_millis",
+        skip_serializing_if = "Option::is_none"
+    )]
+    blocked_until: Option<Timestamp>,
 }
 
-/// What is known of the limits of one account: of whoever a token is of, or of a GitHub App's installation. It is
-/// stored, so that no sandbox asks while a limit that another one met is in force.
+/// The known limits of one account: the owner of a token, or an installation of a GitHub App. They are stored, so that
+/// no execution environment sends requests while a limit that another one hit is in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountLimits {
-    /// Whose they are.
+    /// The account.
     #[serde(rename = "token")]
     account: Fingerprint,
     #[serde(default)]
     rest: Allowance,
     #[serde(default, rename = "graphql")]
     graph_ql: Allowance,
-    /// Until when its repositories are left out, so that what is left lasts.
+    /// Until when its repositories are skipped, so that the rest of the budget lasts.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     throttled_until: Option<Timestamp>,
-    /// Until when its repositories are not looked up one by one: the last time took much of the REST budget.
+    /// Until when its repositories are not looked up one by one, because the last time used much of the REST budget.
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     no_lookups_until: Option<Timestamp>,
     /// The REST requests of the last minute.
@@ -65,7 +70,7 @@ pub struct AccountLimits {
 }
 
 impl AccountLimits {
-    /// Nothing is known yet of this account's limits.
+    /// Limits of an account of which nothing is known yet.
     pub fn of(account: &Fingerprint) -> Self {
         Self {
             account: account.clone(),
@@ -77,113 +82,113 @@ impl AccountLimits {
         }
     }
 
-    /// Whether these are that account's.
+    /// Whether these are the limits of `account`.
     pub fn are_of(&self, account: &Fingerprint) -> bool {
         self.account == *account
     }
 
-    /// Whether both are the same account's.
+    /// Whether both are limits of the same account.
     pub fn are_those_of(&self, other: &Self) -> bool {
         self.account == other.account
     }
 
-    /// Takes in what an answer said of a budget. One that is used up is closed until it is granted anew.
+    /// Records the budget from a response. Blocks the API until the reset if the budget is used up.
     pub fn note(&mut self, api: Api, budget: Budget) {
         let allowance = self.allowance_mut(api);
         allowance.budget = Some(budget);
         if budget.remaining == 0 {
-            self.close(api, budget.resets_at);
+            self.block(api, budget.resets_at);
         }
     }
 
-    /// Nothing may be asked of this API until then.
-    pub fn close(&mut self, api: Api, until: Timestamp) {
+    /// Blocks this API until then.
+    pub fn block(&mut self, api: Api, until: Timestamp) {
         let allowance = self.allowance_mut(api);
-        allowance.closed_until = allowance.closed_until.max(Some(until));
+        allowance.blocked_until = allowance.blocked_until.max(Some(until));
     }
 
-    /// Until when nothing may be asked of this API; none when it may.
-    pub fn closed_until(&self, api: Api, now: Timestamp) -> Option<Timestamp> {
-        self.allowance(api).closed_until.filter(|until| *until > now)
+    /// Until when this API is blocked; `None` if it is not.
+    pub fn blocked_until(&self, api: Api, now: Timestamp) -> Option<Timestamp> {
+        self.allowance(api).blocked_until.filter(|until| *until > now)
     }
 
-    /// Its repositories are left out until then.
-    pub fn spare(&mut self, until: Timestamp) {
+    /// Skips the account's repositories until then.
+    pub fn throttle(&mut self, until: Timestamp) {
         self.throttled_until = Some(until);
     }
 
-    /// Until when its repositories are left out; none when they are not.
+    /// Until when the account's repositories are skipped; `None` if they are not.
     pub fn throttled_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.throttled_until.filter(|until| *until > now)
     }
 
-    /// Its repositories are not looked up one by one until then.
+    /// Stops lookups of single repositories of the account until then.
     pub fn defer_lookups(&mut self, until: Timestamp) {
         self.no_lookups_until = Some(until);
     }
 
-    /// Until when its repositories are not looked up one by one; `None` when they may be.
+    /// Until when its repositories are not looked up one by one; `None` if they may be.
     pub fn no_lookups_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.no_lookups_until.filter(|until| *until > now)
     }
 
-    /// Counts a request that is about to be sent. Returns whether it may be: within the rate for REST requests.
-    /// GraphQL is metered in points.
+    /// Counts a request and returns true if it may be sent. REST requests have to stay within
+    /// [`MAX_REQUESTS_PER_MINUTE`](super::MAX_REQUESTS_PER_MINUTE); GraphQL is metered in points instead.
     pub fn admit(&mut self, api: Api, now: Timestamp) -> bool {
         api == Api::GraphQl || self.rate.admit(now)
     }
 
-    /// Whether the REST requests of the last minute are as many as the rate allows.
+    /// Whether the rate of REST requests is used up now.
     pub fn is_rate_reached(&self, now: Timestamp) -> bool {
         self.rate.is_reached(now)
     }
 
-    /// When the budget is granted anew of which less than a tenth is left; none while there is more.
+    /// When the budget resets, if less than a tenth of it is left; otherwise `None`.
     pub fn low_until(&self, api: Api, now: Timestamp) -> Option<Timestamp> {
         let Budget { limit, remaining, resets_at } = self.allowance(api).budget?;
         (remaining.saturating_mul(10) < limit && resets_at > now).then_some(resets_at)
     }
 
-    /// What GitHub last said of this budget.
+    /// The budget as GitHub last reported it.
     pub fn budget(&self, api: Api) -> Option<Budget> {
         self.allowance(api).budget
     }
 
-    /// The smaller share of the two budgets that is left. One that is granted anew by now says nothing any more;
-    /// none where neither says anything.
+    /// The smaller remaining share of the two budgets, from 0 to 1. Ignores budgets that have reset since; `None` if there
+    /// is no other.
     pub fn share_left(&self, now: Timestamp) -> Option<f64> {
-        let told = [Api::Rest, Api::GraphQl].into_iter().filter_map(|api| self.budget(api));
-        let in_force = told.filter(|budget| budget.limit > 0 && budget.resets_at > now);
+        let known = [Api::Rest, Api::GraphQl].into_iter().filter_map(|api| self.budget(api));
+        let in_force = known.filter(|budget| budget.limit > 0 && budget.resets_at > now);
         in_force.map(|budget| budget.remaining as f64 / budget.limit as f64).reduce(f64::min)
     }
 
-    /// Whether it says anything that still holds.
+    /// Whether any of these limits is still in force.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         let holds = |api| {
-            self.closed_until(api, now).is_some()
+            self.blocked_until(api, now).is_some()
                 || self.budget(api).is_some_and(|budget| budget.resets_at > now)
         };
         self.is_deferred(now) || !self.rate.is_over(now) || [Api::Rest, Api::GraphQl].into_iter().any(holds)
     }
 
-    /// Whether its repositories, or looking them up, wait.
+    /// Whether the account's repositories, or lookups of them, are deferred.
     fn is_deferred(&self, now: Timestamp) -> bool {
         self.throttled_until(now).is_some() || self.no_lookups_until(now).is_some()
     }
 
-    /// Whether it holds anybody back: nothing may or need be asked, less than half of a budget is left,
-    /// or many requests were sent in the last minute.
+    /// Whether other execution environments need to know these limits: work is deferred, an API is blocked, less than half
+    /// of a budget is left, or many requests were sent in the last minute.
     pub fn holds_back(&self, now: Timestamp) -> bool {
         let is_scarce =
             |budget: Budget| budget.resets_at > now && budget.remaining < budget.limit.div_ceil(2);
         let holds_back =
-            |api| self.closed_until(api, now).is_some() || self.budget(api).is_some_and(is_scarce);
+            |api| self.blocked_until(api, now).is_some() || self.budget(api).is_some_and(is_scarce);
         self.is_deferred(now)
             || self.rate.is_worth_sharing(now)
             || [Api::Rest, Api::GraphQl].into_iter().any(holds_back)
     }
 
-    /// Takes in what another sandbox learnt of the same account.
+    /// Merges what another execution environment knows of the same account.
     pub fn merge(&mut self, other: &Self) {
         self.throttled_until = self.throttled_until.max(other.throttled_until);
         self.no_lookups_until = self.no_lookups_until.max(other.no_lookups_until);
@@ -191,8 +196,8 @@ impl AccountLimits {
         for api in [Api::Rest, Api::GraphQl] {
             let theirs = other.allowance(api);
             let ours = self.allowance_mut(api);
-            ours.closed_until = ours.closed_until.max(theirs.closed_until);
-            // Within one hour a budget only shrinks.
+            ours.blocked_until = ours.blocked_until.max(theirs.blocked_until);
+            // Until its reset, a budget only shrinks.
             let age = |budget: &Budget| (budget.resets_at, std::cmp::Reverse(budget.remaining));
             ours.budget = ours.budget.into_iter().chain(theirs.budget).max_by_key(age);
         }
@@ -226,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_is_low_when_less_than_a_tenth_is_left_and_until_it_is_granted_anew() {
+    fn budget_with_less_than_a_tenth_left_is_low_until_its_reset() {
         let mut limits = AccountLimits::of(&Fingerprint::of("t"));
         assert_eq!(limits.low_until(Api::Rest, at(0)), None);
         limits.note(Api::Rest, budget(500, 60));
@@ -238,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_that_is_left_is_the_smaller_one_of_what_is_in_force() {
+    fn share_left_is_the_smaller_one_of_the_budgets_in_force() {
         let mut limits = AccountLimits::of(&Fingerprint::of("t"));
         assert_eq!(limits.share_left(at(0)), None);
         limits.note(Api::GraphQl, budget(2_500, 60));
@@ -250,29 +255,29 @@ mod tests {
     }
 
     #[test]
-    fn a_used_up_budget_closes_its_own_api_until_it_is_granted_anew() {
+    fn used_up_budget_blocks_its_own_api_until_its_reset() {
         let mut limits = AccountLimits::of(&Fingerprint::of("t"));
         limits.note(Api::GraphQl, budget(0, 60));
-        assert_eq!(limits.closed_until(Api::GraphQl, at(59)), Some(at(60)));
-        assert_eq!(limits.closed_until(Api::GraphQl, at(60)), None);
-        assert_eq!(limits.closed_until(Api::Rest, at(59)), None);
+        assert_eq!(limits.blocked_until(Api::GraphQl, at(59)), Some(at(60)));
+        assert_eq!(limits.blocked_until(Api::GraphQl, at(60)), None);
+        assert_eq!(limits.blocked_until(Api::Rest, at(59)), None);
     }
 
     #[test]
-    fn what_two_sandboxes_know_comes_to_the_later_and_the_smaller() {
+    fn merged_limits_take_the_later_time_and_the_smaller_budget() {
         let mut ours = AccountLimits::of(&Fingerprint::of("t"));
         ours.note(Api::Rest, budget(100, 60));
-        ours.close(Api::GraphQl, at(9));
+        ours.block(Api::GraphQl, at(9));
         let mut theirs = AccountLimits::of(&Fingerprint::of("t"));
         theirs.note(Api::Rest, budget(90, 60));
         theirs.note(Api::GraphQl, budget(4_000, 60));
-        theirs.close(Api::GraphQl, at(30));
-        theirs.spare(at(40));
+        theirs.block(Api::GraphQl, at(30));
+        theirs.throttle(at(40));
         ours.merge(&theirs);
         assert_eq!((ours.throttled_until(at(39)), ours.throttled_until(at(40))), (Some(at(40)), None));
         assert_eq!(ours.rest.budget, Some(budget(90, 60)));
         assert_eq!(ours.graph_ql.budget, Some(budget(4_000, 60)));
-        assert_eq!(ours.closed_until(Api::GraphQl, at(0)), Some(at(30)));
+        assert_eq!(ours.blocked_until(Api::GraphQl, at(0)), Some(at(30)));
         theirs.note(Api::Rest, budget(5_000, 3_660));
         ours.merge(&theirs);
         assert_eq!(ours.rest.budget, Some(budget(5_000, 3_660)));

@@ -3,6 +3,7 @@
 mod agent;
 mod agent_tokens;
 mod change_counts;
+mod delivery_cursor;
 mod digest;
 mod idempotency;
 mod instants;
@@ -11,7 +12,6 @@ mod limits;
 mod pace;
 mod page_length;
 mod pasted;
-mod position;
 mod probing;
 mod problem;
 mod repository;
@@ -24,6 +24,9 @@ mod usage;
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
 pub use agent_tokens::{AgentToken, AgentTokens};
 pub use change_counts::{ChangeCounts, CountedAfter, MAX_COUNTED, Recount};
+pub use delivery_cursor::{
+    ChangePoint, DeliveryCursor, Sweep, Within, fence_of_order, order_as_text, point_as_text,
+};
 pub use digest::Fingerprint;
 pub use idempotency::{
     Attempt, IdempotencyKey, InvalidIdempotencyKey, KeptRequest, KeyRefused, KeyedRequest, Verdict,
@@ -38,12 +41,11 @@ pub use limits::{AccountLimits, Api, Budget};
 pub use pace::{BeatRate, Minute, TooOften};
 pub use page_length::{PageLength, ShortPages};
 pub use pasted::{looks_like, only_value, unwrapped};
-pub use position::{ChangePoint, Position, Sweep, Within, fence_of_order, order_as_text, point_as_text};
 pub use probing::{Backoff, ProbeMemory, QueryLimit};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use request_rate::MAX_REQUESTS_PER_MINUTE;
-pub use run::{AgentRun, RunType, Status, Touch};
+pub use run::{AgentRun, IssueChange, RunType, Status};
 pub use text::{counted, seconds_until};
 pub use tracking::{
     AuditProgress, Backfill, HeldAudit, LATEST_SHOWN, ListingStart, MAX_UNREAD, PageRead, RepositoryFailure,

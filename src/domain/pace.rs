@@ -1,47 +1,49 @@
-//! How often an agent beats, and when that is too often.
+//! The heartbeats of an agent per minute, and their limit.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// A whole minute, counted from 1970.
+/// A whole minute: the number of minutes since 1970-01-01T00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Minute(pub i64);
 
 impl Minute {
-    /// The minute that this instant is in.
+    /// The minute that contains this instant.
     pub fn of(at: Timestamp) -> Self {
         Self(at.as_second().div_euclid(60))
     }
 }
 
-/// How many beats of an agent that came in one minute have been answered.
+/// The number of an agent's heartbeats that arrived in one minute and were answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BeatRate {
     /// The minute.
     pub minute: Minute,
-    /// The beats.
+    /// The number of heartbeats.
     pub beats: u64,
 }
 
-/// Why an agent is not answered: it beats too often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this agent has beaten {most} times in this minute; beat again in {retry_after_seconds} s")]
+/// The agent has reached its rate limit. The refusal of a request has the sentence about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooOften {
-    /// How often it may in a minute.
+    /// The limit: heartbeats per minute.
     pub most: u64,
-    /// When the minute ends: at least 1.
+    /// Seconds until the minute ends: at least 1.
     pub retry_after_seconds: u64,
 }
 
 impl BeatRate {
-    /// Refuses one more beat that comes at `now`, when `most` of its minute have been answered.
+    /// Checks whether one more heartbeat, arriving at `now`, stays within `most` per minute.
+    ///
+    /// # Errors
+    /// [`TooOften`] if `most` heartbeats of this minute have been answered.
     pub fn check(&self, most: u64, now: Timestamp) -> Result<(), TooOften> {
         if self.minute != Minute::of(now) || self.beats < most {
             return Ok(());
         }
-        let gone = now.as_second().rem_euclid(60).unsigned_abs();
-        Err(TooOften { most, retry_after_seconds: 60 - gone })
+        let elapsed = now.as_second().rem_euclid(60).unsigned_abs();
+        Err(TooOften { most, retry_after_seconds: 60 - elapsed })
     }
 }
 
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_wait_is_never_shorter_than_the_minute_is_and_at_least_a_second() {
+    fn wait_lasts_until_the_minute_ends_and_at_least_a_second() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let pace = BeatRate { minute: Minute::of(at("2026-11-22T06:00:30Z")), beats: 2 };
         let wait = |now| pace.check(2, at(now)).map_err(|why| why.retry_after_seconds);

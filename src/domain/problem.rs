@@ -1,24 +1,24 @@
-//! What went wrong in a beat, and what that makes of its status.
+//! The problems of a heartbeat, and the status that follows from them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{RepositoryName, Status};
 
-/// The part of a beat that a problem belongs to.
+/// The part of a heartbeat to which a problem belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
-    /// Claiming the pass and listing what changed.
+    /// Taking the pass's lease and listing changes.
     Sync,
     /// The audit: comparing the open issues on GitHub with the cached ones.
     Reconcile,
-    /// Writing the AgentRun and the agent's position.
+    /// Writing the AgentRun and the agent's delivery cursor.
     Record,
 }
 
 impl Phase {
-    /// The word that problems' texts start with.
+    /// The first word of a problem's line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sync => "sync",
@@ -28,95 +28,95 @@ impl Phase {
     }
 }
 
-/// How bad a problem is.
+/// The severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Part of the work was not done; the rest was.
+    /// Part of the work was not done.
     Warning,
-    /// The beat cannot be relied on.
+    /// The heartbeat's result is not reliable.
     Error,
 }
 
-/// What kind of problem it is: a stable word for programs.
+/// The kind of a problem: a stable code for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProblemCode {
     /// `REPOSITORIES` is empty.
     NoRepositories,
-    /// GitHub knows no such repository, or the token may not see it.
+    /// GitHub has no such repository, or the credentials have no access to it.
     RepositoryNotFound,
     /// GitHub has disabled the repository.
     RepositoryDisabled,
-    /// The repository has no issues: they are switched off.
+    /// Issues are disabled in the repository.
     IssuesDisabled,
-    /// Two configured names are one repository.
+    /// Two configured names belong to the same repository.
     DuplicateRepository,
-    /// GitHub does not accept the token.
+    /// GitHub rejected the credentials.
     GithubUnauthorized,
-    /// GitHub accepts the token but forbids the request.
+    /// GitHub accepted the credentials but denied the request.
     GithubForbidden,
-    /// GitHub's rate limit is used up.
+    /// GitHub's rate limit is exceeded.
     GithubRateLimited,
-    /// Little of GitHub's hourly budget is left: what can wait does.
+    /// Little of GitHub's hourly budget is left: work that can wait is deferred.
     GithubBudgetLow,
-    /// GitHub could not be reached or answered with a failure of its own.
+    /// GitHub could not be reached or answered with a server error.
     GithubUnavailable,
-    /// GitHub's answer is not one we understand.
+    /// GitHub's response has an unexpected form.
     GithubUnexpectedAnswer,
-    /// GitHub's GraphQL API cannot be used: each repository is asked for by itself.
+    /// GitHub's GraphQL API is unavailable: repositories are looked up one by one by REST.
     ProbeUnavailable,
     /// GitHub's credentials could not be read from Secrets Manager.
     CredentialsUnavailable,
-    /// The secret with GitHub's credentials has none of the known forms.
+    /// The secret with GitHub's credentials has no known form.
     CredentialsInvalid,
-    /// The table could not be read or written.
+    /// The DynamoDB table could not be read or written.
     StoreUnavailable,
-    /// So many issues are absent at once that nothing is believed.
+    /// The audit is on hold: too many cached issues are missing from GitHub's listing at once. Nothing was removed.
     AuditHeld,
-    /// An operator's word on a held audit could not be heeded.
+    /// An operator's confirmation of an audit on hold was rejected.
     NotConfirmed,
-    /// No pass has ended yet; one is running.
+    /// The first pass is still running.
     FirstPassRunning,
-    /// The last pass ended too long ago to be called fresh.
+    /// The last pass ended too long ago for fresh results.
     Stale,
     /// The AgentRun could not be written.
     RunNotRecorded,
-    /// A part of the service failed in a way nobody foresaw.
+    /// Internal error: a part of the service panicked.
     PhaseCrashed,
 }
 
-/// One thing that went wrong, for people and for programs.
+/// One problem, for people and for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// The kind.
     pub code: ProblemCode,
-    /// The part of the beat it belongs to.
+    /// The part of the heartbeat to which it belongs.
     pub phase: Phase,
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// The repository it concerns; absent when it concerns several.
+    /// The affected repository; absent if several are affected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, nullable = false)]
     pub repository: Option<RepositoryName>,
-    /// The owners whose repositories it concerns, by their logins in lower case; absent when it is one repository's, or
-    /// concerns everybody's.
+    /// The owners whose repositories are affected, as logins in lower case; absent if one repository or all owners are
+    /// affected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub owners: Vec<String>,
-    /// Whether a later beat can succeed without anybody doing anything.
+    /// Whether a later heartbeat can succeed without anybody's action.
     pub retryable: bool,
-    /// Seconds until trying again makes sense, where known.
+    /// Seconds until a retry makes sense, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub retry_after_seconds: Option<u64>,
-    /// One sentence naming the cause and the way out. Never an upstream body or a secret.
+    /// One sentence with the cause and what to do. Never contains an upstream body or a secret.
     pub message: String,
 }
 
 impl Problem {
-    /// A warning that a later beat may heal.
+    /// A warning that a later heartbeat may resolve.
     pub fn warning(code: ProblemCode, phase: Phase, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -130,32 +130,32 @@ impl Problem {
         }
     }
 
-    /// An error that a later beat may heal.
+    /// An error that a later heartbeat may resolve.
     pub fn error(code: ProblemCode, phase: Phase, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, ..Self::warning(code, phase, message) }
     }
 
-    /// The same problem, of one repository.
+    /// The same problem, for one repository.
     pub fn of(self, repository: &RepositoryName) -> Self {
         Self { repository: Some(repository.clone()), ..self }
     }
 
-    /// The same problem, of these owners; of everybody without any.
+    /// The same problem, for these owners; an empty list means all owners.
     pub fn of_owners(self, owners: Vec<String>) -> Self {
         Self { owners, ..self }
     }
 
-    /// The same problem, that only a person can heal.
+    /// The same problem, which only a person can resolve.
     pub fn lasting(self) -> Self {
         Self { retryable: false, ..self }
     }
 
-    /// The same problem, not worth another try for so many seconds.
+    /// The same problem, for which a retry makes sense after `seconds`.
     pub fn retry_after(self, seconds: Option<u64>) -> Self {
         Self { retry_after_seconds: seconds, ..self }
     }
 
-    /// The problem as the line that `warnings` and `errors` show: `sync: acme/web: …`.
+    /// The problem as a line of `warnings` or `errors`: `sync: acme/web: …`.
     pub fn line(&self) -> String {
         let (phase, message) = (self.phase.as_str(), &self.message);
         match (&self.repository, &self.owners[..]) {
@@ -166,7 +166,7 @@ impl Problem {
     }
 }
 
-/// All problems of a beat, with what follows from them.
+/// All problems of a heartbeat.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     problems: Vec<Problem>,
@@ -178,12 +178,12 @@ impl Outcome {
         self.problems.push(problem);
     }
 
-    /// The problems in the order they were met.
+    /// The problems in the order in which they occurred.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// The worst severity, as a run's status.
+    /// The run's status: the worst severity, or ok without problems.
     pub fn status(&self) -> Status {
         match self.problems.iter().map(|problem| problem.severity).max() {
             None => Status::Ok,
@@ -192,7 +192,7 @@ impl Outcome {
         }
     }
 
-    /// The lines of one severity. Each problem is in exactly one of the two lists.
+    /// The lines of the problems with one severity.
     pub fn lines(&self, severity: Severity) -> Vec<String> {
         self.problems.iter().filter(|p| p.severity == severity).map(Problem::line).collect()
     }

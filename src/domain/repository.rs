@@ -102,4 +102,10 @@ mod tests {
             assert!(RepositoryName::parse(bad).is_err(), "{bad}");
         }
     }
+
+    #[test]
+    fn invalid_repository_name_has_its_sentence() {
+        let invalid = RepositoryName::parse("acme").unwrap_err();
+        insta::assert_snapshot!(invalid, @"`acme` is not of the form owner/name");
+    }
 }

@@ -1,4 +1,4 @@
-//! The record of one beat.
+//! The record of one heartbeat.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
@@ -7,20 +7,20 @@ use uuid::Uuid;
 
 use super::{Change, millis, optional_millis};
 
-/// How a beat came out, the worst last.
+/// The result of a heartbeat, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Nothing went wrong.
+    /// No problems.
     Ok,
     /// Part of the work was not done.
     Warning,
-    /// The beat cannot be relied on.
+    /// The heartbeat's result is not reliable.
     Error,
 }
 
 impl Status {
-    /// The word for it, in answers, records and logs alike.
+    /// The word in responses, records and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -30,18 +30,18 @@ impl Status {
     }
 }
 
-/// What set the beat off.
+/// What started the heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunType {
-    /// An agent called the endpoint.
+    /// A request of an agent.
     Heartbeat,
-    /// The schedule did.
+    /// The schedule.
     Scheduled,
 }
 
 impl RunType {
-    /// The word for it, in records and logs alike.
+    /// The word in records and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Heartbeat => "heartbeat",
@@ -50,55 +50,56 @@ impl RunType {
     }
 }
 
-/// One issue that changed, as agents are told of it.
+/// A changed issue, as reported to agents.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Touch {
+#[schema(as = Touch)]
+pub struct IssueChange {
     /// The issue's page on GitHub.
     #[schema(format = "uri")]
     pub url: String,
-    /// What happened last.
+    /// The last change.
     pub change: Change,
-    /// Where a moved issue is now, when GitHub shows it.
+    /// The new URL of a moved issue, if GitHub shows it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "uri", nullable = false)]
     pub moved_to: Option<String>,
 }
 
-/// The record of one beat, kept for `RUN_RETENTION_DAYS`.
+/// The record of one heartbeat, kept for `RUN_RETENTION_DAYS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentRun {
     /// A UUID of version 7: runs sort by their start.
     pub run_id: Uuid,
-    /// Who beat.
+    /// The agent that sent the heartbeat.
     pub agent_name: String,
-    /// What set the beat off.
+    /// What started the heartbeat.
     #[serde(rename = "type")]
     pub run_type: RunType,
-    /// How it came out; none while it runs, which is stored as `running` and is what a beat that died leaves.
+    /// Its result; `None` while it runs, stored as `running`. The record of a crashed heartbeat stays `running`.
     #[serde(serialize_with = "or_running")]
     pub status: Option<Status>,
-    /// When it began.
+    /// When it started.
     #[serde(with = "millis")]
     pub started_at: Timestamp,
     /// When it was answered; absent while it runs.
     #[serde(with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
-    /// What was done, in one sentence with counts.
+    /// What the heartbeat did, in one sentence with counts.
     pub summary: String,
-    /// The problems that are warnings, a line each.
+    /// The warnings, one line each.
     pub warnings: Vec<String>,
-    /// The problems that are errors, a line each.
+    /// The errors, one line each.
     pub errors: Vec<String>,
-    /// The issues the agent was told of, at most 200.
+    /// The URLs of the reported issues, at most 200.
     pub touched_issue_urls: Vec<String>,
-    /// How many there were to report, at most 10,000.
+    /// The number of issues that were to be reported, at most 10,000.
     pub touched_count: u64,
-    /// The pass that the beat ran or joined; absent when none has ended.
+    /// The pass that the heartbeat ran or joined; absent if none has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pass_id: Option<Uuid>,
-    /// Whether another beat ran that pass.
+    /// Whether another heartbeat ran that pass.
     pub coalesced: bool,
 }
 

@@ -45,6 +45,6 @@ impl Session<'_> {
 
     /// Throttles an account until then: the probe leaves its repositories out.
     pub fn throttle(&self, account: &Fingerprint, until: Timestamp) {
-        self.github().with_limits(account, |limits| limits.spare(until));
+        self.github().with_limits(account, |limits| limits.throttle(until));
     }
 }

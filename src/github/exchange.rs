@@ -169,13 +169,13 @@ impl<'a> Exchange<'a> {
 
     /// Fails while a limit of this account blocks the API.
     pub(super) fn check_open(&self, account: &Fingerprint, api: Api) -> Result<(), GitHubError> {
-        let closed_until = self.closed_until(account, api);
-        closed_until.map_or(Ok(()), |until| Err(GitHubError::RateLimited { until, api }))
+        let blocked_until = self.blocked_until(account, api);
+        blocked_until.map_or(Ok(()), |until| Err(GitHubError::RateLimited { until, api }))
     }
 
     /// Until when the API is blocked for this account. `None` if it is not.
-    pub(super) fn closed_until(&self, account: &Fingerprint, api: Api) -> Option<Timestamp> {
-        self.github.with_limits(account, |limits| limits.closed_until(api, self.now()))
+    pub(super) fn blocked_until(&self, account: &Fingerprint, api: Api) -> Option<Timestamp> {
+        self.github.with_limits(account, |limits| limits.blocked_until(api, self.now()))
     }
 
     async fn attempt(&self, question: &Question, token: &Token, effort: Effort) -> Result<Answer, NoAnswer> {

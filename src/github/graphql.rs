@@ -165,7 +165,7 @@ impl Session<'_> {
     /// A budget of points that is used up leaves the REST API, whose budget is another; a secondary limit does not.
     fn unless_rest_serves(&self, owners: &[&str], error: GitHubError) -> GitHubError {
         let account = owners.first().and_then(|owner| self.account(owner));
-        let rest = account.and_then(|account| self.exchange().closed_until(&account, Api::Rest));
+        let rest = account.and_then(|account| self.exchange().blocked_until(&account, Api::Rest));
         match (error, rest) {
             // What the App's own request for a token met is a limit of the REST API.
             (GitHubError::RateLimited { until, api: Api::GraphQl }, None) => NoGraphql::UsedUp(until).into(),

@@ -43,10 +43,10 @@ impl Limit {
     /// Closes what it forbids.
     pub(super) fn close(self, limits: &mut AccountLimits, asked: Api) {
         match self {
-            Self::Primary(until) => limits.close(asked, until),
+            Self::Primary(until) => limits.block(asked, until),
             Self::Secondary(until) => {
-                limits.close(Api::Rest, until);
-                limits.close(Api::GraphQl, until);
+                limits.block(Api::Rest, until);
+                limits.block(Api::GraphQl, until);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Reads the changes that an agent has not received yet, in order and only as far as one response needs: time, memory
 //! and DynamoDB's bill do not grow with the size of the backlog.
 //!
-//! The changes of a few repositories are merged in the order of [`Position`]. Those of many are read one repository
+//! The changes of a few repositories are merged in the order of [`DeliveryCursor`]. Those of many are read one repository
 //! after another: merging them all would take a read of each before the first change could be reported.
 
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::app::{App, BacklogLimits};
 use crate::domain::{
-    Change, CountedAfter, MAX_COUNTED, Position, RepositoryId, Sweep, Touch, Within, has_label_in,
+    Change, CountedAfter, DeliveryCursor, IssueChange, MAX_COUNTED, RepositoryId, Sweep, Within, has_label_in,
 };
 use crate::store::{ChangedIssue, LastPass, StoreError};
 
@@ -31,13 +31,13 @@ const REPOSITORIES_CHUNK: u16 = 50;
 pub(super) struct Backlog<'a> {
     app: &'a App,
     limits: BacklogLimits,
-    position: Position,
+    position: DeliveryCursor,
     last_pass: &'a LastPass,
     /// No read starts later, except the first.
     stop_at: Timestamp,
     read_units: f64,
     /// The changes that this response reports.
-    changes: Vec<(Place, Touch)>,
+    changes: Vec<(Place, IssueChange)>,
     /// The fences of all changes read so far, including those that a later response reports.
     fences_read: Vec<u64>,
     /// How many changes passes have counted since the last fence that is delivered completely; `None` if unknown.
@@ -47,7 +47,7 @@ pub(super) struct Backlog<'a> {
 }
 
 impl<'a> Backlog<'a> {
-    pub(super) fn new(app: &'a App, position: Position, last_pass: &'a LastPass) -> Self {
+    pub(super) fn new(app: &'a App, position: DeliveryCursor, last_pass: &'a LastPass) -> Self {
         let now = app.clock.now();
         let limits = app.timing.backlog;
         let stop_at = now.checked_add(limits.time).unwrap_or(now);
@@ -158,7 +158,7 @@ impl<'a> Backlog<'a> {
         };
         let has_reported_all = self.fences_read.len() == self.changes.len();
         if next == Some(None) && has_reported_all {
-            let position = Position::after(self.position.fence.max(self.last_pass.fence));
+            let position = DeliveryCursor::after(self.position.fence.max(self.last_pass.fence));
             return Ok(self.page(position, false, true));
         }
         let has_ended = |(fence, _): &Place| *fence <= self.last_pass.fence;
@@ -169,8 +169,8 @@ impl<'a> Backlog<'a> {
         let kinds_after = self.position.kinds_after;
         let stopped_at = full_at.or(reached).filter(has_ended).filter(|_| has_more);
         let Some((fence, (repository, issue))) = stopped_at else {
-            let position = Position::after(self.position.fence.max(self.last_pass.fence));
-            return Ok(self.page(Position { kinds_after, ..position }, false, true));
+            let position = DeliveryCursor::after(self.position.fence.max(self.last_pass.fence));
+            return Ok(self.page(DeliveryCursor { kinds_after, ..position }, false, true));
         };
         if self.counted.is_none() {
             self.count().await?;
@@ -188,7 +188,7 @@ impl<'a> Backlog<'a> {
             self.add_counted(if is_known { self.position.reported } else { 0 });
         }
         let within = Some(Within::Fence(repository, issue));
-        Ok(self.page(Position { fence, within, kinds_after, reported }, true, is_exact))
+        Ok(self.page(DeliveryCursor { fence, within, kinds_after, reported }, true, is_exact))
     }
 
     /// Reports the changes of many repositories, one repository after another.
@@ -209,7 +209,7 @@ impl<'a> Backlog<'a> {
                     let has_more = self.last_pass.last_change_fence > upto;
                     let kinds_after = self.position.kinds_after;
                     return Ok(self.page(
-                        Position { kinds_after, ..Position::after(upto) },
+                        DeliveryCursor { kinds_after, ..DeliveryCursor::after(upto) },
                         has_more,
                         !has_more,
                     ));
@@ -246,7 +246,7 @@ impl<'a> Backlog<'a> {
         let position = match reached {
             Some((repository, last)) => {
                 let within = Within::Sweep(Sweep { after, upto, repository, last });
-                Position { within: Some(within), reported, ..self.position }
+                DeliveryCursor { within: Some(within), reported, ..self.position }
             }
             None => self.position,
         };
@@ -294,11 +294,11 @@ impl<'a> Backlog<'a> {
         if !self.is_full() {
             let moved_to = changed.moved_to.filter(|_| change == Change::Moved);
             let place = (fence, (repository, changed.number));
-            self.changes.push((place, Touch { url: changed.url, change, moved_to }));
+            self.changes.push((place, IssueChange { url: changed.url, change, moved_to }));
         }
     }
 
-    fn page(mut self, position: Position, has_more: bool, is_exact: bool) -> ChangePage {
+    fn page(mut self, position: DeliveryCursor, has_more: bool, is_exact: bool) -> ChangePage {
         self.changes.sort_by_key(|(place, _)| *place);
         let count = self.fences_read.len() as u64 + self.unread;
         ChangePage {
@@ -315,7 +315,7 @@ impl<'a> Backlog<'a> {
 /// no earlier change to report.
 fn change_to_report(changed: &ChangedIssue, kinds_after: u64, ended: u64) -> Option<(u64, Change)> {
     let is_unreported = |fence: &u64| *fence > kinds_after && *fence <= ended;
-    let kind = changed.stamp.kind_fence.filter(is_unreported).zip(changed.stamp.kind);
+    let kind = changed.change_marker.kind_fence.filter(is_unreported).zip(changed.change_marker.kind);
     if changed.fence <= ended {
         return Some((changed.fence, kind.map_or(Change::Edited, |(_, kind)| kind)));
     }
@@ -327,14 +327,14 @@ mod tests {
     use super::*;
     use crate::domain::{ChangeMarker, IssueNumber};
 
-    fn changed(stamp: ChangeMarker) -> ChangedIssue {
+    fn changed(change_marker: ChangeMarker) -> ChangedIssue {
         ChangedIssue {
             number: IssueNumber(1),
             url: "https://github.com/acme/api/issues/1".to_owned(),
             labels: Vec::new(),
             moved_to: None,
-            fence: stamp.fence.expect("a change has a fence"),
-            stamp,
+            fence: change_marker.fence.expect("a change has a fence"),
+            change_marker,
         }
     }
 

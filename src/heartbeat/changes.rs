@@ -1,7 +1,7 @@
 //! Finds the changes that an agent has not received yet, and decides where to look for them.
 
 use crate::app::App;
-use crate::domain::Position;
+use crate::domain::DeliveryCursor;
 use crate::store::{LastPass, StoreError};
 
 use super::backlog::Backlog;
@@ -17,7 +17,7 @@ pub(super) async fn unreported(
     heartbeat: &Heartbeat<'_>,
     result: &ServeResult,
 ) -> (ChangePage, Option<StoreError>) {
-    let position = heartbeat.known.map_or(result.first_position, |agent| agent.told);
+    let position = heartbeat.known.map_or(result.first_position, |agent| agent.delivery_cursor);
     let Some(last_pass) = result.served.last_pass() else { return (ChangePage::empty(position), None) };
     match changes_after(app, last_pass, position).await {
         // Nothing is delivered to the schedule: it reports what its own passes changed, and nothing later.
@@ -30,13 +30,13 @@ pub(super) async fn unreported(
 async fn changes_after(
     app: &App,
     last_pass: &LastPass,
-    position: Position,
+    position: DeliveryCursor,
 ) -> Result<ChangePage, StoreError> {
     if position.within.is_none() && position.fence >= last_pass.last_change_fence {
-        let now = Position::after(position.fence.max(last_pass.fence));
+        let now = DeliveryCursor::after(position.fence.max(last_pass.fence));
         let are_kinds_reported = position.kinds_after == position.fence;
         let kinds_after = if are_kinds_reported { now.kinds_after } else { position.kinds_after };
-        return Ok(ChangePage::empty(Position { kinds_after, ..now }));
+        return Ok(ChangePage::empty(DeliveryCursor { kinds_after, ..now }));
     }
     let from = position.complete_fence() + 1;
     let repositories = match last_pass.recent.since(from) {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{Problem, Status, Touch, millis, optional_millis};
+use crate::domain::{IssueChange, Problem, Status, millis, optional_millis};
 
 /// The response to a heartbeat. The first eight fields never change; later versions only add fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -43,7 +43,7 @@ pub struct AgentHeartbeatResponse {
     pub fresh_at: Option<Timestamp>,
     /// The change of each issue in `touchedIssueUrls`, in the same order.
     #[schema(max_items = 200)]
-    pub touched: Vec<Touch>,
+    pub touched: Vec<IssueChange>,
     /// The number of changes to report, counted up to 10,000. If it exceeds 200, the next heartbeats report the rest.
     #[schema(maximum = 10_000)]
     pub touched_count: u64,

@@ -24,7 +24,7 @@ pub(super) enum NoLease {
 pub(super) async fn acquire_lease(app: &App, state: FleetState) -> Result<Lease, NoLease> {
     let now = app.clock.now();
     let until = now.checked_add(app.timing.lease).unwrap_or(now);
-    match app.store.claim(state, app.clock.new_id(), now, until).await {
+    match app.store.acquire_lease(state, app.clock.new_id(), now, until).await {
         Ok(Ok(lease)) => Ok(lease),
         Ok(Err(LeaseLost(state))) => Err(NoLease::Taken(Box::new(state))),
         Err(error) => Err(NoLease::Store(error)),

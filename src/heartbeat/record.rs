@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{AgentRun, Minute, Position, kept_until};
+use crate::domain::{AgentRun, DeliveryCursor, Minute, kept_until};
 use crate::store::{Answered, Stale, StoreError};
 
 use super::contract::AgentHeartbeatResponse;
@@ -67,7 +67,7 @@ pub(super) async fn record(
     heartbeat: &Heartbeat<'_>,
     served: &Served,
     response: &AgentHeartbeatResponse,
-    position: Position,
+    position: DeliveryCursor,
 ) -> Result<(), NotRecorded> {
     let failed = |is_run_stored| move |cause| NotRecorded { cause, is_run_stored };
     put_run(app, heartbeat, &finished_run(heartbeat, served, response)).await.map_err(failed(false))?;
@@ -75,7 +75,7 @@ pub(super) async fn record(
     if heartbeat.origin.is_agent() && !matches!(served, Served::TableUnavailable) {
         let answered = Answered {
             minute: Minute::of(heartbeat.started_at),
-            told: position,
+            delivery_cursor: position,
             at: response.finished_at,
             token: heartbeat.origin.token(),
         };

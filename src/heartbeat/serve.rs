@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::app::App;
-use crate::domain::{Position, Status};
+use crate::domain::{DeliveryCursor, Status};
 use crate::pass::PassReport;
 use crate::store::{FleetState, Lease, StoreError};
 
@@ -24,14 +24,14 @@ pub(super) async fn serve(
     let state = match state {
         Ok(state) => state,
         Err(error) => {
-            let result = ServeResult::new(Served::TableUnavailable, Position::after(0));
+            let result = ServeResult::new(Served::TableUnavailable, DeliveryCursor::after(0));
             return result.with(problems::table_unavailable(&error));
         }
     };
     let now = app.clock.now();
     let confirmed = heartbeat.origin.confirmed();
     let is_served = state.is_fresh(now) && confirmed.is_none();
-    let result = if is_served || state.is_claimed(now) {
+    let result = if is_served || state.is_leased(now) {
         join(app, state).await
     } else {
         run_or_join(app, heartbeat, state).await
@@ -46,7 +46,7 @@ pub(super) async fn serve(
 }
 
 async fn run_or_join(app: &App, heartbeat: &Heartbeat<'_>, state: FleetState) -> ServeResult {
-    let first_position = Position::after(state.ended_fence());
+    let first_position = DeliveryCursor::after(state.ended_fence());
     let last_pass = state.ended.clone();
     match passes::acquire_lease(app, state).await {
         Ok(lease) => {
@@ -62,7 +62,7 @@ async fn run_or_join(app: &App, heartbeat: &Heartbeat<'_>, state: FleetState) ->
 }
 
 async fn run(app: &App, heartbeat: &Heartbeat<'_>, lease: Lease) -> ServeResult {
-    let first_position = Position::after(lease.before().ended_fence());
+    let first_position = DeliveryCursor::after(lease.before().ended_fence());
     let (result, passes) = passes::run_passes(app, heartbeat, lease).await;
     let result = match result {
         PassResult::Finished(report) => finished(*report, first_position),
@@ -80,7 +80,7 @@ async fn run(app: &App, heartbeat: &Heartbeat<'_>, lease: Lease) -> ServeResult 
     ServeResult { first_position, passes, ..result }
 }
 
-fn finished(report: PassReport, first_position: Position) -> ServeResult {
+fn finished(report: PassReport, first_position: DeliveryCursor) -> ServeResult {
     let served =
         Served::Ran { last_pass: report.ended, summary: report.summary, has_succeeded: report.succeeded };
     let result = ServeResult { outcome: report.outcome, ..ServeResult::new(served, first_position) };
@@ -90,15 +90,15 @@ fn finished(report: PassReport, first_position: Position) -> ServeResult {
 /// Joins the last pass that finished, without waiting for one that is running.
 async fn join(app: &App, state: FleetState) -> ServeResult {
     let now = app.clock.now();
-    let lease_until = state.claimed_until(now);
+    let lease_until = state.leased_until(now);
     let Some(last_pass) = state.ended else {
-        let result = ServeResult::new(Served::FirstPassRunning { lease_until }, Position::after(0));
+        let result = ServeResult::new(Served::FirstPassRunning { lease_until }, DeliveryCursor::after(0));
         return result.with(problems::first_pass_running());
     };
     let age = Duration::try_from(now.duration_since(last_pass.at)).unwrap_or_default();
     let is_stale = age > Duration::from_secs(last_pass.freshness_seconds) + STALE_AFTER;
     let problems_from = last_pass.problems_from;
-    let first_position = Position::after(last_pass.fence.saturating_sub(1));
+    let first_position = DeliveryCursor::after(last_pass.fence.saturating_sub(1));
     let is_fresh = now < last_pass.fresh_until() && last_pass.status != Status::Error;
     let served = Served::Joined { last_pass, age, is_fresh, lease_until };
     let mut result = ServeResult::new(served, first_position);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::domain::{Outcome, Position, Problem, Status, Usage};
+use crate::domain::{DeliveryCursor, Outcome, Problem, Status, Usage};
 use crate::pass::PassReport;
 use crate::store::LastPass;
 
@@ -103,14 +103,14 @@ impl Served {
 pub(super) struct ServeResult {
     pub(super) served: Served,
     /// Where delivery starts for an agent without a delivery cursor: earlier changes are not reported.
-    pub(super) first_position: Position,
+    pub(super) first_position: DeliveryCursor,
     pub(super) outcome: Outcome,
     /// The passes that this heartbeat ran.
     pub(super) passes: PassTotals,
 }
 
 impl ServeResult {
-    pub(super) fn new(served: Served, first_position: Position) -> Self {
+    pub(super) fn new(served: Served, first_position: DeliveryCursor) -> Self {
         Self { served, first_position, outcome: Outcome::default(), passes: PassTotals::default() }
     }
 

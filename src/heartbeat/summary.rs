@@ -73,7 +73,7 @@ mod tests {
 
     use serde_json::json;
 
-    use crate::domain::Position;
+    use crate::domain::DeliveryCursor;
     use crate::store::LastPass;
 
     use super::*;
@@ -107,7 +107,8 @@ mod tests {
             summary: "Synced 2 repositories.".to_owned(),
             has_succeeded: true,
         };
-        let page = |count, is_exact| ChangePage { count, is_exact, ..ChangePage::empty(Position::after(1)) };
+        let page =
+            |count, is_exact| ChangePage { count, is_exact, ..ChangePage::empty(DeliveryCursor::after(1)) };
         let summaries = [
             sentence(&ran, 1, &page(3, true), true),
             sentence(&ran, 2, &page(3, true), false),

@@ -60,7 +60,7 @@ pub struct ChangedBefore {
 
 impl ChangedBefore {
     fn of(row: &CachedIssue) -> Option<Self> {
-        row.stamp.fence.map(|fence| Self { fence, labels: row.labels.clone() })
+        row.change_marker.fence.map(|fence| Self { fence, labels: row.labels.clone() })
     }
 }
 
@@ -102,7 +102,7 @@ pub fn observed(row: Option<&CachedIssue>, seen: &Observation, source: Source, f
     let Some(row) = row else {
         return Some(first_seen(seen, source, fence));
     };
-    if row.stamp.fence.is_some_and(|stamped| stamped > fence) {
+    if row.change_marker.fence.is_some_and(|stamped| stamped > fence) {
         // A later pass has written the row: this one is stale and must not change it.
         return None;
     }
@@ -113,7 +113,7 @@ pub fn observed(row: Option<&CachedIssue>, seen: &Observation, source: Source, f
             if row.gone.is_some() && !next.is_open() && Some(next.updated_at) <= tracked_since);
         let is_reported = source != Source::Backfill && !is_before_tracking;
         if is_reported {
-            next.stamp = row.stamp.with(change_between(row, &next), fence);
+            next.change_marker = row.change_marker.with(change_between(row, &next), fence);
         }
         let before = ChangedBefore::of(row);
         return Some(Write { row: next, was_open: row.is_open(), is_reported, before });
@@ -130,7 +130,7 @@ pub fn observed(row: Option<&CachedIssue>, seen: &Observation, source: Source, f
         next.missing_since = None;
     }
     if may_be_unreported {
-        next.stamp = row.stamp.renewed(fence);
+        next.change_marker = row.change_marker.renewed(fence);
     }
     let before = ChangedBefore::of(row);
     Some(Write { row: next, was_open: row.is_open(), is_reported: may_be_unreported, before })
@@ -143,7 +143,7 @@ fn may_be_unreported(row: &CachedIssue, updated_at: Timestamp, source: Source, f
     matches!(source, Source::Delta { cursor, ahead, tracked_since, reported_fence, .. }
         if (row.is_open() || Some(updated_at) > tracked_since)
             && Some(updated_at) > (if is_from_the_future(row) { cursor.max(ahead) } else { cursor })
-            && row.stamp.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != reported_fence))
+            && row.change_marker.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != reported_fence))
 }
 
 /// The write that follows when a listing shows a pull request under the number of a cached issue: the issue was converted.
@@ -153,7 +153,11 @@ pub fn converted(row: &CachedIssue, seen: &PullRequest, source: Source, fence: u
     let is_known = row.gone.as_ref().is_some_and(|gone| gone.removal == Removal::Converted);
     if is_known && may_be_unreported(row, seen.updated_at, source, fence) {
         let before = ChangedBefore::of(row);
-        let row = CachedIssue { stamp: row.stamp.renewed(fence), revision: row.revision + 1, ..row.clone() };
+        let row = CachedIssue {
+            change_marker: row.change_marker.renewed(fence),
+            revision: row.revision + 1,
+            ..row.clone()
+        };
         return Some(Write { row, was_open: false, is_reported: true, before });
     }
     removed(row, &gone, fence)
@@ -162,10 +166,11 @@ pub fn converted(row: &CachedIssue, seen: &PullRequest, source: Source, fence: u
 /// The write that removes an issue from the open ones, given GitHub's response that it is gone; `None` if the row was read
 /// after that response, or is no longer open.
 pub fn removed(row: &CachedIssue, gone: &Gone, fence: u64) -> Option<Write> {
-    let is_newer = row.read_at > gone.proved_at || row.stamp.fence.is_some_and(|stamped| stamped > fence);
+    let is_newer =
+        row.read_at > gone.proved_at || row.change_marker.fence.is_some_and(|stamped| stamped > fence);
     (row.is_open() && !is_newer).then(|| Write {
         row: CachedIssue {
-            stamp: row.stamp.with(gone.removal.change(), fence),
+            change_marker: row.change_marker.with(gone.removal.change(), fence),
             moved_to: gone.removal.moved_to().map(str::to_owned),
             gone: Some(gone.clone()),
             missing_since: None,
@@ -243,7 +248,7 @@ fn first_seen(seen: &Observation, source: Source, fence: u64) -> Write {
         IssueState::Closed if row.closed_at.is_some_and(|at| Some(at) > reported) => Change::Closed,
         IssueState::Closed => Change::Edited,
     };
-    row.stamp = row.stamp.with(change, fence);
+    row.change_marker = row.change_marker.with(change, fence);
     Write { row, was_open: false, is_reported: true, before: None }
 }
 

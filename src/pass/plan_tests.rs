@@ -88,7 +88,7 @@ fn gone() -> impl Strategy<Value = Gone> {
 
 /// Any row that passes may have left: perhaps missing or gone, perhaps changed under some fence.
 fn row() -> impl Strategy<Value = CachedIssue> {
-    let stamp = prop_oneof![
+    let change_marker = prop_oneof![
         Just(ChangeMarker::default()),
         (1..FENCES).prop_map(|fence| ChangeMarker::default().with(Change::Opened, fence)),
         (1..FENCES, 0..3_u64).prop_map(|(fence, later)| {
@@ -96,12 +96,14 @@ fn row() -> impl Strategy<Value = CachedIssue> {
         }),
     ];
     let absence = (prop::option::of(instant()), prop::option::of(gone()));
-    (observation(), stamp, absence).prop_map(|(seen, stamp, (missing_since, gone))| CachedIssue {
-        stamp,
-        // Either a first 404 is noted, or the issue is known to be gone.
-        missing_since: missing_since.filter(|_| gone.is_none()),
-        gone,
-        ..CachedIssue::showing(&seen, None)
+    (observation(), change_marker, absence).prop_map(|(seen, change_marker, (missing_since, gone))| {
+        CachedIssue {
+            change_marker,
+            // Either a first 404 is noted, or the issue is known to be gone.
+            missing_since: missing_since.filter(|_| gone.is_none()),
+            gone,
+            ..CachedIssue::showing(&seen, None)
+        }
     })
 }
 
@@ -128,7 +130,7 @@ fn read(rows: &mut Rows, seen: &[Observation], source: Source, fence: u64) {
 /// The rows without the service's own bookkeeping.
 fn shown(rows: &Rows) -> HashMap<IssueNumber, CachedIssue> {
     let without_bookkeeping = |row: &CachedIssue| CachedIssue {
-        stamp: ChangeMarker::default(),
+        change_marker: ChangeMarker::default(),
         revision: 0,
         read_at: at(0),
         ..row.clone()
@@ -294,9 +296,9 @@ proptest! {
             missing(&row, gone.proved_at),
         ];
         for Write { row: next, .. } in writes.into_iter().flatten() {
-            prop_assert!(next.stamp.fence >= row.stamp.fence);
-            prop_assert!(next.stamp.kind_fence >= row.stamp.kind_fence);
-            prop_assert!(next.stamp.kind_fence <= next.stamp.fence);
+            prop_assert!(next.change_marker.fence >= row.change_marker.fence);
+            prop_assert!(next.change_marker.kind_fence >= row.change_marker.kind_fence);
+            prop_assert!(next.change_marker.kind_fence <= next.change_marker.fence);
         }
     }
 
@@ -333,7 +335,7 @@ proptest! {
         let seen = PullRequest { number: row.number, updated_at, read_at };
         if let Some(write) = converted(&row, &seen, source, fence) {
             prop_assert_eq!(write.row.gone.as_ref().map(|gone| &gone.removal), Some(&Removal::Converted));
-            prop_assert!(write.is_reported && write.row.stamp.fence == Some(fence));
+            prop_assert!(write.is_reported && write.row.change_marker.fence == Some(fence));
             prop_assert_eq!(write.open_difference(), -i64::from(row.is_open()));
             prop_assert_eq!(converted(&write.row, &seen, source, fence), None);
         }
@@ -347,10 +349,10 @@ proptest! {
         let writes = page(&rows, &seen, source, fence);
         write(&mut rows, writes.clone());
         for write in writes {
-            let stamp_before = before.get(&write.row.number).map(|row| row.stamp).unwrap_or_default();
-            let has_changed = write.row.stamp != stamp_before;
+            let stamp_before = before.get(&write.row.number).map(|row| row.change_marker).unwrap_or_default();
+            let has_changed = write.row.change_marker != stamp_before;
             prop_assert!(!has_changed || write.is_reported);
-            prop_assert!(!write.is_reported || write.row.stamp.fence == Some(fence));
+            prop_assert!(!write.is_reported || write.row.change_marker.fence == Some(fence));
             prop_assert!(source != Source::Backfill || !write.is_reported);
         }
     }

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::domain::{
-    AgentName, BeatRate, Fingerprint, IssueNumber, Minute, Position, RepositoryId, Sweep, Within, iso_millis,
+    AgentName, BeatRate, DeliveryCursor, Fingerprint, IssueNumber, Minute, RepositoryId, Sweep, Within,
+    iso_millis,
 };
 
 use super::keys::{Item, Key};
@@ -19,7 +20,7 @@ use super::table::{Store, StoreError, number, store_error, text, value_of};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agent {
     /// The agent's delivery cursor: the changes up to it were reported to the agent.
-    pub told: Position,
+    pub delivery_cursor: DeliveryCursor,
     /// The agent's heartbeats in the latest minute that had any; `None` if none was counted.
     pub pace: Option<BeatRate>,
 }
@@ -30,7 +31,7 @@ pub struct Answered<'a> {
     /// The minute in which the heartbeat arrived.
     pub minute: Minute,
     /// The agent's delivery cursor after this heartbeat.
-    pub told: Position,
+    pub delivery_cursor: DeliveryCursor,
     /// When the heartbeat was answered.
     pub at: Timestamp,
     /// The fingerprint of the heartbeat's token, if it had one. Stored for operators: a token that no agent's item names
@@ -109,13 +110,13 @@ impl Store {
 impl Agent {
     pub(super) fn read(item: Item) -> Result<Self, StoreError> {
         let item: AgentItem = value_of(item)?;
-        let told = position_from_text(&item.told)
+        let cursor = cursor_from_text(&item.told)
             .ok_or_else(|| StoreError::new("read", "unexpected format of an agent's delivery cursor"))?;
-        let kinds_after = item.kinds_after.unwrap_or(told.kinds_after);
-        let told = Position { kinds_after, reported: item.reported, ..told };
+        let kinds_after = item.kinds_after.unwrap_or(cursor.kinds_after);
+        let delivery_cursor = DeliveryCursor { kinds_after, reported: item.reported, ..cursor };
         let pace =
             item.beat_minute.zip(item.beats_in_minute).map(|(minute, beats)| BeatRate { minute, beats });
-        Ok(Self { told, pace })
+        Ok(Self { delivery_cursor, pace })
     }
 }
 
@@ -132,8 +133,8 @@ struct Update {
 impl Update {
     /// The update that stores a heartbeat in an item in the state `known`; `None` if there is nothing to store.
     fn of(beat: &Answered<'_>, known: Option<Agent>) -> Option<Self> {
-        let told = position_as_text(beat.told);
-        let is_behind = known.is_none_or(|known| position_as_text(known.told) <= told);
+        let cursor = cursor_as_text(beat.delivery_cursor);
+        let is_behind = known.is_none_or(|known| cursor_as_text(known.delivery_cursor) <= cursor);
         let minute = known.and_then(|known| known.pace).map(|pace| pace.minute);
         let mut update = Self::default();
         match minute.cmp(&Some(beat.minute)) {
@@ -153,8 +154,11 @@ impl Update {
         if is_behind {
             update.set.push("told = :told, kindsAfter = :kinds, reported = :reported, lastBeatAt = :at");
             update.require("(attribute_not_exists(told) OR told <= :told)");
-            update.values([(":told", text(told)), (":kinds", number(beat.told.kinds_after))]);
-            update.values([(":reported", number(beat.told.reported)), (":at", text(iso_millis(beat.at)))]);
+            update.values([(":told", text(cursor)), (":kinds", number(beat.delivery_cursor.kinds_after))]);
+            update.values([
+                (":reported", number(beat.delivery_cursor.reported)),
+                (":at", text(iso_millis(beat.at))),
+            ]);
             if let Some(token) = beat.token {
                 update.set.push("tokenFingerprint = :token");
                 update.values([(":token", text(token.as_str()))]);
@@ -183,7 +187,7 @@ impl Update {
 /// `<fence>#<repository>#<issue>`, or `<fence>#~` if all changes of the fence were delivered (`~` sorts after digits).
 /// A sweep appends `#<after>#<upto>#<repository>` to the latter, with the repository's id without leading zeros, as in
 /// the key of its own item. To that it appends `#<fence>#<issue>`, or `#~` if all of the repository was delivered.
-fn position_as_text(Position { fence, within, .. }: Position) -> String {
+fn cursor_as_text(DeliveryCursor { fence, within, .. }: DeliveryCursor) -> String {
     match within {
         None => format!("{fence:020}#~"),
         Some(Within::Fence(repository, issue)) => format!("{fence:020}#{:020}#{:010}", repository.0, issue.0),
@@ -194,7 +198,7 @@ fn position_as_text(Position { fence, within, .. }: Position) -> String {
     }
 }
 
-fn position_from_text(text: &str) -> Option<Position> {
+fn cursor_from_text(text: &str) -> Option<DeliveryCursor> {
     let number = |part: &str| part.parse::<u64>().ok();
     let parts: Vec<&str> = text.split('#').collect();
     let (fence, within) = match parts[..] {
@@ -215,8 +219,8 @@ fn position_from_text(text: &str) -> Option<Position> {
         }
         _ => return None,
     };
-    let position = Position { fence: number(fence)?, within, kinds_after: 0, reported: 0 };
-    Some(Position { kinds_after: position.complete_fence(), ..position })
+    let position = DeliveryCursor { fence: number(fence)?, within, kinds_after: 0, reported: 0 };
+    Some(DeliveryCursor { kinds_after: position.complete_fence(), ..position })
 }
 
 #[cfg(test)]
@@ -226,8 +230,8 @@ mod tests {
     #[test]
     fn cursor_texts_sort_like_the_cursors() {
         let at = |fence, within: Option<Within>| {
-            let position = Position { fence, within, kinds_after: 0, reported: 0 };
-            Position { kinds_after: position.complete_fence(), ..position }
+            let position = DeliveryCursor { fence, within, kinds_after: 0, reported: 0 };
+            DeliveryCursor { kinds_after: position.complete_fence(), ..position }
         };
         let issue = |repository, issue| Some(Within::Fence(RepositoryId(repository), IssueNumber(issue)));
         let sweep = |repository, last: Option<(u64, u64)>| {
@@ -247,8 +251,8 @@ mod tests {
             at(10, issue(1, 1)),
             at(30, None),
         ];
-        let texts = ascending.map(position_as_text);
+        let texts = ascending.map(cursor_as_text);
         assert!(texts.is_sorted(), "{texts:?}");
-        assert_eq!(texts.map(|text| position_from_text(&text)), ascending.map(Some));
+        assert_eq!(texts.map(|text| cursor_from_text(&text)), ascending.map(Some));
     }
 }

@@ -89,12 +89,12 @@ impl FleetState {
     }
 
     /// Whether a pass is running.
-    pub fn is_claimed(&self, now: Timestamp) -> bool {
-        self.claimed_until(now).is_some()
+    pub fn is_leased(&self, now: Timestamp) -> bool {
+        self.leased_until(now).is_some()
     }
 
     /// When the running pass's lease expires; `None` if no pass is running.
-    pub fn claimed_until(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn leased_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.claim_until.filter(|until| *until > now)
     }
 

@@ -48,7 +48,7 @@ pub(super) fn issue_item(repository: RepositoryId, row: &CachedIssue) -> Item {
     if row.is_open() {
         item.insert(OPEN_UPDATED_AT.to_owned(), text(row.updated_at.to_string()));
     }
-    if let Some(fence) = row.stamp.fence {
+    if let Some(fence) = row.change_marker.fence {
         item.insert(CHANGE_ORDER.to_owned(), text(order_as_text(fence, row.number)));
     }
     item
@@ -81,7 +81,7 @@ pub struct ChangedIssue {
     /// The fence of its last change.
     pub fence: u64,
     /// Its change marker: when and how it last changed.
-    pub stamp: ChangeMarker,
+    pub change_marker: ChangeMarker,
 }
 
 /// One page of a repository's changes.
@@ -115,7 +115,7 @@ struct ChangeEntry {
     #[serde(default)]
     moved_to: Option<String>,
     #[serde(flatten)]
-    stamp: ChangeMarker,
+    change_marker: ChangeMarker,
 }
 
 impl Store {
@@ -321,7 +321,7 @@ impl Store {
                     labels: entry.labels,
                     moved_to: entry.moved_to,
                     fence,
-                    stamp: ChangeMarker { fence: Some(fence), ..entry.stamp },
+                    change_marker: ChangeMarker { fence: Some(fence), ..entry.change_marker },
                 });
             }
         }

@@ -14,7 +14,7 @@ use super::fleet::{FleetState, LastPass};
 use super::keys::{Item, Key};
 use super::table::{Store, StoreError, is_written, number, store_error, text, value_of};
 
-/// The exclusive right to run the pass until the lease expires. Only [`Store::claim`] creates one.
+/// The exclusive right to run the pass until the lease expires. Only [`Store::acquire_lease`] creates one.
 #[derive(Clone, Debug)]
 pub struct Lease {
     pass_id: Uuid,
@@ -90,7 +90,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if DynamoDB fails; [`LeaseLost`] if another pass holds the lease or has taken it since.
-    pub async fn claim(
+    pub async fn acquire_lease(
         &self,
         before: FleetState,
         pass_id: Uuid,

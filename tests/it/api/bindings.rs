@@ -150,30 +150,36 @@ async fn a_new_binding_works_at_once() {
 #[tokio::test]
 async fn an_entry_with_a_mistake_is_refused_by_its_place_and_the_valid_rest_keeps_working() {
     for (mistaken, said) in [
-        (json!({"token": "", "agents": ["*"]}), "a token of less than 32 characters"),
-        (json!({"token": &CIS[..31], "agents": ["*"]}), "a token of less than 32 characters"),
-        (json!({"token": format!("{CIS} {CIS}"), "agents": ["*"]}), "not a token but several words"),
+        (json!({"token": "", "agents": ["*"]}), "token with fewer than 32 characters"),
+        (json!({"token": &CIS[..31], "agents": ["*"]}), "token with fewer than 32 characters"),
+        (
+            json!({"token": format!("{CIS} {CIS}"), "agents": ["*"]}),
+            "invalid token: it looks like several words",
+        ),
         (
             json!({"token": format!("Bearer {CIS}"), "agents": ["*"]}),
-            "not a token but an Authorization header",
+            "invalid token: it looks like an Authorization header",
         ),
-        (json!({"token": format!("TOKEN={CIS}"), "agents": ["*"]}), "not a token but an assignment"),
-        (json!({"token": format!("{CIS},"), "agents": ["*"]}), "characters that cannot stand in a header"),
-        (json!({"token": format!("{CIS}é"), "agents": ["*"]}), "characters that cannot stand in a header"),
-        (json!({"token": CIS, "agents": []}), "for no agent"),
-        (json!({"token": CIS, "agents": ["alpha", ".alpha"]}), "for a name that no agent has"),
-        (json!({"token": CIS, "agents": ["*-ci"]}), "for a name that no agent has"),
-        (json!({"token": CIS, "agents": ["al*ha*"]}), "for a name that no agent has"),
-        (json!({"token": CIS, "agents": ["*"], "expiresAt": "next year"}), "expiresAt is no time"),
-        (json!({"token": CIS, "agents": ["*"], "expiresAt": "2026-12-01"}), "expiresAt is no time"),
-        (json!({"token": CIS, "agents": ["*"], "expiresAt": 1_796_083_200}), "not of the form"),
-        (json!({"token": CIS, "agents": ["*"], "expires_at": "2026-12-01T00:00:00Z"}), "not of the form"),
-        (json!({"token": CIS, "agents": "*"}), "not of the form"),
-        (json!({"token": CIS}), "not of the form"),
-        (json!({"agents": ["*"]}), "not of the form"),
-        (json!({"token": [CIS], "agents": ["*"]}), "not of the form"),
-        (json!(CIS), "not of the form"),
-        (json!(null), "not of the form"),
+        (
+            json!({"token": format!("TOKEN={CIS}"), "agents": ["*"]}),
+            "invalid token: it looks like an assignment",
+        ),
+        (json!({"token": format!("{CIS},"), "agents": ["*"]}), "characters that are not allowed in a header"),
+        (json!({"token": format!("{CIS}é"), "agents": ["*"]}), "characters that are not allowed in a header"),
+        (json!({"token": CIS, "agents": []}), "no agents listed"),
+        (json!({"token": CIS, "agents": ["alpha", ".alpha"]}), "invalid agent name"),
+        (json!({"token": CIS, "agents": ["*-ci"]}), "invalid agent name"),
+        (json!({"token": CIS, "agents": ["al*ha*"]}), "invalid agent name"),
+        (json!({"token": CIS, "agents": ["*"], "expiresAt": "next year"}), "expiresAt must be a time"),
+        (json!({"token": CIS, "agents": ["*"], "expiresAt": "2026-12-01"}), "expiresAt must be a time"),
+        (json!({"token": CIS, "agents": ["*"], "expiresAt": 1_796_083_200}), "must have the form"),
+        (json!({"token": CIS, "agents": ["*"], "expires_at": "2026-12-01T00:00:00Z"}), "must have the form"),
+        (json!({"token": CIS, "agents": "*"}), "must have the form"),
+        (json!({"token": CIS}), "must have the form"),
+        (json!({"agents": ["*"]}), "must have the form"),
+        (json!({"token": [CIS], "agents": ["*"]}), "must have the form"),
+        (json!(CIS), "must have the form"),
+        (json!(null), "must have the form"),
     ] {
         let app = with(&[json!({"token": ALPHAS, "agents": ["alpha"]}), mistaken.clone()]).await;
         let log = Log::begin();
@@ -206,7 +212,10 @@ async fn a_token_that_stands_twice_with_different_bindings_opens_nothing() {
         assert_eq!(statuses(&app, ALPHAS, &["a"]).await, [200], "{again}");
         let [line] = &log.lines("ERROR")[..] else { panic!("{again}: {}", log.text()) };
         let mistakes = line["mistakes"].as_str().expect("a text");
-        assert!(mistakes.starts_with("entry 1: a token that stands in another entry"), "{mistakes}");
+        assert!(
+            mistakes.starts_with("entry 1: duplicate token with different agents or expiry"),
+            "{mistakes}"
+        );
         assert!(mistakes.contains("; entry 3: "), "{mistakes}");
     }
 }
@@ -233,7 +242,7 @@ async fn each_version_with_a_mistake_is_told_once() {
     app.pass_time(60);
     assert_eq!(beat(&app, "alpha", ALPHAS).await.status, 200);
     let mistakes: Vec<Value> = log.lines("ERROR").iter().map(|line| line["mistakes"].clone()).collect();
-    let short = "a token of less than 32 characters";
+    let short = "token with fewer than 32 characters";
     assert_eq!(mistakes, [format!("entry 2: {short}"), format!("entry 1: {short}")]);
 }
 
@@ -267,7 +276,7 @@ async fn secret_of_another_form_is_refused_and_the_log_names_the_form() {
         (format!("Bearer {CIS}"), "an Authorization header"),
         (format!("AGENT_TOKEN={CIS}"), "an assignment"),
         (format!("{CIS}\n{ALPHAS}"), "several words or lines"),
-        (format!("{{\"tokens\":[{{\"token\":\"{CIS}\""), "JSON that breaks off"),
+        (format!("{{\"tokens\":[{{\"token\":\"{CIS}\""), "invalid JSON"),
         (json!({CIS: "alpha", ALPHAS: "beta"}).to_string(), "the entries another, another"),
     ] {
         let app = TestApp::tracking(&["acme/api"]).start().await;

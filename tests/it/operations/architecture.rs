@@ -139,10 +139,11 @@ fn threats_page_names_tests_and_rules_that_exist() {
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap_or_default();
     let (page, rules, make) = (read("docs/threats.md"), read("infra/checks/rules.guard"), read("Makefile"));
     let tree = SourceTree::read(&root.join("tests/it"));
-    let tests: BTreeMap<String, &str> = tree
-        .files()
-        .map(|file| (file.path.file_stem().expect("a name").to_string_lossy().into_owned(), &*file.text))
-        .collect();
+    let mut tests: BTreeMap<String, String> = BTreeMap::new();
+    for file in tree.files() {
+        let stem = file.path.file_stem().expect("a name").to_string_lossy().into_owned();
+        tests.entry(stem).or_default().push_str(&file.text);
+    }
     let is_there = |name: &str| match (name.split_once("::"), name.strip_prefix("make ")) {
         (Some((file, sentence)), _) => {
             tests.get(file).is_some_and(|text| text.contains(&format!("fn {sentence}(")))

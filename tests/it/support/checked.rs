@@ -273,7 +273,7 @@ mod tests {
 
     use std::collections::BTreeMap;
 
-    use agent_heartbeat::domain::{Problem, Touch};
+    use agent_heartbeat::domain::{IssueChange, Problem};
     use serde_json::json;
 
     use super::*;
@@ -344,7 +344,7 @@ mod tests {
     fn field_below_a_field_is_asked_for_by_a_name_that_it_can_have() {
         let mut known = BTreeMap::new();
         samples::all().iter().for_each(|sample| nested(sample, "", &mut known));
-        for (parent, schema) in [("problems", Problem::schema()), ("touched", Touch::schema())] {
+        for (parent, schema) in [("problems", Problem::schema()), ("touched", IssueChange::schema())] {
             let names = properties(&serde_json::to_value(schema).expect("JSON"));
             known.insert(parent.to_owned(), (*names).clone());
         }

@@ -43,7 +43,7 @@ pub fn issue() -> Value {
         gone: Some(Gone { removal: Removal::Moved { to: Some("elsewhere".to_owned()) }, proved_at: at() }),
         moved_to: Some("elsewhere".to_owned()),
         missing_since: Some(at()),
-        stamp: ChangeMarker { fence: Some(1), kind: Some(Change::Closed), kind_fence: Some(1) },
+        change_marker: ChangeMarker { fence: Some(1), kind: Some(Change::Closed), kind_fence: Some(1) },
         revision: 1,
     })
 }
@@ -105,7 +105,7 @@ fn backoff() -> Backoff {
 
 fn ended() -> Value {
     let mut limits = AccountLimits::of(&Fingerprint::of("a token"));
-    limits.spare(at());
+    limits.throttle(at());
     for api in [Api::Rest, Api::GraphQl] {
         limits.note(api, Budget { limit: 1, remaining: 0, resets_at: at() });
     }

@@ -2,53 +2,55 @@
 
 use super::{IssueNumber, RepositoryId};
 
-/// A place in the changes of one repository: after this issue under this fence, or after all issues under it.
+/// A point in the changes of one repository: after this issue under this fence, or after all issues under it.
 pub type ChangePoint = (u64, Option<IssueNumber>);
 
 /// An agent's delivery cursor. Changes are delivered in the order fence, repository, issue, each issue under the fence
 /// of its last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// The fence it has reached.
+pub struct DeliveryCursor {
+    /// The fence that delivery has reached.
     pub fence: u64,
-    /// How far, when the changes up to and with that fence, or what follows it, are only partly delivered.
+    /// The progress of a partial delivery: of the changes of that fence, or of a sweep after it. `None` if all changes up
+    /// to and including the fence are delivered.
     pub within: Option<Within>,
-    /// Changes of a kind under a later fence than this may not have been delivered as that kind: an issue that was
-    /// closed, and edited by a later pass before this agent read of it, is still to be reported as closed.
+    /// Up to and including this fence, every kind of change was delivered. An issue that is closed under a later fence, and
+    /// edited by an even later pass before it is reported, is still reported as closed.
     pub kinds_after: u64,
-    /// How many changes beyond [`Position::complete_fence`] have been delivered.
+    /// The number of delivered changes after [`DeliveryCursor::complete_fence`].
     pub reported: u64,
 }
 
-/// How far a partly delivered backlog has been delivered.
+/// The progress of a partial delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Within {
-    /// Of the fence itself: up to and with this issue of this repository.
+    /// Within the fence: up to and including this issue of this repository.
     Fence(RepositoryId, IssueNumber),
-    /// Of a backlog in too many repositories to merge: one repository after another, in the order of their ids as text.
+    /// Within a backlog of too many repositories to merge: delivered repository by repository, in the order of their ids
+    /// as text.
     Sweep(Sweep),
 }
 
 /// A backlog that is delivered repository by repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sweep {
-    /// It begins after this fence.
+    /// The fence after which it starts.
     pub after: u64,
-    /// It ends with this one. What changes under later fences is delivered when the sweep is complete.
+    /// Its last fence. Changes under later fences are delivered after the sweep is complete.
     pub upto: u64,
-    /// The repository that it has reached.
+    /// The repository that delivery has reached.
     pub repository: RepositoryId,
-    /// The last change delivered of that repository; `None` when all of them are.
+    /// The last delivered change of that repository; `None` if all of them are delivered.
     pub last: Option<(u64, IssueNumber)>,
 }
 
-impl Position {
-    /// All changes up to and with `fence` have been delivered.
+impl DeliveryCursor {
+    /// The cursor after all changes up to and including `fence`.
     pub fn after(fence: u64) -> Self {
         Self { fence, within: None, kinds_after: fence, reported: 0 }
     }
 
-    /// The last fence of which all changes have been delivered.
+    /// The last fence whose changes are all delivered.
     pub fn complete_fence(&self) -> u64 {
         match self.within {
             None => self.fence,
@@ -57,7 +59,7 @@ impl Position {
         }
     }
 
-    /// From where a repository's changes are still to be delivered in the order of all changes.
+    /// The point after which a repository's changes are still undelivered, in the order of all changes.
     pub fn start_in(&self, repository: RepositoryId) -> ChangePoint {
         match self.within {
             Some(Within::Fence(last, issue)) if repository == last => (self.fence, Some(issue)),
@@ -67,7 +69,7 @@ impl Position {
     }
 }
 
-/// The text of a place in the changes: it sorts after the changes up to there and before all others.
+/// The text of a point in the changes. It sorts after the changes up to that point and before all others.
 pub fn point_as_text((fence, issue): ChangePoint) -> String {
     match issue {
         None => format!("{fence:020}~"),
@@ -75,12 +77,12 @@ pub fn point_as_text((fence, issue): ChangePoint) -> String {
     }
 }
 
-/// The text by which a repository's changes are sorted: by fence, then by issue.
+/// The sort key of a change in its repository: fence, then issue.
 pub fn order_as_text(fence: u64, issue: IssueNumber) -> String {
     format!("{fence:020}#{:010}", issue.0)
 }
 
-/// The fence in the text of [`order_as_text`].
+/// The fence in a sort key from [`order_as_text`].
 pub fn fence_of_order(text: &str) -> Option<u64> {
     text.split_once('#')?.0.parse().ok()
 }
