@@ -21,7 +21,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use test_world::clock::Clock;
 use test_world::github::GitHub;
-use test_world::{AGENT_TOKEN, GITHUB_TOKEN, LocalStack, TABLE_NAME};
+use test_world::{AGENT_TOKEN, GITHUB_TOKEN, TABLE_NAME, TestWorld};
 
 use answer::Answer;
 use door::{ANY_PORT, Door};
@@ -61,7 +61,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
 }
 
 /// Shows what a beat is for: the first one reads, the next one tells what changed, the last one costs nothing.
-async fn three_beats(functions: &mut Functions, stack: &LocalStack) -> Result<(), Failure> {
+async fn three_beats(functions: &mut Functions, stack: &TestWorld) -> Result<(), Failure> {
     eprintln!("\nBeat 1 reads all open issues of the three made-up repositories:");
     let first = beat(functions).await?;
 
@@ -193,7 +193,7 @@ struct Beat {
 }
 
 /// Waits until the pass that ended by `finished` no longer serves a beat.
-async fn wait_until_stale(stack: &LocalStack, finished: Timestamp) {
+async fn wait_until_stale(stack: &TestWorld, finished: Timestamp) {
     // The table knows: the service may let a pass serve longer than configured, to spare GitHub's rate limit.
     let state = stack.dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default();
     let seconds = state["ended"]["freshnessSeconds"].as_u64();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use test_world::clock::Clock;
 use test_world::dynamodb::Storage;
 use test_world::github::GitHub;
-use test_world::{GITHUB_CREDENTIALS_SECRET_ID, LocalStack, github};
+use test_world::{GITHUB_CREDENTIALS_SECRET_ID, TestWorld, github};
 
 use super::Failure;
 use super::door::DEFAULT_PORT;
@@ -97,14 +97,14 @@ impl Surroundings {
     }
 
     /// Starts everything outside the service.
-    pub(crate) async fn start_stack(&self) -> Result<LocalStack, Failure> {
+    pub(crate) async fn start_stack(&self) -> Result<TestWorld, Failure> {
         eprintln!("Starting the local world");
         if let Storage::File(path) = &self.storage
             && let Some(folder) = path.parent()
         {
             std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
         }
-        let stack = LocalStack::start_with(Clock::system(), self.storage.clone()).await;
+        let stack = TestWorld::start_with(Clock::system(), self.storage.clone()).await;
         match &self.tracked {
             Tracked::MadeUp => make_up(&stack.github),
             Tracked::OnGitHub { token: Some(token), .. } => {
@@ -116,7 +116,7 @@ impl Surroundings {
     }
 
     /// The environment in which the functions find what is tracked and everything outside the service.
-    pub(crate) fn environment(&self, stack: &LocalStack) -> Vec<(&'static str, String)> {
+    pub(crate) fn environment(&self, stack: &TestWorld) -> Vec<(&'static str, String)> {
         let mut environment = stack.environment();
         match &self.tracked {
             Tracked::MadeUp => {
@@ -142,7 +142,7 @@ impl Surroundings {
     /// configuration, so that all mistakes are told together.
     pub(crate) async fn start_functions(
         &self,
-        stack: &LocalStack,
+        stack: &TestWorld,
         names: &[&'static str],
         log_level: &str,
     ) -> Result<Functions, Failure> {
