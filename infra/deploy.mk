@@ -23,12 +23,37 @@ deploy_how = if [ -n '$(GUIDED)' ] || { [ -z "$$PARAMETERS" ] && [ ! -s '$(SAMCO
 	fi; \
 	if [ -n "$$PARAMETERS" ]; then set -- "$$@" --parameter-overrides "$$PARAMETERS"; fi
 
+# RELEASE=v… deploys what .github/workflows/release.yml built, so that no Rust is needed here. A fork sets RELEASE_URL, or
+# its address in Cargo.toml.
+RELEASE_URL ?= $(shell sed -n 's/^repository = "\(.*\)"$$/\1/p' Cargo.toml)/releases/download/$(RELEASE)
+RELEASE_ARCH := $(ARCH:aarch64=arm64)
+RELEASED := target/releases/$(RELEASE)
+TEMPLATE = $(if $(RELEASE),$(RELEASED)/template-$(RELEASE_ARCH).yaml,infra/template.yaml)
+
+.PHONY: downloaded
+downloaded:
+	@$(if $(filter v%,$(RELEASE)),,echo 'RELEASE is `$(RELEASE)`: name a release, such as v0.1.0' >&2; exit 1;) \
+	$(if $(BESIDE),echo "A release's functions do not contain $(BESIDE): parameters that name it need a build of your own" >&2;) \
+	echo 'Downloading $(RELEASE) ($(RELEASE_ARCH)) from $(RELEASE_URL)' >&2; \
+	python3 -B infra/release.py download '$(RELEASE_URL)' '$(RELEASE_ARCH)' '$(RELEASED)'
+
+# Without BESIDE: a release must not contain the list of repositories of whoever makes it.
+RELEASE_FILES := target/release-files
+
+.PHONY: release-files
+release-files: ## Build both architectures and collect what a release holds in target/release-files
+	@rm -rf $(RELEASE_FILES)
+	$(MAKE) build ARCH=arm64 BESIDE=
+	python3 -B infra/release.py add target/lambda arm64 $(RELEASE_FILES)
+	$(MAKE) build ARCH=x86_64 BESIDE=
+	python3 -B infra/release.py add target/lambda x86_64 $(RELEASE_FILES)
+
 # PARAMETERS goes through the environment, as it may be `file://parameters.yaml`, or hold quotes.
 .PHONY: deploy
 deploy: export PARAMETERS := $(PARAMETERS)
-deploy: build $(PYTHON_TOOLS)/installed ## Deploy: asks the first time or with GUIDED=1; PARAMETERS='Name=value …' or file://….yaml does not ask
+deploy: $(if $(RELEASE),downloaded,build) $(PYTHON_TOOLS)/installed ## Deploy (RELEASE=v… needs no Rust): asks the first time or with GUIDED=1; PARAMETERS='Name=value …' or file://….yaml does not ask
 	@$(if $(filter-out arm64,$(ARCH)),echo 'These functions are for $(ARCH): the parameter Architecture has to say so.' >&2;) \
-	$(deploy_how); $(SAM) deploy --template-file infra/template.yaml --stack-name '$(DEPLOYED)' \
+	$(deploy_how); $(SAM) deploy --template-file $(TEMPLATE) --stack-name '$(DEPLOYED)' \
 		--capabilities CAPABILITY_IAM --resolve-s3 "$$@"
 
 .PHONY: destroy
