@@ -184,8 +184,13 @@ infra: $(PYTHON_TOOLS)/installed $(CFN_GUARD) ## Check the deployment's template
 	$(PYTHON) infra/checks/relations_tests.py
 	$(PYTHON) infra/checks/rotate_token_tests.py
 	$(PYTHON) infra/checks/sbom_tests.py
+	$(PYTHON) infra/checks/release_tests.py
 	$(PYTHON) infra/checks/relations.py $(PLAIN_TEMPLATE)
 	$(PYTHON_TOOLS)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(PYTHON_TOOLS)/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(PYTHON_TOOLS)/check-jsonschema --quiet --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(PYTHON_TOOLS)/check-jsonschema --quiet --builtin-schema vendor.github-issue-forms \
+		$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 	$(PYTHON_TOOLS)/zizmor --quiet --offline --strict-collection --persona auditor .github
 
 # Always with zig, so that the functions find the C library of Lambda's Amazon Linux whatever machine built them.

@@ -1,10 +1,10 @@
-"""Writes what the functions are made of: a CycloneDX bill of materials, the same bytes each time.
+"""Writes the functions' bill of materials (CycloneDX). The same sources give the same bytes.
 
     sbom.py TRIPLE
 
-It lists what `cargo tree` does: each crate whose code is compiled for the functions on this platform or, as a macro, into
-them. Made of Cargo.lock or `cargo metadata`, as other tools do, it would also name crates that only the tests' features
-bring in.
+It lists the crates that `cargo tree` lists: those that are compiled into the functions on this platform, and macros that
+generate their code. A list made from Cargo.lock or `cargo metadata`, as other tools make it, would also contain crates
+that only the tests' features need.
 """
 
 import json
@@ -18,12 +18,12 @@ from urllib.parse import quote
 PACKAGE = "agent-heartbeat"
 PROJECT = Path(__file__).parents[1]
 
-# How far down it stands, name, version, and the licence as an SPDX expression.
+# Depth in the tree, name, version, and the licence as an SPDX expression.
 LINE = re.compile(r"(\d+)\|(\S+) v(\S+)[^|]*\|(.*?)(?: \(\*\))?")
 
 
 def tree(triple):
-    """The crates of both functions as cargo tells them, each below what depends on it."""
+    """cargo's tree of the crates of both functions: each line is below the crate that depends on it."""
     command = ["cargo", "tree", "--locked", "--package", PACKAGE, "--edges", "normal", "--target", triple]
     command += ["--prefix", "depth", "--format", "|{p}|{l}"]
     return subprocess.run(command, cwd=PROJECT, check=True, text=True, stdout=subprocess.PIPE).stdout.splitlines()
@@ -34,7 +34,7 @@ def reference(name, version):
 
 
 def checksums():
-    """What the registry says of each crate's package, as the build checks it."""
+    """The checksum of each crate's package, which the build verifies."""
     lock = tomllib.loads((PROJECT / "Cargo.lock").read_text(encoding="utf-8"))
     return {reference(one["name"], one["version"]): one.get("checksum") for one in lock["package"]}
 
@@ -55,7 +55,7 @@ def bill(triple):
             "name": name,
             "version": version,
             **({"hashes": [{"alg": "SHA-256", "content": sums[crate]}]} if sums[crate] else {}),
-            # Older crates separate licences by a slash.
+            # Older crates separate alternative licences by a slash.
             "licenses": [{"expression": re.sub(" ?/ ?", " OR ", licence)}],
             "purl": crate,
         }

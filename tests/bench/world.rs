@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use test_world::clock::Clock;
 use test_world::dynamodb::{self, Capacity, On, Outcome};
 use test_world::github::{self, GitHub, GraphQlCall, Matching};
-use test_world::{LocalStack, TABLE_NAME};
+use test_world::{TABLE_NAME, TestWorld};
 use tokio::runtime::Runtime;
 
 /// How far away things are.
@@ -30,7 +30,7 @@ const SETTLING: Duration = Duration::from_secs(125);
 
 /// A local world with its repositories.
 pub struct World {
-    local: LocalStack,
+    local: TestWorld,
     /// Their names, in the order of their numbers.
     pub repositories: Vec<String>,
     /// Where they are named when they are too many for a variable.
@@ -87,7 +87,7 @@ impl World {
     }
 
     fn start_with_bodies(runtime: &Runtime, repositories: usize, issues: u64, body: &str) -> Self {
-        let local = runtime.block_on(LocalStack::start(Clock::running()));
+        let local = runtime.block_on(TestWorld::start(Clock::running()));
         let repositories: Vec<String> =
             (0..repositories).map(|n| format!("acme/repository-{n:04}")).collect();
         local.github.arrange(|github| {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use test_world::dynamodb::{Fault as Broken, On};
 use test_world::github::{Fault, Matching};
 use test_world::{
-    AGENT_TOKEN, AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN, LocalStack,
+    AGENT_TOKEN, AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN, TestWorld,
 };
 
 use crate::support::app::TestApp;
@@ -27,7 +27,7 @@ async fn impatient() -> TestApp {
 }
 
 /// What each host was asked for so far, in the order in which the hosts stand here.
-fn asked(world: &LocalStack) -> Vec<String> {
+fn asked(world: &TestWorld) -> Vec<String> {
     let mut secrets: Vec<String> = world
         .secrets
         .requests()
@@ -48,7 +48,7 @@ fn asked(world: &LocalStack) -> Vec<String> {
     secrets.into_iter().chain(github).chain(dynamodb).collect()
 }
 
-fn forget(world: &LocalStack) {
+fn forget(world: &TestWorld) {
     world.secrets.clear_requests();
     world.github.clear_requests();
     world.dynamodb.clear_requests();

@@ -18,7 +18,7 @@ use serde_json::Value;
 use test_world::dynamodb::Outcome;
 use test_world::fault::Held;
 use test_world::github::World;
-use test_world::{LocalStack, TABLE_NAME};
+use test_world::{TABLE_NAME, TestWorld};
 
 use crate::support::checked::Checked;
 pub use crate::support::roles::{Agent, Answer, Reply, Schedule, Stranger};
@@ -28,7 +28,7 @@ pub const START: &str = "2026-11-22T06:00:00Z";
 
 /// The local world and the service in it. Dropping it fails the test if an order was never met.
 pub struct TestApp {
-    pub world: LocalStack,
+    pub world: TestWorld,
     pub app: Arc<App>,
     /// The environment of the service.
     pub variables: HashMap<String, String>,
@@ -93,7 +93,7 @@ impl Setup {
     /// Starts the world, in which the repositories exist and are empty, and the service.
     pub async fn start(self) -> TestApp {
         let clock = test_world::clock::Clock::manual(self.begins);
-        let world = LocalStack::start(clock).await;
+        let world = TestWorld::start(clock).await;
         world.github.arrange(|github| {
             for repository in &self.repositories {
                 github.create_repository(repository);
@@ -109,7 +109,7 @@ impl Setup {
 }
 
 fn service(
-    world: &LocalStack,
+    world: &TestWorld,
     variables: &HashMap<String, String>,
     timing: Timing,
     ahead: SignedDuration,

@@ -40,7 +40,7 @@ pub const AGENT_TOKENS_SECRET_ID: &str = "heartbeat/agent-tokens";
 pub const GITHUB_CREDENTIALS_SECRET_ID: &str = "heartbeat/github-credentials";
 
 /// Everything outside the service. Its servers stop when it is dropped.
-pub struct LocalStack {
+pub struct TestWorld {
     /// The time that all of them tell.
     pub clock: Clock,
     /// With the table [`TABLE_NAME`], empty at first when it is in memory.
@@ -53,7 +53,7 @@ pub struct LocalStack {
     pub turnstile: Turnstile,
 }
 
-impl LocalStack {
+impl TestWorld {
     /// Starts all of them, in memory.
     pub async fn start(clock: Clock) -> Self {
         Self::start_with(clock, Storage::Memory).await
@@ -102,7 +102,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_server_answers_until_the_stack_is_dropped() {
-        let stack = LocalStack::start(Clock::system()).await;
+        let stack = TestWorld::start(Clock::system()).await;
         let environment = stack.environment();
         let urls: Vec<&str> = environment
             .iter()
@@ -121,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_arranged_in_vain_is_known() {
-        let stack = LocalStack::start(Clock::system()).await;
+        let stack = TestWorld::start(Clock::system()).await;
         assert_eq!(stack.unmet(), Vec::<String>::new());
         stack.dynamodb.fault(On::operation("PutItem"), Fault::Cut);
         assert_eq!(stack.unmet().len(), 1);

@@ -1,12 +1,11 @@
-//! The local world as a program: the service beats in it, for people to watch and try.
+//! The local world as a program, to try the service without an account.
 //!
-//! `run` shows three beats and ends, `dev` keeps the function reachable until it is
-//! interrupted, `invoke EVENT` sends one event to the function that `dev` runs. The
-//! Makefile's targets of these names build what they need first. `with COMMAND` runs a
-//! command that uses the functions, and ends with it (`make schemathesis`, `make sample-events`). `github` serves
-//! the made-up GitHub alone until it is interrupted, for the functions of a deployment
-//! (`infra/checks/deployment`). Standard output takes answers only; all else goes to
-//! standard error. Nothing here is part of the service.
+//! `run` sends three heartbeats and ends. `dev` keeps the functions reachable until it is interrupted. `invoke EVENT` sends
+//! one event to a function that `dev` runs. The Makefile's targets of these names build what they need first.
+//! `with COMMAND` runs a command that uses the functions (`make schemathesis`, `make sample-events`, `make examples`).
+//! `github` serves only the simulated GitHub until it is interrupted, for the functions of a deployment
+//! (`infra/checks/deployment`). Standard output gets answers only; everything else goes to standard error. Nothing here is
+//! part of the service.
 
 mod demo;
 
@@ -22,9 +21,9 @@ use demo::Failure;
 async fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    // Ending this future drops what it started, so every process goes with it.
+    // Dropping this future ends every process that it started.
     tokio::select! {
-        ended = carry_out(&words) => match ended {
+        ended = execute(&words) => match ended {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
                 eprintln!("{failure}");
@@ -35,7 +34,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn carry_out(words: &[&str]) -> Result<(), Failure> {
+async fn execute(words: &[&str]) -> Result<(), Failure> {
     match words {
         ["run"] => demo::run().await,
         ["dev"] => demo::dev().await,
@@ -46,9 +45,9 @@ async fn carry_out(words: &[&str]) -> Result<(), Failure> {
     }
 }
 
-/// Ends when the terminal or the system asks this process to stop.
+/// Completes when the terminal or the system sends a signal to stop.
 async fn interrupted() {
-    let watch = |kind| signal(kind).expect("the system lets a process watch for its signals");
+    let watch = |kind| signal(kind).expect("a signal handler can be installed");
     let mut interrupt = watch(SignalKind::interrupt());
     let mut terminate = watch(SignalKind::terminate());
     let mut hangup = watch(SignalKind::hangup());

@@ -301,10 +301,10 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::proxy::caller;
-    use crate::{LocalStack, TABLE_NAME};
+    use crate::{TABLE_NAME, TestWorld};
 
     /// Puts an item, and asks GitHub and Secrets Manager, all at once.
-    async fn ask_all(stack: &LocalStack) {
+    async fn ask_all(stack: &TestWorld) {
         let item = json!({ "TableName": TABLE_NAME, "Item": { "pk": { "S": "a" }, "sk": { "S": "b" } } });
         let secret = json!({ "SecretId": "tokens" });
         let (put, got, shown) = join3(
@@ -318,7 +318,7 @@ mod tests {
 
     #[tokio::test]
     async fn requests_to_all_servers_are_let_in_one_by_one_in_the_same_order() {
-        let stack = LocalStack::start(Clock::system()).await;
+        let stack = TestWorld::start(Clock::system()).await;
         for _ in 0..3 {
             let mut asking = Box::pin(ask_all(&stack));
             let led = stack.turnstile.lead(Admission::OneByOne, None, &mut asking).await;
@@ -333,7 +333,7 @@ mod tests {
     async fn a_request_is_stopped_before_it_is_carried_out_or_after_it() {
         for (admission, behind) in [(Admission::OneByOne, 0), (Admission::AsTheyCome, 2)] {
             for stop in [Stop::Before(1), Stop::After(1)] {
-                let stack = LocalStack::start(Clock::system()).await;
+                let stack = TestWorld::start(Clock::system()).await;
                 let mut asking = Box::pin(ask_all(&stack));
                 let Led::UpTo(stopped) = stack.turnstile.lead(admission, Some(stop), &mut asking).await
                 else {
@@ -354,7 +354,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_was_stopped_can_be_led_to_its_end() {
-        let stack = LocalStack::start(Clock::system()).await;
+        let stack = TestWorld::start(Clock::system()).await;
         let mut asking = Box::pin(ask_all(&stack));
         let stop = Some(Stop::Before(2));
         let Led::UpTo(stopped) = stack.turnstile.lead(Admission::OneByOne, stop, &mut asking).await else {

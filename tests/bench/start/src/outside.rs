@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use test_world::clock::Clock;
-use test_world::{AGENT_TOKEN, LocalStack};
+use test_world::{AGENT_TOKEN, TestWorld};
 
 use crate::sandbox::{Function, Sandbox};
 use crate::tls::{Authority, Endpoint};
@@ -17,7 +17,7 @@ const EVENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../events/heartb
 
 /// The local world and the ways to it.
 pub(crate) struct Outside {
-    world: LocalStack,
+    world: TestWorld,
     authority: Authority,
     dynamodb: Endpoint,
     secrets: Endpoint,
@@ -30,7 +30,7 @@ pub(crate) type Asked = Vec<String>;
 impl Outside {
     /// Starts it; the root of its certificates is written into that file.
     pub(crate) async fn start(root_file: &Path) -> Self {
-        let world = LocalStack::start(Clock::system()).await;
+        let world = TestWorld::start(Clock::system()).await;
         let authority = Authority::new(root_file);
         let dynamodb = Endpoint::start(&authority, world.dynamodb.url(), &["http/1.1"]).await;
         let secrets = Endpoint::start(&authority, world.secrets.url(), &["http/1.1"]).await;

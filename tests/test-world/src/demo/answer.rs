@@ -1,19 +1,19 @@
-//! What a function answered, ready to be shown.
+//! A function's answer, formatted for a person.
 
 use serde_json::Value;
 
 use super::Failure;
 
-/// The answer of one invocation that did not fail.
+/// The answer of one successful invocation.
 pub(crate) struct Answer {
-    /// HTTP's status, when the event came over HTTP.
+    /// The HTTP status, if the event was an HTTP request.
     pub(crate) http_status: Option<u16>,
-    /// The body of an answer over HTTP; else the function's whole payload.
+    /// The body of an HTTP answer; otherwise the function's whole payload.
     pub(crate) body: String,
 }
 
 impl Answer {
-    /// Reads a function's payload, with API Gateway's envelope or without.
+    /// Parses a function's payload, with or without API Gateway's envelope.
     pub(crate) fn read(payload: &[u8]) -> Result<Self, Failure> {
         let text = std::str::from_utf8(payload).map_err(|_| Failure::Unreadable("it is not UTF-8"))?;
         let envelope: Value =
@@ -28,7 +28,7 @@ impl Answer {
         Ok(Self { http_status: u16::try_from(status).ok(), body: body.to_owned() })
     }
 
-    /// The body, indented if it is JSON, its fields in the order they were sent in.
+    /// The body. JSON is indented, and its fields keep their order.
     pub(crate) fn pretty(&self) -> String {
         let mut pretty = Vec::new();
         let copied = serde_transcode::transcode(
@@ -47,11 +47,11 @@ mod tests {
     use super::*;
 
     fn read(payload: &str) -> Answer {
-        Answer::read(payload.as_bytes()).expect("the payload is an answer")
+        Answer::read(payload.as_bytes()).expect("a valid payload")
     }
 
     #[test]
-    fn an_answer_over_http_is_its_body_in_the_order_it_was_sent_in() {
+    fn http_answer_is_its_body_with_fields_in_their_order() {
         let answer =
             read(r#"{"statusCode":200,"isBase64Encoded":false,"body":"{\"status\":\"ok\",\"errors\":[]}"}"#);
         assert_eq!(answer.http_status, Some(200));
@@ -59,14 +59,14 @@ mod tests {
     }
 
     #[test]
-    fn another_answer_is_the_payload_itself() {
+    fn other_answer_is_the_payload_itself() {
         let answer = read(r#"{"status":"ok"}"#);
         assert_eq!(answer.http_status, None);
         assert_eq!(answer.body, r#"{"status":"ok"}"#);
     }
 
     #[test]
-    fn a_body_that_is_no_json_is_shown_as_it_is() {
+    fn body_that_is_not_json_is_shown_unchanged() {
         assert_eq!(read(r#"{"statusCode":502,"body":"Bad gateway"}"#).pretty(), "Bad gateway");
     }
 }

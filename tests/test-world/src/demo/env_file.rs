@@ -1,33 +1,33 @@
 //! The environment of the functions as a file, in the form that `cargo lambda watch --env-file` reads.
 //!
 //! cargo-lambda reads it with the crate `env-file-reader` (its README: `KEY=VALUE` lines, `#` comments, values in
-//! quotes). In single quotes only a single quote and the two characters `\n`, which it takes for a newline, cannot be
-//! written. A shell reads the same file with `.`, and expands nothing in such quotes.
+//! quotes). Single quotes can hold everything but a single quote and the two characters `\n`, which become a newline. A
+//! shell reads the same file with `.` and expands nothing in single quotes.
 
 use std::io::{Error, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::Failure;
-use super::session::Posted;
+use super::session::TemporaryFile;
 
-/// Where `dev` writes it.
+/// The path at which `dev` writes it.
 pub(crate) const DEV_ENV: &str = "target/dev.env";
 
-/// Variables of a person's or a CI's own that would lead a function elsewhere. Empty ones count as not set.
+/// Variables of the caller's environment that would misdirect a function. Empty ones count as not set.
 const OVERRIDDEN: [&str; 2] = ["GITHUB_GRAPHQL_URL", "AWS_SESSION_TOKEN"];
 
-/// The file; it goes when this is dropped.
-pub(crate) struct EnvFile(Posted);
+/// The file, which is removed when this is dropped.
+pub(crate) struct EnvFile(TemporaryFile);
 
 impl EnvFile {
-    /// Writes these variables. None of them is a secret: tokens are in the local Secrets Manager.
+    /// Writes these variables. None is a secret, because tokens are in the local Secrets Manager.
     ///
     /// # Errors
     ///
     /// [`Failure::File`] when the file cannot be written or cannot hold one of the values.
     pub(crate) fn write(path: PathBuf, environment: &[(&str, String)]) -> Result<Self, Failure> {
         let text = text(environment).map_err(|error| Failure::file(&path, error))?;
-        Posted::write(path, text).map(Self)
+        TemporaryFile::write(path, text).map(Self)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_with_spaces_and_signs_are_read_back_as_they_were() {
+    fn values_with_special_characters_are_read_back_unchanged() {
         let environment = [
             ("REPOSITORIES", "acme/api acme/web\nacme/docs".to_owned()),
             ("GITHUB_API_URL", "http://127.0.0.1:1/$HOME#a=b\"`c`".to_owned()),
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn value_that_the_form_cannot_hold_is_refused_by_the_name_of_its_variable() {
+    fn value_that_the_format_cannot_hold_is_refused_with_its_name() {
         for value in ["@it's.txt", r"a\nb"] {
             let refused = EnvFile::write(path("refused"), &[("REPOSITORIES", value.to_owned())]);
             let failure = refused.err().expect("a failure").to_string();

@@ -1,9 +1,9 @@
-//! The functions as Lambda runs them: each in a process of its own, fed by cargo-lambda's stand-in for
-//! Lambda's runtime API.
+//! The functions as Lambda runs them: each in its own process, with events from cargo-lambda's emulation of Lambda's
+//! runtime API.
 //!
-//! cargo-lambda would also build, start and restart them, but then a function that ends at once (a wrong
-//! configuration) leaves the caller waiting for ever, and killing cargo-lambda leaves the function behind.
-//! Started from here, a function's end is seen, and dropping [`Functions`] leaves no process.
+//! cargo-lambda could also build, start and restart them. But then a function that ends at once, because of a wrong
+//! configuration, leaves its caller waiting forever, and a function survives when cargo-lambda is killed. If they are
+//! started here, their end is noticed, and dropping [`Functions`] leaves no process.
 
 use std::future::Future;
 use std::io;
@@ -32,10 +32,10 @@ pub(crate) const SCHEDULE: &str = "schedule";
 
 const READY_SECONDS: u64 = 60;
 
-/// How often a wait looks again.
-const LOOK: Duration = Duration::from_millis(20);
+/// The interval between two checks of a condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Running functions; dropping this ends them.
+/// Running functions, which end when this is dropped.
 pub(crate) struct Functions {
     address: SocketAddr,
     processes: Vec<Process>,
@@ -44,8 +44,8 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
-    /// Starts cargo-lambda and the functions of these names, [`API`] among them, and waits until that one
-    /// answers. `environment` comes on top of the caller's own, of which what speaks of AWS is taken away.
+    /// Starts cargo-lambda and these functions, which must include [`API`], and waits until `api` answers. They get
+    /// the caller's environment without its AWS variables, and `environment` in addition.
     pub(crate) async fn start(
         cargo_lambda: &Path,
         names: &[&str],
@@ -58,11 +58,11 @@ impl Functions {
             .args(["lambda", "watch", "--only-lambda-apis"])
             .args(["--invoke-address", &address.ip().to_string()])
             .args(["--invoke-port", &address.port().to_string()])
-            // At `info` it greets.
+            // At `info` it prints a greeting.
             .env("RUST_LOG", "warn");
         let emulator = Process::start("cargo-lambda".to_owned(), emulator)?;
         let mut functions = Self { address, processes: vec![emulator], unnamed: JoinSet::new() };
-        // A function that finds nobody to ask for its first event ends.
+        // A function ends if nothing listens when it requests its first event.
         functions.until_ready(invocations(&functions.url(), API)).await?;
 
         for name in names {
@@ -73,7 +73,7 @@ impl Functions {
                 }
             }
             function
-                // Else a CI's own would win over the one derived from GITHUB_API_URL.
+                // A CI sets these, and they would override the addresses derived from GITHUB_API_URL.
                 .env_remove("GITHUB_GRAPHQL_URL")
                 .env_remove("GITHUB_SERVER_URL")
                 .envs(environment.iter().map(|(name, value)| (*name, value)))
@@ -88,7 +88,7 @@ impl Functions {
         Ok(functions)
     }
 
-    /// Where cargo-lambda takes invocations.
+    /// The address at which cargo-lambda takes invocations.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -97,13 +97,13 @@ impl Functions {
         format!("http://{}", self.address)
     }
 
-    /// Sends an event to a function, and gives up when one of the processes ends meanwhile.
+    /// Sends an event to a function. Fails if one of the processes ends in the meantime.
     pub(crate) async fn invoke(&mut self, function: &str, event: &Value) -> Result<Answer, Failure> {
         let url = self.url();
         self.unless_ended(invoke(&url, function, event)).await
     }
 
-    /// Runs a command to its end, and gives up when one of the processes ends meanwhile.
+    /// Runs a command to its end. Fails if one of the processes ends in the meantime.
     pub(crate) async fn run(&mut self, mut command: tokio::process::Command) -> Result<(), Failure> {
         let outcome = async {
             let status =
@@ -113,38 +113,38 @@ impl Functions {
         self.unless_ended(outcome).await
     }
 
-    /// Completes when one of the processes ends, which none does unasked.
+    /// Completes when one of the processes ends, which is always a failure.
     pub(crate) async fn ended(&mut self) -> Failure {
         loop {
             if let Some(failure) = self.processes.iter_mut().find_map(Process::ended) {
                 return failure;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Runs on, and starts a function anew whenever cargo has built it again, until one of the processes ends.
+    /// Restarts each function that cargo has rebuilt, until one of the processes ends.
     pub(crate) async fn follow_builds(&mut self) -> Failure {
         loop {
             for process in &mut self.processes {
-                match process.renew() {
+                match process.restart_if_rebuilt() {
                     Ok(None) => {}
-                    Ok(Some(name)) => eprintln!("{name} was built again and starts anew."),
+                    Ok(Some(name)) => eprintln!("{name} was rebuilt; restarting it."),
                     Err(failure) => return failure,
                 }
             }
-            let looked = tokio::time::timeout(LOOK, self.ended()).await;
-            if let Ok(failure) = looked {
+            let waited = tokio::time::timeout(POLL_INTERVAL, self.ended()).await;
+            if let Ok(failure) = waited {
                 return failure;
             }
         }
     }
 
-    /// Waits until something answers there, whatever it says.
+    /// Waits until the address answers, with whatever status.
     async fn until_ready(&mut self, url: String) -> Result<(), Failure> {
         let answer = async {
             while let Err(Failure::Unreachable(_)) = send(Request::get(&url), Bytes::new()).await {
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
         };
         let answer = tokio::time::timeout(Duration::from_secs(READY_SECONDS), answer);
@@ -164,12 +164,12 @@ impl Functions {
 
 impl Drop for Functions {
     fn drop(&mut self) {
-        // The functions before cargo-lambda, whose end they would complain of.
+        // The functions first: they log an error if cargo-lambda ends before them.
         while self.processes.pop().is_some() {}
     }
 }
 
-/// Sends an event to a function by its address; waits as long as it takes.
+/// Sends an event to a function at this address and waits for its answer, without a timeout.
 pub(crate) async fn invoke(url: &str, function: &str, event: &Value) -> Result<Answer, Failure> {
     let request = Request::post(invocations(url, function));
     let response = send(request, event.to_string().into()).await?;
@@ -184,18 +184,18 @@ pub(crate) async fn invoke(url: &str, function: &str, event: &Value) -> Result<A
     Answer::read(payload)
 }
 
-/// Where this function is reached over HTTP, as by its Function URL, when cargo-lambda is at `url`.
+/// The function's HTTP address, like its Function URL on AWS. `url` is cargo-lambda's address.
 pub(crate) fn function_url(url: &str, name: &str) -> String {
     format!("{url}/lambda-url/{name}")
 }
 
-/// Lambda's Invoke API.
+/// The address of Lambda's Invoke API for this function.
 fn invocations(url: &str, function: &str) -> String {
     format!("{url}/2015-03-31/functions/{function}/invocations")
 }
 
-/// Answers each invocation that names no function with an error. cargo-lambda keeps them for the function `_`, which a
-/// package with one binary has; here the caller would wait for ever.
+/// Answers each invocation that names no function with an error. cargo-lambda queues them for the function `_`, which
+/// exists only in a package with one binary; here the caller would wait forever.
 async fn refuse_unnamed(url: String) {
     let invocations = format!("{url}/.rt/_/2018-06-01/runtime/invocation");
     let error = json!({
@@ -218,13 +218,13 @@ async fn refuse_unnamed(url: String) {
             None => next,
         };
         if refused.is_err() {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
 async fn send(request: hyper::http::request::Builder, body: Bytes) -> Result<Response<Bytes>, Failure> {
-    let request = request.body(Full::new(body)).expect("its parts are ours");
+    let request = request.body(Full::new(body)).expect("the request is valid");
     let client = Client::builder(TokioExecutor::new()).build_http();
     let response = client.request(request).await.map_err(|error| {
         if error.is_connect() {
@@ -238,7 +238,7 @@ async fn send(request: hyper::http::request::Builder, body: Bytes) -> Result<Res
     Ok(Response::from_parts(parts, body.to_bytes()))
 }
 
-/// A function's binary: cargo puts it beside this one.
+/// The path of a function's binary, which cargo puts beside this program.
 fn binary(name: &str) -> Result<PathBuf, Failure> {
     let this = std::env::current_exe().map_err(not_started(Path::new(name)))?;
     Ok(this.with_file_name(name))
@@ -249,7 +249,7 @@ fn not_started(program: &Path) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::NotStarted { program, error }
 }
 
-/// cargo-lambda takes a port, but does not tell which one it was given when it is told 0.
+/// A free address. cargo-lambda does not report which port it got if its port is 0.
 fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

@@ -1,13 +1,12 @@
-//! What the program does: its commands, told as stories.
+//! The program's commands, each in one function that reads from top to bottom.
 //!
-//! How processes are started is in `functions`, what an answer looks like in `answer`.
-//! The stories never look into the service: they beat as an agent does, and read the
-//! table as an operator would.
+//! `functions` starts the processes, and `answer` formats answers. The commands use the service from outside only: they
+//! send heartbeats as an agent does, and read the table as an operator does.
 
 mod answer;
-mod door;
 mod env_file;
 mod failure;
+mod forwarded_port;
 mod functions;
 mod process;
 mod records;
@@ -21,92 +20,89 @@ use std::time::Duration;
 use jiff::Timestamp;
 use test_world::clock::Clock;
 use test_world::github::GitHub;
-use test_world::{AGENT_TOKEN, GITHUB_TOKEN, LocalStack, TABLE_NAME};
+use test_world::{AGENT_TOKEN, GITHUB_TOKEN, TABLE_NAME, TestWorld};
 
 use answer::Answer;
-use door::{ANY_PORT, Door};
 use env_file::{DEV_ENV, EnvFile};
+use forwarded_port::{ANY_PORT, ForwardedPort};
 use functions::{API, Functions, SCHEDULE};
 use session::Session;
 use surroundings::{LOCAL_FRESHNESS, Surroundings, Tracked};
 
 pub(crate) use failure::Failure;
 
-/// A command that runs for longer hangs.
+/// How long a command may run.
 const MAX_COMMAND: Duration = Duration::from_secs(180);
 
-/// The event of one beat of the agent `alpha`.
+/// The event of a heartbeat of the agent `alpha`.
 const HEARTBEAT: &str = "events/heartbeat.json";
 
-/// Beats and prints the answers: three beats over the made-up repositories, or one over real ones.
+/// Sends heartbeats and prints the answers: three over the made-up repositories, or one over real ones.
 pub(crate) async fn run() -> Result<(), Failure> {
     let surroundings = Surroundings::from_env()?;
-    let stack = surroundings.start_stack().await?;
-    let mut functions = surroundings.start_functions(&stack, &[API], "warn").await?;
+    let world = surroundings.start_world().await?;
+    let mut functions = surroundings.start_functions(&world, &[API], "warn").await?;
 
     match &surroundings.tracked {
         Tracked::OnGitHub { repositories, api_url, .. } => {
             let github = api_url.as_deref().unwrap_or("the real GitHub");
-            eprintln!("\nOne beat over {repositories} on {github}:");
-            beat(&mut functions).await?;
+            eprintln!("\nOne heartbeat over {repositories} on {github}:");
+            send_heartbeat(&mut functions).await?;
         }
-        Tracked::MadeUp => three_beats(&mut functions, &stack).await?,
+        Tracked::MadeUp => three_heartbeats(&mut functions, &world).await?,
     }
-    eprintln!(
-        "\nThe records, in the table {TABLE_NAME} of the local DynamoDB ({}):",
-        surroundings.storage_words()
-    );
-    eprint!("{}", records::table(&stack.dynamodb.items(TABLE_NAME)));
+    eprintln!("\nThe table {TABLE_NAME} in the local DynamoDB ({}):", surroundings.storage_description());
+    eprint!("{}", records::table(&world.dynamodb.items(TABLE_NAME)));
     Ok(())
 }
 
-/// Shows what a beat is for: the first one reads, the next one tells what changed, the last one costs nothing.
-async fn three_beats(functions: &mut Functions, stack: &LocalStack) -> Result<(), Failure> {
+/// Shows what heartbeats do: the first imports issues, the second reports changes, the third needs no request to GitHub.
+async fn three_heartbeats(functions: &mut Functions, world: &TestWorld) -> Result<(), Failure> {
     eprintln!("\nBeat 1 reads all open issues of the three made-up repositories:");
-    let first = beat(functions).await?;
+    let first = send_heartbeat(functions).await?;
 
-    let (closed, opened) = stack.github.arrange(|world| {
-        world.close_issue("acme/api", 1);
-        let number = world.open_issue("acme/web", "The price tag is upside down");
-        (world.html_url("acme/api", 1), world.html_url("acme/web", number))
+    let (closed, opened) = world.github.arrange(|github| {
+        github.close_issue("acme/api", 1);
+        let number = github.open_issue("acme/web", "The price tag is upside down");
+        (github.html_url("acme/api", 1), github.html_url("acme/web", number))
     });
     eprintln!("\nOn the local GitHub, {closed} was closed and {opened} opened.");
-    wait_until_stale(stack, first.finished_at).await;
+    wait_until_stale(world, first.finished_at).await;
 
-    eprintln!("\nBeat 2 tells both:");
-    beat(functions).await?;
+    eprintln!("\nBeat 2 reports both:");
+    send_heartbeat(functions).await?;
 
-    eprintln!("\nBeat 3 comes so soon that beat 2's pass serves it, and GitHub is not asked:");
-    beat(functions).await?;
+    eprintln!("\nBeat 3 arrives so soon that beat 2's pass serves it, without a request to GitHub:");
+    send_heartbeat(functions).await?;
     Ok(())
 }
 
-/// Keeps the functions running, where `cargo lambda invoke` looks for them, until this future is dropped.
+/// Keeps the functions running at the address that `cargo lambda invoke` uses, until this future is dropped.
 pub(crate) async fn dev() -> Result<(), Failure> {
     let surroundings = Surroundings::from_env()?;
-    // A port that is taken is no reason to wait for all the rest first.
-    let mut door = Door::open(surroundings.port()?).await?;
-    let stack = surroundings.start_stack().await?;
-    let mut functions = surroundings.start_functions(&stack, &[API, SCHEDULE], "info").await?;
-    door.lead_to(functions.address());
-    let _session = Session::open(&door.url())?;
-    let env_file = EnvFile::write(DEV_ENV.into(), &surroundings.environment(&stack))?;
+    // First, so that a port in use is reported at once.
+    let mut port = ForwardedPort::open(surroundings.port()?).await?;
+    let world = surroundings.start_world().await?;
+    let mut functions = surroundings.start_functions(&world, &[API, SCHEDULE], "info").await?;
+    port.forward_to(functions.address());
+    let _session = Session::open(&port.url())?;
+    let env_file = EnvFile::write(DEV_ENV.into(), &surroundings.environment(&world))?;
 
-    let github = stack.github.url();
-    let invoke = format!("cargo lambda invoke{}", door.invoke_options());
+    let github = world.github.url();
+    let invoke = format!("cargo lambda invoke{}", port.invoke_options());
     eprintln!("\nThe service runs until Ctrl-C. Send a heartbeat:");
     eprintln!(
         "  curl -X POST -H 'Authorization: Bearer {AGENT_TOKEN}' {}/api/agents/alpha/heartbeat",
-        functions::function_url(&door.url(), API)
+        functions::function_url(&port.url(), API)
     );
-    eprintln!("or sample events, in another terminal (README.md lists them all):");
+    eprintln!("or send sample events in another terminal (CONTRIBUTING.md lists all):");
     eprintln!("  {invoke} {API} --data-file {HEARTBEAT}");
     eprintln!("  {invoke} {SCHEDULE} --data-file events/schedule.json");
     if let Some(folder) = surroundings.cargo_lambda_to_add() {
-        eprintln!("`cargo lambda` is not installed. To use the one that runs here:");
+        eprintln!("`cargo lambda` is not on your PATH. To add the one that runs here:");
         eprintln!("  export PATH=\"{}:$PATH\"", folder.display());
     }
-    eprintln!("Build and restart functions of your own beside these, in the same local world:");
+    eprintln!("Run your own build of the functions in the same local world, rebuilt on each change:");
     eprintln!("  cargo lambda watch --invoke-port 9001 --env-file {}", env_file.path().display());
     if matches!(surroundings.tracked, Tracked::MadeUp) {
         eprintln!("Close an issue on the local GitHub:");
@@ -116,9 +112,9 @@ pub(crate) async fn dev() -> Result<(), Failure> {
         );
     }
     eprintln!(
-        "Around it: GitHub {github}, Secrets Manager {}, DynamoDB {} (table {TABLE_NAME}).",
-        stack.secrets.url(),
-        stack.dynamodb.url(),
+        "The local world: GitHub {github}, Secrets Manager {}, DynamoDB {} (table {TABLE_NAME}).",
+        world.secrets.url(),
+        world.dynamodb.url(),
     );
     Err(functions.follow_builds().await)
 }
@@ -127,7 +123,7 @@ pub(crate) async fn dev() -> Result<(), Failure> {
 pub(crate) async fn invoke(event: &Path) -> Result<(), Failure> {
     let event = read(event)?;
     let url = Session::url()?;
-    // Only what came over HTTP has one.
+    // Only events of HTTP requests have this field.
     let function = if event.get("requestContext").is_some() { API } else { SCHEDULE };
     let answer = functions::invoke(&url, function, &event).await.map_err(|failure| match failure {
         Failure::Unreachable(_) => Failure::NoSession,
@@ -139,29 +135,29 @@ pub(crate) async fn invoke(event: &Path) -> Result<(), Failure> {
     print(&answer)
 }
 
-/// Runs a command that uses the functions, and fails if it does. It finds them by `SERVICE_URL` and `AGENT_TOKEN`, by
-/// `INVOKE_PORT` for `cargo lambda invoke`, and their environment in the file `ENV_FILE`.
+/// Runs a command beside the functions, and fails if the command fails. The command gets `SERVICE_URL`, `AGENT_TOKEN`,
+/// `INVOKE_PORT` (for `cargo lambda invoke`), and `ENV_FILE`, a file with the functions' environment.
 pub(crate) async fn with(program: &str, arguments: &[&str]) -> Result<(), Failure> {
     let surroundings = Surroundings::from_env()?;
-    let stack = surroundings.start_stack().await?;
-    let mut functions = surroundings.start_functions(&stack, &[API, SCHEDULE], "error").await?;
-    let mut door = Door::open(ANY_PORT).await?;
-    door.lead_to(functions.address());
+    let world = surroundings.start_world().await?;
+    let mut functions = surroundings.start_functions(&world, &[API, SCHEDULE], "error").await?;
+    let mut port = ForwardedPort::open(ANY_PORT).await?;
+    port.forward_to(functions.address());
     let env_file = std::env::temp_dir().join(format!("agent-heartbeat-{}.env", std::process::id()));
-    let env_file = EnvFile::write(env_file, &surroundings.environment(&stack))?;
+    let env_file = EnvFile::write(env_file, &surroundings.environment(&world))?;
     let mut command = tokio::process::Command::new(program);
     command
         .args(arguments)
-        .env("SERVICE_URL", functions::function_url(&door.url(), API))
+        .env("SERVICE_URL", functions::function_url(&port.url(), API))
         .env("AGENT_TOKEN", AGENT_TOKEN)
-        .env("INVOKE_PORT", door.port().to_string())
+        .env("INVOKE_PORT", port.port().to_string())
         .env("ENV_FILE", env_file.path())
         .kill_on_drop(true);
     let command = tokio::time::timeout(MAX_COMMAND, functions.run(command));
     command.await.unwrap_or(Err(Failure::CommandHangs(MAX_COMMAND.as_secs())))
 }
 
-/// Serves the made-up GitHub and prints where it is, on one line, for a program to read.
+/// Serves the simulated GitHub and prints its address on one line, for a program to read.
 pub(crate) async fn github() -> Result<(), Failure> {
     let github = GitHub::start(Clock::system()).await;
     surroundings::make_up(&github);
@@ -169,38 +165,39 @@ pub(crate) async fn github() -> Result<(), Failure> {
     std::future::pending().await
 }
 
-/// One beat: its answer is printed, whatever it says, and is a failure when it says `error`.
-async fn beat(functions: &mut Functions) -> Result<Beat, Failure> {
+/// Sends one heartbeat and prints its answer. The status `error` is a failure.
+async fn send_heartbeat(functions: &mut Functions) -> Result<HeartbeatAnswer, Failure> {
     let answer = functions.invoke(API, &read(Path::new(HEARTBEAT))?).await?;
     print(&answer)?;
     if answer.http_status != Some(200) {
         return Err(Failure::Refused(answer.http_status));
     }
-    let beat: Beat = serde_json::from_str(&answer.body)
-        .map_err(|_| Failure::Unreadable("the beat's answer lacks what every answer has"))?;
-    if beat.status == "error" {
-        return Err(Failure::BeatFailed);
+    let heartbeat: HeartbeatAnswer = serde_json::from_str(&answer.body).map_err(|_| {
+        Failure::Unreadable("the answer to the heartbeat lacks a field that every answer has")
+    })?;
+    if heartbeat.status == "error" {
+        return Err(Failure::HeartbeatFailed);
     }
-    Ok(beat)
+    Ok(heartbeat)
 }
 
-/// What the stories need of a beat's answer.
+/// The fields of an answer that the commands use.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Beat {
+struct HeartbeatAnswer {
     status: String,
     finished_at: Timestamp,
 }
 
-/// Waits until the pass that ended by `finished` no longer serves a beat.
-async fn wait_until_stale(stack: &LocalStack, finished: Timestamp) {
-    // The table knows: the service may let a pass serve longer than configured, to spare GitHub's rate limit.
-    let state = stack.dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default();
+/// Waits until the pass that ended at `finished` no longer serves heartbeats.
+async fn wait_until_stale(world: &TestWorld, finished: Timestamp) {
+    // From the table, because the service may let a pass serve longer than configured, to save GitHub's rate limit.
+    let state = world.dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default();
     let seconds = state["ended"]["freshnessSeconds"].as_u64();
     let freshness = seconds.map_or(LOCAL_FRESHNESS, Duration::from_secs);
-    let age = Duration::try_from(stack.clock.now().duration_since(finished)).unwrap_or_default();
-    eprintln!("A pass serves every beat for {} s; waiting for that.", freshness.as_secs());
-    // Clocks that round to milliseconds must not make it a near miss.
+    let age = Duration::try_from(world.clock.now().duration_since(finished)).unwrap_or_default();
+    eprintln!("A pass serves all heartbeats for {} s. Waiting until it no longer does.", freshness.as_secs());
+    // 50 ms more, because clocks round to milliseconds.
     tokio::time::sleep(freshness.saturating_sub(age) + Duration::from_millis(50)).await;
 }
 

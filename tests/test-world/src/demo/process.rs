@@ -1,4 +1,4 @@
-//! A process that never outlives its owner.
+//! A child process that ends with its owner.
 
 use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::process::CommandExt;
@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::Failure;
 
-/// How a line of metrics begins. It is for CloudWatch, which is not here.
+/// The first characters of a line of metrics. Such lines are for CloudWatch, which the local world lacks.
 const METRICS: &str = r#"{"_aws":"#;
 
 /// A running process. Dropping it kills the process and waits for its end.
@@ -16,14 +16,14 @@ pub(crate) struct Process {
     name: String,
     command: Command,
     child: Child,
-    /// Passes its output on, until it ends.
+    /// Copies its output until it ends.
     output: Option<JoinHandle<()>>,
-    /// When its program was built, as far as that is known.
+    /// When its program was built, if known.
     built: Option<SystemTime>,
 }
 
 impl Process {
-    /// Starts it without input, with all its output on standard error, but for metrics.
+    /// Starts it without input. Its output goes to standard error, except lines of metrics.
     pub(crate) fn start(name: String, mut command: Command) -> Result<Self, Failure> {
         command
             .stdin(Stdio::null())
@@ -40,23 +40,23 @@ impl Process {
         }
     }
 
-    /// How it ended, if it did.
+    /// [`Failure::ProcessEnded`] if it has ended.
     pub(crate) fn ended(&mut self) -> Option<Failure> {
-        let status = self.child.try_wait().expect("a child of ours can be asked for")?;
-        // What it said last is to stand above what is said of its end.
+        let status = self.child.try_wait().expect("the state of a child can be read")?;
+        // Its last lines must appear before the message about its end.
         self.output.take().map(JoinHandle::join);
-        Some(Failure::LastPass(self.name.clone(), status))
+        Some(Failure::ProcessEnded(self.name.clone(), status))
     }
 
-    /// Ends it and starts it anew if its program was built again meanwhile. Tells its name if so.
-    pub(crate) fn renew(&mut self) -> Result<Option<&str>, Failure> {
-        // Nothing is there while cargo replaces the file.
+    /// Restarts it if its program was rebuilt in the meantime, and then returns its name.
+    pub(crate) fn restart_if_rebuilt(&mut self) -> Result<Option<&str>, Failure> {
+        // The file is missing while cargo replaces it.
         let Some(built) = built(&self.command).filter(|built| Some(*built) != self.built) else {
             return Ok(None);
         };
         let mut child = match self.command.spawn() {
             Ok(child) => child,
-            // Still being written.
+            // cargo is still writing it.
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => return Ok(None),
             Err(error) => return Err(not_started(&self.command, error)),
         };
@@ -68,7 +68,7 @@ impl Process {
     }
 
     fn kill(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -80,7 +80,7 @@ impl Drop for Process {
     }
 }
 
-/// Passes a process's output on to standard error, line by line, until it ends: standard output is for answers.
+/// Copies a process's output to standard error line by line, because standard output is for answers.
 fn pass_on(output: ChildStdout) -> JoinHandle<()> {
     let lines = BufReader::new(output).lines().map_while(Result::ok);
     let shown = lines.filter(|line| !line.starts_with(METRICS));

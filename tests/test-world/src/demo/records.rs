@@ -1,13 +1,14 @@
-//! The table at a glance: what kinds of items there are, how many, and a key of each to look up.
+//! A summary of the table: each kind of item, how many there are, and an example of their keys.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::Value;
 
-/// The kinds in the order in which a reader meets them.
-const KINDS: [&str; 10] = [
+/// The kinds of items, in the order in which the summary lists them.
+const KINDS: [&str; 11] = [
     "fleet state",
+    "change counts",
     "repository",
     "configured name",
     "unfinished audit",
@@ -19,7 +20,7 @@ const KINDS: [&str; 10] = [
     "other",
 ];
 
-/// A line for each kind that has items. The example is the newest of those with a time in their key.
+/// One line for each kind that has items. The example is the last key, which is the newest if keys contain a time.
 pub(crate) fn table(items: &[Value]) -> String {
     let mut kinds: BTreeMap<usize, (usize, String)> = BTreeMap::new();
     for item in items {
@@ -28,10 +29,9 @@ pub(crate) fn table(items: &[Value]) -> String {
         *count += 1;
         *example = key.join("  ");
     }
-    let mut table = format!("{:<18}{:>5}  for example (pk  sk)\n", "records", "");
+    let mut table = format!("{:<18}{:>5}  for example (pk  sk)\n", "items", "");
     for (kind, (count, example)) in kinds {
-        writeln!(table, "{:<18}{count:>5}  {example}", KINDS[kind])
-            .expect("a string takes all that is written");
+        writeln!(table, "{:<18}{count:>5}  {example}", KINDS[kind]).expect("writing to a string cannot fail");
     }
     table
 }
@@ -41,15 +41,16 @@ fn kind([pk, sk]: [&str; 2]) -> usize {
     let sort = sk.split('#').next().unwrap_or_default();
     match (pk.split('#').next().unwrap_or_default(), sort) {
         ("FLEET", "STATE") => 0,
-        ("FLEET", "REPO") => 1,
-        ("FLEET", "NAME") => 2,
-        ("REPO", "AUDIT") => 3,
-        ("REPO", "ISSUE") => 4,
-        ("PASSES", _) => 5,
-        ("AGENTS", _) => 6,
-        ("AGENT", "RUN") => 7,
-        ("AGENT", "KEY") => 8,
-        _ => 9,
+        ("FLEET", "COUNTS") => 1,
+        ("FLEET", "REPO") => 2,
+        ("FLEET", "NAME") => 3,
+        ("REPO", "AUDIT") => 4,
+        ("REPO", "ISSUE") => 5,
+        ("PASSES", _) => 6,
+        ("AGENTS", _) => 7,
+        ("AGENT", "RUN") => 8,
+        ("AGENT", "KEY") => 9,
+        _ => 10,
     }
 }
 
@@ -64,6 +65,7 @@ mod tests {
         let items = [
             json!({"pk": "AGENT#alpha", "sk": "KEY#1"}),
             json!({"pk": "AGENT#alpha", "sk": "RUN#1"}),
+            json!({"pk": "FLEET", "sk": "COUNTS"}),
             json!({"pk": "FLEET", "sk": "STATE"}),
             json!({"pk": "AGENT#alpha", "sk": "RUN#2"}),
         ];
@@ -74,6 +76,7 @@ mod tests {
             lines,
             [
                 vec!["fleet", "state", "1", "FLEET", "STATE"],
+                vec!["change", "counts", "1", "FLEET", "COUNTS"],
                 vec!["AgentRun", "2", "AGENT#alpha", "RUN#2"],
                 vec!["keyed", "request", "1", "AGENT#alpha", "KEY#1"],
             ]

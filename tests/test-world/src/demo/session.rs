@@ -1,4 +1,4 @@
-//! How other programs find what `dev` runs: files that are there for as long as it runs.
+//! Files with which other programs find a running `dev`. They exist as long as it runs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use super::Failure;
 
 const FILE: &str = ".local/dev.json";
 
-/// A file that goes when this is dropped, unless another process has written its own there meanwhile.
-pub(crate) struct Posted {
+/// A file that is removed when this is dropped, unless another process has replaced it in the meantime.
+pub(crate) struct TemporaryFile {
     path: PathBuf,
     text: String,
 }
 
-impl Posted {
-    /// Writes it, over one that an earlier process left, and its folder.
+impl TemporaryFile {
+    /// Writes the file and creates its folder. Replaces the file of an earlier process.
     pub(crate) fn write(path: PathBuf, text: String) -> Result<Self, Failure> {
         path.parent()
             .map_or(Ok(()), fs::create_dir_all)
@@ -30,7 +30,7 @@ impl Posted {
     }
 }
 
-impl Drop for Posted {
+impl Drop for TemporaryFile {
     fn drop(&mut self) {
         if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
             let _ = fs::remove_file(&self.path);
@@ -38,13 +38,13 @@ impl Drop for Posted {
     }
 }
 
-/// Tells `invoke` the address of a running `dev`.
-pub(crate) struct Session(#[expect(dead_code, reason = "the file goes with it")] Posted);
+/// The file from which `invoke` reads the address of a running `dev`.
+pub(crate) struct Session(#[expect(dead_code, reason = "dropping it removes the file")] TemporaryFile);
 
 impl Session {
-    /// Writes the address of a running `dev`, over that of an earlier one.
+    /// Writes the address. Replaces that of an earlier `dev`.
     pub(crate) fn open(url: &str) -> Result<Self, Failure> {
-        Posted::write(FILE.into(), json!({ "url": url }).to_string()).map(Self)
+        TemporaryFile::write(FILE.into(), json!({ "url": url }).to_string()).map(Self)
     }
 
     /// The address of the running `dev`.
@@ -60,11 +60,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_is_removed_by_the_last_process_that_wrote_it_and_by_no_earlier_one() {
+    fn file_is_removed_only_by_the_last_process_that_wrote_it() {
         let path =
-            std::env::temp_dir().join(format!("agent-heartbeat-posted-{}/dev.env", std::process::id()));
-        let earlier = Posted::write(path.clone(), "earlier".to_owned()).expect("a file");
-        let later = Posted::write(path.clone(), "later".to_owned()).expect("a file");
+            std::env::temp_dir().join(format!("agent-heartbeat-temporary-{}/dev.env", std::process::id()));
+        let earlier = TemporaryFile::write(path.clone(), "earlier".to_owned()).expect("a file");
+        let later = TemporaryFile::write(path.clone(), "later".to_owned()).expect("a file");
         drop(earlier);
         assert_eq!(fs::read_to_string(&path).expect("a file"), "later");
         drop(later);

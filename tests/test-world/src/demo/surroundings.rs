@@ -6,18 +6,18 @@ use std::time::Duration;
 use test_world::clock::Clock;
 use test_world::dynamodb::Storage;
 use test_world::github::GitHub;
-use test_world::{GITHUB_CREDENTIALS_SECRET_ID, LocalStack, github};
+use test_world::{GITHUB_CREDENTIALS_SECRET_ID, TestWorld, github};
 
 use super::Failure;
-use super::door::DEFAULT_PORT;
+use super::forwarded_port::DEFAULT_PORT;
 use super::functions::Functions;
 
-/// Short, so that nobody waits long to see a second pass.
+/// Short, so that a second pass is soon possible.
 pub(crate) const LOCAL_FRESHNESS: Duration = Duration::from_secs(3);
 
 const MADE_UP: &str = "acme/api acme/web acme/docs";
 
-/// What is tracked.
+/// The tracked repositories.
 pub(crate) enum Tracked {
     /// The made-up repositories on the local GitHub.
     MadeUp,
@@ -29,7 +29,7 @@ pub(crate) enum Tracked {
 pub(crate) fn make_up(github: &GitHub) {
     github.arrange(|world| {
         github::seed::demo(world);
-        // A large organisation's; with less, a pass must serve for longer than LOCAL_FRESHNESS.
+        // A large organisation's budget. With a smaller one, a pass must serve for longer than LOCAL_FRESHNESS.
         world.set_budget(15_000, 15_000, world.now());
     });
 }
@@ -45,13 +45,10 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Reads `REPOSITORIES`, `GITHUB_TOKEN` and `GITHUB_API_URL` as the service knows them; `CARGO_LAMBDA`, the
-    /// path of that tool; `TABLE_FILE`, a file to keep the table in; `PATH`; `PORT`; and `RUST_LOG`.
+    /// Reads `REPOSITORIES`, `GITHUB_TOKEN` and `GITHUB_API_URL`, which are the service's own; `CARGO_LAMBDA`, the path of
+    /// that tool; `TABLE_FILE`, a file that keeps the table; `PATH`; `PORT`; and `RUST_LOG`.
     pub(crate) fn from_env() -> Result<Self, Failure> {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the one place where this program's environment enters"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the only place that reads this program's environment")]
         let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
         let tracked = match variable("REPOSITORIES") {
             None => Tracked::MadeUp,
@@ -71,58 +68,58 @@ impl Surroundings {
         })
     }
 
-    /// `PORT`, where `dev` takes invocations: cargo-lambda's own default unless it is set.
+    /// `PORT`, at which `dev` takes invocations. The default is cargo-lambda's.
     ///
     /// # Errors
     ///
-    /// [`Failure::InvalidPort`] when it is not the number of a port.
+    /// [`Failure::InvalidPort`] if it is not a port number.
     pub(crate) fn port(&self) -> Result<u16, Failure> {
         let Some(text) = &self.port else { return Ok(DEFAULT_PORT) };
         text.trim().parse().map_err(|_| Failure::InvalidPort(text.clone()))
     }
 
-    /// The folder that `PATH` lacks for `cargo lambda`, if it lacks one.
+    /// The folder to add to `PATH` for `cargo lambda`, if it is not there.
     pub(crate) fn cargo_lambda_to_add(&self) -> Option<&Path> {
         let mut folders = std::env::split_paths(&self.search_path);
         let is_installed = folders.any(|folder| folder.join("cargo-lambda").is_file());
         self.cargo_lambda.parent().filter(|_| !is_installed)
     }
 
-    /// How long the table lives.
-    pub(crate) fn storage_words(&self) -> String {
+    /// Where the table is kept, for a person.
+    pub(crate) fn storage_description(&self) -> String {
         match &self.storage {
             Storage::Memory => "in memory; TABLE_FILE=... keeps it in a file".to_owned(),
             Storage::File(path) => format!("in {}", path.display()),
         }
     }
 
-    /// Starts everything outside the service.
-    pub(crate) async fn start_stack(&self) -> Result<LocalStack, Failure> {
+    /// Starts all servers outside the service.
+    pub(crate) async fn start_world(&self) -> Result<TestWorld, Failure> {
         eprintln!("Starting the local world");
         if let Storage::File(path) = &self.storage
             && let Some(folder) = path.parent()
         {
             std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
         }
-        let stack = LocalStack::start_with(Clock::system(), self.storage.clone()).await;
+        let world = TestWorld::start_with(Clock::system(), self.storage.clone()).await;
         match &self.tracked {
-            Tracked::MadeUp => make_up(&stack.github),
+            Tracked::MadeUp => make_up(&world.github),
             Tracked::OnGitHub { token: Some(token), .. } => {
-                stack.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, token);
+                world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, token);
             }
             Tracked::OnGitHub { token: None, .. } => {}
         }
-        Ok(stack)
+        Ok(world)
     }
 
-    /// The environment in which the functions find what is tracked and everything outside the service.
-    pub(crate) fn environment(&self, stack: &LocalStack) -> Vec<(&'static str, String)> {
-        let mut environment = stack.environment();
+    /// The functions' environment: the tracked repositories and the addresses of all servers.
+    pub(crate) fn environment(&self, world: &TestWorld) -> Vec<(&'static str, String)> {
+        let mut environment = world.environment();
         match &self.tracked {
             Tracked::MadeUp => {
                 environment.push(("REPOSITORIES", MADE_UP.to_owned()));
                 environment.push(("FRESHNESS_SECONDS", LOCAL_FRESHNESS.as_secs().to_string()));
-                // A proxy could not reach it.
+                // A proxy could not reach the loopback.
                 environment.push(("NO_PROXY", "127.0.0.1".to_owned()));
             }
             Tracked::OnGitHub { repositories, token, api_url } => {
@@ -136,17 +133,17 @@ impl Surroundings {
         environment
     }
 
-    /// Starts these functions, logging at `log_level` unless `RUST_LOG` says otherwise.
+    /// Starts these functions, which log at `log_level` unless `RUST_LOG` is set.
     ///
-    /// Without a token this always fails, but only once the functions have checked the rest of their
-    /// configuration, so that all mistakes are told together.
+    /// Without a token this always fails, but only after the functions have checked the rest of their configuration, so
+    /// that all errors are reported together.
     pub(crate) async fn start_functions(
         &self,
-        stack: &LocalStack,
+        world: &TestWorld,
         names: &[&'static str],
         log_level: &str,
     ) -> Result<Functions, Failure> {
-        let mut environment = self.environment(stack);
+        let mut environment = self.environment(world);
         environment.push(("RUST_LOG", self.log_level.as_deref().unwrap_or(log_level).to_owned()));
         let started = Functions::start(&self.cargo_lambda, names, &environment).await;
         if matches!(self.tracked, Tracked::OnGitHub { token: None, .. }) {

@@ -1,8 +1,8 @@
-//! The address that `cargo lambda invoke` asks by default, with the running functions behind it.
+//! Forwards the port that `cargo lambda invoke` uses by default to the running functions.
 //!
-//! cargo-lambda's stand-in for Lambda binds one address and, told port 0, does not say which port it got. So it keeps a
-//! port of the system's choice, and the connections that arrive here are passed on to it, byte by byte. Only the
-//! loopback addresses are bound: cargo-lambda's own default, `::`, would let the network invoke the functions.
+//! cargo-lambda binds one address and does not report which port it got if its port is 0. So it listens on a free port,
+//! and connections to this one are forwarded byte by byte. Only loopback addresses are bound: cargo-lambda's own default,
+//! `::`, would let the network invoke the functions.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,29 +14,29 @@ use tokio::task::JoinSet;
 
 use super::Failure;
 
-/// The port that `cargo lambda invoke` asks unless it is given another.
+/// The port that `cargo lambda invoke` uses by default.
 pub(crate) const DEFAULT_PORT: u16 = 9000;
 
-/// Asks the system for a free port.
+/// Any free port.
 pub(crate) const ANY_PORT: u16 = 0;
 
-/// How many of the system's ports are tried until one is free on both addresses.
+/// How many free ports of one address are tried until one is also free on the other.
 const MAX_ATTEMPTS: usize = 16;
 
-/// Before the next connection is accepted, when one could not be.
+/// The pause after a connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// An open port on the loopback addresses. It closes, with all its connections, when this is dropped.
-pub(crate) struct Door {
+/// A forwarded port on the loopback addresses. It closes, with all its connections, when this is dropped.
+pub(crate) struct ForwardedPort {
     port: u16,
     has_ipv6: bool,
     listeners: Vec<TcpListener>,
     serving: JoinSet<()>,
 }
 
-impl Door {
-    /// Opens `port`, or a free one for [`ANY_PORT`], on 127.0.0.1 and, where the machine has it, on ::1. Connections
-    /// wait until [`Door::lead_to`] says where to.
+impl ForwardedPort {
+    /// Opens `port`, or a free one for [`ANY_PORT`], on 127.0.0.1 and, if the machine has it, on ::1. Connections wait
+    /// until [`ForwardedPort::forward_to`] is called.
     ///
     /// # Errors
     ///
@@ -58,10 +58,10 @@ impl Door {
         }
     }
 
-    /// Passes every connection on to this address from now on.
-    pub(crate) fn lead_to(&mut self, address: SocketAddr) {
+    /// Forwards every connection to this address from now on.
+    pub(crate) fn forward_to(&mut self, address: SocketAddr) {
         for listener in self.listeners.drain(..) {
-            self.serving.spawn(pass_on(listener, address));
+            self.serving.spawn(forward(listener, address));
         }
     }
 
@@ -69,12 +69,12 @@ impl Door {
         self.port
     }
 
-    /// Its address for HTTP.
+    /// Its HTTP address.
     pub(crate) fn url(&self) -> String {
         format!("http://{}:{}", Ipv4Addr::LOCALHOST, self.port)
     }
 
-    /// What `cargo lambda invoke` must be given to find it: nothing, where its defaults do.
+    /// The options with which `cargo lambda invoke` finds it; empty if the defaults work.
     pub(crate) fn invoke_options(&self) -> String {
         let mut options = String::new();
         if !self.has_ipv6 {
@@ -94,12 +94,12 @@ async fn listeners(port: u16) -> io::Result<(u16, Vec<TcpListener>)> {
     match TcpListener::bind((IpAddr::from(Ipv6Addr::LOCALHOST), port)).await {
         Ok(ipv6) => Ok((port, vec![ipv4, ipv6])),
         Err(error) if error.kind() == ErrorKind::AddrInUse => Err(error),
-        // Without IPv6 the system has no such address, or no such kind of address.
+        // A system without IPv6 lacks this address or the whole address family.
         Err(_) => Ok((port, vec![ipv4])),
     }
 }
 
-async fn pass_on(listener: TcpListener, address: SocketAddr) {
+async fn forward(listener: TcpListener, address: SocketAddr) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -109,7 +109,7 @@ async fn pass_on(listener: TcpListener, address: SocketAddr) {
                     copy_bidirectional(&mut caller, &mut function).await
                 });
             }
-            // Whichever side broke a connection off, the other one sees its end.
+            // If one side closes a connection, the other side sees its end.
             Some(_) = connections.join_next() => {}
             else => tokio::time::sleep(PAUSE).await,
         }
@@ -129,13 +129,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connection_to_either_loopback_address_reaches_what_is_behind_the_door() {
+    async fn connection_to_either_loopback_address_reaches_the_function() {
         let behind = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
-        let mut door = Door::open(ANY_PORT).await.expect("a free port");
-        door.lead_to(behind.local_addr().expect("a bound listener has an address"));
+        let mut forwarded = ForwardedPort::open(ANY_PORT).await.expect("a free port");
+        forwarded.forward_to(behind.local_addr().expect("a bound listener has an address"));
         for address in loopback().await {
-            let mut caller = TcpStream::connect((address, door.port())).await.expect("the door is open");
-            let (mut function, _) = behind.accept().await.expect("the connection is passed on");
+            let mut caller = TcpStream::connect((address, forwarded.port())).await.expect("the port is open");
+            let (mut function, _) = behind.accept().await.expect("the connection is forwarded");
             caller.write_all(b"event").await.expect("a connection");
             let mut event = [0; 5];
             function.read_exact(&mut event).await.expect("a connection");
@@ -148,34 +148,35 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn port_taken_on_one_address_is_refused_with_the_way_out() {
-        // A plain `cargo lambda watch` takes all of a machine's addresses. Elsewhere than on Linux one may still be bound.
+    async fn port_in_use_on_one_address_is_refused_with_advice() {
+        // A plain `cargo lambda watch` takes all addresses of a machine. Only Linux then refuses to bind one of them.
         let everywhere = cfg!(target_os = "linux").then(|| Ipv4Addr::UNSPECIFIED.into());
         for address in loopback().await.into_iter().chain(everywhere) {
             let other = TcpListener::bind((address, 0)).await.expect("a free port");
             let port = other.local_addr().expect("a bound listener has an address").port();
-            let failure = Door::open(port).await.err().expect("the port is taken").to_string();
+            let failure = ForwardedPort::open(port).await.err().expect("the port is taken").to_string();
             assert!(failure.contains(&format!("Port {port} is in use")), "{failure}");
             assert!(failure.contains("make dev PORT="), "{failure}");
         }
     }
 
     #[tokio::test]
-    async fn port_of_a_dropped_door_is_free_again() {
-        let mut door = Door::open(ANY_PORT).await.expect("a free port");
-        let port = door.port();
-        door.lead_to((Ipv4Addr::LOCALHOST, port).into());
-        drop(door);
-        // The tasks that listened end with the next turn of the runtime.
+    async fn port_is_free_again_after_a_drop() {
+        let mut forwarded = ForwardedPort::open(ANY_PORT).await.expect("a free port");
+        let port = forwarded.port();
+        forwarded.forward_to((Ipv4Addr::LOCALHOST, port).into());
+        drop(forwarded);
+        // The listening tasks end when the runtime runs next.
         tokio::task::yield_now().await;
-        Door::open(port).await.expect("the port is free");
+        ForwardedPort::open(port).await.expect("the port is free");
     }
 
     #[test]
     fn invoke_needs_no_options_at_its_own_default_address_and_port() {
-        let door = |port, has_ipv6| Door { port, has_ipv6, listeners: Vec::new(), serving: JoinSet::new() };
-        assert_eq!(door(9000, true).invoke_options(), "");
-        assert_eq!(door(9001, true).invoke_options(), " --invoke-port 9001");
-        assert_eq!(door(9000, false).invoke_options(), " --invoke-address 127.0.0.1");
+        let forwarded =
+            |port, has_ipv6| ForwardedPort { port, has_ipv6, listeners: Vec::new(), serving: JoinSet::new() };
+        assert_eq!(forwarded(9000, true).invoke_options(), "");
+        assert_eq!(forwarded(9001, true).invoke_options(), " --invoke-port 9001");
+        assert_eq!(forwarded(9000, false).invoke_options(), " --invoke-address 127.0.0.1");
     }
 }
