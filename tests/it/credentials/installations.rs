@@ -212,7 +212,6 @@ async fn mistakes_in_two_entries_are_reported_separately() {
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"; 2]));
     let problem = |n: usize| &answer.0["problems"][n];
     for (n, owner) in ["acme", "globex"].into_iter().enumerate() {
-        assert_eq!(problem(n)["owners"], json!([owner]), "{:#}", answer.0);
         assert!(problem(n)["message"].as_str().is_some_and(|text| text.contains(owner)), "{:#}", answer.0);
     }
     assert_ne!(problem(0)["message"], problem(1)["message"]);
