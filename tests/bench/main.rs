@@ -4,7 +4,7 @@
 //! The service runs in its own process, so that processor time and memory are its own, and receives Lambda's events.
 //! The simulated world (GitHub, DynamoDB, Secrets Manager) runs in this process, at a stated distance: the answer to
 //! every request is delayed by itself. Both use the system's clock, moved ahead where something has to expire. A row
-//! that does not do the work that it stands for ends the run.
+//! that does not do the work that it represents ends the run.
 //!
 //! `make bench-smoke` (`--smoke`) runs every row in its smallest form, unoptimised. A row that does not do its work, or
 //! a count above its target, ends it with status 1. Times are not judged.
@@ -20,7 +20,6 @@
 mod chain;
 mod comparison;
 mod fleet;
-mod news;
 mod overhead;
 mod peer;
 mod progress;
@@ -30,6 +29,7 @@ mod row;
 mod sandbox;
 mod scale;
 mod service;
+mod unreported;
 mod wire;
 mod world;
 
@@ -74,7 +74,7 @@ fn measure(scale: &Scale) -> ExitCode {
     } else if only != "idle_10000" {
         rows.extend(fleet::rows(&runtime, &progress, scale));
         rows.extend(fleet::idle_by_size(&runtime, &progress, scale));
-        rows.extend(news::rows(&runtime, &progress, &scale.news));
+        rows.extend(unreported::rows(&runtime, &progress, &scale.unreported));
         rows.extend(repository::rows(&runtime, &progress, scale));
         rows.push(repository::largest_bodies(&runtime, &progress, scale));
         // The function has 256 MB, and needs some of them for what is not measured here.

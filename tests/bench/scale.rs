@@ -1,7 +1,7 @@
 //! The sizes of everything measured: the fleets of the targets, or the smallest ones with the same counts
 //! (`make bench-smoke`).
 
-use crate::news;
+use crate::unreported;
 
 /// The sizes of the rows.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Scale {
     /// Repositories of the further idle fleets.
     pub idle_fleets: &'static [usize],
     /// The sizes of the rows of agents with unreported changes.
-    pub news: news::Sizes,
+    pub unreported: unreported::Sizes,
     /// Issues of the two repositories that are read for the first time; the larger one is audited.
     pub backfills: (u64, u64),
     /// Repositories, and issues in each, with the largest bodies that GitHub allows.
@@ -40,7 +40,7 @@ impl Scale {
         crowd: 500,
         bursts: &[1, 10, 100],
         idle_fleets: &[1, 20, 500, 1_000],
-        news: news::Sizes { repositories: 500, agents: 500, backlogs: &[1_000, 20_000, 320_000] },
+        unreported: unreported::Sizes { repositories: 500, agents: 500, backlogs: &[1_000, 20_000, 320_000] },
         backfills: (500, 5_000),
         largest_bodies: (8, 300),
         compared: (20, 100),
@@ -56,7 +56,7 @@ impl Scale {
         crowd: 20,
         bursts: &[1, 10],
         idle_fleets: &[1],
-        news: news::Sizes { repositories: 100, agents: 20, backlogs: &[300] },
+        unreported: unreported::Sizes { repositories: 100, agents: 20, backlogs: &[300] },
         backfills: (200, 300),
         largest_bodies: (2, 12),
         compared: (2, 20),

@@ -26,12 +26,12 @@ pub struct Sizes {
 
 /// Many agents with one change at once, and single agents with this many changes.
 pub fn rows(runtime: &Runtime, progress: &Progress, sizes: &Sizes) -> Vec<Row> {
-    let mut rows = vec![news(runtime, progress, sizes)];
+    let mut rows = vec![one_change(runtime, progress, sizes)];
     rows.extend(sizes.backlogs.iter().map(|changes| backlog(runtime, progress, *changes)));
     rows
 }
 
-fn news(runtime: &Runtime, progress: &Progress, sizes: &Sizes) -> Row {
+fn one_change(runtime: &Runtime, progress: &Progress, sizes: &Sizes) -> Row {
     let Sizes { repositories, agents: count, .. } = *sizes;
     progress.report(&format!("{count} agents with a change at once, {repositories} repositories"));
     let world = World::start(runtime, repositories, 1);
