@@ -111,8 +111,8 @@ fn idle(world: &World, scale: &Scale) -> Row {
         .takes_at_most("× its chain", ratio, 1.25)
 }
 
-/// One of the heartbeats runs the pass. How many others try to acquire the lease before they see that it is held varies,
-/// and each refused attempt is billed. So this is measured once, and its units are bounds instead of constants.
+/// One of the heartbeats runs the pass. How many others try to acquire the lease before they see that it is held
+/// varies, and each refused attempt is billed. So this is measured once, and its units are bounds instead of constants.
 fn crowd(world: &World, idle: &Row, scale: &Scale) -> Row {
     let count = scale.crowd;
     let agents: Vec<String> = (0..count).map(|n| format!("agent-{n:03}")).collect();

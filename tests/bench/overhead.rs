@@ -1,5 +1,5 @@
-//! The time that the simulated world itself adds to its delays, measured first: it is part of every wall time, and of no
-//! chain.
+//! The time that the simulated world itself adds to its delays, measured first: it is part of every wall time, and of
+//! no chain.
 
 use std::fmt;
 use std::time::{Duration, Instant};

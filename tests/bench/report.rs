@@ -3,7 +3,8 @@
 //!
 //! The JSON is one object: `profile` (how it was built), `cores`, `loadBefore` (the machine's load average of the
 //! minute before: other work lengthens times), `delaysMs` (`rest`, `graphql`, `dynamodb`), `overheads` (what the
-//! simulated world itself adds to them), `rows` (see [`Row`]) and `seconds` (the whole run). Names are stable; new ones may be added.
+//! simulated world itself adds to them), `rows` (see [`Row`]) and `seconds` (the whole run). Names are stable; new ones
+//! may be added.
 
 use std::collections::HashSet;
 use std::io;

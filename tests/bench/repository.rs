@@ -43,8 +43,8 @@ pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
     vec![few, many, idle, audit]
 }
 
-/// The first passes over repositories whose issues have the largest body that GitHub allows: 262,144 control characters,
-/// each of which takes six bytes in JSON. The memory is that of all these passes.
+/// The first passes over repositories whose issues have the largest body that GitHub allows: 262,144 control
+/// characters, each of which takes six bytes in JSON. The memory is that of all these passes.
 pub fn largest_bodies(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Row {
     let (repositories, issues) = scale.largest_bodies;
     progress.report(&format!(

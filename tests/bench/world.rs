@@ -66,8 +66,8 @@ impl Counted {
 }
 
 impl World {
-    /// Starts a world with this many repositories, and open issues in each. Its servers run on `runtime`, without delays
-    /// yet.
+    /// Starts a world with this many repositories, and open issues in each. Its servers run on `runtime`, without
+    /// delays yet.
     pub fn start(runtime: &Runtime, repositories: usize, issues: u64) -> Self {
         let body: String = "What happens, what should happen. ".chars().cycle().take(BODY_LENGTH).collect();
         Self::start_with_bodies(runtime, repositories, issues, &body)
@@ -107,8 +107,8 @@ impl World {
         Self { local, repositories, names: None, gives_up_answers: false }
     }
 
-    /// Adds repositories up to this number, as copies of the first one, which the service has read, in GitHub and in the
-    /// table: thousands of first listings would take minutes. From here on a file lists the repositories.
+    /// Adds repositories up to this number, as copies of the first one, which the service has read, in GitHub and in
+    /// the table: thousands of first listings would take minutes. From here on a file lists the repositories.
     pub fn grow(&mut self, repositories: usize) {
         let first = &self.repositories[0];
         let items = self.local.dynamodb.items(TABLE_NAME);
@@ -198,8 +198,8 @@ impl World {
         });
     }
 
-    /// Copies the row of a repository's first issue, which changed, until this many changed in the same pass. The copies
-    /// are in the table only: reading them from GitHub would take an hour.
+    /// Copies the row of a repository's first issue, which changed, until this many changed in the same pass. The
+    /// copies are in the table only: reading them from GitHub would take an hour.
     pub fn copy_changed_issue(&self, repository: &str, changes: u64) {
         let id = self.local.github.arrange(|github| github.repository_id(repository));
         let partition = format!("REPO#{id}");
