@@ -169,16 +169,9 @@ impl Answer {
         self.0["touchedCount"].as_u64().expect("a count")
     }
 
-<<<<<<< HEAD
-    /// Whether every repository was read to its end.
-    pub fn left_nothing(&self) -> bool {
-        let summary = self.0["summary"].as_str().expect("a sentence");
-        self.0["freshAt"].is_string() && !summary.contains("deferred to the next pass")
-=======
     /// Whether some pass has synced every repository completely.
     fn is_fresh(&self) -> bool {
         self.0["freshAt"].is_string()
->>>>>>> w/tests-b
     }
 
     /// A number in the peer's answer.
