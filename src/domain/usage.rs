@@ -8,7 +8,7 @@ use super::limits::Api;
 
 /// What was asked of GitHub, repeated requests included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestCounts {
     /// Requests to the REST API.
     pub rest: u64,
     /// Requests to the GraphQL API.
@@ -17,7 +17,7 @@ pub struct Asked {
     pub points: u64,
 }
 
-impl Asked {
+impl RequestCounts {
     /// Requests to both APIs.
     pub fn requests(self) -> u64 {
         self.rest + self.graphql
@@ -32,7 +32,7 @@ impl Asked {
     }
 }
 
-impl AddAssign for Asked {
+impl AddAssign for RequestCounts {
     fn add_assign(&mut self, other: Self) {
         self.rest += other.rest;
         self.graphql += other.graphql;
@@ -42,19 +42,19 @@ impl AddAssign for Asked {
 
 /// What was asked of GitHub, by the account as which it was.
 #[derive(Clone, Debug, Default)]
-pub struct Usage(HashMap<Fingerprint, Asked>);
+pub struct Usage(HashMap<Fingerprint, RequestCounts>);
 
 impl Usage {
     /// As all accounts together.
-    pub fn total(&self) -> Asked {
-        self.0.values().fold(Asked::default(), |mut total, asked| {
+    pub fn total(&self) -> RequestCounts {
+        self.0.values().fold(RequestCounts::default(), |mut total, asked| {
             total += *asked;
             total
         })
     }
 
     /// As this one.
-    pub fn of(&self, account: &Fingerprint) -> Asked {
+    pub fn of(&self, account: &Fingerprint) -> RequestCounts {
         self.0.get(account).copied().unwrap_or_default()
     }
 
@@ -66,7 +66,7 @@ impl Usage {
     }
 
     /// The counts of this account.
-    pub fn of_mut(&mut self, account: &Fingerprint) -> &mut Asked {
+    pub fn of_mut(&mut self, account: &Fingerprint) -> &mut RequestCounts {
         self.0.entry(account.clone()).or_default()
     }
 }
