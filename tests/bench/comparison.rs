@@ -1,4 +1,4 @@
-//! The same fleet, served by this service and by its predecessor's way of working.
+//! The same fleet, served by this service and by a peer that works as its predecessor did.
 
 use tokio::runtime::Runtime;
 
@@ -9,13 +9,13 @@ use crate::sandbox::{Sample, Sandbox};
 use crate::scale::Scale;
 use crate::world::World;
 
-/// First pass and idle pass of either. The chains are those of the service: what the result needs, whoever brings it.
+/// The first pass and an idle pass of each. All chains are the service's: what the result needs, whoever computes it.
 pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
     let (repositories, issues) = scale.compared;
     let fleet = format!("{repositories} repositories of {issues} issues");
-    progress.tell(&format!("{fleet}, by this service"));
+    progress.report(&format!("{fleet}, by this service"));
     let [first, idle] = ours(runtime, scale, &fleet);
-    progress.tell(&format!("{fleet}, by the peer"));
+    progress.report(&format!("{fleet}, by the peer"));
     let [peer_first, peer_again] = peer(runtime, scale);
     vec![first, peer_first, idle, peer_again]
 }
@@ -30,15 +30,15 @@ fn away(runtime: &Runtime, scale: &Scale) -> World {
 fn first_chain() -> Chain {
     Chain::of_a_pass()
         .then(To::Rest, 1, "the only page of each repository, all at once")
-        .then(To::DynamoDb, 1, "the rows as they are")
-        .then(To::DynamoDb, 1, "the rows as they become, all at once")
-        .then(To::DynamoDb, 1, "the repositories' marks follow their rows")
+        .then(To::DynamoDb, 1, "the cached rows")
+        .then(To::DynamoDb, 1, "the new rows, all at once")
+        .then(To::DynamoDb, 1, "the repositories' checkpoints follow their rows")
         .ends_the_pass()
-        .ends_the_beat()
+        .ends_the_heartbeat()
 }
 
 fn idle_chain() -> Chain {
-    Chain::of_a_pass().ends_the_pass().ends_the_beat()
+    Chain::of_a_pass().ends_the_pass().ends_the_heartbeat()
 }
 
 fn ours(runtime: &Runtime, scale: &Scale, fleet: &str) -> [Row; 2] {
@@ -78,10 +78,10 @@ fn peer(runtime: &Runtime, scale: &Scale) -> [Row; 2] {
     let mut sandbox = Sandbox::start(&world, "peer");
     let mut pass = || {
         let sample = sandbox.beat("alpha");
-        let [answer] = &sample.answers[..] else { panic!("one answer to one beat") };
+        let [answer] = &sample.answers[..] else { panic!("one answer to one heartbeat") };
         assert_eq!(answer.number("issues"), issues, "issues that the peer read");
-        assert_eq!(answer.number("active"), active, "active issues that the peer asked for");
-        // As many as the predecessor makes of each; see peer.rs.
+        assert_eq!(answer.number("active"), active, "active issues that the peer requested");
+        // The predecessor's number of requests; see peer.rs.
         let expected = (2 * repositories + active, 2 * issues + 4 * repositories + 3);
         assert_eq!((sample.counted.rest_requests, sample.counted.dynamodb_requests), expected);
         sample

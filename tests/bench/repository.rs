@@ -1,5 +1,5 @@
-//! The rows of one repository: read for the first time, and audited. And of a few whose issues are as large as GitHub
-//! allows.
+//! The rows of one repository, which is read for the first time and audited, and of a few repositories with the largest
+//! issues that GitHub allows.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ const SERVICE: &str = "service";
 /// GitHub's longest page.
 const PAGE: u64 = 100;
 
-/// Longer than the interval of audits.
+/// Longer than the interval between audits.
 const AUDIT_HOURS: u64 = 7;
 
 /// A small and a large backfill, and audits of the latter.
 pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
     let (small, large) = scale.backfills;
-    progress.tell(&format!("backfills of {small} issues"));
+    progress.report(&format!("backfills of {small} issues"));
     let samples: Vec<Sample> =
         (0..scale.repeats(3)).map(|_| first_pass(&away(runtime, small), small)).collect();
     let few = backfill(small, &samples);
-    progress.tell(&format!("backfill of {large} issues"));
+    progress.report(&format!("backfill of {large} issues"));
     let world = away(runtime, large);
     let many = backfill(large, &[first_pass(&world, large)]);
     let (requests, ratio, peak) = (many.github_requests(), many.ratio, many.peak_rss_mb);
@@ -38,16 +38,16 @@ pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
         .at_most("WRU an issue", writes, 2.1)
         .takes_at_most("× its chain", ratio, 1.1)
         .takes_at_most("RSS MB", peak, 64.0);
-    progress.tell(&format!("audits of {large} issues"));
+    progress.report(&format!("audits of {large} issues"));
     let [idle, audit] = audits(&world, large, scale.repeats(3));
     vec![few, many, idle, audit]
 }
 
-/// The first passes over repositories whose issues have the largest body in JSON that GitHub allows: 262,144 bytes of a
-/// control character, which takes six bytes each. The memory is that of all these passes.
+/// The first passes over repositories whose issues have the largest body that GitHub allows: 262,144 control
+/// characters, each of which takes six bytes in JSON. The memory is that of all these passes.
 pub fn largest_bodies(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Row {
     let (repositories, issues) = scale.largest_bodies;
-    progress.tell(&format!(
+    progress.report(&format!(
         "backfills of {repositories} repositories of {issues} issues with the largest bodies"
     ));
     let body = "\u{1}".repeat(262_144);
@@ -57,7 +57,7 @@ pub fn largest_bodies(runtime: &Runtime, progress: &Progress, scale: &Scale) -> 
     assert_eq!(world.open_rows() as u64, repositories as u64 * issues, "rows of the backfills");
     world.outlive_freshness();
     let idle = sandbox.beat("alpha").ran_a_pass(0);
-    let chain = Chain::of_a_pass().ends_the_pass().ends_the_beat();
+    let chain = Chain::of_a_pass().ends_the_pass().ends_the_heartbeat();
     let what = format!("idle pass after reading {repositories} × {issues} issues of 262,144 bytes");
     Row::of("largest_bodies", what, &[idle], chain)
 }
@@ -69,7 +69,7 @@ fn away(runtime: &Runtime, issues: u64) -> World {
     world
 }
 
-/// The first beat of a sandbox that has just started, and of a table that holds nothing.
+/// The first heartbeat of a new process, with an empty table.
 fn first_pass(world: &World, issues: u64) -> Sample {
     let sample = Sandbox::start(world, SERVICE).beat("alpha").ran_a_pass(0);
     assert_eq!(world.open_rows() as u64, issues, "rows of the backfill");
@@ -84,15 +84,15 @@ fn backfill(issues: u64, samples: &[Sample]) -> Row {
 fn backfill_chain(issues: u64) -> Chain {
     let pages = u32::try_from(issues.div_ceil(PAGE)).expect("few enough");
     Chain::of_a_pass()
-        .then(To::Rest, pages, "each page begins where the one before it ended")
-        .then(To::DynamoDb, 1, "the rows of the last page as they are")
-        .then(To::DynamoDb, 1, "the rows of the last page as they become, all at once")
-        .then(To::DynamoDb, 1, "the repository's marks follow its rows")
+        .then(To::Rest, pages, "each page begins where the previous one ended")
+        .then(To::DynamoDb, 1, "the cached rows of the last page")
+        .then(To::DynamoDb, 1, "the new rows of the last page, all at once")
+        .then(To::DynamoDb, 1, "the repository's checkpoint follows its rows")
         .ends_the_pass()
-        .ends_the_beat()
+        .ends_the_heartbeat()
         .but_no_shorter_than(
             Duration::from_millis(issues),
-            "DynamoDB takes 1,000 writes a second in one partition",
+            "DynamoDB allows 1,000 writes a second in one partition",
         )
 }
 
@@ -110,15 +110,15 @@ fn audits(world: &World, issues: u64, repeats: usize) -> [Row; 2] {
         assert!(audit.counted.github_requests() >= issues / PAGE, "no audit was due");
         audits.push(audit);
     }
-    let chain = Chain::of_a_pass().ends_the_pass().ends_the_beat();
+    let chain = Chain::of_a_pass().ends_the_pass().ends_the_heartbeat();
     let what = format!("idle pass, 1 repository, {issues} issues");
     let idle = Row::of(format!("idle_1_of_{issues}"), what, &idles, chain);
     let pages = u32::try_from(issues / PAGE).expect("few enough");
     let chain = Chain::of_a_pass()
-        .then(To::GraphQl, pages, "each page begins where the one before it ended")
-        .then(To::DynamoDb, 1, "the repository's marks; the index was read meanwhile")
+        .then(To::GraphQl, pages, "each page begins where the previous one ended")
+        .then(To::DynamoDb, 1, "the repository's checkpoint; the index was read meanwhile")
         .ends_the_pass()
-        .ends_the_beat();
+        .ends_the_heartbeat();
     let name = format!("audit_{issues}");
     let audit = Row::of(name, "  and the audit of them, nothing vanished", &audits, chain);
     let requests = audit.github_requests() - idle.github_requests();

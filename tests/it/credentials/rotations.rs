@@ -51,7 +51,8 @@ async fn budget_reported_with_a_refusal_is_not_the_tokens() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    // Without a valid token GitHub counts by IP address: 60 requests an hour, shared with everybody behind that address.
+    // Without a valid token GitHub counts by IP address: 60 requests an hour, shared with everybody behind that
+    // address.
     let headers = vec![
         ("x-ratelimit-limit", "60".to_owned()),
         ("x-ratelimit-remaining", "0".to_owned()),

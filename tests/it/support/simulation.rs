@@ -147,8 +147,8 @@ impl Scenario {
 pub enum Next {
     /// It completes.
     Reads,
-    /// GitHub does not answer it: requests of the disturbed pass arrive, or the pass resumes, before another has read the
-    /// same changes.
+    /// GitHub does not answer it: requests of the disturbed pass arrive, or the pass resumes, before another has read
+    /// the same changes.
     CannotRead,
 }
 
@@ -213,8 +213,8 @@ impl<'a> Run<'a> {
         self.reported.entry(agent).or_default().extend(issues(run));
     }
 
-    /// Notes what alpha's heartbeat reported before it died. It counts as answered if alpha's delivery cursor has moved:
-    /// only sending the answer remains then.
+    /// Notes what alpha's heartbeat reported before it died. It counts as answered if alpha's delivery cursor has
+    /// moved: only sending the answer remains then.
     pub fn alpha_has_died(&mut self) {
         if cursor(self.app, ALPHA) != self.alpha_at {
             let runs = self.app.runs(ALPHA);

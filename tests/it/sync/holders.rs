@@ -1,6 +1,6 @@
 //! What a holder of the claim leaves that the table fails, or that is not told what became of its requests; and one
-//! that dies in a first reading. Deaths and stalls of any later pass are simulated in `simulation_deaths.rs` and
-//! `simulation_overlaps.rs`.
+//! that dies in a first reading. Deaths and stalls of any later pass are simulated in `simulation/deaths.rs` and
+//! `simulation/overlaps.rs`.
 
 use test_world::dynamodb::{Fault, On};
 use test_world::github::Matching;

@@ -1,5 +1,5 @@
-//! No secret, no header and no part of an upstream's body appears in any log, answer or record. All of them carry a mark
-//! here; the deployed functions handle them through success and every failure, at every log level.
+//! No secret, no header and no part of an upstream's body appears in any log, answer or record. All of them carry a
+//! mark here; the deployed functions handle them through success and every failure, at every log level.
 
 use std::time::Duration;
 
