@@ -70,7 +70,7 @@ pub struct AccountLimits {
 }
 
 impl AccountLimits {
-    /// Limits of an account of which nothing is known yet.
+    /// The limits of an account while nothing is known about them.
     pub fn of(account: &Fingerprint) -> Self {
         Self {
             account: account.clone(),

@@ -89,8 +89,8 @@ impl From<InvalidIdempotencyKey> for Refusal {
 impl From<Rejected> for Refusal {
     fn from(rejected: Rejected) -> Self {
         match rejected {
-            Rejected::RateLimitExceeded(RateLimitExceeded { most, retry_after_seconds }) => {
-                Self::RateLimited { limit: most, retry_after_seconds }
+            Rejected::RateLimitExceeded(RateLimitExceeded { limit, retry_after_seconds }) => {
+                Self::RateLimited { limit, retry_after_seconds }
             }
             Rejected::Key(KeyRefused::Running { retry_after_seconds }) => {
                 Self::StillRunning { retry_after_seconds }

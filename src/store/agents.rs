@@ -44,7 +44,8 @@ pub struct AnsweredHeartbeat<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AgentItem {
-    told: String,
+    #[serde(rename = "told")]
+    delivery_cursor: String,
     kinds_after: Option<u64>,
     #[serde(default)]
     reported: u64,
@@ -114,7 +115,7 @@ impl Store {
 impl Agent {
     pub(super) fn read(item: Item) -> Result<Self, StoreError> {
         let item: AgentItem = value_of(item)?;
-        let cursor = cursor_from_text(&item.told)
+        let cursor = cursor_from_text(&item.delivery_cursor)
             .ok_or_else(|| StoreError::new("read", "unexpected format of an agent's delivery cursor"))?;
         let kinds_after = item.kinds_after.unwrap_or(cursor.kinds_after);
         let delivery_cursor = DeliveryCursor { kinds_after, reported: item.reported, ..cursor };
