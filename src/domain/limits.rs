@@ -70,7 +70,7 @@ pub struct AccountLimits {
 }
 
 impl AccountLimits {
-    /// Limits of an account of which nothing is known yet.
+    /// The limits of an account while nothing is known about them.
     pub fn of(account: &Fingerprint) -> Self {
         Self {
             account: account.clone(),
@@ -83,12 +83,12 @@ impl AccountLimits {
     }
 
     /// Whether these are the limits of `account`.
-    pub fn are_of(&self, account: &Fingerprint) -> bool {
+    pub fn belongs_to(&self, account: &Fingerprint) -> bool {
         self.account == *account
     }
 
     /// Whether both are limits of the same account.
-    pub fn are_those_of(&self, other: &Self) -> bool {
+    pub fn is_same_account(&self, other: &Self) -> bool {
         self.account == other.account
     }
 

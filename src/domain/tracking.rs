@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{IssueNumber, ProblemCode, RepositoryId, RepositoryName, ShortPages, millis, optional_millis};
 
 /// The maximum delay after which GitHub shows a change: anything older is settled.
-pub const LATEST_SHOWN: Duration = Duration::from_secs(121);
+pub const MAX_LISTING_DELAY: Duration = Duration::from_secs(121);
 
 /// A tracked repository: its name, checkpoints and health.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ pub struct TrackedRepository {
     pub drift: Option<u64>,
     /// The result of the last audit, if it is on hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<HeldAudit>,
+    pub held: Option<AuditOnHold>,
     /// The page length of its REST listings, if longer pages fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_pages: Option<ShortPages>,
@@ -199,7 +199,7 @@ pub struct RepositoryFailure {
 
 /// An audit on hold: the missing issues were not requested one by one, and nothing was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldAudit {
+pub struct AuditOnHold {
     /// The number of cached open issues that are missing from GitHub's listing.
     pub absent: u64,
     /// The number of cached open issues.
@@ -213,7 +213,7 @@ pub fn second_before(at: Timestamp) -> Timestamp {
 
 /// The time up to which GitHub shows every change at `date`.
 fn before_latest_shown(date: Timestamp) -> Timestamp {
-    date.checked_sub(LATEST_SHOWN).unwrap_or(date)
+    date.checked_sub(MAX_LISTING_DELAY).unwrap_or(date)
 }
 
 fn is_zero(number: &i64) -> bool {
@@ -235,8 +235,8 @@ pub struct AuditProgress {
     #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub position: Option<Timestamp>,
     /// Whether an operator confirmed the audit: missing issues are removed, however many there are.
-    #[serde(default)]
-    pub believed: bool,
+    #[serde(default, rename = "believed")]
+    pub confirmed: bool,
     /// Whether the comparison is complete, so that only the candidates are left.
     pub compared: bool,
     /// The cached open issues that are missing from GitHub's listing and still have to be requested one by one. After the

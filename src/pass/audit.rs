@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{AuditProgress, CachedIssue, Gone, HeldAudit, IssueNumber, Phase, Removal};
+use crate::domain::{AuditOnHold, AuditProgress, CachedIssue, Gone, IssueNumber, Phase, Removal};
 use crate::github::{Complete, GitHubError, IssueAnswer};
 
 use super::context::{Pass, elapsed};
@@ -74,10 +74,10 @@ impl Pass<'_> {
         };
         // A listing in this pass is newer than the probe's count.
         work.open_on_github = work.probe.filter(|_| work.listing.is_none()).map(|probe| probe.open);
-        let is_confirmed = work.is_confirmed || left.as_ref().is_some_and(|left| left.believed);
+        let is_confirmed = work.is_confirmed || left.as_ref().is_some_and(|left| left.confirmed);
         let mut progress = left.filter(|left| is_current(left) && !work.is_confirmed).unwrap_or_default();
         progress.began_at.get_or_insert(self.date());
-        progress.believed = is_confirmed;
+        progress.confirmed = is_confirmed;
         work.is_confirmed = is_confirmed;
         let mut audit = AuditUnderWay { work, progress };
         let odd = match self.resume(&mut audit).await {
@@ -88,7 +88,7 @@ impl Pass<'_> {
             }
         };
         if work.tracked.audit_under_way
-            && self.is_written(self.app.store.delete_audit_progress(self.lease, work.id()).await?)
+            && self.is_written(self.app.store.delete_audit_progress(self.lease, work.id()).await)?
         {
             work.tracked.audit_under_way = false;
         }
@@ -101,9 +101,9 @@ impl Pass<'_> {
     /// Stores the progress, so that the next pass need not compare and request again. If this fails, it does.
     async fn keep_progress(&self, audit: AuditUnderWay<'_>) {
         let AuditUnderWay { work, progress } = audit;
-        if progress.compared || progress.position.is_some() || progress.believed {
+        if progress.compared || progress.position.is_some() || progress.confirmed {
             let kept = self.app.store.put_audit_progress(self.lease, work.id(), &progress).await;
-            work.tracked.audit_under_way |= matches!(kept, Ok(Ok(())));
+            work.tracked.audit_under_way |= kept.is_ok();
         }
     }
 
@@ -225,7 +225,7 @@ fn hold_if_implausible(audit: &mut AuditUnderWay<'_>, _complete: Complete) {
     let absent = progress.candidates.len();
     let plausible = ALWAYS_PLAUSIBLE.max(usize::try_from(work.tracked.open_count / 10).unwrap_or(usize::MAX));
     progress.compared = true;
-    if absent > plausible && !progress.believed {
+    if absent > plausible && !progress.confirmed {
         tracing::error!(
             repository.name = %work.name,
             issues.absent = absent,
@@ -235,7 +235,7 @@ fn hold_if_implausible(audit: &mut AuditUnderWay<'_>, _complete: Complete) {
             work.tracked.open_count
         );
         progress.candidates.clear();
-        work.tracked.held = Some(HeldAudit { absent: absent as u64, of: work.tracked.open_count });
+        work.tracked.held = Some(AuditOnHold { absent: absent as u64, of: work.tracked.open_count });
     } else {
         work.tracked.held = None;
     }

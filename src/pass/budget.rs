@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{
-    Api, Asked, Fingerprint, MAX_REQUESTS_PER_MINUTE, Problem, RepositoryName, seconds_until,
+    Api, Fingerprint, MAX_REQUESTS_PER_MINUTE, Problem, RepositoryName, RequestCounts, seconds_until,
 };
 use crate::github::NoGraphql;
 
@@ -191,7 +191,7 @@ impl Pass<'_> {
     }
 
     /// The requests of this invocation with this account.
-    fn requests_of_invocation(&self, account: &Fingerprint) -> Asked {
+    fn requests_of_invocation(&self, account: &Fingerprint) -> RequestCounts {
         let mut asked = self.options.asked_before.of(account);
         asked += self.github.usage().of(account);
         asked

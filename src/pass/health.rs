@@ -28,7 +28,9 @@ pub(super) fn record(ended: &LastPass, worklist: &Worklist, tally: &Tally) {
 fn behind_since(ended: &LastPass, worklist: &Worklist) -> Option<Timestamp> {
     let failures = worklist.work.iter().filter_map(|work| Some(work.tracked.failure?.since));
     // A repository that GitHub never showed has no checkpoints: its failure is noted with its name.
-    let unknown =
-        worklist.unknown.iter().filter_map(|unknown| worklist.fleet.names.get(&unknown.name.key())?.since);
+    let unknown = worklist
+        .unknown
+        .iter()
+        .filter_map(|unknown| worklist.fleet.names.get(&unknown.name.key())?.missing_since());
     failures.chain(unknown).chain(ended.fresh_at).min()
 }

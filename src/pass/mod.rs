@@ -32,11 +32,11 @@ mod work;
 use futures_util::FutureExt as _;
 
 use crate::app::App;
-use crate::store::Lease;
+use crate::store::{Lease, LeaseError};
 
 pub use context::PassOptions;
 pub(crate) use problems::not_confirmed;
-pub use report::{PassEnd, PassReport};
+pub use report::PassReport;
 pub use step::{Panicked, guard};
 
 use context::Pass;
@@ -44,9 +44,9 @@ use context::Pass;
 /// Runs the pass that `lease` allows.
 ///
 /// # Errors
-/// [`PassEnd`] if another pass takes over the lease, or the table cannot be read or written. Everything else that fails is a
+/// [`LeaseError`] if another pass takes over the lease, or the table cannot be read or written. Everything else that fails is a
 /// problem in the report.
-pub async fn run(app: &App, lease: &Lease, options: PassOptions<'_>) -> Result<PassReport, PassEnd> {
+pub async fn run(app: &App, lease: &Lease, options: PassOptions<'_>) -> Result<PassReport, LeaseError> {
     let pass = Pass::new(app, lease, options);
     let mut worklist = pass.find_repositories().boxed().await?;
     pass.take_over(&mut worklist).boxed().await;

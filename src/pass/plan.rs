@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::{
-    CachedIssue, Change, Gone, IssueNumber, IssueState, LATEST_SHOWN, Observation, PullRequest, Removal,
+    CachedIssue, Change, Gone, IssueNumber, IssueState, MAX_LISTING_DELAY, Observation, PullRequest, Removal,
 };
 
 use jiff::{SignedDuration, Timestamp};
@@ -216,7 +216,8 @@ fn supersedes(row: &CachedIssue, seen: &Observation, source: Source) -> bool {
 
 /// Whether the observation is so much later than the row that it cannot be older than what the row was read from.
 fn is_well_after(row: &CachedIssue, seen: &Observation) -> bool {
-    seen.read_at.duration_since(row.read_at) >= SignedDuration::try_from(LATEST_SHOWN).unwrap_or_default()
+    seen.read_at.duration_since(row.read_at)
+        >= SignedDuration::try_from(MAX_LISTING_DELAY).unwrap_or_default()
 }
 
 /// Whether an audit sees an older version of a row too soon to distinguish it from a late response. Another audit has to

@@ -1,7 +1,7 @@
 //! The result of a pass: its report, or why there is none.
 
 use crate::domain::{Outcome, Problem, RepositoryName, Usage};
-use crate::store::{LastPass, LeaseLost, StoreError};
+use crate::store::LastPass;
 
 /// What a pass did that ended.
 #[derive(Debug)]
@@ -25,25 +25,4 @@ pub struct PassReport {
     pub changed: u64,
     /// Its requests to GitHub, by account.
     pub asked: Usage,
-}
-
-/// Why a pass did not end.
-#[derive(Debug)]
-pub enum PassEnd {
-    /// Another pass has taken over the lease. Holds the current state.
-    LeaseLost(Box<LeaseLost>),
-    /// The table could not be read or written.
-    Store(StoreError),
-}
-
-impl From<LeaseLost> for PassEnd {
-    fn from(lost: LeaseLost) -> Self {
-        Self::LeaseLost(Box::new(lost))
-    }
-}
-
-impl From<StoreError> for PassEnd {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
 }

@@ -97,7 +97,7 @@ impl Pass<'_> {
         if self.has_unended_changes(other).await? {
             other.last_change_fence = self.fence();
             other.recount = true;
-            self.is_written(self.app.store.put_repository(self.lease, other).await?);
+            self.is_written(self.app.store.put_repository(self.lease, other).await)?;
         }
         Ok(())
     }

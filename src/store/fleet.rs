@@ -21,11 +21,16 @@ pub struct FleetState {
     #[serde(default)]
     pub fence: u64,
     /// The pass that holds the lease.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) claim_owner: Option<Uuid>,
+    #[serde(default, rename = "claimOwner", skip_serializing_if = "Option::is_none")]
+    pub(super) lease_owner: Option<Uuid>,
     /// When the lease expires, in epoch milliseconds: a number, so that DynamoDB can compare it.
-    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
-    pub(super) claim_until: Option<Timestamp>,
+    #[serde(
+        default,
+        rename = "claimUntil",
+        with = "millisecond::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) lease_until: Option<Timestamp>,
     /// The result of the last pass; `None` before the first one ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<LastPass>,
@@ -95,7 +100,7 @@ impl FleetState {
 
     /// When the running pass's lease expires; `None` if no pass is running.
     pub fn leased_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.claim_until.filter(|until| *until > now)
+        self.lease_until.filter(|until| *until > now)
     }
 
     /// GitHub's rate limits that throttled or blocked an account when the last pass ended.

@@ -22,6 +22,10 @@
 //! - `Changes` is sorted by `changeOrder`, which only issues have that changed after their backfill. It lists what changed
 //!   since an agent's last heartbeat. The sort key is the fence of the last change and the issue's number, because
 //!   DynamoDB guarantees no order among equal sort keys.
+//!
+//! Some attributes keep names that are older than the terms of the code: `claimOwner` and `claimUntil` are the lease,
+//! `told` is a delivery cursor, `closedUntil` is until when an API is blocked, and `believed` is whether an operator has
+//! confirmed an audit on hold.
 
 use std::collections::HashMap;
 

@@ -45,7 +45,7 @@ async fn statuses(app: &TestApp, token: &str, agents: &[&str]) -> Vec<u16> {
 const ALPHAS_FINGERPRINT: &str = "34567528734c9464";
 
 #[tokio::test]
-async fn a_token_is_for_the_agents_it_is_bound_to_and_for_no_other() {
+async fn bound_token_serves_only_the_agents_it_names() {
     let app = with(&[
         json!({"token": ALPHAS, "agents": ["alpha", "alpha2"]}),
         json!({"token": CIS, "agents": ["ci-*"]}),
@@ -59,7 +59,7 @@ async fn a_token_is_for_the_agents_it_is_bound_to_and_for_no_other() {
 }
 
 #[tokio::test]
-async fn a_bound_token_under_another_name_is_told_so_and_nothing_else_and_nothing_is_done() {
+async fn bound_token_under_another_name_is_forbidden_and_nothing_runs() {
     let app = with(&[json!({"token": ALPHAS, "agents": ["alpha", "gamma"]})]).await;
     let reply = beat(&app, "beta", ALPHAS).await;
     assert_eq!(reply.status, 403);
@@ -78,14 +78,14 @@ async fn a_bound_token_under_another_name_is_told_so_and_nothing_else_and_nothin
 }
 
 #[tokio::test]
-async fn only_who_holds_a_valid_token_learns_whether_a_name_is_good() {
+async fn invalid_token_does_not_learn_whether_a_name_is_valid() {
     let app = with(&[json!({"token": ALPHAS, "agents": ["alpha"]})]).await;
     assert_eq!(statuses(&app, ALPHAS, &[".alpha", "%FF"]).await, [400, 400]);
     assert_eq!(statuses(&app, OLD, &[".alpha", "%FF", "alpha", "beta"]).await, [401; 4]);
 }
 
 #[tokio::test]
-async fn several_tokens_serve_one_agent_and_its_item_tells_which_it_used_last() {
+async fn agent_with_several_tokens_stores_which_it_used_last() {
     let app = with(&[
         json!({"token": OLD, "agents": ["alpha", "beta"]}),
         json!({"token": ALPHAS, "agents": ["alpha", "beta"]}),
@@ -113,7 +113,7 @@ async fn scheduled_heartbeat_has_a_run_and_no_agent_item_with_a_token() {
 }
 
 #[tokio::test]
-async fn a_token_is_refused_like_a_wrong_one_from_the_moment_it_expires() {
+async fn expired_token_is_refused_like_a_wrong_one() {
     let app = with(&[
         json!({"token": OLD, "agents": ["*"], "expiresAt": "2026-11-22T07:01:00+01:00"}),
         json!({"token": ALPHAS, "agents": ["*"], "expiresAt": null}),
@@ -129,7 +129,7 @@ async fn a_token_is_refused_like_a_wrong_one_from_the_moment_it_expires() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_removed_opens_nothing_a_minute_later() {
+async fn removed_token_is_refused_a_minute_later() {
     let app =
         with(&[json!({"token": OLD, "agents": ["*"]}), json!({"token": ALPHAS, "agents": ["*"]})]).await;
     assert_eq!(beat(&app, "alpha", OLD).await.status, 200);
@@ -139,7 +139,7 @@ async fn a_token_that_is_removed_opens_nothing_a_minute_later() {
 }
 
 #[tokio::test]
-async fn a_new_binding_works_at_once() {
+async fn new_binding_works_at_once() {
     let app = with(&[json!({"token": ALPHAS, "agents": ["alpha"]})]).await;
     assert_eq!(statuses(&app, ALPHAS, &["alpha", "beta"]).await, [200, 403]);
     app.pass_time(10);
@@ -148,7 +148,7 @@ async fn a_new_binding_works_at_once() {
 }
 
 #[tokio::test]
-async fn an_entry_with_a_mistake_is_refused_by_its_place_and_the_valid_rest_keeps_working() {
+async fn invalid_entry_is_logged_by_its_place_and_the_others_keep_working() {
     for (mistaken, said) in [
         (json!({"token": "", "agents": ["*"]}), "token with fewer than 32 characters"),
         (json!({"token": &CIS[..31], "agents": ["*"]}), "token with fewer than 32 characters"),
@@ -198,7 +198,7 @@ async fn an_entry_with_a_mistake_is_refused_by_its_place_and_the_valid_rest_keep
 }
 
 #[tokio::test]
-async fn a_token_that_stands_twice_with_different_bindings_opens_nothing() {
+async fn duplicate_token_with_different_bindings_is_refused() {
     let once = json!({"token": CIS, "agents": ["a", "b"]});
     for again in [
         json!({"token": CIS, "agents": ["*"]}),
@@ -221,7 +221,7 @@ async fn a_token_that_stands_twice_with_different_bindings_opens_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_that_stands_twice_with_the_same_binding_is_no_mistake() {
+async fn duplicate_token_with_the_same_binding_is_accepted() {
     let app = with(&[
         json!({"token": CIS, "agents": ["a", "b"]}),
         json!({"token": CIS, "agents": ["b", "a", "a"]}),
@@ -233,7 +233,7 @@ async fn a_token_that_stands_twice_with_the_same_binding_is_no_mistake() {
 }
 
 #[tokio::test]
-async fn each_version_with_a_mistake_is_told_once() {
+async fn invalid_secret_version_is_logged_once() {
     let short = json!({"token": "short", "agents": ["*"]});
     let app = with(&[json!({"token": ALPHAS, "agents": ["*"]}), short.clone()]).await;
     let log = Log::begin();
@@ -247,7 +247,7 @@ async fn each_version_with_a_mistake_is_told_once() {
 }
 
 #[tokio::test]
-async fn secret_as_people_paste_it_lets_its_agents_in() {
+async fn pasted_secret_with_stray_characters_is_accepted() {
     let list = json!({"tokens": [{"token": format!("\"{CIS}\"\r\n"), "agents": [" 'ci-*' "]}]}).to_string();
     for (secret, agent) in [
         (format!("\u{feff}{CIS}\r\n"), "alpha"),

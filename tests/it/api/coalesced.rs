@@ -6,7 +6,7 @@ use test_world::github::{Fault, Matching};
 use crate::support::app::TestApp;
 
 #[tokio::test]
-async fn a_coalesced_beat_tells_the_same_of_a_pass_that_another_agent_ran() {
+async fn coalesced_beat_reports_the_changes_of_another_agents_pass() {
     let app = TestApp::after_a_first_beat().await;
     app.agent("alpha").beat().await;
     app.pass_time(7);
@@ -52,7 +52,7 @@ async fn a_coalesced_beat_tells_the_same_of_a_pass_that_another_agent_ran() {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_carries_the_status_and_problems_of_the_pass_it_joined() {
+async fn coalesced_beat_has_the_status_and_problems_of_the_pass_it_joined() {
     let app = TestApp::after_a_first_beat().await;
     app.world.github.fault(Matching::any_listing(), Fault::Status(502).times(6));
     let ran = app.agent("alpha").beat().await;
@@ -64,7 +64,7 @@ async fn a_coalesced_beat_carries_the_status_and_problems_of_the_pass_it_joined(
 }
 
 #[tokio::test]
-async fn a_beat_while_the_first_pass_still_runs_does_not_wait_for_it() {
+async fn beat_during_the_first_pass_does_not_wait_for_it() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
     let mut held = app.world.github.hold(Matching::anything());
@@ -107,7 +107,7 @@ async fn a_beat_while_the_first_pass_still_runs_does_not_wait_for_it() {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_is_called_stale_a_minute_after_freshness_ran_out() {
+async fn coalesced_beat_a_minute_after_freshness_expired_is_stale() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     let (alpha, beta) = (app.agent("alpha"), app.agent("beta"));
     alpha.beat().await;

@@ -27,7 +27,7 @@ const FIELDS: [&str; 15] = [
 ];
 
 #[tokio::test]
-async fn the_first_beat_of_all_says_that_nothing_was_touched() {
+async fn first_beat_of_all_reports_no_changes() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 2));
     let answer = app.agent("alpha").beat().await;
@@ -53,7 +53,7 @@ async fn the_first_beat_of_all_says_that_nothing_was_touched() {
 }
 
 #[tokio::test]
-async fn a_later_beat_tells_each_touched_issue_and_what_happened_to_it() {
+async fn later_beat_reports_each_changed_issue_and_its_change() {
     let app = TestApp::after_a_first_beat().await;
     let answer = app.agent("alpha").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
@@ -95,7 +95,7 @@ async fn a_later_beat_tells_each_touched_issue_and_what_happened_to_it() {
 }
 
 #[tokio::test]
-async fn a_repository_that_fails_beside_a_good_one_is_a_warning() {
+async fn failed_repository_beside_a_synced_one_is_a_warning() {
     let app = TestApp::after_a_first_beat().await;
     app.world.github.fault(Matching::listing("acme/web"), Fault::Status(502).times(3));
     let answer = app.agent("alpha").beat().await;
@@ -145,7 +145,7 @@ async fn a_repository_that_fails_beside_a_good_one_is_a_warning() {
 }
 
 #[tokio::test]
-async fn when_every_repository_fails_the_beat_is_an_error_and_still_answered() {
+async fn beat_when_every_repository_fails_is_an_answered_error() {
     let app = TestApp::after_a_first_beat().await;
     app.world.github.fault(Matching::any_listing(), Fault::Status(502).times(6));
     let answer = app.agent("alpha").beat().await;
@@ -193,7 +193,7 @@ async fn when_every_repository_fails_the_beat_is_an_error_and_still_answered() {
 }
 
 #[tokio::test]
-async fn without_a_repository_to_track_every_beat_is_an_error() {
+async fn beat_without_configured_repositories_is_an_error() {
     let app = TestApp::tracking(&[]).start().await;
     let answer = app.agent("alpha").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
@@ -228,7 +228,7 @@ async fn without_a_repository_to_track_every_beat_is_an_error() {
 }
 
 #[tokio::test]
-async fn no_answer_has_a_field_beyond_the_contract_so_none_that_judges_issues() {
+async fn answer_has_only_the_fields_of_the_contract() {
     let app = TestApp::after_a_first_beat().await;
     let told = app.agent("alpha").beat().await;
     let coalesced = app.agent("alpha").beat().await;
@@ -246,7 +246,7 @@ async fn no_answer_has_a_field_beyond_the_contract_so_none_that_judges_issues() 
 }
 
 #[tokio::test]
-async fn lists_are_capped_at_200_and_the_count_is_exact() {
+async fn lists_above_200_are_capped_and_the_count_is_exact() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -268,7 +268,7 @@ async fn lists_are_capped_at_200_and_the_count_is_exact() {
 }
 
 #[tokio::test]
-async fn a_run_that_cannot_be_written_is_a_warning_and_what_it_told_is_told_again() {
+async fn unrecorded_run_is_a_warning_and_its_changes_are_reported_again() {
     let app = TestApp::after_a_first_beat().await;
     app.world.dynamodb.fault(On::operation("PutItem").containing("RUN#"), TableFault::AccessDenied.forever());
     let unrecorded = app.agent("alpha").beat().await;
@@ -282,7 +282,7 @@ async fn a_run_that_cannot_be_written_is_a_warning_and_what_it_told_is_told_agai
 }
 
 #[tokio::test]
-async fn no_token_and_nothing_of_an_answer_of_githubs_leaves_in_a_response_or_a_record() {
+async fn tokens_and_githubs_answers_never_appear_in_responses_or_records() {
     const THEIRS: &str = "what-github-said-is-not-ours-to-repeat";
     for (status, body) in [
         (500, THEIRS.to_owned()),
@@ -309,7 +309,7 @@ async fn no_token_and_nothing_of_an_answer_of_githubs_leaves_in_a_response_or_a_
 }
 
 #[tokio::test]
-async fn nothing_of_a_repositorys_odd_name_leaves_in_a_response_or_a_record() {
+async fn odd_repository_name_never_appears_in_responses_or_records() {
     const THEIRS: &str = "what-github-said-is-not-ours-to-repeat";
     let by_graphql = &["probe_unavailable"][..];
     let by_rest = &["probe_unavailable", "github_unexpected_answer"][..];
@@ -340,7 +340,7 @@ async fn nothing_of_a_repositorys_odd_name_leaves_in_a_response_or_a_record() {
 }
 
 #[tokio::test]
-async fn the_summary_counts_what_was_left_to_the_next_pass() {
+async fn summary_counts_the_repositories_deferred_to_the_next_pass() {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     let clock = app.world.clock.clone();
     app.world

@@ -119,7 +119,7 @@ impl Description {
 }
 
 #[tokio::test]
-async fn every_kind_of_answer_is_as_described_and_nothing_is_described_that_is_not_answered() {
+async fn answers_and_their_descriptions_match_in_both_directions() {
     let app = tracking(&["acme/api", "acme/web"]).with("BEATS_PER_MINUTE", "4").start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 3));
     let mut description = Description::served(&app).await;
@@ -209,7 +209,7 @@ async fn every_kind_of_answer_is_as_described_and_nothing_is_described_that_is_n
 }
 
 #[tokio::test]
-async fn a_name_a_key_or_a_body_is_good_exactly_where_the_description_says_so() {
+async fn names_keys_and_bodies_are_valid_exactly_as_described() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     let description = Description::served(&app).await;
     let beat = description.document.pointer(BEAT).expect("it is described");
@@ -267,7 +267,7 @@ async fn a_name_a_key_or_a_body_is_good_exactly_where_the_description_says_so() 
 }
 
 #[tokio::test]
-async fn the_description_is_public_and_says_how_agents_show_who_they_are() {
+async fn description_is_public_and_states_how_agents_authenticate() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     let Description { document, .. } = Description::served(&app).await;
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")), "{document:#}");

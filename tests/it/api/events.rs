@@ -18,7 +18,7 @@ const FILES: [&str; 7] = [
 ];
 
 #[test]
-fn the_folder_holds_the_documented_events_and_nothing_else() {
+fn events_folder_has_exactly_the_documented_events() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
     let found: BTreeSet<String> = std::fs::read_dir(folder)
         .expect("the folder")
@@ -39,7 +39,7 @@ fn contributors_page_has_a_cargo_lambda_command_for_each_sample_event() {
 }
 
 #[tokio::test]
-async fn every_event_is_answered_by_the_function_it_is_meant_for() {
+async fn each_event_is_answered_by_its_function() {
     for file in FILES {
         let app = TestApp::tracking(&["acme/api"]).start().await;
         let event = TestApp::event(file);
@@ -77,7 +77,7 @@ async fn event_of_no_trigger_is_refused_by_api_and_is_a_scheduled_heartbeat() {
 }
 
 #[tokio::test]
-async fn every_heartbeat_event_can_be_sent_twice() {
+async fn each_heartbeat_event_can_be_sent_twice() {
     for file in FILES {
         if !file.starts_with("heartbeat") || file.contains("unauthorized") {
             continue;
@@ -94,7 +94,7 @@ async fn every_heartbeat_event_can_be_sent_twice() {
 
 /// REST APIs take an answer with any other member for a broken one; cargo-lambda's Function URL misses `cookies`.
 #[tokio::test]
-async fn an_answer_has_the_members_that_its_kind_of_event_takes() {
+async fn answer_has_the_members_that_its_kind_of_event_requires() {
     const MEMBERS: [&str; 5] = ["body", "headers", "isBase64Encoded", "multiValueHeaders", "statusCode"];
     for (file, takes_cookies) in [
         ("heartbeat.json", true),
@@ -116,7 +116,7 @@ async fn an_answer_has_the_members_that_its_kind_of_event_takes() {
 }
 
 #[tokio::test]
-async fn the_method_that_cargo_lambda_puts_on_top_is_not_the_requests() {
+async fn top_level_method_of_cargo_lambda_is_ignored() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     let reply = app.stranger().sends_changed(|event| event["httpMethod"] = "GET".into()).await;
     assert_eq!((reply.status, &reply.body["status"]), (200, &json!("ok")));

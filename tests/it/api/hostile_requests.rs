@@ -129,7 +129,7 @@ async fn app() -> TestApp {
 }
 
 #[test]
-fn any_event_gets_an_answer() {
+fn any_event_is_answered() {
     let runtime = cases::runtime();
     let app = runtime.block_on(app());
     let hostilities = prop::collection::vec(hostility(), 0..4);
@@ -141,7 +141,7 @@ fn any_event_gets_an_answer() {
 }
 
 #[tokio::test]
-async fn what_no_answer_depends_on_may_be_anything() {
+async fn unused_event_fields_may_have_any_value() {
     let app = app().await;
     for host in ["a b", "[::1", "é", "\0", "a:99999", "@", ""] {
         for place in
@@ -156,7 +156,7 @@ async fn what_no_answer_depends_on_may_be_anything() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_its_flag_says_is_a_bad_request() {
+async fn body_that_contradicts_its_base64_flag_is_a_bad_request() {
     let app = app().await;
     for body in ["e30", "{}", "=", "e30=\n", "é"] {
         let mut event = TestApp::event("heartbeat.json");
@@ -169,7 +169,7 @@ async fn a_body_that_is_not_what_its_flag_says_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn a_method_or_a_path_that_none_can_be_is_a_bad_request_or_not_there() {
+async fn impossible_method_or_path_is_a_bad_request_or_not_found() {
     let app = app().await;
     for method in ["", "G T", "é", "\0"] {
         let mut event = TestApp::event("heartbeat.json");
@@ -189,7 +189,7 @@ async fn a_method_or_a_path_that_none_can_be_is_a_bad_request_or_not_there() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_no_http_request_is_a_bad_request() {
+async fn event_that_is_no_http_request_is_a_bad_request() {
     let app = app().await;
     let schedule = TestApp::event("schedule.json").to_string();
     let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
@@ -200,7 +200,7 @@ async fn an_event_that_is_no_http_request_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn two_tokens_are_never_one_whatever_the_other_is() {
+async fn second_authorization_header_is_unauthorized_whatever_its_value() {
     let app = app().await;
     let good = TestApp::event("heartbeat.json")["headers"]["authorization"].clone();
     for other in [good.clone(), json!(""), json!("\0"), json!(null), json!({})] {
@@ -214,7 +214,7 @@ async fn two_tokens_are_never_one_whatever_the_other_is() {
 }
 
 #[tokio::test]
-async fn more_headers_than_can_be_held_are_a_bad_request() {
+async fn request_with_too_many_headers_is_a_bad_request() {
     let mut event = TestApp::event("heartbeat.json");
     for n in 0..40_000 {
         event["headers"][format!("x-{n}")] = "".into();
@@ -240,7 +240,7 @@ async fn event_whose_conversion_panics_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn the_function_as_it_is_deployed_answers_what_is_hostile() {
+async fn deployed_function_answers_hostile_events() {
     let app = app().await;
     let mut sandbox = Sandbox::start(API, &app).await;
     let mut told = Vec::new();

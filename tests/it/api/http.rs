@@ -45,7 +45,7 @@ fn assert_hardened(reply: &Reply) {
 }
 
 #[tokio::test]
-async fn every_answer_forbids_caches_and_browsers_all_that_headers_can() {
+async fn answers_have_the_headers_that_forbid_caching_and_embedding() {
     let app = TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "1").start().await;
     for (method, path, token, body, status) in [
         ("POST", "/api/agents/alpha/heartbeat", AGENT_TOKEN, "", 200),
@@ -72,7 +72,7 @@ async fn every_answer_forbids_caches_and_browsers_all_that_headers_can() {
 }
 
 #[tokio::test]
-async fn health_is_public_and_says_only_status_and_version() {
+async fn health_is_public_and_has_only_status_and_version() {
     let app = app().await;
     let reply = app
         .stranger()
@@ -88,7 +88,7 @@ async fn health_is_public_and_says_only_status_and_version() {
 }
 
 #[tokio::test]
-async fn a_valid_bearer_token_gets_a_beat_that_no_cache_keeps() {
+async fn valid_bearer_token_gets_an_uncached_answer() {
     let app = app().await;
     let reply = app.stranger().sends_changed(|_| {}).await;
     assert_eq!((reply.status, &reply.body["status"]), (200, &json!("ok")));
@@ -102,7 +102,7 @@ async fn a_valid_bearer_token_gets_a_beat_that_no_cache_keeps() {
 }
 
 #[tokio::test]
-async fn without_a_token_nobody_beats_and_nothing_is_done() {
+async fn request_without_a_token_is_unauthorized_and_nothing_runs() {
     let app = app().await;
     let reply = app
         .stranger()
@@ -126,7 +126,7 @@ async fn without_a_token_nobody_beats_and_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn what_is_not_one_valid_bearer_token_is_unauthorized() {
+async fn malformed_authorization_is_unauthorized() {
     let app = app().await;
     let joined = format!("Bearer {AGENT_TOKEN},Bearer {AGENT_TOKEN}");
     let joined_with_space = format!("Bearer {AGENT_TOKEN}, Bearer {AGENT_TOKEN}");
@@ -152,7 +152,7 @@ async fn what_is_not_one_valid_bearer_token_is_unauthorized() {
 }
 
 #[tokio::test]
-async fn a_name_that_no_agent_can_have_is_a_bad_request() {
+async fn invalid_agent_name_is_a_bad_request() {
     let app = app().await;
     let too_long = "x".repeat(65);
     for name in [
@@ -176,7 +176,7 @@ async fn a_name_that_no_agent_can_have_is_a_bad_request() {
 }
 
 #[tokio::test]
-async fn any_agent_name_may_beat_percent_encoded_or_not() {
+async fn valid_agent_name_is_accepted_percent_encoded_or_not() {
     let app = app().await;
     let longest = "x".repeat(64);
     for (sent, name) in
@@ -190,7 +190,7 @@ async fn any_agent_name_may_beat_percent_encoded_or_not() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_not_told_whether_a_name_or_a_body_is_good() {
+async fn request_without_a_token_does_not_learn_what_is_valid() {
     let app = app().await;
     let reply = app
         .stranger()
@@ -204,7 +204,7 @@ async fn a_stranger_is_not_told_whether_a_name_or_a_body_is_good() {
 }
 
 #[tokio::test]
-async fn the_body_is_empty_or_a_json_object() {
+async fn body_must_be_empty_or_a_json_object() {
     let app = app().await;
     for body in [json!(null), json!(""), json!(" \r\n"), json!("{}"), json!("{\"a\": [1]}\n")] {
         let reply = app.stranger().sends_changed(|event| event["body"] = body.clone()).await;
@@ -217,7 +217,7 @@ async fn the_body_is_empty_or_a_json_object() {
 }
 
 #[tokio::test]
-async fn a_body_in_base64_is_read_as_what_it_encodes() {
+async fn base64_body_is_decoded() {
     let app = app().await;
     // `{}`, `[]` and a byte that no text has.
     for (body, status) in [("e30=", 200), ("W10=", 400), ("/w==", 400)] {
@@ -233,7 +233,7 @@ async fn a_body_in_base64_is_read_as_what_it_encodes() {
 }
 
 #[tokio::test]
-async fn a_body_above_64_kib_is_too_large() {
+async fn body_above_64_kib_is_too_large() {
     let app = app().await;
     let body = |length: usize| format!("{{{}}}", " ".repeat(length - 2));
     let longest = app.stranger().sends_changed(|event| event["body"] = body(MAX_BODY).into()).await;
@@ -243,7 +243,7 @@ async fn a_body_above_64_kib_is_too_large() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn unknown_path_is_not_found() {
     let app = app().await;
     for path in [
         "/",
@@ -271,7 +271,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn another_method_is_not_allowed_and_the_answer_says_which_is() {
+async fn other_method_is_not_allowed_and_the_answer_names_the_allowed_one() {
     let app = app().await;
     for (method, path, allowed) in [
         ("GET", "/api/agents/alpha/heartbeat", "POST"),
@@ -287,7 +287,7 @@ async fn another_method_is_not_allowed_and_the_answer_says_which_is() {
 }
 
 #[tokio::test]
-async fn a_beat_comes_through_every_kind_of_front() {
+async fn beat_is_accepted_through_each_kind_of_http_trigger() {
     let app = app().await;
     for file in ["heartbeat.json", "heartbeat-rest-api.json", "heartbeat-function-url.json"] {
         let reply = app.stranger().sends(&TestApp::event(file)).await;
@@ -297,7 +297,7 @@ async fn a_beat_comes_through_every_kind_of_front() {
 }
 
 #[tokio::test]
-async fn the_routes_are_the_same_behind_any_stage() {
+async fn routes_behind_any_stage_are_the_same() {
     let app = app().await;
     for stage in ["prod", "v1.0", "api"] {
         let http_api = app

@@ -32,7 +32,7 @@ fn kept(app: &TestApp) -> Vec<Checked> {
 }
 
 #[tokio::test]
-async fn a_request_without_a_key_is_a_beat_each_time_and_nothing_is_kept_of_it() {
+async fn request_without_a_key_runs_each_time_and_its_answer_is_not_kept() {
     let app = TestApp::after_a_first_beat().await;
     let (first, second) = (app.agent("alpha").knock().await, app.agent("alpha").knock().await);
     assert_ne!(first.body["runId"], second.body["runId"]);
@@ -42,7 +42,7 @@ async fn a_request_without_a_key_is_a_beat_each_time_and_nothing_is_kept_of_it()
 }
 
 #[tokio::test]
-async fn the_same_request_gets_the_same_answer_and_makes_no_other_beat() {
+async fn repeated_request_gets_the_same_answer_and_does_not_run() {
     let app = TestApp::after_a_first_beat().await;
     let first = app.agent("alpha").with_key(KEY).knock().await;
     assert_eq!((first.status, first.body["touchedCount"].as_u64()), (200, Some(3)));
@@ -62,7 +62,7 @@ async fn the_same_request_gets_the_same_answer_and_makes_no_other_beat() {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_with_a_key_costs_a_read_and_two_writes_more() {
+async fn coalesced_beat_with_a_key_costs_a_read_and_two_writes_more() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
     app.agent("beta").beat().await;
@@ -73,7 +73,7 @@ async fn a_coalesced_beat_with_a_key_costs_a_read_and_two_writes_more() {
 }
 
 #[tokio::test]
-async fn an_answer_is_kept_for_24_hours_and_then_the_key_is_new() {
+async fn answer_is_kept_for_24_hours_and_then_the_key_is_new() {
     for deleted in [false, true] {
         let app = TestApp::after_a_first_beat().await;
         let first = app.agent("alpha").with_key(KEY).knock().await;
@@ -92,7 +92,7 @@ async fn an_answer_is_kept_for_24_hours_and_then_the_key_is_new() {
 }
 
 #[tokio::test]
-async fn another_request_with_the_same_key_is_refused() {
+async fn different_request_with_the_same_key_is_refused() {
     let app = TestApp::after_a_first_beat().await;
     app.agent("alpha").with_key(KEY).with_body("{}").beat().await;
     let reply = app.agent("alpha").with_key(KEY).with_body(r#"{"some":"thing"}"#).knock().await;
@@ -103,7 +103,7 @@ async fn another_request_with_the_same_key_is_refused() {
 }
 
 #[tokio::test]
-async fn agents_do_not_share_keys() {
+async fn key_of_one_agent_is_new_for_another() {
     let app = TestApp::after_a_first_beat().await;
     let alpha = app.agent("alpha").with_key(KEY).knock().await;
     let beta = app.agent("beta").with_key(KEY).knock().await;
@@ -112,7 +112,7 @@ async fn agents_do_not_share_keys() {
 }
 
 #[tokio::test]
-async fn a_key_is_the_same_with_and_without_quotation_marks_and_is_written_nowhere() {
+async fn quoted_key_equals_the_unquoted_one_and_is_not_stored() {
     let app = TestApp::after_a_first_beat().await;
     app.agent("alpha").with_key(KEY).beat().await;
     assert!(is_replayed(&app.agent("alpha").with_key(&format!("\"{KEY}\"")).knock().await));
@@ -121,7 +121,7 @@ async fn a_key_is_the_same_with_and_without_quotation_marks_and_is_written_nowhe
 }
 
 #[tokio::test]
-async fn what_is_no_key_is_refused_and_nothing_runs() {
+async fn invalid_key_is_refused_and_nothing_runs() {
     let app = TestApp::after_a_first_beat().await;
     for bad in ["", "\"\"", "a b", "a, b", "\"a\";b=1", "schlüssel", &"x".repeat(256)] {
         let reply = app.agent("alpha").with_key(bad).knock().await;
@@ -132,7 +132,7 @@ async fn what_is_no_key_is_refused_and_nothing_runs() {
 }
 
 #[tokio::test]
-async fn while_the_first_request_runs_the_same_one_is_to_wait() {
+async fn repeated_request_while_the_first_runs_is_asked_to_retry() {
     let app = TestApp::after_a_first_beat().await;
     let mut held = app.world.github.hold(Matching::graphql());
     let alpha = app.agent("alpha").with_key(KEY);
@@ -161,7 +161,7 @@ async fn dies(app: &TestApp, seconds: Option<u64>) {
 }
 
 #[tokio::test]
-async fn a_dead_first_request_frees_its_key_at_its_deadline_and_not_later() {
+async fn key_of_a_dead_request_is_free_at_its_deadline() {
     for (deadline, ends) in [(Some(12), 12), (Some(900), 30), (None, 30)] {
         let app = TestApp::after_a_first_beat().await;
         dies(&app, deadline).await;
@@ -179,7 +179,7 @@ async fn a_dead_first_request_frees_its_key_at_its_deadline_and_not_later() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_freed_stays_its_requests() {
+async fn freed_key_still_belongs_to_its_request() {
     let app = TestApp::after_a_first_beat().await;
     dies(&app, None).await;
     app.pass_time(31);
@@ -188,7 +188,7 @@ async fn a_key_that_is_freed_stays_its_requests() {
 }
 
 #[tokio::test]
-async fn a_hundred_requests_with_one_key_at_once_make_one_agent_run() {
+async fn hundred_requests_at_once_with_one_key_make_one_run() {
     let app = TestApp::after_a_first_beat().await;
     let others: Vec<_> = (0..3).map(|_| app.another_sandbox()).collect();
     let agents: Vec<_> = (0..100)
@@ -205,7 +205,7 @@ async fn a_hundred_requests_with_one_key_at_once_make_one_agent_run() {
 }
 
 #[tokio::test]
-async fn a_repeated_request_is_not_held_against_an_agent_and_a_refused_one_leaves_its_key_free() {
+async fn repeated_request_does_not_count_and_a_refused_one_frees_its_key() {
     let app = TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "1").start().await;
     app.agent("alpha").with_key(KEY).beat().await;
     for _ in 0..3 {
@@ -219,7 +219,7 @@ async fn a_repeated_request_is_not_held_against_an_agent_and_a_refused_one_leave
 }
 
 #[tokio::test]
-async fn nobody_without_a_token_learns_what_was_answered() {
+async fn kept_answer_is_not_shown_without_a_token() {
     let app = TestApp::after_a_first_beat().await;
     app.agent("alpha").with_key(KEY).beat().await;
     let reply = app
@@ -233,7 +233,7 @@ async fn nobody_without_a_token_learns_what_was_answered() {
 }
 
 #[tokio::test]
-async fn a_first_request_that_comes_back_after_another_took_over_changes_nothing() {
+async fn first_request_that_returns_after_a_takeover_changes_nothing() {
     let app = TestApp::after_a_first_beat().await;
     let run = || On::operation("PutItem").containing("RUN#").containing("finishedAt");
     let mut held = app.world.dynamodb.hold(run());
@@ -255,7 +255,7 @@ async fn a_first_request_that_comes_back_after_another_took_over_changes_nothing
 }
 
 #[tokio::test]
-async fn what_is_kept_is_what_was_answered_when_the_position_was_not_stored_too() {
+async fn kept_answer_without_a_stored_cursor_is_the_one_that_was_sent() {
     let app = TestApp::after_a_first_beat().await;
     app.world.dynamodb.fault(On::operation("UpdateItem").containing("beatMinute"), Fault::AccessDenied);
     let first = app.agent("alpha").with_key(KEY).knock().await;

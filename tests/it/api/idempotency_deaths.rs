@@ -82,20 +82,19 @@ fn arrives(stopped: Stopped) -> Option<Stopped> {
 }
 
 #[tokio::test]
-async fn a_request_that_dies_before_any_of_its_own_is_carried_out_makes_one_run_when_it_is_sent_again() {
-    let test = "a_request_that_dies_before_any_of_its_own_is_carried_out_makes_one_run_when_it_is_sent_again";
+async fn request_that_dies_before_any_write_makes_one_run_when_repeated() {
+    let test = "request_that_dies_before_any_write_makes_one_run_when_repeated";
     dies_at_each(test, Stop::Before, true).await;
 }
 
 #[tokio::test]
-async fn a_request_that_dies_when_any_of_its_own_has_been_carried_out_makes_one_run_when_it_is_sent_again() {
-    let test =
-        "a_request_that_dies_when_any_of_its_own_has_been_carried_out_makes_one_run_when_it_is_sent_again";
+async fn request_that_dies_after_any_write_makes_one_run_when_repeated() {
+    let test = "request_that_dies_after_any_write_makes_one_run_when_repeated";
     dies_at_each(test, Stop::After, false).await;
 }
 
 #[tokio::test]
-async fn the_table_can_fail_at_any_request_or_lose_its_answer_and_there_is_one_run_all_the_same() {
+async fn request_with_any_failed_or_lost_table_answer_makes_one_run() {
     for fault in [Fault::AccessDenied, Fault::LoseAnswer] {
         for n in 1.. {
             let mut app = TestApp::after_a_first_beat().await;
@@ -128,7 +127,7 @@ async fn the_table_can_fail_at_any_request_or_lose_its_answer_and_there_is_one_r
 }
 
 #[tokio::test]
-async fn a_write_that_arrives_a_second_time_when_all_is_done_changes_nothing() {
+async fn write_delivered_again_after_the_end_changes_nothing() {
     for has_key in [true, false] {
         let app = TestApp::after_a_first_beat().await;
         app.world.dynamodb.clear_requests();

@@ -12,7 +12,7 @@ fn next(answer: &Answer) -> u64 {
 }
 
 #[tokio::test]
-async fn after_a_pass_it_is_the_freshness_and_a_beat_then_runs_another() {
+async fn next_heartbeat_after_a_pass_is_in_one_freshness() {
     for (variable, seconds) in [("30", 30), ("45", 45)] {
         let app = TestApp::tracking(&["acme/api"]).with("FRESHNESS_SECONDS", variable).start().await;
         let answer = app.agent("alpha").beat().await;
@@ -25,7 +25,7 @@ async fn after_a_pass_it_is_the_freshness_and_a_beat_then_runs_another() {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_is_told_what_is_left_of_the_freshness() {
+async fn next_heartbeat_of_a_coalesced_beat_is_the_remaining_freshness() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
     let mut told = Vec::new();
@@ -39,7 +39,7 @@ async fn a_coalesced_beat_is_told_what_is_left_of_the_freshness() {
 }
 
 #[tokio::test]
-async fn while_changes_are_left_to_report_it_is_0() {
+async fn next_heartbeat_while_changes_remain_is_0() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("beta").beat().await;
     app.outlive_freshness();
@@ -53,7 +53,7 @@ async fn while_changes_are_left_to_report_it_is_0() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_a_second_is_told_as_a_whole_one() {
+async fn next_heartbeat_is_rounded_up_to_a_whole_second() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
     app.world.clock.advance(std::time::Duration::from_millis(29_001));
@@ -61,7 +61,7 @@ async fn what_is_left_of_a_second_is_told_as_a_whole_one() {
 }
 
 #[tokio::test]
-async fn while_a_pass_runs_it_is_what_is_left_of_its_claim() {
+async fn next_heartbeat_while_a_pass_runs_is_its_remaining_lease() {
     for has_ended_before in [false, true] {
         let app = TestApp::tracking(&["acme/api"]).start().await;
         if has_ended_before {
@@ -81,7 +81,7 @@ async fn while_a_pass_runs_it_is_what_is_left_of_its_claim() {
 }
 
 #[tokio::test]
-async fn a_limit_that_lifts_later_than_the_freshness_runs_out_is_what_counts_and_else_the_freshness() {
+async fn next_heartbeat_is_the_later_of_freshness_and_rate_limit_reset() {
     for (wait, expected) in [(5, 30), (300, 300)] {
         let app = TestApp::tracking(&["acme/api"]).start().await;
         let headers = vec![("retry-after", wait.to_string())];
@@ -95,7 +95,7 @@ async fn a_limit_that_lifts_later_than_the_freshness_runs_out_is_what_counts_and
 }
 
 #[tokio::test]
-async fn without_the_table_nothing_is_known_and_it_is_the_interval_that_agents_are_to_beat_at() {
+async fn next_heartbeat_without_the_table_is_the_default_interval() {
     for (interval, seconds) in [(None, 900), (Some("600"), 600)] {
         let setup = TestApp::tracking(&["acme/api"]);
         let setup = interval
@@ -109,7 +109,7 @@ async fn without_the_table_nothing_is_known_and_it_is_the_interval_that_agents_a
 }
 
 #[tokio::test]
-async fn after_a_pass_that_failed_on_the_table_and_gave_its_claim_back_it_is_that_interval_too() {
+async fn next_heartbeat_after_a_pass_without_the_table_is_the_default() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -119,7 +119,7 @@ async fn after_a_pass_that_failed_on_the_table_and_gave_its_claim_back_it_is_tha
 }
 
 #[tokio::test]
-async fn a_fleet_that_fails_or_has_no_repository_is_looked_at_again_when_its_freshness_has_run_out() {
+async fn next_heartbeat_of_a_failing_or_empty_fleet_is_in_one_freshness() {
     let failing = TestApp::tracking(&["acme/api"]).start().await;
     failing.world.github.fault(Matching::anything(), Fault::Status(500).forever());
     let empty = TestApp::tracking(&[]).start().await;

@@ -37,7 +37,7 @@ fn secrets_manager_is_down(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn many_beats_within_a_minute_read_the_secret_once() {
+async fn beats_within_a_minute_read_the_secret_once() {
     let app = app().await;
     for _ in 0..5 {
         assert_eq!(knock(&app, AGENT_TOKEN).await.status, 200);
@@ -48,7 +48,7 @@ async fn many_beats_within_a_minute_read_the_secret_once() {
 }
 
 #[tokio::test]
-async fn a_plain_secret_is_one_token() {
+async fn plain_secret_is_one_token() {
     let app = app().await;
     store(&app, &format!(" {FIRST}\n"));
     assert_eq!(knock(&app, FIRST).await.status, 200);
@@ -56,7 +56,7 @@ async fn a_plain_secret_is_one_token() {
 }
 
 #[tokio::test]
-async fn each_token_of_the_json_form_lets_any_agent_in() {
+async fn each_token_of_a_json_secret_serves_any_agent() {
     let app = app().await;
     let tokens = [FIRST, SECOND].map(|token| serde_json::json!({"token": token, "agents": ["*"]}));
     store(&app, &serde_json::json!({ "tokens": tokens }).to_string());
@@ -69,7 +69,7 @@ async fn each_token_of_the_json_form_lets_any_agent_in() {
 }
 
 #[tokio::test]
-async fn a_rotated_token_works_at_once() {
+async fn rotated_token_works_at_once() {
     let app = app().await;
     assert_eq!(knock(&app, AGENT_TOKEN).await.status, 200);
     store(&app, FIRST);
@@ -78,7 +78,7 @@ async fn a_rotated_token_works_at_once() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_refused_within_a_minute() {
+async fn revoked_token_is_refused_within_a_minute() {
     let app = app().await;
     assert_eq!(knock(&app, AGENT_TOKEN).await.status, 200);
     store(&app, FIRST);
@@ -87,7 +87,7 @@ async fn a_revoked_token_is_refused_within_a_minute() {
 }
 
 #[tokio::test]
-async fn ten_thousand_wrong_tokens_read_the_secret_again_once_in_ten_seconds() {
+async fn wrong_tokens_reread_the_secret_once_in_ten_seconds() {
     let app = app().await;
     assert_eq!(knock(&app, AGENT_TOKEN).await.status, 200);
     app.world.secrets.clear_requests();
@@ -105,7 +105,7 @@ async fn ten_thousand_wrong_tokens_read_the_secret_again_once_in_ten_seconds() {
 }
 
 #[tokio::test]
-async fn while_secrets_manager_is_down_the_cached_token_serves_for_an_hour() {
+async fn cached_token_without_secrets_manager_serves_for_an_hour() {
     let app = app().await;
     assert_eq!(knock(&app, AGENT_TOKEN).await.status, 200);
     secrets_manager_is_down(&app);
@@ -118,7 +118,7 @@ async fn while_secrets_manager_is_down_the_cached_token_serves_for_an_hour() {
 }
 
 #[tokio::test]
-async fn a_cold_sandbox_without_secrets_manager_answers_503_at_once_and_does_not_hammer_it() {
+async fn cold_start_without_secrets_manager_answers_503_and_does_not_hammer() {
     let app = app().await;
     secrets_manager_is_down(&app);
     let reply = knock(&app, AGENT_TOKEN).await;
@@ -144,7 +144,7 @@ async fn a_cold_sandbox_without_secrets_manager_answers_503_at_once_and_does_not
 
 /// The secret says nothing that can be read, so nobody can be told that his token is wrong.
 #[tokio::test]
-async fn a_secret_without_anything_readable_is_as_one_that_cannot_be_read() {
+async fn malformed_secret_is_handled_like_an_unreadable_one() {
     let short = r#"{"tokens":[{"token":"short","agents":["*"]}]}"#;
     for secret in ["", " ", "short", "{", "{}", r#"{"tokens":"known"}"#, r#"{"token":"known"}"#, short] {
         let app = app().await;
@@ -164,7 +164,7 @@ async fn a_secret_without_anything_readable_is_as_one_that_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn an_empty_list_lets_nobody_in_and_means_it() {
+async fn empty_token_list_refuses_everybody() {
     let app = app().await;
     store(&app, r#"{"tokens":[]}"#);
     for token in [AGENT_TOKEN, "*", "{}"] {

@@ -32,7 +32,7 @@ fn counted(app: &TestApp, agent: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn an_agent_may_beat_sixty_times_a_minute_and_another_one_does_not_notice() {
+async fn sixty_first_beat_of_a_minute_is_refused_for_its_agent_alone() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     assert_eq!(knocks(&app, "alpha", 60).await, [200; 60]);
     let reply = app.agent("alpha").knock().await;
@@ -52,7 +52,7 @@ async fn an_agent_may_beat_sixty_times_a_minute_and_another_one_does_not_notice(
 }
 
 #[tokio::test]
-async fn when_the_minute_ends_it_beats_again() {
+async fn throttled_agent_is_accepted_in_the_next_minute() {
     let app = granting("2").await;
     app.pass_time(7);
     assert_eq!(knocks(&app, "alpha", 3).await, [200, 200, 429]);
@@ -63,7 +63,7 @@ async fn when_the_minute_ends_it_beats_again() {
 }
 
 #[tokio::test]
-async fn beats_spread_over_two_minutes_are_counted_for_each() {
+async fn beats_are_counted_by_minute() {
     let app = granting("2").await;
     app.pass_time(59);
     assert_eq!(knocks(&app, "alpha", 2).await, [200; 2]);
@@ -72,7 +72,7 @@ async fn beats_spread_over_two_minutes_are_counted_for_each() {
 }
 
 #[tokio::test]
-async fn a_refused_beat_leaves_no_run_asks_github_nothing_writes_nothing_and_is_logged() {
+async fn refused_beat_is_logged_and_writes_and_requests_nothing() {
     let app = granting("1").await;
     assert_eq!(knocks(&app, "alpha", 1).await, [200]);
     app.outlive_freshness();
@@ -88,7 +88,7 @@ async fn a_refused_beat_leaves_no_run_asks_github_nothing_writes_nothing_and_is_
 }
 
 #[tokio::test]
-async fn of_beats_that_come_at_once_each_is_counted_and_the_next_is_refused() {
+async fn concurrent_beats_are_all_counted_and_the_next_is_refused() {
     let app = granting("100").await;
     assert_eq!(knocks(&app, "beta", 1).await, [200]);
     let alpha = app.agent("alpha");
@@ -99,7 +99,7 @@ async fn of_beats_that_come_at_once_each_is_counted_and_the_next_is_refused() {
 }
 
 #[tokio::test]
-async fn of_more_beats_at_once_than_are_granted_all_under_way_are_answered_and_none_after_them() {
+async fn concurrent_beats_above_the_limit_are_answered_and_later_ones_refused() {
     let app = granting("10").await;
     let alpha = app.agent("alpha");
     let replies = join_all((0..50).map(|_| alpha.knock())).await;
@@ -110,7 +110,7 @@ async fn of_more_beats_at_once_than_are_granted_all_under_way_are_answered_and_n
 }
 
 #[tokio::test]
-async fn a_slower_beat_is_counted_and_does_not_move_the_position_back() {
+async fn slower_beat_is_counted_and_does_not_move_the_cursor_back() {
     let app = granting("3").await;
     let alpha = app.agent("alpha");
     alpha.beat().await;
@@ -128,7 +128,7 @@ async fn a_slower_beat_is_counted_and_does_not_move_the_position_back() {
 }
 
 #[tokio::test]
-async fn a_slower_beat_of_the_minute_before_takes_nothing_from_this_one() {
+async fn slower_beat_of_the_previous_minute_does_not_count_in_this_one() {
     let app = granting("1").await;
     app.pass_time(50);
     let alpha = app.agent("alpha");
@@ -146,7 +146,7 @@ async fn a_slower_beat_of_the_minute_before_takes_nothing_from_this_one() {
 }
 
 #[tokio::test]
-async fn the_schedule_is_never_refused() {
+async fn scheduled_beat_is_never_refused() {
     let app = granting("1").await;
     for _ in 0..3 {
         app.schedule().beat().await.expect("an answer");
@@ -155,7 +155,7 @@ async fn the_schedule_is_never_refused() {
 }
 
 #[tokio::test]
-async fn an_agent_whose_item_cannot_be_read_is_not_refused() {
+async fn agent_whose_item_cannot_be_read_is_not_refused() {
     let app = granting("1").await;
     assert_eq!(knocks(&app, "alpha", 2).await, [200, 429]);
     app.world.dynamodb.fault(On::operation("BatchGetItem").containing("AGENTS"), Fault::AccessDenied);
@@ -164,7 +164,7 @@ async fn an_agent_whose_item_cannot_be_read_is_not_refused() {
 }
 
 #[tokio::test]
-async fn an_agent_that_beats_often_costs_no_more_than_one_that_beats_now_and_then() {
+async fn frequent_beats_cost_no_more_than_rare_ones() {
     let app = granting("60").await;
     app.agent("beta").beat().await;
     app.agent("alpha").beat().await;

@@ -66,7 +66,7 @@ fn calling_sources() -> String {
 }
 
 #[test]
-fn the_functions_environment_is_exactly_what_the_configuration_reads() {
+fn functions_have_exactly_the_environment_that_the_code_reads() {
     let read = RefCell::new(BTreeSet::from(["RUST_LOG".to_owned()]));
     let _ = Config::read(|name| {
         read.borrow_mut().insert(name.to_owned());
@@ -82,7 +82,7 @@ fn the_functions_environment_is_exactly_what_the_configuration_reads() {
 }
 
 #[test]
-fn what_the_operator_leaves_alone_is_the_services_own_default() {
+fn parameter_defaults_are_the_services_defaults() {
     let required = ["TABLE_NAME", "AGENT_TOKENS_SECRET_ID", "GITHUB_CREDENTIALS_SECRET_ID"]
         .map(|name| (name, "of-another-resource"));
     let plain = Config::read(|name| {
@@ -93,7 +93,7 @@ fn what_the_operator_leaves_alone_is_the_services_own_default() {
 }
 
 #[test]
-fn the_numbers_that_cloudformation_takes_are_those_that_the_service_takes() {
+fn parameter_bounds_are_the_services_bounds() {
     let template = template();
     let mut checked = 0;
     for parameter in variables(&template).into_values() {
@@ -111,7 +111,7 @@ fn the_numbers_that_cloudformation_takes_are_those_that_the_service_takes() {
 }
 
 #[test]
-fn each_function_may_do_exactly_what_the_code_asks_of_dynamodb_and_secrets_manager() {
+fn functions_have_exactly_the_permissions_that_the_code_uses() {
     const OPERATIONS: [(&str, &str); 12] = [
         (".get_item()", "dynamodb:GetItem"),
         (".batch_get_item()", "dynamodb:BatchGetItem"),
@@ -160,7 +160,7 @@ fn each_function_may_do_exactly_what_the_code_asks_of_dynamodb_and_secrets_manag
 }
 
 #[test]
-fn the_tables_indexes_are_those_that_the_code_reads_and_may_read() {
+fn table_has_exactly_the_indexes_that_the_code_may_read() {
     let template = template();
     let indexes = property(&template, "Table", "/LocalSecondaryIndexes").as_array().expect("indexes");
     let defined: BTreeSet<&str> = indexes.iter().filter_map(|index| index["IndexName"].as_str()).collect();
@@ -181,7 +181,7 @@ fn the_tables_indexes_are_those_that_the_code_reads_and_may_read() {
 }
 
 #[test]
-fn the_api_gives_every_request_to_the_function_whose_router_knows_the_paths() {
+fn api_sends_every_request_to_the_function_with_the_router() {
     let template = template();
     let of_type = |kind: &str| -> Vec<&str> {
         let resources = template["Resources"].as_object().expect("resources");
@@ -203,7 +203,7 @@ fn the_api_gives_every_request_to_the_function_whose_router_knows_the_paths() {
 }
 
 #[test]
-fn the_schedule_sends_what_the_sample_event_shows() {
+fn schedule_sends_what_the_sample_event_shows() {
     let template = template();
     let input = property(&template, "Schedule", "/Target/Input").as_str().expect("a text");
     let input: Value = serde_json::from_str(input).expect("JSON");
@@ -215,7 +215,7 @@ fn the_schedule_sends_what_the_sample_event_shows() {
 }
 
 #[test]
-fn a_pass_has_its_whole_budget_in_each_function_and_the_gateway_waits_for_the_answer() {
+fn function_timeouts_leave_a_pass_its_whole_budget() {
     let template = template();
     let seconds =
         |resource| Duration::from_secs(property(&template, resource, "/Timeout").as_u64().expect("seconds"));
@@ -228,7 +228,7 @@ fn a_pass_has_its_whole_budget_in_each_function_and_the_gateway_waits_for_the_an
 }
 
 #[test]
-fn the_alarms_on_duration_are_at_four_fifths_of_the_timeouts() {
+fn duration_alarms_are_at_four_fifths_of_the_timeouts() {
     let template = template();
     for (alarm, function) in
         [("ApiDurationAlarm", "ApiFunction"), ("ScheduleDurationAlarm", "ScheduleFunction")]
@@ -265,7 +265,7 @@ fn watched(template: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
 }
 
 #[test]
-fn alarms_and_plots_watch_metrics_that_the_service_records_and_the_page_explains_each() {
+fn alarms_and_plots_use_recorded_metrics_and_are_all_documented() {
     let (alarmed, drawn) = watched(&template());
     let recorded = recorded();
     assert_eq!(alarmed.difference(&recorded).count() + drawn.difference(&recorded).count(), 0);

@@ -31,7 +31,7 @@ fn assert_tells_no_token(log: &Log) {
 }
 
 #[tokio::test]
-async fn a_beat_that_runs_a_pass_is_told_in_one_line() {
+async fn beat_that_runs_a_pass_is_logged_in_one_line() {
     let app = present(TestApp::tracking(&["acme/api"])).await;
     let mut sandbox = Sandbox::start(API, &app).await;
     let answer = sandbox.beat("alpha").await;
@@ -79,7 +79,7 @@ async fn a_beat_that_runs_a_pass_is_told_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_is_told_with_the_pass_it_joined_and_none_of_its_own() {
+async fn coalesced_beat_is_logged_with_the_pass_it_joined() {
     let app = present(TestApp::tracking(&["acme/api"])).await;
     let mut sandbox = Sandbox::start(API, &app).await;
     sandbox.beat("alpha").await;
@@ -94,7 +94,7 @@ async fn a_coalesced_beat_is_told_with_the_pass_it_joined_and_none_of_its_own() 
 }
 
 #[tokio::test]
-async fn every_line_bears_lambdas_ids_whatever_is_logged() {
+async fn each_line_has_lambdas_ids() {
     for level in ["warn", "error,agent_heartbeat=warn", "debug"] {
         let app = present(TestApp::tracking(&["acme/api"]).with("RUST_LOG", level)).await;
         app.world.github.fault(Matching::graphql(), Fault::Status(404));
@@ -127,7 +127,7 @@ async fn every_line_bears_lambdas_ids_whatever_is_logged() {
 }
 
 #[tokio::test]
-async fn a_refused_request_is_told_as_refused_and_is_no_beat() {
+async fn refused_request_is_logged_as_refused_and_not_as_a_beat() {
     let app = present(TestApp::tracking(&["acme/api"])).await;
     let mut sandbox = Sandbox::start(API, &app).await;
     sandbox.invoke(TestApp::event("heartbeat-unauthorized.json")).await.expect("a response");
@@ -152,7 +152,7 @@ impl Write for Written {
 }
 
 #[tokio::test]
-async fn the_passes_of_a_scheduled_beat_are_told_together() {
+async fn scheduled_beat_with_several_passes_is_logged_in_one_line() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 250));
     for n in 1..=6 {

@@ -41,7 +41,7 @@ fn outlive_freshness(app: &TestApp) {
 }
 
 #[tokio::test]
-async fn an_idle_pass_is_counted_with_its_duration_and_its_requests() {
+async fn idle_pass_is_counted_with_its_duration_and_requests() {
     let app = an_hour_later(TestApp::tracking(&["acme/api", "acme/web"])).await;
     app.world.github.arrange(|github| {
         let reset = github.now() + SignedDuration::from_mins(20);
@@ -160,7 +160,7 @@ async fn an_idle_pass_is_counted_with_its_duration_and_its_requests() {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_counts_no_pass_and_no_request_and_a_second_one_no_cold_start() {
+async fn coalesced_beat_counts_no_pass_and_no_request() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     let mut sandbox = Sandbox::start(API, &app).await;
     sandbox.beat("alpha").await;
@@ -179,7 +179,7 @@ fn metrics_of(line: &Checked) -> &[Value] {
 }
 
 #[tokio::test]
-async fn a_scheduled_beat_is_counted_like_an_agents() {
+async fn scheduled_beat_is_counted_like_an_agents() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     let mut sandbox = Sandbox::start(SCHEDULE, &app).await;
     sandbox.invoke(TestApp::event("schedule.json")).await.expect("a good beat");
@@ -191,7 +191,7 @@ async fn a_scheduled_beat_is_counted_like_an_agents() {
 }
 
 #[tokio::test]
-async fn issues_that_changed_are_counted() {
+async fn changed_issues_are_counted() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 3));
     let mut sandbox = Sandbox::start(API, &app).await;
@@ -200,7 +200,7 @@ async fn issues_that_changed_are_counted() {
 }
 
 #[tokio::test]
-async fn one_failing_repository_of_two_is_told_as_failing_with_the_age_of_what_is_known() {
+async fn failing_repository_is_counted_with_the_age_of_its_data() {
     let app = ago(TestApp::tracking(&["acme/api", "acme/web"]), 2 * AN_HOUR).start().await;
     app.agent("alpha").beat().await;
     app.pass_time(AN_HOUR);
@@ -217,7 +217,7 @@ async fn one_failing_repository_of_two_is_told_as_failing_with_the_age_of_what_i
 }
 
 #[tokio::test]
-async fn a_name_that_github_never_showed_ages_from_the_first_pass_that_asked_for_it() {
+async fn name_that_github_never_showed_ages_from_its_first_pass() {
     let setup = TestApp::tracking(&["acme/api"]).with("REPOSITORIES", "acme/api acme/none");
     let app = an_hour_later(setup).await;
     let mut sandbox = Sandbox::start(API, &app).await;
@@ -229,7 +229,7 @@ async fn a_name_that_github_never_showed_ages_from_the_first_pass_that_asked_for
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_can_be_asked_for_ages_too() {
+async fn name_without_an_installation_ages_too() {
     let app = ago(TestApp::tracking(&["acme/api", "globex/web"]), AN_HOUR).start().await;
     app.world.github.arrange(|github| github.install_app_at("acme", APP, 7));
     store(&app, &json!({ "appId": APP, "installations": { "acme": 7 }, "privateKey": APP_KEY }));
@@ -242,7 +242,7 @@ async fn a_name_that_nobody_can_be_asked_for_ages_too() {
 }
 
 #[tokio::test]
-async fn a_pass_in_which_every_repository_fails_is_no_success() {
+async fn pass_in_which_every_repository_fails_is_no_success() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     app.world.github.arrange(|github| github.hide_repository("acme/api"));
     let mut sandbox = Sandbox::start(API, &app).await;
@@ -256,7 +256,7 @@ async fn a_pass_in_which_every_repository_fails_is_no_success() {
 }
 
 #[tokio::test]
-async fn a_beat_is_fresh_when_a_pass_that_succeeded_serves_it_and_not_when_that_failed_or_is_old() {
+async fn beat_is_fresh_only_when_a_recent_successful_pass_serves_it() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     let mut sandbox = Sandbox::start(API, &app).await;
     sandbox.beat("ran-a-pass").await;
@@ -278,7 +278,7 @@ async fn a_beat_is_fresh_when_a_pass_that_succeeded_serves_it_and_not_when_that_
 }
 
 #[tokio::test]
-async fn a_held_audit_is_told_until_it_is_lifted() {
+async fn audit_on_hold_is_counted_until_it_is_confirmed() {
     let app = ago(TestApp::tracking(&["acme/api"]), 10 * AN_HOUR).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| open_spread(github, "acme/api", 30, first));
@@ -299,7 +299,7 @@ async fn a_held_audit_is_told_until_it_is_lifted() {
 }
 
 #[tokio::test]
-async fn a_pass_that_loses_the_table_is_a_pass_that_did_not_succeed() {
+async fn pass_that_loses_the_table_is_no_success() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     app.world.dynamodb.fault(On::operation("Query"), Broken::AccessDenied.forever());
     let mut sandbox = Sandbox::start(API, &app).await;
@@ -314,7 +314,7 @@ async fn a_pass_that_loses_the_table_is_a_pass_that_did_not_succeed() {
 }
 
 #[tokio::test]
-async fn a_wrong_token_is_counted_and_is_no_beat() {
+async fn wrong_token_is_counted_and_is_no_beat() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     let mut sandbox = Sandbox::start(API, &app).await;
     let answer = sandbox.invoke(TestApp::event("heartbeat-unauthorized.json")).await.expect("a response");
@@ -327,7 +327,7 @@ async fn a_wrong_token_is_counted_and_is_no_beat() {
 }
 
 #[tokio::test]
-async fn a_beat_too_many_is_counted_and_is_no_beat() {
+async fn throttled_beat_is_counted_as_refused_and_is_no_beat() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "1")).await;
     let mut sandbox = Sandbox::start(API, &app).await;
     let mut statuses = Vec::new();
@@ -343,7 +343,7 @@ async fn a_beat_too_many_is_counted_and_is_no_beat() {
 }
 
 #[tokio::test]
-async fn an_invocation_in_which_nothing_is_counted_writes_no_line() {
+async fn invocation_without_counts_writes_no_metrics_line() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     let mut sandbox = Sandbox::start(API, &app).await;
     for _ in 0..2 {
@@ -370,7 +370,7 @@ fn dimensions(log: &Log) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn five_hundred_agents_make_one_dimension_which_is_the_table() {
+async fn five_hundred_agents_make_one_dimension_the_table() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     let mut sandbox = Sandbox::start(API, &app).await;
     for n in 1..=500 {

@@ -202,7 +202,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_relative_link_leads_to_a_file_and_a_heading_that_exist() {
+fn relative_links_lead_to_existing_files_and_headings() {
     let pages = pages(root());
     let (mut count, mut broken) = (0, Vec::new());
     for page in &pages {

@@ -32,7 +32,7 @@ async fn beat_against(app: TestApp, matching: Matching, fault: Fault) -> (Vec<se
 }
 
 #[tokio::test]
-async fn failed_answer_is_logged_with_githubs_id_of_the_request() {
+async fn failed_answer_is_logged_with_githubs_request_id() {
     let with_an_error =
         json!({"data": {"r0": null, "r1": null}, "errors": [{"type": "NOT_FOUND", "path": ["r0"]}]});
     let limited = json!({"errors": [{"type": "RATE_LIMITED", "message": "limited"}]});
@@ -60,7 +60,7 @@ async fn failed_answer_is_logged_with_githubs_id_of_the_request() {
 }
 
 #[tokio::test]
-async fn failed_lookup_by_rest_is_logged_with_githubs_id_of_the_request() {
+async fn failed_rest_lookup_is_logged_with_githubs_request_id() {
     let redirect = |to: &str| {
         let headers = vec![("x-github-request-id", ID.to_owned()), ("location", to.to_owned())];
         Fault::Answer { status: 301, headers, body: "{}".to_owned() }
@@ -81,7 +81,7 @@ async fn failed_lookup_by_rest_is_logged_with_githubs_id_of_the_request() {
 }
 
 #[tokio::test]
-async fn refused_token_request_of_an_app_is_logged_with_githubs_id_of_the_request() {
+async fn refused_token_request_is_logged_with_githubs_request_id() {
     for (status, body) in [(401, "{}"), (404, "{}"), (500, "{}"), (201, "{}")] {
         let app = github_app::two_repositories().await;
         let (ids, _) = beat_against(app, Matching::token_request(), answer(status, ID, body)).await;
@@ -90,7 +90,7 @@ async fn refused_token_request_of_an_app_is_logged_with_githubs_id_of_the_reques
 }
 
 #[tokio::test]
-async fn request_id_that_is_none_of_githubs_is_not_logged() {
+async fn invalid_request_id_is_not_logged() {
     let long = "F".repeat(101);
     for id in ["words of another", "<script>", "a\"b", "token-0123456789", &long, ""] {
         for matching in [Matching::any_listing(), Matching::graphql()] {

@@ -24,7 +24,7 @@ fn slow(app: &TestApp, which: &Matching, requests: usize, seconds: u64) {
 }
 
 #[tokio::test]
-async fn a_scheduled_beat_of_an_idle_fleet_is_ok_and_touches_nothing() {
+async fn scheduled_beat_of_an_idle_fleet_is_ok_and_reports_nothing() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     let answer = app.schedule().beat().await.expect("a good beat");
     assert_eq!((answer.status(), answer.touched()), ("ok", vec![]));
@@ -32,7 +32,7 @@ async fn a_scheduled_beat_of_an_idle_fleet_is_ok_and_touches_nothing() {
 }
 
 #[tokio::test]
-async fn a_scheduled_beat_is_recorded_as_scheduled_under_the_name_configured() {
+async fn scheduled_beat_is_recorded_under_the_configured_name() {
     let app = TestApp::tracking(&["acme/api"]).with("SCHEDULE_AGENT_NAME", "night-watch").start().await;
     for _ in 0..2 {
         app.schedule().beat().await.expect("a good beat");
@@ -46,7 +46,7 @@ async fn a_scheduled_beat_is_recorded_as_scheduled_under_the_name_configured() {
 }
 
 #[tokio::test]
-async fn the_schedule_keeps_no_position_and_reports_what_its_own_pass_changed() {
+async fn scheduled_beat_reports_its_own_passes_changes_without_a_cursor() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 2));
     app.schedule().beat().await.expect("a good beat");
@@ -60,7 +60,7 @@ async fn the_schedule_keeps_no_position_and_reports_what_its_own_pass_changed() 
 }
 
 #[tokio::test]
-async fn an_agent_learns_from_a_scheduled_pass_what_changed_since_its_own_last_beat() {
+async fn agent_gets_the_changes_of_a_scheduled_pass() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 1));
     app.agent("alpha").beat().await;
@@ -73,7 +73,7 @@ async fn an_agent_learns_from_a_scheduled_pass_what_changed_since_its_own_last_b
 }
 
 #[tokio::test]
-async fn a_scheduled_error_fails_the_invocation_and_is_recorded() {
+async fn scheduled_error_fails_the_invocation_and_is_recorded() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.fault(Matching::any_listing(), Fault::Status(502).times(3));
     let failed = app.schedule().beat().await.expect_err("a failed invocation");
@@ -85,7 +85,7 @@ async fn a_scheduled_error_fails_the_invocation_and_is_recorded() {
 }
 
 #[tokio::test]
-async fn a_scheduled_warning_does_not_fail_the_invocation() {
+async fn scheduled_warning_does_not_fail_the_invocation() {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     app.world.github.fault(Matching::listing("acme/web"), Fault::Status(502).times(3));
     let answer = app.schedule().beat().await.expect("no failure");
@@ -93,7 +93,7 @@ async fn a_scheduled_warning_does_not_fail_the_invocation() {
 }
 
 #[tokio::test]
-async fn a_scheduled_beat_runs_passes_until_nothing_is_left_over() {
+async fn scheduled_beat_runs_passes_until_nothing_is_deferred() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 250));
     slow(&app, &Matching::listing("acme/api"), 6, 7);
@@ -106,7 +106,7 @@ async fn a_scheduled_beat_runs_passes_until_nothing_is_left_over() {
 }
 
 #[tokio::test]
-async fn an_agents_beat_runs_one_pass_however_much_is_left_over() {
+async fn agents_beat_runs_one_pass_however_much_is_deferred() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 250));
     slow(&app, &Matching::listing("acme/api"), 3, 7);
@@ -116,7 +116,7 @@ async fn an_agents_beat_runs_one_pass_however_much_is_left_over() {
 }
 
 #[tokio::test]
-async fn a_schedule_does_not_go_on_when_the_last_pass_got_no_further() {
+async fn schedule_stops_when_the_last_pass_made_no_progress() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     slow(&app, &Matching::graphql(), 1, 21);
     let answer = app.schedule().beat().await.expect("a good beat");
@@ -128,7 +128,7 @@ async fn a_schedule_does_not_go_on_when_the_last_pass_got_no_further() {
 }
 
 #[tokio::test]
-async fn a_schedule_begins_another_pass_only_if_its_whole_budget_leaves_a_fifth_of_the_invocations_time() {
+async fn schedule_begins_a_pass_only_with_a_fifth_of_its_time_to_spare() {
     // A pass takes 21 s here, and may take 25: after one, 46 of 58 s are within four fifths, and of 57 s are not.
     for (seconds, passes) in [(57, 1), (58, 2)] {
         let app = TestApp::tracking(&["acme/api"]).start().await;

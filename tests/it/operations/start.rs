@@ -64,13 +64,13 @@ fn whole_preparation() -> [String; 4] {
 }
 
 #[tokio::test]
-async fn a_service_that_is_only_built_has_sent_nothing() {
+async fn service_that_is_only_built_sends_nothing() {
     let app = app().await;
     assert_eq!(asked(&app.world), [""; 0]);
 }
 
 #[tokio::test]
-async fn the_preparation_reads_both_secrets_and_asks_each_host_once_for_half_a_read_unit() {
+async fn preparation_reads_both_secrets_and_costs_half_a_read_unit() {
     let app = app().await;
     app.app.prepare().await;
     assert_eq!(asked(&app.world), whole_preparation());
@@ -78,7 +78,7 @@ async fn the_preparation_reads_both_secrets_and_asks_each_host_once_for_half_a_r
 }
 
 #[tokio::test]
-async fn all_hosts_are_asked_at_the_same_time() {
+async fn preparation_contacts_all_hosts_at_the_same_time() {
     let app =
         TestApp::tracking(&[]).timing(|timing| timing.preparation = Duration::from_secs(10)).start().await;
     let mut secrets = app.world.secrets.hold(On::anything());
@@ -96,7 +96,7 @@ async fn all_hosts_are_asked_at_the_same_time() {
 }
 
 #[tokio::test]
-async fn the_first_beat_after_it_reads_no_secret() {
+async fn first_beat_after_preparation_reads_no_secret() {
     let app = app().await;
     app.app.prepare().await;
     forget(&app.world);
@@ -105,7 +105,7 @@ async fn the_first_beat_after_it_reads_no_secret() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_rotated_after_it_is_read_afresh_like_any_other() {
+async fn secret_rotated_after_preparation_is_read_again() {
     let app = app().await;
     app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, "the-old-token-not-a-secret-0123456789");
     app.app.prepare().await;
@@ -114,7 +114,7 @@ async fn a_secret_that_is_rotated_after_it_is_read_afresh_like_any_other() {
 }
 
 #[tokio::test]
-async fn without_secrets_manager_it_ends_and_the_first_beat_reads_as_if_nobody_had_tried() {
+async fn preparation_without_secrets_manager_ends_and_the_first_beat_reads() {
     for fault in [Broken::AccessDenied, Broken::Hang, Broken::Cut, Broken::InternalError] {
         let app = impatient().await;
         app.world.secrets.fault(On::anything(), fault.forever());
@@ -127,7 +127,7 @@ async fn without_secrets_manager_it_ends_and_the_first_beat_reads_as_if_nobody_h
 }
 
 #[tokio::test]
-async fn a_secrets_manager_that_stays_away_is_told_by_the_first_beat() {
+async fn unavailable_secrets_manager_is_reported_by_the_first_beat() {
     let app = impatient().await;
     app.world.secrets.fault(On::anything(), Broken::AccessDenied.forever());
     app.app.prepare().await;
@@ -136,7 +136,7 @@ async fn a_secrets_manager_that_stays_away_is_told_by_the_first_beat() {
 }
 
 #[tokio::test]
-async fn without_dynamodb_it_ends_and_the_first_beat_uses_the_table_as_ever() {
+async fn preparation_without_dynamodb_ends_and_the_first_beat_uses_it() {
     for fault in [Broken::AccessDenied, Broken::Hang, Broken::Cut, Broken::Throttle] {
         let app = impatient().await;
         app.world.dynamodb.fault(On::anything(), fault.forever());
@@ -147,7 +147,7 @@ async fn without_dynamodb_it_ends_and_the_first_beat_uses_the_table_as_ever() {
 }
 
 #[tokio::test]
-async fn without_github_it_ends_and_the_first_beat_asks_as_ever() {
+async fn preparation_without_github_ends_and_the_first_beat_uses_it() {
     let limited = Fault::secondary_limit(Some("60"));
     for fault in [Fault::Hang, Fault::Cut, Fault::Garbage, Fault::Status(503), Fault::Status(401), limited] {
         let app = impatient().await;
@@ -161,7 +161,7 @@ async fn without_github_it_ends_and_the_first_beat_asks_as_ever() {
 }
 
 #[tokio::test]
-async fn each_function_is_prepared_before_it_asks_for_its_first_event() {
+async fn each_function_is_prepared_before_its_first_event() {
     for path in FUNCTIONS {
         let app = app().await;
         assert_eq!(Sandbox::start(path, &app).await.end().await.0, [Value::Null; 0], "{path}");
@@ -170,7 +170,7 @@ async fn each_function_is_prepared_before_it_asks_for_its_first_event() {
 }
 
 #[tokio::test]
-async fn what_fails_at_the_start_is_logged_once_each_and_tells_no_secret() {
+async fn start_failure_is_logged_once_without_a_secret() {
     let app = app().await;
     app.world.secrets.fault(On::anything(), Broken::AccessDenied.forever());
     app.world.dynamodb.fault(On::anything(), Broken::AccessDenied.forever());
@@ -186,7 +186,7 @@ async fn what_fails_at_the_start_is_logged_once_each_and_tells_no_secret() {
 }
 
 #[tokio::test]
-async fn a_wrong_configuration_ends_each_function_and_names_all_its_mistakes() {
+async fn invalid_configuration_ends_each_function_and_names_all_mistakes() {
     let app = app().await;
     for path in FUNCTIONS {
         let mut command = command(path, &app, "127.0.0.1:9");
@@ -202,7 +202,7 @@ async fn a_wrong_configuration_ends_each_function_and_names_all_its_mistakes() {
 }
 
 #[tokio::test]
-async fn function_of_a_plain_cargo_lambda_watch_names_what_is_missing_and_the_way_out() {
+async fn plain_cargo_lambda_watch_names_what_is_missing_and_the_way_out() {
     let app = app().await;
     for path in FUNCTIONS {
         let mut command = command(path, &app, "http://[::1]:9/.rt/_");

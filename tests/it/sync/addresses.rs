@@ -71,7 +71,7 @@ async fn reported_url_is_on_the_configured_site_whatever_host_github_names() {
 }
 
 #[tokio::test]
-async fn a_page_of_issues_without_pages_of_their_own_is_not_believed() {
+async fn listing_of_issues_without_a_url_is_rejected() {
     for url in NO_PAGES {
         let app = app().await;
         app.world.github.fault(Matching::listing(API).query("state", "open"), with_page(url));
@@ -86,7 +86,7 @@ async fn a_page_of_issues_without_pages_of_their_own_is_not_believed() {
 }
 
 #[tokio::test]
-async fn where_a_pull_requests_page_is_matters_to_nobody() {
+async fn pull_request_with_any_url_is_accepted() {
     let app = app().await;
     app.world.github.arrange(|github| github.open_pull_request(API, "A change"));
     let answer = app.agent("alpha").beat().await;
@@ -94,7 +94,7 @@ async fn where_a_pull_requests_page_is_matters_to_nobody() {
 }
 
 #[tokio::test]
-async fn an_issue_is_not_moved_to_a_page_elsewhere() {
+async fn issue_moved_to_another_host_is_not_reported_there() {
     let app = TestApp::tracking(&[API]).with("AUDIT_INTERVAL_SECONDS", "60").start().await;
     app.world.github.arrange(|github| {
         github.create_repository("acme/else");
@@ -121,7 +121,7 @@ async fn an_issue_is_not_moved_to_a_page_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_redirect_of_the_graphql_api_is_not_followed_and_that_host_never_sees_the_token() {
+async fn graphql_redirect_to_another_host_is_not_followed() {
     for status in [301, 302, 303, 307, 308] {
         let app = app().await;
         let elsewhere = elsewhere(&app).await;
@@ -134,7 +134,7 @@ async fn a_redirect_of_the_graphql_api_is_not_followed_and_that_host_never_sees_
 }
 
 #[tokio::test]
-async fn a_redirect_of_the_connection_made_ahead_is_not_followed() {
+async fn redirect_of_the_early_connection_is_not_followed() {
     let app = app().await;
     let elsewhere = elsewhere(&app).await;
     app.world.github.fault(Matching::path("/"), redirect(302, elsewhere.url()));
@@ -143,7 +143,7 @@ async fn a_redirect_of_the_connection_made_ahead_is_not_followed() {
 }
 
 #[tokio::test]
-async fn no_redirect_or_link_brings_the_token_where_it_does_not_belong() {
+async fn token_is_never_sent_to_a_redirect_or_link_elsewhere() {
     let app = app().await;
     let elsewhere = elsewhere(&app).await;
     let host = app.world.github.url().trim_start_matches("http://").to_owned();
@@ -168,7 +168,7 @@ async fn no_redirect_or_link_brings_the_token_where_it_does_not_belong() {
 }
 
 #[tokio::test]
-async fn on_an_enterprise_server_the_token_stays_below_the_api() {
+async fn enterprise_server_receives_the_token_below_its_api_only() {
     let mut app = app().await;
     let host = app.world.github.url().to_owned();
     app.restart_with("GITHUB_API_URL", &format!("{host}/api/v3"));

@@ -11,7 +11,7 @@ use crate::support::app::{TestApp, open_spread};
 const API: &str = "acme/api";
 
 #[tokio::test]
-async fn an_old_open_issue_untouched_for_years_is_in_the_cache_after_the_backfill() {
+async fn old_open_issue_is_cached_by_the_backfill() {
     let app = TestApp::tracking(&[API]).start().await;
     let years_ago: Timestamp = "2015-03-04T05:06:07Z".parse().expect("an instant");
     app.world.github.arrange(|github| {
@@ -24,7 +24,7 @@ async fn an_old_open_issue_untouched_for_years_is_in_the_cache_after_the_backfil
 }
 
 #[tokio::test]
-async fn two_hundred_and_fifty_issues_of_one_second_are_stored_once_in_a_backfill() {
+async fn backfill_of_250_issues_of_one_second_stores_each_once() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 250));
     let answer = app.agent("alpha").beat().await;
@@ -34,8 +34,7 @@ async fn two_hundred_and_fifty_issues_of_one_second_are_stored_once_in_a_backfil
 }
 
 #[tokio::test]
-async fn an_issue_closed_before_page_two_of_a_backfill_is_closed_after_the_next_pass_and_its_neighbour_is_stored()
- {
+async fn issue_closed_before_page_two_of_a_backfill_is_closed_and_none_is_lost() {
     // Without the probe a backfill asks for the newest change first.
     for (has_graphql, second_page) in [(true, 2), (false, 3)] {
         let app = TestApp::tracking(&[API]).start().await;
@@ -61,7 +60,7 @@ async fn an_issue_closed_before_page_two_of_a_backfill_is_closed_after_the_next_
 }
 
 #[tokio::test]
-async fn after_the_backfill_of_a_repository_without_open_issues_the_first_delta_is_small() {
+async fn first_delta_after_a_backfill_without_open_issues_is_small() {
     let app = TestApp::tracking(&[API]).start().await;
     let first = app.ago(5_000);
     app.world.github.arrange(|github| {
@@ -85,7 +84,7 @@ async fn after_the_backfill_of_a_repository_without_open_issues_the_first_delta_
 }
 
 #[tokio::test]
-async fn after_the_backfill_of_one_ancient_issue_the_first_delta_is_small() {
+async fn first_delta_after_a_backfill_of_an_ancient_issue_is_small() {
     let app = TestApp::tracking(&[API]).start().await;
     let years_ago: Timestamp = "2015-03-04T05:06:07Z".parse().expect("an instant");
     app.world.github.arrange(|github| github.open_issue_at(API, "Ancient", years_ago));
@@ -98,7 +97,7 @@ async fn after_the_backfill_of_one_ancient_issue_the_first_delta_is_small() {
 }
 
 #[tokio::test]
-async fn a_backfill_that_is_cut_by_the_deadline_goes_on_where_it_was() {
+async fn backfill_cut_by_the_deadline_resumes_where_it_was() {
     let app = TestApp::tracking(&[API]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| open_spread(github, API, 150, first));
@@ -124,7 +123,7 @@ async fn a_backfill_that_is_cut_by_the_deadline_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn an_issue_closed_between_two_passes_of_a_backfill_is_closed_after_the_pass_that_follows_it() {
+async fn issue_closed_between_two_passes_of_a_backfill_is_closed_afterwards() {
     let app = TestApp::tracking(&[API]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| open_spread(github, API, 150, first));
@@ -144,7 +143,7 @@ async fn an_issue_closed_between_two_passes_of_a_backfill_is_closed_after_the_pa
 }
 
 #[tokio::test]
-async fn an_issue_closed_before_the_first_pass_is_not_reported_however_late_it_is_shown() {
+async fn issue_closed_before_the_first_pass_is_never_reported() {
     for has_graphql in [true, false] {
         for (closed_ago, shown_in) in [(0, None), (10, None), (100, None), (10, Some(20)), (10, Some(100))] {
             let app = TestApp::tracking(&[API]).start().await;
@@ -188,7 +187,7 @@ async fn an_issue_closed_before_the_first_pass_is_not_reported_however_late_it_i
 }
 
 #[tokio::test]
-async fn an_issue_opened_and_closed_before_the_first_pass_and_shown_late_is_not_reported() {
+async fn issue_opened_and_closed_before_the_first_pass_is_never_reported() {
     for has_graphql in [true, false] {
         let app = TestApp::tracking(&[API]).start().await;
         let (long_ago, was, shown) = (app.ago(1_000), app.ago(10), app.ago(-60));

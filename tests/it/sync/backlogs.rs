@@ -36,7 +36,7 @@ async fn fleet_of(count: usize, timing: impl FnOnce(&mut Timing)) -> (TestApp, V
 }
 
 #[tokio::test]
-async fn an_agent_with_thousands_of_unreported_changes_is_told_all_in_bounded_turns() {
+async fn thousands_of_unreported_changes_are_delivered_in_bounded_responses() {
     let (app, _) = fleet_of(1, |_| ()).await;
     app.world.github.arrange(|github| github.close_issue("acme/repository-00", 1));
     app.agent("alpha").beat().await;
@@ -49,7 +49,7 @@ async fn an_agent_with_thousands_of_unreported_changes_is_told_all_in_bounded_tu
 }
 
 #[tokio::test]
-async fn changes_in_more_repositories_than_one_beat_reads_are_told_in_bounded_turns() {
+async fn changes_in_many_repositories_are_delivered_in_bounded_responses() {
     let (app, names) = fleet_of(60, |_| ()).await;
     app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 3)));
     app.agent("alpha").beat().await;
@@ -60,7 +60,7 @@ async fn changes_in_more_repositories_than_one_beat_reads_are_told_in_bounded_tu
 }
 
 #[tokio::test]
-async fn the_oldest_changes_are_told_first_whatever_repository_they_are_in() {
+async fn oldest_changes_of_all_repositories_are_delivered_first() {
     let (app, names) = fleet_of(2, |_| ()).await;
     for name in names.iter().rev() {
         app.pass_time(150);
@@ -77,7 +77,7 @@ async fn the_oldest_changes_are_told_first_whatever_repository_they_are_in() {
 }
 
 #[tokio::test]
-async fn excluded_issues_among_the_changes_cost_no_beat_more_than_the_others() {
+async fn excluded_issues_in_a_backlog_cost_no_more_than_others() {
     let mut app = fleet_of(1, |_| ()).await.0;
     app.restart_with("EXCLUDED_LABELS", "spam");
     app.world.github.arrange(|github| {
@@ -93,7 +93,7 @@ async fn excluded_issues_among_the_changes_cost_no_beat_more_than_the_others() {
 }
 
 #[tokio::test]
-async fn reading_that_takes_long_ends_with_what_was_read_and_goes_on_in_the_next_beat() {
+async fn slow_read_delivers_what_was_read_and_the_next_beat_continues() {
     let (app, names) = fleet_of(1, |_| ()).await;
     app.world.github.arrange(|github| github.open_issues(&names[0], 190));
     app.agent("alpha").beat().await;
@@ -110,7 +110,7 @@ async fn reading_that_takes_long_ends_with_what_was_read_and_goes_on_in_the_next
 }
 
 #[tokio::test]
-async fn what_a_dead_pass_changed_is_found_by_the_next_one_and_not_by_each_agent() {
+async fn changes_of_a_dead_pass_are_found_by_the_next_pass_not_by_each_agent() {
     let (app, names) = fleet_of(60, |_| ()).await;
     app.agent("gamma").beat().await;
     app.outlive_freshness();
@@ -130,7 +130,7 @@ async fn what_a_dead_pass_changed_is_found_by_the_next_one_and_not_by_each_agent
 }
 
 #[tokio::test]
-async fn changes_of_a_repository_that_only_another_function_tracks_are_told() {
+async fn changes_of_a_repository_only_another_function_tracks_are_delivered() {
     let (app, names) = fleet_of(2, |_| ()).await;
     let mut elsewhere = app.variables.clone();
     elsewhere.insert("REPOSITORIES".to_owned(), names[0].clone());
@@ -153,7 +153,7 @@ async fn changes_of_a_repository_that_only_another_function_tracks_are_told() {
 }
 
 #[tokio::test]
-async fn a_close_that_a_running_pass_edits_while_the_backlog_is_told_stays_a_close() {
+async fn close_edited_by_a_running_pass_during_delivery_stays_a_close() {
     let (app, names) = fleet_of(1, |timing| timing.backlog.changes = 3).await;
     app.world.github.arrange(|github| github.open_issues(&names[0], 5));
     app.agent("alpha").beat().await;
@@ -177,7 +177,7 @@ async fn a_close_that_a_running_pass_edits_while_the_backlog_is_told_stays_a_clo
 }
 
 #[tokio::test]
-async fn changes_that_come_while_a_backlog_is_told_repository_by_repository_are_not_lost() {
+async fn changes_made_during_delivery_by_repository_are_not_lost() {
     let (app, names) = fleet_of(3, narrow).await;
     app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 3)));
     app.agent("alpha").beat().await;
@@ -205,7 +205,7 @@ fn counts(answers: &[Answer]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn more_changes_than_one_beat_reads_are_counted_exactly_all_the_same() {
+async fn count_of_more_changes_than_one_beat_reads_is_exact() {
     let (app, names) = fleet_of(2, |_| ()).await;
     for (name, count) in names.iter().zip([1_100, 300]) {
         app.pass_time(150);
@@ -221,7 +221,7 @@ async fn more_changes_than_one_beat_reads_are_counted_exactly_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_issue_that_changed_in_several_passes_or_is_excluded_counts_once_or_not_at_all() {
+async fn count_has_repeated_changes_once_and_excluded_issues_never() {
     let (mut app, names) = fleet_of(1, |timing| timing.backlog.changes = 4).await;
     app.restart_with("EXCLUDED_LABELS", "spam");
     app.agent("alpha").beat().await;
@@ -241,7 +241,7 @@ async fn an_issue_that_changed_in_several_passes_or_is_excluded_counts_once_or_n
 }
 
 #[tokio::test]
-async fn changes_in_many_repositories_are_counted_while_they_are_told_one_after_another() {
+async fn count_during_delivery_by_repository_is_exact() {
     let (app, names) = fleet_of(30, |_| ()).await;
     app.world.github.arrange(|github| names.iter().for_each(|name| github.open_issues(name, 10)));
     app.agent("alpha").beat().await;
@@ -252,7 +252,7 @@ async fn changes_in_many_repositories_are_counted_while_they_are_told_one_after_
 }
 
 #[tokio::test]
-async fn of_more_than_10_000_changes_it_is_told_that_they_are_more() {
+async fn count_above_10_000_changes_is_at_least_10_000() {
     let (app, names) = fleet_of(1, |_| ()).await;
     app.world.github.arrange(|github| github.open_issues(&names[0], 250));
     app.agent("alpha").beat().await;
@@ -270,7 +270,7 @@ async fn of_more_than_10_000_changes_it_is_told_that_they_are_more() {
 }
 
 #[tokio::test]
-async fn after_a_pass_that_died_no_more_changes_are_claimed_than_there_are() {
+async fn count_after_a_dead_pass_is_never_too_high() {
     let (app, names) = fleet_of(1, |timing| timing.backlog.changes = 10).await;
     app.world.github.arrange(|github| github.open_issues(&names[0], 60));
     let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("SET ended"));

@@ -31,7 +31,7 @@ async fn beat_with_an_audit(app: &TestApp) -> Answer {
 }
 
 #[tokio::test]
-async fn an_audit_without_news_tells_nothing() {
+async fn audit_without_changes_reports_nothing() {
     let app = an_agent_that_knows_three_issues().await;
     for _ in 0..3 {
         assert_eq!(beat_with_an_audit(&app).await.touched(), [""; 0]);
@@ -40,7 +40,7 @@ async fn an_audit_without_news_tells_nothing() {
 }
 
 #[tokio::test]
-async fn an_issue_closed_and_opened_again_between_two_passes_is_told_as_reopened() {
+async fn issue_closed_and_reopened_between_two_passes_is_reported_as_reopened() {
     let app = an_agent_that_knows_three_issues().await;
     app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     app.pass_time(5);
@@ -50,7 +50,7 @@ async fn an_issue_closed_and_opened_again_between_two_passes_is_told_as_reopened
 }
 
 #[tokio::test]
-async fn an_issue_opened_and_closed_between_two_passes_is_told_as_closed() {
+async fn issue_opened_and_closed_between_two_passes_is_reported_as_closed() {
     let app = an_agent_that_knows_three_issues().await;
     app.world.github.arrange(|github| {
         let number = github.open_issue("acme/api", "Short");
@@ -61,7 +61,7 @@ async fn an_issue_opened_and_closed_between_two_passes_is_told_as_closed() {
 }
 
 #[tokio::test]
-async fn an_old_closed_issue_that_is_commented_on_is_told_as_edited() {
+async fn old_closed_issue_with_a_new_comment_is_reported_as_edited() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| {
         let number = github.open_issue("acme/api", "Long done");
@@ -75,7 +75,7 @@ async fn an_old_closed_issue_that_is_commented_on_is_told_as_edited() {
 }
 
 #[tokio::test]
-async fn the_last_change_wins_and_an_edit_hides_none() {
+async fn last_change_of_an_issue_wins_and_an_edit_hides_no_other() {
     let app = an_agent_that_knows_three_issues().await;
     let github = &app.world.github;
     app.agent("beta").beat().await;
@@ -106,7 +106,7 @@ async fn the_last_change_wins_and_an_edit_hides_none() {
 }
 
 #[tokio::test]
-async fn a_deleted_issue_is_told_as_deleted_and_once() {
+async fn deleted_issue_is_reported_as_deleted_once() {
     let app = an_agent_that_knows_three_issues().await;
     app.agent("alpha").beat().await;
     app.world.github.arrange(|github| github.delete_issue("acme/api", 2));
@@ -117,7 +117,7 @@ async fn a_deleted_issue_is_told_as_deleted_and_once() {
 }
 
 #[tokio::test]
-async fn a_removal_of_which_the_table_never_says_whether_it_was_written_is_told() {
+async fn removal_whose_write_has_a_lost_answer_is_reported() {
     let app = an_agent_that_knows_three_issues().await;
     app.agent("alpha").beat().await;
     app.world.github.arrange(|github| github.delete_issue("acme/api", 2));
@@ -133,7 +133,7 @@ async fn a_removal_of_which_the_table_never_says_whether_it_was_written_is_told(
 }
 
 #[tokio::test]
-async fn a_moved_issue_is_told_under_its_old_address_with_the_new_one() {
+async fn moved_issue_is_reported_under_its_old_url_with_the_new_one() {
     let app = an_agent_that_knows_three_issues().await;
     app.agent("alpha").beat().await;
     app.world.github.arrange(|github| github.transfer_issue("acme/api", 2, "acme/attic"));
@@ -150,7 +150,7 @@ async fn a_moved_issue_is_told_under_its_old_address_with_the_new_one() {
 }
 
 #[tokio::test]
-async fn an_issue_that_stays_away_is_told_as_hidden_and_as_reopened_when_it_is_back() {
+async fn missing_issue_is_reported_as_hidden_and_reopened_when_it_returns() {
     let app = an_agent_that_knows_three_issues().await;
     app.agent("alpha").beat().await;
     app.world.github.arrange(|github| github.hide_issue("acme/api", 2));

@@ -18,7 +18,7 @@ async fn three_issues(repositories: &[&str]) -> TestApp {
 }
 
 #[tokio::test]
-async fn a_fresh_pass_serves_every_beat_without_another_request() {
+async fn fresh_pass_serves_every_beat_without_another_request() {
     let app = three_issues(&["acme/api"]).await;
     let first = app.agent("alpha").beat().await;
     app.world.github.clear_requests();
@@ -31,7 +31,7 @@ async fn a_fresh_pass_serves_every_beat_without_another_request() {
 }
 
 #[tokio::test]
-async fn a_pass_serves_until_its_freshness_has_run_out() {
+async fn pass_serves_beats_until_its_freshness_expires() {
     let app = TestApp::tracking(&["acme/api"]).with("FRESHNESS_SECONDS", "45").start().await;
     app.agent("alpha").beat().await;
     app.pass_time(44);
@@ -65,7 +65,7 @@ async fn fifty_beats_and_the_schedule_at_once_make_one_pass() {
 }
 
 #[tokio::test]
-async fn a_beat_that_finds_the_first_pass_running_says_so_and_does_not_wait() {
+async fn beat_during_the_first_pass_reports_it_and_does_not_wait() {
     let app = three_issues(&["acme/api"]).await;
     let mut held = app.world.github.hold(Matching::listing("acme/api"));
     let alpha = app.agent("alpha");
@@ -82,7 +82,7 @@ async fn a_beat_that_finds_the_first_pass_running_says_so_and_does_not_wait() {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_is_stale_a_minute_after_the_freshness_ran_out() {
+async fn coalesced_beat_is_stale_a_minute_after_freshness_expired() {
     let app = three_issues(&["acme/api"]).await;
     let first = app.agent("alpha").beat().await;
     app.pass_time(80);
@@ -102,7 +102,7 @@ async fn a_coalesced_beat_is_stale_a_minute_after_the_freshness_ran_out() {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_carries_the_status_and_problems_of_the_last_ended_pass() {
+async fn coalesced_beat_has_the_status_and_problems_of_the_last_ended_pass() {
     let app = three_issues(&["acme/api", "acme/web"]).await;
     app.world.github.arrange(|github| github.hide_repository("acme/web"));
     let ran = app.agent("alpha").beat().await;
@@ -132,7 +132,7 @@ async fn used_hour_by_hour(app: &TestApp, problems: &[&str], counted: impl Fn(&R
 }
 
 #[tokio::test]
-async fn a_small_budget_of_requests_stretches_the_freshness_so_that_half_of_it_is_never_passed() {
+async fn small_request_budget_stretches_freshness_to_use_at_most_half() {
     let app = three_issues(&["acme/api"]).await;
     app.world.github.arrange(|world| {
         world.remove_graphql();
@@ -144,7 +144,7 @@ async fn a_small_budget_of_requests_stretches_the_freshness_so_that_half_of_it_i
 }
 
 #[tokio::test]
-async fn a_small_budget_of_points_stretches_the_freshness_so_that_half_of_it_is_never_passed() {
+async fn small_point_budget_stretches_freshness_to_use_at_most_half() {
     let app = three_issues(&["acme/api"]).await;
     app.world
         .github
@@ -155,7 +155,7 @@ async fn a_small_budget_of_points_stretches_the_freshness_so_that_half_of_it_is_
 }
 
 #[tokio::test]
-async fn a_stretched_freshness_is_kept_for_the_beats_of_other_sandboxes() {
+async fn stretched_freshness_applies_in_every_execution_environment() {
     let app = three_issues(&["acme/api"]).await;
     app.world
         .github
@@ -170,7 +170,7 @@ async fn a_stretched_freshness_is_kept_for_the_beats_of_other_sandboxes() {
 }
 
 #[tokio::test]
-async fn a_pass_that_fails_gives_its_claim_back() {
+async fn failed_pass_releases_its_lease() {
     let app = three_issues(&["acme/api"]).await;
     app.world.dynamodb.fault(On::operation("Query"), Fault::InternalError.times(3));
     let failed = app.agent("alpha").beat().await;

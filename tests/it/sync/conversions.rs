@@ -30,7 +30,7 @@ fn assert_in_step(app: &TestApp, when: &str) {
 }
 
 #[tokio::test]
-async fn converted_issue_is_removed_by_an_audit_and_told_once() {
+async fn converted_issue_is_removed_by_an_audit_and_reported_once() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.convert_to_pull_request(API, 1));
     let answer = audit(&app).await;
@@ -85,7 +85,7 @@ async fn converted_issue_is_removed_without_graphql() {
 }
 
 #[tokio::test]
-async fn pull_requests_and_closed_issues_in_a_listing_are_no_conversions() {
+async fn pull_requests_and_closed_issues_in_a_listing_are_not_conversions() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.close_issue(API, 3));
     app.outlive_freshness();
@@ -102,7 +102,7 @@ async fn pull_requests_and_closed_issues_in_a_listing_are_no_conversions() {
 }
 
 #[tokio::test]
-async fn conversion_during_a_backfill_is_told_by_the_first_listing() {
+async fn conversion_during_a_backfill_is_reported_by_the_first_listing() {
     let app = tracking(&[API]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| open_spread(github, API, 150, first));
@@ -125,7 +125,7 @@ fn recorded(app: &TestApp) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn conversion_written_by_a_pass_that_dies_is_told_all_the_same() {
+async fn conversion_written_by_a_dying_pass_is_reported() {
     let requests = {
         let app = converted().await;
         app.agent("alpha").beat().await;

@@ -58,7 +58,7 @@ fn fence(app: &TestApp) -> u64 {
 }
 
 #[tokio::test]
-async fn five_hundred_agents_and_the_schedule_at_once_make_one_pass_and_each_is_told_everything_once() {
+async fn five_hundred_agents_at_once_make_one_pass_and_get_each_change_once() {
     let alone = with_news(fleet()).await;
     alone.agent("alpha").beat().await;
     let crowded = with_news(patient(fleet())).await;
@@ -86,7 +86,7 @@ async fn five_hundred_agents_and_the_schedule_at_once_make_one_pass_and_each_is_
 }
 
 #[tokio::test]
-async fn of_fifty_beats_that_find_a_stalled_holder_one_takes_over_and_its_return_changes_nothing() {
+async fn stalled_lease_is_taken_over_by_one_of_fifty_beats_for_good() {
     for stalls_at in [
         On::operation("PutItem").containing("ISSUE#"),
         On::operation("PutItem").containing("openCount"),
@@ -118,7 +118,7 @@ async fn of_fifty_beats_that_find_a_stalled_holder_one_takes_over_and_its_return
 }
 
 #[tokio::test]
-async fn of_fifty_beats_that_find_a_dead_holder_one_takes_over_when_its_claim_ends() {
+async fn expired_lease_of_a_dead_holder_is_taken_over_by_one_of_fifty_beats() {
     let app = with_news(patient(fleet())).await;
     let before = fence(&app);
     let mut held = app.world.github.hold(Matching::listing("acme/web"));
@@ -155,7 +155,7 @@ fn operations() -> Vec<(&'static str, On)> {
 }
 
 #[tokio::test]
-async fn a_table_that_throttles_a_request_twice_is_asked_a_third_time_and_nothing_is_told_of_it() {
+async fn table_that_throttles_a_request_twice_is_retried_without_a_problem() {
     for (what, on) in operations() {
         let app = with_news(fleet()).await;
         app.world.dynamodb.fault(on, Fault::Throttle.times(2));
@@ -168,7 +168,7 @@ async fn a_table_that_throttles_a_request_twice_is_asked_a_third_time_and_nothin
 }
 
 #[tokio::test]
-async fn a_table_that_does_not_stop_throttling_is_told_and_nothing_is_lost_once_it_has() {
+async fn table_that_keeps_throttling_is_a_problem_and_no_change_is_lost() {
     for (what, on) in operations() {
         let app = with_news(fleet()).await;
         app.world.dynamodb.fault(on, Fault::Throttle.forever());

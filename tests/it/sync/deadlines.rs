@@ -27,7 +27,7 @@ async fn beat_that_waits_for(app: &TestApp, request: Matching, seconds: u64) -> 
 }
 
 #[tokio::test]
-async fn an_invocation_with_time_enough_reads_everything() {
+async fn invocation_with_enough_time_reads_everything() {
     let app = two_repositories().await;
     let answer = app.agent("alpha").beat_within(30).await;
     assert_eq!(answer.status(), "ok");
@@ -36,7 +36,7 @@ async fn an_invocation_with_time_enough_reads_everything() {
 }
 
 #[tokio::test]
-async fn an_invocation_with_hardly_any_time_asks_nothing_of_github() {
+async fn invocation_with_hardly_any_time_sends_github_nothing() {
     let app = two_repositories().await;
     let answer = app.agent("alpha").beat_within(5).await;
     let summary = "Synced 0 of 2 repositories: 0 issues changed; 2 repositories deferred to the next pass.";
@@ -49,7 +49,7 @@ async fn an_invocation_with_hardly_any_time_asks_nothing_of_github() {
 }
 
 #[tokio::test]
-async fn a_deadline_of_1970_is_a_stand_ins_and_leaves_the_whole_budget() {
+async fn deadline_of_1970_is_ignored() {
     let app = two_repositories().await;
     let answer = app.agent("alpha").beat_until(Some(jiff::Timestamp::UNIX_EPOCH)).await;
     assert_eq!(answer.status(), "ok");
@@ -57,7 +57,7 @@ async fn a_deadline_of_1970_is_a_stand_ins_and_leaves_the_whole_budget() {
 }
 
 #[tokio::test]
-async fn nothing_is_asked_after_the_pass_has_used_its_budget() {
+async fn pass_with_a_used_budget_sends_no_more_requests() {
     let app = two_repositories().await;
     let second_page = Matching::listing("acme/web").query("state", "open").nth(2);
     let answer = beat_that_waits_for(&app, second_page, 25).await;
@@ -73,7 +73,7 @@ async fn nothing_is_asked_after_the_pass_has_used_its_budget() {
 }
 
 #[tokio::test]
-async fn nothing_is_repeated_after_the_pass_has_used_its_budget() {
+async fn pass_with_a_used_budget_repeats_no_request() {
     let app = TestApp::tracking(&["acme/web"]).start().await;
     let listing = Matching::listing("acme/web").query("state", "open");
     app.world.github.fault(listing.clone(), Fault::Status(502).forever());
@@ -85,7 +85,7 @@ async fn nothing_is_repeated_after_the_pass_has_used_its_budget() {
 }
 
 #[tokio::test]
-async fn a_near_deadline_of_the_invocation_cuts_the_budget() {
+async fn near_deadline_of_the_invocation_shortens_the_budget() {
     let app = two_repositories().await;
     let second_page = Matching::listing("acme/web").query("state", "open").nth(2);
     let mut held = app.world.github.hold(second_page);
@@ -100,7 +100,7 @@ async fn a_near_deadline_of_the_invocation_cuts_the_budget() {
 }
 
 #[tokio::test]
-async fn no_row_is_written_after_the_pass_has_used_its_budget() {
+async fn pass_with_a_used_budget_writes_no_row() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 90));
     let row = On::operation("PutItem").containing("ISSUE#");
@@ -152,7 +152,7 @@ async fn second_page_is_cut_off() -> TestApp {
 }
 
 #[tokio::test]
-async fn a_request_that_the_passes_deadline_cuts_off_is_left_to_the_next_pass() {
+async fn request_cut_off_by_the_passes_deadline_is_deferred() {
     let app = second_page_is_cut_off().await;
     let answer = app.agent("alpha").beat().await;
     let summary = "Synced 0 of 1 repository: 0 issues changed, 100 imported; \
@@ -165,7 +165,7 @@ async fn a_request_that_the_passes_deadline_cuts_off_is_left_to_the_next_pass() 
 }
 
 #[tokio::test]
-async fn a_request_that_hangs_longer_than_the_patience_with_github_has_failed() {
+async fn request_that_hangs_beyond_its_timeout_has_failed() {
     let impatient = TestApp::tracking(&["acme/api"]).timing(|timing| {
         timing.github.attempt_timeout = Duration::from_millis(500);
         timing.github.attempts = 1;
@@ -177,7 +177,7 @@ async fn a_request_that_hangs_longer_than_the_patience_with_github_has_failed() 
 }
 
 #[tokio::test]
-async fn a_schedule_goes_on_after_a_request_that_the_passes_deadline_cut_off() {
+async fn schedule_continues_after_a_request_cut_off_by_the_deadline() {
     let app = second_page_is_cut_off().await;
     let answer = app.schedule().beat().await.expect("a good beat");
     assert_eq!((answer.status(), app.state()["fence"].clone()), ("ok", 2.into()), "{:#}", answer.0);
@@ -186,7 +186,7 @@ async fn a_schedule_goes_on_after_a_request_that_the_passes_deadline_cut_off() {
 }
 
 #[tokio::test]
-async fn a_table_that_hangs_when_the_time_is_up_is_not_waited_for_once_for_each_repository() {
+async fn table_that_hangs_at_the_deadline_is_not_awaited_per_repository() {
     let names: Vec<String> = (1..=40).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let impatient = TestApp::tracking(&names).timing(|timing| {

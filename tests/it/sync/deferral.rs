@@ -44,7 +44,7 @@ fn pages(app: &TestApp) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_repository_of_5_000_issues_is_complete_after_a_few_passes_of_two_seconds_each() {
+async fn repository_of_5_000_issues_is_complete_after_a_few_short_passes() {
     let mut app = short_passes(&["acme/api"]).start().await;
     app.world.github.arrange(|github| open_apart(github, "acme/api", 5_000));
     slow(&mut app, 100);
@@ -81,7 +81,7 @@ async fn a_repository_of_5_000_issues_is_complete_after_a_few_passes_of_two_seco
 }
 
 #[tokio::test]
-async fn a_schedule_goes_on_by_itself_while_its_deadline_allows_and_the_next_one_goes_on_from_there() {
+async fn schedule_continues_until_its_deadline_and_the_next_one_resumes() {
     let mut app = short_passes(&["acme/api"]).start().await;
     app.world.github.arrange(|github| open_apart(github, "acme/api", 2_000));
     slow(&mut app, 60);
@@ -109,7 +109,7 @@ async fn a_schedule_goes_on_by_itself_while_its_deadline_allows_and_the_next_one
 }
 
 #[tokio::test]
-async fn changes_that_do_not_fit_into_a_pass_are_each_told_once() {
+async fn changes_that_do_not_fit_into_a_pass_are_reported_once_each() {
     let mut app = short_passes(&["acme/api"]).start().await;
     app.world.github.arrange(|github| open_apart(github, "acme/api", 600));
     for _ in 0..2 {

@@ -31,7 +31,7 @@ fn failures(answer: &Answer) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn without_a_failure_there_is_no_problem() {
+async fn pass_without_a_failure_has_no_problem() {
     let app = with_an_issue_each(&FIVE).await;
     for _ in 0..2 {
         let answer = app.agent("alpha").beat().await;
@@ -44,7 +44,7 @@ async fn without_a_failure_there_is_no_problem() {
 }
 
 #[tokio::test]
-async fn one_of_five_repositories_fails_is_a_warning() {
+async fn one_of_five_repositories_failing_is_a_warning() {
     let app = with_an_issue_each(&FIVE).await;
     app.world.github.fault(Matching::listing("acme/web"), Fault::Status(502).forever());
     let answer = app.agent("alpha").beat().await;
@@ -62,7 +62,7 @@ async fn one_of_five_repositories_fails_is_a_warning() {
 }
 
 #[tokio::test]
-async fn all_of_five_repositories_fail_is_an_error_and_each_is_told() {
+async fn all_of_five_repositories_failing_is_an_error_naming_each() {
     let app = with_an_issue_each(&FIVE).await;
     app.world.github.fault(Matching::any_listing(), Fault::Status(502).forever());
     let answer = app.agent("alpha").beat().await;
@@ -74,7 +74,7 @@ async fn all_of_five_repositories_fail_is_an_error_and_each_is_told() {
 }
 
 #[tokio::test]
-async fn the_only_repository_fails_is_an_error() {
+async fn only_repository_failing_is_an_error() {
     let app = with_an_issue_each(&["acme/api"]).await;
     app.world.github.arrange(|github| github.hide_repository("acme/api"));
     let answer = app.agent("alpha").beat().await;
@@ -84,7 +84,7 @@ async fn the_only_repository_fails_is_an_error() {
 }
 
 #[tokio::test]
-async fn no_repository_configured_is_an_error() {
+async fn empty_configuration_is_an_error() {
     let app = TestApp::tracking(&[]).start().await;
     for _ in 0..2 {
         let answer = app.agent("alpha").beat().await;
@@ -97,7 +97,7 @@ async fn no_repository_configured_is_an_error() {
 }
 
 #[tokio::test]
-async fn each_repositorys_failure_is_told_with_its_own_code() {
+async fn each_repositorys_failure_has_its_own_code() {
     let app = with_an_issue_each(&FIVE).await;
     app.world.github.arrange(|github| {
         github.hide_repository("acme/api");
@@ -142,7 +142,7 @@ async fn github_down_is_an_error_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn dynamodb_down_is_an_error_and_the_beat_is_answered() {
+async fn dynamodb_down_is_an_answered_error() {
     let app = with_an_issue_each(&["acme/api"]).await;
     app.world.dynamodb.fault(On::anything(), Broken::InternalError.forever());
     let answer = app.agent("alpha").beat().await;
@@ -169,7 +169,7 @@ async fn dynamodb_hanging_is_an_error_in_bounded_time() {
 }
 
 #[tokio::test]
-async fn a_beat_whose_agent_cannot_be_read_is_recorded_all_the_same() {
+async fn beat_whose_agent_cannot_be_read_is_recorded() {
     let app = with_an_issue_each(&["acme/api"]).await;
     let agent = On::operation("BatchGetItem").containing("AGENTS");
     app.world.dynamodb.fault(agent, Broken::InternalError.times(3));
@@ -181,7 +181,7 @@ async fn a_beat_whose_agent_cannot_be_read_is_recorded_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_run_that_cannot_be_written_is_a_warning_and_what_it_told_is_told_again() {
+async fn unrecorded_run_is_a_warning_and_its_changes_are_reported_again() {
     let app = with_an_issue_each(&["acme/api"]).await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -198,7 +198,7 @@ async fn a_run_that_cannot_be_written_is_a_warning_and_what_it_told_is_told_agai
 }
 
 #[tokio::test]
-async fn changes_that_cannot_be_read_are_told_by_the_next_beat() {
+async fn changes_that_cannot_be_read_are_reported_by_the_next_beat() {
     let app = with_an_issue_each(&["acme/api"]).await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -213,7 +213,7 @@ async fn changes_that_cannot_be_read_are_told_by_the_next_beat() {
 }
 
 #[tokio::test]
-async fn an_error_is_recorded_as_it_was_answered() {
+async fn error_is_recorded_as_it_was_answered() {
     let app = with_an_issue_each(&["acme/api"]).await;
     app.world.github.fault(Matching::anything(), Fault::Status(503).forever());
     let answer = app.agent("alpha").beat().await;
@@ -225,7 +225,7 @@ async fn an_error_is_recorded_as_it_was_answered() {
 }
 
 #[tokio::test]
-async fn a_position_that_cannot_be_written_is_told_in_the_answer_and_in_the_run() {
+async fn unstored_delivery_cursor_is_reported_in_the_answer_and_the_run() {
     let app = with_an_issue_each(&["acme/api"]).await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -241,7 +241,7 @@ async fn a_position_that_cannot_be_written_is_told_in_the_answer_and_in_the_run(
 }
 
 #[tokio::test]
-async fn a_pass_whose_record_cannot_be_written_has_ended_all_the_same() {
+async fn pass_whose_record_cannot_be_written_has_ended() {
     let app = with_an_issue_each(&["acme/api"]).await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();

@@ -20,7 +20,7 @@ fn page(status: u16, body: &str) -> Fault {
 /// An Enterprise Server whose web site is asked instead of its API (PyGithub issue 769, terraform-provider-github issue
 /// 224, steampipe-plugin-github issue 305).
 #[tokio::test]
-async fn answer_of_a_web_site_names_the_variable_with_the_apis_address() {
+async fn website_instead_of_the_api_is_reported_with_the_variables_name() {
     for (status, body) in
         [(200, PAGE), (302, PAGE), (302, ""), (404, PAGE), (404, ""), (406, "{}"), (403, PAGE), (410, PAGE)]
     {
@@ -53,7 +53,7 @@ async fn answer_of_a_web_site_names_the_variable_with_the_apis_address() {
 }
 
 #[tokio::test]
-async fn web_site_at_both_addresses_names_the_variable() {
+async fn website_at_both_addresses_is_reported_with_the_variables_name() {
     for (status, body) in [(302, PAGE), (404, PAGE), (406, ""), (200, PAGE)] {
         let app = TestApp::tracking(&["acme/api"]).start().await;
         app.world.github.fault(Matching::anything(), page(status, body).forever());
@@ -64,7 +64,7 @@ async fn web_site_at_both_addresses_names_the_variable() {
 }
 
 #[tokio::test]
-async fn nothing_at_all_at_the_apis_address_names_the_variable() {
+async fn missing_api_is_reported_with_the_variables_name() {
     let mut app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     app.world.github.arrange(|github| github.remove_graphql());
     let elsewhere = format!("{}/some/where", app.world.github.url());
@@ -76,7 +76,7 @@ async fn nothing_at_all_at_the_apis_address_names_the_variable() {
 }
 
 #[tokio::test]
-async fn repository_that_is_not_there_names_no_address() {
+async fn missing_repository_is_reported_without_the_variables_name() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.hide_repository("acme/api"));
     let answer = app.agent("alpha").beat().await;

@@ -46,7 +46,7 @@ async fn told(app: &TestApp) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_update_from_the_future_is_reported_once_and_hides_no_other() {
+async fn update_from_the_future_is_reported_once_and_hides_no_other() {
     for has_graphql in [true, false] {
         let app = three_issues(has_graphql).await;
         app.world.github.arrange(|github| edit_ahead(github, 1));
@@ -83,7 +83,7 @@ async fn an_update_from_the_future_is_reported_once_and_hides_no_other() {
 }
 
 #[tokio::test]
-async fn an_issue_with_a_future_update_is_itself_reported_when_it_changes_before_then() {
+async fn issue_with_a_future_update_is_reported_when_it_changes_before_then() {
     for has_graphql in [true, false] {
         let app = three_issues(has_graphql).await;
         app.world.github.arrange(|github| edit_ahead(github, 1));
@@ -100,7 +100,7 @@ async fn an_issue_with_a_future_update_is_itself_reported_when_it_changes_before
 }
 
 #[tokio::test]
-async fn a_repository_with_future_updates_is_read_from_its_first_pass_on() {
+async fn repository_with_future_updates_is_read_from_its_first_pass_on() {
     for has_graphql in [true, false] {
         let app = TestApp::tracking(&[API]).start().await;
         app.world.github.arrange(|github| {

@@ -50,7 +50,7 @@ async fn requests_of_a_beat() -> u64 {
 }
 
 #[tokio::test]
-async fn the_answer_to_any_request_can_be_lost_without_a_trace() {
+async fn lost_answer_to_any_table_request_changes_nothing() {
     let github = {
         let app = news().await;
         app.agent("alpha").beat().await;
@@ -72,7 +72,7 @@ async fn the_answer_to_any_request_can_be_lost_without_a_trace() {
 }
 
 #[tokio::test]
-async fn a_backfill_goes_on_where_a_dead_holder_left_it() {
+async fn backfill_resumes_where_a_dead_holder_left_it() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 130));
     let second_page = Matching::listing("acme/api").query("state", "open").nth(2);
@@ -91,7 +91,7 @@ async fn a_backfill_goes_on_where_a_dead_holder_left_it() {
 }
 
 #[tokio::test]
-async fn the_table_can_fail_at_any_request_and_nothing_is_lost() {
+async fn failed_table_request_of_any_kind_loses_nothing() {
     for n in 1..=requests_of_a_beat().await {
         let app = news().await;
         app.world.dynamodb.fault(On::anything().nth(n), Fault::AccessDenied);
@@ -110,7 +110,7 @@ async fn the_table_can_fail_at_any_request_and_nothing_is_lost() {
 }
 
 #[tokio::test]
-async fn a_holder_that_dies_at_any_request_of_the_first_pass_leaves_a_right_count() {
+async fn holder_that_dies_in_the_first_pass_leaves_a_correct_count() {
     for n in 1.. {
         let mut app = TestApp::tracking(&["acme/api"]).start().await;
         app.world.github.arrange(|github| github.open_issues("acme/api", 3));
@@ -133,7 +133,7 @@ async fn a_holder_that_dies_at_any_request_of_the_first_pass_leaves_a_right_coun
 }
 
 #[tokio::test]
-async fn a_holder_that_dies_leaves_a_running_agent_run() {
+async fn holder_that_dies_leaves_a_running_agent_run() {
     let app = news().await;
     let mut held = app.world.dynamodb.hold(On::operation("PutItem").containing("ISSUE#"));
     let alpha = app.agent("alpha");

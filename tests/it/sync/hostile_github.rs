@@ -174,7 +174,7 @@ async fn live(has_beaten: bool, garbling: Garbling) {
 }
 
 #[test]
-fn whatever_github_answers_the_beat_is_answered_and_the_pass_ends() {
+fn any_answer_of_githubs_lets_the_pass_end_and_the_beat_be_answered() {
     let runtime = cases::runtime();
     cases::try_cases(CASES, &(any::<bool>(), garbling()), |(has_beaten, garbling)| {
         runtime.block_on(live(has_beaten, garbling));

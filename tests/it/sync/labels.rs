@@ -19,7 +19,7 @@ fn label(github: &mut World, number: u64, labels: &[&str]) {
 }
 
 #[tokio::test]
-async fn labels_that_stay_as_they_are_are_stored_and_told_no_more() {
+async fn unchanged_labels_are_neither_stored_nor_reported_again() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| {
         github.open_issue(API, "One");
@@ -35,7 +35,7 @@ async fn labels_that_stay_as_they_are_are_stored_and_told_no_more() {
 }
 
 #[tokio::test]
-async fn an_issue_with_an_excluded_label_is_kept_and_never_told_until_the_label_is_gone() {
+async fn issue_with_an_excluded_label_is_stored_and_not_reported() {
     let mut app = TestApp::tracking(&[API]).with("EXCLUDED_LABELS", "on hold, wontfix").start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     beat(&app).await;
@@ -64,7 +64,7 @@ async fn an_issue_with_an_excluded_label_is_kept_and_never_told_until_the_label_
 }
 
 #[tokio::test]
-async fn a_renamed_label_is_shown_by_the_next_audit() {
+async fn renamed_label_is_read_by_the_next_audit() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| {
         github.open_issues(API, 3);
@@ -90,7 +90,7 @@ async fn a_renamed_label_is_shown_by_the_next_audit() {
 }
 
 #[tokio::test]
-async fn state_follows_github_when_issues_are_closed_and_reopened() {
+async fn issue_closed_and_reopened_on_github_has_the_same_state_here() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 1));
     beat(&app).await;
@@ -113,7 +113,7 @@ async fn state_follows_github_when_issues_are_closed_and_reopened() {
 }
 
 #[tokio::test]
-async fn the_derived_status_is_the_designs_one_value() {
+async fn derived_status_has_the_one_documented_value() {
     let app = TestApp::tracking(&[API]).start().await;
     let labels: [&[&str]; 7] = [
         &["status/done"],
@@ -144,7 +144,7 @@ async fn the_derived_status_is_the_designs_one_value() {
 }
 
 #[tokio::test]
-async fn a_row_holds_what_github_shows_but_never_the_body() {
+async fn row_has_what_github_shows_except_the_body() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.world.github.arrange(|github| {
@@ -196,7 +196,7 @@ async fn a_row_holds_what_github_shows_but_never_the_body() {
 }
 
 #[tokio::test]
-async fn an_excluded_issue_is_not_counted_in_the_summary() {
+async fn excluded_issue_is_not_counted_in_the_summary() {
     let app = TestApp::tracking(&[API]).with("EXCLUDED_LABELS", "spam").start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();

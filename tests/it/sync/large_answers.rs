@@ -43,7 +43,7 @@ fn assert_only_api_was_read(answer: &Answer, code: &str) {
 }
 
 #[tokio::test]
-async fn listing_without_an_end_is_given_up_and_the_others_are_read() {
+async fn endless_listing_fails_and_the_others_are_read() {
     let listings = [
         (Fault::Endless(r#",{"number":1}"#), "larger than this service accepts"),
         (Fault::Endless(" "), "larger than this service accepts"),
@@ -66,7 +66,7 @@ async fn listing_without_an_end_is_given_up_and_the_others_are_read() {
 }
 
 #[tokio::test]
-async fn error_without_an_end_is_read_for_its_words_alone() {
+async fn endless_error_is_read_up_to_its_limit() {
     // A 404 proves nothing without GitHub's words, which are at its end.
     for (status, code) in
         [(403, "github_forbidden"), (404, "github_unexpected_answer"), (502, "github_unavailable")]
@@ -78,7 +78,7 @@ async fn error_without_an_end_is_read_for_its_words_alone() {
 }
 
 #[tokio::test]
-async fn graphql_answer_without_an_end_fails_and_the_next_pass_reads_everything() {
+async fn endless_graphql_answer_fails_and_the_next_pass_reads_everything() {
     for fault in [Fault::Endless(" "), Fault::Endless("x"), bomb(200, " ")] {
         let app = with_news().await;
         app.world.github.fault(Matching::graphql(), fault.forever());

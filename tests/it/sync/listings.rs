@@ -23,7 +23,7 @@ fn open_pull_requests(github: &mut World, repository: &str, count: i64, first: T
 }
 
 #[tokio::test]
-async fn an_empty_repository_is_read_and_has_nothing_to_tell() {
+async fn empty_repository_is_read_and_reports_nothing() {
     let app = TestApp::tracking(&[API]).start().await;
     for _ in 0..2 {
         let answer = app.agent("alpha").beat().await;
@@ -34,7 +34,7 @@ async fn an_empty_repository_is_read_and_has_nothing_to_tell() {
 }
 
 #[tokio::test]
-async fn an_issue_that_github_shows_late_is_read_within_two_minutes_while_newer_ones_keep_coming() {
+async fn issue_shown_late_is_read_within_two_minutes_despite_newer_ones() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issue(API, "First"));
     app.agent("alpha").beat().await;
@@ -62,7 +62,7 @@ async fn an_issue_that_github_shows_late_is_read_within_two_minutes_while_newer_
 }
 
 #[tokio::test]
-async fn an_issue_not_cached_before_is_told_as_opened_reopened_closed_or_edited() {
+async fn issue_not_cached_before_is_reported_by_its_last_change() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| {
         github.open_issues(API, 2);
@@ -87,7 +87,7 @@ async fn an_issue_not_cached_before_is_told_as_opened_reopened_closed_or_edited(
 }
 
 #[tokio::test]
-async fn when_page_two_fails_the_cursor_stays_at_what_was_written_and_nothing_is_missing_after_healing() {
+async fn failed_page_two_keeps_the_cursor_and_loses_no_issue() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -106,7 +106,7 @@ async fn when_page_two_fails_the_cursor_stays_at_what_was_written_and_nothing_is
 }
 
 #[tokio::test]
-async fn when_one_write_fails_the_cursor_stays_before_its_page_and_nothing_is_missing_after_healing() {
+async fn failed_write_keeps_the_cursor_before_its_page_and_loses_no_issue() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -125,7 +125,7 @@ async fn when_one_write_fails_the_cursor_stays_before_its_page_and_nothing_is_mi
 }
 
 #[tokio::test]
-async fn two_hundred_and_fifty_issues_of_one_second_are_stored_once_and_the_later_edit_is_seen() {
+async fn listing_of_250_issues_of_one_second_stores_each_once() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -155,7 +155,7 @@ async fn two_hundred_and_fifty_issues_of_one_second_are_stored_once_and_the_late
 }
 
 #[tokio::test]
-async fn an_issue_edited_or_closed_before_page_two_is_asked_is_stored_once_and_so_is_its_neighbour() {
+async fn issue_changed_before_page_two_is_stored_once_and_so_is_its_neighbour() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -173,7 +173,7 @@ async fn an_issue_edited_or_closed_before_page_two_is_asked_is_stored_once_and_s
 }
 
 #[tokio::test]
-async fn a_page_of_pull_requests_before_three_issues_gives_three_issues() {
+async fn page_of_pull_requests_before_three_issues_gives_three_issues() {
     let app = TestApp::tracking(&[API]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| {
@@ -195,7 +195,7 @@ async fn a_page_of_pull_requests_before_three_issues_gives_three_issues() {
 }
 
 #[tokio::test]
-async fn a_listing_with_opaque_links_and_no_page_numbers_is_read_whole() {
+async fn listing_with_opaque_links_is_read_completely() {
     let app = TestApp::tracking(&[API]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| {
@@ -209,7 +209,7 @@ async fn a_listing_with_opaque_links_and_no_page_numbers_is_read_whole() {
 }
 
 #[tokio::test]
-async fn first_page_of_each_repository_is_begun_before_the_second_page_of_any() {
+async fn first_page_of_each_repository_is_requested_before_any_second_page() {
     let names: Vec<String> = (1..=20).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (has_graphql, status) in [(true, "ok"), (false, "warning")] {
@@ -238,7 +238,7 @@ async fn first_page_of_each_repository_is_begun_before_the_second_page_of_any() 
 }
 
 #[tokio::test]
-async fn repository_whose_first_page_is_slow_holds_up_no_other_repositorys_pages() {
+async fn slow_first_page_delays_no_other_repository() {
     let app = TestApp::tracking(&["acme/slow", API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -270,7 +270,7 @@ async fn repository_whose_first_page_is_slow_holds_up_no_other_repositorys_pages
 }
 
 #[tokio::test]
-async fn a_next_link_to_another_host_is_not_followed_and_that_host_never_sees_the_token() {
+async fn next_link_to_another_host_is_not_followed() {
     let app = TestApp::tracking(&[API]).start().await;
     let elsewhere = GitHub::start(app.world.clock.clone()).await;
     let link = format!("<{}/repositories/1/issues?page=2>; rel=\"next\"", elsewhere.url());
@@ -282,7 +282,7 @@ async fn a_next_link_to_another_host_is_not_followed_and_that_host_never_sees_th
 }
 
 #[tokio::test]
-async fn no_repository_starves_while_each_pass_has_time_for_eight_of_nine() {
+async fn repository_does_not_starve_when_a_pass_has_time_for_eight_of_nine() {
     let names: Vec<String> = (1..=9).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let app = TestApp::tracking(&names).start().await;
@@ -308,7 +308,7 @@ async fn no_repository_starves_while_each_pass_has_time_for_eight_of_nine() {
 }
 
 #[tokio::test]
-async fn no_repository_starves_while_looking_all_up_would_take_the_whole_pass() {
+async fn repository_does_not_starve_when_lookups_would_take_the_whole_pass() {
     let names: Vec<String> = (1..=40).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut app = TestApp::tracking(&names).start().await;

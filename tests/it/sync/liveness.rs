@@ -124,7 +124,7 @@ async fn passes_until_settled(
 }
 
 #[tokio::test]
-async fn a_thousand_changes_at_five_seconds_a_page_are_settled() {
+async fn thousand_changes_at_five_seconds_a_page_are_settled() {
     let page = Duration::from_secs(5);
     for (age, has_graphql) in [(200, true), (0, true), (200, false), (0, false)] {
         passes_until_settled(1, Backlog::Spread(10), page, age, has_graphql).await;
@@ -132,7 +132,7 @@ async fn a_thousand_changes_at_five_seconds_a_page_are_settled() {
 }
 
 #[tokio::test]
-async fn two_pages_in_each_of_ten_repositories_are_settled_when_first_pages_alone_exceed_the_budget() {
+async fn second_pages_are_settled_when_first_pages_alone_exceed_the_budget() {
     for seconds in [12, 20] {
         for (age, has_graphql) in [(200, true), (0, true)] {
             let page = Duration::from_secs(seconds);
@@ -142,7 +142,7 @@ async fn two_pages_in_each_of_ten_repositories_are_settled_when_first_pages_alon
 }
 
 #[tokio::test]
-async fn a_backlog_is_settled_when_a_pass_has_time_for_one_page_only() {
+async fn backlog_is_settled_when_a_pass_has_time_for_one_page_only() {
     let page = Duration::from_secs(20);
     for backlog in [Backlog::Spread(3), Backlog::Crowd(3), Backlog::Dense(3, 40), Backlog::Dense(4, 99)] {
         for (repositories, age) in [(1, 200), (1, 0), (9, 200)] {
@@ -160,12 +160,12 @@ async fn backlogs_of_many_repositories_are_settled_at_any_page_speed() {
 }
 
 #[tokio::test]
-async fn a_backlog_of_five_hundred_repositories_is_settled() {
+async fn backlog_of_five_hundred_repositories_is_settled() {
     passes_until_settled(500, Backlog::Spread(2), Duration::from_secs(2), 200, true).await;
 }
 
 #[tokio::test]
-async fn a_first_listing_ends_when_a_pass_has_time_for_one_page_only() {
+async fn first_listing_ends_when_a_pass_has_time_for_one_page_only() {
     for count in [250, 101] {
         let app = TestApp::tracking(&["acme/api"]).start().await;
         app.world.github.arrange(|github| github.open_issues("acme/api", count));

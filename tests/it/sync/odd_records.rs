@@ -72,7 +72,7 @@ fn without_seven() -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn odd_record_of_any_kind_is_named_and_read_by_itself_in_the_next_pass() {
+async fn unreadable_record_of_any_kind_is_named_and_looked_up_next_pass() {
     let faults: [fn() -> Fault; 12] = [
         || replaced("The seventh body", br"\ud83d"),
         || replaced("The seventh body", b"\xff\xfe"),
@@ -108,7 +108,7 @@ async fn odd_record_of_any_kind_is_named_and_read_by_itself_in_the_next_pass() {
 }
 
 #[tokio::test]
-async fn text_that_is_no_unicode_in_every_answer_is_read_once_and_causes_no_more_requests() {
+async fn invalid_unicode_in_every_answer_is_read_once_without_more_requests() {
     for by in [br"\ud83d".as_slice(), b"\xff"] {
         let app = twelve().await;
         app.world.github.fault(Matching::any_of(API), replaced("The seventh title", by).forever());
@@ -131,7 +131,7 @@ async fn text_that_is_no_unicode_in_every_answer_is_read_once_and_causes_no_more
 }
 
 #[tokio::test]
-async fn issue_that_stays_unreadable_is_reported_by_every_pass_and_asked_for_once_an_interval() {
+async fn unreadable_issue_is_reported_each_pass_and_requested_each_interval() {
     let app = twelve().await;
     app.world
         .github
@@ -156,7 +156,7 @@ async fn issue_that_stays_unreadable_is_reported_by_every_pass_and_asked_for_onc
 }
 
 #[tokio::test]
-async fn issue_closed_in_a_form_that_cannot_be_read_is_reported_as_closed_later() {
+async fn issue_closed_while_unreadable_is_reported_as_closed_later() {
     let app = twelve().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -172,7 +172,7 @@ async fn issue_closed_in_a_form_that_cannot_be_read_is_reported_as_closed_later(
 }
 
 #[tokio::test]
-async fn issue_met_by_the_first_listing_in_a_form_that_cannot_be_read_is_imported_without_a_report() {
+async fn issue_unreadable_in_the_first_listing_is_imported_without_a_report() {
     let app = TestApp::tracking(&[API]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| open_spread(github, API, 12, first));
@@ -186,7 +186,7 @@ async fn issue_met_by_the_first_listing_in_a_form_that_cannot_be_read_is_importe
 }
 
 #[tokio::test]
-async fn audit_takes_an_issue_that_cannot_be_read_for_present_and_goes_on() {
+async fn audit_counts_an_unreadable_issue_as_present_and_continues() {
     let app = settled(12).await;
     app.world.github.arrange(|github| {
         github.remove_graphql();
@@ -202,7 +202,7 @@ async fn audit_takes_an_issue_that_cannot_be_read_for_present_and_goes_on() {
 }
 
 #[tokio::test]
-async fn audit_by_graphql_reads_labels_that_are_no_unicode() {
+async fn audit_by_graphql_reads_labels_with_invalid_unicode() {
     let app = settled(3).await;
     app.world.github.arrange(|github: &mut World| {
         let at = github.issue(API, 2).updated_at;
@@ -223,7 +223,7 @@ async fn audit_by_graphql_reads_labels_that_are_no_unicode() {
 }
 
 #[tokio::test]
-async fn repository_with_too_many_odd_records_fails_and_its_cursor_stays() {
+async fn repository_with_too_many_unreadable_records_keeps_its_cursor() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -249,7 +249,7 @@ async fn repository_with_too_many_odd_records_fails_and_its_cursor_stays() {
 }
 
 #[tokio::test]
-async fn record_without_any_number_is_told_and_the_others_are_read() {
+async fn record_without_a_number_is_reported_and_the_others_are_read() {
     let app = twelve().await;
     let nameless = odd(|record| {
         let record = record.as_object_mut().expect("a record");

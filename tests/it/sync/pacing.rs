@@ -13,7 +13,7 @@ fn next(answer: &Answer) -> u64 {
 }
 
 #[tokio::test]
-async fn an_audit_does_not_stretch_the_freshness() {
+async fn audit_does_not_stretch_the_freshness() {
     let app = settled(1_000).await;
     app.world.github.arrange(|github| {
         github.set_graphql_budget(1_000, 1_000, github.now() + SignedDuration::from_mins(120))
@@ -26,7 +26,7 @@ async fn an_audit_does_not_stretch_the_freshness() {
 }
 
 #[tokio::test]
-async fn audits_of_several_passes_in_a_row_do_not_make_the_fleet_deaf() {
+async fn audits_in_several_passes_in_a_row_delay_no_change() {
     // Of a small budget an audit takes as much as those of a large fleet take of GitHub's.
     let app = settled(4_000).await;
     app.world
@@ -46,7 +46,7 @@ async fn audits_of_several_passes_in_a_row_do_not_make_the_fleet_deaf() {
 }
 
 #[tokio::test]
-async fn a_busy_fleet_is_read_less_often_when_half_of_the_hour_is_used_up_and_the_rest_lasts() {
+async fn busy_fleet_is_read_less_often_after_half_of_the_hourly_budget() {
     let names: Vec<String> = (0..10).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let app = TestApp::tracking(&names).start().await;
@@ -76,7 +76,7 @@ async fn a_busy_fleet_is_read_less_often_when_half_of_the_hour_is_used_up_and_th
 }
 
 #[tokio::test]
-async fn of_two_limits_the_one_that_lifts_first_is_told() {
+async fn earlier_of_two_rate_limit_resets_is_reported() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| {
         github.open_issues(API, 2);

@@ -73,7 +73,7 @@ fn state_bytes(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn poisoned_query_every_repository_is_read_in_the_same_pass() {
+async fn poisoned_query_still_lets_every_repository_be_read_in_the_pass() {
     let shape = Fault::Answer { status: 200, headers: Vec::new(), body: r#"{"data":{"r0":"?"}}"#.to_owned() };
     let faults = [
         Fault::Status(500),
@@ -109,7 +109,7 @@ async fn poisoned_query_every_repository_is_read_in_the_same_pass() {
 }
 
 #[tokio::test]
-async fn query_given_up_after_ten_seconds_neighbours_are_read_in_the_same_pass() {
+async fn query_that_times_out_still_lets_its_neighbours_be_read_in_the_pass() {
     let (app, names, poison) = poisoned(40, Fault::GivesUp(Duration::from_secs(10))).await;
     let first = app.agent("alpha").beat().await;
     assert_eq!(first.0["summary"], "Synced 40 of 40 repositories: 40 issues changed.", "{:#}", first.0);
@@ -129,7 +129,7 @@ async fn query_given_up_after_ten_seconds_neighbours_are_read_in_the_same_pass()
 }
 
 #[tokio::test]
-async fn healed_repository_returns_to_the_probe_and_a_poisoned_one_is_tried_ever_more_seldom() {
+async fn healed_repository_returns_to_the_probe_and_a_poisoned_one_backs_off() {
     let (app, _, poison) = poisoned(16, Fault::Status(502)).await;
     app.agent("alpha").beat().await;
     let mut tries = Vec::new();
@@ -172,7 +172,7 @@ async fn many_poisoned_repositories_are_all_read_and_the_state_stays_small() {
 }
 
 #[tokio::test]
-async fn graphql_that_fails_altogether_costs_few_queries_and_is_asked_again_after_a_while() {
+async fn failing_graphql_costs_few_queries_and_is_tried_again_later() {
     for (fault, words) in [
         (Fault::Status(502), "answered 502"),
         (Fault::Hang, "did not answer in time"),
@@ -215,7 +215,7 @@ async fn graphql_that_fails_altogether_costs_few_queries_and_is_asked_again_afte
 }
 
 #[tokio::test]
-async fn github_that_fails_altogether_is_asked_few_questions_and_its_graphql_is_not_avoided_afterwards() {
+async fn failing_github_gets_few_queries_and_graphql_is_used_when_it_is_back() {
     for fault in [Fault::Status(502), Fault::Status(500), Fault::Cut] {
         let names = names(200);
         let app = settled(fleet(&names), &names).await;
@@ -232,7 +232,7 @@ async fn github_that_fails_altogether_is_asked_few_questions_and_its_graphql_is_
 }
 
 #[tokio::test]
-async fn document_github_refuses_is_named_lasting_and_replaced_by_rest() {
+async fn refused_graphql_document_is_a_lasting_problem_replaced_by_rest() {
     let refusals: [(&str, Value); 9] = [
         (
             "undefinedField hasIssuesEnabled",
@@ -321,7 +321,7 @@ async fn document_github_refuses_is_named_lasting_and_replaced_by_rest() {
 }
 
 #[tokio::test]
-async fn older_enterprise_server_without_a_field_is_read_by_rest_however_large_the_fleet() {
+async fn older_enterprise_server_without_a_field_is_read_by_rest() {
     for (of, field) in
         [("Repository", "hasIssuesEnabled"), ("Repository", "isDisabled"), ("IssueConnection", "totalCount")]
     {
@@ -351,7 +351,7 @@ async fn older_enterprise_server_without_a_field_is_read_by_rest_however_large_t
 }
 
 #[tokio::test]
-async fn question_too_large_for_github_is_asked_in_halves_and_its_size_is_remembered_by_all() {
+async fn query_too_large_for_github_is_halved_and_its_size_remembered() {
     // GitHub docs: 500,000 nodes a call at most. Other servers have limits of their own.
     let too_large = [
         json!([{ "type": "MAX_NODE_LIMIT_EXCEEDED", "message": "This query requests up to 500,100 possible nodes …" }]),
@@ -377,7 +377,7 @@ async fn question_too_large_for_github_is_asked_in_halves_and_its_size_is_rememb
 }
 
 #[tokio::test]
-async fn part_that_graphql_fails_for_is_looked_up_by_rest() {
+async fn repository_that_graphql_fails_for_is_looked_up_by_rest() {
     for kind in [Some("INTERNAL"), Some("A_TYPE_THAT_NOBODY_KNOWS"), None] {
         let (app, _, poison) = poisoned(5, Fault::repository_error("acme/repository-001", kind)).await;
         let answer = app.agent("alpha").beat().await;
@@ -388,7 +388,7 @@ async fn part_that_graphql_fails_for_is_looked_up_by_rest() {
 }
 
 #[tokio::test]
-async fn slow_look_up_holds_up_no_other_repository() {
+async fn slow_lookup_delays_no_other_repository() {
     let names = names(40);
     let app = settled(fleet(&names), &names).await;
     app.world.github.arrange(|github| github.remove_graphql());
@@ -411,7 +411,7 @@ async fn slow_look_up_holds_up_no_other_repository() {
 }
 
 #[tokio::test]
-async fn work_left_because_github_failed_is_never_ok() {
+async fn work_deferred_by_a_failure_of_github_is_never_ok() {
     // The invocation ends before GitHub would have given up.
     let names = names(16);
     let app = settled(fleet(&names), &names).await;
@@ -429,7 +429,7 @@ async fn work_left_because_github_failed_is_never_ok() {
 }
 
 #[tokio::test]
-async fn retried_failure_and_a_backlog_left_over_is_a_warning() {
+async fn retried_failure_with_deferred_work_is_a_warning() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 500));
     app.world.github.fault(Matching::listing("acme/api").nth(2), Fault::Status(502));

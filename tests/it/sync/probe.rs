@@ -13,7 +13,7 @@ async fn settled_five() -> TestApp {
 }
 
 #[tokio::test]
-async fn an_idle_fleet_costs_one_question_for_each_hundred_repositories_and_nothing_else() {
+async fn idle_fleet_costs_one_query_for_each_hundred_repositories() {
     let names = names(250);
     let mut app = settled(fleet(&names), &names).await;
     for (count, questions) in [(1, vec![1]), (100, vec![100]), (101, vec![100, 1]), (250, vec![100, 100, 50])]
@@ -32,7 +32,7 @@ async fn an_idle_fleet_costs_one_question_for_each_hundred_repositories_and_noth
 }
 
 #[tokio::test]
-async fn only_the_repository_that_changed_is_listed() {
+async fn changed_repository_alone_is_listed() {
     let app = settled_five().await;
     app.world.github.arrange(|github| github.close_issue("acme/docs", 1));
     let answer = app.agent("alpha").beat().await;
@@ -45,7 +45,7 @@ async fn only_the_repository_that_changed_is_listed() {
 }
 
 #[tokio::test]
-async fn a_change_of_a_pull_request_alone_lists_nothing() {
+async fn change_of_a_pull_request_alone_lists_nothing() {
     let app = settled_five().await;
     app.world.github.arrange(|github| github.open_pull_request("acme/web", "Not for us"));
     assert_ok(&app.agent("alpha").beat().await);
@@ -53,7 +53,7 @@ async fn a_change_of_a_pull_request_alone_lists_nothing() {
 }
 
 #[tokio::test]
-async fn a_rename_that_the_probe_sees_is_recorded_without_a_listing() {
+async fn rename_seen_by_the_probe_is_stored_without_a_listing() {
     let app = settled_five().await;
     app.world.github.arrange(|github| github.rename_repository("acme/api", "acme/core"));
     assert_ok(&app.agent("alpha").beat().await);
@@ -66,7 +66,7 @@ async fn a_rename_that_the_probe_sees_is_recorded_without_a_listing() {
 }
 
 #[tokio::test]
-async fn an_alias_that_fails_concerns_its_repository_alone() {
+async fn failed_alias_affects_its_repository_alone() {
     let kinds = [(Some("NOT_FOUND"), "repository_not_found"), (Some("FORBIDDEN"), "github_forbidden")];
     for (kind, code) in kinds {
         let app = settled_five().await;
@@ -92,7 +92,7 @@ async fn an_alias_that_fails_concerns_its_repository_alone() {
 }
 
 #[tokio::test]
-async fn a_repository_that_is_gone_is_told_in_every_pass_and_costs_no_further_question() {
+async fn missing_repository_is_reported_each_pass_without_another_query() {
     let app = settled_five().await;
     app.world.github.arrange(|github| github.hide_repository("acme/app"));
     for _ in 0..3 {
@@ -105,7 +105,7 @@ async fn a_repository_that_is_gone_is_told_in_every_pass_and_costs_no_further_qu
 }
 
 #[tokio::test]
-async fn data_with_errors_that_name_no_repository_is_believed_nowhere() {
+async fn data_with_errors_that_name_no_repository_is_not_used() {
     let bodies = [
         r#"{"data":{"r0":null,"r1":null,"r2":null,"r3":null,"r4":null},"errors":[{"message":"Something"}]}"#,
         r#"{"data":{},"errors":[{"message":"Something","path":[0]}]}"#,
@@ -131,7 +131,7 @@ async fn data_with_errors_that_name_no_repository_is_believed_nowhere() {
 }
 
 #[tokio::test]
-async fn a_probe_whose_data_stops_in_the_middle_is_asked_in_halves_until_all_of_it_is_seen() {
+async fn probe_with_incomplete_data_is_halved_until_it_is_complete() {
     let app = settled_five().await;
     app.world.github.arrange(|github| FIVE.iter().for_each(|name| github.close_issue(name, 1)));
     app.world.github.fault(Matching::graphql(), Fault::resource_limits(2));
@@ -142,7 +142,7 @@ async fn a_probe_whose_data_stops_in_the_middle_is_asked_in_halves_until_all_of_
 }
 
 #[tokio::test]
-async fn a_batch_that_is_too_large_for_github_is_asked_in_parts_that_are_not() {
+async fn batch_too_large_for_github_is_sent_in_parts() {
     let names = names(100);
     let app = settled(fleet(&names), &names).await;
     app.world.github.arrange(|github| {
@@ -156,7 +156,7 @@ async fn a_batch_that_is_too_large_for_github_is_asked_in_parts_that_are_not() {
 }
 
 #[tokio::test]
-async fn the_repository_that_spoils_a_batch_is_found_in_few_questions_and_looked_up_by_rest() {
+async fn repository_that_fails_its_batch_is_found_in_few_queries() {
     let names = names(100);
     let app = settled(fleet(&names), &names).await;
     for place in [0, 42, 99] {
@@ -182,7 +182,7 @@ async fn the_repository_that_spoils_a_batch_is_found_in_few_questions_and_looked
 }
 
 #[tokio::test]
-async fn two_repositories_that_spoil_a_batch_are_both_found_also_when_they_are_neighbours() {
+async fn two_repositories_that_fail_their_batch_are_both_found() {
     let names = names(100);
     let app = settled(fleet(&names), &names).await;
     // The first halves are asked first: at the beginning of a batch most questions fail in a row.
@@ -213,7 +213,7 @@ async fn two_repositories_that_spoil_a_batch_are_both_found_also_when_they_are_n
 }
 
 #[tokio::test]
-async fn a_total_outage_costs_few_questions_however_large_the_fleet() {
+async fn total_outage_costs_few_queries_however_large_the_fleet() {
     let outages = [
         (Fault::Status(502), 15),
         (Fault::Status(504), 15),
@@ -235,7 +235,7 @@ async fn a_total_outage_costs_few_questions_however_large_the_fleet() {
 }
 
 #[tokio::test]
-async fn a_probe_that_hangs_is_given_up_in_bounded_time_and_the_next_one_serves() {
+async fn hanging_probe_times_out_and_the_next_one_serves() {
     let impatient =
         TestApp::tracking(&FIVE).timing(|timing| timing.github.attempt_timeout = Duration::from_millis(300));
     let app = settled(impatient, &FIVE).await;
@@ -250,7 +250,7 @@ async fn a_probe_that_hangs_is_given_up_in_bounded_time_and_the_next_one_serves(
 }
 
 #[tokio::test]
-async fn an_outage_that_uses_up_the_passes_time_is_told_and_not_taken_for_work_that_is_left_over() {
+async fn outage_that_uses_the_whole_pass_is_reported_and_not_deferred_work() {
     let app = fleet(&names(100)).start().await;
     let given_up = Fault::GivesUp(Duration::from_secs(10));
     app.world.github.fault(Matching::anything(), given_up.forever());
@@ -264,7 +264,7 @@ async fn an_outage_that_uses_up_the_passes_time_is_told_and_not_taken_for_work_t
 }
 
 #[tokio::test]
-async fn a_batch_that_takes_all_the_time_to_find_too_large_is_smaller_in_the_next_pass() {
+async fn batch_that_uses_the_whole_pass_is_smaller_in_the_next_one() {
     let names = names(8);
     let app = settled(fleet(&names), &names).await;
     app.world.github.arrange(|github| github.time_out_batches_above(2));
@@ -287,7 +287,7 @@ async fn a_batch_that_takes_all_the_time_to_find_too_large_is_smaller_in_the_nex
 }
 
 #[tokio::test]
-async fn html_instead_of_a_probe_is_reported_and_not_asked_again() {
+async fn html_instead_of_a_probe_is_reported_and_not_retried() {
     let app = settled_five().await;
     app.world.github.fault(Matching::graphql(), Fault::Garbage.forever());
     let answer = app.agent("alpha").beat().await;
@@ -298,7 +298,7 @@ async fn html_instead_of_a_probe_is_reported_and_not_asked_again() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_probe_is_refused_with_is_read_afresh_once_and_then_told() {
+async fn token_that_the_probe_refuses_is_read_again_once_and_then_reported() {
     let app = settled_five().await;
     app.world.github.arrange(|github| github.accept_only(["the-new-token"]));
     let answer = app.agent("alpha").beat().await;
@@ -313,7 +313,7 @@ async fn a_token_that_the_probe_is_refused_with_is_read_afresh_once_and_then_tol
 }
 
 #[tokio::test]
-async fn nothing_that_graphql_says_in_an_error_leaves_in_a_response_or_a_record() {
+async fn graphql_error_text_never_appears_in_responses_or_records() {
     const THEIRS: &str = "what-github-said-is-not-ours-to-repeat";
     let of_root = format!(r#"{{"data":null,"errors":[{{"type":"{THEIRS}","message":"{THEIRS}"}}]}}"#);
     let of_part = format!(

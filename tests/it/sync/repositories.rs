@@ -10,7 +10,7 @@ const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
 #[tokio::test]
-async fn a_repository_that_is_what_it_was_is_known_and_told_of_nothing() {
+async fn unchanged_repository_reports_nothing() {
     let app = TestApp::tracking(&[API, WEB]).start().await;
     for _ in 0..2 {
         let answer = app.agent("alpha").beat().await;
@@ -22,7 +22,7 @@ async fn a_repository_that_is_what_it_was_is_known_and_told_of_nothing() {
 }
 
 #[tokio::test]
-async fn a_renamed_repository_keeps_its_history_under_the_name_that_is_configured() {
+async fn renamed_repository_keeps_its_history_under_its_configured_name() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
@@ -41,7 +41,7 @@ async fn a_renamed_repository_keeps_its_history_under_the_name_that_is_configure
 }
 
 #[tokio::test]
-async fn a_rename_between_two_requests_of_a_pass_is_healed_by_the_next_one() {
+async fn rename_between_two_requests_of_a_pass_is_resolved_by_the_next() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -55,7 +55,7 @@ async fn a_rename_between_two_requests_of_a_pass_is_healed_by_the_next_one() {
 }
 
 #[tokio::test]
-async fn the_history_of_a_renamed_repository_does_not_mix_with_that_of_a_new_one_under_its_old_name() {
+async fn renamed_repository_shares_no_history_with_its_names_new_owner() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
@@ -94,7 +94,7 @@ async fn two_names_of_one() -> TestApp {
 }
 
 #[tokio::test]
-async fn two_configured_names_of_one_repository_are_read_once_and_warned_of() {
+async fn two_names_of_one_repository_are_read_once_with_a_warning() {
     let app = two_names_of_one().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -133,7 +133,7 @@ fn one_alias_fails(app: &TestApp, alias: &str) -> Fault {
 }
 
 #[tokio::test]
-async fn when_only_one_of_two_names_of_a_repository_fails_it_is_read_by_the_other_and_its_marks_stay() {
+async fn repository_with_one_failing_name_is_read_by_the_other() {
     // The probe's two aliases, and the names as the REST API is asked for them.
     for failing in ["r0", "r1", "/repos/acme/core", "/repos/acme/api"] {
         let app = two_names_of_one().await;
@@ -161,7 +161,7 @@ async fn when_only_one_of_two_names_of_a_repository_fails_it_is_read_by_the_othe
 }
 
 #[tokio::test]
-async fn a_repository_that_does_not_exist_is_a_problem_of_its_own_and_the_others_are_synced() {
+async fn missing_repository_is_a_problem_and_the_others_are_synced() {
     let app = TestApp::tracking(&[API]).with("REPOSITORIES", "acme/api, acme/nothing").start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     for summary in [
@@ -181,7 +181,7 @@ async fn a_repository_that_does_not_exist_is_a_problem_of_its_own_and_the_others
 }
 
 #[tokio::test]
-async fn a_hidden_repository_keeps_its_rows_and_its_cursor_and_is_told_of_nothing_when_it_is_back() {
+async fn hidden_repository_keeps_its_rows_and_reports_nothing_on_return() {
     let app = TestApp::tracking(&[API, WEB]).with("AUDIT_INTERVAL_SECONDS", "60").start().await;
     app.world.github.arrange(|github| github.open_issues(API, 3));
     app.agent("alpha").beat().await;
@@ -205,7 +205,7 @@ async fn a_hidden_repository_keeps_its_rows_and_its_cursor_and_is_told_of_nothin
 }
 
 #[tokio::test]
-async fn a_disabled_repository_keeps_its_rows_and_its_cursor_and_is_reported() {
+async fn disabled_repository_is_reported_and_keeps_its_rows_and_cursor() {
     let app = TestApp::tracking(&[API, WEB]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
@@ -225,7 +225,7 @@ async fn a_disabled_repository_keeps_its_rows_and_its_cursor_and_is_reported() {
 }
 
 #[tokio::test]
-async fn an_archived_repository_is_read_as_usual() {
+async fn archived_repository_is_read_as_usual() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| {
         github.open_issues(API, 2);
@@ -236,7 +236,7 @@ async fn an_archived_repository_is_read_as_usual() {
 }
 
 #[tokio::test]
-async fn a_repository_whose_issues_are_switched_off_keeps_its_rows_and_says_so_until_they_are_on_again() {
+async fn repository_with_issues_disabled_is_reported_and_keeps_its_rows() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
@@ -253,7 +253,7 @@ async fn a_repository_whose_issues_are_switched_off_keeps_its_rows_and_says_so_u
 }
 
 #[tokio::test]
-async fn a_redirect_of_a_repository_to_another_host_is_not_followed_and_that_host_never_sees_the_token() {
+async fn repository_redirect_to_another_host_is_not_followed() {
     let app = TestApp::tracking(&[API]).start().await;
     let elsewhere = GitHub::start(app.world.clock.clone()).await;
     elsewhere.arrange(|github| github.create_repository(API));
@@ -273,7 +273,7 @@ async fn a_redirect_of_a_repository_to_another_host_is_not_followed_and_that_hos
 }
 
 #[tokio::test]
-async fn news_of_a_renamed_repository_whose_new_name_cannot_be_stored_is_told_once_it_can() {
+async fn changes_of_a_renamed_repository_are_reported_once_its_name_is_stored() {
     let mut app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     for agent in ["alpha", "beta"] {

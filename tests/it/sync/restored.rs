@@ -103,7 +103,7 @@ async fn open_issue_restored_to_an_older_version_is_rewritten() {
 }
 
 #[tokio::test]
-async fn restored_issue_that_was_just_read_waits_until_no_older_answer_can_be_late() {
+async fn restored_issue_that_was_just_read_waits_for_late_answers() {
     let app = known().await;
     app.world.github.arrange(|github| github.comment(API, 1));
     app.outlive_freshness();

@@ -32,14 +32,14 @@ async fn assert_reported(app: &TestApp, answer: &Answer, code: &str, what: &str)
 }
 
 #[tokio::test]
-async fn without_a_failure_each_request_is_sent_once() {
+async fn request_without_a_failure_is_sent_once() {
     let app = one_opened_in_each(two_repositories()).await;
     app.agent("alpha").beat().await;
     assert_eq!((listings_of_web(&app), app.asked_of_github().len()), (1, 3), "the probe, and a listing each");
 }
 
 #[tokio::test]
-async fn what_fails_twice_and_then_works_is_no_problem() {
+async fn request_that_fails_twice_and_then_works_is_no_problem() {
     for fault in [Fault::Status(502), Fault::Cut, Fault::HalfPage] {
         let app = one_opened_in_each(two_repositories()).await;
         let listing = Matching::listing("acme/web");
@@ -52,7 +52,7 @@ async fn what_fails_twice_and_then_works_is_no_problem() {
 }
 
 #[tokio::test]
-async fn what_fails_three_times_is_reported_as_such() {
+async fn request_that_fails_three_times_is_reported() {
     let failures = [
         (Fault::Status(502), "GitHub answered 502 three times"),
         (Fault::Status(500), "GitHub answered 500 three times"),
@@ -69,7 +69,7 @@ async fn what_fails_three_times_is_reported_as_such() {
 }
 
 #[tokio::test]
-async fn github_hangs_and_the_beat_is_answered_in_bounded_time() {
+async fn hanging_github_lets_the_beat_be_answered_in_bounded_time() {
     let impatient = two_repositories().timing(|timing| {
         timing.github.attempt_timeout = Duration::from_millis(300);
         timing.github.attempts = 2;
@@ -83,7 +83,7 @@ async fn github_hangs_and_the_beat_is_answered_in_bounded_time() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_understood_is_reported_and_not_repeated() {
+async fn unexpected_answer_is_reported_and_not_retried() {
     let answer = |body: &str| Fault::Answer { status: 200, headers: Vec::new(), body: body.to_owned() };
     // It may not be GitHub's API that answers.
     let hinted = |what: &str| {
@@ -109,7 +109,7 @@ async fn an_answer_that_is_not_understood_is_reported_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_second_page_that_fails_keeps_the_first_and_the_rest_follows() {
+async fn failed_second_page_keeps_the_first_and_the_rest_follows() {
     for fault in [Fault::Status(500), Fault::HalfPage, Fault::Garbage, Fault::Cut] {
         let app = TestApp::tracking(&["acme/api"]).start().await;
         app.world.github.arrange(|github| github.open_issues("acme/api", 150));
@@ -127,7 +127,7 @@ async fn a_second_page_that_fails_keeps_the_first_and_the_rest_follows() {
 }
 
 #[tokio::test]
-async fn github_out_of_reach_is_reported() {
+async fn unreachable_github_is_reported() {
     let app = TestApp::tracking(&["acme/api"]).with("GITHUB_API_URL", "http://127.0.0.1:1").start().await;
     let answer = app.agent("alpha").beat().await;
     let line = "sync: acme/api: GitHub could not be reached at http://127.0.0.1:1 (tried three times); the next pass \

@@ -19,7 +19,7 @@ async fn settle(app: &TestApp) -> Checked {
 }
 
 #[tokio::test]
-async fn a_settled_idle_pass_writes_no_issue_and_no_mark_and_touches_nothing() {
+async fn settled_idle_pass_writes_no_issue_and_no_checkpoint() {
     let app = TestApp::tracking(&[API]).start().await;
     let marks = settle(&app).await;
     for _ in 0..2 {
@@ -34,7 +34,7 @@ async fn a_settled_idle_pass_writes_no_issue_and_no_mark_and_touches_nothing() {
 }
 
 #[tokio::test]
-async fn a_settled_idle_pass_without_graphql_reads_one_page_and_writes_no_issue_and_no_mark() {
+async fn settled_idle_pass_without_graphql_reads_one_page_and_writes_nothing() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(World::remove_graphql);
     let marks = settle(&app).await;
@@ -50,7 +50,7 @@ async fn a_settled_idle_pass_without_graphql_reads_one_page_and_writes_no_issue_
 }
 
 #[tokio::test]
-async fn a_burst_is_read_once_more_when_it_can_be_late_no_longer_and_then_never_again() {
+async fn burst_is_read_once_more_when_no_issue_can_be_late_and_never_again() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.pass_time(600);
@@ -72,7 +72,7 @@ async fn a_burst_is_read_once_more_when_it_can_be_late_no_longer_and_then_never_
 }
 
 #[tokio::test]
-async fn cursor_and_settled_never_move_back() {
+async fn cursor_and_settled_watermark_never_move_back() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 3));
     let mut marks = Vec::new();
@@ -101,7 +101,7 @@ async fn cursor_and_settled_never_move_back() {
 }
 
 #[tokio::test]
-async fn after_a_listing_that_was_cut_short_the_next_one_starts_at_the_cursor_and_the_one_after_at_settled() {
+async fn listing_after_a_cut_one_starts_at_the_cursor_and_then_at_settled() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issue(API, "First"));
     app.agent("alpha").beat().await;
@@ -130,7 +130,7 @@ async fn after_a_listing_that_was_cut_short_the_next_one_starts_at_the_cursor_an
 }
 
 #[tokio::test]
-async fn an_issue_that_slips_onto_a_page_already_read_of_a_crowded_second_is_read_when_the_rest_settles() {
+async fn issue_that_slips_to_a_read_page_of_a_crowded_second_is_read_later() {
     // Without the probe each pass lists.
     for (has_graphql, seconds) in [(true, 130), (false, 31)] {
         let app = TestApp::tracking(&[API]).start().await;
@@ -161,7 +161,7 @@ async fn an_issue_that_slips_onto_a_page_already_read_of_a_crowded_second_is_rea
 }
 
 #[tokio::test]
-async fn a_closed_issue_that_slips_between_pages_of_a_crowded_second_is_reported() {
+async fn closed_issue_that_slips_between_pages_of_a_second_is_reported() {
     for (has_graphql, seconds) in [(true, 130), (false, 31)] {
         let app = TestApp::tracking(&[API]).start().await;
         app.agent("alpha").beat().await;
@@ -196,7 +196,7 @@ async fn a_closed_issue_that_slips_between_pages_of_a_crowded_second_is_reported
 }
 
 #[tokio::test]
-async fn pull_requests_alone_cause_no_listing_when_the_issues_have_settled() {
+async fn pull_requests_alone_cause_no_listing_when_issues_have_settled() {
     let app = settled(3).await;
     let mut listings = 0;
     app.world.github.arrange(|github| github.comment(API, 2));

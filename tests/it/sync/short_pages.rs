@@ -30,7 +30,7 @@ async fn passes_until_ok(app: &TestApp) -> usize {
 }
 
 #[tokio::test]
-async fn listing_whose_long_pages_fail_is_read_in_shorter_ones_in_the_same_pass() {
+async fn listing_whose_long_pages_fail_is_read_in_shorter_ones_in_the_pass() {
     for (limit, issues, fault) in [
         (50, 120, Fault::Status(502)),
         (25, 120, Fault::Status(500)),
@@ -69,7 +69,7 @@ async fn listing_whose_long_pages_time_out_is_read_in_shorter_ones() {
 }
 
 #[tokio::test]
-async fn short_pages_are_kept_by_every_environment_and_lengthened_once_longer_ones_work() {
+async fn short_pages_are_shared_and_lengthen_once_longer_ones_work() {
     let mut app = TestApp::tracking(&[API]).start().await;
     let first = app.ago(1_000);
     app.world.github.arrange(|github| open_spread(github, API, 60, first));
@@ -106,7 +106,7 @@ async fn short_pages_are_kept_by_every_environment_and_lengthened_once_longer_on
 }
 
 #[tokio::test]
-async fn crowded_second_in_pages_of_one_issue_is_read_whole_and_once() {
+async fn crowded_second_in_pages_of_one_issue_is_read_completely_and_once() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -131,7 +131,7 @@ async fn crowded_second_in_pages_of_one_issue_is_read_whole_and_once() {
 }
 
 #[tokio::test]
-async fn page_that_is_reached_by_its_link_and_fails_is_read_in_shorter_pages() {
+async fn linked_page_that_fails_is_read_in_shorter_pages() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -143,7 +143,7 @@ async fn page_that_is_reached_by_its_link_and_fails_is_read_in_shorter_pages() {
 }
 
 #[tokio::test]
-async fn outage_of_github_leaves_the_pages_as_long_as_they_were() {
+async fn outage_of_github_does_not_shorten_pages() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -165,7 +165,7 @@ async fn outage_of_github_leaves_the_pages_as_long_as_they_were() {
 }
 
 #[tokio::test]
-async fn listing_that_runs_out_of_time_while_its_pages_shorten_begins_with_the_shorter_ones() {
+async fn listing_out_of_time_while_shortening_resumes_with_shorter_pages() {
     let app = TestApp::tracking(&[API]).start().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
@@ -182,7 +182,7 @@ async fn listing_that_runs_out_of_time_while_its_pages_shorten_begins_with_the_s
 }
 
 #[tokio::test]
-async fn audit_whose_long_pages_fail_goes_on_in_shorter_ones_and_remembers_them() {
+async fn audit_whose_long_pages_fail_continues_in_shorter_ones() {
     for (fault, limit) in
         [(Fault::Status(502), 50), (Fault::Status(504), 25), (Fault::resource_limits(0), 25)]
     {

@@ -8,7 +8,7 @@ use test_world::github::Matching;
 use crate::support::app::{TestApp, until_held};
 
 #[tokio::test]
-async fn the_first_beat_reads_all_open_issues_and_touches_none() {
+async fn first_beat_reads_all_open_issues_and_reports_none() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| {
         github.open_issues("acme/api", 3);
@@ -21,7 +21,7 @@ async fn the_first_beat_reads_all_open_issues_and_touches_none() {
 }
 
 #[tokio::test]
-async fn a_later_beat_tells_what_was_opened_edited_and_closed() {
+async fn later_beat_reports_what_was_opened_edited_and_closed() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 3));
     app.agent("alpha").beat().await;
@@ -44,7 +44,7 @@ async fn a_later_beat_tells_what_was_opened_edited_and_closed() {
 }
 
 #[tokio::test]
-async fn re_reading_an_unchanged_issue_touches_nothing() {
+async fn unchanged_issue_read_again_is_not_reported() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 3));
     app.agent("alpha").beat().await;
@@ -61,7 +61,7 @@ async fn re_reading_an_unchanged_issue_touches_nothing() {
 }
 
 #[tokio::test]
-async fn a_coalesced_beat_learns_what_another_agents_pass_changed_since_its_own_last_beat() {
+async fn coalesced_beat_reports_changes_since_its_agents_last_beat() {
     let app = two_agents_and_two_issues().await;
     app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     app.agent("alpha").beat().await;
@@ -72,7 +72,7 @@ async fn a_coalesced_beat_learns_what_another_agents_pass_changed_since_its_own_
 }
 
 #[tokio::test]
-async fn each_agent_is_told_each_change_once() {
+async fn each_change_is_reported_once_to_each_agent() {
     let app = two_agents_and_two_issues().await;
     app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     for agent in ["alpha", "beta"] {
@@ -88,7 +88,7 @@ async fn each_agent_is_told_each_change_once() {
 }
 
 #[tokio::test]
-async fn what_is_told_stands_in_the_agent_run() {
+async fn reported_changes_are_in_the_agent_run() {
     let app = two_agents_and_two_issues().await;
     app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     for agent in ["alpha", "beta"] {
@@ -102,7 +102,7 @@ async fn what_is_told_stands_in_the_agent_run() {
 }
 
 #[tokio::test]
-async fn an_agents_first_beat_tells_what_changed_in_the_pass_that_served_it() {
+async fn first_beat_of_an_agent_reports_the_changes_of_its_pass() {
     let app = two_agents_and_two_issues().await;
     app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     app.agent("alpha").beat().await;
@@ -116,7 +116,7 @@ async fn an_agents_first_beat_tells_what_changed_in_the_pass_that_served_it() {
 }
 
 #[tokio::test]
-async fn an_agent_whose_first_beat_fell_into_the_first_running_pass_misses_nothing() {
+async fn first_beat_during_the_first_pass_misses_no_change() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 2));
     let mut held = app.world.github.hold(Matching::listing("acme/api"));
@@ -137,7 +137,7 @@ async fn an_agent_whose_first_beat_fell_into_the_first_running_pass_misses_nothi
 }
 
 #[tokio::test]
-async fn what_a_running_pass_changed_is_told_when_it_has_ended() {
+async fn changes_of_a_running_pass_are_reported_when_it_has_ended() {
     let app = two_agents_and_two_issues().await;
     app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("SET ended"));
@@ -152,7 +152,7 @@ async fn what_a_running_pass_changed_is_told_when_it_has_ended() {
 }
 
 #[tokio::test]
-async fn an_agent_that_was_away_for_many_passes_is_told_all_of_them() {
+async fn agent_away_for_many_passes_gets_the_changes_of_all() {
     let app = two_agents_and_two_issues().await;
     for n in 3..=8 {
         app.world.github.arrange(|github| {
@@ -170,7 +170,7 @@ async fn an_agent_that_was_away_for_many_passes_is_told_all_of_them() {
 }
 
 #[tokio::test]
-async fn more_than_200_changes_are_counted_exactly_and_told_in_turns() {
+async fn changes_above_200_are_counted_exactly_and_reported_in_parts() {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     app.agent("beta").beat().await;
     app.outlive_freshness();
@@ -192,7 +192,7 @@ async fn more_than_200_changes_are_counted_exactly_and_told_in_turns() {
 }
 
 #[tokio::test]
-async fn what_changes_again_while_the_rest_is_told_in_turns_is_not_lost() {
+async fn change_made_while_others_are_reported_in_parts_is_not_lost() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("beta").beat().await;
     app.outlive_freshness();
@@ -214,7 +214,7 @@ async fn what_changes_again_while_the_rest_is_told_in_turns_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_slower_beat_of_the_same_agent_does_not_make_it_hear_a_change_again() {
+async fn slower_beat_of_the_same_agent_repeats_no_change() {
     let app = two_agents_and_two_issues().await;
     let position = On::operation("UpdateItem").containing("AGENTS").containing("alpha");
     let mut held = app.world.dynamodb.hold(position);

@@ -54,7 +54,7 @@ fn remembered(app: &TestApp) -> Vec<Checked> {
 }
 
 #[tokio::test]
-async fn changes_are_reported_though_another_function_does_not_track_their_repository_yet() {
+async fn changes_of_a_repository_another_function_does_not_track_are_reported() {
     let mut app = both_known(1).await;
     let with_both = Arc::clone(&app.app);
     app.restart_with("REPOSITORIES", API);
@@ -73,7 +73,7 @@ async fn changes_are_reported_though_another_function_does_not_track_their_repos
 }
 
 #[tokio::test]
-async fn what_changed_while_a_repository_was_not_tracked_for_a_moment_is_reported_once_it_is_back() {
+async fn changes_while_briefly_untracked_are_reported_on_return() {
     for minutes in [0, 1, 10, 50] {
         let mut app = both_known(1).await;
         app.world.github.arrange(|github| github.close_issue(WEB, 1));
@@ -102,7 +102,7 @@ async fn what_changed_while_a_repository_was_not_tracked_for_a_moment_is_reporte
 }
 
 #[tokio::test]
-async fn the_open_issues_of_a_repository_untracked_for_good_are_reported_once_as_hidden() {
+async fn issues_of_an_untracked_repository_are_reported_once_as_hidden() {
     let mut app = both_known(1).await;
     app.restart_with("REPOSITORIES", API);
     assert_eq!(told(&app, "alpha").await, [""; 0]);
@@ -122,7 +122,7 @@ async fn the_open_issues_of_a_repository_untracked_for_good_are_reported_once_as
 }
 
 #[tokio::test]
-async fn many_open_issues_of_an_untracked_repository_are_reported_by_several_passes() {
+async fn many_issues_of_an_untracked_repository_are_reported_by_several_passes() {
     let mut app = both_known(250).await;
     app.restart_with("REPOSITORIES", WEB);
     told(&app, "alpha").await;
@@ -143,7 +143,7 @@ async fn many_open_issues_of_an_untracked_repository_are_reported_by_several_pas
 }
 
 #[tokio::test]
-async fn the_old_issues_of_a_repository_created_again_under_its_name_are_reported_once_as_hidden() {
+async fn issues_of_a_replaced_repository_are_reported_once_as_hidden() {
     let app = both_known(1).await;
     let (old, new) = app.world.github.arrange(|github| {
         let old = github.repository_id(WEB);
@@ -164,7 +164,7 @@ async fn the_old_issues_of_a_repository_created_again_under_its_name_are_reporte
 }
 
 #[tokio::test]
-async fn a_renamed_repository_that_is_tracked_under_its_new_name_is_not_reported_as_hidden() {
+async fn renamed_repository_tracked_under_its_new_name_is_not_hidden() {
     let mut app = both_known(1).await;
     app.world.github.arrange(|github| {
         github.rename_repository(WEB, "acme/site");
@@ -181,7 +181,7 @@ async fn a_renamed_repository_that_is_tracked_under_its_new_name_is_not_reported
 }
 
 #[tokio::test]
-async fn a_repository_that_github_does_not_show_is_still_tracked() {
+async fn repository_that_github_does_not_show_is_still_tracked() {
     let app = both_known(1).await;
     app.world.github.arrange(|github| github.hide_repository(WEB));
     for _ in 0..3 {
@@ -193,7 +193,7 @@ async fn a_repository_that_github_does_not_show_is_still_tracked() {
 }
 
 #[tokio::test]
-async fn a_repository_that_is_back_after_its_issues_were_reported_as_hidden_is_in_step_at_once() {
+async fn returning_repository_after_hidden_reports_is_in_step_at_once() {
     let mut app = both_known(1).await;
     app.restart_with("REPOSITORIES", API);
     told(&app, "alpha").await;
@@ -215,7 +215,7 @@ async fn a_repository_that_is_back_after_its_issues_were_reported_as_hidden_is_i
 }
 
 #[tokio::test]
-async fn a_repository_tracked_again_after_the_retention_starts_afresh() {
+async fn repository_tracked_again_after_the_retention_is_imported_again() {
     // Its issues were reported as hidden, and were not because the service was away.
     for had_passes in [true, false] {
         let mut app = both_known(1).await;
@@ -251,7 +251,7 @@ async fn a_repository_tracked_again_after_the_retention_starts_afresh() {
 }
 
 #[tokio::test]
-async fn a_beat_that_dies_while_it_retires_a_repository_loses_no_report() {
+async fn beat_that_dies_while_it_retires_a_repository_loses_no_report() {
     for stop in [Stop::Before, Stop::After] {
         for k in 1.. {
             let mut app = both_known(1).await;

@@ -50,14 +50,14 @@ fn asked_by_rest(app: &TestApp) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn with_the_probe_nobody_speaks_of_it_and_no_repository_is_looked_up() {
+async fn working_probe_causes_no_warning_and_no_lookup() {
     let app = one_closed_in_each().await;
     assert_ok(&app.agent("alpha").beat().await);
     assert!(asked_by_rest(&app).iter().all(|path| path.contains("/issues?")), "{:?}", app.asked());
 }
 
 #[tokio::test]
-async fn without_the_probe_each_repository_is_looked_up_and_listed_and_that_is_told_until_it_is_back() {
+async fn missing_probe_is_a_warning_and_each_repository_is_looked_up() {
     for Way { breaks, lasts, is_transient, message } in WAYS {
         let app = one_closed_in_each().await;
         breaks(&app);
@@ -94,7 +94,7 @@ async fn without_the_probe_each_repository_is_looked_up_and_listed_and_that_is_t
 }
 
 #[tokio::test]
-async fn points_that_are_used_up_are_not_asked_for_again_by_any_sandbox_until_they_are_granted_anew() {
+async fn used_up_points_stop_graphql_in_all_environments_until_they_reset() {
     let app = one_closed_in_each().await;
     (WAYS[2].breaks)(&app);
     app.agent("alpha").beat().await;
@@ -111,7 +111,7 @@ async fn points_that_are_used_up_are_not_asked_for_again_by_any_sandbox_until_th
 }
 
 #[tokio::test]
-async fn without_the_probe_the_freshness_is_stretched_and_with_it_again_it_is_not() {
+async fn missing_probe_stretches_the_freshness_until_it_is_back() {
     let app = one_closed_in_each().await;
     app.world.github.arrange(|github| {
         github.remove_graphql();
@@ -130,7 +130,7 @@ async fn without_the_probe_the_freshness_is_stretched_and_with_it_again_it_is_no
 }
 
 #[tokio::test]
-async fn without_the_probe_a_repository_that_fails_to_be_looked_up_fails_alone() {
+async fn failed_lookup_without_the_probe_affects_its_repository_alone() {
     let nonsense = "GitHub's answer is not one this service understands";
     let faults = [
         (Fault::Garbage.forever(), "github_unexpected_answer", nonsense),
@@ -155,7 +155,7 @@ async fn without_the_probe_a_repository_that_fails_to_be_looked_up_fails_alone()
 }
 
 #[tokio::test]
-async fn without_the_probe_a_backfill_begins_with_the_newest_update_of_any_issue() {
+async fn backfill_without_the_probe_begins_with_the_newest_update() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     let newest = app.ago(5);
     app.world.github.arrange(|github| {
@@ -174,7 +174,7 @@ async fn without_the_probe_a_backfill_begins_with_the_newest_update_of_any_issue
 }
 
 #[tokio::test]
-async fn without_the_probe_no_repository_is_looked_up_after_half_of_the_time_so_that_some_can_be_read() {
+async fn lookups_without_the_probe_stop_after_half_of_the_time() {
     let names: Vec<String> = (0..40).map(|n| format!("acme/repository-{n:02}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let app = TestApp::tracking(&names).start().await;
