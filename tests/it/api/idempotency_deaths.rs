@@ -2,7 +2,7 @@
 //! and no change is lost.
 
 use test_world::dynamodb::{Fault, On};
-use test_world::turnstile::{Admission, Led, Stop, Stopped};
+use test_world::scheduler::{Admission, Driven, Stop, Stopped};
 
 use crate::support::app::{Answer, TestApp};
 use crate::support::checked::Checked;
@@ -45,12 +45,13 @@ async fn requests() -> usize {
     let app = TestApp::after_a_first_beat().await;
     let alpha = app.agent("alpha").with_key(KEY);
     let mut beat = Box::pin(alpha.beat());
-    let Led::ToItsEnd(answer) = app.world.turnstile.lead(Admission::OneByOne, None, &mut beat).await else {
+    let Driven::Finished(answer) = app.world.scheduler.drive(Admission::OneByOne, None, &mut beat).await
+    else {
         panic!("nothing was to be stopped");
     };
     assert_eq!(answer.touched(), NEWS);
     assert_told_in_one_run(&app, &answer).await;
-    app.world.turnstile.order().len()
+    app.world.scheduler.order().len()
 }
 
 /// Lets the request die at each of its own requests; what has left it before arrives `late`: when it has been sent
@@ -63,21 +64,21 @@ async fn dies_at_each(test: &'static str, stop: fn(usize) -> Stop, late: bool) {
         let mut case = Case::new(test, stop(k));
         let alpha = app.agent("alpha").with_key(KEY);
         let mut beat = Box::pin(alpha.beat());
-        let led = app.world.turnstile.lead(Admission::OneByOne, Some(stop(k)), &mut beat).await;
-        let Led::UpTo(stopped) = led else { panic!("there is no such request") };
+        let driven = app.world.scheduler.drive(Admission::OneByOne, Some(stop(k)), &mut beat).await;
+        let Driven::Stopped(stopped) = driven else { panic!("there is no such request") };
         case.is_of(&stopped);
         drop(beat);
         let on_its_way = if late { Some(stopped) } else { arrives(stopped) };
-        app.world.turnstile.stillness().await;
+        app.world.scheduler.idle().await;
         let answer = until_answered(&app).await;
         drop(on_its_way);
-        app.world.turnstile.stillness().await;
+        app.world.scheduler.idle().await;
         assert_told_in_one_run(&app, &answer).await;
     }
 }
 
 fn arrives(stopped: Stopped) -> Option<Stopped> {
-    stopped.let_go();
+    stopped.resume();
     None
 }
 
@@ -136,7 +137,7 @@ async fn write_delivered_again_after_the_end_changes_nothing() {
         assert_eq!(alpha.beat().await.touched(), NEWS);
         let (writes, items) = (app.world.dynamodb.requests(), all_but_the_pace(&app));
         for write in &writes {
-            app.world.dynamodb.arrives_again(write);
+            app.world.dynamodb.replay_write(write);
             assert!(all_but_the_pace(&app) == items, "{write}");
         }
     }

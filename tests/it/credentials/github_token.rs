@@ -169,7 +169,7 @@ async fn secrets_and_githubs_words_appear_in_no_answer_or_item() {
     written.push(app.agent("alpha").beat().await.0.to_string());
     written.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
     for text in written {
-        for secret in [AGENT_TOKEN, GITHUB_TOKEN, "upstream-words", "Denied on order", "127.0.0.1"] {
+        for secret in [AGENT_TOKEN, GITHUB_TOKEN, "upstream-words", "Denied by a fault", "127.0.0.1"] {
             assert!(!text.contains(secret), "{text}");
         }
     }

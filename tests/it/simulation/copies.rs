@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 use test_world::dynamodb::Exchange;
-use test_world::turnstile::{Admission, Led, Stop};
+use test_world::scheduler::{Admission, Driven, Stop};
 
 use crate::support::app::TestApp;
 use crate::support::simulation::{A_WHILE, ALPHA, Case, NEWCOMER, Run, Scenario, places, undisturbed};
@@ -35,7 +35,7 @@ fn arrive_again(app: &TestApp, writes: &[Exchange], later: usize) {
     }
     for writes in by_item.into_values() {
         if let Some(place) = writes.len().checked_sub(later + 1) {
-            app.world.dynamodb.arrives_again(writes[place]);
+            app.world.dynamodb.replay_write(writes[place]);
         }
     }
 }
@@ -45,17 +45,17 @@ fn arrive_again(app: &TestApp, writes: &[Exchange], later: usize) {
 async fn copies_arrive(scenario: Scenario, at: usize, later: usize, is_late: bool, end: &[Value]) {
     let app = scenario.begin().await;
     let mut run = Run::of(scenario, &app);
-    let turnstile = &app.world.turnstile;
+    let scheduler = &app.world.scheduler;
     app.clear_requests();
     let alpha = app.agent(ALPHA);
     let mut heartbeat = Box::pin(alpha.beat());
-    let answer = match turnstile.lead(Admission::OneByOne, Some(Stop::Before(at)), &mut heartbeat).await {
-        Led::ToItsEnd(answer) => answer,
-        Led::UpTo(stopped) => {
+    let answer = match scheduler.drive(Admission::OneByOne, Some(Stop::Before(at)), &mut heartbeat).await {
+        Driven::Finished(answer) => answer,
+        Driven::Stopped(stopped) => {
             let mut writes = app.world.dynamodb.requests();
             writes.retain(|exchange| exchange.outcome == test_world::dynamodb::Outcome::Ok);
             arrive_again(&app, &writes, later);
-            stopped.let_go();
+            stopped.resume();
             heartbeat.await
         }
     };

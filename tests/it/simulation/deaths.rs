@@ -1,7 +1,7 @@
 //! A heartbeat dies at each of its requests to any server: the next heartbeats leave the same table and report every
 //! change.
 
-use test_world::turnstile::{Admission, Led, Stop};
+use test_world::scheduler::{Admission, Driven, Stop};
 
 use crate::support::simulation::{A_WHILE, ALPHA, Case, Next, Run, Scenario, places, undisturbed};
 
@@ -19,33 +19,33 @@ async fn dies_at_each(
         let app = scenario.begin().await;
         let mut run = Run::of(scenario, &app);
         let mut case = Case::new(test, stop(k));
-        let turnstile = &app.world.turnstile;
+        let scheduler = &app.world.scheduler;
         let alpha = app.agent(ALPHA);
         let mut heartbeat = Box::pin(alpha.beat());
-        let Led::UpTo(stopped) = turnstile.lead(admission, Some(stop(k)), &mut heartbeat).await else {
+        let Driven::Stopped(stopped) = scheduler.drive(admission, Some(stop(k)), &mut heartbeat).await else {
             panic!("there is no such request");
         };
         case.is_of(&stopped);
-        let arrived = turnstile.arrived();
+        let arrived = scheduler.arrived();
         drop(heartbeat);
         let in_flight = match stop(k) {
             Stop::Before(_) => Some(stopped),
             Stop::After(_) => {
-                stopped.let_go();
+                stopped.resume();
                 None
             }
         };
-        turnstile.stillness().await;
+        scheduler.idle().await;
         app.pass_time(A_WHILE);
-        turnstile.stillness().await;
-        assert_eq!(turnstile.arrived(), arrived, "a dead heartbeat sent more requests");
+        scheduler.idle().await;
+        assert_eq!(scheduler.arrived(), arrived, "a dead heartbeat sent more requests");
         run.alpha_has_died();
         let in_flight = match next {
             Next::Reads => in_flight,
             Next::CannotRead => {
                 run.fail_a_pass().await;
                 drop(in_flight);
-                turnstile.stillness().await;
+                scheduler.idle().await;
                 run.alpha_has_died();
                 None
             }
@@ -78,6 +78,6 @@ async fn late_request_of_a_dead_heartbeat_after_a_failed_pass_does_no_harm() {
 #[tokio::test]
 async fn heartbeat_that_dies_with_all_requests_in_flight_leaves_no_trace() {
     let test = "heartbeat_that_dies_with_all_requests_in_flight_leaves_no_trace";
-    dies_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::Before, Next::Reads).await;
-    dies_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::After, Next::Reads).await;
+    dies_at_each(test, Scenario::Small, Admission::Concurrent, Stop::Before, Next::Reads).await;
+    dies_at_each(test, Scenario::Small, Admission::Concurrent, Stop::After, Next::Reads).await;
 }

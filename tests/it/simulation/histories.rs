@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use serde_json::Value;
 use test_world::dynamodb::{Fault as TableFault, On, Outcome};
 use test_world::github::{Fault, Matching, Poison};
-use test_world::turnstile::{Admission, Led, Stop, Stopped};
+use test_world::scheduler::{Admission, Driven, Stop, Stopped};
 
 use crate::simulation::histories_edits::{Edit, HOME, Names, Seen, edit};
 use crate::simulation::histories_reports::Reports;
@@ -176,7 +176,7 @@ impl Simulation {
             Step::Again(but) => {
                 let writes = self.app.world.dynamodb.requests();
                 let writes = writes.iter().rev().filter(|write| write.outcome == Outcome::Ok);
-                writes.skip(*but).take(10).for_each(|write| self.app.world.dynamodb.arrives_again(write));
+                writes.skip(*but).take(10).for_each(|write| self.app.world.dynamodb.replay_write(write));
             }
             Step::Track(both) => self.track(*both),
             Step::GitHub(trouble, nth, times) => {
@@ -223,8 +223,10 @@ impl Simulation {
     async fn die(&mut self, agent: &str, stop: Stop) {
         let agent = self.app.agent(agent);
         let mut heartbeat = Box::pin(agent.beat());
-        let turnstile = &self.app.world.turnstile;
-        if let Led::UpTo(stopped) = turnstile.lead(Admission::AsTheyCome, Some(stop), &mut heartbeat).await {
+        let scheduler = &self.app.world.scheduler;
+        if let Driven::Stopped(stopped) =
+            scheduler.drive(Admission::Concurrent, Some(stop), &mut heartbeat).await
+        {
             drop(heartbeat);
             self.in_flight.push(stopped);
             if let Stop::After(_) = stop {
@@ -240,7 +242,7 @@ impl Simulation {
 
     async fn arrive(&mut self) {
         self.in_flight.clear();
-        self.app.world.turnstile.stillness().await;
+        self.app.world.scheduler.idle().await;
     }
 
     /// Ends all faults, except GraphQL's for the second repository, which the service reads without it. One pass reads

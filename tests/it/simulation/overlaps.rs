@@ -1,7 +1,7 @@
 //! A heartbeat stalls at each of its requests until its lease has expired, another heartbeat runs a whole pass, and
 //! then the first one resumes: both leave the same table and report every change.
 
-use test_world::turnstile::{Admission, Led, Stop};
+use test_world::scheduler::{Admission, Driven, Stop};
 
 use crate::support::simulation::{
     A_WHILE, ALPHA, BETA, Case, NEWCOMER, Next, Run, Scenario, places, undisturbed,
@@ -19,10 +19,10 @@ async fn stalls_at_each(
         let app = scenario.begin().await;
         let mut run = Run::of(scenario, &app);
         let mut case = Case::new(test, stop(k));
-        let turnstile = &app.world.turnstile;
+        let scheduler = &app.world.scheduler;
         let alpha = app.agent(ALPHA);
         let mut heartbeat = Box::pin(alpha.beat());
-        let Led::UpTo(stopped) = turnstile.lead(admission, Some(stop(k)), &mut heartbeat).await else {
+        let Driven::Stopped(stopped) = scheduler.drive(admission, Some(stop(k)), &mut heartbeat).await else {
             panic!("there is no such request");
         };
         case.is_of(&stopped);
@@ -35,8 +35,8 @@ async fn stalls_at_each(
             Next::CannotRead => run.fail_a_pass().await,
         }
         let ended = app.state()["ended"].clone();
-        stopped.let_go();
-        let Led::ToItsEnd(late) = turnstile.lead(admission, None, &mut heartbeat).await else {
+        stopped.resume();
+        let Driven::Finished(late) = scheduler.drive(admission, None, &mut heartbeat).await else {
             panic!("a request was stopped again");
         };
         assert_eq!(app.state()["ended"], ended);
@@ -75,6 +75,6 @@ async fn heartbeat_that_stalls_through_repeated_failed_passes_does_no_harm() {
 #[tokio::test]
 async fn heartbeat_that_stalls_with_all_requests_in_flight_does_no_harm() {
     let test = "heartbeat_that_stalls_with_all_requests_in_flight_does_no_harm";
-    stalls_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::Before, Next::Reads).await;
-    stalls_at_each(test, Scenario::Small, Admission::AsTheyCome, Stop::After, Next::Reads).await;
+    stalls_at_each(test, Scenario::Small, Admission::Concurrent, Stop::Before, Next::Reads).await;
+    stalls_at_each(test, Scenario::Small, Admission::Concurrent, Stop::After, Next::Reads).await;
 }

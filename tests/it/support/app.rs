@@ -332,9 +332,9 @@ impl TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        let unmet = self.world.unmet();
+        let unused = self.world.unused();
         if self.ends_well && !std::thread::panicking() {
-            assert!(unmet.is_empty(), "arranged in vain: {unmet:#?}");
+            assert!(unused.is_empty(), "arranged in vain: {unused:#?}");
         }
     }
 }

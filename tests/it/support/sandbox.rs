@@ -82,7 +82,7 @@ impl Sandbox {
 
     /// Has an event answered.
     pub async fn invoke(&mut self, event: Value) -> Answer {
-        self.lambda.asked_for_an_event().await;
+        self.lambda.next_event_requested().await;
         self.lambda.invoke(event).await
     }
 
@@ -108,7 +108,7 @@ impl Sandbox {
 
     /// The same, as it was written.
     pub async fn end_with_output(mut self) -> Output {
-        self.lambda.asked_for_an_event().await;
+        self.lambda.next_event_requested().await;
         self.process.kill().await.expect("it runs");
         self.output.join_next().await.expect("one reads").expect("to the end")
     }

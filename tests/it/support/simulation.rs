@@ -13,7 +13,7 @@ use serde_json::Value;
 use test_world::TABLE_NAME;
 use test_world::dynamodb::On;
 use test_world::github::{Fault, Matching, State};
-use test_world::turnstile::{Admission, Led, Stop, Stopped};
+use test_world::scheduler::{Admission, Driven, Stop, Stopped};
 
 use crate::support::app::{Agent, Answer, TestApp, open_spread, until_held};
 use crate::support::audits::{INTERVAL, tracking};
@@ -233,7 +233,7 @@ impl<'a> Run<'a> {
         }
         let once = self.end();
         drop(in_flight);
-        self.app.world.turnstile.stillness().await;
+        self.app.world.scheduler.idle().await;
         self.app.pass_time(A_WHILE);
         for agent in [ALPHA, BETA, NEWCOMER, ABSENT] {
             self.beat(agent).await;
@@ -303,10 +303,10 @@ pub async fn undisturbed(scenario: Scenario, admission: Admission) -> (Vec<Strin
     let mut run = Run::of(scenario, &app);
     let alpha = app.agent(ALPHA);
     let mut heartbeat = Box::pin(alpha.beat());
-    let Led::ToItsEnd(answer) = app.world.turnstile.lead(admission, None, &mut heartbeat).await else {
+    let Driven::Finished(answer) = app.world.scheduler.drive(admission, None, &mut heartbeat).await else {
         panic!("a request was stopped");
     };
-    let order = app.world.turnstile.order();
+    let order = app.world.scheduler.order();
     assert_eq!(answer.touched(), scenario.changes(), "{:#}", answer.0);
     run.answered(ALPHA, &answer);
     app.pass_time(A_WHILE);

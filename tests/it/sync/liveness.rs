@@ -52,7 +52,7 @@ async fn beat_in_time(app: &TestApp) -> Answer {
         tokio::select! {
             biased;
             answer = &mut beat => return answer,
-            () = app.world.turnstile.stillness() => app.world.github.next_page_is_due(),
+            () = app.world.scheduler.idle() => app.world.github.next_page_is_due(),
         }
     }
 }

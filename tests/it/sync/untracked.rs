@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use test_world::turnstile::{Admission, Led, Stop};
+use test_world::scheduler::{Admission, Driven, Stop};
 
 use crate::support::app::TestApp;
 use crate::support::checked::Checked;
@@ -260,15 +260,15 @@ async fn beat_that_dies_while_it_retires_a_repository_loses_no_report() {
             app.pass_time(FOR_GOOD);
             let alpha = app.agent("alpha");
             let mut beat = Box::pin(alpha.beat());
-            let turnstile = &app.world.turnstile;
-            let led = turnstile.lead(Admission::OneByOne, Some(stop(k)), &mut beat).await;
-            let Led::UpTo(stopped) = led else { break };
+            let scheduler = &app.world.scheduler;
+            let driven = scheduler.drive(Admission::OneByOne, Some(stop(k)), &mut beat).await;
+            let Driven::Stopped(stopped) = driven else { break };
             drop(beat);
             let what = format!("{:?}: {}", stop(k), stopped.what());
             let on_its_way = match stop(k) {
                 Stop::Before(_) => Some(stopped),
                 Stop::After(_) => {
-                    stopped.let_go();
+                    stopped.resume();
                     None
                 }
             };
@@ -276,7 +276,7 @@ async fn beat_that_dies_while_it_retires_a_repository_loses_no_report() {
             app.pass_time(150);
             told_beta.extend(told(&app, "beta").await);
             drop(on_its_way);
-            turnstile.stillness().await;
+            scheduler.idle().await;
             for _ in 0..2 {
                 app.pass_time(150);
                 told_beta.extend(told(&app, "beta").await);

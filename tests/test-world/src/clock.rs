@@ -1,4 +1,4 @@
-//! The time of the local world: the system's, the system's and more, or one that a test moves by hand.
+//! The time of the test world: the system's clock, a clock ahead of it, or a clock that a test moves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Tells the time. Clones share it.
+/// A clock. Clones share the time.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    /// So many milliseconds before the system's clock.
+    /// Milliseconds ahead of the system's clock.
     Ahead(Arc<AtomicI64>),
-    /// At so many milliseconds since 1970.
+    /// Milliseconds since 1970.
     Manual(Arc<AtomicI64>),
 }
 
@@ -25,12 +25,12 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock that runs like the system's, and is ahead of it by what it is advanced.
+    /// A clock that runs like the system's, ahead of it by the time that it was advanced.
     pub fn running() -> Self {
         Self(Source::Ahead(Arc::default()))
     }
 
-    /// A clock that stands at `start` (to the millisecond) until it is moved.
+    /// A clock that stays at `start` (to the millisecond) until it is advanced.
     pub fn manual(start: Timestamp) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(start.as_millisecond()))))
     }
@@ -47,7 +47,7 @@ impl Clock {
         }
     }
 
-    /// Moves the clock forward. Panics on the system's, which nobody moves.
+    /// Moves the clock forward. Panics on the system's clock.
     pub fn advance(&self, by: Duration) {
         let (Source::Ahead(millis) | Source::Manual(millis)) = &self.0 else {
             panic!("the system's clock cannot be moved");
@@ -56,13 +56,13 @@ impl Clock {
         millis.fetch_add(by, Ordering::SeqCst);
     }
 
-    /// Moves the clock forward to then, unless it is later already. Panics on the system's, which nobody moves.
+    /// Moves the clock forward to `then`, unless it is later already. Panics on the system's clock.
     pub fn advance_to(&self, then: Timestamp) {
         self.advance(Duration::try_from(then.duration_since(self.now())).unwrap_or_default());
     }
 
-    /// By how much it is ahead of the system's clock, in milliseconds: what another process needs to tell the same
-    /// time. None when it stands still.
+    /// How far the clock is ahead of the system's, in milliseconds: another process needs it to have the same time.
+    /// `None` for a manual clock.
     pub fn ahead_millis(&self) -> Option<i64> {
         match &self.0 {
             Source::System => Some(0),
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_running_clock_is_ahead_by_what_it_was_advanced() {
+    fn running_clock_is_ahead_by_the_time_it_was_advanced() {
         let clock = Clock::running();
         clock.clone().advance(Duration::from_secs(3_600));
         assert_eq!(clock.ahead_millis(), Some(3_600_000));

@@ -1,23 +1,22 @@
-//! Words that every simulated service shares for what is ordered of requests to come.
+//! Repeated faults and holds, which all simulated services share.
 //!
-//! Which requests an order means, and what can go wrong with them, each service
-//! says itself.
+//! Each service defines its own faults and how to match requests.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// A fault, and how many requests meet it. A fault by itself is met once.
+/// A fault and the number of requests that it hits. A plain fault hits one.
 #[derive(Clone, Debug)]
 pub struct Repeated<F> {
     pub(crate) fault: F,
-    /// `None` is for ever.
+    /// `None`: without limit.
     pub(crate) times: Option<u64>,
 }
 
 impl<F> Repeated<F> {
-    /// Met by one request; tells whether the order still stands after it.
-    pub(crate) fn meet(&mut self) -> bool {
+    /// Counts one hit. Returns whether the fault stays for further requests.
+    pub(crate) fn hit(&mut self) -> bool {
         if let Some(times) = &mut self.times {
             *times = times.saturating_sub(1);
         }
@@ -25,37 +24,37 @@ impl<F> Repeated<F> {
     }
 }
 
-/// Requests that are kept waiting until this is released or dropped.
+/// Holds requests until it is released or dropped.
 #[derive(Debug)]
 pub struct Held {
     arrived: watch::Receiver<usize>,
     _closed: watch::Sender<()>,
 }
 
-/// So long, by tokio's clock, until a test whose request never comes says so instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A test whose request never arrives fails after this time of tokio's clock, instead of hanging.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
 impl Held {
-    /// Waits until a request is held. Panics when none comes within ten seconds.
+    /// Waits until a request is held. Panics if none arrives within ten seconds.
     pub async fn arrived(&mut self) {
         self.all_arrived(1).await;
     }
 
-    /// Waits until `count` requests are held. Panics when they do not come within ten seconds.
+    /// Waits until `count` requests are held. Panics if they do not arrive within ten seconds.
     pub async fn all_arrived(&mut self, count: usize) {
         let arrived = self.arrived.wait_for(|&arrived| arrived >= count);
-        match tokio::time::timeout(PATIENCE, arrived).await {
+        match tokio::time::timeout(MAX_WAIT, arrived).await {
             Ok(Ok(_)) => {}
-            Ok(Err(_)) => panic!("the service that was to hold requests is gone"),
-            Err(_) => panic!("no request to hold came within {PATIENCE:?}"),
+            Ok(Err(_)) => panic!("the server stopped before a request could be held"),
+            Err(_) => panic!("no request to hold arrived within {MAX_WAIT:?}"),
         }
     }
 
-    /// Lets the requests go on. Later ones are not held any more.
+    /// Lets the held requests continue. Later ones are not held.
     pub fn release(self) {}
 }
 
-/// The service's side of [`Held`]: where requests wait.
+/// The server's side of [`Held`]: requests wait here.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     arrived: watch::Sender<usize>,
@@ -70,10 +69,10 @@ impl Gate {
         (Self { arrived, closed }, held)
     }
 
-    /// Waits here until it is open.
+    /// Waits until the gate is open.
     pub(crate) async fn pass(mut self) {
         self.arrived.send_modify(|arrived| *arrived += 1);
-        // Nothing is ever sent: it opens when the `Held` is gone.
+        // Nothing is ever sent: the gate opens when the `Held` is dropped.
         let _ = self.closed.changed().await;
     }
 

@@ -1,4 +1,4 @@
-//! Lambda's Runtime API for one sandbox: events go in, answers come out.
+//! Lambda's Runtime API for one execution environment: it delivers events and receives answers.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -17,49 +17,49 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// So long the sandbox may take to ask or to answer: as long as Lambda grants an init.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a function may take to start or to answer: Lambda's limit for init.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// X-Ray's id of every invocation.
+/// The X-Ray trace id of every invocation.
 pub const TRACE_ID: &str = "Root=1-6a113060-0123456789abcdef01234567;Sampled=0";
 
-/// The request id of the `n`th invocation of a sandbox.
+/// The request id of the `n`th invocation, counted from 1.
 pub fn request_id(n: u64) -> String {
     format!("8476a536-e9f4-11e8-9739-{n:012}")
 }
 
-/// A running Runtime API. It serves until it is dropped.
+/// A running Runtime API. It stops when it is dropped.
 pub struct Lambda {
     address: String,
-    asked: mpsc::UnboundedReceiver<()>,
+    requested: mpsc::UnboundedReceiver<()>,
     events: mpsc::UnboundedSender<Value>,
     answers: mpsc::UnboundedReceiver<Answer>,
     _serving: JoinSet<std::io::Result<()>>,
 }
 
-/// What a function made of an event: its response, or its error.
+/// A function's response to an event, or its error.
 pub type Answer = Result<Value, String>;
 
 struct Shared {
-    /// How many events were handed over.
+    /// How many events were delivered.
     invocations: AtomicU64,
-    asked: mpsc::UnboundedSender<()>,
+    requested: mpsc::UnboundedSender<()>,
     events: Mutex<mpsc::UnboundedReceiver<Value>>,
     answers: mpsc::UnboundedSender<Answer>,
 }
 
 impl Lambda {
-    /// Starts one on a free port.
+    /// Starts a server on a free port.
     pub async fn start() -> Self {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on the loopback");
         let address = listener.local_addr().expect("a bound listener has an address").to_string();
-        let (asking, asked) = mpsc::unbounded_channel();
+        let (requesting, requested) = mpsc::unbounded_channel();
         let (events, to_come) = mpsc::unbounded_channel();
         let (answering, answers) = mpsc::unbounded_channel();
         let shared = Shared {
             invocations: AtomicU64::new(0),
-            asked: asking,
+            requested: requesting,
             events: Mutex::new(to_come),
             answers: answering,
         };
@@ -69,30 +69,31 @@ impl Lambda {
             .with_state(Arc::new(shared));
         let mut serving = JoinSet::new();
         serving.spawn(axum::serve(listener, router).into_future());
-        Self { address, asked, events, answers, _serving: serving }
+        Self { address, requested, events, answers, _serving: serving }
     }
 
-    /// What `AWS_LAMBDA_RUNTIME_API` is to say.
+    /// The value for `AWS_LAMBDA_RUNTIME_API`.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Waits until the sandbox asks for an event: its init, or the last invocation, is over.
-    pub async fn asked_for_an_event(&mut self) {
-        let asked = timeout(PATIENCE, self.asked.recv()).await;
-        asked.ok().flatten().expect("a function asks for its first event within ten seconds");
+    /// Waits until the function requests the next event: its init, or the last invocation, is over. Panics after ten
+    /// seconds.
+    pub async fn next_event_requested(&mut self) {
+        let requested = timeout(MAX_WAIT, self.requested.recv()).await;
+        requested.ok().flatten().expect("a function requests its next event within ten seconds");
     }
 
-    /// Hands an event over and waits for the answer.
+    /// Delivers an event and waits for the answer. Panics after ten seconds.
     pub async fn invoke(&mut self, event: Value) -> Answer {
         self.events.send(event).expect("the Runtime API serves while this is here");
-        let answer = timeout(PATIENCE, self.answers.recv()).await;
+        let answer = timeout(MAX_WAIT, self.answers.recv()).await;
         answer.ok().flatten().expect("a function answers within ten seconds")
     }
 }
 
 async fn next(State(shared): State<Arc<Shared>>) -> Response {
-    let _ = shared.asked.send(());
+    let _ = shared.requested.send(());
     let Some(event) = shared.events.lock().await.recv().await else {
         return StatusCode::GONE.into_response();
     };

@@ -4,7 +4,7 @@
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "the service must not start servers or ask the system's clock; the world around it does"
+    reason = "the service must not start servers or read the system's clock; the world around it does"
 )]
 
 pub mod clock;
@@ -13,24 +13,24 @@ pub mod fault;
 pub mod github;
 pub mod lambda;
 pub mod proxy;
+pub mod scheduler;
 pub mod secrets;
 pub mod template;
-pub mod turnstile;
 
 use clock::Clock;
 use dynamodb::{DynamoDb, Storage};
 use github::GitHub;
+use scheduler::Scheduler;
 use secrets::SecretsManager;
 use template::Template;
-use turnstile::Turnstile;
 
 /// The table's name.
 pub const TABLE_NAME: &str = "heartbeat";
 
-/// The token that agents may beat with.
+/// The token that agents send with heartbeats.
 pub const AGENT_TOKEN: &str = "local-agent-token-not-a-secret-0123456789";
 
-/// The token that the service asks GitHub with.
+/// The token that the service sends to GitHub.
 pub const GITHUB_TOKEN: &str = "local-github-token-not-a-secret-012345678";
 
 /// The secret that holds [`AGENT_TOKEN`] at first.
@@ -41,37 +41,37 @@ pub const GITHUB_CREDENTIALS_SECRET_ID: &str = "heartbeat/github-credentials";
 
 /// Everything outside the service. Its servers stop when it is dropped.
 pub struct TestWorld {
-    /// The time that all of them tell.
+    /// The time of all servers.
     pub clock: Clock,
-    /// With the table [`TABLE_NAME`], empty at first when it is in memory.
+    /// With the table [`TABLE_NAME`], which starts empty if it is in memory.
     pub dynamodb: DynamoDb,
-    /// Without any repository at first.
+    /// Starts without repositories.
     pub github: GitHub,
     /// With both secrets, as plain tokens.
     pub secrets: SecretsManager,
-    /// The way in to all three.
-    pub turnstile: Turnstile,
+    /// Admits the requests to all three servers.
+    pub scheduler: Scheduler,
 }
 
 impl TestWorld {
-    /// Starts all of them, in memory.
+    /// Starts all servers, with the table in memory.
     pub async fn start(clock: Clock) -> Self {
         Self::start_with(clock, Storage::Memory).await
     }
 
-    /// Starts all of them, with the table kept in `storage`.
+    /// Starts all servers, with the table in `storage`.
     pub async fn start_with(clock: Clock, storage: Storage) -> Self {
-        let turnstile = Turnstile::default();
-        let dynamodb = DynamoDb::start_behind(turnstile.clone(), clock.clone(), storage).await;
+        let scheduler = Scheduler::default();
+        let dynamodb = DynamoDb::start_behind(scheduler.clone(), clock.clone(), storage).await;
         dynamodb.create_table(TABLE_NAME, &Template::of_the_project()).await;
-        let secrets = SecretsManager::start_behind(turnstile.clone(), clock.clone()).await;
+        let secrets = SecretsManager::start_behind(scheduler.clone(), clock.clone()).await;
         secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENT_TOKEN);
         secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN);
-        let github = GitHub::start_behind(turnstile.clone(), clock.clone()).await;
-        Self { clock, dynamodb, github, secrets, turnstile }
+        let github = GitHub::start_behind(scheduler.clone(), clock.clone()).await;
+        Self { clock, dynamodb, github, secrets, scheduler }
     }
 
-    /// The environment in which the service finds all of it. The caller adds what it wants tracked.
+    /// The environment variables that point the service to the servers. The caller adds the repositories to track.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         [
             ("TABLE_NAME", TABLE_NAME),
@@ -89,9 +89,9 @@ impl TestWorld {
         .into()
     }
 
-    /// The orders of faults and holds that no request has met: what a test arranged in vain.
-    pub fn unmet(&self) -> Vec<String> {
-        [self.github.unmet(), self.dynamodb.unmet(), self.secrets.unmet()].concat()
+    /// Arranged faults and holds that no request has used: the test does not test what it says.
+    pub fn unused(&self) -> Vec<String> {
+        [self.github.unused(), self.dynamodb.unused(), self.secrets.unused()].concat()
     }
 }
 
@@ -101,9 +101,9 @@ mod tests {
     use dynamodb::{Fault, On};
 
     #[tokio::test]
-    async fn every_server_answers_until_the_stack_is_dropped() {
-        let stack = TestWorld::start(Clock::system()).await;
-        let environment = stack.environment();
+    async fn every_server_answers_until_the_world_is_dropped() {
+        let world = TestWorld::start(Clock::system()).await;
+        let environment = world.environment();
         let urls: Vec<&str> = environment
             .iter()
             .map(|(_, value)| value.as_str())
@@ -113,17 +113,17 @@ mod tests {
         for url in &urls {
             proxy::caller::call(url, "", &serde_json::Value::Null).await.expect("it is up");
         }
-        drop(stack);
+        drop(world);
         for url in urls {
             proxy::caller::call(url, "", &serde_json::Value::Null).await.expect_err("it is down");
         }
     }
 
     #[tokio::test]
-    async fn what_was_arranged_in_vain_is_known() {
-        let stack = TestWorld::start(Clock::system()).await;
-        assert_eq!(stack.unmet(), Vec::<String>::new());
-        stack.dynamodb.fault(On::operation("PutItem"), Fault::Cut);
-        assert_eq!(stack.unmet().len(), 1);
+    async fn unused_faults_are_reported() {
+        let world = TestWorld::start(Clock::system()).await;
+        assert_eq!(world.unused(), Vec::<String>::new());
+        world.dynamodb.fault(On::operation("PutItem"), Fault::Cut);
+        assert_eq!(world.unused().len(), 1);
     }
 }

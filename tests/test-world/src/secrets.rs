@@ -1,7 +1,6 @@
 //! Secrets Manager: named secrets with versions, behind a [`Proxy`].
 //!
-//! Only `GetSecretValue`, the one operation the service calls; whatever else is
-//! asked is an unknown operation. Secrets are put directly, not over HTTP.
+//! It has only `GetSecretValue`, the one operation that the service calls. Tests write secrets directly, not over HTTP.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::proxy::{Answer, Call, Capacity, Proxy, Upstream};
-use crate::turnstile::Turnstile;
+use crate::scheduler::Scheduler;
 
 pub use crate::fault::Held;
 pub use crate::proxy::{Exchange, Fault, On, Outcome};
@@ -19,7 +18,7 @@ pub use crate::proxy::{Exchange, Fault, On, Outcome};
 /// A running Secrets Manager.
 pub type SecretsManager = Proxy<Vault>;
 
-/// What stands behind a [`SecretsManager`].
+/// The state of a [`SecretsManager`].
 pub struct Vault {
     clock: Clock,
     secrets: Mutex<HashMap<String, Secret>>,
@@ -35,29 +34,30 @@ struct Secret {
 struct Version {
     id: String,
     string: String,
-    /// In seconds.
+    /// In seconds since 1970.
     created: f64,
 }
 
 impl SecretsManager {
-    /// Starts one on a free port, without secrets.
+    /// Starts a server on a free port, without secrets.
     pub async fn start(clock: Clock) -> Self {
-        Self::start_behind(Turnstile::default(), clock).await
+        Self::start_behind(Scheduler::default(), clock).await
     }
 
-    /// Starts one that is reached through this turnstile.
-    pub async fn start_behind(turnstile: Turnstile, clock: Clock) -> Self {
-        Self::in_front_of(Vault { clock, secrets: Mutex::default() }, turnstile).await
+    /// Starts a server whose requests this scheduler admits.
+    pub async fn start_behind(scheduler: Scheduler, clock: Clock) -> Self {
+        Self::in_front_of(Vault { clock, secrets: Mutex::default() }, scheduler).await
     }
 
-    /// Makes this the secret's `AWSCURRENT` version, and the one before its `AWSPREVIOUS`.
+    /// Adds a version to the secret, creating the secret if needed: it becomes `AWSCURRENT` and the last one
+    /// `AWSPREVIOUS`.
     pub fn put_secret(&self, name: &str, string: &str) {
         self.upstream().put(name, string);
     }
 
-    /// The secret's ARN, by which it can be asked for as well as by its name.
+    /// The secret's ARN, which `GetSecretValue` accepts as well as the name.
     pub fn arn(name: &str) -> String {
-        // AWS appends six characters to a name, so that a secret made anew has another ARN.
+        // AWS appends six characters to the name, so that a secret that is created again has another ARN.
         format!("arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}-a1B2c3")
     }
 }
@@ -76,16 +76,16 @@ impl Vault {
     }
 
     fn get_secret_value(&self, request: &Value) -> Answer {
-        let Some(asked) = request["SecretId"].as_str() else {
+        let Some(secret_id) = request["SecretId"].as_str() else {
             return Answer::exception((400, "InvalidRequestException"), "You must provide SecretId.");
         };
         let secrets = self.secrets();
-        let found = secrets.iter().find(|(name, secret)| *name == asked || secret.arn == asked);
+        let found = secrets.iter().find(|(name, secret)| *name == secret_id || secret.arn == secret_id);
         let Some((name, secret)) = found else {
             return not_found("Secrets Manager can't find the specified secret.");
         };
         let (id, stage) = (request["VersionId"].as_str(), request["VersionStage"].as_str());
-        // Without either it is the current one; with both, both must be true of it.
+        // Without either, the current version is meant; with both, the version must match both.
         let stage = if id.is_none() { stage.or(Some("AWSCURRENT")) } else { stage };
         let version = secret.staged().find(|(version, stages)| {
             id.is_none_or(|id| id == version.id) && stage.is_none_or(|stage| stages.contains(&stage))
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rotation_moves_the_stages() {
+    async fn rotation_moves_the_stages() {
         let secrets = SecretsManager::start(Clock::manual(jiff::Timestamp::UNIX_EPOCH)).await;
         secrets.put_secret("tokens", "first");
         secrets.put_secret("tokens", "second");
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusals_bear_the_services_names() {
+    async fn errors_have_the_names_of_secrets_manager() {
         let secrets = SecretsManager::start(Clock::system()).await;
         secrets.fault(On::operation("GetSecretValue"), Fault::InternalError);
         secrets.fault(On::operation("GetSecretValue"), Fault::AccessDenied);

@@ -1,9 +1,8 @@
-//! `infra/template.yaml`, read so that its facts are stated once.
+//! Reads `infra/template.yaml`, so that the table is defined only there.
 //!
-//! The local DynamoDB makes its table from the resource `Table`, and of it only what `CreateTable` and
-//! `UpdateTimeToLive` take; encryption and backups are CloudFormation's business. Intrinsics are not evaluated:
-//! their short forms (`!Ref Name`) are read as the long ones (`{"Ref": "Name"}`), and one in a part that the
-//! table needs is an error.
+//! The local DynamoDB creates its table from the resource `Table`: from those properties that `CreateTable` and
+//! `UpdateTimeToLive` take, not from encryption and backups. Intrinsics are not evaluated. Their short forms
+//! (`!Ref Name`) become the long ones (`{"Ref": "Name"}`), and one in a property that the table needs is an error.
 
 use std::fmt;
 
@@ -20,7 +19,7 @@ pub struct Template {
     table: Table,
 }
 
-/// What of the table's definition becomes a request.
+/// The parts of the table's definition that become requests.
 #[derive(Debug, serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Table {
@@ -33,14 +32,13 @@ struct Table {
     time_to_live: Value,
 }
 
-/// Why a template does not define a table, in one message with the place.
+/// Why a template does not define a table.
 #[derive(Debug, thiserror::Error)]
 #[error("the template does not define a table: {0}")]
 pub struct TemplateError(String);
 
 impl Template {
-    /// The project's own, as it was when this crate was compiled. Panics with the
-    /// reason when it does not define a table.
+    /// The project's template, as it was when this crate was compiled. Panics if it does not define a table.
     pub fn of_the_project() -> Self {
         match Self::parse(OF_THE_PROJECT) {
             Ok(template) => template,
@@ -49,14 +47,18 @@ impl Template {
     }
 
     /// Reads a template with the resource `Table`.
+    ///
+    /// # Errors
+    ///
+    /// If it is not YAML, or `Table` is not a table whose needed properties are written out.
     pub fn parse(yaml: &str) -> Result<Self, TemplateError> {
-        // Otherwise the type N of an attribute reads as "no".
+        // Otherwise YAML reads the attribute type N as "no".
         let options = serde_saphyr::options! { strict_booleans: true };
         let Node(document) = serde_saphyr::from_str_with_options(yaml, options)
             .map_err(|error| TemplateError(error.to_string()))?;
         let table = &document["Resources"]["Table"];
         if table["Type"] != "AWS::DynamoDB::Table" {
-            return Err(TemplateError(format!("`Table` is of the type {}", table["Type"])));
+            return Err(TemplateError(format!("the resource `Table` has the type {}", table["Type"])));
         }
         let table: Table = serde_json::from_value(table["Properties"].clone())
             .map_err(|error| TemplateError(error.to_string()))?;
@@ -64,7 +66,7 @@ impl Template {
             [&table.attribute_definitions, &table.key_schema, &table.billing_mode, &table.time_to_live];
         let indexes = [&table.local_secondary_indexes, &table.global_secondary_indexes];
         if let Some(name) = used.into_iter().chain(indexes.into_iter().flatten()).find_map(intrinsic) {
-            let why = "the local world needs this value written out and evaluates no intrinsic";
+            let why = "the test world evaluates no intrinsic; write the value out";
             return Err(TemplateError(format!("{name}: {why}")));
         }
         Ok(Self { document, table })
@@ -75,7 +77,7 @@ impl Template {
         &self.document
     }
 
-    /// The body of the `CreateTable` request that makes this table under `name`.
+    /// The body of the `CreateTable` request for a table with this name.
     pub fn create_table_request(&self, name: &str) -> Value {
         let table = &self.table;
         let mut request = json!({
@@ -96,13 +98,13 @@ impl Template {
         request
     }
 
-    /// The body of the `UpdateTimeToLive` request for the table of that name.
+    /// The body of the `UpdateTimeToLive` request for a table with this name.
     pub fn time_to_live_request(&self, name: &str) -> Value {
         json!({ "TableName": name, "TimeToLiveSpecification": self.table.time_to_live })
     }
 }
 
-/// The name of an intrinsic anywhere within a value.
+/// The name of the first intrinsic in a value, at any depth.
 fn intrinsic(value: &Value) -> Option<&str> {
     match value {
         Value::Object(members) => members.iter().find_map(|(name, value)| {
@@ -234,8 +236,8 @@ Resources:
     }
 
     #[test]
-    fn an_intrinsic_matters_only_where_its_value_is_used() {
-        with_billing_mode("PAY_PER_REQUEST").expect("the other intrinsics are not looked at");
+    fn intrinsic_is_an_error_only_where_its_value_is_used() {
+        with_billing_mode("PAY_PER_REQUEST").expect("unused intrinsics are ignored");
         for form in [
             "!Ref Mode",
             "!If [Busy, PROVISIONED, PAY_PER_REQUEST]",

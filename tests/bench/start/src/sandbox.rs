@@ -59,13 +59,13 @@ impl Sandbox {
 
     /// Waits until init is over.
     pub(crate) async fn is_ready(&mut self) {
-        self.lambda.asked_for_an_event().await;
+        self.lambda.next_event_requested().await;
     }
 
     /// Sends an event, and waits for the answer and for the request for the next event.
     pub(crate) async fn invoke(&mut self, event: Value) -> Value {
         let answer = self.lambda.invoke(event).await;
-        self.lambda.asked_for_an_event().await;
+        self.lambda.next_event_requested().await;
         answer.unwrap_or_else(|error| panic!("the function failed: {error}"))
     }
 

@@ -1,8 +1,8 @@
-//! What DynamoDB does when writes meet a transaction: it refuses them. The engine carries one out after the other, so
-//! it never has to.
+//! DynamoDB rejects writes that conflict with a running transaction. The engine executes transactions one after the other
+//! and has no conflicts, so they are simulated here.
 //!
 //! AWS docs, "Managing complex workflows with DynamoDB transactions", section "Transaction conflict handling": a
-//! transaction or a write of one item is refused while another transaction on the same item is under way, the
+//! transaction or a write of one item is rejected while another transaction on the same item is running, the
 //! first with `TransactionCanceledException` and a reason for each item, the second with
 //! `TransactionConflictException`. The code and the message are those of `CancellationReason` in the API reference.
 
@@ -13,73 +13,78 @@ use serde_json::{Value, json};
 
 use crate::proxy::Answer;
 
-/// The items that transactions under way are about, by their keys' text.
+/// The keys of the items of all running transactions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transactions(Arc<Mutex<HashSet<String>>>);
 
-/// A transaction under way: over when this is dropped.
-pub(super) struct UnderWay {
+/// A running request. Dropping it ends its transaction.
+pub(super) struct Running {
     of: Transactions,
     items: Vec<String>,
 }
 
 impl Transactions {
-    /// Lets a request in, or refuses it.
-    pub(super) fn enter(&self, operation: &str, body: &[u8]) -> Result<UnderWay, Answer> {
+    /// Admits a request.
+    ///
+    /// # Errors
+    ///
+    /// DynamoDB's conflict error, if a running transaction has one of its items.
+    pub(super) fn enter(&self, operation: &str, body: &[u8]) -> Result<Running, Answer> {
         let items = items(operation, &serde_json::from_slice(body).unwrap_or_default());
-        let mut under_way = self.0.lock().expect("nothing panics while it holds this lock");
-        let met: Vec<bool> = items.iter().map(|item| under_way.contains(item)).collect();
-        if met.contains(&true) {
-            return Err(refusal(operation, &met));
+        let mut running = self.0.lock().expect("nothing panics while it holds this lock");
+        let conflicting: Vec<bool> = items.iter().map(|item| running.contains(item)).collect();
+        if conflicting.contains(&true) {
+            return Err(conflict(operation, &conflicting));
         }
-        // A write of one item refuses nobody.
+        // A write of one item causes no conflicts.
         let items = if operation == "TransactWriteItems" { items } else { Vec::new() };
-        under_way.extend(items.iter().cloned());
-        Ok(UnderWay { of: self.clone(), items })
+        running.extend(items.iter().cloned());
+        Ok(Running { of: self.clone(), items })
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for Running {
     fn drop(&mut self) {
-        let mut under_way = self.of.0.lock().expect("nothing panics while it holds this lock");
+        let mut running = self.of.0.lock().expect("nothing panics while it holds this lock");
         for item in &self.items {
-            under_way.remove(item);
+            running.remove(item);
         }
     }
 }
 
-/// The refusal of a write of which these items are in a transaction under way; without any, of one whose first item is.
-pub(super) fn refusal(operation: &str, met: &[bool]) -> Answer {
+/// The conflict error of a write: for each item, whether it conflicts. If `conflicting` is empty, the first of two does.
+pub(super) fn conflict(operation: &str, conflicting: &[bool]) -> Answer {
     const CODE: &str = "com.amazonaws.dynamodb.v20120810#";
-    let words = "Transaction is ongoing for the item";
-    let met = if met.is_empty() { &[true, false] } else { met };
+    let message = "Transaction is ongoing for the item";
+    let conflicting = if conflicting.is_empty() { &[true, false] } else { conflicting };
     let body = match operation {
         "TransactWriteItems" => {
-            let codes = met.iter().map(|met| if *met { "TransactionConflict" } else { "None" });
+            let codes =
+                conflicting.iter().map(|conflicts| if *conflicts { "TransactionConflict" } else { "None" });
             let reasons: Vec<Value> = codes
                 .clone()
                 .map(|code| match code {
                     "None" => json!({ "Code": code }),
-                    code => json!({ "Code": code, "Message": words }),
+                    code => json!({ "Code": code, "Message": message }),
                 })
                 .collect();
             let codes: Vec<&str> = codes.collect();
-            let message = format!(
+            let summary = format!(
                 "Transaction cancelled, please refer cancellation reasons for specific reasons [{}]",
                 codes.join(", ")
             );
             json!({
                 "__type": format!("{CODE}TransactionCanceledException"),
-                "Message": message,
+                "Message": summary,
                 "CancellationReasons": reasons,
             })
         }
-        _ => json!({ "__type": format!("{CODE}TransactionConflictException"), "message": words }),
+        _ => json!({ "__type": format!("{CODE}TransactionConflictException"), "message": message }),
     };
     Answer { status: 400, body: body.to_string().into(), capacity: Default::default() }
 }
 
-/// The keys of the items that a write is about.
+/// The keys of the items of a write, as text.
 fn items(operation: &str, request: &Value) -> Vec<String> {
     let key = |of: &Value| {
         let key = if of["Item"].is_object() { &of["Item"] } else { &of["Key"] };

@@ -1,5 +1,5 @@
-//! The embedded engine, reached through its own HTTP server, which alone renders
-//! requests and errors as DynamoDB does. Opens nothing to the outside.
+//! The embedded engine, used through its own HTTP server: only that renders answers and errors as DynamoDB does. It
+//! listens on the loopback.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::{Storage, conflicts, meter};
 use crate::clock::Clock;
 use crate::proxy::{Answer, Call, Upstream};
 
-/// What stands behind a [`DynamoDb`](super::DynamoDb).
+/// The engine behind a [`DynamoDb`](super::DynamoDb).
 pub struct Engine {
     database: Database,
     url: String,
@@ -60,7 +60,7 @@ impl Engine {
     }
 
     async fn forward(&self, mut call: Call) -> Result<(u16, Bytes), hyper_util::client::legacy::Error> {
-        // They speak of the body as it came and of the connection it came by.
+        // These describe the caller's body and connection.
         for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::HOST] {
             call.headers.remove(name);
         }
@@ -83,14 +83,14 @@ impl Upstream for Engine {
     const FAILED: (u16, &'static str) = (500, "com.amazonaws.dynamodb.v20120810#InternalServerError");
 
     fn conflict(operation: &str) -> Answer {
-        conflicts::refusal(operation, &[])
+        conflicts::conflict(operation, &[])
     }
 
     async fn answer(&self, mut call: Call) -> Answer {
         let operation = call.operation.clone();
-        let _under_way = match self.transactions.enter(&operation, &call.body) {
-            Ok(under_way) => under_way,
-            Err(refused) => return refused,
+        let _running = match self.transactions.enter(&operation, &call.body) {
+            Ok(running) => running,
+            Err(conflict) => return conflict,
         };
         let metered = meter::attach(&operation, &mut call.body);
         match self.forward(call).await {
@@ -100,7 +100,7 @@ impl Upstream for Engine {
     }
 }
 
-/// The local world's time as the engine takes it.
+/// The test world's clock for the engine.
 struct EngineClock(Clock);
 
 impl dynoxide::storage_backend::Clock for EngineClock {

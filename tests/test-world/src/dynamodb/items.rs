@@ -1,7 +1,7 @@
-//! The rows as plain JSON, for arranging and looking at.
+//! Rows as plain JSON, for tests to arrange and check.
 //!
-//! Numbers are JSON numbers, sets sorted arrays, bytes arrays of numbers. Not the
-//! way for the service's own requests, which take DynamoDB's typed form.
+//! Numbers are JSON numbers, sets are sorted arrays, bytes are arrays of numbers. The service's own requests use
+//! DynamoDB's typed form.
 
 use std::collections::HashMap;
 
@@ -36,15 +36,14 @@ impl DynamoDb {
         items
     }
 
-    /// The item of this key, if there is one.
+    /// The item with this key, if there is one.
     pub fn item(&self, table: &str, pk: &str, sk: &str) -> Option<Value> {
         self.typed_item(table, pk, sk).as_ref().map(plain_item)
     }
 
-    /// Writes an item as it is given, in place of the one of its `pk` and `sk`.
+    /// Writes an item, replacing the one with its `pk` and `sk`.
     ///
-    /// An attribute whose value stays keeps its type, and a set stays a set; any
-    /// other array becomes a list.
+    /// An attribute with an unchanged value keeps its type, and a set stays a set. Any other array becomes a list.
     pub fn put_item(&self, table: &str, item: &Value) {
         let key = |name: &str| item[name].as_str().expect("an item has the string keys pk and sk");
         let before = self.typed_item(table, key("pk"), key("sk")).unwrap_or_default();
@@ -55,7 +54,7 @@ impl DynamoDb {
         self.upstream().database().put_item(put).expect("the engine takes the item");
     }
 
-    /// Deletes the item of this key; it need not be there.
+    /// Deletes the item with this key, if there is one.
     pub fn delete_item(&self, table: &str, pk: &str, sk: &str) {
         let delete = DeleteItemRequest {
             table_name: table.to_owned(),
@@ -65,9 +64,9 @@ impl DynamoDb {
         self.upstream().database().delete_item(delete).expect("the engine deletes the item");
     }
 
-    /// Carries out a write once more, as the copy of it that was long on its way: a caller sends another when it hears
-    /// nothing, and both arrive. Whatever the engine answers is heard by nobody. Reads are nothing.
-    pub fn arrives_again(&self, write: &Exchange) {
+    /// Executes a write once more, as a late copy of it: a caller that gets no answer sends the request again, and both
+    /// copies arrive. The answer is ignored, and so are reads.
+    pub fn replay_write(&self, write: &Exchange) {
         let (database, body) = (self.upstream().database(), write.request.clone());
         let _ = match write.operation.as_str() {
             "PutItem" => database.put_item(request(body)).map(drop),
@@ -75,7 +74,7 @@ impl DynamoDb {
             "DeleteItem" => database.delete_item(request(body)).map(drop),
             "TransactWriteItems" => database.transact_write_items(request(body)).map(drop),
             "BatchGetItem" | "GetItem" | "Query" => Ok(()),
-            other => panic!("what a late {other} does is not known here"),
+            other => panic!("a late copy of {other} is not simulated"),
         };
     }
 
@@ -127,7 +126,7 @@ fn plain_number(number: &str) -> Value {
     serde_json::from_str(number).expect("a DynamoDB number is a JSON number")
 }
 
-/// DynamoDB's form of a plain value, by the attribute that was there before.
+/// DynamoDB's form of a plain value, given the attribute's value before.
 fn typed(value: &Value, before: Option<&AttributeValue>) -> AttributeValue {
     if let Some(before) = before
         && plain(before) == *value

@@ -1,8 +1,7 @@
-//! What each request costs, read from the engine's `ConsumedCapacity`.
+//! The cost of each request, from the engine's `ConsumedCapacity`.
 //!
-//! Asks for it on the way in and takes it out again on the way back, so that the
-//! caller sees the answer it would have got. Does not round or bill by itself,
-//! but for refused conditions, which DynamoDB bills without saying so.
+//! The meter requests the capacity and removes it from the answer again, so that the caller gets the answer it would
+//! have got without the meter. Only failed conditions are calculated here: DynamoDB bills them and does not report it.
 
 use hyper::body::Bytes;
 use serde_json::Value;
@@ -15,16 +14,16 @@ const WRITES: [&str; 5] = ["PutItem", "UpdateItem", "DeleteItem", "BatchWriteIte
 /// How one request is metered.
 pub(super) struct Meter {
     request: Value,
-    /// The caller did not ask for the capacity and must not see it.
+    /// The caller did not request the capacity and must not see it.
     hidden: bool,
 }
 
-/// Makes the request ask for its capacity, if it can and does not already.
+/// Adds `ReturnConsumedCapacity` to a request that can have it and has none.
 pub(super) fn attach(operation: &str, body: &mut Bytes) -> Meter {
     let mut request: Value = serde_json::from_slice(body).unwrap_or_default();
-    let asked = request["ReturnConsumedCapacity"].as_str().is_some_and(|level| level != "NONE");
+    let requested = request["ReturnConsumedCapacity"].as_str().is_some_and(|level| level != "NONE");
     let billed = READS.contains(&operation) || WRITES.contains(&operation);
-    let hidden = billed && !asked && request.is_object();
+    let hidden = billed && !requested && request.is_object();
     if hidden {
         request["ReturnConsumedCapacity"] = "TOTAL".into();
         *body = request.to_string().into();
@@ -33,13 +32,13 @@ pub(super) fn attach(operation: &str, body: &mut Bytes) -> Meter {
 }
 
 impl Meter {
-    /// The caller's answer, and what the request cost.
+    /// The caller's answer and the cost of the request.
     pub(super) fn read(self, operation: &str, status: u16, body: Bytes) -> Answer {
         let Ok(mut answer) = serde_json::from_slice::<Value>(&body) else {
             return Answer { status, body, capacity: Capacity::default() };
         };
         if status != 200 {
-            return Answer { status, body, capacity: self.refused(&answer) };
+            return Answer { status, body, capacity: self.failed(&answer) };
         }
         let consumed = &answer["ConsumedCapacity"];
         let capacity = match consumed {
@@ -56,9 +55,9 @@ impl Meter {
         Answer { status, body, capacity }
     }
 
-    /// A refused condition costs a write all the same: one unit for an item of up to
-    /// 1 KB, as those are that bear conditions here, and two for each in a transaction.
-    fn refused(&self, answer: &Value) -> Capacity {
+    /// A failed condition costs as much as the write: one unit for an item of up to 1 KB, which all items with conditions
+    /// are, and two for each item of a transaction.
+    fn failed(&self, answer: &Value) -> Capacity {
         let code = answer["__type"].as_str().unwrap_or_default();
         let write_units = if code.ends_with("#ConditionalCheckFailedException") {
             1.0

@@ -1,5 +1,5 @@
-//! What the service's tests lean on: the engine keeps DynamoDB's promises on the
-//! project's table, the meter reads as AWS bills, and faults do what they say.
+//! What the service's tests rely on: the engine keeps DynamoDB's promises on the project's table, the meter counts as AWS
+//! bills, and faults work as described.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ async fn dynamodb() -> DynamoDb {
     dynamodb
 }
 
-/// Sends an operation on the table; gives the status and the body.
+/// Sends an operation on the table. Returns the status and the body.
 async fn send(dynamodb: &DynamoDb, operation: &str, mut request: Value) -> (u16, Value) {
     if request["TransactItems"].is_null() && request["RequestItems"].is_null() {
         request["TableName"] = TABLE.into();
@@ -40,7 +40,7 @@ async fn write_units(dynamodb: &DynamoDb, operation: &str, request: Value) -> f6
     dynamodb.clear_requests();
     let (status, body) = send(dynamodb, operation, request).await;
     assert_eq!(status, 200, "{body}");
-    assert_eq!(body.get("ConsumedCapacity"), None, "the caller did not ask for it");
+    assert_eq!(body.get("ConsumedCapacity"), None, "the caller did not request it");
     dynamodb.capacity().write_units
 }
 
@@ -72,7 +72,7 @@ async fn open_issues(dynamodb: &DynamoDb) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_open_index_is_sparse_ordered_and_consistent() {
+async fn open_index_is_sparse_ordered_and_consistent() {
     let dynamodb = dynamodb().await;
     assert_eq!(open_issues(&dynamodb).await, Vec::<Value>::new());
     send(&dynamodb, "PutItem", json!({ "Item": open_issue(1, "2026-11-22T06:00:00Z") })).await;
@@ -134,7 +134,7 @@ async fn reads_cost_half_unless_they_are_consistent() {
 }
 
 #[tokio::test]
-async fn a_caller_that_asks_for_the_capacity_gets_it() {
+async fn caller_that_requests_the_capacity_gets_it() {
     let dynamodb = dynamodb().await;
     let put = json!({ "Item": open_issue(1, "2026-11-22T06:00:00Z"), "ReturnConsumedCapacity": "INDEXES" });
     let (_, body) = send(&dynamodb, "PutItem", put).await;
@@ -143,7 +143,7 @@ async fn a_caller_that_asks_for_the_capacity_gets_it() {
 }
 
 #[tokio::test]
-async fn a_refused_condition_shows_the_item_and_is_billed() {
+async fn failed_condition_returns_the_item_and_is_billed() {
     let dynamodb = dynamodb().await;
     send(&dynamodb, "PutItem", json!({ "Item": issue(1) })).await;
     dynamodb.clear_requests();
@@ -181,7 +181,7 @@ async fn a_refused_condition_shows_the_item_and_is_billed() {
 }
 
 #[tokio::test]
-async fn a_cut_request_is_not_carried_out_and_one_whose_answer_is_lost_is() {
+async fn cut_request_has_no_effect_and_one_with_a_lost_answer_has() {
     let dynamodb = dynamodb().await;
     dynamodb.fault(On::operation("PutItem").containing("ISSUE#0000001"), Fault::Cut);
     dynamodb.fault(On::operation("PutItem").containing("ISSUE#0000002"), Fault::LoseAnswer);
@@ -197,7 +197,7 @@ async fn a_cut_request_is_not_carried_out_and_one_whose_answer_is_lost_is() {
 }
 
 #[tokio::test]
-async fn faults_speak_as_the_service_does() {
+async fn faults_answer_as_the_service_does() {
     let dynamodb = dynamodb().await;
     dynamodb.fault(On::anything(), Fault::Throttle);
     dynamodb.fault(On::anything(), Fault::InternalError);
@@ -214,7 +214,7 @@ async fn faults_speak_as_the_service_does() {
 }
 
 #[tokio::test]
-async fn a_held_request_is_carried_out_when_released_though_its_caller_has_left() {
+async fn held_request_takes_effect_when_released_without_its_caller() {
     let dynamodb = dynamodb().await;
     let mut held = dynamodb.hold(On::operation("PutItem"));
     let mut answer_held = dynamodb.hold_answer(On::operation("PutItem"));
@@ -231,7 +231,7 @@ async fn a_held_request_is_carried_out_when_released_though_its_caller_has_left(
 }
 
 #[tokio::test]
-async fn items_are_plain_json_and_can_be_drifted() {
+async fn items_are_plain_json_and_can_be_changed() {
     let dynamodb = dynamodb().await;
     let mut item = issue(1);
     item["labels"] = json!({ "SS": ["web", "bug"] });
@@ -252,7 +252,7 @@ async fn items_are_plain_json_and_can_be_drifted() {
 }
 
 #[tokio::test]
-async fn items_expire_by_the_local_clock_and_only_when_told() {
+async fn items_expire_by_the_worlds_clock_and_only_by_expire() {
     let clock = Clock::manual(Timestamp::UNIX_EPOCH);
     let dynamodb = DynamoDb::start(clock.clone(), Storage::Memory).await;
     dynamodb.create_table(TABLE, &Template::of_the_project()).await;

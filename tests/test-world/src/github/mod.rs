@@ -69,7 +69,7 @@ pub use world::{LinkStyle, World};
 use self::server::{Shared, lock};
 use crate::clock::Clock;
 use crate::fault::{Held, Repeated};
-use crate::turnstile::Turnstile;
+use crate::scheduler::Scheduler;
 
 /// A handle of a running GitHub. It serves until the last handle is dropped.
 #[derive(Clone)]
@@ -82,11 +82,11 @@ pub struct GitHub {
 impl GitHub {
     /// Starts an empty GitHub on a free port of this machine, with the time of `clock`.
     pub async fn start(clock: Clock) -> Self {
-        Self::start_behind(Turnstile::default(), clock).await
+        Self::start_behind(Scheduler::default(), clock).await
     }
 
-    /// Starts one that is reached through this turnstile.
-    pub async fn start_behind(turnstile: Turnstile, clock: Clock) -> Self {
+    /// Starts one that is reached through this scheduler.
+    pub async fn start_behind(scheduler: Scheduler, clock: Clock) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("the system has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let shared = Arc::new(Shared {
@@ -95,7 +95,7 @@ impl GitHub {
             script: Mutex::default(),
             log: Mutex::default(),
             pages: pace::Pages::default(),
-            turnstile,
+            scheduler,
         });
         let router = Router::new()
             .fallback(any(server::serve))
@@ -144,8 +144,8 @@ impl GitHub {
     }
 
     /// The orders that no request has met: what a test arranged in vain.
-    pub fn unmet(&self) -> Vec<String> {
-        lock(&self.shared.script).unmet()
+    pub fn unused(&self) -> Vec<String> {
+        lock(&self.shared.script).unused()
     }
 
     /// The requests since the start or the last [`GitHub::clear_requests`], in the order they arrived.

@@ -1,7 +1,6 @@
-//! The orders that tests give about requests to come: faults, edits just before an answer, holds.
+//! What tests arrange for requests to come: faults, holds, and edits just before an answer.
 //!
-//! Orders are gone through in the order they were given. One request meets at most one fault, and every
-//! edit and hold that matches it.
+//! They apply in the order they were added. One request gets at most one fault, and every matching edit and hold.
 
 use super::faults::Fault;
 use super::matching::Matching;
@@ -12,16 +11,16 @@ use crate::fault::{Gate, Held, Repeated};
 /// A change of the state that is made just before a request is answered.
 pub(super) type Edit = Box<dyn FnOnce(&mut World) + Send>;
 
-/// The orders that are still to be met.
+/// The pending faults, edits and holds.
 #[derive(Default)]
 pub(super) struct Script {
-    orders: Vec<Order>,
+    entries: Vec<Entry>,
 }
 
-struct Order {
+struct Entry {
     matching: Matching,
     matched: u64,
-    met: bool,
+    used: bool,
     action: Action,
 }
 
@@ -31,9 +30,9 @@ enum Action {
     Hold(Gate),
 }
 
-/// What one request meets.
+/// The faults, edits and holds of one request.
 #[derive(Default)]
-pub(super) struct Meeting {
+pub(super) struct Matched {
     pub(super) gates: Vec<Gate>,
     pub(super) edits: Vec<Edit>,
     pub(super) fault: Option<Fault>,
@@ -41,69 +40,69 @@ pub(super) struct Meeting {
 
 impl Script {
     pub(super) fn fault(&mut self, matching: Matching, fault: Repeated<Fault>) {
-        self.order(matching, Action::Fault(fault));
+        self.push(matching, Action::Fault(fault));
     }
 
     pub(super) fn edit(&mut self, matching: Matching, edit: Edit) {
-        self.order(matching, Action::Edit(Some(edit)));
+        self.push(matching, Action::Edit(Some(edit)));
     }
 
     pub(super) fn hold(&mut self, matching: Matching) -> Held {
         let (gate, held) = Gate::new();
-        self.order(matching, Action::Hold(gate));
+        self.push(matching, Action::Hold(gate));
         held
     }
 
-    /// Takes back all faults.
+    /// Removes all faults.
     pub(super) fn heal(&mut self) {
-        self.orders.retain(|order| !matches!(order.action, Action::Fault(_)));
+        self.entries.retain(|entry| !matches!(entry.action, Action::Fault(_)));
     }
 
-    /// The orders that no request has met yet.
-    pub(super) fn unmet(&self) -> Vec<String> {
-        self.orders.iter().filter(|order| !order.met).map(|order| format!("{:?}", order.matching)).collect()
+    /// Faults, edits and holds that no request has used.
+    pub(super) fn unused(&self) -> Vec<String> {
+        self.entries.iter().filter(|entry| !entry.used).map(|entry| format!("{:?}", entry.matching)).collect()
     }
 
-    /// What `asked` meets; orders that are used up are struck off.
-    pub(super) fn meet(&mut self, asked: &Asked, world: &World) -> Meeting {
-        let mut meeting = Meeting::default();
-        self.orders.retain_mut(|order| {
-            if !order.matching.covers(asked, world) {
+    /// Takes the faults, edits and holds of a request. Removes those that are used up.
+    pub(super) fn take(&mut self, asked: &Asked, world: &World) -> Matched {
+        let mut matched = Matched::default();
+        self.entries.retain_mut(|entry| {
+            if !entry.matching.covers(asked, world) {
                 return true;
             }
-            order.matched += 1;
-            if order.matched < order.matching.nth {
+            entry.matched += 1;
+            if entry.matched < entry.matching.nth {
                 return true;
             }
-            order.add_to(&mut meeting)
+            entry.add_to(&mut matched)
         });
-        meeting
+        matched
     }
 
-    fn order(&mut self, matching: Matching, action: Action) {
-        self.orders.push(Order { matching, matched: 0, met: false, action });
+    fn push(&mut self, matching: Matching, action: Action) {
+        self.entries.push(Entry { matching, matched: 0, used: false, action });
     }
 }
 
-impl Order {
-    /// Adds what is ordered to a meeting, and tells whether the order stands.
-    fn add_to(&mut self, meeting: &mut Meeting) -> bool {
+impl Entry {
+    /// Adds itself to `matched`. Returns whether it stays for later requests.
+    fn add_to(&mut self, matched: &mut Matched) -> bool {
         match &mut self.action {
-            Action::Fault(_) if meeting.fault.is_some() => true,
+            Action::Fault(_) if matched.fault.is_some() => true,
             Action::Fault(repeated) => {
-                self.met = true;
-                meeting.fault = Some(repeated.fault.clone());
-                repeated.meet()
+                self.used = true;
+                matched.fault = Some(repeated.fault.clone());
+                repeated.hit()
             }
             Action::Edit(edit) => {
-                meeting.edits.extend(edit.take());
+                matched.edits.extend(edit.take());
                 false
             }
             Action::Hold(gate) => {
-                self.met = true;
+                self.used = true;
                 let holds = !gate.is_open();
                 if holds {
-                    meeting.gates.push(gate.clone());
+                    matched.gates.push(gate.clone());
                 }
                 holds
             }

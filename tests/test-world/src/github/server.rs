@@ -21,7 +21,7 @@ use super::script::Script;
 use super::target::{Asked, Part, Target};
 use super::wire::Cutter;
 use super::world::World;
-use crate::turnstile::Turnstile;
+use crate::scheduler::Scheduler;
 
 /// What the server and the handles of it share. Who locks more than one takes them in this order.
 pub(super) struct Shared {
@@ -30,7 +30,7 @@ pub(super) struct Shared {
     pub(super) script: Mutex<Script>,
     pub(super) log: Mutex<Log>,
     pub(super) pages: Pages,
-    pub(super) turnstile: Turnstile,
+    pub(super) scheduler: Scheduler,
 }
 
 /// Locks also what a failed test left locked: its own failure says more than a poisoned lock would.
@@ -72,10 +72,10 @@ pub(super) async fn serve(
     let entry = lock(&shared.log).add(request);
     if matches!(asked.target, Target::Repository(_, Part::Issues)) {
         let now = lock(&shared.world).clock().now();
-        // Outside the turnstile, where nothing is still while a page is under way.
+        // Outside the scheduler, where nothing is still while a page is under way.
         shared.pages.wait(now).await;
     }
-    let passage = shared.turnstile.enter(|| what).await;
+    let passage = shared.scheduler.enter(|| what).await;
     let api_version = text(&headers, "x-github-api-version");
     let sender = Sender {
         token: token.as_deref(),
@@ -83,7 +83,7 @@ pub(super) async fn serve(
         api_version: api_version.as_deref(),
     };
     let sending = shared.answer(&asked, &sender).await;
-    passage.carried_out().await;
+    passage.executed().await;
     match sending {
         Sending::Whole(answer) => {
             lock(&shared.log).answered(entry, &answer);
@@ -114,17 +114,17 @@ impl Shared {
     }
 
     async fn answer(&self, asked: &Asked, sender: &Sender<'_>) -> Sending {
-        let meeting = {
+        let matched = {
             let world = lock(&self.world);
-            lock(&self.script).meet(asked, &world)
+            lock(&self.script).take(asked, &world)
         };
-        for gate in meeting.gates {
+        for gate in matched.gates {
             gate.pass().await;
         }
-        for edit in meeting.edits {
+        for edit in matched.edits {
             edit(&mut lock(&self.world));
         }
-        match meeting.fault {
+        match matched.fault {
             None => Sending::Whole(self.right_answer(asked, sender, None)),
             Some(Fault::Delay(time)) => {
                 tokio::time::sleep(time).await;

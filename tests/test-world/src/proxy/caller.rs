@@ -1,5 +1,5 @@
-//! A caller of AWS's JSON protocols, for this crate's own tests, where the SDK
-//! would retry and translate what they look at. Does not sign.
+//! An unsigned client of AWS's JSON protocols for this crate's tests. The SDK would retry requests and translate the
+//! answers that they check.
 
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -8,7 +8,7 @@ use hyper_util::client::legacy::{Client, Error};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-/// Sends one request on a connection of its own; gives the status and the body, null if it is not JSON.
+/// Sends one request on a new connection. Returns the status and the body, null if it is not JSON.
 pub(crate) async fn call(url: &str, target: &str, body: &Value) -> Result<(u16, Value), Error> {
     let request = Request::post(url)
         .header("content-type", "application/x-amz-json-1.0")

@@ -1,4 +1,4 @@
-//! HTTP on the loopback for a [`Proxy`](super::Proxy): connections, and how they are cut.
+//! The HTTP server of a [`Proxy`](super::Proxy), which can reset connections.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -31,14 +31,14 @@ pub(super) async fn listen<U: Upstream>(
     let _: Option<Infallible> = while_running(running.clone(), accept).await;
 }
 
-/// One connection to its end.
+/// Serves one connection.
 async fn converse<U: Upstream>(stream: TcpStream, shared: Arc<Shared<U>>, running: watch::Receiver<()>) {
     // Without it small answers wait for the caller's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| respond(request, shared.clone(), running.clone()));
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     if (&mut connection).await.is_err() {
-        // What remains is closed with a reset, so that the caller cannot take it for an orderly end.
+        // Closes with a reset, so that the caller does not see an orderly end.
         let _ = connection.into_parts().io.into_inner().set_zero_linger();
     }
 }
@@ -53,10 +53,9 @@ async fn respond<U: Upstream>(
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
     let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
     let call = Call { operation, headers: parts.headers, body };
-    // On a task of its own, because a request that has left its caller is carried
-    // out whether or not the caller still waits for the answer.
-    let carried_out = while_running(running, async move { shared.carry_out(call).await });
-    let answer = tokio::spawn(carried_out).await.ok().flatten().ok_or(Cut)??;
+    // On its own task: a request that was sent takes effect even if its caller has given up.
+    let handled = while_running(running, async move { shared.handle(call).await });
+    let answer = tokio::spawn(handled).await.ok().flatten().ok_or(Cut)??;
     Ok(render::<U>(answer))
 }
 
@@ -65,7 +64,7 @@ fn render<U: Upstream>(answer: Answer) -> Response<Full<Bytes>> {
         .status(answer.status)
         .header("content-type", U::CONTENT_TYPE)
         .body(Full::new(answer.body))
-        .expect("statuses are those of the service or of a fault, and headers are constants")
+        .expect("statuses come from the service or a fault, and headers are constants")
 }
 
 async fn while_running<T>(mut running: watch::Receiver<()>, work: impl Future<Output = T>) -> Option<T> {

@@ -1,4 +1,4 @@
-//! What arrived at a service, how it ended and what it cost.
+//! The log of a service's requests: how each ended and what it cost.
 
 use std::fmt;
 use std::iter::Sum;
@@ -12,44 +12,44 @@ use super::Answer;
 /// One request and how it ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exchange {
-    /// AWS's name of the operation; empty when the request named none.
+    /// AWS's name of the operation; empty if the request names none.
     pub operation: String,
-    /// The request's JSON as it was sent; null if it was none.
+    /// The request's JSON as it was sent; null if it is not JSON.
     pub request: Value,
     /// How it ended.
     pub outcome: Outcome,
-    /// What AWS would bill for it. Nothing but DynamoDB bills in these units.
+    /// What AWS bills for it. Only DynamoDB bills in these units.
     pub capacity: Capacity,
 }
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has not yet.
+    /// It has not ended.
     Pending,
     /// With a 2xx.
     Ok,
-    /// With an error of the service, or one on order.
+    /// With an error of the service or of a fault.
     Refused {
         /// HTTP's status.
         status: u16,
         /// The exception's name without its namespace; empty if the body names none.
         code: String,
     },
-    /// It was cut off before it was carried out.
+    /// The connection was reset before it took effect.
     Cut,
-    /// It was carried out, and its caller was not told.
+    /// It took effect, and the connection was reset before the answer.
     AnswerLost,
-    /// It was never carried out nor answered.
+    /// It neither took effect nor got an answer.
     Hung,
 }
 
 /// Read and write capacity units of DynamoDB.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Capacity {
-    /// Read units; an eventually consistent read of up to 4 KB is half of one.
+    /// Read units; an eventually consistent read of up to 4 KB takes half a unit.
     pub read_units: f64,
-    /// Write units, those of the indexes included.
+    /// Write units, including those of the indexes.
     pub write_units: f64,
 }
 
@@ -70,7 +70,7 @@ impl Sum for Capacity {
     }
 }
 
-/// A line for a person: the operation, what it was about, and how it ended.
+/// A line for people: the operation, its subject, and how it ended.
 impl fmt::Display for Exchange {
     fn fmt(&self, line: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(line, "{}", self.operation)?;
@@ -105,11 +105,11 @@ impl Outcome {
     }
 }
 
-/// Keeps the exchanges in order of arrival.
+/// The exchanges in order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Log(Mutex<Entries>);
 
-/// Stays valid when the log is cleared; it then just names nothing.
+/// A reference to an exchange. After the log is cleared it refers to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry(usize);
 

@@ -1,13 +1,12 @@
-//! A service of AWS on a free port, with a hand on every request.
+//! A server for an AWS service on a free port. It counts, logs, delays, fails, cuts and holds requests.
 //!
-//! Counts, logs, delays, fails, cuts and holds what arrives; the answers are
-//! those of the service behind it. Checks no signature.
+//! The answers come from the service behind it. Signatures are not checked.
 
 #[cfg(test)]
 pub(crate) mod caller;
+mod faults;
 mod listener;
 mod log;
-mod orders;
 mod subject;
 
 use std::net::Ipv4Addr;
@@ -18,43 +17,44 @@ use hyper::body::Bytes;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use faults::{Fault, On};
 pub use log::{Capacity, Exchange, Outcome};
-pub use orders::{Fault, On};
 
+use self::faults::{Faults, HowMany, Matched, When};
 use self::log::Log;
-use self::orders::{HowMany, Meeting, Orders, When};
 use crate::fault::{Held, Repeated};
-use crate::turnstile::Turnstile;
+use crate::scheduler::Scheduler;
 
-/// What answers the requests that are let through.
+/// The service behind a proxy.
 pub(crate) trait Upstream: Send + Sync + 'static {
     /// The media type of the service's answers.
     const CONTENT_TYPE: &'static str;
-    /// Its name, for a person.
+    /// Its name in descriptions of requests.
     const NAME: &'static str;
-    /// The exception of a caller that asks too often, and its status.
+    /// The status and the exception of a throttled request.
     const THROTTLED: (u16, &'static str);
-    /// The exception of the service's own failure, and its status.
+    /// The status and the exception of an internal error.
     const FAILED: (u16, &'static str);
 
-    /// The refusal of a write that met a transaction on the same item. Panics where there are no transactions.
+    /// The answer to a write that conflicts with a transaction on the same item. Panics for a service without
+    /// transactions.
     fn conflict(operation: &str) -> Answer {
-        panic!("{} has no transactions that {operation} could meet", Self::NAME)
+        panic!("{} has no transactions, so {operation} cannot conflict with one", Self::NAME)
     }
 
-    /// Carries out one request.
+    /// Executes one request.
     fn answer(&self, call: Call) -> impl Future<Output = Answer> + Send;
 }
 
 /// One request as it arrived.
 pub(crate) struct Call {
-    /// AWS's name of the operation; empty when the request names none.
+    /// AWS's name of the operation; empty if the request names none.
     pub(crate) operation: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
-/// What the service says to it.
+/// The answer to a request.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -70,7 +70,7 @@ impl Answer {
     }
 }
 
-/// A running service. It stops, and every request in it, when this is dropped.
+/// A running service. Dropping it ends the server and all its requests.
 pub struct Proxy<U> {
     url: String,
     shared: Arc<Shared<U>>,
@@ -79,24 +79,24 @@ pub struct Proxy<U> {
 
 struct Shared<U> {
     upstream: U,
-    orders: Orders,
+    faults: Faults,
     log: Log,
-    turnstile: Turnstile,
+    scheduler: Scheduler,
 }
 
-/// The connection is to be reset.
+/// The connection must be reset.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is cut")]
 struct Cut;
 
-#[expect(private_bounds, reason = "what stands behind a proxy is this crate's to say")]
+#[expect(private_bounds, reason = "only this crate implements services")]
 impl<U: Upstream> Proxy<U> {
-    pub(crate) async fn in_front_of(upstream: U, turnstile: Turnstile) -> Self {
+    pub(crate) async fn in_front_of(upstream: U, scheduler: Scheduler) -> Self {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on the loopback");
         let address = listener.local_addr().expect("a bound listener has an address");
-        let (orders, log) = (Orders::default(), Log::default());
-        let shared = Arc::new(Shared { upstream, orders, log, turnstile });
+        let (faults, log) = (Faults::default(), Log::default());
+        let shared = Arc::new(Shared { upstream, faults, log, scheduler });
         let (running, stopped) = watch::channel(());
         tokio::spawn(listener::listen(listener, shared.clone(), stopped));
         Self { url: format!("http://{address}"), shared, _running: running }
@@ -106,62 +106,61 @@ impl<U: Upstream> Proxy<U> {
         &self.shared.upstream
     }
 
-    /// Where to find it, for the SDK's endpoint variable.
+    /// The URL for the SDK's endpoint variable.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Makes the next matching request go wrong. Several orders for the same requests are met one
-    /// after the other.
+    /// Makes the next matching request fail. Several faults for the same requests take effect one after the other.
     pub fn fault(&self, on: On, fault: impl Into<Repeated<Fault>>) {
-        self.shared.orders.fault(on, fault.into());
+        self.shared.faults.add(on, fault.into());
     }
 
-    /// Takes back all faults that were not met yet. Holds stay.
+    /// Removes all remaining faults. Holds stay.
     pub fn heal(&self) {
-        self.shared.orders.heal();
+        self.shared.faults.heal();
     }
 
-    /// Holds the next matching request before it is carried out. Once released it is carried out, even if
-    /// its caller has given up by then.
+    /// Holds the next matching request before it takes effect. Once released it takes effect, even if its caller has
+    /// given up.
     pub fn hold(&self, on: On) -> Held {
-        self.shared.orders.hold(on, When::Asked, HowMany::One)
+        self.shared.faults.hold(on, When::Arrived, HowMany::One)
     }
 
-    /// Holds every matching request before it is carried out.
+    /// Holds every matching request before it takes effect.
     pub fn hold_every(&self, on: On) -> Held {
-        self.shared.orders.hold(on, When::Asked, HowMany::Every)
+        self.shared.faults.hold(on, When::Arrived, HowMany::Every)
     }
 
-    /// Holds the answer of the next matching request, which has been carried out by then.
+    /// Holds the answer to the next matching request, after the request took effect.
     pub fn hold_answer(&self, on: On) -> Held {
-        self.shared.orders.hold(on, When::CarriedOut, HowMany::One)
+        self.shared.faults.hold(on, When::Executed, HowMany::One)
     }
 
-    /// The orders that no request has met yet, described for a person.
-    pub fn unmet(&self) -> Vec<String> {
-        self.shared.orders.unmet()
+    /// Faults and holds that no request has used, in words.
+    pub fn unused(&self) -> Vec<String> {
+        self.shared.faults.unused()
     }
 
-    /// What has arrived since the start or the last [`Self::clear_requests`], in order of arrival.
+    /// The requests since the start or the last [`Self::clear_requests`], in order of arrival.
     pub fn requests(&self) -> Vec<Exchange> {
         self.shared.log.exchanges()
     }
 
-    /// Forgets what has arrived, and so its capacity.
+    /// Clears the log of requests, and with it [`DynamoDb::capacity`](crate::dynamodb::DynamoDb::capacity).
     pub fn clear_requests(&self) {
         self.shared.log.clear();
     }
 }
 
 impl<U: Upstream> Shared<U> {
-    /// One request from its arrival to its answer, through all that was ordered for it.
-    async fn carry_out(&self, call: Call) -> Result<Answer, Cut> {
+    /// Handles one request from its arrival to its answer, with its faults and holds.
+    async fn handle(&self, call: Call) -> Result<Answer, Cut> {
         let text = String::from_utf8_lossy(&call.body).into_owned();
-        let Meeting { hold, fault, hold_answer } = self.orders.meet(&call.operation, &text);
+        let Matched { hold, fault, hold_answer } = self.faults.take(&call.operation, &text);
         let entry = self.log.arrived(&call.operation, &text);
         let what = || format!("{} {}", U::NAME, subject::of(&call.operation, &text));
-        let passage = self.turnstile.enter(what).await;
+        let passage = self.scheduler.enter(what).await;
         if let Some(gate) = hold {
             gate.pass().await;
         }
@@ -170,10 +169,10 @@ impl<U: Upstream> Shared<U> {
             Some(Fault::Status(status)) => {
                 Some(Answer { status, body: Bytes::new(), capacity: Capacity::default() })
             }
-            Some(Fault::Throttle) => Some(Answer::exception(U::THROTTLED, "Throttled on order.")),
-            Some(Fault::InternalError) => Some(Answer::exception(U::FAILED, "Failed on order.")),
+            Some(Fault::Throttle) => Some(Answer::exception(U::THROTTLED, "Throttled by a fault.")),
+            Some(Fault::InternalError) => Some(Answer::exception(U::FAILED, "Failed by a fault.")),
             Some(Fault::AccessDenied) => {
-                Some(Answer::exception((400, "AccessDeniedException"), "Denied on order."))
+                Some(Answer::exception((400, "AccessDeniedException"), "Denied by a fault."))
             }
             Some(Fault::Conflict) => Some(U::conflict(&call.operation)),
             Some(Fault::Cut) => {
@@ -196,7 +195,7 @@ impl<U: Upstream> Shared<U> {
         let lost = fault == Some(Fault::LoseAnswer);
         let outcome = if lost { Outcome::AnswerLost } else { Outcome::of(&answer) };
         self.log.ended(entry, outcome, answer.capacity);
-        passage.carried_out().await;
+        passage.executed().await;
         if let Some(gate) = hold_answer {
             gate.pass().await;
         }

@@ -1,11 +1,11 @@
-//! What an AWS request is about, in a few words that are the same each time the same is asked.
+//! The subject of an AWS request as a short text, the same for the same request in every run.
 //!
-//! Leaves out what is made up anew each time: identifiers of runs and passes. Not the log's line for a person, which
-//! tells how a request ended as well.
+//! It leaves out the identifiers of runs and passes, which are generated. The log's line for people is
+//! [`Exchange`](super::Exchange)'s, which also has the outcome.
 
 use serde_json::Value;
 
-/// The operation, and the keys of the items or the secret it is about: `PutItem REPO#1001 ISSUE#0000000001`.
+/// The operation and its secret or the keys of its items: `PutItem REPO#1001 ISSUE#0000000001`.
 pub(super) fn of(operation: &str, text: &str) -> String {
     let request: Value = serde_json::from_str(text).unwrap_or_default();
     let mut words = vec![operation.to_owned()];
@@ -23,7 +23,7 @@ pub(super) fn of(operation: &str, text: &str) -> String {
     words.join(" ")
 }
 
-/// The keys of all items in a request, however deep it names them.
+/// The keys of all items in a request, at any depth.
 fn collect_keys(value: &Value, keys: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
@@ -51,7 +51,7 @@ mod tests {
     use super::of;
 
     #[test]
-    fn the_same_request_is_about_the_same_each_time() {
+    fn subject_has_no_generated_identifiers() {
         let put = r#"{"Item":{"pk":{"S":"AGENT#alpha"},"sk":{"S":"RUN#0193"},"title":{"S":"x"}}}"#;
         assert_eq!(of("PutItem", put), "PutItem AGENT#alpha RUN");
         let query =

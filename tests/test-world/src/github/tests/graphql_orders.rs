@@ -106,7 +106,7 @@ async fn statuses_and_broken_connections_are_met_as_in_rest_and_rest_does_not_me
         met.push(scene.batch(&BATCH).await.status);
     }
     assert_eq!(met, [502, 504, 403, 404, 403, 200]);
-    assert_eq!(scene.github.unmet(), Vec::<String>::new());
+    assert_eq!(scene.github.unused(), Vec::<String>::new());
 }
 
 #[tokio::test]

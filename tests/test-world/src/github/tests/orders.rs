@@ -31,9 +31,9 @@ async fn faults_are_met_in_the_order_they_were_given_and_then_all_is_well() {
 
     let statuses: Vec<_> = scene.github.requests().iter().map(|request| request.status).collect();
     assert_eq!(statuses, expected.map(|(status, ..)| Some(status)));
-    assert_eq!(scene.github.unmet().len(), 1, "nobody asked for the budget");
+    assert_eq!(scene.github.unused().len(), 1, "nobody asked for the budget");
     scene.github.heal();
-    assert_eq!(scene.github.unmet(), Vec::<String>::new());
+    assert_eq!(scene.github.unused(), Vec::<String>::new());
 }
 
 #[tokio::test]
