@@ -1,6 +1,6 @@
-//! What this GitHub answers to a request, from its state alone.
+//! Answers requests to REST from the state alone.
 //!
-//! Who asks, and with what budget, is decided here too; faults, holds and connections are not.
+//! Senders and budgets are checked here too. Faults, holds and connections are in `server.rs`.
 
 use axum::http::Method;
 use serde_json::Value;
@@ -13,16 +13,16 @@ use super::listing::{Refused, Wanted};
 use super::render::{self, About};
 use super::repository::{Numbered, Repository};
 use super::root;
-use super::target::{Address, Asked, Part, Target};
+use super::target::{Address, IncomingRequest, Part, Target};
 use super::world::{Named, World};
 
-/// An answer before it is HTTP.
+/// An answer, not yet as HTTP.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
-    /// The GraphQL points that the call took.
+    /// The GraphQL points that the call cost.
     pub(super) points: u64,
 }
 
@@ -49,7 +49,7 @@ impl Answer {
         self
     }
 
-    /// Adds a header unless the answer has one of that name.
+    /// Adds a header unless the answer has one with that name.
     pub(super) fn or_with(self, name: &str, value: &str) -> Self {
         if self.headers.iter().any(|(present, _)| present.eq_ignore_ascii_case(name)) {
             self
@@ -72,19 +72,22 @@ pub(super) struct Sender<'a> {
 }
 
 impl World {
-    /// Admits or refuses the sender, and counts the request on its token's budget. Tells the GraphQL points
-    /// that it took.
-    pub(super) fn admit(&mut self, sender: &Sender<'_>, asked: &Asked) -> Result<u64, Answer> {
+    /// Checks the sender and counts the request on its budget. Returns the GraphQL points that it costs.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's answer to a sender that it rejects.
+    pub(super) fn admit(&mut self, sender: &Sender<'_>, request: &IncomingRequest) -> Result<u64, Answer> {
         if !sender.has_user_agent {
             let body = b"Request forbidden by administrative rules: it has no User-Agent header.".to_vec();
             let headers = vec![header("content-type", "text/plain")];
             return Err(Answer { status: 403, headers, body, points: 0 });
         }
-        self.check_version(sender, asked)?;
-        let asks_as_app = matches!(asked.target, Target::InstallationTokens(_));
-        let is_an_apps = asks_as_app || sender.token.is_some_and(apps::is_of_installation);
+        self.check_version(sender, request)?;
+        let is_sent_by_app = matches!(request.target, Target::InstallationTokens(_));
+        let is_of_app = is_sent_by_app || sender.token.is_some_and(apps::is_of_installation);
         if let Some(accepted) = &self.accepted_tokens
-            && !is_an_apps
+            && !is_of_app
         {
             match sender.token {
                 None => return Err(Answer::error(401, "Requires authentication", &About::Anything)),
@@ -97,10 +100,10 @@ impl World {
         if let Some(token) = sender.token {
             self.admit_installation(token)?;
         }
-        if let Some(query) = &asked.graphql {
+        if let Some(query) = &request.graphql {
             return self.admit_query(sender.token, query);
         }
-        if asked.target == Target::RateLimit {
+        if request.target == Target::RateLimit {
             return Ok(0);
         }
         let (now, payer) = (self.now(), self.payer(sender.token));
@@ -112,11 +115,11 @@ impl World {
         Ok(0)
     }
 
-    /// Adds what stands on every answer: the date, and what the token has left.
-    pub(super) fn sign(&mut self, answer: Answer, sender: &Sender<'_>, asked: &Asked) -> Answer {
-        let answer = self.announce(answer, sender, asked);
+    /// Adds the headers of every answer: the date and the token's budget.
+    pub(super) fn sign(&mut self, answer: Answer, sender: &Sender<'_>, request: &IncomingRequest) -> Answer {
+        let answer = self.announce(answer, sender, request);
         let (now, payer) = (self.now(), self.payer(sender.token));
-        let (budgets, resource, media_type) = match asked.graphql {
+        let (budgets, resource, media_type) = match request.graphql {
             None => (&mut self.budgets, "core", "github.v3; format=json"),
             Some(_) => (&mut self.points, "graphql", "github.v4; format=json"),
         };
@@ -131,19 +134,18 @@ impl World {
             .or_with("x-ratelimit-resource", resource)
     }
 
-    /// Answers an admitted request. `api` is this server's own address; `partial` is what a test wants
-    /// lacking in a GraphQL answer.
+    /// Answers an admitted request. `api` is this server's URL; `partial` is what a GraphQL answer lacks.
     pub(super) fn answer(
         &mut self,
-        asked: &Asked,
+        request: &IncomingRequest,
         token: Option<&str>,
         api: &str,
         partial: Option<&Partial>,
     ) -> Answer {
-        if let Some(query) = &asked.graphql {
+        if let Some(query) = &request.graphql {
             return self.answer_query(token, query, partial);
         }
-        match (&asked.method, &asked.target) {
+        match (&request.method, &request.target) {
             (&Method::GET, Target::Root) => Answer::json(200, &root::render(api)),
             (&Method::GET, Target::RateLimit) => {
                 let (now, payer) = (self.now(), self.payer(token));
@@ -157,7 +159,7 @@ impl World {
                 apps::not_accessible()
             }
             (_, Target::Repository(address, part)) => {
-                self.answer_repository(asked, token, address, *part, api)
+                self.answer_repository(request, token, address, *part, api)
             }
             _ => Answer::not_found(&About::Anything),
         }
@@ -165,28 +167,28 @@ impl World {
 
     fn answer_repository(
         &mut self,
-        asked: &Asked,
+        request: &IncomingRequest,
         token: Option<&str>,
         address: &Address,
         part: Part,
         api: &str,
     ) -> Answer {
         let found =
-            self.find(asked, token, address, part, api).map(|repository| repository.full_name.clone());
-        let answer = found.and_then(|name| match (&asked.method, part) {
+            self.find(request, token, address, part, api).map(|repository| repository.full_name.clone());
+        let answer = found.and_then(|name| match (&request.method, part) {
             (&Method::GET, Part::Itself) => {
                 Ok(Answer::json(200, &render::repository(self, api, self.repository(&name))))
             }
-            (&Method::GET, Part::Issues) => Ok(self.answer_listing(asked, self.repository(&name), api)),
+            (&Method::GET, Part::Issues) => Ok(self.answer_listing(request, self.repository(&name), api)),
             (&Method::GET, Part::Issue(number)) => self.answer_issue(200, token, &name, number, api),
             (&Method::POST, Part::Issues) => {
-                let number = self.open_described(&name, &asked.body)?;
+                let number = self.open_described(&name, &request.body)?;
                 self.answer_issue(201, token, &name, number, api)
             }
             (&Method::PATCH, Part::Issue(number)) => {
-                // Refuses what a reader would be refused.
+                // Rejects what a reader may not read.
                 self.answer_issue(200, token, &name, number, api)?;
-                self.change_described(&name, number, &asked.body)?;
+                self.change_described(&name, number, &request.body)?;
                 self.answer_issue(200, token, &name, number, api)
             }
             _ => Err(Answer::not_found(&About::Anything)),
@@ -194,10 +196,14 @@ impl World {
         answer.unwrap_or_else(|refusal| refusal)
     }
 
-    /// The repository asked for, unless this part of it has no answer of its own.
+    /// The requested repository.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's answer if the repository is absent, renamed, blocked or read-only, or has no issues.
     fn find(
         &self,
-        asked: &Asked,
+        request: &IncomingRequest,
         token: Option<&str>,
         address: &Address,
         part: Part,
@@ -208,14 +214,14 @@ impl World {
             Part::Issues => About::Listing,
             Part::Issue(_) => About::Issue,
         };
-        let id = asked.repository_id(self);
+        let id = request.repository_id(self);
         let repository =
             id.and_then(|id| self.visible_repository(id, token)).ok_or_else(|| Answer::not_found(&about))?;
         if let Address::Name(name) = address
             && let Named::Former(id) = self.named(name)
         {
-            let rest = asked.path_and_query().split_off("/repos/".len() + name.len());
-            let status = if asked.method == Method::GET { 301 } else { 307 };
+            let rest = request.path_and_query().split_off("/repos/".len() + name.len());
+            let status = if request.method == Method::GET { 301 } else { 307 };
             return Err(Answer::moved(status, &format!("{api}/repositories/{id}{rest}")));
         }
         if part == Part::Itself {
@@ -227,7 +233,7 @@ impl World {
         if !repository.has_issues {
             return Err(Answer::error(410, "Issues has been disabled in this repository.", &about));
         }
-        if repository.archived && asked.method != Method::GET {
+        if repository.archived && request.method != Method::GET {
             return Err(Answer::error(403, "Repository was archived so is read-only.", &about));
         }
         Ok(repository)
@@ -250,18 +256,18 @@ impl World {
                 Ok(Answer::json(status, &render::issue(self, api, repository, issue)))
             }
             Numbered::Transferred { repository, number } => {
-                let (id, number) = self.whereabouts(*repository, *number);
-                // GitHub does not tell where an issue went to those who may not read it there.
+                let (id, number) = self.current_place(*repository, *number);
+                // GitHub answers 404 to readers who may not read the issue at its new place.
                 self.visible_repository(id, token).ok_or_else(not_found)?;
                 Err(Answer::moved(301, &format!("{api}/repositories/{id}/issues/{number}")))
             }
         }
     }
 
-    fn answer_listing(&self, asked: &Asked, repository: &Repository, api: &str) -> Answer {
+    fn answer_listing(&self, request: &IncomingRequest, repository: &Repository, api: &str) -> Answer {
         let url = format!("{api}/repositories/{}/issues", repository.id);
         let page =
-            Wanted::parse(asked).and_then(|wanted| wanted.page(repository, self.links, self.now(), &url));
+            Wanted::parse(request).and_then(|wanted| wanted.page(repository, self.links, self.now(), &url));
         match page {
             Ok(page) => {
                 let render = |issue: &&Issue| render::issue(self, api, repository, issue);
@@ -281,10 +287,10 @@ impl World {
         }
     }
 
-    /// Where an issue is that was transferred, maybe several times.
-    fn whereabouts(&self, repository: u64, number: u64) -> (u64, u64) {
+    /// Follows the transfers of an issue to where it is now.
+    fn current_place(&self, repository: u64, number: u64) -> (u64, u64) {
         match self.repositories[&repository].numbers.get(&number) {
-            Some(&Numbered::Transferred { repository, number }) => self.whereabouts(repository, number),
+            Some(&Numbered::Transferred { repository, number }) => self.current_place(repository, number),
             _ => (repository, number),
         }
     }

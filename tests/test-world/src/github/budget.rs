@@ -1,7 +1,7 @@
-//! GitHub's primary rate limit: how much each token has left in its hour, in requests to REST and in points of
-//! GraphQL, apart from each other.
+//! GitHub's primary rate limit: what each token has left in its hour. REST requests and GraphQL points have separate
+//! budgets.
 //!
-//! Secondary limits are not simulated; tests order them as faults.
+//! Secondary limits are not simulated; tests add them as faults.
 
 use std::collections::HashMap;
 
@@ -9,14 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 
 const DEFAULT_LIMIT: u64 = 5_000;
 
-/// The budgets of all tokens. Each begins like the others and is used up on its own.
+/// The budgets of all tokens. All start equal.
 #[derive(Debug)]
 pub(super) struct Budgets {
     beginning: Budget,
     of_token: HashMap<String, Budget>,
 }
 
-/// What one token has in the current window.
+/// One token's budget in its current window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     pub(super) limit: u64,
@@ -24,7 +24,7 @@ pub(super) struct Budget {
     pub(super) reset: Timestamp,
 }
 
-/// A token's budget is used up: the request is refused.
+/// The token's budget is used up: the request is rejected.
 #[derive(Debug)]
 pub(super) struct UsedUp;
 
@@ -43,7 +43,7 @@ impl Budgets {
         self.of_token.insert(token, Budget { limit, remaining, reset });
     }
 
-    /// What a token has at `now`, in a new window if the last one is over.
+    /// A token's budget at `now`, in a new window if the last one is over.
     pub(super) fn of(&mut self, token: &str, now: Timestamp) -> &mut Budget {
         let budget = self.of_token.entry(token.to_owned()).or_insert(self.beginning);
         if budget.reset <= now {
@@ -59,7 +59,11 @@ impl Budget {
         self.limit.saturating_sub(self.remaining)
     }
 
-    /// Takes a request, or a query's points, off. The last one may cost more than is left.
+    /// Subtracts a request, or a query's points. The last query may cost more than is left.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is left.
     pub(super) fn spend(&mut self, amount: u64) -> Result<(), UsedUp> {
         if self.remaining == 0 {
             return Err(UsedUp);

@@ -1,7 +1,6 @@
 //! What people do to issues: open, edit, close, label, transfer, delete them.
 //!
-//! Each edit leaves `updated_at` as GitHub would: moved to now by anything people do to the issue itself,
-//! left alone by a label's new name.
+//! `updated_at` behaves as on GitHub: an edit of the issue itself moves it to now, a renamed label does not.
 
 use jiff::Timestamp;
 
@@ -12,12 +11,12 @@ use super::world::{World, whole_seconds};
 const AUTHOR: &str = "octavia";
 
 impl World {
-    /// Opens an issue now and tells its number.
+    /// Opens an issue now and returns its number.
     pub fn open_issue(&mut self, repository: &str, title: &str) -> u64 {
         self.open_issue_at(repository, title, self.now())
     }
 
-    /// Opens an issue as if at another time: created and last updated then.
+    /// Opens an issue that was created and last updated at `at`.
     pub fn open_issue_at(&mut self, repository: &str, title: &str, at: Timestamp) -> u64 {
         self.open(repository, title, at, false)
     }
@@ -30,16 +29,16 @@ impl World {
         }
     }
 
-    /// Opens a pull request now and tells its number, which is of the same series as issues'.
+    /// Opens a pull request now and returns its number. Issues and pull requests share their numbers.
     pub fn open_pull_request(&mut self, repository: &str, title: &str) -> u64 {
         self.open(repository, title, self.now(), true)
     }
 
-    /// An issue's current version, whether or not readers see it yet.
+    /// An issue's current version, even if readers do not see it yet.
     pub fn issue(&self, repository: &str, number: u64) -> &Issue {
         match self.repository(repository).numbers.get(&number) {
             Some(Numbered::Issue(versions)) => &versions.current,
-            other => panic!("{repository}#{number} is no issue: {other:?}"),
+            other => panic!("{repository}#{number} is not an issue: {other:?}"),
         }
     }
 
@@ -52,7 +51,7 @@ impl World {
             edit(issue);
             issue.updated_at = whole_seconds(issue.updated_at);
         });
-        self.know_names_of(repository, number);
+        self.register_names_of(repository, number);
     }
 
     /// Closes an issue as completed.
@@ -66,17 +65,17 @@ impl World {
         self.edit_issue(repository, number, |issue| issue.close(now, reason));
     }
 
-    /// Opens a closed issue again.
+    /// Reopens an issue.
     pub fn reopen_issue(&mut self, repository: &str, number: u64) {
         self.edit_issue(repository, number, Issue::reopen);
     }
 
-    /// Comments on an issue: nothing of what it shows changes but the count and `updated_at`.
+    /// Comments on an issue: only the number of comments and `updated_at` change.
     pub fn comment(&mut self, repository: &str, number: u64) {
         self.edit_issue(repository, number, |issue| issue.comments += 1);
     }
 
-    /// Adds a label to an issue, creating the label when the repository has none of that name.
+    /// Adds a label to an issue. Creates the label if the repository does not have it.
     pub fn add_label(&mut self, repository: &str, number: u64, label: &str) {
         self.edit_issue(repository, number, |issue| {
             if !issue.labels.iter().any(|name| name == label) {
@@ -85,7 +84,7 @@ impl World {
         });
     }
 
-    /// Takes a label off an issue.
+    /// Removes a label from an issue.
     pub fn remove_label(&mut self, repository: &str, number: u64, label: &str) {
         self.edit_issue(repository, number, |issue| issue.labels.retain(|name| name != label));
     }
@@ -98,7 +97,7 @@ impl World {
     /// Renames a label everywhere in a repository. No issue's `updated_at` moves.
     pub fn rename_label(&mut self, repository: &str, label: &str, new_name: &str) {
         let repository = self.repository_mut(repository);
-        let id = repository.labels.remove(label).expect("a label can only be renamed when there is one");
+        let id = repository.labels.remove(label).expect("the repository has the label to rename");
         repository.labels.insert(new_name.to_owned(), id);
         for numbered in repository.numbers.values_mut() {
             let Numbered::Issue(versions) = numbered else {
@@ -112,13 +111,13 @@ impl World {
         }
     }
 
-    /// Deletes an issue: its address answers 410.
+    /// Deletes an issue: requests for it get 410.
     pub fn delete_issue(&mut self, repository: &str, number: u64) {
         self.take(repository, number, Numbered::Deleted);
     }
 
-    /// Turns an issue into a pull request, as `POST /repos/{owner}/{repo}/pulls` with `issue` does: it keeps its
-    /// number, its title and its text, and leaves the issues. GitHub docs: "Create a pull request", parameter `issue`.
+    /// Converts an issue to a pull request, as `POST /repos/{owner}/{repo}/pulls` with `issue` does: number, title and
+    /// text stay. GitHub docs: "Create a pull request", parameter `issue`.
     pub fn convert_to_pull_request(&mut self, repository: &str, number: u64) {
         self.edit_issue(repository, number, |issue| {
             assert!(!issue.is_pull_request, "{repository}#{number} is a pull request already");
@@ -126,25 +125,25 @@ impl World {
         });
     }
 
-    /// Gives an issue back the version before its last edit, as GitHub shows it after a restore from a backup:
-    /// `updated_at` goes back with the rest. Tells whether there was such a version.
+    /// Restores the version before an issue's last edit, with its `updated_at`, as GitHub does in a restore from a
+    /// backup. Returns whether there was such a version.
     pub fn restore_issue(&mut self, repository: &str, number: u64) -> bool {
         self.repository_mut(repository).versions_mut(number).restore()
     }
 
-    /// Makes an issue answer 404 and leaves it out of listings, without a trace.
+    /// Hides an issue: requests for it get 404, and listings leave it out.
     pub fn hide_issue(&mut self, repository: &str, number: u64) {
         self.repository_mut(repository).versions_mut(number).hidden = true;
     }
 
-    /// Undoes [`World::hide_issue`]. No `updated_at` moves.
+    /// Reverts [`World::hide_issue`]. `updated_at` does not move.
     pub fn show_issue(&mut self, repository: &str, number: u64) {
         self.repository_mut(repository).versions_mut(number).hidden = false;
     }
 
-    /// Transfers an issue to another repository and tells its number there. The old address answers 301.
+    /// Transfers an issue to another repository and returns its number there. Requests for the old number get 301.
     ///
-    /// Also on its way back an issue gets a fresh number and id, and its first number leads to the newest
+    /// An issue that is transferred back gets a new number and id too, and its first number redirects to the newest
     /// one: people who moved issues there and back report one entry for each move, and gaps in the numbers.
     pub fn transfer_issue(&mut self, repository: &str, number: u64, target: &str) -> u64 {
         let (id, now) = (self.next_id(), self.now());
@@ -160,13 +159,13 @@ impl World {
         new_number
     }
 
-    /// Shows an issue's last edit late: until the clock reaches `until`, readers get the version before it,
-    /// or nothing when the last edit was its opening. What is edited meanwhile is late with it.
+    /// Shows an issue's last edit late: until the clock reaches `until`, readers get the version before it, or nothing if
+    /// the last edit opened the issue. Later edits appear at the same time.
     pub fn show_late(&mut self, repository: &str, number: u64, until: Timestamp) {
         self.repository_mut(repository).versions_mut(number).show_late(until);
     }
 
-    /// The web address of an issue, as agents are told it.
+    /// The web address of an issue, as the service reports it.
     pub fn html_url(&self, repository: &str, number: u64) -> String {
         super::render::html_url(self, self.repository(repository), self.issue(repository, number))
     }
@@ -200,26 +199,26 @@ impl World {
         let number = issue.number;
         let versions = Numbered::Issue(Box::new(Versions::new(issue)));
         self.repository_mut(repository).numbers.insert(number, versions);
-        self.know_names_of(repository, number);
+        self.register_names_of(repository, number);
     }
 
-    /// Leaves `instead` under the number of an issue, which is handed out.
+    /// Replaces an issue by `instead` and returns it.
     fn take(&mut self, repository: &str, number: u64, instead: Numbered) -> Issue {
         match self.repository_mut(repository).numbers.insert(number, instead) {
             Some(Numbered::Issue(versions)) => versions.current,
-            other => panic!("{repository}#{number} is no issue: {other:?}"),
+            other => panic!("{repository}#{number} is not an issue: {other:?}"),
         }
     }
 
-    /// Gives ids to the users and labels that an edit brought in.
-    fn know_names_of(&mut self, repository: &str, number: u64) {
+    /// Gives ids to an edit's new users and labels.
+    fn register_names_of(&mut self, repository: &str, number: u64) {
         let issue = self.issue(repository, number);
         let logins: Vec<String> = issue.user.iter().chain(&issue.assignees).cloned().collect();
         let known = &self.repository(repository).labels;
         let new_labels: Vec<String> =
             issue.labels.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
         for login in logins {
-            self.know_user(&login);
+            self.register_user(&login);
         }
         for name in new_labels {
             let id = self.next_id();

@@ -1,4 +1,4 @@
-//! What can go wrong on the way to GitHub or inside it.
+//! Faults of GitHub and of the network to it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use super::graphql::Partial;
 use super::render::About;
 use crate::fault::Repeated;
 
-/// One way for a request to go wrong. An order of it is met once, unless it says `times` or `forever`.
+/// How a request fails. It applies to one request, unless repeated by `times` or `forever`.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// This status, with the JSON body that GitHub usually sends along.
+    /// This status, with GitHub's usual JSON body.
     Status(u16),
-    /// Exactly this answer. GitHub's usual headers are added where these do not say otherwise.
+    /// Exactly this answer. GitHub's usual headers are added if `headers` does not have them.
     Answer {
         /// The status code.
         status: u16,
@@ -25,31 +25,31 @@ pub enum Fault {
         /// The body.
         body: String,
     },
-    /// The right answer, after so much of real time.
+    /// The correct answer, after this much real time.
     Delay(Duration),
     /// No answer while the client waits.
     Hang,
-    /// GitHub gives up after so much of its own time, which passes meanwhile, and answers 502. It does so with a query
-    /// that takes longer than 10 s (GitHub docs: "Rate limits and query limits for the GraphQL API", timeouts).
+    /// GitHub aborts the query and answers 502. The world's clock advances by this time. GitHub aborts queries that take
+    /// longer than 10 s (GitHub docs: "Rate limits and query limits for the GraphQL API", timeouts).
     GivesUp(Duration),
-    /// The connection is reset before anything is answered.
+    /// The connection is reset before the answer.
     Cut,
-    /// The right answer's headers and half of its body, then the connection is reset.
+    /// The correct answer's headers and half of its body, then a reset.
     HalfPage,
-    /// The right answer without its last byte, and then this text again and again, for as long as anybody listens.
+    /// The correct answer without its last byte, then this text repeatedly until the client disconnects.
     Endless(&'static str),
     /// 200 with a page of HTML.
     Garbage,
     /// 200 with an empty list.
     EmptyList,
-    /// The right answer to a GraphQL call, but for what is lacking; its errors say why. Constructors such as
-    /// [`Fault::repository_error`] make it.
+    /// The answer to a GraphQL call lacks some data, and its errors give the reason. Create it with constructors such as
+    /// [`Fault::repository_error`].
     Partial(Partial),
-    /// The right answer, but for what is changed about it. [`Fault::changed`] makes it.
+    /// The correct answer with a change. Create it with [`Fault::changed`].
     Changed(Change),
 }
 
-/// What is changed about an answer: its status, its headers and its body.
+/// A change of an answer's status, headers or body.
 #[derive(Clone)]
 pub struct Change(Arc<Changing>);
 
@@ -69,25 +69,24 @@ impl fmt::Debug for Change {
 }
 
 impl Fault {
-    /// The right answer, changed like this: its status, its headers, its body.
+    /// The correct answer after `change` has modified its status, headers or body.
     pub fn changed(
         change: impl Fn(&mut u16, &mut Vec<(String, String)>, &mut Vec<u8>) + Send + Sync + 'static,
     ) -> Self {
         Self::Changed(Change(Arc::new(change)))
     }
 
-    /// Meets the next `times` matching requests.
+    /// Applies to the next `times` matching requests.
     pub fn times(self, times: u64) -> Repeated<Self> {
         Repeated { fault: self, times: Some(times) }
     }
 
-    /// Meets every matching request, until [`GitHub::heal`](super::GitHub::heal).
+    /// Applies to every matching request until [`GitHub::heal`](super::GitHub::heal).
     pub fn forever(self) -> Repeated<Self> {
         Repeated { fault: self, times: None }
     }
 
-    /// A secondary rate limit: 403 with requests remaining, told by its words, and by a `Retry-After` if
-    /// one is given.
+    /// A secondary rate limit: 403 with requests remaining. The message identifies it, and a `Retry-After` if given.
     pub fn secondary_limit(retry_after: Option<&str>) -> Self {
         let headers = retry_after.map(|value| ("retry-after", value.to_owned())).into_iter().collect();
         Self::json(
@@ -98,7 +97,7 @@ impl Fault {
         )
     }
 
-    /// The words for a secondary limit until 2021, which Enterprise Servers still use: 403 with requests remaining
+    /// A secondary limit with the message used until 2021 and by Enterprise Servers today: 403 with requests remaining
     /// (sourcegraph/sourcegraph issue 3582, ossf/scorecard issue 206).
     pub fn abuse_limit(retry_after: Option<&str>) -> Self {
         let headers = retry_after.map(|value| ("retry-after", value.to_owned())).into_iter().collect();
@@ -106,12 +105,12 @@ impl Fault {
         Self::json(403, headers, message, &About::RateLimits)
     }
 
-    /// A refusal in these words, without headers of its own. The words are in [`refusals`](super::refusals).
+    /// A refusal with this message, without special headers. [`refusals`](super::refusals) has messages.
     pub fn refusal(status: u16, message: &str) -> Self {
         Self::json(status, Vec::new(), message, &About::Anything)
     }
 
-    /// A repository that was taken down: 451, or 403, with a `block` (github/rest-api-description issue 3314,
+    /// A repository that was blocked: 451 or 403, with a `block` (github/rest-api-description issue 3314,
     /// caarlos0/fork-cleaner issue 99).
     pub fn blocked(status: u16, reason: &str) -> Self {
         let body = serde_json::json!({
@@ -122,7 +121,7 @@ impl Fault {
         Self::Answer { status, headers, body: body.to_string() }
     }
 
-    /// A token that was not authorized for the organization's SAML single sign-on: 403, and no limit.
+    /// A token that is not authorized for the organization's SAML single sign-on: 403, which is not a rate limit.
     pub fn saml_required() -> Self {
         let sso = "required; url=https://github.com/orgs/acme/sso?authorization_request=AAAA".to_owned();
         Self::json(
@@ -147,7 +146,7 @@ impl From<Fault> for Repeated<Fault> {
     }
 }
 
-/// The answer of a bare status.
+/// GitHub's usual answer for a status.
 pub(super) fn of_status(status: u16) -> Answer {
     let message = match status {
         401 => "Bad credentials",
@@ -172,7 +171,7 @@ pub(super) fn empty_list() -> Answer {
     Answer::json(200, &Value::Array(Vec::new()))
 }
 
-/// What a proxy in between might send instead of JSON.
+/// A page of HTML, as a proxy on the way may send.
 pub(super) fn garbage() -> Answer {
     let body = b"<!DOCTYPE html>\n<html><head><title>Unicorn!</title></head><body>This page is taking too \
                  long to load.</body></html>\n";

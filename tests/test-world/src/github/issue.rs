@@ -1,12 +1,11 @@
-//! One issue (or pull request) as GitHub keeps it, with what it shows of it.
+//! One issue or pull request, and which version of it readers see.
 //!
-//! GitHub shows some changes late: for a while a reader is given the version before, or nothing. That is
-//! why an issue here keeps its previous version. Which numbers exist in a repository, and what a reader is
-//! told of a deleted or transferred one, is the repository's matter.
+//! GitHub shows some changes late: for a while readers get the version before, or nothing. So an issue keeps its
+//! previous version. Deleted and transferred issues are in `repository.rs`.
 
 use jiff::Timestamp;
 
-/// Everything of an issue that tests arrange and GitHub renders. Times are whole seconds.
+/// An issue as tests arrange it. Times are whole seconds.
 #[derive(Clone, Debug)]
 pub struct Issue {
     /// GitHub's id, unique among all repositories. A transferred issue gets a new one.
@@ -17,7 +16,7 @@ pub struct Issue {
     pub title: String,
     /// The text; `None` renders as `null`.
     pub body: Option<String>,
-    /// The author's login; `None` for a ghost, whose account is gone.
+    /// The author's login; `None` if the account was deleted.
     pub user: Option<String>,
     /// Label names, in the order they were added.
     pub labels: Vec<String>,
@@ -35,7 +34,7 @@ pub struct Issue {
     pub created_at: Timestamp,
     /// When it was last changed.
     pub updated_at: Timestamp,
-    /// When it was closed, if it is.
+    /// When it was closed; `None` if it is open.
     pub closed_at: Option<Timestamp>,
     /// Whether it is a pull request: GitHub lists those among the issues.
     pub is_pull_request: bool,
@@ -65,7 +64,7 @@ impl Issue {
     }
 }
 
-/// An issue's current version, and what stands between it and its readers.
+/// The versions of an issue, and which of them readers see.
 #[derive(Clone, Debug)]
 pub(super) struct Versions {
     pub(super) current: Issue,
@@ -86,13 +85,13 @@ impl Versions {
         Self { current: issue, previous: None, late: None, hidden: false }
     }
 
-    /// Makes a version of its own of what `change` does.
+    /// Applies `change` as a new version.
     pub(super) fn change(&mut self, change: impl FnOnce(&mut Issue)) {
         self.previous = Some(self.current.clone());
         change(&mut self.current);
     }
 
-    /// Makes the version before the current one the current one again. Nothing is shown late any more.
+    /// Restores the version before the current one, visible at once. Returns whether there was one.
     pub(super) fn restore(&mut self) -> bool {
         let Some(before) = self.previous.take() else { return false };
         (self.current, self.late) = (before, None);
@@ -104,7 +103,7 @@ impl Versions {
         self.late = Some(Late { until, shown: self.previous.clone() });
     }
 
-    /// What a reader sees at `now`. While a version is late, later ones are too.
+    /// The version that readers see at `now`. While one version is late, newer ones are too.
     pub(super) fn visible(&self, now: Timestamp) -> Option<&Issue> {
         if self.hidden {
             return None;
@@ -115,7 +114,7 @@ impl Versions {
         }
     }
 
-    /// Every version that could be shown again, for what concerns them all: a renamed label.
+    /// All stored versions. A renamed label changes all of them.
     pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Issue> {
         let shown = self.late.as_mut().and_then(|late| late.shown.as_mut());
         std::iter::once(&mut self.current).chain(self.previous.as_mut()).chain(shown)

@@ -1,20 +1,20 @@
-//! Which issues one page of a listing shows, and how it links to the next.
+//! The pages of listings and their links.
 //!
-//! Pages by position are cut out of the listing as it is at that moment: an issue that is edited or closed
-//! between two pages shifts the rest, as on GitHub. Pages by `after=` go on behind an issue's own place.
+//! Numbered pages are cut out of the listing as it is at that moment: an issue that is edited or closed between two
+//! pages shifts the rest, as on GitHub. A page by `after=` begins behind an issue's place in the order.
 
 use jiff::Timestamp;
 
 use super::issue::{Issue, State};
 use super::order::{Order, Place, Sort};
 use super::repository::Repository;
-use super::target::Asked;
+use super::target::IncomingRequest;
 use super::world::LinkStyle;
 
 const DEFAULT_PER_PAGE: usize = 30;
 const MAX_PER_PAGE: usize = 100;
 
-/// What a listing's query asks for.
+/// The query of a listing.
 #[derive(Debug)]
 pub(super) struct Wanted {
     state: Option<State>,
@@ -24,52 +24,52 @@ pub(super) struct Wanted {
     per_page: usize,
     page: usize,
     after: Option<Place>,
-    /// The query without what says which page, verbatim: links repeat it.
+    /// The query without `page` and `after`, verbatim: links repeat it.
     filter: String,
 }
 
 /// One page.
 pub(super) struct Page<'a> {
     pub(super) issues: Vec<&'a Issue>,
-    /// The `Link` header, when there are other pages.
+    /// The `Link` header, if there are other pages.
     pub(super) link: Option<String>,
 }
 
 /// Why there is no page: GitHub answers 422.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// The value of this parameter is none that GitHub knows.
+    /// This parameter has an invalid value.
     Invalid(&'static str),
-    /// Pages of this listing have no numbers.
+    /// This listing has no numbered pages.
     PageNumber,
 }
 
 impl Wanted {
-    pub(super) fn parse(asked: &Asked) -> Result<Self, Refused> {
-        let positive = |name| asked.parameter(name).and_then(|text| text.parse().ok()).filter(|&n| n > 0);
+    pub(super) fn parse(request: &IncomingRequest) -> Result<Self, Refused> {
+        let positive = |name| request.parameter(name).and_then(|text| text.parse().ok()).filter(|&n| n > 0);
         Ok(Self {
-            state: match asked.parameter("state").unwrap_or("open") {
+            state: match request.parameter("state").unwrap_or("open") {
                 "open" => Some(State::Open),
                 "closed" => Some(State::Closed),
                 "all" => None,
                 _ => return Err(Refused::Invalid("state")),
             },
-            since: match asked.parameter("since").map(str::parse) {
+            since: match request.parameter("since").map(str::parse) {
                 None => None,
                 Some(Ok(since)) => Some(since),
                 Some(Err(_)) => return Err(Refused::Invalid("since")),
             },
-            labels: asked.parameter("labels").map_or_else(Vec::new, |names| {
+            labels: request.parameter("labels").map_or_else(Vec::new, |names| {
                 names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
             }),
             order: Order {
-                sort: match asked.parameter("sort").unwrap_or("created") {
+                sort: match request.parameter("sort").unwrap_or("created") {
                     "created" => Sort::Created,
                     "updated" => Sort::Updated,
                     "comments" => Sort::Comments,
                     _ => return Err(Refused::Invalid("sort")),
                 },
-                descending: match asked.parameter("direction").unwrap_or("desc") {
+                descending: match request.parameter("direction").unwrap_or("desc") {
                     "desc" => true,
                     "asc" => false,
                     _ => return Err(Refused::Invalid("direction")),
@@ -77,12 +77,12 @@ impl Wanted {
             },
             per_page: positive("per_page").unwrap_or(DEFAULT_PER_PAGE).min(MAX_PER_PAGE),
             page: positive("page").unwrap_or(1),
-            after: match asked.parameter("after").map(Place::of_cursor) {
+            after: match request.parameter("after").map(Place::of_cursor) {
                 None => None,
                 Some(Some(place)) => Some(place),
                 Some(None) => return Err(Refused::Invalid("after")),
             },
-            filter: without_page(&asked.query),
+            filter: without_page(&request.query),
         })
     }
 
@@ -120,12 +120,12 @@ impl Wanted {
 
     fn includes(&self, issue: &Issue) -> bool {
         self.state.is_none_or(|state| issue.state == state)
-            // GitHub answers an empty list when `since` is the epoch itself.
+            // GitHub answers with an empty list if `since` is the epoch itself.
             && self.since.is_none_or(|since| since > Timestamp::UNIX_EPOCH && issue.updated_at >= since)
             && self.labels.iter().all(|label| issue.labels.contains(label))
     }
 
-    /// The links in the order in which GitHub writes them.
+    /// The links in GitHub's order.
     fn links_by_position(&self, url: &str, pages: usize) -> Option<String> {
         let link = |page: usize, relation: &str| {
             format!("<{url}?{filter}page={page}>; rel=\"{relation}\"", filter = self.filter)
@@ -146,16 +146,16 @@ impl Wanted {
         (!links.is_empty()).then(|| links.join(", "))
     }
 
-    /// GitHub writes a page number next to the cursor, and pays no heed to it.
+    /// GitHub writes a page number next to the cursor and ignores it in requests.
     fn link_behind(&self, url: &str, place: Place) -> String {
-        // The padding is percent-encoded on GitHub too: a client that decodes and joins links anew breaks them.
+        // GitHub percent-encodes the padding too: a client that decodes a link and joins it again breaks it.
         let after = place.cursor().replace('=', "%3D");
         let (filter, page) = (&self.filter, self.page + 1);
         format!("<{url}?{filter}after={after}&page={page}>; rel=\"next\"")
     }
 }
 
-/// The pairs of a query that do not say which page, verbatim, each followed by `&`.
+/// The pairs of a query except `page` and `after`, verbatim, each followed by `&`.
 fn without_page(query: &str) -> String {
     query
         .split('&')

@@ -1,4 +1,4 @@
-//! What was asked of GitHub: the record that tests count and compare.
+//! The log of requests to GitHub, which tests count and compare.
 
 use std::hash::{DefaultHasher, Hasher};
 
@@ -11,32 +11,32 @@ use super::answer::Answer;
 pub struct Request {
     /// `GET` and the like.
     pub method: String,
-    /// Path and query, as asked.
+    /// Path and query, as sent.
     pub path: String,
-    /// The current name of the repository asked for, if there is one.
+    /// The current name of the requested repository, if it exists.
     pub repository: Option<String>,
     /// The token's [`fingerprint`], if one was sent.
     pub token: Option<String>,
-    /// The API version asked for (`X-GitHub-Api-Version`).
+    /// The requested API version (`X-GitHub-Api-Version`).
     pub api_version: Option<String>,
-    /// The status answered: `None` while there is no answer, which may be for ever.
+    /// The status of the answer; `None` if there is none (yet).
     pub status: Option<u16>,
-    /// What was asked of GraphQL: `None` for a request to REST.
+    /// The GraphQL call; `None` for a request to REST.
     pub graphql: Option<GraphQlCall>,
 }
 
-/// What one request asked of GraphQL.
+/// A call of GraphQL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphQlCall {
-    /// The `owner/name`s of the repositories asked for, in their order, as the caller wrote them.
+    /// The `owner/name`s of the requested repositories, in order and as the caller wrote them.
     pub repositories: Vec<String>,
-    /// The variables as they were sent, `null` if there were none.
+    /// The variables as they were sent; null if there were none.
     pub variables: Value,
-    /// The points that the call took off its token's budget.
+    /// The points that the call cost.
     pub points: u64,
 }
 
-/// Tells tokens apart without showing them.
+/// A hash that identifies a token without revealing it.
 pub fn fingerprint(token: &str) -> String {
     let mut hasher = DefaultHasher::new();
     hasher.write(token.as_bytes());
@@ -50,7 +50,7 @@ pub(super) struct Log {
     cleared: usize,
 }
 
-/// A request's place in the log, cleared or not.
+/// A reference to a request in the log. After the log is cleared it refers to nothing.
 #[derive(Clone, Copy)]
 pub(super) struct Entry(usize);
 

@@ -1,13 +1,13 @@
-//! Which requests an order of faults, edits or holds is about.
+//! Which requests a fault, an edit or a hold applies to.
 
 use axum::http::Method;
 
-use super::target::{Address, Asked, Part, Target};
+use super::target::{Address, IncomingRequest, Part, Target};
 use super::world::{Named, World};
 
-/// A choice of requests: `Matching::listing("acme/api").query("state", "open").nth(2)`.
+/// Selects requests: `Matching::listing("acme/api").query("state", "open").nth(2)`.
 ///
-/// Repositories may be given by any name they have or had; requests match by whichever address they use.
+/// A repository may be given by any name that it has or had. Requests match by name and by id.
 #[derive(Clone, Debug)]
 pub struct Matching {
     what: What,
@@ -41,7 +41,7 @@ impl Matching {
         Self::new(What::Path(path.to_owned()))
     }
 
-    /// Every request about a repository: itself, its listings, its issues, reading or not.
+    /// Every request about a repository: the repository itself, its listings and issues, reads and writes.
     pub fn any_of(repository: &str) -> Self {
         Self::new(What::AnyOf(repository.to_owned()))
     }
@@ -71,37 +71,37 @@ impl Matching {
         Self::new(What::GraphQl)
     }
 
-    /// Requests of an App for a token of one of its installations.
+    /// Requests of Apps for a token of an installation.
     pub fn token_request() -> Self {
         Self::new(What::TokenRequest)
     }
 
-    /// Of those, only calls of GraphQL that ask for this repository, maybe among others.
+    /// Only calls of GraphQL that query this repository, alone or among others.
     pub fn containing(mut self, repository: &str) -> Self {
         self.containing.push(repository.to_owned());
         self
     }
 
-    /// Of those, only requests with this query parameter.
+    /// Only requests with this query parameter.
     pub fn query(mut self, name: &str, value: &str) -> Self {
         self.query.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Of those, only requests with this `page` in their query. A first page has none.
+    /// Only requests with this `page` in their query. A first page has none.
     pub fn page(self, page: u64) -> Self {
         self.query("page", &page.to_string())
     }
 
-    /// Of those, only requests for pages of more than so many issues, by either API. People report repositories whose
-    /// pages of 100 fail where shorter ones do not: by REST chaoss/grimoirelab-perceval#755, by GraphQL
+    /// Only requests for pages of more than this many issues, by either API. People report repositories whose
+    /// pages of 100 issues fail and whose shorter ones do not: by REST chaoss/grimoirelab-perceval#755, by GraphQL
     /// renovatebot/renovate#45460 (100, 50 and 25 fail, 10 and 5 do not).
     pub fn longer_than(mut self, issues: u64) -> Self {
         self.longer_than = Some(issues);
         self
     }
 
-    /// Of those, only the `n`th and what comes after it, counted from 1 since the order was given.
+    /// Only the `n`th of those and later ones, counted from 1 since the fault was added.
     pub fn nth(mut self, n: u64) -> Self {
         self.nth = n;
         self
@@ -111,46 +111,48 @@ impl Matching {
         Self { what, query: Vec::new(), containing: Vec::new(), longer_than: None, nth: 1 }
     }
 
-    /// Whether a request is one of these, not looking at its turn.
-    pub(super) fn covers(&self, asked: &Asked, world: &World) -> bool {
-        let part = match &asked.target {
+    /// Whether a request matches, without `nth`.
+    pub(super) fn covers(&self, request: &IncomingRequest, world: &World) -> bool {
+        let part = match &request.target {
             Target::Repository(_, part) => Some(*part),
             _ => None,
         };
-        let of = |name: &str| part.is_some() && leads_to(asked, name, world);
-        let reads = |wanted: Part| part == Some(wanted) && asked.method == Method::GET;
+        let of = |name: &str| part.is_some() && is_about(request, name, world);
+        let reads = |wanted: Part| part == Some(wanted) && request.method == Method::GET;
         let covered = match &self.what {
             What::Anything => true,
-            What::Path(path) => asked.path == *path,
+            What::Path(path) => request.path == *path,
             What::AnyOf(name) => of(name),
             What::AnyListing => reads(Part::Issues),
             What::Repository(name) => reads(Part::Itself) && of(name),
             What::Listing(name) => reads(Part::Issues) && of(name),
             What::Issue(name, number) => reads(Part::Issue(*number)) && of(name),
-            What::GraphQl => asked.graphql.is_some(),
-            What::TokenRequest => matches!(asked.target, Target::InstallationTokens(_)),
+            What::GraphQl => request.graphql.is_some(),
+            What::TokenRequest => matches!(request.target, Target::InstallationTokens(_)),
         };
         let contains = |name: &String| {
-            let call = asked.graphql.as_ref();
-            call.is_some_and(|call| call.repositories.iter().any(|asked| world.same_repository(asked, name)))
+            let call = request.graphql.as_ref();
+            call.is_some_and(|call| {
+                call.repositories.iter().any(|repository| world.same_repository(repository, name))
+            })
         };
-        let length = || match &asked.graphql {
+        let length = || match &request.graphql {
             Some(call) => call.logged().variables["first"].as_u64(),
-            None => asked.parameter("per_page").and_then(|length| length.parse().ok()),
+            None => request.parameter("per_page").and_then(|length| length.parse().ok()),
         };
         covered
             && self.longer_than.is_none_or(|most| length().is_some_and(|length| length > most))
             && self.containing.iter().all(contains)
-            && self.query.iter().all(|(name, value)| asked.parameter(name) == Some(value))
+            && self.query.iter().all(|(name, value)| request.parameter(name) == Some(value))
     }
 }
 
-fn leads_to(asked: &Asked, name: &str, world: &World) -> bool {
+fn is_about(request: &IncomingRequest, name: &str, world: &World) -> bool {
     match world.named(name) {
-        Named::Current(id) | Named::Former(id) => asked.repository_id(world) == Some(id),
-        // Also what GitHub does not have can be asked for.
-        Named::Unknown => match &asked.target {
-            Target::Repository(Address::Name(asked), _) => asked.eq_ignore_ascii_case(name),
+        Named::Current(id) | Named::Former(id) => request.repository_id(world) == Some(id),
+        // Requests for repositories that do not exist match too.
+        Named::Unknown => match &request.target {
+            Target::Repository(Address::Name(requested), _) => requested.eq_ignore_ascii_case(name),
             _ => false,
         },
     }

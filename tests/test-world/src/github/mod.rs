@@ -1,12 +1,11 @@
 //! A stateful GitHub over HTTP, for tests and for people who try the service out.
 //!
-//! The state is plain data ([`World`]); requests are answered from it, and from it alone, so that a test
-//! arranges what GitHub has, lets the service ask, and looks. Orders ([`GitHub::fault`],
-//! [`GitHub::before`], [`GitHub::hold`]) make single requests go wrong, change the state between two of
-//! them, or make them wait. REST and GraphQL ([`Matching::graphql`]) answer from the same state, each with a
-//! budget of its own; a token is any text, or one that a GitHub App got ([`World::install_app`]). What the service does
-//! not use is absent: conditional requests, writing (but
-//! opening and changing an issue, for people), and secondary rate limits that nobody ordered.
+//! The state is plain data ([`World`]), and all answers come from it. A test arranges the state, lets the service send
+//! requests, and checks the result. Single requests can fail ([`GitHub::fault`]), follow a change of the state
+//! ([`GitHub::before`]) or wait ([`GitHub::hold`]). REST and GraphQL ([`Matching::graphql`]) answer from the same state
+//! with separate budgets. A token is any text, or one that a GitHub App got ([`World::install_app`]). What the service
+//! does not use is absent: conditional requests, writes (except opening and changing an issue, for people), and
+//! secondary rate limits other than as faults.
 //!
 //! ```
 //! # use test_world::{clock::Clock, github::{Fault, GitHub, Matching}};
@@ -71,11 +70,11 @@ use crate::clock::Clock;
 use crate::fault::{Held, Repeated};
 use crate::scheduler::Scheduler;
 
-/// A handle of a running GitHub. It serves until the last handle is dropped.
+/// A handle of a running GitHub, which stops when the last handle is dropped.
 #[derive(Clone)]
 pub struct GitHub {
     shared: Arc<Shared>,
-    // The server's task, which is aborted when this has no owner any more.
+    // The server's task, which is aborted with the last handle.
     _serving: Arc<JoinSet<std::io::Result<()>>>,
 }
 
@@ -85,7 +84,7 @@ impl GitHub {
         Self::start_behind(Scheduler::default(), clock).await
     }
 
-    /// Starts one that is reached through this scheduler.
+    /// Starts a server whose requests this scheduler admits.
     pub async fn start_behind(scheduler: Scheduler, clock: Clock) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("the system has a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
@@ -106,29 +105,27 @@ impl GitHub {
         Self { shared, _serving: Arc::new(serving) }
     }
 
-    /// Where the API is: `http://127.0.0.1:PORT`, without a slash at the end.
+    /// The URL of the API: `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn url(&self) -> &str {
         &self.shared.url
     }
 
-    /// The state, to look at and to change. Requests wait while this is held: not across an `await`.
+    /// The state, to read and to change. Requests wait while this guard is held, so do not hold it across an `await`.
     pub fn world(&self) -> MutexGuard<'_, World> {
         lock(&self.shared.world)
     }
 
-    /// Changes the state, or looks at it, in one go: what to use where the guard of [`GitHub::world`] would
-    /// live on over an `await`.
+    /// Changes or reads the state in a closure, where the guard of [`GitHub::world`] would be held across an `await`.
     pub fn arrange<T>(&self, arrangement: impl FnOnce(&mut World) -> T) -> T {
         arrangement(&mut self.world())
     }
 
-    /// Makes the next matching request go wrong. Several orders for the same requests are met one after
-    /// the other.
+    /// Makes the next matching request fail. Several faults for the same requests take effect one after the other.
     pub fn fault(&self, matching: Matching, fault: impl Into<Repeated<Fault>>) {
         lock(&self.shared.script).fault(matching, fault.into());
     }
 
-    /// Takes back all faults that were not met yet.
+    /// Removes all remaining faults.
     pub fn heal(&self) {
         lock(&self.shared.script).heal();
     }
@@ -143,17 +140,17 @@ impl GitHub {
         lock(&self.shared.script).hold(matching)
     }
 
-    /// The orders that no request has met: what a test arranged in vain.
+    /// Faults, edits and holds that no request has used, in words.
     pub fn unused(&self) -> Vec<String> {
         lock(&self.shared.script).unused()
     }
 
-    /// The requests since the start or the last [`GitHub::clear_requests`], in the order they arrived.
+    /// The requests since the start or the last [`GitHub::clear_requests`], in order of arrival.
     pub fn requests(&self) -> Vec<Request> {
         lock(&self.shared.log).requests()
     }
 
-    /// Forgets the requests so far.
+    /// Clears the log of requests.
     pub fn clear_requests(&self) {
         lock(&self.shared.log).clear();
     }

@@ -1,7 +1,7 @@
-//! In which order issues are listed, and the places in that order that cursors keep.
+//! The orders of listings, and the places in them that cursors hold.
 //!
-//! REST and GraphQL list alike: a cursor keeps a place by value, so that what is edited or closed between
-//! two pages shifts nothing behind it.
+//! REST and GraphQL use the same cursors. A cursor holds the sort key of an issue (keyset pagination), so an issue that
+//! is edited or closed between two pages shifts nothing behind it.
 
 use std::cmp::Ordering;
 
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE;
 
 use super::issue::Issue;
 
-/// What issues are sorted by, and which way.
+/// The sort key of a listing and its direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
     pub(super) sort: Sort,
@@ -24,7 +24,7 @@ pub(super) enum Sort {
     Comments,
 }
 
-/// An issue's place in an order: what it is sorted by, then its number.
+/// An issue's place in an order: its sort key, then its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(i64, u64);
 
@@ -33,7 +33,9 @@ impl Order {
         let value = match self.sort {
             Sort::Created => issue.created_at.as_second(),
             Sort::Updated => issue.updated_at.as_second(),
-            Sort::Comments => i64::try_from(issue.comments).expect("nobody writes that many comments"),
+            Sort::Comments => {
+                i64::try_from(issue.comments).expect("the number of comments fits into 64 bits")
+            }
         };
         Place(value, issue.number)
     }
@@ -53,7 +55,7 @@ impl Order {
 }
 
 impl Place {
-    /// Opaque to clients.
+    /// The cursor for this place, opaque to clients.
     pub(super) fn cursor(self) -> String {
         let Self(value, number) = self;
         URL_SAFE.encode(format!("cursor:v2:{value}:{number}"))

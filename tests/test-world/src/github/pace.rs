@@ -1,4 +1,4 @@
-//! Pages that take their time by the world's clock: requests that are under way at once take it together.
+//! Slow pages: each takes a fixed time of the world's clock, concurrent ones at the same time.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,45 +9,45 @@ use tokio::sync::oneshot;
 use super::GitHub;
 use super::server::lock;
 
-/// The pages under way.
+/// The pages that are being generated.
 #[derive(Default)]
 pub(super) struct Pages(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     take: Option<Duration>,
-    under_way: Vec<(Timestamp, oneshot::Sender<()>)>,
+    running: Vec<(Timestamp, oneshot::Sender<()>)>,
 }
 
 impl Pages {
-    /// Waits until a page that is asked for now is due.
+    /// Waits until a page requested at `now` is due.
     pub(super) async fn wait(&self, now: Timestamp) {
         let due = {
             let mut state = lock(&self.0);
             let Some(take) = state.take else { return };
             let (out, due) = oneshot::channel();
-            state.under_way.push((now + take, out));
+            state.running.push((now + take, out));
             due
         };
-        // Nothing is heard when the pages do not take their time any more.
+        // The sender is dropped when its request has ended: then nothing is left to wait for.
         let _ = due.await;
     }
 }
 
 impl GitHub {
-    /// From now on each page of a listing takes so long by the clock, which a test moves by [`GitHub::next_page_is_due`].
+    /// From now on each page of a listing takes this long by the world's clock. [`GitHub::next_page_is_due`] advances it.
     pub fn pages_take(&self, time: Duration) {
         lock(&self.shared.pages.0).take = Some(time);
     }
 
-    /// Moves the clock to when the next page is due, which then goes out. Does nothing while none is under way.
+    /// Advances the clock to when the next page is due and sends that page. Does nothing if there is none.
     pub fn next_page_is_due(&self) {
         let mut state = lock(&self.shared.pages.0);
-        // Whoever has given up waits for nothing.
-        state.under_way.retain(|(_, out)| !out.is_closed());
-        let first = (0..state.under_way.len()).min_by_key(|place| state.under_way[*place].0);
+        // The callers of these have given up.
+        state.running.retain(|(_, out)| !out.is_closed());
+        let first = (0..state.running.len()).min_by_key(|place| state.running[*place].0);
         let Some(first) = first else { return };
-        let (due, out) = state.under_way.remove(first);
+        let (due, out) = state.running.remove(first);
         drop(state);
         let clock = self.world().clock().clone();
         clock.advance(Duration::try_from(due.duration_since(clock.now())).unwrap_or_default());

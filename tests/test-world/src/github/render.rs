@@ -1,7 +1,7 @@
-//! State as GitHub's JSON: issues, repositories, users, errors.
+//! Renders the state as GitHub's JSON: issues, repositories, users, errors.
 //!
-//! Every field that GitHub's own description requires is there. Addresses of the API are on this server;
-//! addresses of the web site are on [`World::web`]. No HTTP here.
+//! Every field that GitHub's OpenAPI description requires is there. URLs of the API point to this server, URLs of the web
+//! site to [`World::web`]. HTTP is elsewhere.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -127,7 +127,7 @@ fn user(world: &World, api: &str, login: &str) -> Value {
     })
 }
 
-/// What is at `{repository_url}` followed by the second part, under the name of the first.
+/// Fields of a repository and the ends of their URLs, which begin with `{repository_url}`.
 const REPOSITORY_ADDRESSES: &[(&str, &str)] = &[
     ("url", ""),
     ("archive_url", "/{archive_format}{/ref}"),
@@ -237,7 +237,7 @@ pub(super) fn repository(world: &World, api: &str, repository: &Repository) -> V
     rendered
 }
 
-/// What a token has left of REST requests and of GraphQL points.
+/// The answer of `/rate_limit`.
 pub(super) fn rate_limit(requests: &Budget, points: &Budget) -> Value {
     let rate = |budget: &Budget, resource: &str| {
         json!({
@@ -260,7 +260,7 @@ pub(super) fn error(status: u16, message: &str, about: &About) -> Value {
 }
 
 pub(super) fn moved(status: u16, url: &str) -> Value {
-    // In these words also when the redirect is temporary in its status, to keep the method.
+    // GitHub uses this message for temporary redirects (307) too.
     let mut rendered = error(status, "Moved Permanently", &About::Redirects);
     rendered["url"] = json!(url);
     rendered
@@ -272,7 +272,7 @@ pub(super) fn validation_failed(field: &str) -> Value {
     rendered
 }
 
-/// `Date` and the like: `Tue, 10 Oct 2017 16:00:00 GMT`.
+/// A time as in the header `Date`: `Tue, 10 Oct 2017 16:00:00 GMT`.
 pub(super) fn http_date(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

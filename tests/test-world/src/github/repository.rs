@@ -1,4 +1,4 @@
-//! One repository: its flags, its labels, and what is behind each number it ever gave to an issue.
+//! One repository: its flags, its labels, and what each issue number stands for.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ pub struct Repository {
     pub id: u64,
     /// The current `owner/name`.
     pub full_name: String,
-    /// Whether it can be seen: if not, every address of it answers 404.
+    /// Whether it is visible: if not, all requests for it get 404.
     pub visible: bool,
-    /// Whether every installation of an App sees it, wherever the App is installed.
+    /// Whether every installation of every App sees it.
     pub public: bool,
-    /// Whether it has issues: if not, their addresses answer 410.
+    /// Whether it has issues: if not, requests for them get 410.
     pub has_issues: bool,
     /// Whether it is archived (read-only, but readable).
     pub archived: bool,
-    /// Whether GitHub disabled it: it is still described, and its issues answer 403.
+    /// Whether GitHub disabled it: it can be read, and requests for its issues get 403.
     pub disabled: bool,
     /// When it was created.
     pub created_at: Timestamp,
@@ -29,7 +29,7 @@ pub struct Repository {
     pub(super) numbers: BTreeMap<u64, Numbered>,
 }
 
-/// What is behind a number.
+/// What an issue number stands for.
 #[derive(Clone, Debug)]
 pub(super) enum Numbered {
     Issue(Box<Versions>),
@@ -53,8 +53,8 @@ impl Repository {
         }
     }
 
-    /// The current versions of all issues and pull requests, by number, whether or not readers see them. What was
-    /// deleted or transferred is none any more.
+    /// The current versions of all issues and pull requests, by number, including those that readers do not see. Deleted
+    /// and transferred ones are left out.
     pub fn issues(&self) -> impl Iterator<Item = &Issue> {
         self.numbers.values().filter_map(|numbered| match numbered {
             Numbered::Issue(versions) => Some(&versions.current),
@@ -70,12 +70,12 @@ impl Repository {
         })
     }
 
-    /// How many issues and pull requests are open: GitHub counts both as `open_issues_count`.
+    /// How many issues and pull requests are open: `open_issues_count` counts both.
     pub(super) fn open_count(&self, now: Timestamp) -> usize {
         self.visible_issues(now).filter(|issue| issue.state == State::Open).count()
     }
 
-    /// The next number: one that was never given, for numbers of deleted and transferred issues stay taken.
+    /// The next number. Numbers of deleted and transferred issues are not used again.
     pub(super) fn next_number(&self) -> u64 {
         self.numbers.last_key_value().map_or(1, |(number, _)| number + 1)
     }
@@ -84,7 +84,7 @@ impl Repository {
         let name = &self.full_name;
         match self.numbers.get_mut(&number) {
             Some(Numbered::Issue(versions)) => versions,
-            other => panic!("{name}#{number} is no issue to arrange: {other:?}"),
+            other => panic!("{name}#{number} is not an issue: {other:?}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What GitHub answers at `/`: the addresses of everything, most of which this GitHub does not have.
+//! GitHub's answer at `/`: its URLs, most of which this GitHub does not serve.
 
 use serde_json::{Map, Value, json};
 

@@ -4,7 +4,7 @@
 
 use super::faults::Fault;
 use super::matching::Matching;
-use super::target::Asked;
+use super::target::IncomingRequest;
 use super::world::World;
 use crate::fault::{Gate, Held, Repeated};
 
@@ -64,10 +64,10 @@ impl Script {
     }
 
     /// Takes the faults, edits and holds of a request. Removes those that are used up.
-    pub(super) fn take(&mut self, asked: &Asked, world: &World) -> Matched {
+    pub(super) fn take(&mut self, request: &IncomingRequest, world: &World) -> Matched {
         let mut matched = Matched::default();
         self.entries.retain_mut(|entry| {
-            if !entry.matching.covers(asked, world) {
+            if !entry.matching.covers(request, world) {
                 return true;
             }
             entry.matched += 1;

@@ -4,8 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::world::World;
 
-/// Fills an empty world with `acme/api`, `acme/web` and `acme/docs`: a dozen open issues, a few closed ones,
-/// and pull requests, of the last weeks.
+/// Creates `acme/api`, `acme/web` and `acme/docs` in an empty world, with a dozen open issues, a few closed ones, and
+/// pull requests of the last weeks.
 pub fn demo(world: &mut World) {
     let now = world.now();
     let ago = |hours: i64| now - SignedDuration::from_hours(hours);

@@ -1,4 +1,4 @@
-//! The way of a request through this GitHub: logged, matched with the orders, answered from the state.
+//! Handles a request: logs it, applies faults and holds, and answers it from the state.
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,12 +18,12 @@ use super::graphql::{self, Partial};
 use super::log::{Log, Request, fingerprint};
 use super::pace::Pages;
 use super::script::Script;
-use super::target::{Asked, Part, Target};
+use super::target::{IncomingRequest, Part, Target};
 use super::wire::Cutter;
 use super::world::World;
 use crate::scheduler::Scheduler;
 
-/// What the server and the handles of it share. Who locks more than one takes them in this order.
+/// What the server and its handles share. Lock several in this order.
 pub(super) struct Shared {
     pub(super) url: String,
     pub(super) world: Mutex<World>,
@@ -33,15 +33,15 @@ pub(super) struct Shared {
     pub(super) scheduler: Scheduler,
 }
 
-/// Locks also what a failed test left locked: its own failure says more than a poisoned lock would.
+/// Locks even a poisoned mutex: the failure of the test that poisoned it says more.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// In so much of real time requests arrive that were sent at once.
-const TOGETHER: Duration = Duration::from_millis(20);
+/// Concurrent requests arrive within this real time.
+const ARRIVAL_SPREAD: Duration = Duration::from_millis(20);
 
-/// How an answer goes out.
+/// How an answer is sent.
 enum Sending {
     Whole(Answer),
     Half(Answer),
@@ -57,22 +57,22 @@ pub(super) async fn serve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let asked = Asked::new(method, &uri, body);
+    let request = IncomingRequest::new(method, &uri, body);
     let token = token(&headers);
-    let request = Request {
-        method: asked.method.to_string(),
-        path: asked.path_and_query(),
-        repository: shared.name_of(&asked),
+    let logged = Request {
+        method: request.method.to_string(),
+        path: request.path_and_query(),
+        repository: shared.name_of(&request),
         token: token.as_deref().map(fingerprint),
         api_version: text(&headers, "x-github-api-version"),
         status: None,
-        graphql: asked.graphql.as_ref().map(|query| query.logged()),
+        graphql: request.graphql.as_ref().map(|query| query.logged()),
     };
-    let what = format!("GitHub {} {}", request.method, request.path);
-    let entry = lock(&shared.log).add(request);
-    if matches!(asked.target, Target::Repository(_, Part::Issues)) {
+    let what = format!("GitHub {} {}", logged.method, logged.path);
+    let entry = lock(&shared.log).add(logged);
+    if matches!(request.target, Target::Repository(_, Part::Issues)) {
         let now = lock(&shared.world).clock().now();
-        // Outside the scheduler, where nothing is still while a page is under way.
+        // Before the scheduler admits the request: the world is not idle while an admitted request runs.
         shared.pages.wait(now).await;
     }
     let passage = shared.scheduler.enter(|| what).await;
@@ -82,7 +82,7 @@ pub(super) async fn serve(
         has_user_agent: headers.contains_key(header::USER_AGENT),
         api_version: api_version.as_deref(),
     };
-    let sending = shared.answer(&asked, &sender).await;
+    let sending = shared.answer(&request, &sender).await;
     passage.executed().await;
     match sending {
         Sending::Whole(answer) => {
@@ -101,22 +101,22 @@ pub(super) async fn serve(
         }
         Sending::Cut => {
             cutter.cut();
-            // Never written: the connection is cut.
+            // Never sent: the connection is cut.
             Response::default()
         }
     }
 }
 
 impl Shared {
-    fn name_of(&self, asked: &Asked) -> Option<String> {
+    fn name_of(&self, request: &IncomingRequest) -> Option<String> {
         let world = lock(&self.world);
-        asked.repository_id(&world).map(|id| world.repositories[&id].full_name.clone())
+        request.repository_id(&world).map(|id| world.repositories[&id].full_name.clone())
     }
 
-    async fn answer(&self, asked: &Asked, sender: &Sender<'_>) -> Sending {
+    async fn answer(&self, request: &IncomingRequest, sender: &Sender<'_>) -> Sending {
         let matched = {
             let world = lock(&self.world);
-            lock(&self.script).take(asked, &world)
+            lock(&self.script).take(request, &world)
         };
         for gate in matched.gates {
             gate.pass().await;
@@ -125,19 +125,23 @@ impl Shared {
             edit(&mut lock(&self.world));
         }
         match matched.fault {
-            None => Sending::Whole(self.right_answer(asked, sender, None)),
+            None => Sending::Whole(self.correct_answer(request, sender, None)),
             Some(Fault::Delay(time)) => {
                 tokio::time::sleep(time).await;
-                Sending::Whole(self.right_answer(asked, sender, None))
+                Sending::Whole(self.correct_answer(request, sender, None))
             }
-            Some(Fault::Endless(text)) => Sending::Endless(self.right_answer(asked, sender, None), text),
-            Some(Fault::HalfPage) => Sending::Half(self.right_answer(asked, sender, None)),
-            Some(Fault::Partial(partial)) => Sending::Whole(self.right_answer(asked, sender, Some(&partial))),
-            Some(Fault::Changed(change)) => Sending::Whole(change.of(self.right_answer(asked, sender, None))),
-            Some(Fault::Status(status)) => self.instead(asked, sender, faults::of_status(status)),
-            Some(Fault::EmptyList) => self.instead(asked, sender, faults::empty_list()),
+            Some(Fault::Endless(text)) => Sending::Endless(self.correct_answer(request, sender, None), text),
+            Some(Fault::HalfPage) => Sending::Half(self.correct_answer(request, sender, None)),
+            Some(Fault::Partial(partial)) => {
+                Sending::Whole(self.correct_answer(request, sender, Some(&partial)))
+            }
+            Some(Fault::Changed(change)) => {
+                Sending::Whole(change.of(self.correct_answer(request, sender, None)))
+            }
+            Some(Fault::Status(status)) => self.instead(request, sender, faults::of_status(status)),
+            Some(Fault::EmptyList) => self.instead(request, sender, faults::empty_list()),
             Some(Fault::Answer { status, headers, body }) => {
-                self.instead(asked, sender, faults::exactly(status, headers, body))
+                self.instead(request, sender, faults::exactly(status, headers, body))
             }
             Some(Fault::Garbage) => Sending::Whole(faults::garbage()),
             Some(Fault::Hang) => std::future::pending().await,
@@ -146,8 +150,8 @@ impl Shared {
                     let world = lock(&self.world);
                     (world.clock.clone(), world.clock.now() + after)
                 };
-                // Those that were sent together wait together.
-                tokio::time::sleep(TOGETHER).await;
+                // Concurrent queries time out at the same time.
+                tokio::time::sleep(ARRIVAL_SPREAD).await;
                 clock.advance_to(at);
                 Sending::Whole(graphql::timed_out())
             }
@@ -155,23 +159,28 @@ impl Shared {
         }
     }
 
-    fn right_answer(&self, asked: &Asked, sender: &Sender<'_>, partial: Option<&Partial>) -> Answer {
+    fn correct_answer(
+        &self,
+        request: &IncomingRequest,
+        sender: &Sender<'_>,
+        partial: Option<&Partial>,
+    ) -> Answer {
         let mut world = lock(&self.world);
-        let answer = match world.admit(sender, asked) {
-            Ok(points) => Answer { points, ..world.answer(asked, sender.token, &self.url, partial) },
+        let answer = match world.admit(sender, request) {
+            Ok(points) => Answer { points, ..world.answer(request, sender.token, &self.url, partial) },
             Err(refusal) => refusal,
         };
-        world.sign(answer, sender, asked)
+        world.sign(answer, sender, request)
     }
 
-    /// Answers with a fault; the request counts on the budget as any does.
-    fn instead(&self, asked: &Asked, sender: &Sender<'_>, fault: Answer) -> Sending {
+    /// Answers with a fault. The request counts on the budget like any other.
+    fn instead(&self, request: &IncomingRequest, sender: &Sender<'_>, fault: Answer) -> Sending {
         let mut world = lock(&self.world);
-        let answer = match world.admit(sender, asked) {
+        let answer = match world.admit(sender, request) {
             Ok(points) => Answer { points, ..fault },
             Err(refusal) => refusal,
         };
-        Sending::Whole(world.sign(answer, sender, asked))
+        Sending::Whole(world.sign(answer, sender, request))
     }
 }
 
@@ -190,21 +199,22 @@ fn respond(answer: Answer, body: impl FnOnce(Vec<u8>) -> Body) -> Response {
     let length = answer.body.len();
     let mut response = Response::new(body(answer.body));
     *response.status_mut() =
-        StatusCode::from_u16(answer.status).expect("a status ordered or answered has three digits");
+        StatusCode::from_u16(answer.status).expect("a status of an answer or a fault has three digits");
     response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
     for (name, value) in answer.headers {
-        let name = HeaderName::try_from(name).expect("a header ordered or answered has a proper name");
-        let value = value.try_into().expect("a header ordered or answered has a proper value");
+        let name = HeaderName::try_from(name).expect("a header of an answer or a fault has a valid name");
+        let value = value.try_into().expect("a header of an answer or a fault has a valid value");
         response.headers_mut().insert(name, value);
     }
     response
 }
 
-/// GitHub compresses for whoever takes it.
-fn compressed(mut answer: Answer, asked_with: &HeaderMap) -> Answer {
-    let takes_it = text(asked_with, "accept-encoding").is_some_and(|codings| codings.contains("gzip"));
+/// Compresses an answer for clients that accept gzip, as GitHub does.
+fn compressed(mut answer: Answer, request_headers: &HeaderMap) -> Answer {
+    let accepts_gzip =
+        text(request_headers, "accept-encoding").is_some_and(|codings| codings.contains("gzip"));
     let is_coded = answer.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-encoding"));
-    if !takes_it || is_coded || answer.body.is_empty() {
+    if !accepts_gzip || is_coded || answer.body.is_empty() {
         return answer;
     }
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -221,11 +231,11 @@ fn endless(mut body: Vec<u8>, text: &'static str) -> Body {
     Body::from_stream(stream::once(async { Ok(Bytes::from(body)) }).chain(rest))
 }
 
-/// The first half of a body, and then the end of the connection.
+/// The first half of a body, then a reset.
 fn half(mut body: Vec<u8>, cutter: Cutter) -> Body {
     body.truncate(body.len() / 2);
     let end = stream::once(async move {
-        // The half has to be on its way before the connection goes.
+        // Sends the half before cutting the connection.
         tokio::task::yield_now().await;
         cutter.cut();
         Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))

@@ -1,7 +1,7 @@
-//! What a request asks for: its address, parsed once, and the repository that leads to.
+//! The target of a request, parsed once.
 //!
-//! The log, the orders of faults and the answers all go by this, so that `/repos/acme/api/issues` and
-//! `/repositories/1001/issues` are the same listing to each of them.
+//! The log, faults and answers all use it, so that `/repos/acme/api/issues` and `/repositories/1001/issues` are the same
+//! listing for each of them.
 
 use std::sync::Arc;
 
@@ -14,20 +14,20 @@ use super::world::{Named, World};
 
 /// A request without its headers.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct IncomingRequest {
     pub(super) method: Method,
     pub(super) path: String,
-    /// The query as it was written, without the question mark.
+    /// The query as sent, without the question mark.
     pub(super) query: String,
     /// The query's pairs, decoded.
     pub(super) pairs: Vec<(String, String)>,
     pub(super) body: Bytes,
     pub(super) target: Target,
-    /// What is asked of GraphQL, when it is asked at all.
+    /// The query, if this is a call of GraphQL.
     pub(super) graphql: Option<Arc<GraphQlQuery>>,
 }
 
-/// The things that have an address here.
+/// What this GitHub serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Target {
     Root,
@@ -46,7 +46,7 @@ pub(super) enum Address {
     Id(u64),
 }
 
-/// What of a repository.
+/// The part of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     Itself,
@@ -54,13 +54,13 @@ pub(super) enum Part {
     Issue(u64),
 }
 
-impl Asked {
+impl IncomingRequest {
     pub(super) fn new(method: Method, uri: &Uri, body: Bytes) -> Self {
         let Query(pairs) = Query::try_from_uri(uri).unwrap_or_default();
         let target = Target::parse(uri.path());
         let query = uri.query().unwrap_or_default().to_owned();
-        let asks_graphql = target == Target::GraphQl && method == Method::POST;
-        let graphql = asks_graphql.then(|| Arc::new(GraphQlQuery::parse(&body)));
+        let is_graphql = target == Target::GraphQl && method == Method::POST;
+        let graphql = is_graphql.then(|| Arc::new(GraphQlQuery::parse(&body)));
         Self { method, path: uri.path().to_owned(), query, pairs, body, target, graphql }
     }
 
@@ -68,12 +68,12 @@ impl Asked {
         self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// Path and query, as asked.
+    /// Path and query, as sent.
     pub(super) fn path_and_query(&self) -> String {
         if self.query.is_empty() { self.path.clone() } else { format!("{}?{}", self.path, self.query) }
     }
 
-    /// The repository asked for, under whichever name, if there is one.
+    /// The id of the requested repository, by id, current or former name, if it exists.
     pub(super) fn repository_id(&self, world: &World) -> Option<u64> {
         let Target::Repository(address, _) = &self.target else {
             return None;

@@ -1,6 +1,6 @@
-//! Connections that an answer can cut, as broken networks do.
+//! Connections that a fault can cut, as broken networks do.
 //!
-//! axum hides the connection from its handlers, so each one gets a [`Cutter`] along.
+//! axum hides the connection from its handlers, so each handler gets a [`Cutter`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Cuts the connection it came with: nothing more is written, and the client gets a reset.
+/// Cuts its connection: nothing more is written, and the client gets a reset.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cutter(Arc<AtomicBool>);
 
@@ -43,7 +43,7 @@ impl Listener for Wires {
 
     async fn accept(&mut self) -> (Wire, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        // Small answers on a kept connection would otherwise wait for the client's acknowledgement.
+        // Otherwise small answers on a kept connection wait for the client's acknowledgement.
         let _ = stream.set_nodelay(true);
         (Wire { stream, cutter: Cutter::default() }, address)
     }

@@ -1,7 +1,7 @@
-//! GitHub's state: which repositories there are, who may read them, and how pages are linked.
+//! GitHub's state: repositories, who may read them, and how pages are linked.
 //!
-//! Plain data. Tests arrange it through the methods here and in `edits.rs`; nothing here knows HTTP or
-//! JSON. A method that names a repository or an issue that is not there panics: the arrangement is wrong.
+//! It is plain data without HTTP or JSON. Tests arrange it through the methods here and in `edits.rs`. A method panics if
+//! its repository or issue does not exist: the test is wrong.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,17 +14,17 @@ use super::graphql::Service;
 use super::repository::Repository;
 use crate::clock::Clock;
 
-/// All that this GitHub knows.
+/// GitHub's state.
 pub struct World {
     /// How listings link their pages.
     pub links: LinkStyle,
-    /// The address of the web site, which `html_url` begins with: `https://github.com`, or an Enterprise Server's own
-    /// host. GitHub docs: "Getting started with the REST API" (Enterprise Server), whose API is at
+    /// The URL of the web site, with which `html_url` begins: `https://github.com`, or the host of an Enterprise
+    /// Server. GitHub docs: "Getting started with the REST API" (Enterprise Server), whose API is at
     /// `https://HOSTNAME/api/v3` and whose pages are at `https://HOSTNAME`.
     pub web: String,
-    /// Of requests to REST.
+    /// Budgets of REST requests.
     pub(super) budgets: Budgets,
-    /// Of GraphQL's points.
+    /// Budgets of GraphQL points.
     pub(super) points: Budgets,
     pub(super) graphql: Service,
     pub(super) apps: Apps,
@@ -44,15 +44,15 @@ pub struct World {
 pub enum LinkStyle {
     /// By position (`page=2`), with `first`, `prev`, `next` and `last`.
     Pages,
-    /// By an opaque `after=`, without `last`, as GitHub does for large repositories: a bare `page=2` is
-    /// answered 422. Such a page starts behind the last issue of the one before, wherever that is now.
+    /// By an opaque `after=`, without `last`, as GitHub does for large repositories: `page=2` alone gets 422. Such a page
+    /// starts behind the last issue of the one before, wherever that is now.
     After,
 }
 
-/// What a name leads to.
+/// The repository that has a name.
 pub(super) enum Named {
     Current(u64),
-    /// The repository had this name once, and no other has it now.
+    /// This repository had the name before, and no other has it now.
     Former(u64),
     Unknown,
 }
@@ -86,8 +86,7 @@ impl World {
         &self.clock
     }
 
-    /// Refuses every token but these, and those of Apps, with 401, and requests without one. Until then all are
-    /// welcome.
+    /// Accepts only these tokens and those of Apps. Other requests get 401. By default every token is accepted.
     pub fn accept_only<const N: usize>(&mut self, tokens: [&str; N]) {
         self.accepted_tokens = Some(tokens.map(str::to_owned).to_vec());
     }
@@ -102,38 +101,38 @@ impl World {
         self.points.set(limit, remaining, reset);
     }
 
-    /// Creates a repository and tells its id. Its name may be one that another had before.
+    /// Creates a repository and returns its id. Its name may be another repository's former name.
     pub fn create_repository(&mut self, full_name: &str) -> u64 {
         assert!(full_name.split('/').count() == 2, "a repository is named owner/name, not {full_name:?}");
         let id = self.next_id();
         let taken = self.current_names.insert(key(full_name), id);
-        assert!(taken.is_none(), "there is a repository {full_name} already");
+        assert!(taken.is_none(), "the repository {full_name} exists already");
         self.repositories.insert(id, Repository::new(id, full_name, self.now()));
         let owner = owner_of(full_name).to_owned();
-        self.know_user(&owner);
+        self.register_user(&owner);
         id
     }
 
-    /// Renames a repository. Its old name answers 301, and GraphQL follows it, until another repository takes
-    /// it.
+    /// Renames a repository. Requests for the old name get 301, and GraphQL follows the rename, until another repository
+    /// takes that name.
     pub fn rename_repository(&mut self, full_name: &str, new_name: &str) {
         let id = self.repository_id(full_name);
         let taken = self.current_names.insert(key(new_name), id);
-        assert!(taken.is_none_or(|other| other == id), "there is a repository {new_name} already");
+        assert!(taken.is_none_or(|other| other == id), "the repository {new_name} exists already");
         if key(full_name) != key(new_name) {
             self.current_names.remove(&key(full_name));
             self.former_names.insert(key(full_name), id);
         }
         self.repository_mut(new_name).full_name = new_name.to_owned();
         let owner = owner_of(new_name).to_owned();
-        self.know_user(&owner);
+        self.register_user(&owner);
     }
 
-    /// Gives an owner another login: his repositories are renamed, and an App that he installed stays.
+    /// Renames an owner: the owner's repositories are renamed, and installed Apps stay installed.
     pub fn rename_owner(&mut self, login: &str, new_login: &str) {
-        let is_his = |full_name: &&String| owner_of(full_name).eq_ignore_ascii_case(login);
+        let is_owned = |full_name: &&String| owner_of(full_name).eq_ignore_ascii_case(login);
         let names = self.repositories.values().map(|repository| &repository.full_name);
-        let names: Vec<String> = names.filter(is_his).cloned().collect();
+        let names: Vec<String> = names.filter(is_owned).cloned().collect();
         for full_name in names {
             let (_, name) = full_name.split_once('/').expect("an owner and a name");
             self.rename_repository(&full_name, &format!("{new_login}/{name}"));
@@ -141,39 +140,37 @@ impl World {
         self.apps.rename_owner(login, new_login);
     }
 
-    /// Makes a repository public: every installation of an App sees it. To tokens that are no installation's it makes
-    /// no difference.
+    /// Makes a repository public: every installation of every App sees it. For other tokens nothing changes.
     pub fn publish_repository(&mut self, full_name: &str) {
         self.repository_mut(full_name).public = true;
     }
 
-    /// Makes every address of a repository answer 404, and GraphQL `NOT_FOUND`, as if the token had lost its
-    /// access.
+    /// Hides a repository: requests for it get 404, and GraphQL's error `NOT_FOUND`, as if the token had lost access.
     pub fn hide_repository(&mut self, full_name: &str) {
         self.repository_mut(full_name).visible = false;
     }
 
-    /// Undoes [`World::hide_repository`].
+    /// Reverts [`World::hide_repository`].
     pub fn show_repository(&mut self, full_name: &str) {
         self.repository_mut(full_name).visible = true;
     }
 
-    /// Makes the issues of a repository answer 410; GraphQL says so in `hasIssuesEnabled` and shows none.
+    /// Disables the issues of a repository: requests for them get 410. GraphQL lists none and has `hasIssuesEnabled`.
     pub fn disable_issues(&mut self, full_name: &str) {
         self.repository_mut(full_name).has_issues = false;
     }
 
-    /// Undoes [`World::disable_issues`].
+    /// Reverts [`World::disable_issues`].
     pub fn enable_issues(&mut self, full_name: &str) {
         self.repository_mut(full_name).has_issues = true;
     }
 
-    /// Archives a repository: it is read as before, and says so.
+    /// Archives a repository: it stays readable and has `archived`.
     pub fn archive(&mut self, full_name: &str) {
         self.repository_mut(full_name).archived = true;
     }
 
-    /// Disables a repository: it says so, and its issues answer 403; GraphQL shows none.
+    /// Disables a repository: it has `disabled`, and requests for its issues get 403. GraphQL lists none.
     pub fn disable(&mut self, full_name: &str) {
         self.repository_mut(full_name).disabled = true;
     }
@@ -188,7 +185,7 @@ impl World {
         *self
             .current_names
             .get(&key(full_name))
-            .unwrap_or_else(|| panic!("there is no repository {full_name}: create it first"))
+            .unwrap_or_else(|| panic!("the repository {full_name} does not exist: create it first"))
     }
 
     pub(super) fn repository_mut(&mut self, full_name: &str) -> &mut Repository {
@@ -205,7 +202,7 @@ impl World {
         }
     }
 
-    /// Whether two names lead to one repository, or are one name that leads nowhere.
+    /// Whether two names mean the same repository, or are the same unknown name.
     pub(super) fn same_repository(&self, one: &str, other: &str) -> bool {
         match (self.named(one), self.named(other)) {
             (Named::Unknown, Named::Unknown) => key(one) == key(other),
@@ -221,14 +218,14 @@ impl World {
         self.repositories.get(&id).filter(|repository| self.shows(token, repository))
     }
 
-    /// Ids come from one counter, so that a run of the same edits gives the same ids.
+    /// Ids come from one counter, so that the same edits give the same ids.
     pub(super) fn next_id(&mut self) -> u64 {
         self.last_id += 1;
         self.last_id
     }
 
-    /// Gives a login its id when it is first met.
-    pub(super) fn know_user(&mut self, login: &str) {
+    /// Gives a new login an id.
+    pub(super) fn register_user(&mut self, login: &str) {
         if !self.user_ids.contains_key(login) {
             let id = self.next_id();
             self.user_ids.insert(login.to_owned(), id);

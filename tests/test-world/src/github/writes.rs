@@ -1,5 +1,5 @@
-//! The two edits that can be made over HTTP, for people who try the service out: opening an issue and
-//! changing one. Tests edit the state itself, which can do far more.
+//! The two edits over HTTP, for people who try the service out: opening an issue and changing one. Tests use the methods
+//! of [`World`], which has more of them.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -20,7 +20,7 @@ struct NewIssue {
     assignees: Vec<String>,
 }
 
-/// What is left out stays as it is.
+/// Absent fields stay unchanged.
 #[derive(Deserialize)]
 struct Changes {
     title: Option<String>,
@@ -39,7 +39,11 @@ enum NewState {
 }
 
 impl World {
-    /// Opens the issue that a request's `body` describes, and tells its number.
+    /// Opens the issue that a request's `body` describes and returns its number.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's answer to an invalid body.
     pub(super) fn open_described(&mut self, repository: &str, body: &[u8]) -> Result<u64, Answer> {
         let described: NewIssue = parse(body)?;
         let number = self.open_issue(repository, &described.title);
@@ -52,6 +56,10 @@ impl World {
     }
 
     /// Changes an issue as a request's `body` describes.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's answer to an invalid body.
     pub(super) fn change_described(
         &mut self,
         repository: &str,

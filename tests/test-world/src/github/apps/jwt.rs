@@ -1,4 +1,4 @@
-//! An App's word that it is the one who asks: a JSON Web Token, signed with its key, and looked at as GitHub does.
+//! The JSON Web Tokens with which Apps authenticate, verified as GitHub does.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -8,7 +8,7 @@ use ring::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, Rsa
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// A GitHub App's private key in PKCS#1, as GitHub makes it. It is for tests alone and opens nothing anywhere.
+/// A GitHub App's private key in PKCS#1, as GitHub makes it. It is for tests only and gives access to nothing.
 pub const APP_KEY: &str = include_str!("test-only-app-key.pkcs1.pem");
 
 /// The same key in PKCS#8.
@@ -16,12 +16,12 @@ pub const APP_KEY_PKCS8: &str = include_str!("test-only-app-key.pkcs8.pem");
 
 const UNREADABLE: &str = "A JSON web token could not be decoded";
 
-/// The longest time that such a word may be good for, in seconds from now.
-const MAX_LENGTH: i64 = 600;
+/// The longest validity of a token, in seconds from now.
+const MAX_VALIDITY: i64 = 600;
 
-/// What a word claims, whose signature is still to be looked at.
+/// A token whose signature is not verified yet.
 #[derive(Debug)]
-pub(super) struct Word {
+pub(super) struct Unverified {
     pub(super) issuer: String,
     issued_at: i64,
     expires_at: i64,
@@ -58,7 +58,10 @@ fn key() -> RsaKeyPair {
     RsaKeyPair::from_der(&der).expect("a key of 2048 bits")
 }
 
-impl Word {
+impl Unverified {
+    /// # Errors
+    ///
+    /// GitHub's message about a token that it cannot decode.
     pub(super) fn read(text: &str) -> Result<Self, &'static str> {
         let parts: Vec<&str> = text.split('.').collect();
         let [header, claims, signature] = parts[..] else { return Err(UNREADABLE) };
@@ -82,7 +85,11 @@ impl Word {
         })
     }
 
-    /// Whether it was signed with this key and is good now.
+    /// Verifies the signature and the times.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's message about a token that it rejects.
     pub(super) fn verify(&self, public_key: &[u8], now: Timestamp) -> Result<(), &'static str> {
         UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public_key)
             .verify(self.signed.as_bytes(), &self.signature)
@@ -100,7 +107,7 @@ impl Word {
                         which the assertion expires",
             );
         }
-        if self.expires_at > now + MAX_LENGTH {
+        if self.expires_at > now + MAX_VALIDITY {
             return Err("'Expiration time' claim ('exp') is too far in the future");
         }
         Ok(())

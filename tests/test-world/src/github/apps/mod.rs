@@ -1,6 +1,6 @@
-//! GitHub Apps: where they are installed, and the tokens that they get there.
+//! GitHub Apps: their installations and the tokens of those.
 //!
-//! An installation's token is good for an hour; what it may spend is the installation's, whichever token asks.
+//! A token of an installation is valid for an hour. All tokens of an installation share its budget.
 
 mod jwt;
 
@@ -16,15 +16,15 @@ use super::world::World;
 
 pub use jwt::{APP_KEY, APP_KEY_PKCS8, app_jwt};
 
-use jwt::Word;
+use jwt::Unverified;
 
-/// How tokens of installations begin.
+/// The prefix of installations' tokens.
 const PREFIX: &str = "ghs_";
 
 /// All Apps.
 #[derive(Debug, Default)]
 pub(super) struct Apps {
-    /// The public key of each; none when it was revoked.
+    /// The public key of each App; `None` if it was revoked.
     keys: BTreeMap<u64, Option<Vec<u8>>>,
     installations: BTreeMap<u64, Installation>,
     issued: Vec<Issued>,
@@ -33,7 +33,7 @@ pub(super) struct Apps {
 #[derive(Debug)]
 struct Installation {
     app: u64,
-    /// Whose repositories it may read; everybody's without one.
+    /// The owner whose repositories it may read; `None`: all.
     owner: Option<String>,
     is_suspended: bool,
     may_read_issues: bool,
@@ -56,12 +56,12 @@ impl Apps {
 }
 
 impl World {
-    /// Installs the App of this id, whose key is [`APP_KEY`], and which may read issues and metadata.
+    /// Installs the App with this id. Its key is [`APP_KEY`], and it may read issues and metadata.
     pub fn install_app(&mut self, app: u64, installation: u64) {
         self.install(app, installation, None);
     }
 
-    /// Installs it at this owner's: to the installation all other repositories are not there.
+    /// Installs the App for this owner: the installation does not see the private repositories of others.
     pub fn install_app_at(&mut self, owner: &str, app: u64, installation: u64) {
         self.install(app, installation, Some(owner.to_owned()));
     }
@@ -70,69 +70,73 @@ impl World {
         self.apps.keys.entry(app).or_insert_with(|| Some(jwt::public_key()));
         let fresh = Installation { app, owner, is_suspended: false, may_read_issues: true };
         let taken = self.apps.installations.insert(installation, fresh);
-        assert!(taken.is_none(), "there is an installation {installation} already");
+        assert!(taken.is_none(), "the installation {installation} exists already");
     }
 
-    /// Ends an installation. Its tokens are refused with 401, and a request for another with 404.
+    /// Ends an installation. Its tokens get 401, and a request for another token gets 404.
     pub fn uninstall_app(&mut self, installation: u64) {
         self.apps.installations.remove(&installation);
     }
 
-    /// Makes everything that is asked as the installation answer 403.
+    /// Suspends an installation: its requests get 403.
     pub fn suspend_installation(&mut self, installation: u64) {
         self.installation_mut(installation).is_suspended = true;
     }
 
-    /// Undoes [`World::suspend_installation`].
+    /// Reverts [`World::suspend_installation`].
     pub fn unsuspend_installation(&mut self, installation: u64) {
         self.installation_mut(installation).is_suspended = false;
     }
 
-    /// Takes the permission to read issues from an installation: they answer 403, and GraphQL `FORBIDDEN`.
+    /// Revokes an installation's permission to read issues: requests for them get 403, and GraphQL's error `FORBIDDEN`.
     pub fn forbid_issues(&mut self, installation: u64) {
         self.installation_mut(installation).may_read_issues = false;
     }
 
-    /// Undoes [`World::forbid_issues`].
+    /// Reverts [`World::forbid_issues`].
     pub fn allow_issues(&mut self, installation: u64) {
         self.installation_mut(installation).may_read_issues = true;
     }
 
-    /// Leaves an installation so many REST requests and GraphQL points of 5,000 each until `reset`.
+    /// Sets what is left of an installation's 5,000 REST requests and 5,000 GraphQL points until `reset`.
     pub fn set_installation_budget(&mut self, installation: u64, remaining: u64, reset: Timestamp) {
         let payer = payer(installation);
         self.budgets.set_of(payer.clone(), 5_000, remaining, reset);
         self.points.set_of(payer, 5_000, remaining, reset);
     }
 
-    /// Deletes an App with its installations: whatever it asks answers 404.
+    /// Deletes an App with its installations: its requests get 404.
     pub fn delete_app(&mut self, app: u64) {
         self.apps.keys.remove(&app);
         self.apps.installations.retain(|_, installation| installation.app != app);
     }
 
-    /// Revokes an App's key: what it signs is refused with 401. Tokens stay good.
+    /// Revokes an App's key: requests signed with it get 401. Tokens stay valid.
     pub fn revoke_app_key(&mut self, app: u64) {
         self.apps.keys.insert(app, None);
     }
 
-    /// Undoes [`World::revoke_app_key`].
+    /// Reverts [`World::revoke_app_key`].
     pub fn restore_app_key(&mut self, app: u64) {
         self.apps.keys.insert(app, Some(jwt::public_key()));
     }
 
-    /// Makes all tokens of installations answer 401, though their time is not over.
+    /// Revokes all tokens of installations before they expire: they get 401.
     pub fn revoke_installation_tokens(&mut self) {
         let now = self.now();
         self.apps.issued.iter_mut().for_each(|issued| issued.expires_at = now);
     }
 
-    /// All tokens that installations were ever given, the oldest first.
+    /// All tokens issued to installations, the oldest first.
     pub fn installation_tokens(&self) -> Vec<String> {
         self.apps.issued.iter().map(|issued| issued.token.clone()).collect()
     }
 
-    /// Refuses the token of an installation where it is not good. Other tokens are not looked at.
+    /// Checks the token of an installation. Other tokens are not checked.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's answer if the token is invalid or the installation is suspended.
     pub(super) fn admit_installation(&self, token: &str) -> Result<(), Answer> {
         if !is_of_installation(token) {
             return Ok(());
@@ -144,7 +148,7 @@ impl World {
         }
     }
 
-    /// Whose budget a token spends: its own, or its installation's.
+    /// The key of the budget that a token spends: the token itself, or its installation.
     pub(super) fn payer(&self, token: Option<&str>) -> String {
         let token = token.unwrap_or_default();
         match self.installation_of(token) {
@@ -153,7 +157,7 @@ impl World {
         }
     }
 
-    /// Whether whoever has the token is shown this repository at all.
+    /// Whether this repository is visible with the token.
     pub(super) fn shows(&self, token: Option<&str>, repository: &Repository) -> bool {
         let installation = token.and_then(|token| self.installation_of(token));
         let only = installation.and_then(|(_, installation)| installation.owner.as_deref());
@@ -167,16 +171,20 @@ impl World {
         installation.is_none_or(|(_, installation)| installation.may_read_issues)
     }
 
-    /// Gives an installation a token, if it is its App that asks.
-    pub(super) fn issue_token(&mut self, account_owner: Option<&str>, id: u64) -> Result<Answer, Answer> {
+    /// Issues a token of an installation to its App, which authenticates with `jwt`.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's answer to a request that it rejects.
+    pub(super) fn issue_token(&mut self, jwt: Option<&str>, id: u64) -> Result<Answer, Answer> {
         let refused = |message| Answer::error(401, message, &About::InstallationTokens);
         let now = self.now();
-        let word = Word::read(account_owner.unwrap_or_default()).map_err(refused)?;
-        let app = word.issuer.parse().ok().and_then(|app| self.apps.keys.get_key_value(&app));
+        let jwt = Unverified::read(jwt.unwrap_or_default()).map_err(refused)?;
+        let app = jwt.issuer.parse().ok().and_then(|app| self.apps.keys.get_key_value(&app));
         let Some((app, key)) = app else {
             return Err(Answer::error(404, "Integration not found", &About::InstallationTokens));
         };
-        word.verify(key.as_deref().unwrap_or_default(), now).map_err(refused)?;
+        jwt.verify(key.as_deref().unwrap_or_default(), now).map_err(refused)?;
         let installation = self.apps.installations.get(&id).filter(|installation| installation.app == *app);
         let Some(installation) = installation else {
             return Err(Answer::error(404, "Not Found", &About::InstallationTokens));
@@ -200,7 +208,7 @@ impl World {
         Ok(Answer::json(201, &answer))
     }
 
-    /// The installation of a token that is good now.
+    /// The installation of a valid token.
     fn installation_of(&self, token: &str) -> Option<(u64, &Installation)> {
         let now = self.now();
         let issued =
@@ -210,16 +218,16 @@ impl World {
 
     fn installation_mut(&mut self, id: u64) -> &mut Installation {
         let found = self.apps.installations.get_mut(&id);
-        found.unwrap_or_else(|| panic!("there is no installation {id}: install the App first"))
+        found.unwrap_or_else(|| panic!("the installation {id} does not exist: install the App first"))
     }
 }
 
-/// By what the budgets of an installation are kept.
+/// The key of an installation's budget.
 fn payer(installation: u64) -> String {
     format!("installation {installation}")
 }
 
-/// Whether a token is of an installation, good or not.
+/// Whether a token is an installation's, valid or not.
 pub(super) fn is_of_installation(token: &str) -> bool {
     token.starts_with(PREFIX)
 }
@@ -228,11 +236,11 @@ fn suspended() -> Answer {
     Answer::error(403, "This installation has been suspended", &About::InstallationTokens)
 }
 
-/// What an installation is answered that lacks the permission.
+/// The answer to an installation without the permission.
 pub(super) fn not_accessible() -> Answer {
     let answer = Answer::error(403, NOT_ACCESSIBLE, &About::Issue);
     answer.with("x-accepted-github-permissions", "issues=read")
 }
 
-/// GitHub's words for that.
+/// GitHub's message for that.
 pub(super) const NOT_ACCESSIBLE: &str = "Resource not accessible by integration";

@@ -1,8 +1,7 @@
-//! What a document costs, and whether GitHub would take it on at all.
+//! The cost of a document, and whether GitHub accepts it.
 //!
-//! GitHub counts before it executes: the requests that it needs to fill each connection, and the nodes that
-//! could come back, both multiplied by what the connections around them may hold. Nothing here depends on
-//! what there is.
+//! GitHub calculates the cost before it executes the query: the requests for each connection and the possible nodes, both
+//! multiplied by the sizes of the enclosing connections. The cost does not depend on the data.
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::collections::IndexMap;
@@ -13,20 +12,24 @@ use super::error::{Failure, QueryError};
 
 /// The largest page of any connection.
 const MAX_FIRST: i64 = 100;
-/// The most nodes that one call may ask for.
+/// The largest number of nodes of one call.
 const MAX_NODES: u64 = 500_000;
 
-/// What a call takes.
+/// The cost of a call.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
-    /// How many requests GitHub needs to fill all connections.
+    /// Requests that GitHub needs for all connections.
     requests: u64,
-    /// How many nodes can come back.
+    /// Nodes that the answer can have.
     pub(super) nodes: u64,
 }
 
 impl Cost {
-    /// Counts a document, or tells which of its connections GitHub would not page through.
+    /// Calculates the cost of a document.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's errors about connections without a valid `first`, or too many nodes.
     pub(super) fn of(
         document: &ExecutableDocument,
         operation: &Operation,
@@ -44,7 +47,7 @@ impl Cost {
         if count.errors.is_empty() { Ok(count.cost) } else { Err(count.errors) }
     }
 
-    /// The points that the call takes off its token's budget.
+    /// The points that the call costs.
     pub(super) fn points(self) -> u64 {
         (self.requests.saturating_add(50) / 100).max(1)
     }
@@ -58,7 +61,7 @@ struct Count<'a> {
 }
 
 impl<'a> Count<'a> {
-    /// Counts what is selected of each of `parents` objects. Fields of one response key are one field.
+    /// Counts the selection of `parents` objects. Fields with the same response key are one field.
     fn all(&mut self, selected: &[&'a SelectionSet], parents: u64, path: &[&'a str]) {
         let mut fields: IndexMap<&'a str, Vec<&'a Field>> = IndexMap::default();
         for set in selected {
@@ -75,7 +78,7 @@ impl<'a> Count<'a> {
         }
     }
 
-    /// Counts one connection of each of `parents`, and tells how many nodes they hold together.
+    /// Counts one connection of `parents` objects and returns how many nodes all of them can have.
     fn connection(&mut self, field: &Field, inner: &[&'a SelectionSet], parents: u64, path: &[&str]) -> u64 {
         self.cost.requests = self.cost.requests.saturating_add(parents);
         let name = &field.name;
@@ -98,7 +101,7 @@ impl<'a> Count<'a> {
                     format!("`first` on the `{name}` connection must be from 1 to {MAX_FIRST}."),
                 ),
             },
-            // A count alone needs no page.
+            // `totalCount` alone needs no page.
             None if !self.selects(inner, "nodes") => return parents,
             None => Failure::new(
                 "MISSING_PAGINATION_BOUNDARIES",

@@ -1,6 +1,6 @@
-//! GraphQL errors as GitHub writes them: what kind of error it is stands at the top, as `type`.
+//! GraphQL errors as GitHub writes them, with a `type` at the top level.
 //!
-//! The engine's own errors know no type, and what a resolver says of one goes through the engine as text.
+//! The engine's errors have no type, so a resolver's type passes through the engine inside the message.
 
 use apollo_compiler::parser::LineColumn;
 use apollo_compiler::resolvers::FieldError;
@@ -15,7 +15,7 @@ pub(super) struct QueryError {
     locations: Vec<LineColumn>,
 }
 
-/// Why something cannot be had: GitHub's name for it, if it has one, and its words.
+/// Why data is missing: GitHub's type, if any, and its message.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
     kind: Option<String>,
@@ -27,7 +27,7 @@ impl Failure {
         Self { kind: kind.into().map(str::to_owned), message: message.into() }
     }
 
-    /// For the engine, which puts a path to it: [`QueryError::from`] takes it apart again.
+    /// The engine's form. [`QueryError::from`] splits it again.
     pub(super) fn into_field_error(self) -> FieldError {
         FieldError { message: format!("{}\n{}", self.kind.unwrap_or_default(), self.message) }
     }

@@ -1,4 +1,4 @@
-//! The answer to an admitted GraphQL call: executed, or what stands in its way.
+//! Checks GraphQL calls and executes them.
 
 use std::cell::Cell;
 
@@ -14,10 +14,14 @@ use super::faults::Partial;
 use super::query::{Query, Refused};
 use super::resolvers::Root;
 use super::schema;
-use super::service::{Trouble, timed_out};
+use super::service::{Failing, timed_out};
 
 impl World {
-    /// Counts a query on its token's points and tells how many it took, or refuses it.
+    /// Counts a query on its token's budget and returns its points.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's answer to a query that it rejects.
     pub(in crate::github) fn admit_query(
         &mut self,
         token: Option<&str>,
@@ -27,7 +31,7 @@ impl World {
             let message = "This endpoint requires you to be authenticated.";
             return Err(Answer::error(401, message, &About::GraphQl));
         };
-        if let Some(Trouble::Absent) = self.graphql_trouble(query) {
+        if let Some(Failing::Absent) = self.graphql_failure(query) {
             return Err(Answer::error(404, "Not Found", &About::Anything));
         }
         let (now, payer) = (self.now(), self.payer(Some(token)));
@@ -45,28 +49,28 @@ impl World {
         Ok(points)
     }
 
-    /// Answers an admitted query; `partial` is what a test wants lacking.
+    /// Answers an admitted query. `partial` is what the answer lacks.
     pub(in crate::github) fn answer_query(
         &mut self,
         token: Option<&str>,
         query: &Query,
         partial: Option<&Partial>,
     ) -> Answer {
-        match self.graphql_trouble(query) {
-            Some(Trouble::TimedOut) => return timed_out(),
-            Some(Trouble::NotExecuted(errors)) => return Answer::json(200, &json!({ "errors": errors })),
-            Some(Trouble::Absent) | None => {}
+        match self.graphql_failure(query) {
+            Some(Failing::TimedOut) => return timed_out(),
+            Some(Failing::NotExecuted(errors)) => return Answer::json(200, &json!({ "errors": errors })),
+            Some(Failing::Absent) | None => {}
         }
         let content = match &query.content {
             Ok(content) => content,
             Err(Refused::Document(refused)) => {
                 return Answer::json(200, &json!({ "errors": errors(refused.clone()) }));
             }
-            Err(Refused::Body(words)) => return Answer::error(400, words, &About::GraphQl),
+            Err(Refused::Body(message)) => return Answer::error(400, message, &About::GraphQl),
         };
-        let lacking = self.graphql.lacks.errors(&content.document);
-        if !lacking.is_empty() {
-            return Answer::json(200, &json!({ "errors": lacking }));
+        let undefined = self.graphql.missing_fields.errors(&content.document);
+        if !undefined.is_empty() {
+            return Answer::json(200, &json!({ "errors": undefined }));
         }
         let (now, payer) = (self.now(), self.payer(token));
         let root = Root {
@@ -87,7 +91,7 @@ impl World {
                     .coerced_variable_values(&content.variables)
                     .execute_sync(&root)
             })
-            .expect("the operation and its variables were looked at before");
+            .expect("the operation and its variables were validated");
         let mut answer = json!({ "data": executed.data });
         if !executed.errors.is_empty() {
             answer["errors"] = errors(executed.errors.into_iter().map(QueryError::from).collect());

@@ -1,14 +1,14 @@
-//! GitHub's GraphQL: documents are validated and executed over the same state that REST answers from.
+//! GitHub's GraphQL: validates documents and executes them on the state that REST answers from.
 //!
-//! A real engine does it, with the part of GitHub's schema in `schema.graphql`, so a document that GitHub
-//! would refuse is refused here. [`Query`] is what a request asks for, [`Cost`](cost::Cost) what it takes,
-//! `resolvers.rs` what it gets. Who asks, faults and HTTP are decided elsewhere, as for REST.
+//! A real engine does both with the part of GitHub's schema in `schema.graphql`, so a document that GitHub rejects is
+//! rejected here. [`Query`] is the request, [`Cost`](cost::Cost) its cost, `resolvers.rs` has the data. Senders, faults
+//! and HTTP are elsewhere, as for REST.
 
 mod cost;
 mod error;
 mod execution;
 mod faults;
-mod lacks;
+mod missing_fields;
 mod query;
 mod resolvers;
 mod service;
@@ -23,11 +23,11 @@ pub(super) use self::query::Query;
 pub use self::service::Poison;
 pub(super) use self::service::{Service, timed_out};
 
-/// What this GitHub answers of GitHub's schema.
+/// The part of GitHub's schema that is simulated.
 pub(super) const SCHEMA: &str = include_str!("schema.graphql");
 
 static PARSED: LazyLock<Valid<Schema>> = LazyLock::new(|| {
-    Schema::parse_and_validate(SCHEMA, "schema.graphql").expect("the contract test holds it against GitHub's")
+    Schema::parse_and_validate(SCHEMA, "schema.graphql").expect("the contract test compares it with GitHub's")
 });
 
 /// The schema, parsed when it is first needed.

@@ -1,6 +1,4 @@
-//! What a GraphQL request asks for: its body, parsed and validated once.
-//!
-//! The log, the orders of faults and the answers all go by this.
+//! A GraphQL request: its body, parsed and validated once for the log, the faults and the answer.
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::executable::{Field, Operation, Value as Literal};
@@ -18,7 +16,7 @@ use super::schema;
 /// A request to `/graphql`.
 #[derive(Debug)]
 pub(in crate::github) struct Query {
-    /// The `owner/name`s asked for, in order, as the document and its variables write them.
+    /// The `owner/name`s of the requested repositories, in order, as the document and its variables write them.
     pub(in crate::github) repositories: Vec<String>,
     /// The variables as they were sent.
     variables: Value,
@@ -32,16 +30,16 @@ pub(super) struct Content {
     pub(super) operation_name: Option<String>,
     pub(super) variables: Valid<JsonMap>,
     pub(super) cost: Cost,
-    /// Only the cost is wanted.
+    /// Whether the caller requests only the cost.
     pub(super) dry_run: bool,
 }
 
-/// Why a request cannot be executed, whatever there is.
+/// Why a request is invalid, whatever the data.
 #[derive(Debug)]
 pub(super) enum Refused {
-    /// The body is none of a GraphQL request: 400 with these words.
+    /// The body is not a GraphQL request: 400 with this message.
     Body(&'static str),
-    /// The document or its variables are wrong: 200 with errors.
+    /// The document or its variables are invalid: 200 with errors.
     Document(Vec<QueryError>),
 }
 
@@ -70,8 +68,8 @@ impl Query {
             },
         };
         let Value::String(text) = &body.query else {
-            let words = "A query attribute must be specified and must be a string.";
-            return Self::refused(body.variables, Refused::Body(words));
+            let message = "A query attribute must be specified and must be a string.";
+            return Self::refused(body.variables, Refused::Body(message));
         };
         match Content::parse(text, body.operation_name, &raw) {
             Ok((content, repositories)) => {
@@ -81,7 +79,7 @@ impl Query {
         }
     }
 
-    /// For the log, before anything is spent.
+    /// The entry for the log, before any points are spent.
     pub(in crate::github) fn logged(&self) -> GraphQlCall {
         let (repositories, variables) = (self.repositories.clone(), self.variables.clone());
         GraphQlCall { repositories, variables, points: 0 }
@@ -91,8 +89,7 @@ impl Query {
         Self { repositories: Vec::new(), variables, content: Err(refused) }
     }
 
-    /// The points that it takes off its token's budget. What is no GraphQL request takes none, and so does a
-    /// question for the cost.
+    /// The points that the request costs. A dry run and a body that is not a GraphQL request cost none.
     pub(in crate::github) fn points(&self) -> u64 {
         match &self.content {
             Ok(content) if content.dry_run => 0,
@@ -104,7 +101,11 @@ impl Query {
 }
 
 impl Content {
-    /// The content, and the repositories that it asks for.
+    /// The content and the requested repositories.
+    ///
+    /// # Errors
+    ///
+    /// GitHub's errors if the document or its variables are invalid.
     fn parse(
         text: &str,
         operation_name: Option<String>,
@@ -145,7 +146,7 @@ fn repositories(document: &ExecutableDocument, operation: &Operation, variables:
         .collect()
 }
 
-/// A field's argument, when it is a text or a truth value.
+/// A field's argument, if it is a string or a boolean.
 fn argument(field: &Field, name: &str, variables: &JsonMap) -> Option<Value> {
     match field.specified_argument_by_name(name)?.as_ref() {
         Literal::String(text) => Some(Value::String(text.clone())),

@@ -1,7 +1,7 @@
-//! The state as GraphQL's objects, field by field, for the engine.
+//! The state as GraphQL objects for the engine.
 //!
-//! What is shown late or hidden in REST is so here. Pull requests are not among the issues. A repository
-//! whose issues are disabled, or that is disabled itself, has none to show, and says so in its flags.
+//! Late and hidden issues are the same as in REST. Pull requests are not among the issues. A disabled repository, or one
+//! with disabled issues, lists none and has the flag.
 
 use std::cell::Cell;
 
@@ -29,7 +29,7 @@ pub(super) struct Root<'w> {
     pub(super) token: Option<&'w str>,
     pub(super) may_read_issues: bool,
     pub(super) partial: Option<&'w Partial>,
-    /// How many repositories were asked for so far.
+    /// How many repositories were resolved so far.
     pub(super) repositories: Cell<usize>,
 }
 
@@ -39,7 +39,7 @@ struct RepositoryObject<'w> {
     without: Without<'w>,
 }
 
-/// What is to be missing of a repository's connections.
+/// What a repository's connections lack.
 #[derive(Clone, Copy)]
 enum Without<'w> {
     Nothing,
@@ -62,7 +62,7 @@ struct PageInfo {
 
 struct IssueObject<'w> {
     issue: &'w Issue,
-    /// Why none of its fields can be had.
+    /// Why all of its fields fail.
     failure: Option<&'w Failure>,
 }
 
@@ -307,8 +307,8 @@ fn state(issue: &Issue) -> &'static str {
     }
 }
 
-/// The size of the page asked for; a connection that is only counted has none.
+/// The requested page size; 0 for a connection that is only counted.
 fn first(info: &ResolveInfo<'_>) -> usize {
     let first = info.arguments().get("first").and_then(|first| first.as_u64()).unwrap_or(0);
-    usize::try_from(first).expect("the cost's count let no page of more than 100 through")
+    usize::try_from(first).expect("the calculation of the cost rejects pages of more than 100")
 }

@@ -1,7 +1,7 @@
-//! A schema without some of the fields: what an older Enterprise Server answers to a document that names one.
+//! A schema without some fields: how an older Enterprise Server answers a document that names one.
 //!
-//! Enterprise Server validates with graphql-ruby, which executes nothing of such a document. The form of its errors is
-//! that of public reports: turbot/steampipe-plugin-github#305 (GHES 3.8), refined-github/refined-github#6946 (3.5),
+//! Enterprise Server validates with graphql-ruby, which executes nothing of such a document. Public reports show its
+//! errors: turbot/steampipe-plugin-github#305 (GHES 3.8), refined-github/refined-github#6946 (3.5),
 //! facebook/sapling#906 (3.10). The path begins with the operation or the fragment, not with a field of the answer.
 
 use std::collections::BTreeSet;
@@ -10,26 +10,26 @@ use apollo_compiler::ExecutableDocument;
 use apollo_compiler::executable::{Selection, SelectionSet};
 use serde_json::{Value, json};
 
-/// The fields that are lacking, each with its type.
+/// The missing fields, as type and name.
 #[derive(Debug, Default)]
-pub(super) struct Lacks(pub(super) BTreeSet<(String, String)>);
+pub(super) struct MissingFields(pub(super) BTreeSet<(String, String)>);
 
-impl Lacks {
-    /// An error for each place of the document that names one of them.
+impl MissingFields {
+    /// An error for each use of a missing field in the document.
     pub(super) fn errors(&self, document: &ExecutableDocument) -> Vec<Value> {
         let mut errors = Vec::new();
         for operation in document.operations.iter() {
             let name = operation.name.as_ref().map_or("query".to_owned(), |name| format!("query {name}"));
-            self.look_through(&operation.selection_set, &[name], &mut errors);
+            self.check(&operation.selection_set, &[name], &mut errors);
         }
         for fragment in document.fragments.values() {
             let name = format!("fragment {}", fragment.name);
-            self.look_through(&fragment.selection_set, &[name], &mut errors);
+            self.check(&fragment.selection_set, &[name], &mut errors);
         }
         errors
     }
 
-    fn look_through(&self, set: &SelectionSet, path: &[String], errors: &mut Vec<Value>) {
+    fn check(&self, set: &SelectionSet, path: &[String], errors: &mut Vec<Value>) {
         for selection in &set.selections {
             match selection {
                 Selection::Field(field) => {
@@ -37,9 +37,9 @@ impl Lacks {
                     if self.0.contains(&(set.ty.to_string(), field.name.to_string())) {
                         errors.push(undefined_field(&path, set.ty.as_str(), field.name.as_str()));
                     }
-                    self.look_through(&field.selection_set, &path, errors);
+                    self.check(&field.selection_set, &path, errors);
                 }
-                Selection::InlineFragment(inline) => self.look_through(&inline.selection_set, path, errors),
+                Selection::InlineFragment(inline) => self.check(&inline.selection_set, path, errors),
                 Selection::FragmentSpread(_) => {}
             }
         }
