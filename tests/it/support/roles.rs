@@ -259,6 +259,11 @@ impl Answer {
         summary.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
     }
 
+    /// Whether its summary says that work is deferred to the next pass.
+    pub fn is_deferred(&self) -> bool {
+        self.0["summary"].as_str().expect("a sentence").contains("deferred")
+    }
+
     pub fn codes(&self) -> Vec<&str> {
         let problems = self.0["problems"].as_array().expect("a list");
         problems.iter().filter_map(|problem| problem["code"].as_str()).collect()

@@ -45,13 +45,13 @@ fn assert_only_api_was_read(answer: &Answer, code: &str) {
 #[tokio::test]
 async fn endless_listing_fails_and_the_others_are_read() {
     let listings = [
-        (Fault::Endless(r#",{"number":1}"#), "larger than this service accepts"),
-        (Fault::Endless(" "), "larger than this service accepts"),
-        (Fault::Endless(r#",{"number":1,"body":"\ud83d"}"#), "larger than this service accepts"),
-        (Fault::Endless(",{\"pull_request\":{}}"), "larger than this service accepts"),
-        (Fault::Endless(",{\"a\":["), "larger than this service accepts"),
-        (bomb(200, " "), "larger than this service accepts"),
-        (bomb(200, ",{}"), "not JSON"),
+        (Fault::Endless(r#",{"number":1}"#), "larger"),
+        (Fault::Endless(" "), "larger"),
+        (Fault::Endless(r#",{"number":1,"body":"\ud83d"}"#), "larger"),
+        (Fault::Endless(",{\"pull_request\":{}}"), "larger"),
+        (Fault::Endless(",{\"a\":["), "larger"),
+        (bomb(200, " "), "larger"),
+        (bomb(200, ",{}"), "JSON"),
     ];
     for (fault, what) in listings {
         let app = with_news().await;
@@ -117,9 +117,8 @@ async fn record_larger_than_any_issue_is_named_and_the_others_are_read() {
     });
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["github_unexpected_answer"]));
-    assert!(
-        answer.lines("warnings")[0].starts_with("sync: acme/web: cannot parse GitHub's data for issue 2;")
-    );
+    assert_eq!(answer.0["problems"][0]["repository"], WEB);
+    assert!(answer.lines("warnings")[0].contains("issue 2;"), "{:#}", answer.0);
     assert_eq!(answer.touched(), ["opened acme/api#1", "opened acme/web#1", "opened acme/web#3"]);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_unexpected_answer"], "nor alone");

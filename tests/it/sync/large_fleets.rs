@@ -64,7 +64,7 @@ async fn asked_by_a_pass(app: &TestApp) -> Vec<Request> {
     app.clear_requests();
     let answer = app.agent("alpha").beat().await;
     assert_all_in_step(&answer);
-    assert_eq!(answer.0["summary"], "Synced 2000 of 2000 repositories: 0 issues changed.");
+    assert_eq!(answer.summary_numbers(), [2_000, 2_000, 0]);
     app.world.github.requests()
 }
 

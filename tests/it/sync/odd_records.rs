@@ -58,9 +58,9 @@ fn assert_named(answer: &Answer) {
         ("warning", vec!["github_unexpected_answer"]),
         "{answer:#?}"
     );
-    let line = "sync: acme/api: cannot parse GitHub's data for issue 7; all other issues are synced; a later pass \
-                requests each of these individually";
-    assert_eq!(answer.lines("warnings"), [line]);
+    assert_eq!(answer.0["problems"][0]["repository"], API);
+    let [warning] = answer.lines("warnings")[..] else { panic!("{answer:#?}") };
+    assert!(warning.starts_with("sync: acme/api: ") && warning.contains("issue 7;"), "{warning}");
 }
 
 fn asked_by_itself(app: &TestApp) -> usize {
@@ -240,7 +240,7 @@ async fn repository_with_too_many_unreadable_records_keeps_its_cursor() {
     for _ in 0..2 {
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unexpected_answer"]));
-        assert!(answer.lines("errors")[0].contains("more than 20 issues cannot be read"), "{answer:#?}");
+        assert!(answer.lines("errors")[0].contains("more than 20 issues"), "{answer:#?}");
         app.outlive_freshness();
     }
     assert_eq!((&app.marks(API)["cursor"], &app.marks(API)["unread"]), (&before["cursor"], &Value::Null));
@@ -259,7 +259,7 @@ async fn record_without_a_number_is_reported_and_the_others_are_read() {
     app.world.github.fault(Matching::listing(API), nameless.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["github_unexpected_answer"]));
-    assert!(answer.lines("warnings")[0].contains("an issue without a number"), "{answer:#?}");
+    assert!(answer.lines("warnings")[0].contains("number"), "{answer:#?}");
     assert_eq!(app.open_rows(API), without_seven());
     app.world.github.heal();
     assert_eq!(audit_later(&app).await, ["opened acme/api#7"], "the audit finds it");

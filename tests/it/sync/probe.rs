@@ -80,7 +80,7 @@ async fn failed_alias_affects_its_repository_alone() {
         assert_eq!(answer.status(), "warning", "{kind:?}");
         assert_eq!(failed(&answer), [("acme/web".to_owned(), code.to_owned())], "{kind:?}");
         assert_eq!(answer.touched(), ["closed acme/api#1"], "{kind:?}");
-        assert_eq!(answer.0["summary"], "Synced 4 of 5 repositories: 1 issue changed.", "{kind:?}");
+        assert_eq!(answer.summary_numbers(), [4, 5, 1], "{kind:?}");
         assert_eq!(batches(&app), [5], "{kind:?} is not asked again");
         assert_eq!(app.marks("acme/web")["cursor"], marks["cursor"], "{kind:?}");
         assert_eq!(app.marks("acme/web")["failure"]["code"], code, "{kind:?}");
@@ -203,7 +203,7 @@ async fn two_repositories_that_fail_their_batch_are_both_found() {
         let mut looked_up = asked_by_rest(&app);
         looked_up.retain(|path| !path.contains("/issues"));
         assert_eq!(looked_up, spoilers.map(|name| format!("/repos/{name}")));
-        assert_eq!(answer.0["summary"], "Synced 100 of 100 repositories: 0 issues changed.");
+        assert_eq!(answer.summary_numbers(), [100, 100, 0]);
         app.world.github.arrange(|github| github.heal_graphql());
         app.pass_time(60);
         assert_ok(&app.agent("alpha").beat().await);
@@ -228,7 +228,7 @@ async fn total_outage_costs_few_queries_however_large_the_fleet() {
         app.world.github.fault(Matching::graphql(), outage.clone().forever());
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes()), ("warning", vec!["probe_unavailable"]), "{outage:?}");
-        assert_eq!(answer.0["summary"], "Synced 100 of 100 repositories: 0 issues changed.", "{outage:?}");
+        assert_eq!(answer.summary_numbers(), [100, 100, 0], "{outage:?}");
         let asked = batches(&app);
         assert!(asked.len() <= questions, "{outage:?}: {asked:?}");
     }
@@ -260,7 +260,7 @@ async fn outage_that_uses_the_whole_pass_is_reported_and_not_deferred_work() {
         (answer.status(), answer.codes()),
         ("error", vec!["github_unavailable"; answer.codes().len()])
     );
-    assert!(answer.lines("errors")[0].contains("GitHub answered 502"), "{:#}", answer.0);
+    assert!(answer.lines("errors")[0].contains("502"), "{:#}", answer.0);
 }
 
 #[tokio::test]
@@ -292,7 +292,7 @@ async fn html_instead_of_a_probe_is_reported_and_not_retried() {
     app.world.github.fault(Matching::graphql(), Fault::Garbage.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["probe_unavailable"]));
-    assert!(answer.lines("warnings")[0].contains("not JSON (line 1, column 1)"), "{:#}", answer.0);
+    assert!(answer.lines("warnings")[0].contains("line 1, column 1"), "{:#}", answer.0);
     assert!(!answer.0.to_string().contains("Unicorn"), "{:#}", answer.0);
     assert_eq!(batches(&app), [5]);
 }

@@ -103,11 +103,11 @@ async fn two_names_of_one_repository_are_read_once_with_a_warning() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "warning");
     assert_eq!(app.listed_since().len(), 1);
-    insta::assert_json_snapshot!(answer.0["problems"], @r#"
+    insta::assert_json_snapshot!(answer.0["problems"], {"[].message" => "[message]"}, @r#"
     [
       {
         "code": "duplicate_repository",
-        "message": "this is the same repository as acme/api, which is synced once; remove one of the two names from REPOSITORIES",
+        "message": "[message]",
         "phase": "sync",
         "repository": "acme/core",
         "retryable": false,
@@ -115,6 +115,8 @@ async fn two_names_of_one_repository_are_read_once_with_a_warning() {
       }
     ]
     "#);
+    let message = answer.0["problems"][0]["message"].as_str().expect("a text");
+    assert!(message.contains("acme/api") && message.contains("REPOSITORIES"), "{message}");
     assert_eq!(answer.0["freshAt"], "2026-11-22T06:00:31.000Z", "it agrees with GitHub all the same");
 }
 
@@ -164,15 +166,12 @@ async fn repository_with_one_failing_name_is_read_by_the_other() {
 async fn missing_repository_is_a_problem_and_the_others_are_synced() {
     let app = TestApp::tracking(&[API]).with("REPOSITORIES", "acme/api, acme/nothing").start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
-    for summary in [
-        "Synced 1 of 2 repositories: 0 issues changed, 2 imported.",
-        "Synced 1 of 2 repositories: 0 issues changed.",
-    ] {
+    for numbers in [vec![1, 2, 0, 2], vec![1, 2, 0]] {
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes()), ("warning", vec!["repository_not_found"]));
         assert_eq!(answer.0["problems"][0]["repository"], "acme/nothing");
         assert_eq!(answer.0["problems"][0]["retryable"], false);
-        assert_eq!(answer.0["summary"], summary);
+        assert_eq!(answer.summary_numbers(), numbers);
         assert_eq!(app.open_rows(API), [1, 2]);
         app.outlive_freshness();
     }

@@ -153,7 +153,7 @@ async fn outage_of_github_does_not_shorten_pages() {
         app.clear_requests();
         let answer = app.agent("alpha").beat().await;
         assert_eq!(answer.codes(), ["github_unavailable"]);
-        assert!(answer.lines("errors")[0].contains("GitHub answered 503 three times"), "{answer:#?}");
+        assert!(answer.lines("errors")[0].contains("503"), "{answer:#?}");
         assert_eq!(lengths(&app), [100, 50, 1], "the last attempt is one that could hardly be easier");
         app.outlive_freshness();
     }
