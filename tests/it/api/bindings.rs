@@ -1,4 +1,4 @@
-//! Tokens bound to agents: who may beat under which name and until when, and what becomes of a secret with mistakes.
+//! Tokens bound to agents: names, expiry, and secrets with mistakes.
 
 use serde_json::{Value, json};
 use test_world::{AGENT_TOKEN, AGENT_TOKENS_SECRET_ID};
@@ -42,7 +42,7 @@ async fn statuses(app: &TestApp, token: &str, agents: &[&str]) -> Vec<u16> {
     statuses
 }
 
-/// SHA-256's first 64 bits of [`ALPHAS`], as `sha256sum` tells them.
+/// The first 64 bits of [`ALPHAS`]' SHA-256, as `sha256sum` prints them.
 const ALPHAS_FINGERPRINT: &str = "34567528734c9464";
 
 #[tokio::test]

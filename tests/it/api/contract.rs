@@ -1,4 +1,4 @@
-//! The answer to a beat, clause by clause, and whole.
+//! The answer to a beat: each rule of the contract, and whole answers.
 
 use insta::assert_json_snapshot;
 use serde_json::json;
@@ -7,7 +7,7 @@ use test_world::github::{Fault, Matching};
 
 use crate::support::app::{Answer, TestApp};
 
-/// The only fields an answer has. The first eight are the public type and never change.
+/// The only fields of an answer. The first eight are the public type and never change.
 const FIELDS: [&str; 15] = [
     "status",
     "agentName",

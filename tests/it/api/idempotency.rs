@@ -1,4 +1,4 @@
-//! A request with an `Idempotency-Key` can be sent again: there is one beat, one AgentRun, and every change is told.
+//! A request with an `Idempotency-Key` can be repeated: there is one beat, one AgentRun, and every change is reported.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn assert_refused(reply: &Reply, status: u16) {
     assert_eq!(reply.headers["content-type"], "application/problem+json");
 }
 
-/// How many beats of its last minute are counted in alpha's item.
+/// The number of beats that alpha's item counts for its current minute.
 fn counted(app: &TestApp) -> Value {
     app.items("AGENTS", "alpha")[0]["beatsInMinute"].clone()
 }
@@ -150,7 +150,7 @@ async fn repeated_request_while_the_first_runs_is_asked_to_retry() {
     assert_eq!(app.runs("alpha").len(), 2);
 }
 
-/// A beat with the key, in an invocation of so many seconds, that died while it asked GitHub.
+/// A beat with the key that dies during its request to GitHub, in an invocation of this many seconds.
 async fn dies(app: &TestApp, seconds: Option<u64>) {
     let mut held = app.world.github.hold(Matching::graphql());
     let alpha = app.agent("alpha").with_key(KEY);

@@ -1,6 +1,6 @@
-//! `nextHeartbeatInSeconds`: for how long another beat would tell nothing new.
+//! `nextHeartbeatInSeconds`: the time until another heartbeat can report something new.
 //!
-//! That of a limit in force is asserted in `limits.rs`, that of a stretched freshness in `without_graphql.rs`.
+//! `limits/rate_limits.rs` tests it during a rate limit, `sync/without_graphql.rs` with a stretched freshness.
 
 use test_world::dynamodb::{Fault as Broken, On};
 use test_world::github::{Fault, Matching};

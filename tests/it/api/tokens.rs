@@ -1,4 +1,4 @@
-//! Who may beat: the secret with the agents' tokens, its rotation, and Secrets Manager's bad days.
+//! The secret with the agents' tokens, its rotation, and failures of Secrets Manager.
 
 use futures_util::future::join_all;
 use test_world::secrets::{Fault, On};
@@ -24,7 +24,7 @@ fn store(app: &TestApp, secret: &str) {
     app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, secret);
 }
 
-/// How often the secret with the agents' tokens was asked for.
+/// The number of reads of the secret with the agents' tokens.
 fn reads(app: &TestApp) -> usize {
     let requests = app.world.secrets.requests();
     let of_tokens =
@@ -142,7 +142,7 @@ async fn cold_start_without_secrets_manager_answers_503_and_does_not_hammer() {
     assert_eq!(knock(&app, AGENT_TOKEN).await.status, 200);
 }
 
-/// The secret says nothing that can be read, so nobody can be told that his token is wrong.
+/// A secret without a valid entry answers 503 instead of 401, so that valid clients are not misled.
 #[tokio::test]
 async fn malformed_secret_is_handled_like_an_unreadable_one() {
     let short = r#"{"tokens":[{"token":"short","agents":["*"]}]}"#;

@@ -1,4 +1,4 @@
-//! An agent that beats too often is refused until the minute ends; others do not notice.
+//! An agent above its rate limit is refused until the minute ends; other agents are not affected.
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -7,7 +7,7 @@ use test_world::dynamodb::{Capacity, Fault, On};
 use crate::support::app::{Reply, TestApp, until_held};
 use crate::support::log::Log;
 
-/// A service that lets an agent beat so often in a minute, and whose minute has just begun.
+/// A service with this limit of beats per minute, at the beginning of a minute.
 async fn granting(beats: &str) -> TestApp {
     let app = TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", beats).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 1));
@@ -26,7 +26,7 @@ fn assert_refused(reply: &Reply, retry_after: &str) {
     assert_eq!((reply.status, reply.headers["retry-after"].as_str()), (429, retry_after), "{reply:#?}");
 }
 
-/// How many beats of its last minute are counted in an agent's item.
+/// The number of beats that an agent's item counts for its current minute.
 fn counted(app: &TestApp, agent: &str) -> serde_json::Value {
     app.items("AGENTS", agent)[0]["beatsInMinute"].clone()
 }

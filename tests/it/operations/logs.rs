@@ -1,4 +1,4 @@
-//! The log: one summary line for each invocation, and in every line the ids by which CloudWatch finds its like.
+//! The log: one summary line for each invocation, and in every line the ids that CloudWatch searches by.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -19,7 +19,7 @@ async fn present(setup: Setup) -> TestApp {
     ago(setup, 0).start().await
 }
 
-/// The log without the metrics: those of the `n`th invocation.
+/// The log lines of the `n`th invocation, without metrics.
 fn logged(log: &Log, n: u64) -> Vec<&Checked> {
     let is_of = |line: &&Checked| !line.is_metrics() && line["spans"][0]["requestId"] == request_id(n);
     log.0.iter().filter(is_of).collect()
@@ -111,7 +111,7 @@ async fn each_line_has_lambdas_ids() {
             })
             .collect();
         let warned = ours.iter().filter(|line| line["level"] == "WARN");
-        // The last one goes on with the cause.
+        // The cause follows the colon.
         let sentences = warned.filter_map(|line| line["message"].as_str()?.split(": ").next());
         let warned: Vec<_> = sentences.collect();
         let expected =
@@ -137,7 +137,7 @@ async fn refused_request_is_logged_as_refused_and_not_as_a_beat() {
     assert!(!format!("{:?}", log.0).contains("this-token-was-never-issued"), "{:#?}", log.0);
 }
 
-/// What is logged on this thread.
+/// The log of this thread.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -160,7 +160,8 @@ async fn scheduled_beat_with_several_passes_is_logged_in_one_line() {
         let listing = Matching::listing("acme/api").nth(n);
         app.world.github.before(listing, move |_| clock.advance(Duration::from_secs(7)));
     }
-    // With one dispatcher alone, tracing lets the first thread that comes to a line decide for all whether it is heard.
+    // With a single dispatcher, tracing lets the first thread that reaches a line decide for all threads whether it is
+    // enabled.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let written = Written::default();
     let writer = written.clone();

@@ -28,12 +28,12 @@ fn value(line: &Checked, name: &str) -> f64 {
     value.as_f64().expect("a number")
 }
 
-/// Whether a time of that long, to the moments that the test itself takes.
+/// Whether a value is this duration, plus the time that the test itself takes.
 fn is_about(seconds: f64, expected: u64) -> bool {
     (expected as f64 - 1.0..expected as f64 + 60.0).contains(&seconds)
 }
 
-/// Lets the last pass be one of an hour ago.
+/// Moves the last pass to an hour ago.
 fn outlive_freshness(app: &TestApp) {
     let mut state = app.state();
     state["ended"]["at"] = app.ago(i64::try_from(AN_HOUR).expect("small")).to_string().into();
@@ -331,7 +331,7 @@ async fn throttled_beat_is_counted_as_refused_and_is_no_beat() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "1")).await;
     let mut sandbox = Sandbox::start(API, &app).await;
     let mut statuses = Vec::new();
-    // A minute may end between two of them, but not between each two of three.
+    // A minute may end between two of three heartbeats, but not between each two of them.
     for _ in 0..3 {
         let answer = sandbox.invoke(TestApp::event("heartbeat.json")).await.expect("a response");
         statuses.push(answer["statusCode"].clone());
@@ -357,7 +357,7 @@ async fn invocation_without_counts_writes_no_metrics_line() {
     assert_eq!((log.all_metrics(1).len(), log.all_metrics(2).len()), (1, 0), "the cold start, and nothing");
 }
 
-/// The dimensions of all lines, and what the one dimension is.
+/// The dimensions of all lines, and the value of the only one.
 fn dimensions(log: &Log) -> BTreeSet<String> {
     let lines = log.0.iter().filter(|line| line.is_metrics());
     let tell = |line: &Checked| {

@@ -1,4 +1,4 @@
-//! Beats that EventBridge asks for, so that the copy stays fresh when no agent beats.
+//! Scheduled heartbeats from EventBridge, which keep the copy fresh while no agent sends any.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use test_world::github::{Fault, Matching};
 
 use crate::support::app::TestApp;
 
-/// The fence of the last pass: how many passes have run.
+/// The fence of the last pass, which is the number of passes so far.
 fn passes_run(app: &TestApp) -> u64 {
     let state = app.items("FLEET", "STATE");
     state[0]["fence"].as_u64().expect("a fence")
 }
 
-/// Makes GitHub need so many seconds for each of the next requests.
+/// Makes each of GitHub's next requests take this many seconds.
 fn slow(app: &TestApp, which: &Matching, requests: usize, seconds: u64) {
     for n in 1..=requests {
         let clock = app.world.clock.clone();
@@ -126,7 +126,7 @@ async fn schedule_stops_when_the_last_pass_made_no_progress() {
 
 #[tokio::test]
 async fn schedule_begins_a_pass_only_with_a_fifth_of_its_time_to_spare() {
-    // A pass takes 21 s here, and may take 25: after one, 46 of 58 s are within four fifths, and of 57 s are not.
+    // A pass takes 21 s here, and at most 25: after one, 46 of 58 s are within four fifths, and of 57 s are not.
     for (seconds, passes) in [(57, 1), (58, 2)] {
         let app = TestApp::tracking(&["acme/api"]).start().await;
         app.world.github.arrange(|github| github.open_issues("acme/api", 250));

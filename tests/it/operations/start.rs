@@ -1,4 +1,4 @@
-//! The start of a sandbox: what is prepared before the first event, and that nothing which fails then stops it.
+//! The start of an execution environment: what is prepared before the first event. A failure there stops nothing.
 
 use std::process::Output;
 use std::time::Duration;
@@ -20,13 +20,13 @@ async fn app() -> TestApp {
     TestApp::tracking(&["acme/api"]).start().await
 }
 
-/// A service that gives up its preparation soon, for hosts that do not answer.
+/// A service whose preparation ends soon if hosts do not answer.
 async fn impatient() -> TestApp {
     let soon = Duration::from_millis(50);
     TestApp::tracking(&["acme/api"]).timing(|timing| timing.preparation = soon).start().await
 }
 
-/// What each host was asked for so far, in the order in which the hosts stand here.
+/// The requests to each host so far, by host.
 fn asked(world: &TestWorld) -> Vec<String> {
     let mut secrets: Vec<String> = world
         .secrets

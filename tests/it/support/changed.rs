@@ -1,4 +1,4 @@
-//! Two repositories that were read once, and what has changed in them since.
+//! Two repositories that were read once, and what changed in them since.
 
 use crate::support::app::{Answer, Setup, TestApp};
 

@@ -1,5 +1,5 @@
-//! Addresses that GitHub's answers hold: what agents are told is a page of GitHub's, and the token goes to the
-//! configured API only.
+//! URLs in GitHub's answers: agents receive only pages of the configured site, and the token goes only to the
+//! configured API.
 
 use serde_json::{Value, json};
 use test_world::github::{Fault, GitHub, Matching};
@@ -8,12 +8,12 @@ use crate::support::app::TestApp;
 
 const API: &str = "acme/api";
 
-/// What can stand in `html_url`, if not the page of issue 1.
+/// Values of `html_url` that are not the page of issue 1.
 const NO_PAGES: [&str; 4] =
     ["", "javascript:alert(1)", "https://github.com/acme/api/pull/1", "https://github.com/acme/api/issues/2"];
 
-/// The page of issue 1 as GitHub may name it: TLS that ends before it, a proxy, an alias, or somebody who wants to lead
-/// agents elsewhere.
+/// The page of issue 1 as GitHub may name it: behind a TLS terminator, a proxy, an alias, or when somebody tries to
+/// send agents elsewhere.
 const PAGES: [&str; 4] = [
     "http://github.com/acme/api/issues/1",
     "https://elsewhere.example:8443/acme/api/issues/1",
@@ -27,7 +27,7 @@ async fn app() -> TestApp {
     app
 }
 
-/// The right answer with another `html_url` in each of its issues.
+/// The correct answer with another `html_url` in each of its issues.
 fn with_page(url: &str) -> Fault {
     let url = url.to_owned();
     Fault::changed(move |_, _, body| {

@@ -35,7 +35,7 @@ async fn backfill_of_250_issues_of_one_second_stores_each_once() {
 
 #[tokio::test]
 async fn issue_closed_before_page_two_of_a_backfill_is_closed_and_none_is_lost() {
-    // Without the probe a backfill asks for the newest change first.
+    // Without the probe, a backfill requests the newest change first.
     for (has_graphql, second_page) in [(true, 2), (false, 3)] {
         let app = TestApp::tracking(&[API]).start().await;
         let first = app.ago(1_000);
@@ -169,7 +169,7 @@ async fn issue_closed_before_the_first_pass_is_never_reported() {
                 told.extend(app.agent("alpha").beat().await.touched());
                 app.pass_time(40);
             }
-            // What the first listing showed as open was open for all who look at the cache.
+            // What the first listing showed as open was open for every reader of the cache.
             let expected: &[&str] = if was_read_as_open { &["closed acme/api#2"] } else { &[] };
             assert_eq!(told, expected, "{has_graphql} {closed_ago} {shown_in:?}");
             assert_eq!(app.open_rows(API), [1]);

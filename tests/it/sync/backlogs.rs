@@ -1,4 +1,4 @@
-//! What an agent that was away for long is told, in turns, and what each turn costs.
+//! What an agent receives after a long absence, in several responses, and what each response costs.
 
 use crate::support::app::{Answer, TestApp, until_held};
 use crate::support::backlogs::{catch_up, narrow, told};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use test_world::TABLE_NAME;
 use test_world::dynamodb::On;
 
-/// Copies the row of a changed issue, so that so many issues changed in the same pass.
+/// Copies the row of a changed issue, so that many issues changed in the same pass.
 fn copy_changed_row(app: &TestApp, repository: &str, number: u64, copies: std::ops::RangeInclusive<u64>) {
     let mut row = app.row(repository, number);
     for copy in copies {
@@ -22,7 +22,7 @@ fn copy_changed_row(app: &TestApp, repository: &str, number: u64, copies: std::o
     }
 }
 
-/// Repositories in which alpha and beta have seen one open issue each, with the freshness run out.
+/// Repositories with one open issue each that alpha and beta have seen, with expired freshness.
 async fn fleet_of(count: usize, timing: impl FnOnce(&mut Timing)) -> (TestApp, Vec<String>) {
     let names: Vec<String> = (0..count).map(|n| format!("acme/repository-{n:02}")).collect();
     let tracked: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -139,7 +139,7 @@ async fn changes_of_a_repository_only_another_function_tracks_are_delivered() {
     app.agent("alpha").beat().await;
     let beta = app.agent("beta").in_sandbox(Arc::clone(&elsewhere));
     assert_eq!(beta.beat().await.touched(), ["closed acme/repository-01#1"]);
-    // A pass that dies, and one of the other function that takes over from it.
+    // A pass that dies, and one of the other function that takes over.
     app.outlive_freshness();
     app.world.github.arrange(|github| github.reopen_issue(&names[1], 1));
     let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("SET ended"));

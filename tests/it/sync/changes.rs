@@ -1,4 +1,4 @@
-//! What a change is called: opened, edited, closed, reopened, moved, deleted, hidden.
+//! The kinds of change: opened, edited, closed, reopened, moved, deleted, hidden.
 
 use serde_json::json;
 use test_world::dynamodb::{Fault, On};
@@ -6,7 +6,7 @@ use test_world::github::World;
 
 use crate::support::app::{Answer, TestApp};
 
-/// The audit's interval in these tests.
+/// The interval between audits in these tests.
 const INTERVAL: u64 = 600;
 
 /// An agent that has seen three open issues, and a repository that is not tracked.
@@ -22,7 +22,7 @@ async fn an_agent_that_knows_three_issues() -> TestApp {
     app
 }
 
-/// Beats when the next audit is due.
+/// Sends a heartbeat when the next audit is due.
 async fn beat_with_an_audit(app: &TestApp) -> Answer {
     app.pass_time(INTERVAL);
     let answer = app.agent("alpha").beat().await;

@@ -1,4 +1,4 @@
-//! Many beats, one pass: who runs it, who joins it, and for how long it serves.
+//! Many beats share one pass: which one runs it, which ones join it, and how long its result serves.
 
 use futures_util::future::{join, join_all};
 use jiff::SignedDuration;
@@ -114,8 +114,8 @@ async fn coalesced_beat_has_the_status_and_problems_of_the_last_ended_pass() {
     }
 }
 
-/// Beats every 30 s for three hours, each of which begins with more than a page of news. Gives what `counted` says was
-/// used of a budget in each hour.
+/// Sends a heartbeat every 30 s for three hours, each after more than a page of changes. Returns the budget used in
+/// each hour, as `counted` measures it.
 async fn used_hour_by_hour(app: &TestApp, problems: &[&str], counted: impl Fn(&Request) -> u64) -> [u64; 3] {
     let mut hours = [0; 3];
     for used in &mut hours {

@@ -1,4 +1,4 @@
-//! Issues that are turned into pull requests: they keep their number and leave the issues.
+//! Issues that are converted to pull requests: they keep their number and are issues no more.
 
 use test_world::dynamodb::On;
 use test_world::github::{Matching, World};
@@ -9,7 +9,7 @@ use crate::support::audits::{INTERVAL, audit, issues_asked_for, pages_audited, s
 const API: &str = "acme/api";
 const NEWS: &str = "converted acme/api#1";
 
-/// Two agents know three open issues; since then one was turned into a pull request, and another edited.
+/// Two agents know three open issues; since then one was converted to a pull request, and another edited.
 async fn converted() -> TestApp {
     let app = settled(3).await;
     app.agent("beta").beat().await;
@@ -116,7 +116,7 @@ async fn conversion_during_a_backfill_is_reported_by_the_first_listing() {
     assert_eq!(app.open_rows(API).len(), 149);
 }
 
-/// What the beat of alpha that died had recorded as reported.
+/// The changes that alpha's dead beat had recorded as reported.
 fn recorded(app: &TestApp) -> Vec<String> {
     let run = app.runs("alpha").pop().expect("a run");
     let urls = run["touchedIssueUrls"].as_array().cloned().unwrap_or_default();

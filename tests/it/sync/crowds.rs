@@ -1,5 +1,5 @@
-//! The claim under load: however many beat at once, one pass runs, also when its holder stalls or dies, and when the
-//! table is too busy.
+//! The lease under load: however many heartbeats arrive at once, one pass runs, even when its holder stalls or dies, or
+//! the table is throttled.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ fn patient(setup: Setup) -> Setup {
     })
 }
 
-/// Three repositories that were read, and are settled, with something new in one.
+/// Three settled repositories, one of which has changed.
 async fn with_news(setup: Setup) -> TestApp {
     let app = setup.start().await;
     app.world.github.arrange(|github| REPOSITORIES.iter().for_each(|name| github.open_issues(name, 3)));
@@ -39,7 +39,7 @@ async fn with_news(setup: Setup) -> TestApp {
     app
 }
 
-/// These agents beat at once, and the schedule with them.
+/// Sends heartbeats of these agents and of the schedule at once.
 async fn beat_at_once(app: &TestApp, count: usize) -> Vec<Answer> {
     let agents: Vec<_> = (0..count).map(|n| app.agent(&format!("agent-{n}"))).collect();
     let schedule = app.schedule();
@@ -76,7 +76,7 @@ async fn five_hundred_agents_at_once_make_one_pass_and_get_each_change_once() {
     assert_eq!(crowded.asked_of_github().iter().filter(|path| *path == "/graphql").count(), 1);
     let third = beat_at_once(&crowded, 100).await;
     assert_eq!((passes_run(&third), fence(&crowded)), (0, before + 2));
-    // The last one is the schedule, of which nothing is remembered.
+    // The last one is the schedule, which has no delivery cursor.
     for (n, (one, two)) in second.iter().zip(&third).take(100).enumerate() {
         let told = [one.touched(), two.touched()].concat();
         let of_docs = told.iter().filter(|touch| *touch == "closed acme/docs#1").count();
@@ -137,7 +137,7 @@ async fn expired_lease_of_a_dead_holder_is_taken_over_by_one_of_fifty_beats() {
     assert_eq!(told, ["closed acme/web#2"]);
 }
 
-/// Everything that a beat with news asks of the table, as the requests' own texts tell it apart.
+/// Every kind of request that a beat with changes sends to the table, by a part of its text.
 fn operations() -> Vec<(&'static str, On)> {
     vec![
         ("the state and the agent", On::operation("BatchGetItem").containing("AGENTS")),

@@ -1,4 +1,4 @@
-//! The time a pass has: its own budget, or what the invocation leaves of it.
+//! The time of a pass: its own budget, or less if the invocation ends earlier.
 
 use crate::support::changed::two_repositories;
 use std::time::Duration;

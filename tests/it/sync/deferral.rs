@@ -1,4 +1,4 @@
-//! What does not fit into a pass's time is left to the next, which goes on from the cursor.
+//! Work that does not fit into a pass is deferred to the next, which continues from the cursor.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use test_world::github::{Matching, World};
 
 use crate::support::app::{Setup, TestApp};
 
-/// How long GitHub takes for each request: the clock of the whole world moves by it.
+/// The time that GitHub takes for each request: the clock of the whole world moves by it.
 const A_REQUEST: Duration = Duration::from_millis(300);
 
-/// Passes that have two seconds to work in.
+/// A service whose passes have two seconds for work.
 fn short_passes(repositories: &[&str]) -> Setup {
     TestApp::tracking(repositories)
         .timing(|timing| timing.pass_budget = timing.pass_ending + Duration::from_secs(2))
 }
 
-/// GitHub takes its time for the next so many requests. Fewer may come.
+/// Delays the next requests to GitHub, up to this number of them.
 fn slow(app: &mut TestApp, requests: u64) {
     for n in 1..=requests {
         let clock = app.world.clock.clone();
@@ -26,7 +26,7 @@ fn slow(app: &mut TestApp, requests: u64) {
     app.leaves_orders_open();
 }
 
-/// Issues of which no two changed in the same second, the last a while ago.
+/// Opens issues of which no two changed in the same second, the last some time ago.
 fn open_apart(github: &mut World, repository: &str, count: u64) {
     let last = github.now() - SignedDuration::from_hours(1);
     for second in 0..count {
@@ -36,7 +36,7 @@ fn open_apart(github: &mut World, repository: &str, count: u64) {
     }
 }
 
-/// The pages asked for since the last clearing, in order.
+/// The pages requested since the records were cleared, in order.
 fn pages(app: &TestApp) -> Vec<String> {
     let mut asked = app.asked();
     asked.retain(|path| path.contains("/issues?"));
@@ -55,7 +55,7 @@ async fn repository_of_5_000_issues_is_complete_after_a_few_short_passes() {
     loop {
         passes += 1;
         let begun = app.world.clock.now();
-        // Whoever beats next goes on.
+        // The next heartbeat continues, whichever agent sends it.
         let answer = app.agent(&format!("agent-{passes}")).beat().await;
         assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
         assert!(app.world.clock.now().duration_since(begun) <= SignedDuration::from_millis(2_300));

@@ -1,4 +1,4 @@
-//! What fails, and what the answer, the record and the next beat make of it.
+//! Failures, and their effect on the answer, the record and the next beat.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! An `updated_at` that lies after GitHub's own `Date`, as after a clock that was wrong: it hides nothing else, and is
-//! itself read until its time has come.
+//! An `updated_at` later than GitHub's own `Date`, as after a wrong clock: it hides no other change, and the issue
+//! itself is read until that time has come.
 
 use jiff::SignedDuration;
 use test_world::github::World;
@@ -8,10 +8,10 @@ use crate::support::app::TestApp;
 
 const API: &str = "acme/api";
 
-/// How far ahead it is, in seconds.
+/// How far in the future it is, in seconds.
 const AHEAD: i64 = 3_600;
 
-/// Three open issues that have settled.
+/// Three open, settled issues.
 async fn three_issues(has_graphql: bool) -> TestApp {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| {
@@ -27,7 +27,7 @@ async fn three_issues(has_graphql: bool) -> TestApp {
     app
 }
 
-/// Edits an issue, which is then of a future second.
+/// Edits an issue and sets its update to a second in the future.
 fn edit_ahead(github: &mut World, number: u64) {
     let ahead = github.now() + SignedDuration::from_secs(AHEAD);
     github.edit_issue(API, number, |issue| {
@@ -36,7 +36,7 @@ fn edit_ahead(github: &mut World, number: u64) {
     });
 }
 
-/// A beat, and whether the cursor is at most GitHub's time.
+/// The changes that a beat reports. The cursor must not be later than GitHub's time.
 async fn told(app: &TestApp) -> Vec<String> {
     let answer = app.agent("alpha").beat().await;
     let now = app.ago(0).to_string();
@@ -68,7 +68,7 @@ async fn update_from_the_future_is_reported_once_and_hides_no_other() {
         app.pass_time(150);
         assert_eq!(told(&app).await, ["closed acme/api#3", "opened acme/api#4"]);
         assert_eq!(app.open_rows(API), [1, 2, 4]);
-        // Its time comes.
+        // The time of the update comes.
         app.pass_time(2 * AHEAD.unsigned_abs());
         for _ in 0..3 {
             assert_eq!(told(&app).await, [""; 0]);

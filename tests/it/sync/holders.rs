@@ -1,6 +1,5 @@
-//! What a holder of the claim leaves that the table fails, or that is not told what became of its requests; and one
-//! that dies in a first reading. Deaths and stalls of any later pass are simulated in `simulation_deaths.rs` and
-//! `simulation_overlaps.rs`.
+//! A lease holder whose table requests fail or whose answers are lost, and one that dies in a first reading.
+//! `simulation/deaths.rs` and `simulation/overlaps.rs` simulate deaths and stalls of any later pass.
 
 use test_world::dynamodb::{Fault, On};
 use test_world::github::Matching;
@@ -9,7 +8,7 @@ use crate::support::app::{TestApp, until_held};
 
 const NEWS: [&str; 3] = ["closed acme/api#1", "edited acme/api#2", "opened acme/web#2"];
 
-/// Alpha and beta have beaten, and the next beat runs a pass with [`NEWS`].
+/// Alpha and beta have sent heartbeats, and the next one runs a pass with [`NEWS`].
 async fn news() -> TestApp {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     app.world.github.arrange(|github| {
@@ -39,7 +38,7 @@ fn assert_in_step(app: &TestApp) {
     assert_eq!(app.row("acme/api", 1)["state"], "closed");
 }
 
-/// How many requests to DynamoDB a beat with news makes.
+/// The number of DynamoDB requests of a beat with changes.
 async fn requests_of_a_beat() -> u64 {
     let app = news().await;
     assert_eq!(app.agent("alpha").beat().await.touched(), NEWS);

@@ -1,4 +1,4 @@
-//! Labels: excluded ones, status ones, renamed ones; and what a row holds.
+//! Labels: excluded, status and renamed ones; and the fields of a row.
 
 use test_world::github::World;
 

@@ -1,4 +1,4 @@
-//! Answers of any size: what is too large is given up, the pass ends, and the others are read.
+//! Answers of any size: an answer that is too large fails, the pass ends, and the other repositories are read.
 
 use crate::support::changed::one_opened_in_each;
 use std::io::Write as _;
@@ -13,16 +13,16 @@ use crate::support::app::{Answer, TestApp};
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
-/// Two repositories with an issue each that no pass has read.
+/// Two repositories with one unread issue each.
 async fn with_news() -> TestApp {
-    // What is compressed and decompressed here takes its time on a busy machine.
+    // Compression and decompression take time on a busy machine.
     let patient = TestApp::tracking(&[API, WEB]).timing(|timing| {
         timing.github.attempt_timeout = Duration::from_secs(60);
     });
     one_opened_in_each(patient).await
 }
 
-/// An answer of this status whose body is small on its way and 17 MB once it is decompressed.
+/// An answer of this status whose body is small on the wire and 17 MB once it is decompressed.
 fn bomb(status: u16, text: &'static str) -> Fault {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     let whole = format!("[{}", text.repeat(17 * 1024 * 1024 / text.len()));
@@ -67,7 +67,7 @@ async fn endless_listing_fails_and_the_others_are_read() {
 
 #[tokio::test]
 async fn endless_error_is_read_up_to_its_limit() {
-    // A 404 proves nothing without GitHub's words, which are at its end.
+    // A 404 proves nothing without GitHub's message, which is at its end.
     for (status, code) in
         [(403, "github_forbidden"), (404, "github_unexpected_answer"), (502, "github_unavailable")]
     {

@@ -1,4 +1,4 @@
-//! Reading what changed: pages by value, and marks that only say what was read and written.
+//! Reading changes: keyset pagination, and checkpoints that cover only what was read and written.
 
 use std::time::Duration;
 
@@ -224,7 +224,7 @@ async fn first_page_of_each_repository_is_requested_before_any_second_page() {
             }
         });
         assert_eq!(app.agent("alpha").beat().await.status(), status);
-        // Each repository's newest change, pull requests included, is asked for before its first page.
+        // Each repository's newest change, pull requests included, is requested before its first page.
         let asked = app.asked();
         let listings = asked.iter().filter(|path| path.contains("/issues?"));
         let begun = |listed: &[&String]| {
@@ -286,7 +286,7 @@ async fn repository_does_not_starve_when_a_pass_has_time_for_eight_of_nine() {
     let names: Vec<String> = (1..=9).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let app = TestApp::tracking(&names).start().await;
-    // Eight at once take 20 s of a pass's 21. After four passes GitHub is quick again.
+    // Eight at once take 20 s of a pass's 21. After four passes GitHub is fast again.
     for n in 1..=36 {
         let clock = app.world.clock.clone();
         let listing = Matching::any_listing().nth(n);
@@ -316,7 +316,7 @@ async fn repository_does_not_starve_when_lookups_would_take_the_whole_pass() {
         github.remove_graphql();
         names.iter().for_each(|name| github.open_issues(name, 1));
     });
-    // Each look-up takes 700 ms of a pass's 21 s, 28 s for all.
+    // Each lookup takes 700 ms of a pass's 21 s; all of them would take 28 s.
     for name in &names {
         for n in 1..=20 {
             let clock = app.world.clock.clone();

@@ -1,7 +1,7 @@
-//! A record that cannot be read stops nothing else: the others are read, it is named, and asked for by itself.
+//! An unreadable record stops nothing else: the other records are read, and it is named and looked up individually.
 //!
-//! People meet them: one broken record halted a whole sync (cncf/devstats.archive#121), and GitHub's API hands out text
-//! that is no Unicode (yegor256/rultor#855).
+//! Such records are real: one broken record stopped a whole sync (cncf/devstats.archive#121), and GitHub's API returns
+//! text that is invalid Unicode (yegor256/rultor#855).
 
 use serde_json::{Value, json};
 use test_world::github::{Fault, Matching, World};
@@ -11,7 +11,7 @@ use crate::support::audits::{audit, delete, settled};
 
 const API: &str = "acme/api";
 
-/// Changes the record of issue 7 in an answer, whether it is a page or that issue alone.
+/// Changes the record of issue 7 in an answer, in a page or alone.
 fn odd(change: impl Fn(&mut Value) + Send + Sync + 'static) -> Fault {
     Fault::changed(move |_, _, text| {
         let mut answer: Value = serde_json::from_slice(text).expect("GitHub's JSON");
@@ -24,7 +24,7 @@ fn odd(change: impl Fn(&mut Value) + Send + Sync + 'static) -> Fault {
     })
 }
 
-/// Replaces a text in an answer by bytes of any kind.
+/// Replaces a text in an answer by any bytes.
 fn replaced(text: &'static str, by: &'static [u8]) -> Fault {
     Fault::changed(move |_, _, answer| {
         let place = answer.windows(text.len()).position(|found| found == text.as_bytes());
@@ -34,7 +34,7 @@ fn replaced(text: &'static str, by: &'static [u8]) -> Fault {
     })
 }
 
-/// Twelve open issues, of which 7 has a body and a title of its own, and no pass yet.
+/// Twelve open issues that no pass has read; issue 7 has a body and a title of its own.
 async fn twelve() -> TestApp {
     let app = TestApp::tracking(&[API]).with("AUDIT_INTERVAL_SECONDS", "3600").start().await;
     app.agent("alpha").beat().await;
@@ -120,7 +120,7 @@ async fn invalid_unicode_in_every_answer_is_read_once_without_more_requests() {
         for _ in 0..3 {
             app.pass_time(130);
             let at = app.row(API, 7)["updatedAt"].as_str().expect("a time").parse().expect("a time");
-            // The newest second, which every listing begins with.
+            // The newest second, with which every listing begins.
             app.world.github.arrange(|github| github.open_issue_at(API, "Another", at));
             app.agent("alpha").beat().await;
         }
@@ -265,7 +265,7 @@ async fn record_without_a_number_is_reported_and_the_others_are_read() {
     assert_eq!(audit_later(&app).await, ["opened acme/api#7"], "the audit finds it");
 }
 
-/// What the next audit reports.
+/// The changes that the next audit reports.
 async fn audit_later(app: &TestApp) -> Vec<String> {
     app.pass_time(130);
     app.agent("alpha").beat().await;

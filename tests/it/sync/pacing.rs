@@ -1,4 +1,4 @@
-//! How long a pass serves every beat: what comes back each time is spaced, what does not is not.
+//! How long a pass serves every beat: recurring costs stretch its freshness, single ones do not.
 
 use jiff::SignedDuration;
 use test_world::github::{Fault, Matching};
@@ -27,7 +27,7 @@ async fn audit_does_not_stretch_the_freshness() {
 
 #[tokio::test]
 async fn audits_in_several_passes_in_a_row_delay_no_change() {
-    // Of a small budget an audit takes as much as those of a large fleet take of GitHub's.
+    // The audit takes the same share of a small budget as the audits of a large fleet take of GitHub's.
     let app = settled(4_000).await;
     app.world
         .github
@@ -57,7 +57,7 @@ async fn busy_fleet_is_read_less_often_after_half_of_the_hourly_budget() {
     });
     app.agent("alpha").beat().await;
     app.pass_time(300);
-    // 10 of 500: as 100 of 5,000.
+    // 10 of 500 is the same share as 100 of 5,000.
     app.world
         .github
         .arrange(|github| github.set_budget(500, 500, github.now() + SignedDuration::from_mins(60)));

@@ -1,7 +1,7 @@
-//! GraphQL that will not answer: for one repository, for some, for all of them, or for any document of the probe's.
+//! GraphQL that does not answer: for one repository, for some, for all, or for any document of the probe.
 //!
 //! One huge repository makes every query that names it fail (public reports: ossf/pvtr-github-repo-scanner#85,
-//! cli/cli#12715, semantic-release/github#1017). Whatever GraphQL will not answer is read by REST in the same pass.
+//! cli/cli#12715, semantic-release/github#1017). The same pass reads by REST whatever GraphQL does not answer.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::support::app::{Answer, TestApp, until_held};
 use crate::support::changed::assert_ok;
 use crate::support::probe::{asked_by_rest, batches, failed, fleet, names, settled};
 
-/// The words of a query that GitHub gave up: semantic-release/github#1017, teoxoy/profile-readme-stats#6.
+/// GitHub's message for a query that it gave up: semantic-release/github#1017, teoxoy/profile-readme-stats#6.
 const GAVE_UP: &str = "Something went wrong while executing your query. This may be the result of a timeout, or it \
                        could be a GitHub bug. Please include `C318:5862:1A4A0BC:35D9657:652D73C9` when reporting \
                        this issue.";
 
-/// A pass's time for work, of the 25 s that it has.
+/// The time for work of a pass of 25 s.
 const WORK: u64 = 21;
 
 fn query_failure() -> Fault {
     Fault::not_executed(&json!([{ "message": GAVE_UP }]))
 }
 
-/// A settled fleet in which every issue is closed since, and the repository that GraphQL fails for.
+/// A settled fleet whose issues have all been closed since, and the repository that GraphQL fails for.
 async fn poisoned(count: usize, fault: Fault) -> (TestApp, Vec<String>, String) {
     let names = names(count);
     let impatient = fleet(&names).timing(|timing| timing.github.attempt_timeout = Duration::from_millis(300));
@@ -36,14 +36,14 @@ async fn poisoned(count: usize, fault: Fault) -> (TestApp, Vec<String>, String) 
     (app, names, poison)
 }
 
-/// How many queries named it.
+/// The number of queries that named it.
 fn queries_naming(app: &TestApp, repository: &str) -> usize {
     let requests = app.world.github.requests();
     let queries = requests.iter().filter_map(|request| request.graphql.as_ref());
     queries.filter(|query| query.repositories.iter().any(|name| name == repository)).count()
 }
 
-/// A pass, when the one before serves nobody any more.
+/// Runs a pass after the previous one has expired.
 async fn next_pass(app: &TestApp) -> Answer {
     let fresh = app.state()["ended"]["freshnessSeconds"].as_u64().expect("seconds");
     app.pass_time(fresh + 1);
@@ -60,14 +60,14 @@ fn looked_up(app: &TestApp) -> Vec<String> {
     asked.iter().map(|path| path.trim_start_matches("/repos/").to_owned()).collect()
 }
 
-/// How long a beat took, in GitHub's time.
+/// The duration of a beat, in GitHub's time.
 fn seconds_of(answer: &Answer) -> i64 {
     let at =
         |field: &str| -> Timestamp { answer.0[field].as_str().expect("a time").parse().expect("a time") };
     at("finishedAt").duration_since(at("startedAt")).as_secs()
 }
 
-/// The size of the fleet's state, as DynamoDB counts it or nearly so.
+/// The approximate size of the fleet's state in DynamoDB.
 fn state_bytes(app: &TestApp) -> usize {
     app.state().to_string().len()
 }
@@ -94,13 +94,13 @@ async fn poisoned_query_still_lets_every_repository_be_read_in_the_pass() {
         assert_eq!(answer.summary_numbers(), [16, 16, 16], "{fault:?}");
         assert_eq!(answer.touched().len(), names.len(), "{fault:?}");
 
-        // Another execution environment knows it too: the others are one query, this one is read by REST alone.
+        // Another execution environment knows it too: one query names the others, and REST alone reads this one.
         let elsewhere = app.another_sandbox();
         app.outlive_freshness();
         app.clear_requests();
         assert_ok(&app.agent("alpha").in_sandbox(elsewhere).beat().await);
         assert_eq!(queries_naming(&app, &poison), 0, "{fault:?}");
-        // What was given up in time leaves some neighbours under suspicion for a minute.
+        // A query that timed out leaves some neighbours suspect for a minute.
         let suspects = looked_up(&app);
         let most = if matches!(fault, Fault::Hang) { 2 } else { 1 };
         assert!(suspects.contains(&poison) && suspects.len() <= most, "{fault:?}: {suspects:?}");
@@ -115,7 +115,7 @@ async fn query_that_times_out_still_lets_its_neighbours_be_read_in_the_pass() {
     assert_eq!(first.summary_numbers(), [40, 40, 40], "{:#}", first.0);
     assert_eq!(seconds_of(&first), 10, "only one query is waited for");
 
-    // What it is about is narrowed down, and no later pass waits for it again before long.
+    // The cause is narrowed down, and later passes rarely wait for it again.
     let mut waited = 0;
     for _ in 0..20 {
         let later = next_pass(&app).await;
@@ -285,7 +285,7 @@ async fn refused_graphql_document_is_a_lasting_problem_replaced_by_rest() {
             "EXCESSIVE_PAGINATION",
             json!([{ "type": "EXCESSIVE_PAGINATION", "path": ["r0", "newest"], "message": "Requesting 101 records …" }]),
         ),
-        // What is no plain word is not repeated.
+        // A word with other characters is not repeated.
         (
             "",
             json!([{ "path": ["fragment Probed", "<b>"], "extensions": { "code": "<script>", "fieldName": "a b" },
@@ -330,7 +330,7 @@ async fn older_enterprise_server_without_a_field_is_read_by_rest() {
         app.world.github.arrange(|github| github.lack_field(of, field));
         for queries in [3, 1] {
             app.world.github.arrange(|github| github.comment(&names[200], 1));
-            // So that the rate of requests allows all of them.
+            // So that the request rate allows all of them.
             app.pass_time(60);
             let answer = next_pass(&app).await;
             assert_eq!(
@@ -352,7 +352,7 @@ async fn older_enterprise_server_without_a_field_is_read_by_rest() {
 
 #[tokio::test]
 async fn query_too_large_for_github_is_halved_and_its_size_remembered() {
-    // GitHub docs: 500,000 nodes a call at most. Other servers have limits of their own.
+    // GitHub docs: at most 500,000 nodes a call. Other servers have limits of their own.
     let too_large = [
         json!([{ "type": "MAX_NODE_LIMIT_EXCEEDED", "message": "This query requests up to 500,100 possible nodes …" }]),
         json!([{ "message": "Query has complexity of 1001, which exceeds max complexity of 1000" }]),

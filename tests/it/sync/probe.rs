@@ -1,4 +1,4 @@
-//! The probe: one question about a hundred repositories, and what it takes to be believed of each.
+//! The probe: one query about a hundred repositories, and when its data about each is used.
 
 use crate::support::app::{TestApp, until_held};
 use crate::support::changed::assert_ok;
@@ -185,7 +185,7 @@ async fn repository_that_fails_its_batch_is_found_in_few_queries() {
 async fn two_repositories_that_fail_their_batch_are_both_found() {
     let names = names(100);
     let app = settled(fleet(&names), &names).await;
-    // The first halves are asked first: at the beginning of a batch most questions fail in a row.
+    // The first halves are sent first: at the beginning of a batch most queries fail in a row.
     for (one, other) in [(20, 80), (0, 1), (0, 2)] {
         let mut held = app.world.github.hold(Matching::graphql());
         let alpha = app.agent("alpha");

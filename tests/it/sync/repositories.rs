@@ -1,4 +1,4 @@
-//! Repositories are known by GitHub's id: renamed, replaced, configured twice, hidden, disabled.
+//! GitHub's id identifies a repository: renamed, replaced, configured twice, hidden, disabled.
 
 use serde_json::json;
 use test_world::dynamodb::{Fault as StoreFault, On};
@@ -68,7 +68,7 @@ async fn renamed_repository_shares_no_history_with_its_names_new_owner() {
         new
     });
     let answer = app.agent("alpha").beat().await;
-    // A backfill touches nothing. The old one is not tracked any more, and its issues were known under its old name.
+    // A backfill reports nothing. The old one is not tracked any more, and its issues were known under its old name.
     assert_eq!(
         (answer.status(), answer.touched()),
         ("ok", vec!["hidden acme/api#1".into(), "hidden acme/api#2".into()])
@@ -83,7 +83,7 @@ async fn renamed_repository_shares_no_history_with_its_names_new_owner() {
     assert_eq!(app.agent("alpha").beat().await.touched(), ["closed acme/api#1"]);
 }
 
-/// `acme/api` and `acme/core`, of which the first is the old name of the second.
+/// `acme/api` and `acme/core`, where the first is the old name of the second.
 async fn two_names_of_one() -> TestApp {
     let app = TestApp::tracking(&[API]).with("REPOSITORIES", "acme/api acme/core").start().await;
     app.world.github.arrange(|github| {
@@ -136,7 +136,7 @@ fn one_alias_fails(app: &TestApp, alias: &str) -> Fault {
 
 #[tokio::test]
 async fn repository_with_one_failing_name_is_read_by_the_other() {
-    // The probe's two aliases, and the names as the REST API is asked for them.
+    // The probe's two aliases, and the names in requests to the REST API.
     for failing in ["r0", "r1", "/repos/acme/core", "/repos/acme/api"] {
         let app = two_names_of_one().await;
         app.agent("alpha").beat().await;

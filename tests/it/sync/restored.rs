@@ -1,4 +1,4 @@
-//! GitHub after a restore from a backup: issues show an older version, with the `updated_at` of then.
+//! GitHub after a restore from a backup: issues show an older version, with its old `updated_at`.
 
 use agent_heartbeat::domain::iso_millis;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use crate::support::audits::{INTERVAL, audit, settled};
 
 const API: &str = "acme/api";
 
-/// Three issues that are known; the third is closed, which is known too, and settled.
+/// Three known, settled issues, the third of them closed.
 async fn known() -> TestApp {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.close_issue(API, 3));

@@ -1,4 +1,5 @@
-//! GitHub fails, hangs, breaks off or talks nonsense: repeated where that can help, bounded, and reported.
+//! GitHub fails, hangs, breaks off or answers nonsense: requests are retried where that helps, with a limit, and
+//! reported.
 
 use crate::support::changed::one_opened_in_each;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Settling: what GitHub may still show late is read once more, and then never again.
+//! Settling: what GitHub may still show late is read once more, and never again.
 
 use serde_json::json;
 use test_world::github::{Fault, Matching, World};
@@ -9,7 +9,7 @@ use crate::support::checked::Checked;
 
 const API: &str = "acme/api";
 
-/// Reads three issues until they are settled. Gives the marks.
+/// Reads three issues until they are settled. Returns the checkpoints.
 async fn settle(app: &TestApp) -> Checked {
     app.world.github.arrange(|github| github.open_issues(API, 3));
     app.agent("alpha").beat().await;
@@ -66,7 +66,7 @@ async fn burst_is_read_once_more_when_no_issue_can_be_late_and_never_again() {
         app.agent("alpha").beat().await;
         reads_the_burst.push(app.listed_since().iter().any(|since| *since <= first.to_string()));
     }
-    // The burst's last change can be late until 121 s after it: until after the second pass.
+    // The burst's last change can be late for 121 s: until after the second pass.
     assert_eq!(reads_the_burst, [true, false, true, false, false]);
     assert_eq!(app.marks(API)["settled"], app.marks(API)["cursor"]);
 }
@@ -119,13 +119,13 @@ async fn listing_after_a_cut_one_starts_at_the_cursor_and_then_at_settled() {
         app.outlive_freshness();
         app.listed_since().first().cloned().expect("a listing")
     };
-    // The first change is of 06:00:00, the others are of 06:00:11 to 06:00:21.
+    // The first change is at 06:00:00, the others are from 06:00:11 to 06:00:21.
     assert_eq!(since().await, "2026-11-22T05:57:58Z");
     assert_eq!(app.marks(API)["cutShort"], true);
     assert_eq!(since().await, "2026-11-22T06:00:19Z");
     assert_eq!(app.marks(API)["cutShort"], json!(null));
     app.pass_time(130);
-    // What the first page of the listing that was cut off could settle is settled.
+    // The first page of the listing that was cut off is settled as far as possible.
     assert_eq!(since().await, "2026-11-22T05:58:29Z");
 }
 

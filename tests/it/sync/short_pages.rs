@@ -1,4 +1,4 @@
-//! Pages that fail at GitHub's longest length: shorter ones are read, remembered, and lengthened again.
+//! Pages that fail at GitHub's maximum length: shorter ones are read, remembered, and lengthened again.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::audits::{audit, is_brief_page, settled};
 
 const API: &str = "acme/api";
 
-/// The lengths of the pages that the REST API was asked for since the last clearing, in order.
+/// The lengths of the pages requested by REST since the records were cleared, in order.
 fn lengths(app: &TestApp) -> Vec<u64> {
     let of_page = |path: &String| path.split_once("&per_page=")?.1.split('&').next()?.parse().ok();
     app.asked().iter().filter(|path| path.contains("direction=asc")).filter_map(of_page).collect()

@@ -1,4 +1,4 @@
-//! What agents are told of changes, whoever ran the pass.
+//! The changes that agents receive, whichever beat ran the pass.
 
 use std::collections::BTreeSet;
 
@@ -229,7 +229,7 @@ async fn slower_beat_of_the_same_agent_repeats_no_change() {
     assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
 }
 
-/// Both agents have beaten, and the next beat runs a pass.
+/// Both agents have sent heartbeats, and the next one runs a pass.
 async fn two_agents_and_two_issues() -> TestApp {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 2));

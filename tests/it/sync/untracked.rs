@@ -1,4 +1,4 @@
-//! Repositories that `REPOSITORIES` no longer names: for a moment, for good, or under a name that stands for another now.
+//! Repositories that `REPOSITORIES` no longer names: briefly, for good, or under a name that another one has now.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::support::checked::Checked;
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
-/// Longer than a repository is remembered that is no longer configured.
+/// Longer than a repository that is not configured any more is remembered.
 const FOR_GOOD: u64 = 3_700;
 
 const DAY: u64 = 24 * 3_600;
 
-/// Two repositories that alpha and beta know, with three open issues in `acme/web` and so many in `acme/api`.
+/// Two repositories that alpha and beta know, with three open issues in `acme/web` and this many in `acme/api`.
 async fn both_known(in_api: u64) -> TestApp {
     let app = TestApp::tracking(&[API, WEB])
         .with("RUN_RETENTION_DAYS", "2")
@@ -35,7 +35,7 @@ async fn both_known(in_api: u64) -> TestApp {
     app
 }
 
-/// What an agent is told in a beat that must be well.
+/// The changes that an agent's beat reports. The beat must be ok.
 async fn told(app: &TestApp, agent: &str) -> Vec<String> {
     let answer = app.agent(agent).beat().await;
     assert_eq!(answer.status(), "ok", "{:#}", answer.0);
@@ -46,7 +46,7 @@ fn hidden(repository: &str, numbers: impl IntoIterator<Item = u64>) -> Vec<Strin
     numbers.into_iter().map(|number| format!("hidden {repository}#{number}")).collect()
 }
 
-/// The items of the fleet that speak of `acme/web`.
+/// The fleet's items that concern `acme/web`.
 fn remembered(app: &TestApp) -> Vec<Checked> {
     let mut repositories = app.items("FLEET", "REPO#");
     repositories.retain(|item| item["name"] == WEB);
@@ -62,7 +62,7 @@ async fn changes_of_a_repository_another_function_does_not_track_are_reported() 
     for number in 1..=3 {
         app.world.github.arrange(|github| github.close_issue(WEB, number));
         app.agent("beta").in_sandbox(Arc::clone(&with_both)).beat().await;
-        // Both coalesced with the pass of the other function, and with a pass of its own.
+        // First served by the pass of the other function, then by a pass of its own function.
         told_alpha.extend(app.agent("alpha").beat().await.touched());
         app.pass_time(31);
         told_alpha.extend(app.agent("alpha").beat().await.touched());
@@ -114,7 +114,7 @@ async fn issues_of_an_untracked_repository_are_reported_once_as_hidden() {
         app.pass_time(60);
         assert_eq!(told(&app, "alpha").await, [""; 0]);
     }
-    // One that was away for a day is told as well, from whichever pass.
+    // An agent that was away for a day receives them as well, from any pass.
     app.pass_time(DAY);
     assert_eq!(told(&app, "beta").await, hidden(WEB, 1..=3));
     app.pass_time(60);
@@ -216,7 +216,7 @@ async fn returning_repository_after_hidden_reports_is_in_step_at_once() {
 
 #[tokio::test]
 async fn repository_tracked_again_after_the_retention_is_imported_again() {
-    // Its issues were reported as hidden, and were not because the service was away.
+    // In the first case its issues were reported as hidden; in the second they were not, because the service was down.
     for had_passes in [true, false] {
         let mut app = both_known(1).await;
         app.restart_with("REPOSITORIES", API);
@@ -239,11 +239,11 @@ async fn repository_tracked_again_after_the_retention_is_imported_again() {
         );
         app.pass_time(150);
         app.world.github.arrange(|github| github.comment(WEB, 3));
-        // What the cache still has as open, and the listing shows as closed, is news.
+        // An issue that is open in the cache and closed in the listing is a change.
         let closed = if had_passes { None } else { Some("closed acme/web#1") };
         let expected: Vec<&str> = closed.into_iter().chain(["edited acme/web#3"]).collect();
         assert_eq!(told(&app, "alpha").await, expected);
-        // What was closed meanwhile is found by the audit, if it was never reported as hidden.
+        // The audit finds what was closed meanwhile, if it was never reported as hidden.
         app.pass_time(7 * DAY);
         told(&app, "alpha").await;
         assert_eq!((app.open_rows(WEB), &app.marks(WEB)["openCount"]), (vec![2, 3, 4], &3.into()));

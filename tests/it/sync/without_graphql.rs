@@ -117,7 +117,7 @@ async fn missing_probe_stretches_the_freshness_until_it_is_back() {
         github.remove_graphql();
         github.set_budget(40, 40, github.now() + SignedDuration::from_hours(1));
     });
-    // A pass asks four times, and half of the budget is twenty: 4 × 3,600 / (21 − 4).
+    // A pass sends four requests, and half of the budget is twenty: 4 × 3,600 / (21 − 4).
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.0["nextHeartbeatInSeconds"], 848);
     app.world.github.arrange(|github| github.heal_graphql());
@@ -186,7 +186,7 @@ async fn lookups_without_the_probe_stop_after_half_of_the_time() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["probe_unavailable"]);
     let looked_up = app.asked().iter().filter(|path| path.matches('/').count() == 3).count();
-    // 21 s to work in, and up to eight look-ups under way when half of them are over.
+    // 21 s for work, and up to eight lookups under way when half of that is over.
     assert!((11..=18).contains(&looked_up), "{looked_up}");
     let synced = looked_up as u64;
     assert_eq!((answer.is_deferred(), answer.summary_numbers()), (true, vec![synced, 40, 0, 40 - synced]));
