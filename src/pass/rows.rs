@@ -1,5 +1,5 @@
-//! Brings a repository's rows in line with GitHub: reads them, plans, writes, and plans a row again if another pass changed
-//! it in between.
+//! Brings a repository's rows in line with GitHub: reads them, plans, writes, and plans a row again if another pass
+//! changed it in between.
 
 use crate::domain::{
     CachedIssue, IssueNumber, Observation, PullRequest, Recount, RepositoryId, has_label_in,
@@ -82,8 +82,8 @@ impl Pass<'_> {
         Applied { is_too_soon, brings_newer, ..applied }
     }
 
-    /// Writes rows, those of an audit only while the pass holds the lease (`under`). `replan` plans a row again that has
-    /// changed since it was planned.
+    /// Writes rows, those of an audit only while the pass holds the lease (`under`). `replan` plans a row again that
+    /// has changed since it was planned.
     pub(super) async fn write(
         &self,
         under: Option<&Lease>,

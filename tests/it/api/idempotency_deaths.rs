@@ -1,5 +1,5 @@
-//! A request with a key is disturbed at each of its own requests, and then sent again until it is answered: one AgentRun,
-//! and no change is lost.
+//! A request with a key is disturbed at each of its own requests, and then sent again until it is answered: one
+//! AgentRun, and no change is lost.
 
 use test_world::dynamodb::{Fault, On};
 use test_world::turnstile::{Admission, Led, Stop, Stopped};

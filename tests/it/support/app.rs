@@ -163,19 +163,19 @@ impl TestApp {
         app
     }
 
-    /// The same service started anew, as another sandbox would be, with one variable changed.
+    /// The same service started anew, as another execution environment would be, with one variable changed.
     pub fn restart_with(&mut self, variable: &str, value: &str) {
         self.variables.insert(variable.to_owned(), value.to_owned());
-        self.app = self.another_sandbox();
+        self.app = self.another_environment();
     }
 
-    /// A second sandbox of the same service.
-    pub fn another_sandbox(&self) -> Arc<App> {
-        self.sandbox_with(&self.variables)
+    /// A second execution environment of the same service.
+    pub fn another_environment(&self) -> Arc<App> {
+        self.environment_with(&self.variables)
     }
 
-    /// A sandbox of another function with this environment.
-    pub fn sandbox_with(&self, variables: &HashMap<String, String>) -> Arc<App> {
+    /// An execution environment of another function with this environment.
+    pub fn environment_with(&self, variables: &HashMap<String, String>) -> Arc<App> {
         Arc::new(service(&self.world, variables, self.timing, self.ahead))
     }
 

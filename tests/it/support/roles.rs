@@ -121,8 +121,8 @@ impl Agent<'_> {
         self
     }
 
-    /// The same agent, served by another sandbox.
-    pub fn in_sandbox(mut self, app: Arc<App>) -> Self {
+    /// The same agent, served by another execution environment.
+    pub fn in_environment(mut self, app: Arc<App>) -> Self {
         self.app = app;
         self
     }
