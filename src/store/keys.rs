@@ -20,10 +20,10 @@
 //! Issues have two local secondary indexes. Both are sparse and read consistently.
 //!
 //! - `OpenIssues` is sorted by `openUpdatedAt`, which only open issues have. Audits read it, and it counts the open
-//! issues.
+//!   issues.
 //! - `Changes` is sorted by `changeOrder`, which only issues have that changed after their backfill. It lists what
-//! changed since an agent's last heartbeat. The sort key is the fence of the last change and the issue's number,
-//! because DynamoDB guarantees no order among equal sort keys.
+//!   changed since an agent's last heartbeat. The sort key is the fence of the last change and the issue's number,
+//!   because DynamoDB guarantees no order among equal sort keys.
 //!
 //! Some attributes keep names that are older than the terms of the code: `claimOwner` and `claimUntil` are the lease,
 //! `told` is a delivery cursor, `closedUntil` is until when an API is blocked, and `believed` is whether an operator
