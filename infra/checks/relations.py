@@ -1,8 +1,8 @@
-"""What rules.guard cannot say of a plain CloudFormation template, because it compares resources of one kind.
+"""Checks of a plain CloudFormation template that rules.guard cannot express, because they compare resources of one kind.
 
     relations.py TEMPLATE.json
 
-Each check yields a sentence for each thing that is wrong. relations_tests.py proves that they do.
+Each check yields a sentence for each mistake. relations_tests.py tests the checks.
 """
 
 import json
@@ -45,7 +45,7 @@ def functions_have_roles_of_their_own(template):
 
 
 def every_alarm_reaches_somebody(template):
-    """By actions of its own, or as a part of a composite alarm that reaches somebody."""
+    """By its own actions, or as part of a composite alarm that reaches somebody."""
     alarms = of_type(template, ALARM, COMPOSITE)
     reach = set()
     new = {name for name, properties in alarms.items() if properties.get("AlarmActions")}
@@ -54,13 +54,13 @@ def every_alarm_reaches_somebody(template):
         parts = {part for name in new for part in parts_of(alarms[name], alarms)}
         new = parts - reach
     for name in sorted(alarms.keys() - reach):
-        yield f"{name} has no actions, nor is it a part of an alarm that has"
+        yield f"{name} has no actions and is not part of an alarm that has"
 
 
 def parts_of(properties, alarms):
-    """The alarms that a composite alarm's rule takes for bad when they are on."""
+    """The alarms that turn a composite alarm on."""
     rule = json.dumps(properties.get("AlarmRule", ""))
-    # `NOT ALARM(…)` is a part that keeps the whole quiet.
+    # `NOT ALARM(…)` keeps it off.
     wanted = re.sub(r"NOT\s+ALARM\([^)]*\)", "", rule)
     return {name for name in alarms if "ALARM(" in wanted and "${" + name + "}" in wanted}
 

@@ -1,4 +1,4 @@
-"""Examples for relations.py: for each check one that is right, and those that it finds wrong."""
+"""Examples for each check of relations.py: correct ones, and mistakes that it must find."""
 
 import unittest
 
@@ -44,7 +44,7 @@ class Relations(unittest.TestCase):
 
     def test_alarms(self):
         check = relations.every_alarm_reaches_somebody
-        mistake = "A has no actions, nor is it a part of an alarm that has"
+        mistake = "A has no actions and is not part of an alarm that has"
         self.finds(check, template(A=alarm("topic")))
         self.finds(check, template(A=alarm(), B=composite('ALARM("${A}")', "topic")))
         self.finds(check, template(A=alarm(), B=composite('ALARM("${A}")'), C=composite('ALARM("${B}")', "topic")))
@@ -55,7 +55,7 @@ class Relations(unittest.TestCase):
             check,
             template(A=alarm(), B=composite('ALARM("${A}")')),
             mistake,
-            "B has no actions, nor is it a part of an alarm that has",
+            "B has no actions and is not part of an alarm that has",
         )
 
 

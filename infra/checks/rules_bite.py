@@ -2,7 +2,7 @@
 
     rules_bite.py RULES TESTS
 
-`cfn-guard test` says whether the examples come out as expected; a rule without any, or a misspelt one, it passes over.
+`cfn-guard test` checks the examples' outcomes, but ignores rules without examples and misspelt names of rules.
 """
 
 import pathlib
@@ -12,7 +12,7 @@ import sys
 import yaml
 
 _, rules_path, tests_path = sys.argv
-# A rule with parameters is a part of others.
+# A rule with parameters is only used by other rules.
 rules = set(re.findall(r"^rule (\w+) *(?:when[^{]*)?\{", pathlib.Path(rules_path).read_text(encoding="utf-8"), re.MULTILINE))
 tests = yaml.safe_load(pathlib.Path(tests_path).read_text(encoding="utf-8"))
 
@@ -20,11 +20,11 @@ expected = {
     (rule, outcome)
     for test in tests
     for rule, outcome in test["expectations"]["rules"].items()
-    # The empty template fails them all, whatever else they say.
+    # Every rule fails on the empty template, so that proves nothing.
     if test["input"] != {"Resources": {}}
 }
 mistakes = [f"{rule} has no example with {outcome}" for rule in sorted(rules) for outcome in ("PASS", "FAIL")
             if (rule, outcome) not in expected]
-mistakes += [f"{rule} is no rule" for rule in sorted({rule for rule, _ in expected} - rules)]
+mistakes += [f"{rule} is not a rule" for rule in sorted({rule for rule, _ in expected} - rules)]
 if mistakes or not rules:
     sys.exit("\n".join([f"{tests_path} does not prove {rules_path}:", *mistakes]))

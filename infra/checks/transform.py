@@ -1,10 +1,9 @@
-"""Prints a SAM template as the plain CloudFormation that AWS makes of it, as JSON.
+"""Prints the plain CloudFormation that AWS makes from a SAM template, as JSON.
 
     transform.py TEMPLATE BUCKET
 
-The SAM service's own translator does the work, offline. What `sam deploy` does before it is done here as well: each
-CodeUri that names a file becomes an object in BUCKET, whose key is the file's name and folder (`api/bootstrap.zip`).
-The files need not exist.
+It uses the SAM service's own translator, offline. As `sam deploy` does, it first replaces each CodeUri that names a file
+by an object in BUCKET, whose key is the file's folder and name (`api/bootstrap.zip`). The files need not exist.
 """
 
 import json
@@ -17,12 +16,12 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
-# The translator asks which partition (aws, aws-cn, aws-us-gov) it works for, and takes the answer from a region.
+# The translator derives the partition (aws, aws-cn, aws-us-gov) from a region.
 REGION = "us-east-1"
 
 
 def upload(template, bucket):
-    """Puts an object in the bucket in the place of each local zip, as if it had been uploaded."""
+    """Replaces each local zip by an object in the bucket, as if it were uploaded."""
     for resource in template["Resources"].values():
         properties = resource.get("Properties", {})
         if resource["Type"] == "AWS::Serverless::Function" and isinstance(properties.get("CodeUri"), str):

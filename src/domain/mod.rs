@@ -2,6 +2,7 @@
 
 mod agent;
 mod agent_tokens;
+mod beat_rate;
 mod change_counts;
 mod delivery_cursor;
 mod digest;
@@ -9,7 +10,6 @@ mod idempotency;
 mod instants;
 mod issue;
 mod limits;
-mod pace;
 mod page_length;
 mod pasted;
 mod probing;
@@ -23,6 +23,7 @@ mod usage;
 
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
 pub use agent_tokens::{AgentToken, AgentTokens};
+pub use beat_rate::{BeatRate, Minute, RateLimitExceeded};
 pub use change_counts::{ChangeCounts, CountedAfter, MAX_COUNTED, Recount};
 pub use delivery_cursor::{
     ChangePoint, DeliveryCursor, Sweep, Within, fence_of_order, order_as_text, point_as_text,
@@ -38,7 +39,6 @@ pub use issue::{
     Removal, WorkStatus, has_label_in, labels_digest,
 };
 pub use limits::{AccountLimits, Api, Budget};
-pub use pace::{BeatRate, Minute, TooOften};
 pub use page_length::{PageLength, ShortPages};
 pub use pasted::{looks_like, only_value, unwrapped};
 pub use probing::{Backoff, ProbeMemory, QueryLimit};
@@ -48,7 +48,7 @@ pub use request_rate::MAX_REQUESTS_PER_MINUTE;
 pub use run::{AgentRun, IssueChange, RunType, Status};
 pub use text::{counted, seconds_until};
 pub use tracking::{
-    AuditProgress, Backfill, HeldAudit, LATEST_SHOWN, ListingStart, MAX_UNREAD, PageRead, RepositoryFailure,
-    Settling, TrackedRepository, UnreadIssue, Untracked, second_before,
+    AuditOnHold, AuditProgress, Backfill, ListingStart, MAX_LISTING_DELAY, MAX_UNREAD, PageRead,
+    RepositoryFailure, Settling, TrackedRepository, UnreadIssue, Untracked, second_before,
 };
-pub use usage::{Asked, Usage};
+pub use usage::{RequestCounts, Usage};

@@ -106,7 +106,7 @@ fn longer(length: u16) -> u16 {
     LENGTHS.into_iter().rev().find(|other| *other > length).unwrap_or(LENGTHS[0])
 }
 
-/// The known length nearest below a stored one: GitHub is never asked for an unknown length.
+/// The known length nearest below a stored one: no other length is ever requested.
 fn at_most(length: u16) -> u16 {
     LENGTHS.into_iter().find(|other| *other <= length).unwrap_or(1)
 }

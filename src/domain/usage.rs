@@ -1,4 +1,4 @@
-//! What was asked of GitHub, counted as GitHub counts it: by account.
+//! How many requests were sent to GitHub, by account: GitHub counts them so.
 
 use std::collections::HashMap;
 use std::ops::AddAssign;
@@ -6,24 +6,24 @@ use std::ops::AddAssign;
 use super::digest::Fingerprint;
 use super::limits::Api;
 
-/// What was asked of GitHub, repeated requests included.
+/// Requests to GitHub, including retries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestCounts {
     /// Requests to the REST API.
     pub rest: u64,
     /// Requests to the GraphQL API.
     pub graphql: u64,
-    /// What those cost, in points.
+    /// The cost of the GraphQL requests, in points.
     pub points: u64,
 }
 
-impl Asked {
+impl RequestCounts {
     /// Requests to both APIs.
     pub fn requests(self) -> u64 {
         self.rest + self.graphql
     }
 
-    /// What is counted against the budget of an API.
+    /// What counts against an API's budget: requests for REST, points for GraphQL.
     pub fn of(self, api: Api) -> u64 {
         match api {
             Api::Rest => self.rest,
@@ -32,7 +32,7 @@ impl Asked {
     }
 }
 
-impl AddAssign for Asked {
+impl AddAssign for RequestCounts {
     fn add_assign(&mut self, other: Self) {
         self.rest += other.rest;
         self.graphql += other.graphql;
@@ -40,33 +40,33 @@ impl AddAssign for Asked {
     }
 }
 
-/// What was asked of GitHub, by the account as which it was.
+/// Requests to GitHub, by the account that sent them.
 #[derive(Clone, Debug, Default)]
-pub struct Usage(HashMap<Fingerprint, Asked>);
+pub struct Usage(HashMap<Fingerprint, RequestCounts>);
 
 impl Usage {
-    /// As all accounts together.
-    pub fn total(&self) -> Asked {
-        self.0.values().fold(Asked::default(), |mut total, asked| {
-            total += *asked;
+    /// The sum over all accounts.
+    pub fn total(&self) -> RequestCounts {
+        self.0.values().fold(RequestCounts::default(), |mut total, counts| {
+            total += *counts;
             total
         })
     }
 
-    /// As this one.
-    pub fn of(&self, account: &Fingerprint) -> Asked {
+    /// The requests of one account.
+    pub fn of(&self, account: &Fingerprint) -> RequestCounts {
         self.0.get(account).copied().unwrap_or_default()
     }
 
-    /// Counts in what was asked at another time.
+    /// Adds other requests.
     pub fn add(&mut self, other: &Self) {
-        for (account, asked) in &other.0 {
-            *self.of_mut(account) += *asked;
+        for (account, counts) in &other.0 {
+            *self.of_mut(account) += *counts;
         }
     }
 
     /// The counts of this account.
-    pub fn of_mut(&mut self, account: &Fingerprint) -> &mut Asked {
+    pub fn of_mut(&mut self, account: &Fingerprint) -> &mut RequestCounts {
         self.0.entry(account.clone()).or_default()
     }
 }

@@ -111,7 +111,7 @@ impl GitHub {
         let now = self.clock.now();
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);
         for known in known {
-            match limits.iter_mut().find(|limits| limits.are_those_of(known)) {
+            match limits.iter_mut().find(|limits| limits.is_same_account(known)) {
                 Some(limits) => limits.merge(known),
                 None => limits.push(known.clone()),
             }
@@ -126,7 +126,7 @@ impl GitHub {
         act: impl FnOnce(&mut AccountLimits) -> T,
     ) -> T {
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);
-        let place = limits.iter().position(|limits| limits.are_of(account)).unwrap_or_else(|| {
+        let place = limits.iter().position(|limits| limits.belongs_to(account)).unwrap_or_else(|| {
             limits.push(AccountLimits::of(account));
             limits.len() - 1
         });

@@ -10,7 +10,7 @@ use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap};
 use reqwest::{RequestBuilder, StatusCode};
 use url::Url;
 
-use crate::domain::{Api, Asked, Fingerprint, Usage};
+use crate::domain::{Api, Fingerprint, RequestCounts, Usage};
 use crate::telemetry::Count;
 
 use super::answer::Answer;
@@ -296,7 +296,7 @@ impl<'a> Exchange<'a> {
         Ok(Answer::new(token.account.clone(), (status, received), headers, date, limits, (body, held)))
     }
 
-    pub(super) fn count(&self, account: &Fingerprint, add: impl FnOnce(&mut Asked)) {
+    pub(super) fn count(&self, account: &Fingerprint, add: impl FnOnce(&mut RequestCounts)) {
         let mut usage = self.usage.lock().expect(NOTHING_PANICS);
         let asked = usage.of_mut(account);
         let before = *asked;

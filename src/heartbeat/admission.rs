@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::app::App;
 use crate::domain::{KeyRefused, KeyedRequest, Verdict};
-use crate::store::{Beginning, FleetState, Moved, StoreError};
+use crate::store::{AttemptStart, FleetState, InitialState, StoreError};
 
 use super::request::{Heartbeat, HeartbeatRequest, Origin, Recording, Rejected, ScheduledRequest};
 
@@ -33,12 +33,12 @@ pub(super) struct Admitted<'a> {
 pub(super) async fn admit<'a>(app: &App, request: HeartbeatRequest<'a>) -> Result<Admission<'a>, Rejected> {
     let arrival = Arrival { app, request, at: app.clock.now() };
     let key = request.keyed.map(|keyed| &keyed.key);
-    match (app.store.begin(request.agent, key).await, request.keyed) {
-        (Ok(beginning), None) => {
-            arrival.check_rate(&beginning)?;
-            Ok(arrival.admitted(Ok(beginning), Recording::Plain))
+    match (app.store.initial_state(request.agent, key).await, request.keyed) {
+        (Ok(initial), None) => {
+            arrival.check_rate(&initial)?;
+            Ok(arrival.admitted(Ok(initial), Recording::Plain))
         }
-        (Ok(beginning), Some(keyed)) => arrival.admit_keyed(beginning, keyed).await,
+        (Ok(initial), Some(keyed)) => arrival.admit_keyed(initial, keyed).await,
         // The agent's rate is unknown, so it is not limited.
         (Err(error), None) => Ok(arrival.admitted(Err(error), Recording::Plain)),
         (Err(error), Some(_)) => Ok(arrival.admitted(Err(error), Recording::Off)),
@@ -48,7 +48,7 @@ pub(super) async fn admit<'a>(app: &App, request: HeartbeatRequest<'a>) -> Resul
 /// Admits a scheduled heartbeat, which no limit applies to.
 pub(super) async fn admit_scheduled<'a>(app: &'a App, request: ScheduledRequest<'a>) -> Admitted<'a> {
     let (agent, started_at) = (&app.config.schedule_agent_name, app.clock.now());
-    let beginning = app.store.begin(agent, None).await;
+    let initial = app.store.initial_state(agent, None).await;
     let heartbeat = Heartbeat {
         agent,
         origin: Origin::Schedule { confirmed: request.confirmed },
@@ -58,7 +58,7 @@ pub(super) async fn admit_scheduled<'a>(app: &'a App, request: ScheduledRequest<
         known: None,
         recording: Recording::Plain,
     };
-    Admitted { heartbeat, state: beginning.map(|beginning| beginning.state) }
+    Admitted { heartbeat, state: initial.map(|initial| initial.state) }
 }
 
 /// An agent's request that has arrived.
@@ -71,11 +71,11 @@ struct Arrival<'a, 'r> {
 impl<'r> Arrival<'_, 'r> {
     async fn admit_keyed(
         &self,
-        beginning: Beginning,
+        initial: InitialState,
         keyed: &'r KeyedRequest,
     ) -> Result<Admission<'r>, Rejected> {
         let (agent, id) = (self.request.agent, self.app.clock.new_id());
-        let mut stored = beginning.request.clone();
+        let mut stored = initial.request.clone();
         for _ in 0..MAX_TRIES {
             let attempt = match keyed.judge(stored.as_ref(), self.at, id, self.attempt_ends()) {
                 Verdict::Try(attempt) => attempt,
@@ -89,22 +89,22 @@ impl<'r> Arrival<'_, 'r> {
                     return Ok(Admission::Replayed(answer));
                 }
             };
-            self.check_rate(&beginning)?;
-            match self.app.store.begin_attempt(agent, &keyed.key, stored.as_ref(), &attempt).await {
-                Ok(Ok(())) => {
-                    return Ok(self.admitted(Ok(beginning), Recording::Attempt(&keyed.key, attempt)));
+            self.check_rate(&initial)?;
+            match self.app.store.start_attempt(agent, &keyed.key, stored.as_ref(), &attempt).await {
+                Ok(AttemptStart::Started) => {
+                    return Ok(self.admitted(Ok(initial), Recording::Attempt(&keyed.key, attempt)));
                 }
-                Ok(Err(Moved(now))) => stored = now,
+                Ok(AttemptStart::RequestChanged(now)) => stored = now,
                 Err(error) => return Ok(self.admitted(Err(error), Recording::Off)),
             }
         }
         Err(Rejected::Key(KeyRefused::Running { retry_after_seconds: 1 }))
     }
 
-    fn check_rate(&self, beginning: &Beginning) -> Result<(), Rejected> {
-        let rate = beginning.agent.and_then(|agent| agent.pace);
+    fn check_rate(&self, initial: &InitialState) -> Result<(), Rejected> {
+        let rate = initial.agent.and_then(|agent| agent.rate);
         let limit = self.app.config.beats_per_minute;
-        rate.map_or(Ok(()), |rate| rate.check(limit, self.at)).map_err(Rejected::TooOften)
+        rate.map_or(Ok(()), |rate| rate.check(limit, self.at)).map_err(Rejected::RateLimitExceeded)
     }
 
     /// When an attempt has ended, whether answered or not: at the invocation's deadline, or after the duration of a
@@ -115,7 +115,7 @@ impl<'r> Arrival<'_, 'r> {
         deadline.map_or(latest, |deadline| deadline.min(latest))
     }
 
-    fn admitted(&self, beginning: Result<Beginning, StoreError>, recording: Recording<'r>) -> Admission<'r> {
+    fn admitted(&self, initial: Result<InitialState, StoreError>, recording: Recording<'r>) -> Admission<'r> {
         let run_id = match &recording {
             Recording::Attempt(_, attempt) => attempt.run_id,
             Recording::Plain | Recording::Off => self.app.clock.new_id(),
@@ -126,12 +126,9 @@ impl<'r> Arrival<'_, 'r> {
             run_id,
             started_at: self.at,
             deadline: self.request.deadline,
-            known: beginning.as_ref().ok().and_then(|beginning| beginning.agent),
+            known: initial.as_ref().ok().and_then(|initial| initial.agent),
             recording,
         };
-        Admission::Admitted(Box::new(Admitted {
-            heartbeat,
-            state: beginning.map(|beginning| beginning.state),
-        }))
+        Admission::Admitted(Box::new(Admitted { heartbeat, state: initial.map(|initial| initial.state) }))
     }
 }

@@ -6,29 +6,18 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::pass::{self, Panicked, PassEnd, PassOptions, PassReport, guard};
-use crate::store::{FleetState, LastPass, Lease, LeaseLost, StoreError};
+use crate::pass::{self, Panicked, PassOptions, PassReport, guard};
+use crate::store::{FleetState, LastPass, Lease, LeaseError, StoreError};
 use crate::telemetry::{Count, Measure};
 
 use super::request::{Heartbeat, Origin};
 use super::served::PassTotals;
 
-/// Why a heartbeat has no lease.
-pub(super) enum NoLease {
-    /// Another heartbeat acquired it; this is the state now.
-    Taken(Box<FleetState>),
-    Store(StoreError),
-}
-
 /// Acquires the pass lease.
-pub(super) async fn acquire_lease(app: &App, state: FleetState) -> Result<Lease, NoLease> {
+pub(super) async fn acquire_lease(app: &App, state: FleetState) -> Result<Lease, LeaseError> {
     let now = app.clock.now();
     let until = now.checked_add(app.timing.lease).unwrap_or(now);
-    match app.store.acquire_lease(state, app.clock.new_id(), now, until).await {
-        Ok(Ok(lease)) => Ok(lease),
-        Ok(Err(LeaseLost(state))) => Err(NoLease::Taken(Box::new(state))),
-        Err(error) => Err(NoLease::Store(error)),
-    }
+    app.store.acquire_lease(state, app.clock.new_id(), now, until).await
 }
 
 /// How a pass came out.
@@ -107,8 +96,8 @@ impl Passes<'_, '_> {
                 self.totals.add(&report);
                 return PassResult::Finished(Box::new(report));
             }
-            Ok(Err(PassEnd::LeaseLost(lost))) => return PassResult::LeaseLost(Box::new(lost.0)),
-            Ok(Err(PassEnd::Store(error))) => FailureCause::Store(error),
+            Ok(Err(LeaseError::Lost(state))) => return PassResult::LeaseLost(state),
+            Ok(Err(LeaseError::Store(error))) => FailureCause::Store(error),
             Err(panicked) => FailureCause::Panic(panicked),
         };
         self.release(lease).await;

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::{AgentRun, DeliveryCursor, Minute, kept_until};
-use crate::store::{Answered, Stale, StoreError};
+use crate::store::{AnsweredHeartbeat, StoreError, WriteError};
 
 use super::contract::AgentHeartbeatResponse;
 use super::request::{Heartbeat, Recording};
@@ -29,9 +29,12 @@ pub(super) enum Cause {
     KeyUnknown,
 }
 
-impl From<Stale> for Cause {
-    fn from(_: Stale) -> Self {
-        Self::TakenOver
+impl From<WriteError> for Cause {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Superseded => Self::TakenOver,
+            WriteError::Store(error) => Self::Store(error),
+        }
     }
 }
 
@@ -73,7 +76,7 @@ pub(super) async fn record(
     put_run(app, heartbeat, &finished_run(heartbeat, served, response)).await.map_err(failed(false))?;
     keep_response(app, heartbeat, response).await.map_err(failed(true))?;
     if heartbeat.origin.is_agent() && !matches!(served, Served::TableUnavailable) {
-        let answered = Answered {
+        let answered = AnsweredHeartbeat {
             minute: Minute::of(heartbeat.started_at),
             delivery_cursor: position,
             at: response.finished_at,
@@ -105,7 +108,7 @@ async fn keep_response(
     let Recording::Attempt(key, attempt) = &heartbeat.recording else { return Ok(()) };
     let text = serde_json::to_string(response).expect("a response serializes to JSON");
     let expires_at = kept_until(response.finished_at);
-    Ok(app.store.keep_answer(heartbeat.agent, key, attempt, &text, expires_at).await??)
+    Ok(app.store.keep_answer(heartbeat.agent, key, attempt, &text, expires_at).await?)
 }
 
 async fn put_run(app: &App, heartbeat: &Heartbeat<'_>, run: &AgentRun) -> Result<(), Cause> {
@@ -114,7 +117,7 @@ async fn put_run(app: &App, heartbeat: &Heartbeat<'_>, run: &AgentRun) -> Result
         Recording::Attempt(_, attempt) => Some(attempt),
         Recording::Off => return Err(Cause::KeyUnknown),
     };
-    Ok(app.store.put_run(heartbeat.agent, run, attempt, app.config.run_retention).await??)
+    Ok(app.store.put_run(heartbeat.agent, run, attempt, app.config.run_retention).await?)
 }
 
 fn finished_run(heartbeat: &Heartbeat<'_>, served: &Served, response: &AgentHeartbeatResponse) -> AgentRun {

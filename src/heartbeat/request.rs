@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::domain::{
-    AgentName, Attempt, Fingerprint, IdempotencyKey, KeyRefused, KeyedRequest, RepositoryName, RunType,
-    TooOften,
+    AgentName, Attempt, Fingerprint, IdempotencyKey, KeyRefused, KeyedRequest, RateLimitExceeded,
+    RepositoryName, RunType,
 };
 use crate::store::Agent;
 
@@ -47,7 +47,7 @@ pub(crate) enum Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rejected {
     /// The agent exceeds its rate limit.
-    TooOften(TooOften),
+    RateLimitExceeded(RateLimitExceeded),
     /// The idempotency key is in use.
     Key(KeyRefused),
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::app::App;
 use crate::domain::{DeliveryCursor, Status};
 use crate::pass::PassReport;
-use crate::store::{FleetState, Lease, StoreError};
+use crate::store::{FleetState, Lease, LeaseError, StoreError};
 
-use super::passes::{self, FailureCause, NoLease, PassResult};
+use super::passes::{self, FailureCause, PassResult};
 use super::request::Heartbeat;
 use super::served::{PassFailure, ServeResult, Served};
 use super::{problems, record};
@@ -53,8 +53,8 @@ async fn run_or_join(app: &App, heartbeat: &Heartbeat<'_>, state: FleetState) ->
             record::record_start(app, heartbeat, lease.pass_id()).await;
             run(app, heartbeat, lease).await
         }
-        Err(NoLease::Taken(state)) => join(app, *state).await,
-        Err(NoLease::Store(error)) => {
+        Err(LeaseError::Lost(state)) => join(app, *state).await,
+        Err(LeaseError::Store(error)) => {
             let served = Served::Failed { pass_id: None, last_pass, failure: PassFailure::Table };
             ServeResult::new(served, first_position).with(problems::table_unavailable(&error))
         }

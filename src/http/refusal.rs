@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::{
-    AgentName, IdempotencyKey, InvalidAgentName, InvalidIdempotencyKey, KeyRefused, TooOften,
+    AgentName, IdempotencyKey, InvalidAgentName, InvalidIdempotencyKey, KeyRefused, RateLimitExceeded,
 };
 use crate::heartbeat::Rejected;
 use crate::secrets::SecretUnavailable;
@@ -89,8 +89,8 @@ impl From<InvalidIdempotencyKey> for Refusal {
 impl From<Rejected> for Refusal {
     fn from(rejected: Rejected) -> Self {
         match rejected {
-            Rejected::TooOften(TooOften { most, retry_after_seconds }) => {
-                Self::RateLimited { limit: most, retry_after_seconds }
+            Rejected::RateLimitExceeded(RateLimitExceeded { limit, retry_after_seconds }) => {
+                Self::RateLimited { limit, retry_after_seconds }
             }
             Rejected::Key(KeyRefused::Running { retry_after_seconds }) => {
                 Self::StillRunning { retry_after_seconds }

@@ -1,14 +1,14 @@
 //! Audits repositories: compares GitHub's open issues with the cached ones, then requests each absent issue.
 //!
-//! Absence is not deletion. An issue leaves the open ones only after a listing that was read to its end *and* a response
-//! about that very issue. If too many issues are absent at once, the audit is put on hold and removes nothing.
+//! Absence is not deletion. An issue leaves the open ones only after a listing that was read to its end *and* a
+//! response about that very issue. If too many issues are absent at once, the audit is put on hold and removes nothing.
 
 use std::sync::atomic::Ordering;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{AuditProgress, CachedIssue, Gone, HeldAudit, IssueNumber, Phase, Removal};
+use crate::domain::{AuditOnHold, AuditProgress, CachedIssue, Gone, IssueNumber, Phase, Removal};
 use crate::github::{Complete, GitHubError, IssueAnswer};
 
 use super::context::{Pass, elapsed};
@@ -44,8 +44,8 @@ impl Pass<'_> {
             .await;
     }
 
-    /// An audit is due when the interval has passed. A busy repository, whose every listing brings changes, waits for one
-    /// interval more. Then it is audited too, because an audit is as careful with new changes as a listing.
+    /// An audit is due when the interval has passed. A busy repository, whose every listing brings changes, waits for
+    /// one interval more. Then it is audited too, because an audit is as careful with new changes as a listing.
     fn is_due(&self, work: &Work) -> bool {
         if !work.is_read() || work.tracked.backfill.is_some() {
             return false;
@@ -74,10 +74,10 @@ impl Pass<'_> {
         };
         // A listing in this pass is newer than the probe's count.
         work.open_on_github = work.probe.filter(|_| work.listing.is_none()).map(|probe| probe.open);
-        let is_confirmed = work.is_confirmed || left.as_ref().is_some_and(|left| left.believed);
+        let is_confirmed = work.is_confirmed || left.as_ref().is_some_and(|left| left.confirmed);
         let mut progress = left.filter(|left| is_current(left) && !work.is_confirmed).unwrap_or_default();
         progress.began_at.get_or_insert(self.date());
-        progress.believed = is_confirmed;
+        progress.confirmed = is_confirmed;
         work.is_confirmed = is_confirmed;
         let mut audit = AuditUnderWay { work, progress };
         let odd = match self.resume(&mut audit).await {
@@ -88,7 +88,7 @@ impl Pass<'_> {
             }
         };
         if work.tracked.audit_under_way
-            && self.is_written(self.app.store.delete_audit_progress(self.lease, work.id()).await?)
+            && self.is_written(self.app.store.delete_audit_progress(self.lease, work.id()).await)?
         {
             work.tracked.audit_under_way = false;
         }
@@ -101,14 +101,14 @@ impl Pass<'_> {
     /// Stores the progress, so that the next pass need not compare and request again. If this fails, it does.
     async fn keep_progress(&self, audit: AuditUnderWay<'_>) {
         let AuditUnderWay { work, progress } = audit;
-        if progress.compared || progress.position.is_some() || progress.believed {
+        if progress.compared || progress.position.is_some() || progress.confirmed {
             let kept = self.app.store.put_audit_progress(self.lease, work.id(), &progress).await;
-            work.tracked.audit_under_way |= matches!(kept, Ok(Ok(())));
+            work.tracked.audit_under_way |= kept.is_ok();
         }
     }
 
-    /// A difference of the open-issue counts that this audit did not explain causes no other audit, unless this one saw an
-    /// issue too soon.
+    /// A difference of the open-issue counts that this audit did not explain causes no other audit, unless this one saw
+    /// an issue too soon.
     fn note_unexplained(&self, work: &mut Work) {
         match work.open_on_github.filter(|_| !work.is_too_soon) {
             Some(open) => work.tracked.note_unexplained(open),
@@ -119,11 +119,11 @@ impl Pass<'_> {
         }
     }
 
-    /// Continues an audit where it stopped, to its end. Returns the first failure about a single issue, which must not stop
-    /// the requests for the others; the next audit requests it again.
+    /// Continues an audit where it stopped, to its end. Returns the first failure about a single issue, which must not
+    /// stop the requests for the others; the next audit requests it again.
     async fn resume(&self, audit: &mut AuditUnderWay<'_>) -> Result<Option<GitHubError>, StepError> {
-        // Not earlier: so an audit that waits for the budget keeps its progress and its confirmation, as one that runs out
-        // of time does.
+        // Not earlier: so an audit that waits for the budget keeps its progress and its confirmation, as one that runs
+        // out of time does.
         self.has_budget_to_spare(audit.work.name.owner())?;
         if !audit.progress.compared {
             let complete = self.compare(audit).await?;
@@ -162,8 +162,8 @@ impl Pass<'_> {
                     return Err(GitHubError::Deadline.into());
                 }
                 Err(StepError::GitHub(error)) if error.is_odd() => {
-                    // If GitHub is unavailable the issue stays: the next pass requests it again. Otherwise the next audit
-                    // does.
+                    // If GitHub is unavailable the issue stays: the next pass requests it again. Otherwise the next
+                    // audit does.
                     match error {
                         GitHubError::Unavailable { .. } => is_unavailable = true,
                         _ => drop(progress.candidates.pop()),
@@ -211,21 +211,22 @@ impl Pass<'_> {
         applied.failure.map_or(Ok(true), Err)
     }
 
-    /// A 404 may be transient: an issue counts as hidden when another audit, at least one interval later, gets it again.
+    /// A 404 may be transient: an issue counts as hidden when another audit, at least one interval later, gets it
+    /// again.
     fn hidden_for_good(&self, missing_since: Option<Timestamp>, at: Timestamp) -> Option<Gone> {
         (elapsed(missing_since?, at) >= self.app.config.audit_interval)
             .then_some(Gone { removal: Removal::Hidden, proved_at: at })
     }
 }
 
-/// Puts the audit on hold if too many issues are absent, unless an operator has confirmed it. `_complete` proves that the
-/// listing was read to its end.
+/// Puts the audit on hold if too many issues are absent, unless an operator has confirmed it. `_complete` proves that
+/// the listing was read to its end.
 fn hold_if_implausible(audit: &mut AuditUnderWay<'_>, _complete: Complete) {
     let AuditUnderWay { work, progress } = audit;
     let absent = progress.candidates.len();
     let plausible = ALWAYS_PLAUSIBLE.max(usize::try_from(work.tracked.open_count / 10).unwrap_or(usize::MAX));
     progress.compared = true;
-    if absent > plausible && !progress.believed {
+    if absent > plausible && !progress.confirmed {
         tracing::error!(
             repository.name = %work.name,
             issues.absent = absent,
@@ -235,7 +236,7 @@ fn hold_if_implausible(audit: &mut AuditUnderWay<'_>, _complete: Complete) {
             work.tracked.open_count
         );
         progress.candidates.clear();
-        work.tracked.held = Some(HeldAudit { absent: absent as u64, of: work.tracked.open_count });
+        work.tracked.held = Some(AuditOnHold { absent: absent as u64, of: work.tracked.open_count });
     } else {
         work.tracked.held = None;
     }

@@ -16,7 +16,7 @@ impl Pass<'_> {
 
     /// Stores it even if it is the same, so that the item carries this pass's fencing token.
     pub(super) async fn overwrite_checkpoint(&self, work: &mut Work) -> Result<(), StoreError> {
-        if self.is_written(self.app.store.put_repository(self.lease, &work.tracked).await?) {
+        if self.is_written(self.app.store.put_repository(self.lease, &work.tracked).await)? {
             work.stored = Some(work.tracked.clone());
         }
         Ok(())

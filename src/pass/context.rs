@@ -9,11 +9,12 @@ use jiff::Timestamp;
 use crate::app::App;
 use crate::domain::{ProbeMemory, RepositoryName, Usage};
 use crate::github::Session;
-use crate::store::{Lease, Stale};
+use crate::store::{Lease, StoreError, WriteError};
 
 use super::account_notes::AccountNotes;
 
-/// How many repositories are read concurrently. GitHub allows 100 concurrent requests for all users of a token together.
+/// How many repositories are read concurrently. GitHub allows 100 concurrent requests for all users of a token
+/// together.
 pub(super) const REPOSITORIES_AT_ONCE: usize = 8;
 
 /// The limits of a pass, and what its caller wants from it.
@@ -87,11 +88,15 @@ impl<'a> Pass<'a> {
     }
 
     /// Whether a fenced write was carried out. If not, a later pass has taken over, and this one stops.
-    pub(super) fn is_written(&self, written: Result<(), Stale>) -> bool {
-        if let Err(Stale) = written {
-            self.mark_superseded();
+    pub(super) fn is_written(&self, written: Result<(), WriteError>) -> Result<bool, StoreError> {
+        match written {
+            Ok(()) => Ok(true),
+            Err(WriteError::Superseded) => {
+                self.mark_superseded();
+                Ok(false)
+            }
+            Err(WriteError::Store(error)) => Err(error),
         }
-        written.is_ok()
     }
 
     /// Each pass starts with another repository, so that none waits forever if the time never suffices for all.

@@ -7,19 +7,19 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::domain::{ChangeCounts, IssueNumber, Outcome, Recount};
-use crate::store::{LastPass, LeaseLost, PassRecord, RecentChanges};
+use crate::store::{LastPass, LeaseError, PassRecord, RecentChanges};
 
 use super::checkpoints::CHECKPOINTS_AT_ONCE;
 use super::context::Pass;
 use super::health;
 use super::problems;
-use super::report::{PassEnd, PassReport};
+use super::report::PassReport;
 use super::tally::{self, Tally};
 use super::work::{Work, Worklist};
 
 impl Pass<'_> {
     /// Ends the pass, unless another one has taken over.
-    pub(super) async fn end(&self, mut worklist: Worklist) -> Result<PassReport, PassEnd> {
+    pub(super) async fn end(&self, mut worklist: Worklist) -> Result<PassReport, LeaseError> {
         let now = self.app.clock.now();
         for work in &mut worklist.work {
             work.note_health(now);
@@ -28,7 +28,7 @@ impl Pass<'_> {
         let is_all_stored = self.store_all(&mut worklist.untracked).await && is_all_stored;
         if self.is_superseded() {
             let state = self.app.store.state().await?;
-            return Err(LeaseLost(state).into());
+            return Err(LeaseError::Lost(Box::new(state)));
         }
         let tally = Tally::of(&worklist, self.fence());
         let freshness = self.freshness(&worklist);
@@ -58,9 +58,7 @@ impl Pass<'_> {
             limits: self.github.limits(),
             probe: self.probe_memory.lock().expect("nothing panics while noting").clone(),
         };
-        if let Err(lost) = self.app.store.end_pass(self.lease, &ended).await? {
-            return Err(lost.into());
-        }
+        self.app.store.end_pass(self.lease, &ended).await?;
         health::record(&ended, &worklist, &tally);
         Ok(PassReport {
             ended,
@@ -100,9 +98,9 @@ impl Pass<'_> {
         outcome
     }
 
-    /// Stores the checkpoints that are not in the table yet: those of repositories whose health changed, because the writes
-    /// of a page include its checkpoint. Returns whether all are stored. After one failure it skips the rest, to leave
-    /// time for the state.
+    /// Stores the checkpoints that are not in the table yet: those of repositories whose health changed, because the
+    /// writes of a page include its checkpoint. Returns whether all are stored. After one failure it skips the rest, to
+    /// leave time for the state.
     async fn store_all(&self, work: &mut [Work]) -> bool {
         let has_failed = &AtomicBool::new(false);
         futures_util::stream::iter(work.iter_mut())
@@ -127,8 +125,8 @@ impl Pass<'_> {
         !has_failed.load(Ordering::Relaxed)
     }
 
-    /// Records the pass if it changed an issue, had a problem or deferred a repository. Returns whether there is a record.
-    /// The pass counts without one too: the fleet's state has its status.
+    /// Records the pass if it changed an issue, had a problem or deferred a repository. Returns whether there is a
+    /// record. The pass counts without one too: the fleet's state has its status.
     async fn record(&self, tally: &Tally, outcome: &Outcome) -> bool {
         if !tally.may_have_changed && outcome.problems().is_empty() && tally.deferred.is_empty() {
             return false;
@@ -153,8 +151,8 @@ impl Pass<'_> {
         put.is_ok()
     }
 
-    /// How many issues last changed under which fences, this one included. Counting restarts after this pass if the pass
-    /// does not know everything that was written.
+    /// How many issues last changed under which fences, this one included. Counting restarts after this pass if the
+    /// pass does not know everything that was written.
     fn counts(&self, worklist: &Worklist, before: Option<ChangeCounts>, is_all_stored: bool) -> ChangeCounts {
         let excluded = &self.app.config.excluded_labels;
         let ended = self.lease.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence);
@@ -173,16 +171,14 @@ impl Pass<'_> {
     /// Stores the counts. Without them a heartbeat reports that there are at least as many changes as it read.
     async fn store_counts(&self, counts: Option<&ChangeCounts>) {
         let Some(counts) = counts else { return };
-        match self.app.store.put_change_counts(self.lease, counts).await {
-            Ok(written) => drop(self.is_written(written)),
-            Err(error) => {
-                let pass = self.lease.pass_id();
-                tracing::warn!(
-                    pass.id = %pass,
-                    cause = %error,
-                    "Failed to store the change counts of pass {pass}."
-                );
-            }
+        let written = self.app.store.put_change_counts(self.lease, counts).await;
+        if let Err(error) = self.is_written(written) {
+            let pass = self.lease.pass_id();
+            tracing::warn!(
+                pass.id = %pass,
+                cause = %error,
+                "Failed to store the change counts of pass {pass}."
+            );
         }
     }
 

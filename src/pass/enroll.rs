@@ -1,7 +1,7 @@
 //! Makes the pass's worklist: finds each configured repository on GitHub by its name, and in the table by its id.
 //!
-//! A renamed repository keeps its history, because its id stays the same. A new repository under an old name has a new id
-//! and starts without history. Two names with one id are one repository.
+//! A renamed repository keeps its history, because its id stays the same. A new repository under an old name has a new
+//! id and starts without history. Two names with one id are one repository.
 
 use std::collections::{HashMap, HashSet};
 
@@ -87,9 +87,9 @@ impl Pass<'_> {
 impl Enrollment<'_> {
     async fn add_found(&mut self, name: &RepositoryName, found: Repository, by_rest: Option<Backoff>) {
         let worklist = &mut self.worklist;
-        let before = worklist.fleet.names.get(&name.key()).and_then(|known| known.id);
+        let before = worklist.fleet.names.get(&name.key()).and_then(ConfiguredName::id);
         worklist.replaced.extend(before.filter(|before| *before != found.id));
-        let known = ConfiguredName { by_rest, ..ConfiguredName::of(found.id) };
+        let known = ConfiguredName::of(found.id, by_rest);
         let named = self.remember(name, known).await;
         let worklist = &mut self.worklist;
         if let Some(first) = worklist.of(found.id) {
@@ -119,7 +119,7 @@ impl Enrollment<'_> {
     async fn add_not_found(&mut self, name: &RepositoryName, error: &StepError, by_rest: Option<Backoff>) {
         let result = WorkResult::after(Phase::Sync, error, self.pass.app.clock.now());
         let Worklist { fleet, .. } = &self.worklist;
-        let known = fleet.names.get(&name.key()).and_then(|known| known.id);
+        let known = fleet.names.get(&name.key()).and_then(ConfiguredName::id);
         let known = known.filter(|id| self.worklist.of(*id).is_none());
         if let Some(stored) = known.and_then(|id| fleet.repositories.get(&id)).cloned() {
             let tracked = self.tracked_again(stored.clone());
@@ -129,7 +129,7 @@ impl Enrollment<'_> {
         // A failure that only a person can fix has to raise the alarm about repositories that are not read.
         if let WorkResult::Failed(Problem { code, retryable: false, .. }) = &result {
             let (before, now) = (fleet.names.get(&name.key()), self.pass.app.clock.now());
-            let known = ConfiguredName { by_rest, ..ConfiguredName::of_nothing(*code, before, now) };
+            let known = ConfiguredName::missing(*code, by_rest, before, now);
             if let Err(error) = self.remember(name, known).await {
                 tracing::warn!(repository.name = %name, cause = %error, "Failed to store why {name} was not found.");
             }
@@ -167,7 +167,7 @@ impl Enrollment<'_> {
         if self.pass.is_over() || names.get(&name.key()) == Some(&known) {
             return Ok(());
         }
-        if self.pass.is_written(self.pass.app.store.put_name(self.pass.lease, name, &known).await?) {
+        if self.pass.is_written(self.pass.app.store.put_name(self.pass.lease, name, &known).await)? {
             names.insert(name.key(), known);
         }
         Ok(())

@@ -24,11 +24,14 @@ pub(super) fn record(ended: &LastPass, worklist: &Worklist, tally: &Tally) {
 }
 
 /// The time since when a repository may lack changes: when all repositories last agreed with GitHub, or the start of an
-/// older failure, which exists if they never agreed or if an audit fails. `None` during a first backfill without failures.
+/// older failure, which exists if they never agreed or if an audit fails. `None` during a first backfill without
+/// failures.
 fn behind_since(ended: &LastPass, worklist: &Worklist) -> Option<Timestamp> {
     let failures = worklist.work.iter().filter_map(|work| Some(work.tracked.failure?.since));
     // A repository that GitHub never showed has no checkpoints: its failure is noted with its name.
-    let unknown =
-        worklist.unknown.iter().filter_map(|unknown| worklist.fleet.names.get(&unknown.name.key())?.since);
+    let unknown = worklist
+        .unknown
+        .iter()
+        .filter_map(|unknown| worklist.fleet.names.get(&unknown.name.key())?.missing_since());
     failures.chain(unknown).chain(ended.fresh_at).min()
 }

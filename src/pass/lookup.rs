@@ -42,8 +42,8 @@ impl RestLookups {
 }
 
 impl Pass<'_> {
-    /// Looks up the configured names, in their order: by the probe, and by REST where GraphQL fails. `known` has the stored
-    /// names if any of them is excepted from the probe; otherwise it may be empty.
+    /// Looks up the configured names, in their order: by the probe, and by REST where GraphQL fails. `known` has the
+    /// stored names if any of them is excepted from the probe; otherwise it may be empty.
     pub(super) async fn look_up(&self, known: &HashMap<String, ConfiguredName>) -> Vec<LookupResult> {
         let mut names = self.app.config.repositories.clone();
         let first = self.first_in_turn(names.len());

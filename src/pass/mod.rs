@@ -1,7 +1,7 @@
 //! One pass: brings the cached issues of all tracked repositories up to date, and audits the repositories that are due.
 //!
-//! A failure of one repository does not stop the others. A pass may die after any request or write: what it leaves may be
-//! behind GitHub but never contradicts it, and the next pass continues from there.
+//! A failure of one repository does not stop the others. A pass may die after any request or write: what it leaves may
+//! be behind GitHub but never contradicts it, and the next pass continues from there.
 //!
 //! [`run`] shows the order of the steps. They share `context::Pass`, take the worklist from one to the next, and do not
 //! call back.
@@ -32,11 +32,11 @@ mod work;
 use futures_util::FutureExt as _;
 
 use crate::app::App;
-use crate::store::Lease;
+use crate::store::{Lease, LeaseError};
 
 pub use context::PassOptions;
 pub(crate) use problems::not_confirmed;
-pub use report::{PassEnd, PassReport};
+pub use report::PassReport;
 pub use step::{Panicked, guard};
 
 use context::Pass;
@@ -44,9 +44,9 @@ use context::Pass;
 /// Runs the pass that `lease` allows.
 ///
 /// # Errors
-/// [`PassEnd`] if another pass takes over the lease, or the table cannot be read or written. Everything else that fails is a
-/// problem in the report.
-pub async fn run(app: &App, lease: &Lease, options: PassOptions<'_>) -> Result<PassReport, PassEnd> {
+/// [`LeaseError`] if another pass takes over the lease, or the table cannot be read or written. Everything else that
+/// fails is a problem in the report.
+pub async fn run(app: &App, lease: &Lease, options: PassOptions<'_>) -> Result<PassReport, LeaseError> {
     let pass = Pass::new(app, lease, options);
     let mut worklist = pass.find_repositories().boxed().await?;
     pass.take_over(&mut worklist).boxed().await;

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 
 use crate::domain::{
-    HeldAudit, IssueNumber, MAX_UNREAD, Phase, Problem, ProblemCode, RepositoryName, counted, seconds_until,
+    AuditOnHold, IssueNumber, MAX_UNREAD, Phase, Problem, ProblemCode, RepositoryName, counted, seconds_until,
 };
 use crate::github::{Failure, GitHubError, NoGraphql};
 use crate::store::StoreError;
@@ -136,8 +136,8 @@ pub(super) fn unread_issues(
 }
 
 /// An audit on hold, before or after an operator's confirmation.
-pub(super) fn audit_on_hold(repository: &RepositoryName, held: HeldAudit, is_confirmed: bool) -> Problem {
-    let HeldAudit { absent, of } = held;
+pub(super) fn audit_on_hold(repository: &RepositoryName, held: AuditOnHold, is_confirmed: bool) -> Problem {
+    let AuditOnHold { absent, of } = held;
     let way_out = match is_confirmed {
         true => "An operator confirmed that they are gone; the next passes continue with the removal",
         false => "If they are really gone, run `make confirm-audit`",
@@ -239,7 +239,7 @@ mod tests {
             let numbers: Vec<IssueNumber> = numbers.iter().copied().map(IssueNumber).collect();
             unread_issues(&api, &numbers, has_unnumbered).expect("some are unread")
         };
-        let on_hold = HeldAudit { absent: 21, of: 21 };
+        let on_hold = AuditOnHold { absent: 21, of: 21 };
         let rejected =
             [RejectedConfirmation::NoHold, RejectedConfirmation::Unread, RejectedConfirmation::Untracked];
         let mut lines = vec![

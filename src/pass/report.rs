@@ -1,7 +1,7 @@
 //! The result of a pass: its report, or why there is none.
 
 use crate::domain::{Outcome, Problem, RepositoryName, Usage};
-use crate::store::{LastPass, LeaseLost, StoreError};
+use crate::store::LastPass;
 
 /// What a pass did that ended.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub struct PassReport {
     pub summary: String,
     /// The repositories that it left to a later pass.
     pub deferred: Vec<RepositoryName>,
-    /// Whether another pass, run immediately, may finish the deferred repositories: this one made progress, and GitHub's
-    /// budget allows it.
+    /// Whether another pass, run immediately, may finish the deferred repositories: this one made progress, and
+    /// GitHub's budget allows it.
     pub may_go_on: bool,
     /// Whether any repository is well, or made progress. One whose audit is on hold counts as well.
     pub succeeded: bool,
@@ -25,25 +25,4 @@ pub struct PassReport {
     pub changed: u64,
     /// Its requests to GitHub, by account.
     pub asked: Usage,
-}
-
-/// Why a pass did not end.
-#[derive(Debug)]
-pub enum PassEnd {
-    /// Another pass has taken over the lease. Holds the current state.
-    LeaseLost(Box<LeaseLost>),
-    /// The table could not be read or written.
-    Store(StoreError),
-}
-
-impl From<LeaseLost> for PassEnd {
-    fn from(lost: LeaseLost) -> Self {
-        Self::LeaseLost(Box::new(lost))
-    }
-}
-
-impl From<StoreError> for PassEnd {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
 }

@@ -1,11 +1,11 @@
-//! Brings a repository's rows in line with GitHub: reads them, plans, writes, and plans a row again if another pass changed
-//! it in between.
+//! Brings a repository's rows in line with GitHub: reads them, plans, writes, and plans a row again if another pass
+//! changed it in between.
 
 use crate::domain::{
     CachedIssue, IssueNumber, Observation, PullRequest, Recount, RepositoryId, has_label_in,
 };
 use crate::github::GitHubError;
-use crate::store::{Lease, Put, StoreError};
+use crate::store::{Lease, RowWrite, StoreError};
 
 use super::context::Pass;
 use super::plan::{self, Source, Write};
@@ -82,8 +82,8 @@ impl Pass<'_> {
         Applied { is_too_soon, brings_newer, ..applied }
     }
 
-    /// Writes rows, those of an audit only while the pass holds the lease (`under`). `replan` plans a row again that has
-    /// changed since it was planned.
+    /// Writes rows, those of an audit only while the pass holds the lease (`under`). `replan` plans a row again that
+    /// has changed since it was planned.
     pub(super) async fn write(
         &self,
         under: Option<&Lease>,
@@ -101,11 +101,11 @@ impl Pass<'_> {
             let mut again = Vec::new();
             for (write, result) in writes.into_iter().zip(results) {
                 match result {
-                    Ok(Put::Written) => {
+                    Ok(RowWrite::Written) => {
                         applied.open_difference += write.open_difference();
                         self.count(&mut applied, &write);
                     }
-                    Ok(Put::Changed(row)) => {
+                    Ok(RowWrite::Changed(row)) => {
                         applied.was_refused = true;
                         // A write whose response was lost finds its own row: it is done, and counts.
                         if *row == write.row {
@@ -114,13 +114,13 @@ impl Pass<'_> {
                             again.extend(replan(&row));
                         }
                     }
-                    Ok(Put::Stale) => {
+                    Ok(RowWrite::LeaseLost) => {
                         self.mark_superseded();
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
-                    Ok(outcome @ (Put::NotBegun | Put::Conflicted)) => {
+                    Ok(outcome @ (RowWrite::NotStarted | RowWrite::Conflicted)) => {
                         // An earlier attempt of the SDK may have lost its response.
-                        applied.is_unsure |= outcome == Put::Conflicted;
+                        applied.is_unsure |= outcome == RowWrite::Conflicted;
                         applied.failure = applied.failure.or(Some(GitHubError::Deadline.into()));
                     }
                     Err(error) => {

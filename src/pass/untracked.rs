@@ -1,9 +1,9 @@
 //! Repositories that are no longer configured.
 //!
 //! For an hour they stay as they are: functions that are deployed one after the other disagree for a while, and a
-//! repository that is configured again catches up on what changed in between. After that hour, or immediately if their name
-//! belongs to another repository, their open issues are reported as hidden, a limited number per pass. Then the repository
-//! leaves the fleet's partition.
+//! repository that is configured again catches up on what changed in between. After that hour, or immediately if their
+//! name belongs to another repository, their open issues are reported as hidden, a limited number per pass. Then the
+//! repository leaves the fleet's partition.
 
 use std::collections::HashSet;
 
@@ -39,7 +39,7 @@ impl Pass<'_> {
                 .fleet
                 .names
                 .iter()
-                .filter(|(name, known)| known.id == Some(work.id()) && !configured.contains(*name));
+                .filter(|(name, known)| known.id() == Some(work.id()) && !configured.contains(*name));
             let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
             let retirement = guard_step(async {
                 self.hide_open(work, &mut left).await?;
@@ -60,8 +60,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Reports at most `left` open issues as hidden, and reduces `left` by their number. `left` stays above 0 only if no
-    /// issue is open any more.
+    /// Reports at most `left` open issues as hidden, and reduces `left` by their number. `left` stays above 0 only if
+    /// no issue is open any more.
     async fn hide_open(&self, work: &mut Work, left: &mut usize) -> Result<(), StepError> {
         let numbers = self.app.store.some_open_issues(work.id(), *left).await?;
         *left -= numbers.len();
@@ -85,7 +85,7 @@ impl Pass<'_> {
 
     async fn retire(&self, work: &mut Work, names: &[String]) -> Result<(), StepError> {
         let retention = self.app.config.run_retention;
-        if self.is_written(self.app.store.retire(self.lease, &work.tracked, names, retention).await?) {
+        if self.is_written(self.app.store.retire(self.lease, &work.tracked, names, retention).await)? {
             // The end of the pass has nothing more to store of it.
             work.stored = Some(work.tracked.clone());
         }
@@ -99,7 +99,7 @@ impl Pass<'_> {
         configured: &HashSet<String>,
     ) -> Result<(), StoreError> {
         let read: HashSet<_> = worklist.work.iter().map(Work::id).collect();
-        let is_useless = |known: &ConfiguredName| known.id.is_none_or(|id| read.contains(&id));
+        let is_useless = |known: &ConfiguredName| known.id().is_none_or(|id| read.contains(&id));
         let names = worklist
             .fleet
             .names
@@ -109,7 +109,7 @@ impl Pass<'_> {
             if self.is_over() {
                 break;
             }
-            self.is_written(self.app.store.remove_name(self.lease, name).await?);
+            self.is_written(self.app.store.remove_name(self.lease, name).await)?;
         }
         Ok(())
     }

@@ -22,20 +22,20 @@ pub struct Agent {
     /// The agent's delivery cursor: the changes up to it were reported to the agent.
     pub delivery_cursor: DeliveryCursor,
     /// The agent's heartbeats in the latest minute that had any; `None` if none was counted.
-    pub pace: Option<BeatRate>,
+    pub rate: Option<BeatRate>,
 }
 
 /// What an answered heartbeat stores in its agent's item.
 #[derive(Clone, Copy, Debug)]
-pub struct Answered<'a> {
+pub struct AnsweredHeartbeat<'a> {
     /// The minute in which the heartbeat arrived.
     pub minute: Minute,
     /// The agent's delivery cursor after this heartbeat.
     pub delivery_cursor: DeliveryCursor,
     /// When the heartbeat was answered.
     pub at: Timestamp,
-    /// The fingerprint of the heartbeat's token, if it had one. Stored for operators: a token that no agent's item names
-    /// is no longer used and can be removed.
+    /// The fingerprint of the heartbeat's token, if it had one. Stored for operators: a token that no agent's item
+    /// names is no longer used and can be removed.
     pub token: Option<&'a Fingerprint>,
 }
 
@@ -44,7 +44,8 @@ pub struct Answered<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct AgentItem {
-    told: String,
+    #[serde(rename = "told")]
+    delivery_cursor: String,
     kinds_after: Option<u64>,
     #[serde(default)]
     reported: u64,
@@ -52,13 +53,17 @@ struct AgentItem {
     beats_in_minute: Option<u64>,
 }
 
-/// The item is not as expected. Holds its current state; `None` if the item is gone.
-struct Moved(Option<Agent>);
+/// The result of an update.
+enum AgentUpdate {
+    Written,
+    /// The item is not as expected. Holds its current state; `None` if the item is gone.
+    Refused(Option<Agent>),
+}
 
 impl Store {
     /// Stores an answered heartbeat in its agent's item, last read as `known`: moves the delivery cursor (forward only)
-    /// and counts the heartbeat in the minute in which it arrived. One write, unless a concurrent heartbeat of the agent
-    /// has moved the item to another minute or past this cursor.
+    /// and counts the heartbeat in the minute in which it arrived. One write, unless a concurrent heartbeat of the
+    /// agent has moved the item to another minute or past this cursor.
     ///
     /// Concurrent heartbeats are all counted, including a slower one whose cursor is behind the stored one. A heartbeat
     /// of an earlier minute than the item's is not counted, because that minute is never checked again.
@@ -73,21 +78,21 @@ impl Store {
         &self,
         name: &AgentName,
         mut known: Option<Agent>,
-        beat: Answered<'_>,
+        beat: AnsweredHeartbeat<'_>,
     ) -> Result<(), StoreError> {
         // Other heartbeats can move the item's minute twice (from earlier to equal to later) and its cursor once (from
         // behind to ahead): at most three failed conditions.
         for _ in 0..4 {
             let Some(update) = Update::of(&beat, known) else { return Ok(()) };
             match self.update_agent(name, update).await? {
-                Ok(()) => return Ok(()),
-                Err(Moved(to)) => known = to,
+                AgentUpdate::Written => return Ok(()),
+                AgentUpdate::Refused(current) => known = current,
             }
         }
         Err(StoreError::new("UpdateItem", "the agent's item kept changing"))
     }
 
-    async fn update_agent(&self, name: &AgentName, update: Update) -> Result<Result<(), Moved>, StoreError> {
+    async fn update_agent(&self, name: &AgentName, update: Update) -> Result<AgentUpdate, StoreError> {
         let answer = self
             .client
             .update_item()
@@ -99,24 +104,24 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let Err(error) = answer else { return Ok(Ok(())) };
+        let Err(error) = answer else { return Ok(AgentUpdate::Written) };
         let Some(UpdateItemError::ConditionalCheckFailedException(refused)) = error.as_service_error() else {
             return Err(store_error("UpdateItem")(error));
         };
-        Ok(Err(Moved(refused.item().cloned().map(Agent::read).transpose()?)))
+        Ok(AgentUpdate::Refused(refused.item().cloned().map(Agent::read).transpose()?))
     }
 }
 
 impl Agent {
     pub(super) fn read(item: Item) -> Result<Self, StoreError> {
         let item: AgentItem = value_of(item)?;
-        let cursor = cursor_from_text(&item.told)
+        let cursor = cursor_from_text(&item.delivery_cursor)
             .ok_or_else(|| StoreError::new("read", "unexpected format of an agent's delivery cursor"))?;
         let kinds_after = item.kinds_after.unwrap_or(cursor.kinds_after);
         let delivery_cursor = DeliveryCursor { kinds_after, reported: item.reported, ..cursor };
-        let pace =
+        let rate =
             item.beat_minute.zip(item.beats_in_minute).map(|(minute, beats)| BeatRate { minute, beats });
-        Ok(Self { delivery_cursor, pace })
+        Ok(Self { delivery_cursor, rate })
     }
 }
 
@@ -132,10 +137,10 @@ struct Update {
 
 impl Update {
     /// The update that stores a heartbeat in an item in the state `known`; `None` if there is nothing to store.
-    fn of(beat: &Answered<'_>, known: Option<Agent>) -> Option<Self> {
+    fn of(beat: &AnsweredHeartbeat<'_>, known: Option<Agent>) -> Option<Self> {
         let cursor = cursor_as_text(beat.delivery_cursor);
         let is_behind = known.is_none_or(|known| cursor_as_text(known.delivery_cursor) <= cursor);
-        let minute = known.and_then(|known| known.pace).map(|pace| pace.minute);
+        let minute = known.and_then(|known| known.rate).map(|rate| rate.minute);
         let mut update = Self::default();
         match minute.cmp(&Some(beat.minute)) {
             Ordering::Less => {
@@ -219,8 +224,8 @@ fn cursor_from_text(text: &str) -> Option<DeliveryCursor> {
         }
         _ => return None,
     };
-    let position = DeliveryCursor { fence: number(fence)?, within, kinds_after: 0, reported: 0 };
-    Some(DeliveryCursor { kinds_after: position.complete_fence(), ..position })
+    let cursor = DeliveryCursor { fence: number(fence)?, within, kinds_after: 0, reported: 0 };
+    Some(DeliveryCursor { kinds_after: cursor.complete_fence(), ..cursor })
 }
 
 #[cfg(test)]
@@ -230,8 +235,8 @@ mod tests {
     #[test]
     fn cursor_texts_sort_like_the_cursors() {
         let at = |fence, within: Option<Within>| {
-            let position = DeliveryCursor { fence, within, kinds_after: 0, reported: 0 };
-            DeliveryCursor { kinds_after: position.complete_fence(), ..position }
+            let cursor = DeliveryCursor { fence, within, kinds_after: 0, reported: 0 };
+            DeliveryCursor { kinds_after: cursor.complete_fence(), ..cursor }
         };
         let issue = |repository, issue| Some(Within::Fence(RepositoryId(repository), IssueNumber(issue)));
         let sweep = |repository, last: Option<(u64, u64)>| {

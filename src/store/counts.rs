@@ -3,8 +3,8 @@
 use crate::domain::ChangeCounts;
 
 use super::keys::Key;
-use super::lease::{Lease, Stale};
-use super::table::{Store, StoreError, item_of};
+use super::lease::Lease;
+use super::table::{Store, StoreError, WriteError, item_of};
 
 impl Store {
     /// The number of issues by the fence of their last change; `None` before the first change. One consistent read.
@@ -18,12 +18,8 @@ impl Store {
     /// Writes the number of issues by the fence of their last change.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
-    pub async fn put_change_counts(
-        &self,
-        lease: &Lease,
-        counts: &ChangeCounts,
-    ) -> Result<Result<(), Stale>, StoreError> {
+    /// [`WriteError`] if DynamoDB fails, or if a later pass has written it.
+    pub async fn put_change_counts(&self, lease: &Lease, counts: &ChangeCounts) -> Result<(), WriteError> {
         self.put_fenced(lease, Key::change_counts(), item_of(&Key::change_counts(), counts)).await
     }
 }

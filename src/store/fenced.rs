@@ -7,17 +7,12 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 
 use super::keys::{Item, Key};
-use super::lease::{Lease, Stale};
-use super::table::{Store, StoreError, is_written, number, store_error};
+use super::lease::Lease;
+use super::table::{Store, WriteError, number, store_error, unless_superseded};
 
 impl Store {
     /// Writes an item, unless a later pass, or this pass later, wrote it.
-    pub(super) async fn put_fenced(
-        &self,
-        lease: &Lease,
-        key: Key,
-        mut item: Item,
-    ) -> Result<Result<(), Stale>, StoreError> {
+    pub(super) async fn put_fenced(&self, lease: &Lease, key: Key, mut item: Item) -> Result<(), WriteError> {
         let (fence, write) = (number(lease.fence()), lease.next_write(key));
         item.insert("fence".to_owned(), fence.clone());
         // A pass writes most items once. The first write omits the sequence number, because every pass reads it for
@@ -39,24 +34,20 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        let Err(error) = answer else { return Ok(Ok(())) };
+        let Err(error) = answer else { return Ok(()) };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                // The SDK sends a write again if the response was lost. The condition then fails on the pass's own write,
-                // which succeeded.
+                // The SDK sends a write again if the response was lost. The condition then fails on the pass's own
+                // write, which succeeded.
                 let is_ours = refused.item().and_then(|item| item.get("fence")) == Some(&fence);
-                Ok(if is_ours { Ok(()) } else { Err(Stale) })
+                if is_ours { Ok(()) } else { Err(WriteError::Superseded) }
             }
-            _ => Err(store_error("PutItem")(error)),
+            _ => Err(store_error("PutItem")(error).into()),
         }
     }
 
     /// Removes an item, unless a later pass wrote it.
-    pub(super) async fn delete_fenced(
-        &self,
-        lease: &Lease,
-        key: &Key,
-    ) -> Result<Result<(), Stale>, StoreError> {
+    pub(super) async fn delete_fenced(&self, lease: &Lease, key: &Key) -> Result<(), WriteError> {
         let answer = self
             .client
             .delete_item()
@@ -66,6 +57,6 @@ impl Store {
             .expression_attribute_values(":fence", number(lease.fence()))
             .send()
             .await;
-        Ok(if is_written("DeleteItem", answer)? { Ok(()) } else { Err(Stale) })
+        unless_superseded("DeleteItem", answer)
     }
 }

@@ -21,11 +21,16 @@ pub struct FleetState {
     #[serde(default)]
     pub fence: u64,
     /// The pass that holds the lease.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) claim_owner: Option<Uuid>,
+    #[serde(default, rename = "claimOwner", skip_serializing_if = "Option::is_none")]
+    pub(super) lease_owner: Option<Uuid>,
     /// When the lease expires, in epoch milliseconds: a number, so that DynamoDB can compare it.
-    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
-    pub(super) claim_until: Option<Timestamp>,
+    #[serde(
+        default,
+        rename = "claimUntil",
+        with = "millisecond::optional",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub(super) lease_until: Option<Timestamp>,
     /// The result of the last pass; `None` before the first one ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<LastPass>,
@@ -60,8 +65,8 @@ pub struct LastPass {
     /// Whether stored counts may miss written rows: the pass took over from a crashed one, or could not store all
     /// checkpoints. The next pass recounts the open issues.
     pub counts_lag: bool,
-    /// The fence of the last pass that may have retired a repository that is no longer tracked. For an agent whose cursor
-    /// is behind it, retired repositories are searched, too.
+    /// The fence of the last pass that may have retired a repository that is no longer tracked. For an agent whose
+    /// cursor is behind it, retired repositories are searched, too.
     #[serde(default)]
     pub retired_fence: u64,
     /// The pass whose record holds the current problems; `None` if there are none.
@@ -95,7 +100,7 @@ impl FleetState {
 
     /// When the running pass's lease expires; `None` if no pass is running.
     pub fn leased_until(&self, now: Timestamp) -> Option<Timestamp> {
-        self.claim_until.filter(|until| *until > now)
+        self.lease_until.filter(|until| *until > now)
     }
 
     /// GitHub's rate limits that throttled or blocked an account when the last pass ended.

@@ -2,57 +2,16 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure, Select};
-use futures_util::{FutureExt as _, StreamExt as _};
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::domain::{
-    CachedIssue, ChangeMarker, ChangePoint, IssueNumber, RepositoryId, fence_of_order, order_as_text,
-    point_as_text,
+    CachedIssue, ChangeMarker, ChangePoint, IssueNumber, RepositoryId, fence_of_order, point_as_text,
 };
 
-use super::keys::{self, CHANGE_ORDER, CHANGES, Item, Key, OPEN_ISSUES, OPEN_UPDATED_AT};
-use super::lease::Lease;
-use super::table::{Store, StoreError, item_of, number, read_units, store_error, text, value_of};
-
-/// How many rows are written concurrently.
-const MAX_CONCURRENT_WRITES: usize = 32;
-
-/// The condition of a row's first write.
-pub(super) const IS_NEW: &str = "attribute_not_exists(pk)";
-/// The condition of every later one.
-pub(super) const IS_PLANNED_ON: &str = "revision = :planned_on";
-/// Its parameter: the revision of the row that is replaced.
-pub(super) const PLANNED_ON: &str = ":planned_on";
-
-/// The result of one row's write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Put {
-    /// The row was written.
-    Written,
-    /// The row has changed since the write was planned. Holds the current row.
-    Changed(Box<CachedIssue>),
-    /// The write was not started, because `may_begin` did not allow it.
-    NotBegun,
-    /// Conflicts with other writes used up all attempts.
-    Conflicted,
-    /// The pass no longer holds the lease.
-    Stale,
-}
-
-/// A row as an item, with its index attributes.
-pub(super) fn issue_item(repository: RepositoryId, row: &CachedIssue) -> Item {
-    let mut item = item_of(&Key::issue(repository, row.number), row);
-    if row.is_open() {
-        item.insert(OPEN_UPDATED_AT.to_owned(), text(row.updated_at.to_string()));
-    }
-    if let Some(fence) = row.change_marker.fence {
-        item.insert(CHANGE_ORDER.to_owned(), text(order_as_text(fence, row.number)));
-    }
-    item
-}
+use super::keys::{self, CHANGES, Key, OPEN_ISSUES};
+use super::table::{Store, StoreError, read_units, store_error, text, value_of};
 
 /// An entry of the index of open issues.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,8 +78,9 @@ struct ChangeEntry {
 }
 
 impl Store {
-    /// The cached rows of the issues `numbers`; those without a row are left out. A consistent read costs twice as much.
-    /// Without it a row may be missing or outdated, and the write over its revision then fails with [`Put::Changed`].
+    /// The cached rows of the issues `numbers`; those without a row are left out. A consistent read costs twice as
+    /// much. Without it a row may be missing or outdated, and the write over its revision then fails with
+    /// `RowWrite::Changed`.
     ///
     /// # Errors
     /// [`StoreError`] if DynamoDB fails or an item cannot be read.
@@ -137,56 +97,6 @@ impl Store {
             found.insert(row.number, row);
         }
         Ok(found)
-    }
-
-    /// Writes rows concurrently, each over the revision that it was planned on. Tries every row, even if some fail, while
-    /// `may_begin` returns true. The results are in the order of the rows. With a lease, the rows are written one at a
-    /// time, and only while the pass holds it.
-    pub async fn put_issues(
-        &self,
-        under: Option<&Lease>,
-        repository: RepositoryId,
-        rows: Vec<CachedIssue>,
-        may_begin: &(dyn Fn() -> bool + Sync),
-    ) -> Vec<Result<Put, StoreError>> {
-        futures_util::stream::iter(rows)
-            .map(|row| {
-                async move {
-                    match under {
-                        _ if !may_begin() => Ok(Put::NotBegun),
-                        Some(lease) => self.put_under_lease(lease, repository, &row, may_begin).await,
-                        None => self.put_issue(repository, &row).await,
-                    }
-                }
-                .boxed()
-            })
-            .buffered(if under.is_some() { 1 } else { MAX_CONCURRENT_WRITES })
-            .collect()
-            .await
-    }
-
-    async fn put_issue(&self, repository: RepositoryId, row: &CachedIssue) -> Result<Put, StoreError> {
-        let put = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(issue_item(repository, row)))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let put = match row.revision {
-            0 | 1 => put.condition_expression(IS_NEW),
-            revision => put
-                .condition_expression(IS_PLANNED_ON)
-                .expression_attribute_values(PLANNED_ON, number(revision - 1)),
-        };
-        match put.send().await {
-            Ok(_) => Ok(Put::Written),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(refused)) if refused.item().is_some() => {
-                    value_of(refused.item().cloned().unwrap_or_default()).map(Put::Changed)
-                }
-                _ => Err(store_error("PutItem")(error)),
-            },
-        }
     }
 
     /// The cached open issues, ascending by `updated_at`; with `from`, those updated at or after it. Consistent.

@@ -67,14 +67,20 @@ impl Lease {
     }
 }
 
-/// Another pass holds the lease. Holds the fleet's current state.
-#[derive(Clone, Debug)]
-pub struct LeaseLost(pub FleetState);
+/// Why a pass has no lease, or no longer has it.
+#[derive(Debug)]
+pub enum LeaseError {
+    /// Another pass has acquired it. Holds the fleet's current state.
+    Lost(Box<FleetState>),
+    /// DynamoDB failed.
+    Store(StoreError),
+}
 
-/// A later pass, or a later attempt at the same request, has already written the item: this one is stale and must
-/// stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stale;
+impl From<StoreError> for LeaseError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
 
 /// The item for which an update's condition failed.
 fn conflicting_item<R>(error: &SdkError<UpdateItemError, R>) -> Option<Item> {
@@ -85,18 +91,18 @@ fn conflicting_item<R>(error: &SdkError<UpdateItemError, R>) -> Option<Item> {
 }
 
 impl Store {
-    /// Takes the lease for the pass `pass_id` until `until`, if the fleet's state is still `before`. A repeated call for
-    /// the same pass succeeds again.
+    /// Takes the lease for the pass `pass_id` until `until`, if the fleet's state is still `before`. A repeated call
+    /// for the same pass succeeds again.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails; [`LeaseLost`] if another pass holds the lease or has taken it since.
+    /// [`LeaseError`] if DynamoDB fails, or if another pass holds the lease or has taken it since.
     pub async fn acquire_lease(
         &self,
         before: FleetState,
         pass_id: Uuid,
         now: Timestamp,
         until: Timestamp,
-    ) -> Result<Result<Lease, LeaseLost>, StoreError> {
+    ) -> Result<Lease, LeaseError> {
         let fence = before.fence + 1;
         let answer = self
             .client
@@ -117,17 +123,17 @@ impl Store {
             .send()
             .await;
         match answer {
-            Ok(_) => Ok(Ok(Lease {
+            Ok(_) => Ok(Lease {
                 pass_id,
                 fence,
                 taken_at: now,
                 before,
                 writing: Arc::default(),
                 writes: Arc::default(),
-            })),
+            }),
             Err(error) => match conflicting_item(&error) {
-                Some(item) => Ok(Err(LeaseLost(value_of(item)?))),
-                None => Err(store_error("UpdateItem")(error)),
+                Some(item) => Err(LeaseError::Lost(value_of(item)?)),
+                None => Err(store_error("UpdateItem")(error).into()),
             },
         }
     }
@@ -135,12 +141,8 @@ impl Store {
     /// Stores the pass's result and releases the lease. A repeated call for the same pass succeeds again.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails; [`LeaseLost`] if another pass holds the lease.
-    pub async fn end_pass(
-        &self,
-        lease: &Lease,
-        ended: &LastPass,
-    ) -> Result<Result<(), LeaseLost>, StoreError> {
+    /// [`LeaseError`] if DynamoDB fails, or if another pass holds the lease.
+    pub async fn end_pass(&self, lease: &Lease, ended: &LastPass) -> Result<(), LeaseError> {
         let ended_item = serde_dynamo::to_attribute_value(ended)
             .expect("a pass's result consists of strings, numbers, flags and lists");
         let answer = self
@@ -156,17 +158,13 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
-        match answer {
-            Ok(_) => Ok(Ok(())),
-            Err(error) => match conflicting_item(&error) {
-                Some(item) => {
-                    let state: FleetState = value_of(item)?;
-                    let is_ours = state.ended.as_ref().is_some_and(|last| last.pass_id == lease.pass_id);
-                    Ok(if is_ours { Ok(()) } else { Err(LeaseLost(state)) })
-                }
-                None => Err(store_error("UpdateItem")(error)),
-            },
-        }
+        let Err(error) = answer else { return Ok(()) };
+        let Some(item) = conflicting_item(&error) else {
+            return Err(store_error("UpdateItem")(error).into());
+        };
+        let state: Box<FleetState> = value_of(item)?;
+        let is_ours = state.ended.as_ref().is_some_and(|last| last.pass_id == lease.pass_id);
+        if is_ours { Ok(()) } else { Err(LeaseError::Lost(state)) }
     }
 
     /// Releases the lease without a result of the pass. Does nothing if another pass holds the lease.

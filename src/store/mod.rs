@@ -6,11 +6,12 @@
 
 mod agents;
 mod audits;
-mod beginning;
 mod conflicts;
 mod counts;
 mod fenced;
 mod fleet;
+mod initial_state;
+mod issue_writes;
 mod issues;
 mod keys;
 mod lease;
@@ -20,13 +21,14 @@ mod requests;
 mod runs;
 mod table;
 
-pub use agents::{Agent, Answered};
-pub use beginning::Beginning;
+pub use agents::{Agent, AnsweredHeartbeat};
 pub use fleet::{FleetState, LastPass};
-pub use issues::{ChangedIssue, ChangesRead, OpenIssue, Put};
-pub use lease::{Lease, LeaseLost, Stale};
+pub use initial_state::InitialState;
+pub use issue_writes::RowWrite;
+pub use issues::{ChangedIssue, ChangesRead, OpenIssue};
+pub use lease::{Lease, LeaseError};
 pub use recent::{RecentChanges, RepositoriesRead};
-pub use repositories::{ConfiguredName, Fleet};
-pub use requests::Moved;
+pub use repositories::{ConfiguredName, Fleet, NameTarget};
+pub use requests::AttemptStart;
 pub use runs::PassRecord;
-pub use table::{Store, StoreError, StorePatience, Unreachable};
+pub use table::{ConnectError, Store, StoreError, StorePatience, WriteError};

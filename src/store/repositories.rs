@@ -11,37 +11,105 @@ use crate::domain::{
 };
 
 use super::keys::{CHANGE_COUNTS, EXPIRES_AT, FLEET, Key, NAME_PREFIX, REPOSITORY_PREFIX, STATE, UNTRACKED};
-use super::lease::{Lease, Stale};
-use super::table::{Store, StoreError, is_written, item_of, number, store_error, text, value_of};
+use super::lease::Lease;
+use super::table::{
+    Store, StoreError, WriteError, item_of, number, store_error, text, unless_superseded, value_of,
+};
 
-/// A configured name: the id of its repository, or why it has none.
+/// What is stored of a configured name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "NameItem", into = "NameItem")]
 pub struct ConfiguredName {
-    /// GitHub's id of the repository of that name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<RepositoryId>,
-    /// Why there is no repository of that name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<ProblemCode>,
-    /// Since when there is none; `None` for a name that has an id.
-    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
-    pub since: Option<Timestamp>,
-    /// Until when the name is looked up by REST, because every GraphQL query with it fails.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What the name refers to.
+    pub target: NameTarget,
+    /// Until when the name is looked up by REST, because GraphQL fails for every query that contains it.
     pub by_rest: Option<Backoff>,
 }
 
+/// What a configured name refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameTarget {
+    /// The repository with this id.
+    Repository(RepositoryId),
+    /// No repository.
+    Missing {
+        /// Why not.
+        why: ProblemCode,
+        /// Since when; `None` if an older version of this service stored the name.
+        since: Option<Timestamp>,
+    },
+}
+
+/// The item of a configured name: either `id`, or `why` and `since`.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NameItem {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<RepositoryId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<ProblemCode>,
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    by_rest: Option<Backoff>,
+}
+
+impl TryFrom<NameItem> for ConfiguredName {
+    type Error = &'static str;
+
+    fn try_from(NameItem { id, why, since, by_rest }: NameItem) -> Result<Self, Self::Error> {
+        let target = match (id, why) {
+            (Some(id), _) => NameTarget::Repository(id),
+            (None, Some(why)) => NameTarget::Missing { why, since },
+            (None, None) => return Err("a configured name has neither an id nor a reason"),
+        };
+        Ok(Self { target, by_rest })
+    }
+}
+
+impl From<ConfiguredName> for NameItem {
+    fn from(ConfiguredName { target, by_rest }: ConfiguredName) -> Self {
+        match target {
+            NameTarget::Repository(id) => Self { id: Some(id), why: None, since: None, by_rest },
+            NameTarget::Missing { why, since } => Self { id: None, why: Some(why), since, by_rest },
+        }
+    }
+}
+
 impl ConfiguredName {
-    /// A name of this repository.
-    pub fn of(id: RepositoryId) -> Self {
-        Self { id: Some(id), why: None, since: None, by_rest: None }
+    /// A name that refers to this repository.
+    pub fn of(id: RepositoryId, by_rest: Option<Backoff>) -> Self {
+        Self { target: NameTarget::Repository(id), by_rest }
     }
 
-    /// A name without a repository: since `before.since` if `before` has the same reason, otherwise since `now`.
-    pub fn of_nothing(why: ProblemCode, before: Option<&Self>, now: Timestamp) -> Self {
-        let since = before.filter(|before| before.why == Some(why)).and_then(|before| before.since);
-        Self { id: None, why: Some(why), since: since.or(Some(now)), by_rest: None }
+    /// A name that refers to no repository since `now`, or for longer if the reason `before` is the same.
+    pub fn missing(
+        why: ProblemCode,
+        by_rest: Option<Backoff>,
+        before: Option<&Self>,
+        now: Timestamp,
+    ) -> Self {
+        let since = match before.map(|before| before.target) {
+            Some(NameTarget::Missing { why: same, since }) if same == why => since,
+            _ => None,
+        };
+        Self { target: NameTarget::Missing { why, since: since.or(Some(now)) }, by_rest }
+    }
+
+    /// GitHub's id of the repository; `None` if the name refers to none.
+    pub fn id(&self) -> Option<RepositoryId> {
+        match self.target {
+            NameTarget::Repository(id) => Some(id),
+            NameTarget::Missing { .. } => None,
+        }
+    }
+
+    /// Since when the name refers to no repository, if it does not and that is known.
+    pub fn missing_since(&self) -> Option<Timestamp> {
+        match self.target {
+            NameTarget::Repository(_) => None,
+            NameTarget::Missing { since, .. } => since,
+        }
     }
 }
 
@@ -93,12 +161,12 @@ impl Store {
     /// Writes a repository's checkpoints and health.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
+    /// [`WriteError`] if DynamoDB fails, or if a later pass has written it.
     pub async fn put_repository(
         &self,
         lease: &Lease,
         repository: &TrackedRepository,
-    ) -> Result<Result<(), Stale>, StoreError> {
+    ) -> Result<(), WriteError> {
         let key = Key::repository(repository.id);
         let item = item_of(&key, repository);
         self.put_fenced(lease, key, item).await
@@ -107,13 +175,13 @@ impl Store {
     /// Writes a configured name. A pass writes each name once, so a copy that arrives late changes nothing.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
+    /// [`WriteError`] if DynamoDB fails, or if a later pass has written it.
     pub async fn put_name(
         &self,
         lease: &Lease,
         name: &RepositoryName,
         known: &ConfiguredName,
-    ) -> Result<Result<(), Stale>, StoreError> {
+    ) -> Result<(), WriteError> {
         let mut item = item_of(&Key::name(&name.key()), known);
         item.insert("fence".to_owned(), number(lease.fence()));
         let put = self
@@ -123,34 +191,30 @@ impl Store {
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(fence) OR fence <= :fence")
             .expression_attribute_values(":fence", number(lease.fence()));
-        Ok(if is_written("PutItem", put.send().await)? { Ok(()) } else { Err(Stale) })
+        unless_superseded("PutItem", put.send().await)
     }
 
-    /// Moves a repository that is no longer tracked out of the fleet's partition and removes its names. The repository is
-    /// kept for `retention` after it was last tracked, for agents that were away, and in case it is tracked again. After a
-    /// crash in between, the repository is in both partitions, and the next pass moves it again.
+    /// Moves a repository that is no longer tracked out of the fleet's partition and removes its names. The repository
+    /// is kept for `retention` after it was last tracked, for agents that were away, and in case it is tracked again.
+    /// After a crash in between, the repository is in both partitions, and the next pass moves it again.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
+    /// [`WriteError`] if DynamoDB fails, or if a later pass has written it.
     pub async fn retire(
         &self,
         lease: &Lease,
         repository: &TrackedRepository,
         names: &[String],
         retention: Duration,
-    ) -> Result<Result<(), Stale>, StoreError> {
+    ) -> Result<(), WriteError> {
         let mut item = item_of(&Key::untracked(repository.id), repository);
         if let Some(untracked) = repository.untracked {
             let expires = untracked.since.as_second().saturating_add_unsigned(retention.as_secs());
             item.insert(EXPIRES_AT.to_owned(), number(expires));
         }
-        if let Err(stale) = self.put_fenced(lease, Key::untracked(repository.id), item).await? {
-            return Ok(Err(stale));
-        }
+        self.put_fenced(lease, Key::untracked(repository.id), item).await?;
         for name in names {
-            if let Err(stale) = self.remove_name(lease, name).await? {
-                return Ok(Err(stale));
-            }
+            self.remove_name(lease, name).await?;
         }
         self.delete_fenced(lease, &Key::repository(repository.id)).await
     }
@@ -158,8 +222,8 @@ impl Store {
     /// Removes a name, given in lower case, that is no longer configured.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails; `Stale` if a later pass has written it.
-    pub async fn remove_name(&self, lease: &Lease, name: &str) -> Result<Result<(), Stale>, StoreError> {
+    /// [`WriteError`] if DynamoDB fails, or if a later pass has written it.
+    pub async fn remove_name(&self, lease: &Lease, name: &str) -> Result<(), WriteError> {
         self.delete_fenced(lease, &Key::name(name)).await
     }
 

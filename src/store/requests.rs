@@ -6,29 +6,36 @@ use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use crate::domain::{AgentName, Attempt, IdempotencyKey, KeptRequest};
 
 use super::keys::{EXPIRES_AT, Key};
-use super::lease::Stale;
-use super::table::{Store, StoreError, is_written, item_of, number, store_error, text, value_of};
+use super::table::{
+    Store, StoreError, WriteError, item_of, number, store_error, text, unless_superseded, value_of,
+};
 
 /// The condition that this attempt has already begun and has no response yet.
 const IS_REPEATED: &str = "(attempt = :me AND attribute_not_exists(answer))";
 
-/// The stored request has changed since it was read. Holds its current state; `None` if it is gone.
+/// Whether an attempt was stored.
 #[derive(Clone, Debug)]
-pub struct Moved(pub Option<KeptRequest>);
+pub enum AttemptStart {
+    /// It was: its heartbeat may run.
+    Started,
+    /// It was not, because the stored request has changed since it was read. Holds its current state; `None` if it has
+    /// expired.
+    RequestChanged(Option<KeptRequest>),
+}
 
 impl Store {
     /// Begins an attempt at a request, if the stored request is still `before`. A repeated call for the same attempt
     /// succeeds again, but not after the attempt's response is stored: a copy that arrives late does not remove it.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails; [`Moved`] if the stored request has changed.
-    pub async fn begin_attempt(
+    /// [`StoreError`] if DynamoDB fails or the stored request cannot be read.
+    pub async fn start_attempt(
         &self,
         agent: &AgentName,
         key: &IdempotencyKey,
         before: Option<&KeptRequest>,
         attempt: &Attempt,
-    ) -> Result<Result<(), Moved>, StoreError> {
+    ) -> Result<AttemptStart, StoreError> {
         let put = self
             .client
             .put_item()
@@ -47,10 +54,10 @@ impl Store {
                     .expression_attribute_values(":before", text(before.attempt.id))
             }
         };
-        let Err(error) = put.send().await else { return Ok(Ok(())) };
+        let Err(error) = put.send().await else { return Ok(AttemptStart::Started) };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                Ok(Err(Moved(refused.item().cloned().map(value_of).transpose()?)))
+                Ok(AttemptStart::RequestChanged(refused.item().cloned().map(value_of).transpose()?))
             }
             _ => Err(store_error("PutItem")(error)),
         }
@@ -59,7 +66,7 @@ impl Store {
     /// Stores the response of an attempt until `expires_at`, in epoch seconds, unless a later attempt has begun.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails; `Stale` if a later attempt has begun.
+    /// [`WriteError`] if DynamoDB fails, or if a later attempt has begun.
     pub async fn keep_answer(
         &self,
         agent: &AgentName,
@@ -67,7 +74,7 @@ impl Store {
         attempt: &Attempt,
         answer: &str,
         expires_at: i64,
-    ) -> Result<Result<(), Stale>, StoreError> {
+    ) -> Result<(), WriteError> {
         let kept = self
             .client
             .update_item()
@@ -80,6 +87,6 @@ impl Store {
             .expression_attribute_values(":me", text(attempt.id))
             .send()
             .await;
-        Ok(if is_written("UpdateItem", kept)? { Ok(()) } else { Err(Stale) })
+        unless_superseded("UpdateItem", kept)
     }
 }

@@ -9,8 +9,7 @@ use uuid::Uuid;
 use crate::domain::{AgentName, AgentRun, Attempt, Problem, RepositoryName, Status, millis};
 
 use super::keys::{EXPIRES_AT, Item, Key};
-use super::lease::Stale;
-use super::table::{Store, StoreError, is_written, item_of, number, text};
+use super::table::{Store, StoreError, WriteError, item_of, number, text, unless_superseded};
 
 /// The record of a pass that changed something or had a problem, kept for `RUN_RETENTION_DAYS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,14 +44,14 @@ impl Store {
     /// request has written, and never a finished run with a `running` form that arrives late.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails; `Stale` if the stored run is not replaced.
+    /// [`WriteError`] if DynamoDB fails, or if the stored run is not replaced.
     pub async fn put_run(
         &self,
         agent: &AgentName,
         run: &AgentRun,
         attempt: Option<&Attempt>,
         retention: Duration,
-    ) -> Result<Result<(), Stale>, StoreError> {
+    ) -> Result<(), WriteError> {
         let mut item = record(&Key::run(agent, run.run_id), run, run.started_at, retention);
         let mut put = self.client.put_item().table_name(&self.table);
         let is_running = run.finished_at.is_none();
@@ -69,7 +68,7 @@ impl Store {
             put = put.condition_expression("attribute_not_exists(finishedAt)");
         }
         let put = put.set_item(Some(item)).send().await;
-        Ok(if is_written("PutItem", put)? { Ok(()) } else { Err(Stale) })
+        unless_superseded("PutItem", put)
     }
 
     /// Writes a pass's record.

@@ -63,7 +63,22 @@ pub struct StoreError {
 /// Why no connection to DynamoDB could be opened. Displays the chain of causes.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Unreachable(String);
+pub struct ConnectError(String);
+
+/// Why a conditional write failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WriteError {
+    /// A later pass, or a later attempt at the same request, has written the item. This one is outdated and must stop.
+    Superseded,
+    /// DynamoDB failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for WriteError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
 
 impl StoreError {
     pub(super) fn new(operation: &'static str, code: &str) -> Self {
@@ -107,10 +122,10 @@ impl Store {
     /// Opens a connection for the first heartbeat, by the cheapest read: half a read unit.
     ///
     /// # Errors
-    /// [`Unreachable`] if DynamoDB does not answer the read.
-    pub async fn connect(&self) -> Result<(), Unreachable> {
+    /// [`ConnectError`] if DynamoDB does not answer the read.
+    pub async fn connect(&self) -> Result<(), ConnectError> {
         let read = self.client.get_item().table_name(&self.table).set_key(Some(Key::state().attributes()));
-        read.send().await.map(drop).map_err(|error| Unreachable(telemetry::causes(&error)))
+        read.send().await.map(drop).map_err(|error| ConnectError(telemetry::causes(&error)))
     }
 }
 
@@ -204,6 +219,18 @@ where
         Err(error) if error.code() == Some("ConditionalCheckFailedException") => Ok(false),
         Err(error) => Err(store_error(operation)(error)),
     }
+}
+
+/// The result of a write whose condition fails only if a later pass or attempt has written the item.
+pub(super) fn unless_superseded<T, E, R>(
+    operation: &'static str,
+    answer: Result<T, SdkError<E, R>>,
+) -> Result<(), WriteError>
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    if is_written(operation, answer)? { Ok(()) } else { Err(WriteError::Superseded) }
 }
 
 /// An item with `key` and the fields of `value`.

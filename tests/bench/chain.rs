@@ -1,5 +1,6 @@
-//! The round trips of a row that have to wait for each other, whatever the service does at the same time: the
-//! shortest that its work can take at these distances. Counted by hand, each with its reason; nothing measured.
+//! A row's chain: its round trips that depend on each other, whatever the service does at the same time. It is the
+//! shortest time that the work can take at these distances. It is counted by hand, each step with its reason, and not
+//! measured.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use serde::Serialize;
 
 use crate::world::{DYNAMODB_DELAY, GRAPHQL_DELAY, REST_DELAY};
 
-/// Where a round trip goes.
+/// The destination of a round trip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum To {
@@ -31,7 +32,7 @@ pub struct Step {
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Chain {
     steps: Vec<Step>,
-    /// A limit of another kind that the work cannot pass either, when it is longer.
+    /// A limit of another kind, which counts if it is longer than the round trips.
     #[serde(skip_serializing_if = "Option::is_none")]
     or: Option<Limit>,
 }
@@ -43,48 +44,52 @@ struct Limit {
 }
 
 impl Chain {
-    /// What every beat begins with.
-    pub fn of_a_beat() -> Self {
-        Self::default().then(To::DynamoDb, 1, "the state tells what to do; the agent's item is read with it")
-    }
-
-    /// What every pass begins with.
-    pub fn of_a_pass() -> Self {
-        Self::of_a_beat().then(To::DynamoDb, 1, "the claim comes before anything is asked of GitHub").then(
-            To::GraphQl,
+    /// The start of every heartbeat.
+    pub fn of_a_heartbeat() -> Self {
+        Self::default().then(
+            To::DynamoDb,
             1,
-            "the probe; those of further hundreds of repositories go with it",
+            "the state decides what to do; the agent's item is read with it",
         )
     }
 
-    /// One more.
+    /// The start of every pass.
+    pub fn of_a_pass() -> Self {
+        Self::of_a_heartbeat().then(To::DynamoDb, 1, "the lease comes before any request to GitHub").then(
+            To::GraphQl,
+            1,
+            "the probe; the queries for further hundreds of repositories are concurrent",
+        )
+    }
+
+    /// Adds round trips.
     pub fn then(mut self, to: To, times: u32, why: &'static str) -> Self {
         self.steps.push(Step { to, times, why });
         self
     }
 
-    /// The end of a pass.
+    /// Adds the end of a pass.
     pub fn ends_the_pass(self) -> Self {
-        self.then(To::DynamoDb, 1, "the state is written when all else of the pass is")
+        self.then(To::DynamoDb, 1, "the state is written after everything else of the pass")
     }
 
-    /// The end of a beat.
-    pub fn ends_the_beat(self) -> Self {
-        self.then(To::DynamoDb, 1, "the run is recorded with what is told").then(
+    /// Adds the end of a heartbeat.
+    pub fn ends_the_heartbeat(self) -> Self {
+        self.then(To::DynamoDb, 1, "the run is recorded with the reported changes").then(
             To::DynamoDb,
             1,
-            "the agent's position moves when the run is recorded",
+            "the agent's delivery cursor moves after the run is recorded",
         )
     }
 
-    /// No shorter than so long, for another reason.
+    /// Adds a lower limit that has another reason.
     pub fn but_no_shorter_than(mut self, limit: Duration, why: &'static str) -> Self {
         let millis = u64::try_from(limit.as_millis()).expect("a short time");
         self.or = Some(Limit { millis, why });
         self
     }
 
-    /// How long it takes.
+    /// The shortest time that the work can take.
     pub fn duration(&self) -> Duration {
         let trips = self.steps.iter().map(|step| step.to.delay() * step.times).sum();
         self.or.as_ref().map_or(trips, |limit| trips.max(Duration::from_millis(limit.millis)))

@@ -1,21 +1,21 @@
-//! The same fleet, served by this service and by its predecessor's way of working.
+//! The same fleet, served by this service and by a peer that works as its predecessor did.
 
 use tokio::runtime::Runtime;
 
 use crate::chain::{Chain, To};
+use crate::environment::{Environment, Sample};
 use crate::progress::Progress;
 use crate::row::Row;
-use crate::sandbox::{Sample, Sandbox};
 use crate::scale::Scale;
 use crate::world::World;
 
-/// First pass and idle pass of either. The chains are those of the service: what the result needs, whoever brings it.
+/// The first pass and an idle pass of each. All chains are the service's: what the result needs, whoever computes it.
 pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
     let (repositories, issues) = scale.compared;
     let fleet = format!("{repositories} repositories of {issues} issues");
-    progress.tell(&format!("{fleet}, by this service"));
+    progress.report(&format!("{fleet}, by this service"));
     let [first, idle] = ours(runtime, scale, &fleet);
-    progress.tell(&format!("{fleet}, by the peer"));
+    progress.report(&format!("{fleet}, by the peer"));
     let [peer_first, peer_again] = peer(runtime, scale);
     vec![first, peer_first, idle, peer_again]
 }
@@ -30,27 +30,27 @@ fn away(runtime: &Runtime, scale: &Scale) -> World {
 fn first_chain() -> Chain {
     Chain::of_a_pass()
         .then(To::Rest, 1, "the only page of each repository, all at once")
-        .then(To::DynamoDb, 1, "the rows as they are")
-        .then(To::DynamoDb, 1, "the rows as they become, all at once")
-        .then(To::DynamoDb, 1, "the repositories' marks follow their rows")
+        .then(To::DynamoDb, 1, "the cached rows")
+        .then(To::DynamoDb, 1, "the new rows, all at once")
+        .then(To::DynamoDb, 1, "the repositories' checkpoints follow their rows")
         .ends_the_pass()
-        .ends_the_beat()
+        .ends_the_heartbeat()
 }
 
 fn idle_chain() -> Chain {
-    Chain::of_a_pass().ends_the_pass().ends_the_beat()
+    Chain::of_a_pass().ends_the_pass().ends_the_heartbeat()
 }
 
 fn ours(runtime: &Runtime, scale: &Scale, fleet: &str) -> [Row; 2] {
     let (repositories, issues) = scale.compared;
     let world = away(runtime, scale);
-    let mut sandbox = Sandbox::start(&world, "service");
-    let first = sandbox.beat("alpha").ran_a_pass(0);
+    let mut environment = Environment::start(&world, "service");
+    let first = environment.beat("alpha").ran_a_pass(0);
     let all = repositories as u64 * issues;
     assert_eq!(world.open_rows() as u64, all, "the first pass stored every issue");
     let again = |_| {
         world.outlive_freshness();
-        sandbox.beat("alpha").ran_a_pass(0)
+        environment.beat("alpha").ran_a_pass(0)
     };
     let idle: Vec<Sample> = (0..scale.repeats(5)).map(again).collect();
     [
@@ -75,13 +75,13 @@ fn peer(runtime: &Runtime, scale: &Scale) -> [Row; 2] {
     // Every issue of a repository is on one page, and three of twenty are being worked on.
     let active = issues / 20 * 3;
     let world = away(runtime, scale);
-    let mut sandbox = Sandbox::start(&world, "peer");
+    let mut environment = Environment::start(&world, "peer");
     let mut pass = || {
-        let sample = sandbox.beat("alpha");
-        let [answer] = &sample.answers[..] else { panic!("one answer to one beat") };
+        let sample = environment.beat("alpha");
+        let [answer] = &sample.answers[..] else { panic!("one answer to one heartbeat") };
         assert_eq!(answer.number("issues"), issues, "issues that the peer read");
-        assert_eq!(answer.number("active"), active, "active issues that the peer asked for");
-        // As many as the predecessor makes of each; see peer.rs.
+        assert_eq!(answer.number("active"), active, "active issues that the peer requested");
+        // The predecessor's number of requests; see peer.rs.
         let expected = (2 * repositories + active, 2 * issues + 4 * repositories + 3);
         assert_eq!((sample.counted.rest_requests, sample.counted.dynamodb_requests), expected);
         sample

@@ -3,9 +3,9 @@
 use tokio::runtime::Runtime;
 
 use crate::chain::{Chain, To};
+use crate::environment::{Environment, Sample};
 use crate::progress::Progress;
 use crate::row::Row;
-use crate::sandbox::{Sample, Sandbox};
 use crate::scale::Scale;
 use crate::world::World;
 
@@ -20,57 +20,62 @@ const BURST_REPEATS: usize = 3;
 /// How many repositories the fleet has.
 const REPOSITORIES: usize = 100;
 
-/// Coalesced beats, idle passes, many beats at once and bursts, over 100 repositories.
+/// Coalesced heartbeats, idle passes, concurrent heartbeats and bursts, over 100 repositories.
 pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
-    progress.tell(&format!("{REPOSITORIES} repositories of {} issues: the first passes", scale.issues));
+    progress.report(&format!("{REPOSITORIES} repositories of {} issues: the first passes", scale.issues));
     let world = World::start(runtime, REPOSITORIES, scale.issues);
     prepare(&world, scale);
     world.move_away();
-    progress.tell("coalesced beats");
+    progress.report("coalesced heartbeats");
     let coalesced = coalesced(&world, scale);
-    progress.tell("idle passes");
+    progress.report("idle passes");
     let idle = idle(&world, scale);
-    progress.tell(&format!("{} beats at once", scale.crowd));
+    progress.report(&format!("{} concurrent heartbeats", scale.crowd));
     let crowd = crowd(&world, &idle, scale);
     let mut rows = vec![coalesced, idle.clone(), crowd];
     for (turn, &count) in scale.bursts.iter().enumerate() {
-        progress.tell(&format!("bursts of {count}"));
+        progress.report(&format!("bursts of {count}"));
         rows.extend(bursts(&world, count, repositories_of_burst(&world, scale, turn), &idle));
     }
     rows
 }
 
-/// Reads everything for the first time. Then all issues that a burst will change change once: an issue that agents
-/// have been told of before costs more to change than one that they have not.
+/// Reads everything for the first time. Then every issue that a burst will change changes once: changing an issue costs
+/// more after its first reported change.
 fn prepare(world: &World, scale: &Scale) {
-    let mut sandbox = Sandbox::start(world, SERVICE);
-    sandbox.catch_up("seed");
+    let mut environment = Environment::start(world, SERVICE);
+    environment.catch_up("seed");
     let all = REPOSITORIES as u64 * scale.issues;
     assert_eq!(world.open_rows() as u64, all, "the first passes stored every issue");
     let changing = || (0..scale.bursts.len()).flat_map(|turn| repositories_of_burst(world, scale, turn));
     for repository in changing() {
-        world.edit(repository, scale.issues, "An issue that was renamed in good time");
+        world.edit(repository, scale.issues, "An issue that was renamed earlier");
     }
-    sandbox.catch_up("seed");
+    environment.catch_up("seed");
     world.outlive_settling();
     for repository in changing() {
         world.edit(repository, 1, "An issue that was renamed last");
     }
-    sandbox.catch_up("seed");
+    environment.catch_up("seed");
     world.outlive_settling();
-    sandbox.catch_up("seed");
+    environment.catch_up("seed");
 }
 
 fn coalesced(world: &World, scale: &Scale) -> Row {
-    let mut sandbox = Sandbox::start(world, SERVICE);
+    let mut environment = Environment::start(world, SERVICE);
     world.outlive_freshness();
-    sandbox.beat("alpha").ran_a_pass(0);
+    environment.beat("alpha").ran_a_pass(0);
     for _ in 0..5 {
-        sandbox.beat("beta").was_coalesced();
+        environment.beat("beta").was_coalesced();
     }
-    let samples: Vec<Sample> = (0..scale.repeats(50)).map(|_| sandbox.beat("beta").was_coalesced()).collect();
-    let row =
-        Row::of("coalesced_beat", "coalesced beat, no news", &samples, Chain::of_a_beat().ends_the_beat());
+    let samples: Vec<Sample> =
+        (0..scale.repeats(50)).map(|_| environment.beat("beta").was_coalesced()).collect();
+    let row = Row::of(
+        "coalesced_beat",
+        "coalesced heartbeat, no changes",
+        &samples,
+        Chain::of_a_heartbeat().ends_the_heartbeat(),
+    );
     let (requests, reads, writes, cpu) = (row.github_requests(), row.read_units, row.write_units, row.cpu_ms);
     row.at_most("GitHub requests", requests, 0.0)
         .at_most("RRU", reads, 2.0)
@@ -79,17 +84,17 @@ fn coalesced(world: &World, scale: &Scale) -> Row {
 }
 
 fn idle_chain() -> Chain {
-    Chain::of_a_pass().ends_the_pass().ends_the_beat()
+    Chain::of_a_pass().ends_the_pass().ends_the_heartbeat()
 }
 
-/// Idle passes in a sandbox that has its connections.
+/// Idle passes in a process with open connections.
 fn idle_samples(world: &World, repeats: usize) -> Vec<Sample> {
-    let mut sandbox = Sandbox::start(world, SERVICE);
+    let mut environment = Environment::start(world, SERVICE);
     world.outlive_freshness();
-    sandbox.beat("alpha").ran_a_pass(0);
+    environment.beat("alpha").ran_a_pass(0);
     let sample = |_| {
         world.outlive_freshness();
-        sandbox.beat("alpha").ran_a_pass(0)
+        environment.beat("alpha").ran_a_pass(0)
     };
     (0..repeats).map(sample).collect()
 }
@@ -107,31 +112,31 @@ fn idle(world: &World, scale: &Scale) -> Row {
         .takes_at_most("× its chain", ratio, 1.25)
 }
 
-/// One of them runs the pass. How many others try to claim it before they see that it is claimed is chance, and each
-/// refused claim is billed: so this is measured once, and its units are bounds rather than constants.
+/// One of the heartbeats runs the pass. How many others try to acquire the lease before they see that it is held
+/// varies, and each refused attempt is billed. So this is measured once, and its units are bounds instead of constants.
 fn crowd(world: &World, idle: &Row, scale: &Scale) -> Row {
     let count = scale.crowd;
     let agents: Vec<String> = (0..count).map(|n| format!("agent-{n:03}")).collect();
-    let mut sandbox = Sandbox::start(world, SERVICE);
+    let mut environment = Environment::start(world, SERVICE);
     world.outlive_freshness();
-    sandbox.beat("alpha").ran_a_pass(0);
+    environment.beat("alpha").ran_a_pass(0);
     world.move_near();
-    // An agent that beats for the first time is told of more than one that has beaten before.
-    for answer in sandbox.beat_at_once(&agents).answers {
+    // An agent's first heartbeat costs more than its later ones.
+    for answer in environment.beat_at_once(&agents).answers {
         answer.expect_well();
     }
     world.move_away();
     world.outlive_freshness();
-    let sample = sandbox.beat_at_once(&agents);
+    let sample = environment.beat_at_once(&agents);
     for answer in &sample.answers {
         answer.expect_well();
         assert_eq!(answer.touched(), 0, "nothing changed: {answer:#?}");
     }
     let passes = sample.answers.iter().filter(|answer| !answer.is_coalesced()).count();
-    assert_eq!(passes, 1, "passes of {count} beats at once");
+    assert_eq!(passes, 1, "passes of {count} concurrent heartbeats");
     let row = Row::of(
         format!("beats_{count}"),
-        format!("{count} beats at once, one of which runs the pass"),
+        format!("{count} concurrent heartbeats, one of them runs the pass"),
         &[sample],
         idle_chain(),
     );
@@ -142,40 +147,44 @@ fn crowd(world: &World, idle: &Row, scale: &Scale) -> Row {
         .at_most("WRU", writes, idle.write_units + 3.0 * beats)
 }
 
-/// Each turn has repositories of its own.
+/// The repositories of one burst size. Each size has its own.
 fn repositories_of_burst<'w>(world: &'w World, scale: &Scale, turn: usize) -> &'w [String] {
     let repeats = scale.repeats(BURST_REPEATS);
     &world.repositories[turn * repeats..(turn + 1) * repeats]
 }
 
-/// A burst of changes in one repository, and the pass that reads it once more when nothing can show up late.
+/// A burst of changes in one repository, and the pass that reads it again when no late change can follow.
 fn bursts(world: &World, count: u64, repositories: &[String], idle: &Row) -> [Row; 2] {
-    let mut sandbox = Sandbox::start(world, SERVICE);
+    let mut environment = Environment::start(world, SERVICE);
     world.outlive_freshness();
-    sandbox.beat("alpha").ran_a_pass(0);
+    environment.beat("alpha").ran_a_pass(0);
     let (mut changes, mut settlings) = (Vec::new(), Vec::new());
     for repository in repositories {
         world.outlive_freshness();
         world.edit(repository, count, "An issue that was renamed just now");
-        changes.push(sandbox.beat("alpha").ran_a_pass(count));
+        changes.push(environment.beat("alpha").ran_a_pass(count));
         world.outlive_settling();
-        settlings.push(sandbox.beat("alpha").ran_a_pass(0));
-        calm(&mut sandbox, world, repository);
+        settlings.push(environment.beat("alpha").ran_a_pass(0));
+        calm(&mut environment, world, repository);
     }
     let changed = Chain::of_a_pass()
         .then(To::Rest, 1, "the listing of the repository that the probe names")
-        .then(To::DynamoDb, 1, "the rows as they are, which the listing names")
-        .then(To::DynamoDb, 1, "the rows as they become, all at once")
-        .then(To::DynamoDb, 1, "the repository's marks follow its rows; the pass's record goes with them")
+        .then(To::DynamoDb, 1, "the cached rows of the listed issues")
+        .then(To::DynamoDb, 1, "the new rows, all at once")
+        .then(
+            To::DynamoDb,
+            1,
+            "the repository's checkpoint follows its rows; the pass's record is concurrent",
+        )
         .ends_the_pass()
-        .then(To::DynamoDb, 1, "what changed is read for the agent when the pass has ended")
-        .ends_the_beat();
+        .then(To::DynamoDb, 1, "the changes are read for the agent after the pass")
+        .ends_the_heartbeat();
     let settled = Chain::of_a_pass()
-        .then(To::Rest, 1, "the listing of the repository that is to settle")
-        .then(To::DynamoDb, 1, "the rows as they are")
-        .then(To::DynamoDb, 1, "the repository's marks")
+        .then(To::Rest, 1, "the listing of the repository that settles")
+        .then(To::DynamoDb, 1, "the cached rows")
+        .then(To::DynamoDb, 1, "the repository's checkpoint")
         .ends_the_pass()
-        .ends_the_beat();
+        .ends_the_heartbeat();
     let issues = if count == 1 { "issue" } else { "issues" };
     let keeps_to = |row: Row| {
         let (requests, reads, writes) = (row.github_requests(), row.read_units, row.write_units);
@@ -191,20 +200,20 @@ fn bursts(world: &World, count: u64, repositories: &[String], idle: &Row) -> [Ro
     ]
 }
 
-/// Leaves one issue alone in a repository's newest second: the next listing begins with that second once more.
-fn calm(sandbox: &mut Sandbox<'_>, world: &World, repository: &str) {
+/// Leaves only one issue in a repository's newest second: the next listing reads that second again.
+fn calm(environment: &mut Environment<'_>, world: &World, repository: &str) {
     world.edit(repository, 1, "An issue that was renamed last");
-    sandbox.catch_up("alpha");
+    environment.catch_up("alpha");
     world.outlive_settling();
-    sandbox.catch_up("alpha");
+    environment.catch_up("alpha");
 }
 
-/// Fleets of other sizes, of ten issues a repository, in which nothing happened: what the cost page calculates with.
+/// Idle fleets of other sizes, with ten issues per repository: the input of `infra/costs.py`.
 pub fn idle_by_size(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
     let row = |&repositories: &usize| {
-        progress.tell(&format!("idle passes over {repositories} repositories of ten issues"));
+        progress.report(&format!("idle passes over {repositories} repositories of ten issues"));
         let world = World::start(runtime, repositories, 10);
-        Sandbox::start(&world, SERVICE).catch_up("seed");
+        Environment::start(&world, SERVICE).catch_up("seed");
         assert_eq!(world.open_rows(), 10 * repositories, "the first passes stored every issue");
         world.move_away();
         let what = format!("idle pass over {repositories} of ten issues");
@@ -213,11 +222,11 @@ pub fn idle_by_size(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Ve
     scale.idle_fleets.iter().map(row).collect()
 }
 
-/// A hundred questions, all at once or nearly so, and the whole partition of a fleet to read meanwhile.
+/// A hundred concurrent queries, and the whole partition of the fleet to read meanwhile.
 pub fn idle_of_the_largest(runtime: &Runtime, progress: &Progress) -> Row {
-    progress.tell(&format!("idle passes over {LARGEST} repositories"));
+    progress.report(&format!("idle passes over {LARGEST} repositories"));
     let mut world = World::start(runtime, 1, 1);
-    Sandbox::start(&world, SERVICE).catch_up("seed");
+    Environment::start(&world, SERVICE).catch_up("seed");
     world.grow(LARGEST);
     world.move_away();
     let what = format!("idle pass over {LARGEST} of one issue");

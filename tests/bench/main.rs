@@ -1,35 +1,35 @@
-//! `make bench`: what a beat and a pass cost, counted and timed, against the targets and beside the way of working
-//! that this service replaces.
+//! `make bench`: the cost of a heartbeat and of a pass, counted and timed, against the targets and beside the way of
+//! working that this service replaces.
 //!
-//! The service runs in a process of its own, so that processor time and memory are its own, and is called with Lambda's
-//! events. The world around it (GitHub, DynamoDB, Secrets Manager) runs in this process, at a stated distance: every
-//! request is answered later, each by itself. The clock of both is the system's, moved ahead where something has to
-//! run out. A row that does not do what it claims ends the run.
+//! The service runs in its own process, so that processor time and memory are its own, and receives Lambda's events.
+//! The simulated world (GitHub, DynamoDB, Secrets Manager) runs in this process, at a stated distance: the answer to
+//! every request is delayed by itself. Both use the system's clock, moved ahead where something has to expire. A row
+//! that does not do the work that it represents ends the run.
 //!
-//! `make bench-smoke` (`--smoke`) runs every row in its smallest form, unoptimised: a row that does not do what it claims,
-//! or a count beyond its target, ends it with status 1. Times are not judged.
+//! `make bench-smoke` (`--smoke`) runs every row in its smallest form, unoptimised. A row that does not do its work, or
+//! a count above its target, ends it with status 1. Times are not judged.
 //!
-//! It measures neither a cold start nor a real network, and judges only what stands as a target.
+//! The benchmark measures neither a cold start nor a real network, and judges only figures with a target.
 
-#![allow(unreachable_pub, reason = "a program has no outside")]
+#![allow(unreachable_pub, reason = "nothing uses a program's items from outside")]
 #![allow(
     clippy::disallowed_methods,
-    reason = "the service must not ask the system's clock; who measures it has to"
+    reason = "the service must not read the system's clock; its benchmark has to"
 )]
 
 mod chain;
 mod comparison;
+mod environment;
 mod fleet;
-mod news;
 mod overhead;
 mod peer;
 mod progress;
 mod report;
 mod repository;
 mod row;
-mod sandbox;
 mod scale;
 mod service;
+mod unreported;
 mod wire;
 mod world;
 
@@ -45,7 +45,7 @@ use world::World;
 const MAX_RSS_MB: f64 = 96.0;
 
 fn main() -> ExitCode {
-    // `cargo bench` itself says `--bench`.
+    // `cargo bench` itself passes `--bench`.
     match std::env::args().nth(1).as_deref() {
         Some("service") => service::run(),
         Some("peer") => peer::run(),
@@ -59,13 +59,13 @@ fn measure(scale: &Scale) -> ExitCode {
     let load_before = report::load_average();
     let progress = Progress::begin();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    progress.tell("the local world itself");
+    progress.report("the simulated world itself");
     let overheads = {
         let world = World::start(&runtime, 100, scale.issues);
         world.move_away();
         overhead::measure(&runtime, &world, scale)
     };
-    overheads.iter().for_each(|overhead| progress.tell(&overhead.to_string()));
+    overheads.iter().for_each(|overhead| progress.report(&overhead.to_string()));
     // `ROW=idle_10000` or `ROW=largest_bodies` measures that row alone.
     let only = std::env::var("ROW").unwrap_or_default();
     let mut rows = Vec::new();
@@ -74,10 +74,10 @@ fn measure(scale: &Scale) -> ExitCode {
     } else if only != "idle_10000" {
         rows.extend(fleet::rows(&runtime, &progress, scale));
         rows.extend(fleet::idle_by_size(&runtime, &progress, scale));
-        rows.extend(news::rows(&runtime, &progress, &scale.news));
+        rows.extend(unreported::rows(&runtime, &progress, &scale.unreported));
         rows.extend(repository::rows(&runtime, &progress, scale));
         rows.push(repository::largest_bodies(&runtime, &progress, scale));
-        // The function has 256 MB, of which it needs some for what is not measured here.
+        // The function has 256 MB, and needs some of them for what is not measured here.
         rows = rows
             .into_iter()
             .map(|row| {
@@ -94,12 +94,12 @@ fn measure(scale: &Scale) -> ExitCode {
     if scale.smoke {
         rows.iter_mut().for_each(Row::forget_times);
         report::print_smoke(&rows);
-        progress.tell("done");
+        progress.report("done");
         return if rows.iter().all(Row::meets_its_targets) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let report = Report { load_before, overheads, rows, took: progress.elapsed() };
     report.print();
     let file = report.save().expect("cargo's target folder can be written to");
-    progress.tell(&format!("done: {}", file.display()));
+    progress.report(&format!("done: {}", file.display()));
     ExitCode::SUCCESS
 }

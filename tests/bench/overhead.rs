@@ -1,5 +1,5 @@
-//! What the local world itself adds to the ordered delays, measured before anything else: it stands in every wall
-//! time, and in no chain.
+//! The time that the simulated world itself adds to its delays, measured first: it is part of every wall time, and of
+//! no chain.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -15,20 +15,20 @@ use tokio::runtime::Runtime;
 use crate::scale::Scale;
 use crate::world::{DYNAMODB_DELAY, GRAPHQL_DELAY, REST_DELAY, World};
 
-/// How many probes come at once: those of 1,000 repositories.
+/// How many probes arrive at once: those of 1,000 repositories.
 const PROBES_AT_ONCE: u32 = 10;
 
-/// What one of its servers adds.
+/// The time that one of its servers adds.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Overhead {
     server: &'static str,
     delay_ms: f64,
-    /// Added to a request that comes alone, on average.
+    /// Added to a request that arrives alone, on average.
     alone_ms: f64,
-    /// How many came at once,
+    /// The number of requests at once.
     at_once: u32,
-    /// and how long all of them took together.
+    /// The time that all of them took together.
     at_once_ms: f64,
 }
 
@@ -37,13 +37,13 @@ impl fmt::Display for Overhead {
         let Self { server, delay_ms, alone_ms, at_once, at_once_ms } = self;
         write!(
             line,
-            "The local {server} adds {alone_ms:.2} ms to its {delay_ms} ms; {at_once} requests at once take it \
+            "The simulated {server} adds {alone_ms:.2} ms to its {delay_ms} ms; {at_once} requests at once take \
              {at_once_ms:.0} ms."
         )
     }
 }
 
-/// Measures the world, which is to be at its distance.
+/// Measures the world, which must be at its distance.
 pub fn measure(runtime: &Runtime, world: &World, scale: &Scale) -> Vec<Overhead> {
     let (_, many) = scale.overhead;
     let transport = Transport::new(None, Duration::from_secs(3)).expect("the built-in roots");
@@ -96,16 +96,16 @@ pub fn measure(runtime: &Runtime, world: &World, scale: &Scale) -> Vec<Overhead>
     ]
 }
 
-/// A look at all of these repositories, such as the service takes.
+/// A query for all of these repositories, like the service's probe.
 fn probe_of(repositories: &[String]) -> String {
-    let look = |(n, repository): (usize, &String)| {
+    let part = |(n, repository): (usize, &String)| {
         let (owner, name) = repository.split_once('/').expect("owner/name");
         format!(
             "r{n}: repository(owner: \"{owner}\", name: \"{name}\") {{ databaseId open: issues(states: OPEN) {{ totalCount }} \
              newest: issues(first: 1, orderBy: {{field: UPDATED_AT, direction: DESC}}) {{ nodes {{ updatedAt }} }} }}"
         )
     };
-    format!("{{ {} }}", repositories.iter().enumerate().map(look).collect::<Vec<_>>().join(" "))
+    format!("{{ {} }}", repositories.iter().enumerate().map(part).collect::<Vec<_>>().join(" "))
 }
 
 async fn of_server(
@@ -126,7 +126,7 @@ async fn of_server(
     let began = Instant::now();
     try_join_all((1..=count).map(|n| send(request(alone + n)))).await.expect("answers");
     let at_once = began.elapsed();
-    // How fast an unoptimised world is says nothing.
+    // The speed of an unoptimised world means nothing.
     assert!(
         scale.smoke || at_once < delay * count / 2,
         "{server} makes requests wait for each other: {at_once:?}"
@@ -143,7 +143,7 @@ async fn of_server(
 
 async fn send(request: RequestBuilder) -> reqwest::Result<()> {
     let body = request.send().await?.error_for_status()?.text().await?;
-    // So GraphQL tells of errors, with status 200.
+    // GraphQL reports errors with status 200.
     assert!(!body.contains("\"errors\""), "{body}");
     Ok(())
 }

@@ -1,15 +1,15 @@
-//! The way of working that this service replaces, in a process of its own: what a heartbeat of its predecessor asks
-//! of GitHub and DynamoDB, request by request, one after another.
+//! The way of working that this service replaces, in its own process: the requests of a heartbeat of its predecessor to
+//! GitHub and DynamoDB, one after another.
 //!
-//! With R repositories, N open issues, P pages of each and A active issues in the cache that is R·(P+1) + A requests
-//! to GitHub and 2·R·N + 4·R + 3 calls of the database, in every heartbeat of every agent, whether or not anything
-//! changed. Only the pattern is modelled. In the peer's favour it
+//! With R repositories, N open issues and P pages in each, and A active issues in the cache, these are R·(P+1) + A
+//! requests to GitHub and 2·R·N + 4·R + 3 calls of the database, in every heartbeat of every agent, whether or not
+//! anything changed. Only the pattern is modelled. In the peer's favour it
 //! - uses this service's clients, transport and token, with connections kept open and 100 issues a page,
 //! - has no authentication, no retries and no log,
 //! - reads with eventual consistency, at half the price, and writes rows that are in no index,
-//! - remembers which issues are active instead of asking the cache, and writes nothing when GitHub's answer about an
-//!   active issue is what it has,
-//! - forgets nothing and decides nothing: what is compared, repaired and told is left out.
+//! - remembers which issues are active instead of reading the cache, and writes nothing when GitHub's answer about an
+//!   active issue equals the cached one,
+//! - deletes nothing and decides nothing: comparing, repairing and reporting are left out.
 
 use std::collections::HashMap;
 
@@ -31,7 +31,7 @@ type Failure = Box<dyn std::error::Error>;
 pub fn run() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let peer = runtime.block_on(Peer::start()).expect("the benchmark's environment is right");
-    wire::serve(&runtime, &Time::default(), &peer).expect("the benchmark can be talked to");
+    wire::serve(&runtime, &Time::default(), &peer).expect("the connection to the benchmark works");
 }
 
 struct Peer {
@@ -62,7 +62,7 @@ struct Repository {
     id: u64,
 }
 
-/// What one heartbeat saw.
+/// What one heartbeat read.
 #[derive(Default)]
 struct Seen {
     issues: usize,
@@ -71,7 +71,7 @@ struct Seen {
 }
 
 impl Function for Peer {
-    /// Who beats.
+    /// The agent's name.
     type Event = String;
 
     fn event(&self, agent: &str) -> String {
@@ -106,10 +106,10 @@ impl Peer {
         Ok(seen)
     }
 
-    /// Reads all open issues of a repository and puts each into the cache, also when it is there already.
+    /// Reads all open issues of a repository and writes each to the cache, even if it is already there.
     async fn synchronize(&self, repository: &str, seen: &mut Seen) -> Result<(), Failure> {
         self.read("SYNC", repository).await?;
-        let Repository { id } = self.ask(&format!("repos/{repository}")).await?;
+        let Repository { id } = self.request(&format!("repos/{repository}")).await?;
         for page in 1.. {
             let path = format!("repos/{repository}/issues?state=open&per_page=100&page={page}");
             let (issues, has_next) = self.page(&path).await?;
@@ -141,13 +141,13 @@ impl Peer {
         self.write(&pk, &sk, fields).await
     }
 
-    /// Asks for each active issue whether it still is as it was listed.
+    /// Requests each active issue, to see whether it is still as listed.
     async fn reconcile(&self, seen: &Seen) -> Result<(), Failure> {
         for repository in &self.config.repositories {
             self.read("RECONCILE", &repository.to_string()).await?;
         }
         for (repository, number) in &seen.active {
-            let issue: Issue = self.ask(&format!("repos/{repository}/issues/{number}")).await?;
+            let issue: Issue = self.request(&format!("repos/{repository}/issues/{number}")).await?;
             if issue.state != "open" {
                 return Err(format!("{} is {}", issue.html_url, issue.state).into());
             }
@@ -158,7 +158,7 @@ impl Peer {
         Ok(())
     }
 
-    async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+    async fn request<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         Ok(serde_json::from_slice(&self.get(path).await?.bytes().await?)?)
     }
 

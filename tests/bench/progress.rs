@@ -1,26 +1,23 @@
-//! What the benchmark is doing, on standard error, and an end to a run that takes too long.
+//! Reports on standard error what the benchmark is doing, and ends a run that takes too long.
 
 use std::time::{Duration, Instant};
 
-/// A run may take no longer: nobody waits for a benchmark that does.
+/// The longest duration of a run: nobody waits longer for a benchmark.
 const MAX_LENGTH: Duration = Duration::from_secs(600);
 
 /// The time since the run began.
 pub struct Progress(Instant);
 
 impl Progress {
-    /// Begins now.
+    /// Starts the clock.
     pub fn begin() -> Self {
         Self(Instant::now())
     }
 
-    /// Tells what comes next.
-    pub fn tell(&self, what: &str) {
+    /// Prints the next piece of work.
+    pub fn report(&self, what: &str) {
         let elapsed = self.elapsed();
-        assert!(
-            elapsed < MAX_LENGTH,
-            "the benchmark takes longer than {MAX_LENGTH:?}: it got as far as {what}"
-        );
+        assert!(elapsed < MAX_LENGTH, "the benchmark takes longer than {MAX_LENGTH:?}; next was: {what}");
         eprintln!("{:4} s  {what}", elapsed.as_secs());
     }
 

@@ -1,9 +1,10 @@
-//! What the benchmark tells: the table for people on standard output, and `bench/pass.json` below cargo's target
-//! folder for programs.
+//! The benchmark's results: a table for people on standard output, and `bench/pass.json` in cargo's target folder for
+//! programs.
 //!
 //! The JSON is one object: `profile` (how it was built), `cores`, `loadBefore` (the machine's load average of the
-//! minute before: what else ran lengthens times), `delaysMs` (`rest`, `graphql`, `dynamodb`), `overheads` (what the
-//! local world itself adds to them), `rows` (see [`Row`]) and `seconds` (the whole run). Names stay; new ones may come.
+//! minute before: other work lengthens times), `delaysMs` (`rest`, `graphql`, `dynamodb`), `overheads` (what the
+//! simulated world itself adds to them), `rows` (see [`Row`]) and `seconds` (the whole run). Names are stable; new ones
+//! may be added.
 
 use std::collections::HashSet;
 use std::io;
@@ -23,9 +24,9 @@ const PROFILE: &str =
 /// The whole run.
 #[derive(Debug)]
 pub struct Report {
-    /// How busy the machine was with other things, as [`load_average`] told before it began.
+    /// The [`load_average`] before the run.
     pub load_before: f64,
-    /// What the local world adds to its delays.
+    /// What the simulated world adds to its delays.
     pub overheads: Vec<Overhead>,
     /// In the order they were measured.
     pub rows: Vec<Row>,
@@ -59,7 +60,7 @@ const HEADINGS: [&str; 12] = [
 ];
 
 impl Report {
-    /// Writes the JSON; tells where.
+    /// Writes the JSON and returns its path.
     pub fn save(&self) -> io::Result<PathBuf> {
         let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
         let folder = target.parent().expect("it is a folder of cargo's target folder").join("bench");
@@ -82,11 +83,11 @@ impl Report {
         Ok(file)
     }
 
-    /// The table, and what has to be known to read it.
+    /// Prints the table, and what is needed to read it.
     pub fn print(&self) {
         println!("Distances: REST {REST_DELAY:?}, GraphQL {GRAPHQL_DELAY:?}, DynamoDB {DYNAMODB_DELAY:?}.");
         println!(
-            "{} cores, shared by the service and the world around it; load average before: {}.",
+            "{} cores, shared by the service and the simulated world; load average before: {}.",
             cores(),
             self.load_before
         );
@@ -95,14 +96,14 @@ impl Report {
         }
         println!("Profile: {PROFILE}.");
         println!(
-            "Counts are exact and the same in each repetition; times are medians. The chain is made of round trips \
-             that have to wait for each other.\n"
+            "Counts are exact and the same in each repetition; times are medians. The chain consists of round trips \
+             that depend on each other.\n"
         );
         print_table(&self.rows);
     }
 }
 
-/// Aborts the run when two rows have one name: `infra/costs.py` finds a row by it.
+/// Aborts the run if two rows have the same name: `infra/costs.py` finds rows by name.
 pub fn assert_names_are_unique(rows: &[Row]) {
     let names: HashSet<&str> = rows.iter().map(|row| row.row.as_str()).collect();
     assert_eq!(names.len(), rows.len(), "two rows have the same name");
@@ -154,6 +155,6 @@ fn cores() -> usize {
 
 /// How many programs wanted a core, on average over the last minute.
 pub fn load_average() -> f64 {
-    let told = std::fs::read_to_string("/proc/loadavg").expect("Linux tells its load");
-    told.split(' ').next().and_then(|load| load.parse().ok()).expect("it begins with the last minute's")
+    let loads = std::fs::read_to_string("/proc/loadavg").expect("Linux reports its load");
+    loads.split(' ').next().and_then(|load| load.parse().ok()).expect("the first number is the last minute's")
 }

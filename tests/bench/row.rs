@@ -1,20 +1,20 @@
-//! A row of the table: what was counted, what was measured, and how both stand against the targets.
+//! A row of the table: what was counted, what was measured, and whether both meet the targets.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::chain::Chain;
-use crate::sandbox::Sample;
+use crate::environment::Sample;
 use crate::world::Counted;
 
-/// One kind of work. Serialized it is an entry of `rows` in the JSON; the names are kept as they are.
+/// One kind of work. Serialized, it is an entry of `rows` in the JSON, with stable names.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Row {
     /// Its stable name.
     pub row: String,
-    /// What it is, for people.
+    /// The work, in words for people.
     pub what: String,
     /// How often it was measured: times are medians, counts were the same each time.
     pub repeats: usize,
@@ -22,7 +22,7 @@ pub struct Row {
     pub rest_requests: u64,
     /// Requests to its GraphQL API.
     pub graphql_requests: u64,
-    /// What those cost of the token's hourly points.
+    /// The points that those cost.
     pub graphql_points: u64,
     /// DynamoDB's read request units.
     pub read_units: f64,
@@ -32,15 +32,15 @@ pub struct Row {
     pub wall_ms: f64,
     /// Milliseconds of round trips that cannot be avoided.
     pub chain_ms: f64,
-    /// How many times the chain the row took.
+    /// Wall time divided by the chain's time.
     pub ratio: f64,
     /// Milliseconds of processor time in the process that answered.
     pub cpu_ms: f64,
-    /// The most memory that process held, in MiB.
+    /// The most memory of that process, in MiB.
     pub peak_rss_mb: f64,
-    /// What the row is to keep to. Empty: it stands for comparison.
+    /// The row's limits. Without any, it is there for comparison.
     pub targets: Vec<Target>,
-    /// What the chain is made of.
+    /// The chain's steps.
     pub chain: Chain,
 }
 
@@ -48,22 +48,25 @@ pub struct Row {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Target {
-    /// Of what, with its unit.
+    /// The figure, with its unit.
     what: String,
     limit: f64,
     measured: f64,
     met: bool,
-    /// Whether it is the same in every run; times and memory are not.
+    /// Whether it is the same in every run, unlike times and memory.
     counted: bool,
 }
 
 impl Row {
-    /// The row of some samples of the same work. Aborts the run when they do not count the same.
+    /// The row for samples of the same work. Aborts the run if their counts differ.
     pub fn of(row: impl Into<String>, what: impl Into<String>, samples: &[Sample], chain: Chain) -> Self {
         let (row, what) = (row.into(), what.into());
         let [first, others @ ..] = samples else { panic!("{row} was not measured") };
         for other in others {
-            assert_eq!(other.counted, first.counted, "{row}: two runs of the same work cost differently");
+            assert_eq!(
+                other.counted, first.counted,
+                "{row}: two runs of the same work have different counts"
+            );
         }
         let Counted { rest_requests, graphql_requests, graphql_points, read_units, write_units, .. } =
             first.counted;
@@ -93,12 +96,12 @@ impl Row {
         (self.rest_requests + self.graphql_requests) as f64
     }
 
-    /// With one more target for a count: `measured` is `what`, and at most `limit`.
+    /// Adds a target for a count: `measured`, named `what`, is at most `limit`.
     pub fn at_most(self, what: &str, measured: f64, limit: f64) -> Self {
         self.with_target(what, measured, limit, true)
     }
 
-    /// With one more target for a time or for memory, which differ from run to run.
+    /// Adds a target for a time or for memory, which differ from run to run.
     pub fn takes_at_most(self, what: &str, measured: f64, limit: f64) -> Self {
         self.with_target(what, measured, limit, false)
     }
@@ -119,7 +122,7 @@ impl Row {
         self.targets.iter().all(|target| target.met)
     }
 
-    /// How it stands against its targets, in words.
+    /// Whether it meets its targets, in words.
     pub fn verdict(&self) -> String {
         if self.targets.is_empty() {
             return "–".to_owned();
@@ -145,7 +148,7 @@ fn median(durations: impl Iterator<Item = Duration>) -> f64 {
     (lower + upper).as_secs_f64() / 2.0
 }
 
-/// To so many parts of one.
+/// Rounds to a multiple of `1 / parts`.
 fn rounded(value: f64, parts: f64) -> f64 {
     (value * parts).round() / parts
 }

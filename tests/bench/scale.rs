@@ -1,32 +1,32 @@
-//! How much of everything is measured: the fleets that the targets are stated for, or the smallest ones that show the
-//! same counts (`make bench-smoke`).
+//! The sizes of everything measured: the fleets of the targets, or the smallest ones with the same counts
+//! (`make bench-smoke`).
 
-use crate::news;
+use crate::unreported;
 
 /// The sizes of the rows.
 #[derive(Debug)]
 pub struct Scale {
-    /// Whether this is a smoke run: it is not optimised, so times and memory have no targets.
+    /// Whether this is a smoke run, which is not optimised: times and memory have no targets.
     pub smoke: bool,
-    /// How often a row is measured at most.
+    /// The most measurements of a row.
     repeats: usize,
-    /// Requests that follow each other, and that come at once, to learn what the local world itself takes.
+    /// The numbers of requests in sequence and at once that measure the simulated world itself.
     pub overhead: (u32, u32),
     /// Issues in each of the fleet's 100 repositories.
     pub issues: u64,
-    /// How many agents beat at once.
+    /// How many agents send heartbeats at once.
     pub crowd: usize,
-    /// How many issues change at once, row by row.
+    /// How many issues change at once, one entry per row.
     pub bursts: &'static [u64],
     /// Repositories of the further idle fleets.
     pub idle_fleets: &'static [usize],
-    /// Of the agents with news.
-    pub news: news::Sizes,
+    /// The sizes of the rows of agents with unreported changes.
+    pub unreported: unreported::Sizes,
     /// Issues of the two repositories that are read for the first time; the larger one is audited.
     pub backfills: (u64, u64),
-    /// Repositories, and issues in each, whose bodies are the largest that GitHub allows.
+    /// Repositories, and issues in each, with the largest bodies that GitHub allows.
     pub largest_bodies: (usize, u64),
-    /// Repositories, and issues in each, of the fleet that the peer serves as well.
+    /// Repositories, and issues in each, of the fleet that the peer also serves.
     pub compared: (usize, u64),
 }
 
@@ -40,13 +40,13 @@ impl Scale {
         crowd: 500,
         bursts: &[1, 10, 100],
         idle_fleets: &[1, 20, 500, 1_000],
-        news: news::Sizes { repositories: 500, agents: 500, backlogs: &[1_000, 20_000, 320_000] },
+        unreported: unreported::Sizes { repositories: 500, agents: 500, backlogs: &[1_000, 20_000, 320_000] },
         backfills: (500, 5_000),
         largest_bodies: (8, 300),
         compared: (20, 100),
     };
 
-    /// `make bench-smoke`. The fleet has as many repositories as in full, since the targets of passes depend on them,
+    /// `make bench-smoke`. The fleet has the full number of repositories, since the targets of passes depend on them,
     /// and most rows are measured twice, since their counts have to be the same.
     pub const SMALLEST: Self = Self {
         smoke: true,
@@ -56,13 +56,13 @@ impl Scale {
         crowd: 20,
         bursts: &[1, 10],
         idle_fleets: &[1],
-        news: news::Sizes { repositories: 100, agents: 20, backlogs: &[300] },
+        unreported: unreported::Sizes { repositories: 100, agents: 20, backlogs: &[300] },
         backfills: (200, 300),
         largest_bodies: (2, 12),
         compared: (2, 20),
     };
 
-    /// How often a row is measured that is measured `full` times in full.
+    /// How often to measure a row that `make bench` measures `full` times.
     pub fn repeats(&self, full: usize) -> usize {
         full.min(self.repeats)
     }

@@ -1,4 +1,4 @@
-//! The service in a process of its own: the real handler, wired as the binary `api` is, but for the clock.
+//! The service in its own process: the real handler, wired as in the binary `api`, except for the clock.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use tower::util::ServiceExt as _;
 
 use crate::wire::{self, Function, Time};
 
-/// API Gateway's own limit for an answer, which the functions are given as their time.
+/// API Gateway's limit for an answer, which is also the functions' timeout.
 const INVOCATION: SignedDuration = SignedDuration::from_secs(30);
 
 /// Serves the benchmark until it hangs up.
@@ -31,7 +31,7 @@ pub fn run() {
     runtime.block_on(app.prepare());
     let event = serde_json::from_str(include_str!("../../events/heartbeat.json")).expect("an event");
     let handler = Handler { service: http::service(Arc::new(app)), event, time: time.clone(), metrics };
-    wire::serve(&runtime, &time, &handler).expect("the benchmark can be talked to");
+    wire::serve(&runtime, &time, &handler).expect("the connection to the benchmark works");
 }
 
 async fn app(time: &Time) -> Result<App, StartError> {
@@ -45,7 +45,7 @@ async fn app(time: &Time) -> Result<App, StartError> {
 
 struct Handler<S> {
     service: S,
-    /// The sample event, which each beat is made of.
+    /// The sample event from which each heartbeat's event is made.
     event: Value,
     time: Time,
     metrics: Metrics,
@@ -55,7 +55,7 @@ impl<S> Function for Handler<S>
 where
     S: Service<LambdaEvent<Box<RawValue>>, Response: serde::Serialize, Error: std::fmt::Debug> + Clone,
 {
-    /// The event's text, as Lambda hands it over.
+    /// The event's text, as Lambda delivers it.
     type Event = String;
 
     fn event(&self, agent: &str) -> String {

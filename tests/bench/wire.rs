@@ -1,8 +1,8 @@
-//! What the benchmark and the processes it measures say to each other, and the measuring itself.
+//! The protocol between the benchmark and the processes that it measures, and the measuring itself.
 //!
-//! A line of JSON each way over a socket that is the child's standard input; its standard output is free for its
-//! log, as in Lambda. Time and processor time are taken in the child, around the work alone: neither the making of
-//! the events nor the reading of the answers is in them.
+//! Each message is a line of JSON on a socket, which is the child's standard input; its standard output is free for the
+//! log, as in Lambda. The child measures time and processor time around the work alone, without building the events and
+//! reading the answers.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::fd::AsFd as _;
@@ -22,11 +22,11 @@ use tokio::runtime::Runtime;
 pub struct Order {
     /// By how much the world's clock is ahead of the system's.
     pub ahead_millis: i64,
-    /// Who beats, all at the same time.
+    /// The agents, which send heartbeats at the same time.
     pub agents: Vec<String>,
 }
 
-/// What a child did.
+/// The result of an order.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Done {
     /// The answers' bodies, in the order of the agents.
@@ -35,16 +35,16 @@ pub struct Done {
     pub wall: Duration,
     /// Processor time of the whole process in between.
     pub cpu: Duration,
-    /// The most memory that the process has held since its start, in KiB.
+    /// The most memory of the process since its start, in KiB.
     pub peak_rss_kib: u64,
 }
 
-/// What is measured in a child.
+/// A function that is measured in a child.
 pub trait Function {
-    /// What it is called with.
+    /// The input of a call.
     type Event;
 
-    /// The call that `agent` makes.
+    /// The input of a heartbeat of `agent`.
     fn event(&self, agent: &str) -> Self::Event;
 
     /// Answers one call.
@@ -58,16 +58,16 @@ pub struct Time {
 }
 
 impl Time {
-    /// The time now.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         Timestamp::now() + SignedDuration::from_millis(self.ahead_millis.load(Ordering::Relaxed))
     }
 }
 
-/// What a child says when it can take orders.
+/// A child's message that it can take orders.
 pub const READY: &str = "ready";
 
-/// Carries out orders until nobody gives them any more. Between two of them nothing in this process runs, as
+/// Executes orders until the benchmark closes the connection. Between two orders nothing in this process runs, as
 /// between two invocations of a Lambda function.
 pub fn serve(runtime: &Runtime, time: &Time, function: &impl Function) -> io::Result<()> {
     let mut answers = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
@@ -93,5 +93,5 @@ fn peak_rss_kib() -> io::Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-    kib.ok_or_else(|| io::Error::other("/proc/self/status tells no VmHWM"))
+    kib.ok_or_else(|| io::Error::other("/proc/self/status has no VmHWM"))
 }

@@ -1,5 +1,5 @@
-//! The local world as the benchmark arranges it: repositories with issues of usual size, the distances to
-//! GitHub and DynamoDB as ordered delays, a clock that can be moved, and the counters.
+//! The simulated world of the benchmark: repositories with issues of usual size, delays that stand for the distances to
+//! GitHub and DynamoDB, a clock that can be moved, and the counters.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,47 +12,47 @@ use test_world::github::{self, GitHub, GraphQlCall, Matching};
 use test_world::{TABLE_NAME, TestWorld};
 use tokio::runtime::Runtime;
 
-/// How far away things are.
+/// The delay of GitHub's REST API.
 pub const REST_DELAY: Duration = Duration::from_millis(40);
-/// How far away GitHub's GraphQL API is.
+/// The delay of GitHub's GraphQL API.
 pub const GRAPHQL_DELAY: Duration = Duration::from_millis(120);
-/// How far away DynamoDB is.
+/// The delay of DynamoDB.
 pub const DYNAMODB_DELAY: Duration = Duration::from_millis(4);
 
-/// How long an issue's text is, in characters. GitHub's JSON around it is some 2.5 KB more.
+/// The length of an issue's text, in characters. GitHub's other JSON adds some 2.5 KB.
 const BODY_LENGTH: usize = 2_000;
 
-/// Longer than a pass serves every beat.
+/// Longer than a pass stays fresh.
 const FRESHNESS: Duration = Duration::from_secs(31);
 
-/// Longer than GitHub shows a change late.
+/// Longer than GitHub delays a change.
 const SETTLING: Duration = Duration::from_secs(125);
 
-/// A local world with its repositories.
+/// A simulated world with its repositories.
 pub struct World {
     local: TestWorld,
     /// Their names, in the order of their numbers.
     pub repositories: Vec<String>,
-    /// Where they are named when they are too many for a variable.
+    /// The file that lists them if they are too many for a variable.
     names: Option<PathBuf>,
-    /// Whether the service closes some connections before the answer's end.
+    /// Whether the service closes some connections before the end of an answer.
     gives_up_answers: bool,
 }
 
-/// What was asked of GitHub and DynamoDB.
+/// The requests to GitHub and DynamoDB.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Counted {
     /// Requests to GitHub's REST API.
     pub rest_requests: u64,
     /// Requests to its GraphQL API.
     pub graphql_requests: u64,
-    /// What those cost.
+    /// The points that those cost.
     pub graphql_points: u64,
     /// Requests to DynamoDB.
     pub dynamodb_requests: u64,
-    /// What DynamoDB bills for reading.
+    /// Read request units that DynamoDB bills.
     pub read_units: f64,
-    /// What it bills for writing, the indexes included.
+    /// Write request units that it bills, including the indexes.
     pub write_units: f64,
     /// Conditional writes that were refused.
     pub refused: u64,
@@ -66,15 +66,15 @@ impl Counted {
 }
 
 impl World {
-    /// Starts a world with so many repositories of so many open issues each. Its servers run on `runtime`. Nothing is
-    /// delayed yet.
+    /// Starts a world with this many repositories, and open issues in each. Its servers run on `runtime`, without
+    /// delays yet.
     pub fn start(runtime: &Runtime, repositories: usize, issues: u64) -> Self {
         let body: String = "What happens, what should happen. ".chars().cycle().take(BODY_LENGTH).collect();
         Self::start_with_bodies(runtime, repositories, issues, &body)
     }
 
-    /// The same with bodies so large that the service gives up some answers before their end, at its own limits or at the
-    /// end of a pass.
+    /// Starts a world with such large bodies that the service gives up some answers before their end, at its own limits
+    /// or at the end of a pass.
     pub fn start_with_answers_given_up(
         runtime: &Runtime,
         repositories: usize,
@@ -92,7 +92,7 @@ impl World {
             (0..repositories).map(|n| format!("acme/repository-{n:04}")).collect();
         local.github.arrange(|github| {
             let now = github.now();
-            // What a pass costs is the question here, not how long a token lasts.
+            // The benchmark measures the cost of passes, so the budgets must not end.
             let in_a_year = now + SignedDuration::from_hours(24 * 365);
             github.set_budget(1_000_000, 1_000_000, in_a_year);
             github.set_graphql_budget(1_000_000, 1_000_000, in_a_year);
@@ -107,15 +107,16 @@ impl World {
         Self { local, repositories, names: None, gives_up_answers: false }
     }
 
-    /// Adds repositories, until there are so many, that stand in GitHub and in the table as the first one does, which the
-    /// service has read: thousands of first requests would take minutes. They are named in a file from here on.
+    /// Adds repositories up to this number, as copies of the first one, which the service has read, in GitHub and in
+    /// the table: thousands of first listings would take minutes. From here on a file lists the repositories.
     pub fn grow(&mut self, repositories: usize) {
         let first = &self.repositories[0];
         let items = self.local.dynamodb.items(TABLE_NAME);
         let id = self.local.github.world().repository_id(first);
-        let item =
-            |sk: String| items.iter().find(|item| item["sk"] == sk.as_str()).expect("it was read").clone();
-        let (marks, name) = (item(format!("REPO#{id}")), item(format!("NAME#{first}")));
+        let item = |sk: String| {
+            items.iter().find(|item| item["sk"] == sk.as_str()).expect("the service has read it").clone()
+        };
+        let (checkpoint, name) = (item(format!("REPO#{id}")), item(format!("NAME#{first}")));
         let (at, body) = {
             let github = self.local.github.world();
             let issue = github.issue(first, 1);
@@ -128,11 +129,11 @@ impl World {
                 open(github, &repository, at, &body);
                 id
             });
-            let (mut marks, mut name) = (marks.clone(), name.clone());
-            marks["sk"] = format!("REPO#{id}").into();
-            marks["name"] = repository.clone().into();
+            let (mut checkpoint, mut name) = (checkpoint.clone(), name.clone());
+            checkpoint["sk"] = format!("REPO#{id}").into();
+            checkpoint["name"] = repository.clone().into();
             name["sk"] = format!("NAME#{repository}").into();
-            for item in [&mut marks, &mut name] {
+            for item in [&mut checkpoint, &mut name] {
                 item["id"] = id.into();
                 self.local.dynamodb.put_item(TABLE_NAME, item);
             }
@@ -143,7 +144,7 @@ impl World {
         self.names = Some(file);
     }
 
-    /// The environment in which the service finds it.
+    /// The service's environment variables for this world.
     pub fn environment(&self) -> HashMap<&'static str, String> {
         let mut environment: HashMap<_, _> = self.local.environment().into_iter().collect();
         let names = match &self.names {
@@ -159,26 +160,26 @@ impl World {
         self.local.clock.ahead_millis().expect("it runs")
     }
 
-    /// Puts it at its distance: every request is answered later, each by itself, however many come at once.
+    /// Puts the world at its distance: the answer to every request is delayed by itself, however many arrive at once.
     pub fn move_away(&self) {
-        // A request meets the first order that is meant for it.
+        // The first fault that matches a request applies to it.
         self.local.github.fault(Matching::graphql(), github::Fault::Delay(GRAPHQL_DELAY).forever());
         self.local.github.fault(Matching::anything(), github::Fault::Delay(REST_DELAY).forever());
         self.local.dynamodb.fault(On::anything(), dynamodb::Fault::Delay(DYNAMODB_DELAY).forever());
     }
 
-    /// Answers at once again, for what only has to be there.
+    /// Removes the delays, for work that is not measured.
     pub fn move_near(&self) {
         self.local.github.heal();
         self.local.dynamodb.heal();
     }
 
-    /// Lets the last pass's freshness run out.
+    /// Lets time pass until the last pass is no longer fresh.
     pub fn outlive_freshness(&self) {
         self.local.clock.advance(FRESHNESS);
     }
 
-    /// Lets so much time pass that GitHub shows nothing late any more of what happened until now.
+    /// Lets time pass until GitHub shows every change so far.
     pub fn outlive_settling(&self) {
         self.local.clock.advance(SETTLING);
     }
@@ -197,8 +198,8 @@ impl World {
         });
     }
 
-    /// Lets a repository's first issue, which changed, be so many, all of which changed in the same pass. They are in the
-    /// table alone: to read them from GitHub would take an hour.
+    /// Copies the row of a repository's first issue, which changed, until this many changed in the same pass. The
+    /// copies are in the table only: reading them from GitHub would take an hour.
     pub fn copy_changed_issue(&self, repository: &str, changes: u64) {
         let id = self.local.github.arrange(|github| github.repository_id(repository));
         let partition = format!("REPO#{id}");
@@ -218,19 +219,28 @@ impl World {
         dynamodb.put_item(TABLE_NAME, &counts);
     }
 
+    /// Whether the last pass deferred a repository to the next one: then it is recorded.
+    pub fn has_deferred(&self) -> bool {
+        let dynamodb = &self.local.dynamodb;
+        let state = dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default();
+        let pass = state["ended"]["passId"].as_str().unwrap_or_default();
+        let record = dynamodb.item(TABLE_NAME, "PASSES", pass).unwrap_or_default();
+        record["deferred"].as_array().is_some_and(|deferred| !deferred.is_empty())
+    }
+
     /// How many rows of open issues are in the table.
     pub fn open_rows(&self) -> usize {
         let items = self.local.dynamodb.items(TABLE_NAME);
         items.iter().filter(|item| item.get("openUpdatedAt").is_some()).count()
     }
 
-    /// Begins to count anew.
+    /// Resets the counters.
     pub fn forget_requests(&self) {
         self.local.github.clear_requests();
         self.local.dynamodb.clear_requests();
     }
 
-    /// What was asked since. Aborts the run when something else than a condition was refused.
+    /// The requests since the last reset. Aborts the run if anything but a condition was refused.
     pub fn counted(&self) -> Counted {
         let requests = self.local.github.requests();
         for request in &requests {
@@ -241,7 +251,7 @@ impl World {
         let is_refused = |outcome: &Outcome| match outcome {
             Outcome::Ok => false,
             Outcome::Refused { code, .. } if code == "ConditionalCheckFailedException" => true,
-            other => panic!("DynamoDB was to answer, not {other:?}"),
+            other => panic!("DynamoDB did not answer: {other:?}"),
         };
         let Capacity { read_units, write_units } = exchanges.iter().map(|exchange| exchange.capacity).sum();
         let graphql: Vec<&GraphQlCall> =
@@ -257,12 +267,12 @@ impl World {
         }
     }
 
-    /// GitHub, for what is measured of the world itself.
+    /// GitHub, to measure the world itself.
     pub fn github(&self) -> &GitHub {
         &self.local.github
     }
 
-    /// Where DynamoDB is.
+    /// DynamoDB's URL.
     pub fn dynamodb_url(&self) -> &str {
         self.local.dynamodb.url()
     }
@@ -276,7 +286,7 @@ impl Drop for World {
     }
 }
 
-/// Opens an issue of usual size. Of twenty, three are being worked on.
+/// Opens an issue of usual size. Three of twenty are in progress.
 fn open(github: &mut github::World, repository: &str, at: Timestamp, body: &str) {
     let number = github.open_issue_at(repository, "An issue with a title of usual length", at);
     github.edit_issue(repository, number, |issue| {

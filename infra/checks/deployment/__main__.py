@@ -1,12 +1,12 @@
-"""Deploys the template to an emulated AWS on this machine, and uses what was deployed.
+"""Deploys the template to an emulated AWS on this machine, and uses the deployed service.
 
     deployment TEMPLATE LAMBDA_FOLDER TEST_WORLD
 
-TEMPLATE is what transform.py makes, LAMBDA_FOLDER has the functions' zips, and TEST_WORLD is the program of
+TEMPLATE is the output of transform.py, LAMBDA_FOLDER has the functions' zips, and TEST_WORLD is the program of
 tests/test-world. `make deployment` builds all three.
 
-The emulator's own word counts for nothing here: each resource is read through its own API and held
-against the template, and the service is used over HTTP. The functions run with their roles' rights.
+The emulator's own report is not trusted: each resource is read through its own API and compared with the template, and
+the service is used over HTTP. The functions run with their roles' rights.
 """
 
 import json
@@ -25,15 +25,15 @@ LOG_LINES = 25
 
 
 def main(template_path, lambda_folder, test_world):
-    claim(sys.platform == "linux", "The functions are programs for Linux, so this check runs there only.")
+    claim(sys.platform == "linux", "This check runs on Linux only, because the functions are Linux programs.")
     template = json.loads(Path(template_path).read_text(encoding="utf-8"))
     with Surroundings(test_world) as surroundings:
         try:
             check(surroundings, template, Path(lambda_folder))
         except Exception:
-            tell_logs(surroundings)
+            print_logs(surroundings)
             raise
-    tell_gaps()
+    print_gaps()
 
 
 def check(surroundings, template, lambda_folder):
@@ -56,30 +56,30 @@ def check(surroundings, template, lambda_folder):
     stack = deploy(NAME, for_the_emulator(template), parameters)
     claim(stack.status == "CREATE_COMPLETE", f"the stack is {stack.status}:\n{stack.reasons()}")
     inspection = Inspection(surroundings.client, template, stack, NAME, parameters, packages)
-    proved(f"{len(list(inspection.resources()))} resources are there as the template says", differences, inspection)
+    proved(f"{len(list(inspection.resources()))} resources are deployed as the template says", differences, inspection)
 
     journey = Journey(surroundings, stack)
-    proved("a beat brings GitHub's issues into the table", journey.a_beat_brings_githubs_issues_into_the_table)
-    proved("a beat soon after is served by the same pass", journey.a_beat_soon_after_is_served_by_the_same_pass)
-    proved("an issue closed on GitHub is told", journey.an_issue_closed_on_github_is_told)
+    proved("a heartbeat imports GitHub's issues into the table", journey.heartbeat_imports_githubs_issues)
+    proved("a second heartbeat is served by the same pass", journey.second_heartbeat_is_served_by_the_same_pass)
+    proved("an issue closed on GitHub is reported", journey.issue_closed_on_github_is_reported)
     proved("the service itself refuses, with 401, 404 and 405", journey.the_service_itself_refuses)
-    proved("the schedule beats by itself", journey.the_schedule_beats_by_itself)
+    proved("the schedule sends a heartbeat", journey.schedule_sends_a_heartbeat)
     event = Path("events/schedule.json").read_bytes()
     proved("the schedule function takes its event", journey.the_schedule_function_takes_its_event, event)
-    proved("both functions log to their groups, and no token", journey.both_functions_log_to_their_groups)
+    proved("both functions log to their groups, and log no token", journey.both_functions_log_to_their_groups)
 
     journey.the_emulator_still_does_not_act()
-    proved("deleting the stack leaves the table, and nothing else", delete, stack, inspection, journey)
+    proved("deleting the stack keeps the table and nothing else", delete, stack, inspection, journey)
 
 
 def proved(sentence, step, *arguments):
-    """Carries out one step, and tells what it proved."""
+    """Runs one step and prints what it proved."""
     step(*arguments)
     print(f"ok  {sentence}", flush=True)
 
 
 def upload(client, template, lambda_folder):
-    """Puts the functions where the template looks for them. Returns them by their keys."""
+    """Uploads the functions to the buckets and keys that the template names. Returns them by key."""
     resources = template["Resources"].values()
     codes = [one["Properties"]["Code"] for one in resources if one["Type"] == "AWS::Lambda::Function"]
     for bucket in {code["S3Bucket"] for code in codes}:
@@ -100,12 +100,12 @@ def delete(stack, inspection, journey):
     stack.delete()
     claim(stack.status == "DELETE_COMPLETE", f"the deleted stack is {stack.status}:\n{stack.reasons()}")
     left = [name for name, _ in inspection.resources() if inspection.is_there(name)]
-    claim(left == ["Table"], f"the table alone should be left, and these are: {left}")
-    claim(before and journey.items("FLEET") == before, "the table is not as it was")
+    claim(left == ["Table"], f"only the table should be left, but there is: {left}")
+    claim(before and journey.items("FLEET") == before, "the table changed when the stack was deleted")
 
 
-def tell_logs(surroundings):
-    """The last that the emulator and the functions said."""
+def print_logs(surroundings):
+    """Prints the last lines that the emulator and the functions logged."""
     logs = {"the emulator": surroundings.log.read_text(errors="replace").splitlines()}
     client = surroundings.client("logs")
     for group in client.describe_log_groups()["logGroups"]:
@@ -117,13 +117,13 @@ def tell_logs(surroundings):
             print(f"\nThe last lines of {name}:", *lines[-LOG_LINES:], sep="\n  ", file=sys.stderr)
 
 
-def tell_gaps():
-    print("\nNot there, because the emulator does not know it (and what looks at it instead):")
+def print_gaps():
+    print("\nNot deployed, because the emulator does not support it (and what checks it instead):")
     for kind, instead in TYPES.items():
         print(f"  {kind}: {instead}")
     for (kind, key), instead in PROPERTIES.items():
         print(f"  {kind}, {key}: {instead}")
-    print("There as the template says, but not seen at work:")
+    print("Deployed as the template says, but its behaviour is not tested:")
     for what in BEHAVIOUR:
         print(f"  {what}")
 
@@ -132,6 +132,6 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except Broken as broken:
-        sys.exit(f"\nNot as it should be: {broken}")
+        sys.exit(f"\nThe check failed: {broken}")
     except KeyboardInterrupt:
         sys.exit(130)

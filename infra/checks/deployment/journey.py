@@ -1,4 +1,4 @@
-"""What a deployed service does: requests through its API, and the schedule by itself."""
+"""Uses a deployed service: requests to its API, and the schedule."""
 
 import json
 import time
@@ -14,7 +14,7 @@ REPOSITORIES = ["acme/api", "acme/web", "acme/docs"]
 # `rate(1 minute)` counts from the schedule's creation, and the emulator looks every ten seconds.
 SCHEDULE_SECONDS = 90
 
-# A pass serves beats for a second only, so that the next one is either served by it or soon is not.
+# A pass serves heartbeats for one second only, so that among this many some are served by it and some are not.
 BEATS = 40
 
 
@@ -41,12 +41,12 @@ class Journey:
 
     def beat(self):
         status, _, body = self.call("POST", "/api/agents/alpha/heartbeat", self.token)
-        claim(status == 200, f"a beat is answered with {status}: {body}")
-        claim(body["status"] == "ok" and body["agentName"] == "alpha", f"a beat ends in {body}")
+        claim(status == 200, f"a heartbeat got {status}: {body}")
+        claim(body["status"] == "ok" and body["agentName"] == "alpha", f"a heartbeat got {body}")
         return body
 
     def refused(self, status, method, path, token=None):
-        """A request that the service itself refuses, in its own words."""
+        """A request that the service refuses, and not the gateway."""
         answered, headers, body = self.call(method, path, token)
         claim(answered == status, f"{method} {path} is answered with {answered} and not {status}: {body}")
         problem = headers["Content-Type"] == "application/problem+json" and body["status"] == status
@@ -74,7 +74,7 @@ class Journey:
 
     # --- What it does
 
-    def a_beat_brings_githubs_issues_into_the_table(self):
+    def heartbeat_imports_githubs_issues(self):
         beat = self.beat()
         claim(not beat["coalesced"] and beat["freshAt"], f"the first beat ran no pass: {beat}")
         open_on_github = {
@@ -100,16 +100,16 @@ class Journey:
         issues = [item for repository in repositories for item in self.items(repository)]
         return {issue["url"]["S"] for issue in issues if "openUpdatedAt" in issue}
 
-    def a_beat_soon_after_is_served_by_the_same_pass(self):
-        claim(any(self.beat()["coalesced"] for _ in range(BEATS)), f"of {BEATS} beats each ran a pass of its own")
+    def second_heartbeat_is_served_by_the_same_pass(self):
+        claim(any(self.beat()["coalesced"] for _ in range(BEATS)), f"each of {BEATS} heartbeats ran its own pass")
 
-    def an_issue_closed_on_github_is_told(self):
+    def issue_closed_on_github_is_reported(self):
         closed = self.github("PATCH", "/repos/acme/api/issues/1", {"state": "closed"})["html_url"]
         for _ in range(BEATS):
-            told = self.beat()["touched"]
-            if told:
+            changes = self.beat()["touched"]
+            if changes:
                 break
-        claim(told == [{"url": closed, "change": "closed"}], f"{closed} was closed, and this is told: {told}")
+        claim(changes == [{"url": closed, "change": "closed"}], f"{closed} was closed, but the changes are: {changes}")
         claim(closed not in self.open_issues(), f"{closed} is still kept as open")
 
     def the_service_itself_refuses(self):
@@ -122,14 +122,14 @@ class Journey:
         status, _, body = self.call("GET", "/api/health")
         claim((status, body["status"]) == (200, "ok"), f"the health check is answered with {status}: {body}")
 
-    def the_schedule_beats_by_itself(self):
+    def schedule_sends_a_heartbeat(self):
         end = time.monotonic() + SCHEDULE_SECONDS
         while not self.scheduled():
-            claim(time.monotonic() < end, f"the schedule did not beat within {SCHEDULE_SECONDS} s")
+            claim(time.monotonic() < end, f"the schedule sent no heartbeat within {SCHEDULE_SECONDS} s")
             time.sleep(0.5)
 
     def scheduled(self):
-        # A beat that runs the pass is written as running first.
+        # A heartbeat that runs a pass is first recorded as running.
         ended = [run for run in self.runs("scheduler") if run["status"]["S"] != "running"]
         wrong = [run for run in ended if (run["type"]["S"], run["status"]["S"]) != ("scheduled", "ok")]
         claim(not wrong, f"a scheduled beat is recorded as {wrong}")

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::app::{Reply, TestApp};
 use crate::support::cases::{self, Mutation};
+use crate::support::environment::{API, Environment};
 use crate::support::roles::{invoke, invoke_in};
-use crate::support::sandbox::{API, Sandbox};
 
 /// These take about ten seconds.
 const CASES: u32 = 600;
@@ -242,14 +242,14 @@ async fn event_whose_conversion_panics_is_a_bad_request() {
 #[tokio::test]
 async fn deployed_function_answers_hostile_events() {
     let app = app().await;
-    let mut sandbox = Sandbox::start(API, &app).await;
+    let mut environment = Environment::start(API, &app).await;
     let mut told = Vec::new();
     for (place, value) in
         [("/headers/host", json!("a b")), ("/isBase64Encoded", json!(true)), ("/requestContext", json!(null))]
     {
         for event in changed(place, &value) {
             let event = serde_json::from_str(&event).expect("JSON");
-            told.push(assert_answered(&sandbox.invoke(event).await.expect("a response")).status);
+            told.push(assert_answered(&environment.invoke(event).await.expect("a response")).status);
         }
     }
     assert_eq!(told, [200, 200, 400, 200, 400, 200]);

@@ -53,9 +53,9 @@ async fn repeated_request_gets_the_same_answer_and_does_not_run() {
     assert!(!is_replayed(&first));
     let before = (app.runs("alpha"), app.items("AGENTS", ""));
     app.clear_requests();
-    for sandbox in [app.app.clone(), app.another_sandbox()] {
+    for environment in [app.app.clone(), app.another_environment()] {
         app.pass_time(40);
-        let again = app.agent("alpha").in_sandbox(sandbox).with_key(KEY).knock().await;
+        let again = app.agent("alpha").in_environment(environment).with_key(KEY).knock().await;
         assert!(is_replayed(&again));
         assert_eq!((again.status, again.body), (200, first.body.clone()));
         assert_eq!(again.headers["content-type"], "application/json");
@@ -191,9 +191,9 @@ async fn freed_key_still_belongs_to_its_request() {
 #[tokio::test]
 async fn hundred_requests_at_once_with_one_key_make_one_run() {
     let app = TestApp::after_a_first_beat().await;
-    let others: Vec<_> = (0..3).map(|_| app.another_sandbox()).collect();
+    let others: Vec<_> = (0..3).map(|_| app.another_environment()).collect();
     let agents: Vec<_> = (0..100)
-        .map(|n| app.agent("alpha").with_key(KEY).in_sandbox(others[n % others.len()].clone()))
+        .map(|n| app.agent("alpha").with_key(KEY).in_environment(others[n % others.len()].clone()))
         .collect();
     let replies = join_all(agents.iter().map(|agent| agent.knock())).await;
     let answered: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 200).collect();
@@ -243,8 +243,8 @@ async fn first_request_that_returns_after_a_takeover_changes_nothing() {
     assert!(until_held(&mut slow, &mut held).await.is_none());
     app.pass_time(31);
     app.world.github.arrange(|github| github.close_issue("acme/api", 3));
-    let elsewhere = app.another_sandbox();
-    let second = app.agent("alpha").in_sandbox(elsewhere).with_key(KEY).knock().await;
+    let elsewhere = app.another_environment();
+    let second = app.agent("alpha").in_environment(elsewhere).with_key(KEY).knock().await;
     assert_eq!((second.status, second.body["touchedCount"].as_u64()), (200, Some(4)), "{second:#?}");
     let (runs, agents) = (app.runs("alpha"), app.items("AGENTS", ""));
     held.release();

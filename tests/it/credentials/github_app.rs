@@ -209,8 +209,8 @@ async fn limit_of_an_installation_outlives_its_token() {
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
     app.pass_time(1_799);
     app.clear_requests();
-    for sandbox in [app.app.clone(), app.another_sandbox()] {
-        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
+    for environment in [app.app.clone(), app.another_environment()] {
+        let answer = app.agent("alpha").in_environment(environment).beat().await;
         assert_eq!(answer.codes(), ["github_rate_limited"]);
         assert_eq!(app.asked(), [""; 0], "no token is requested either");
     }
@@ -241,7 +241,7 @@ async fn limit_of_the_app_itself_blocks_token_requests_until_it_lifts() {
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
     app.pass_time(299);
     app.clear_requests();
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     assert_eq!(elsewhere.beat().await.codes(), ["github_rate_limited"]);
     assert_eq!(app.asked(), [""; 0]);
     app.pass_time(40);

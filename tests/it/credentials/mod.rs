@@ -5,7 +5,7 @@ pub mod github_app_refused;
 pub mod github_token;
 pub mod hostile_secrets;
 pub mod installations;
-pub mod marks;
+pub mod leaks;
 pub mod new_tokens;
 pub mod rotations;
 pub mod tls;

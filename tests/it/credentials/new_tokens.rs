@@ -105,9 +105,9 @@ async fn cold_start_answered_from_the_table_requests_no_token() {
     let app = two_repositories().await;
     beats_well(&app).await;
     app.clear_requests();
-    let elsewhere = app.another_sandbox();
+    let elsewhere = app.another_environment();
     elsewhere.prepare().await;
-    assert!(app.agent("beta").in_sandbox(elsewhere).beat().await.is_coalesced());
+    assert!(app.agent("beta").in_environment(elsewhere).beat().await.is_coalesced());
     assert_eq!(app.asked(), ["/"], "the connection, without a token");
 }
 
@@ -118,9 +118,9 @@ async fn cold_start_under_a_stored_limit_requests_no_token() {
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
     app.pass_time(299);
     app.clear_requests();
-    let elsewhere = app.another_sandbox();
+    let elsewhere = app.another_environment();
     elsewhere.prepare().await;
-    let answer = app.agent("beta").in_sandbox(elsewhere).beat().await;
+    let answer = app.agent("beta").in_environment(elsewhere).beat().await;
     assert_eq!(answer.codes(), ["github_rate_limited"]);
     assert_eq!(app.asked(), ["/"]);
 }
@@ -160,7 +160,7 @@ async fn probe_that_stays_refused_is_retried_while_lookups_wait_for_budget() {
     app.clear_requests();
     for _ in 0..3 {
         app.outlive_freshness();
-        let elsewhere = app.agent("alpha").in_sandbox(app.another_sandbox());
+        let elsewhere = app.agent("alpha").in_environment(app.another_environment());
         let answer = elsewhere.beat().await;
         assert_eq!(
             (answer.status(), answer.codes()),

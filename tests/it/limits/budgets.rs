@@ -158,7 +158,7 @@ async fn low_budget_is_known_to_a_new_execution_environment() {
     learn(&app, LOW[0].1).await;
     track_another(&mut app);
     let mut held = app.world.github.hold(Matching::listing("acme/api"));
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     let mut beat = Box::pin(elsewhere.beat());
     assert!(crate::support::app::until_held(&mut beat, &mut held).await.is_none());
     // No answer of the REST API has reported the budget to this execution environment.

@@ -77,10 +77,10 @@ async fn limit_of_one_installation_does_not_affect_the_others() {
     assert_globex_alone(&answer, &["github_rate_limited"]);
     assert_eq!(answer.0["nextHeartbeatInSeconds"], 30, "acme may have changes: {:#}", answer.0);
     assert_eq!(open(&app), [2, 2, 1]);
-    for sandbox in [app.app.clone(), app.another_sandbox()] {
+    for environment in [app.app.clone(), app.another_environment()] {
         app.outlive_freshness();
         app.clear_requests();
-        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
+        let answer = app.agent("alpha").in_environment(environment).beat().await;
         assert_globex_alone(&answer, &["github_rate_limited"]);
         assert!(app.asked().iter().all(|path| !path.contains("globex") && *path != token_request(GLOBEX)));
         let asked = app.world.github.requests().into_iter().filter_map(|request| request.graphql);
@@ -127,11 +127,11 @@ async fn scarce_budget_of_one_installation_defers_only_its_repositories() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.codes(), open(&app)), (vec![], [2, 2, 2]), "{:#}", answer.0);
     assert_eq!(answer.0["nextHeartbeatInSeconds"], 30);
-    for (n, sandbox) in [(3, app.app.clone()), (4, app.another_sandbox())] {
+    for (n, environment) in [(3, app.app.clone()), (4, app.another_environment())] {
         app.outlive_freshness();
         with_news(&app);
         app.clear_requests();
-        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
+        let answer = app.agent("alpha").in_environment(environment).beat().await;
         assert_globex_alone(&answer, &["github_budget_low"]);
         assert_eq!((open(&app), answer.0["nextHeartbeatInSeconds"].as_u64()), ([n, n, 2], Some(30)));
         assert!(app.asked().iter().all(|path| !path.contains("globex")), "{:#?}", app.asked());

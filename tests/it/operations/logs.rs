@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::app::{Setup, TestApp};
 use crate::support::checked::Checked;
-use crate::support::sandbox::{API, Log, SCHEDULE, Sandbox, ago};
+use crate::support::environment::{API, Environment, Log, SCHEDULE, ago};
 
 /// A service whose world has the system's time.
 async fn present(setup: Setup) -> TestApp {
@@ -33,9 +33,9 @@ fn assert_tells_no_token(log: &Log) {
 #[tokio::test]
 async fn beat_that_runs_a_pass_is_logged_in_one_line() {
     let app = present(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    let answer = sandbox.beat("alpha").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    let answer = environment.beat("alpha").await;
+    let log = environment.end().await;
     let [line] = logged(&log, 1)[..] else { panic!("one line: {:#?}", log.0) };
     assert_eq!(line["run.id"], answer["runId"]);
     insta::assert_json_snapshot!(line, {
@@ -81,10 +81,10 @@ async fn beat_that_runs_a_pass_is_logged_in_one_line() {
 #[tokio::test]
 async fn coalesced_beat_is_logged_with_the_pass_it_joined() {
     let app = present(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("alpha").await;
-    sandbox.beat("beta").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("alpha").await;
+    environment.beat("beta").await;
+    let log = environment.end().await;
     let [first, second] = [1, 2].map(|n| logged(&log, n)[0]);
     assert_eq!(second["pass.id"], first["pass.id"]);
     assert_eq!((&second["run.coalesced"], &second["agent.name"]), (&true.into(), &"beta".into()));
@@ -99,9 +99,9 @@ async fn each_line_has_lambdas_ids() {
         let app = present(TestApp::tracking(&["acme/api"]).with("RUST_LOG", level)).await;
         app.world.github.fault(Matching::graphql(), Fault::Status(404));
         app.world.github.fault(Matching::path("/repos/acme/api"), Fault::Status(403));
-        let mut sandbox = Sandbox::start(SCHEDULE, &app).await;
-        sandbox.invoke(TestApp::event("schedule.json")).await.expect_err("the only repository failed");
-        let log = sandbox.end().await;
+        let mut environment = Environment::start(SCHEDULE, &app).await;
+        environment.invoke(TestApp::event("schedule.json")).await.expect_err("the only repository failed");
+        let log = environment.end().await;
         let ours: Vec<_> = log
             .0
             .iter()
@@ -129,9 +129,9 @@ async fn each_line_has_lambdas_ids() {
 #[tokio::test]
 async fn refused_request_is_logged_as_refused_and_not_as_a_beat() {
     let app = present(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.invoke(TestApp::event("heartbeat-unauthorized.json")).await.expect("a response");
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.invoke(TestApp::event("heartbeat-unauthorized.json")).await.expect("a response");
+    let log = environment.end().await;
     let [line] = logged(&log, 1)[..] else { panic!("one line: {:#?}", log.0) };
     assert_eq!((&line["message"], &line["http.status"]), (&"A request was refused.".into(), &401.into()));
     assert!(!format!("{:?}", log.0).contains("this-token-was-never-issued"), "{:#?}", log.0);

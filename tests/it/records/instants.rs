@@ -1,5 +1,5 @@
-//! Instants are stored as in answers, in RFC 3339 with milliseconds. Those that an older version stored without decimals
-//! are still read.
+//! Instants are stored as in answers, in RFC 3339 with milliseconds. Those that an older version stored without
+//! decimals are still read.
 
 use std::collections::BTreeSet;
 

@@ -32,31 +32,33 @@ fn listing_and_audit_fail(app: &TestApp) {
     github.fault(Matching::listing("acme/web").query("state", "open"), Fault::Status(502).times(3));
 }
 
-/// The failures of [`listing_and_audit_fail`] are the answer's only problems, with this severity. Its `lines` name phase
-/// and repository, and repeat the messages, which name the status.
+/// The failures of [`listing_and_audit_fail`] are the answer's only problems, with this severity. Its `lines` name
+/// phase and repository, and repeat the messages, which name the status.
 fn assert_both_reported(answer: &Answer, lines: &str, severity: &str) {
-    insta::allow_duplicates! { assert_json_snapshot!(answer.0["problems"], {"[].message" => "[message]", "[].severity" => "[severity]"}, @r#"
-    [
-      {
-        "code": "github_unavailable",
-        "message": "[message]",
-        "phase": "sync",
-        "repository": "acme/api",
-        "retryAfterSeconds": 30,
-        "retryable": true,
-        "severity": "[severity]"
-      },
-      {
-        "code": "github_unavailable",
-        "message": "[message]",
-        "phase": "reconcile",
-        "repository": "acme/web",
-        "retryAfterSeconds": 30,
-        "retryable": true,
-        "severity": "[severity]"
-      }
-    ]
-    "#); }
+    insta::allow_duplicates! {
+        assert_json_snapshot!(answer.0["problems"], {"[].message" => "[message]", "[].severity" => "[severity]"}, @r#"
+        [
+          {
+            "code": "github_unavailable",
+            "message": "[message]",
+            "phase": "sync",
+            "repository": "acme/api",
+            "retryAfterSeconds": 30,
+            "retryable": true,
+            "severity": "[severity]"
+          },
+          {
+            "code": "github_unavailable",
+            "message": "[message]",
+            "phase": "reconcile",
+            "repository": "acme/web",
+            "retryAfterSeconds": 30,
+            "retryable": true,
+            "severity": "[severity]"
+          }
+        ]
+        "#);
+    }
     let problems = answer.0["problems"].as_array().expect("a list");
     for (line, problem) in answer.lines(lines).into_iter().zip(problems) {
         let text = |field: &str| problem[field].as_str().expect("a text");
@@ -90,7 +92,10 @@ async fn agent_run_equals_the_answer_and_expires_after_90_days() {
     let answer = app.agent("alpha").beat().await;
     let [run] = &app.runs("alpha")[..] else { panic!("{:#?}", app.runs("alpha")) };
     assert_recorded(run, &answer.0);
-    assert_json_snapshot!(run, {".runId" => "[id]", ".sk" => "[key]", ".passId" => "[id]", ".summary" => "[summary]"}, @r#"
+    assert_json_snapshot!(run, {
+        ".runId" => "[id]", ".sk" => "[key]",
+        ".passId" => "[id]", ".summary" => "[summary]"
+    }, @r#"
     {
       "agentName": "alpha",
       "coalesced": false,
@@ -142,7 +147,10 @@ async fn heartbeat_that_runs_a_pass_is_recorded_before_the_pass() {
         runs
     };
     let (answer, running) = tokio::join!(alpha.beat(), runs_meanwhile);
-    assert_json_snapshot!(running, {"[].runId" => "[id]", "[].sk" => "[key]", "[].passId" => "[id]", "[].summary" => "[summary]"}, @r#"
+    assert_json_snapshot!(running, {
+        "[].runId" => "[id]", "[].sk" => "[key]",
+        "[].passId" => "[id]", "[].summary" => "[summary]"
+    }, @r#"
     [
       {
         "agentName": "alpha",
@@ -190,7 +198,10 @@ async fn pass_without_a_change_or_a_problem_is_not_recorded() {
     let passes = app.items("PASSES", "");
     assert_eq!(passes.len(), before + 2, "a problem");
     let last = passes.last().expect("a pass");
-    assert_json_snapshot!(last, {".passId" => "[id]", ".sk" => "[key]", ".summary" => "[summary]", ".problems[].message" => "[message]"}, @r#"
+    assert_json_snapshot!(last, {
+        ".passId" => "[id]", ".sk" => "[key]",
+        ".summary" => "[summary]", ".problems[].message" => "[message]"
+    }, @r#"
     {
       "deferred": [],
       "endedAt": "2026-11-22T06:01:33.000Z",

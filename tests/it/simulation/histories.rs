@@ -243,8 +243,8 @@ impl Simulation {
         self.app.world.turnstile.stillness().await;
     }
 
-    /// Ends all faults, except GraphQL's for the second repository, which the service reads without it. One pass reads the
-    /// changes, another settles them, and an audit, if the history has any, finds the rest. Then all agents send a
+    /// Ends all faults, except GraphQL's for the second repository, which the service reads without it. One pass reads
+    /// the changes, another settles them, and an audit, if the history has any, finds the rest. Then all agents send a
     /// heartbeat.
     async fn end(&mut self) {
         self.arrive().await;

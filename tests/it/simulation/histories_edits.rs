@@ -234,8 +234,8 @@ impl Names {
     }
 }
 
-/// The cached open issues, with the fields that agents see. The rows may still contain an issue that GitHub hides: a 404
-/// proves nothing until it has lasted for an interval.
+/// The cached open issues, with the fields that agents see. The rows may still contain an issue that GitHub hides: a
+/// 404 proves nothing until it has lasted for an interval.
 fn cached(github: &World, name: &str, open: &[Checked]) -> BTreeMap<u64, Value> {
     let repository = github.repository(name);
     let shown: BTreeSet<u64> = repository.visible_issues(github.now()).map(|issue| issue.number).collect();

@@ -1,5 +1,5 @@
-//! A heartbeat stalls at each of its requests until its lease has expired, another heartbeat runs a whole pass, and then
-//! the first one resumes: both leave the same table and report every change.
+//! A heartbeat stalls at each of its requests until its lease has expired, another heartbeat runs a whole pass, and
+//! then the first one resumes: both leave the same table and report every change.
 
 use test_world::turnstile::{Admission, Led, Stop};
 

@@ -166,16 +166,16 @@ impl TestApp {
     /// Restarts the service with one variable changed, as a new execution environment would start it.
     pub fn restart_with(&mut self, variable: &str, value: &str) {
         self.variables.insert(variable.to_owned(), value.to_owned());
-        self.app = self.another_sandbox();
+        self.app = self.another_environment();
     }
 
     /// A second execution environment of the same service.
-    pub fn another_sandbox(&self) -> Arc<App> {
-        self.sandbox_with(&self.variables)
+    pub fn another_environment(&self) -> Arc<App> {
+        self.environment_with(&self.variables)
     }
 
     /// An execution environment of another function, with these variables.
-    pub fn sandbox_with(&self, variables: &HashMap<String, String>) -> Arc<App> {
+    pub fn environment_with(&self, variables: &HashMap<String, String>) -> Arc<App> {
         Arc::new(service(&self.world, variables, self.timing, self.ahead))
     }
 

@@ -122,7 +122,7 @@ impl Agent<'_> {
     }
 
     /// The same agent, served by another execution environment.
-    pub fn in_sandbox(mut self, app: Arc<App>) -> Self {
+    pub fn in_environment(mut self, app: Arc<App>) -> Self {
         self.app = app;
         self
     }

@@ -2,12 +2,12 @@
 //! here before the tests compile.
 
 use agent_heartbeat::domain::{
-    AccountLimits, AgentRun, Api, AuditProgress, Backfill, Backoff, Budget, CachedIssue, Change,
-    ChangeMarker, Fingerprint, Gone, HeldAudit, IssueNumber, IssueState, ProbeMemory, ProblemCode,
-    QueryLimit, Removal, RepositoryFailure, RepositoryId, RepositoryName, RunType, Settling, ShortPages,
-    Status, TrackedRepository, UnreadIssue, Untracked, WorkStatus,
+    AccountLimits, AgentRun, Api, AuditOnHold, AuditProgress, Backfill, Backoff, Budget, CachedIssue, Change,
+    ChangeMarker, Fingerprint, Gone, IssueNumber, IssueState, ProbeMemory, ProblemCode, QueryLimit, Removal,
+    RepositoryFailure, RepositoryId, RepositoryName, RunType, Settling, ShortPages, Status,
+    TrackedRepository, UnreadIssue, Untracked, WorkStatus,
 };
-use agent_heartbeat::store::{ConfiguredName, LastPass, PassRecord, RecentChanges};
+use agent_heartbeat::store::{ConfiguredName, LastPass, NameTarget, PassRecord, RecentChanges};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -85,7 +85,7 @@ fn repository() -> Value {
         audit_under_way: true,
         unexplained: 1,
         drift: Some(1),
-        held: Some(HeldAudit { absent: 1, of: 1 }),
+        held: Some(AuditOnHold { absent: 1, of: 1 }),
         short_pages: Some(ShortPages { length: 1, since: at(), wait: 60 }),
         short_open_pages: Some(ShortPages { length: 1, since: at(), wait: 60 }),
         unread: vec![UnreadIssue {
@@ -132,14 +132,12 @@ pub fn all() -> Vec<Value> {
     let audit = AuditProgress {
         began_at: Some(at()),
         position: Some(at()),
-        believed: true,
+        confirmed: true,
         compared: true,
         candidates: vec![IssueNumber(1)],
     };
     let name = ConfiguredName {
-        id: None,
-        why: Some(ProblemCode::RepositoryNotFound),
-        since: Some(at()),
+        target: NameTarget::Missing { why: ProblemCode::RepositoryNotFound, since: Some(at()) },
         by_rest: Some(backoff()),
     };
     let pass = PassRecord {

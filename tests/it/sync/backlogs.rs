@@ -134,10 +134,10 @@ async fn changes_of_a_repository_only_another_function_tracks_are_delivered() {
     let (app, names) = fleet_of(2, |_| ()).await;
     let mut elsewhere = app.variables.clone();
     elsewhere.insert("REPOSITORIES".to_owned(), names[0].clone());
-    let elsewhere = app.sandbox_with(&elsewhere);
+    let elsewhere = app.environment_with(&elsewhere);
     app.world.github.arrange(|github| github.close_issue(&names[1], 1));
     app.agent("alpha").beat().await;
-    let beta = app.agent("beta").in_sandbox(Arc::clone(&elsewhere));
+    let beta = app.agent("beta").in_environment(Arc::clone(&elsewhere));
     assert_eq!(beta.beat().await.touched(), ["closed acme/repository-01#1"]);
     // A pass that dies, and one of the other function that takes over.
     app.outlive_freshness();
@@ -148,7 +148,7 @@ async fn changes_of_a_repository_only_another_function_tracks_are_delivered() {
     assert!(until_held(&mut dying, &mut held).await.is_none());
     drop(dying);
     app.pass_time(150);
-    let beta = app.agent("beta").in_sandbox(elsewhere);
+    let beta = app.agent("beta").in_environment(elsewhere);
     assert_eq!(beta.beat().await.touched(), ["reopened acme/repository-01#1"]);
 }
 

@@ -161,7 +161,7 @@ async fn stretched_freshness_applies_in_every_execution_environment() {
         .github
         .arrange(|world| world.set_graphql_budget(60, 60, world.now() + SignedDuration::from_hours(1)));
     app.agent("alpha").beat().await;
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     for (seconds, is_coalesced) in [(119, true), (1, false)] {
         app.pass_time(seconds);
         let answer = elsewhere.beat().await;

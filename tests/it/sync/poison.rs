@@ -95,10 +95,10 @@ async fn poisoned_query_still_lets_every_repository_be_read_in_the_pass() {
         assert_eq!(answer.touched().len(), names.len(), "{fault:?}");
 
         // Another execution environment knows it too: one query names the others, and REST alone reads this one.
-        let elsewhere = app.another_sandbox();
+        let elsewhere = app.another_environment();
         app.outlive_freshness();
         app.clear_requests();
-        assert_ok(&app.agent("alpha").in_sandbox(elsewhere).beat().await);
+        assert_ok(&app.agent("alpha").in_environment(elsewhere).beat().await);
         assert_eq!(queries_naming(&app, &poison), 0, "{fault:?}");
         // A query that timed out leaves some neighbours suspect for a minute.
         let suspects = looked_up(&app);
@@ -200,8 +200,8 @@ async fn failing_graphql_costs_few_queries_and_is_tried_again_later() {
 
         app.pass_time(48);
         app.clear_requests();
-        let elsewhere = app.another_sandbox();
-        let second = app.agent("alpha").in_sandbox(elsewhere).beat().await;
+        let elsewhere = app.another_environment();
+        let second = app.agent("alpha").in_environment(elsewhere).beat().await;
         assert_eq!((second.status(), second.codes()), ("warning", vec!["probe_unavailable"]), "{fault:?}");
         assert!(batches(&app).len() <= 1, "{fault:?}: {:?}", batches(&app));
         assert!(state_bytes(&app) < 1_000, "{}", app.state());
@@ -366,8 +366,8 @@ async fn query_too_large_for_github_is_halved_and_its_size_remembered() {
         assert_eq!((batches(&app), looked_up(&app)), (vec![16, 8, 8], vec![]), "{errors}");
         app.outlive_freshness();
         app.clear_requests();
-        let elsewhere = app.another_sandbox();
-        assert_ok(&app.agent("alpha").in_sandbox(elsewhere).beat().await);
+        let elsewhere = app.another_environment();
+        assert_ok(&app.agent("alpha").in_environment(elsewhere).beat().await);
         assert_eq!((batches(&app), looked_up(&app)), (vec![8, 8], vec![]), "{errors}");
         app.world.github.arrange(|github| github.heal_graphql());
         app.pass_time(60);

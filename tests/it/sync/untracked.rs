@@ -61,14 +61,14 @@ async fn changes_of_a_repository_another_function_does_not_track_are_reported() 
     let mut told_alpha = Vec::new();
     for number in 1..=3 {
         app.world.github.arrange(|github| github.close_issue(WEB, number));
-        app.agent("beta").in_sandbox(Arc::clone(&with_both)).beat().await;
+        app.agent("beta").in_environment(Arc::clone(&with_both)).beat().await;
         // First served by the pass of the other function, then by a pass of its own function.
         told_alpha.extend(app.agent("alpha").beat().await.touched());
         app.pass_time(31);
         told_alpha.extend(app.agent("alpha").beat().await.touched());
         app.pass_time(31);
     }
-    told_alpha.extend(app.agent("alpha").in_sandbox(with_both).beat().await.touched());
+    told_alpha.extend(app.agent("alpha").in_environment(with_both).beat().await.touched());
     assert_eq!(told_alpha, ["closed acme/web#1", "closed acme/web#2", "closed acme/web#3"]);
 }
 

@@ -100,7 +100,7 @@ async fn used_up_points_stop_graphql_in_all_environments_until_they_reset() {
     app.agent("alpha").beat().await;
     app.clear_requests();
     app.outlive_freshness();
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     let answer = elsewhere.beat().await;
     assert_eq!((answer.is_coalesced(), answer.codes()), (false, vec!["probe_unavailable"]));
     assert_eq!(answer.0["problems"][0]["retryAfterSeconds"], 29);

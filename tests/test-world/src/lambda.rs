@@ -1,4 +1,4 @@
-//! Lambda's Runtime API for one sandbox: events go in, answers come out.
+//! Lambda's Runtime API for one environment: events go in, answers come out.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -17,13 +17,13 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// So long the sandbox may take to ask or to answer: as long as Lambda grants an init.
+/// So long the execution environment may take to ask or to answer: as long as Lambda grants an init.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// X-Ray's id of every invocation.
 pub const TRACE_ID: &str = "Root=1-6a113060-0123456789abcdef01234567;Sampled=0";
 
-/// The request id of the `n`th invocation of a sandbox.
+/// The request id of the `n`th invocation of an execution environment.
 pub fn request_id(n: u64) -> String {
     format!("8476a536-e9f4-11e8-9739-{n:012}")
 }
@@ -77,7 +77,7 @@ impl Lambda {
         &self.address
     }
 
-    /// Waits until the sandbox asks for an event: its init, or the last invocation, is over.
+    /// Waits until the execution environment asks for an event: its init, or the last invocation, is over.
     pub async fn asked_for_an_event(&mut self) {
         let asked = timeout(PATIENCE, self.asked.recv()).await;
         asked.ok().flatten().expect("a function asks for its first event within ten seconds");

@@ -1,9 +1,9 @@
-// A heartbeat function in Node, for comparison: the same start and the same coalesced beat as the service's.
+// A heartbeat function in Node, for comparison: the same start and the same coalesced heartbeat as the service.
 //
-// Its init builds the clients, reads both secrets and opens a connection to each host, all hosts at once. A beat
+// Its init builds the clients, reads both secrets and opens a connection to each host, all hosts at once. A heartbeat
 // checks the token, reads the fleet's state and the agent consistently in one request, then writes the run, then
-// updates the agent. In its favour: it knows no pass, no change to report, no rate limit and no failure, uses DynamoDB's
-// plain client, and keeps connections alive by the SDK's own default.
+// updates the agent. In its favour it has no passes, no changes to report, no rate limit and no error handling, uses
+// DynamoDB's plain client, and keeps connections alive by the SDK's default.
 
 import { createHash, randomUUID, timingSafeEqual } from "node:crypto";
 import {
@@ -39,7 +39,7 @@ export async function handler(event) {
   const { state, agent } = await read(agentName);
   const ended = state.ended.M;
   const age = (startedAt - new Date(ended.at.S)) / 1000;
-  if (age >= Number(ended.freshnessSeconds.N)) throw new Error("the last pass is not fresh any more");
+  if (age >= Number(ended.freshnessSeconds.N)) throw new Error("the last pass is no longer fresh");
 
   const finishedAt = new Date();
   const run = {
@@ -76,7 +76,7 @@ async function readSecret(id) {
   return answer.SecretString.trim();
 }
 
-/** What a beat begins with. */
+/** The first read of a heartbeat. */
 async function read(agentName) {
   const Keys = [key("FLEET", "STATE"), key("AGENTS", agentName)];
   const answer = await dynamodb.send(
@@ -87,7 +87,7 @@ async function read(agentName) {
   return { state, agent };
 }
 
-/** Moves the agent's position and counts the beat in its minute. */
+/** Moves the agent's delivery cursor and counts the heartbeat in its minute. */
 function updateAgent(agentName, agent, startedAt, at) {
   const minute = String(Math.floor(startedAt / 60_000));
   const isSameMinute = agent.beatMinute?.N === minute;
@@ -115,7 +115,7 @@ function key(pk, sk) {
   return { pk: { S: pk }, sk: { S: sk } };
 }
 
-/** DynamoDB's form of a flat record. */
+/** A flat record in DynamoDB's format. */
 function item(record) {
   const value = (v) =>
     typeof v === "string" ? { S: v }

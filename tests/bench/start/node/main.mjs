@@ -1,4 +1,4 @@
-// Lambda's loop, as small as it gets: the managed runtime's own client does more than this.
+// A minimal Lambda runtime loop: the managed runtime's client does more than this.
 
 import http from "node:http";
 import { handler } from "./handler.mjs";

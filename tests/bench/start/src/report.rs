@@ -1,4 +1,4 @@
-//! The figures of the runs, against the targets: a table for people, JSON for programs.
+//! The figures of the runs and their targets: a table for people, JSON for programs.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use crate::trace::Touched;
 
-/// The service's init may cost so many times that of a hello function.
+/// The service's init may cost at most this many times that of the hello function.
 const MAX_TIMES_HELLO: f64 = 3.0;
 
-/// The Node peer's init costs at least so many times the service's.
+/// The Node peer's init must cost at least this many times the service's.
 const LEAST_TIMES_CHEAPER_THAN_NODE: f64 = 25.0;
 
 /// DynamoDB, Secrets Manager and GitHub: one connection to each is enough.
@@ -19,9 +19,9 @@ const HOSTS: f64 = 3.0;
 /// One run of one function.
 #[derive(Clone, Copy)]
 pub(crate) struct Run {
-    /// CPU time until the first event was asked for.
+    /// CPU time until the request for the first event.
     pub(crate) init: Duration,
-    /// CPU time of the first request, from its event to the asking for the next.
+    /// CPU time of the first heartbeat, from its event to the request for the next event.
     pub(crate) first_request: Duration,
     /// Peak resident memory, in MB.
     pub(crate) peak_resident_megabytes: f64,
@@ -39,7 +39,7 @@ pub(crate) struct Figure {
     most: f64,
 }
 
-/// What one function's runs came to.
+/// The figures of one function's runs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Row {
@@ -52,7 +52,7 @@ pub(crate) struct Row {
     connections_in_first_request: Figure,
 }
 
-/// A target and what was measured. `atMost` or `atLeast` says which way it bounds.
+/// A target and its measured figure. `atMost` or `atLeast` is the bound.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Target {
@@ -65,7 +65,7 @@ pub(crate) struct Target {
     met: bool,
 }
 
-/// Everything that was found.
+/// All results.
 #[derive(Serialize)]
 pub(crate) struct Report {
     machine: &'static str,
@@ -85,7 +85,7 @@ impl Figure {
 }
 
 impl Row {
-    /// Sums a function's runs up.
+    /// Summarizes a function's runs.
     pub(crate) fn of(name: &'static str, runs: &[Run]) -> Self {
         let figure = |of: fn(&Run) -> f64| Figure::of(runs.iter().map(of).collect());
         Self {

@@ -1,7 +1,7 @@
-//! HTTPS in front of the local world, so that a start pays for the handshakes it would pay for in AWS.
+//! HTTPS in front of the simulated world, so that a start includes the TLS handshakes that it needs in AWS.
 //!
-//! Requests and answers are passed on as they are. HTTP/2 is offered where GitHub offers it and AWS does not. All
-//! keys are of P-256 and a chain is one certificate long; those of the real hosts are longer, and some of RSA.
+//! Requests and answers are forwarded unchanged. HTTP/2 is offered for GitHub, which offers it, and not for AWS, which
+//! does not. All keys are on P-256 and a chain is one certificate long; real hosts have longer chains, some with RSA.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -22,21 +22,21 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
-/// The name that the certificates are made out to, and under which the endpoints are found.
+/// The host name of the endpoints and of their certificates.
 const HOST: &str = "localhost";
 
-/// A certificate authority, made for this run, that no one else trusts.
+/// A certificate authority for this run only.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     root_file: PathBuf,
 }
 
 impl Authority {
-    /// Makes one and writes its root, as PEM, into that file.
+    /// Creates an authority, and writes its root to this file in PEM.
     pub(crate) fn new(root_file: &Path) -> Self {
         let mut parameters = CertificateParams::default();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        // Another name than its certificates bear: whose issuer has its own name counts as self-signed.
+        // The name differs from that of its certificates: one whose issuer has its own name counts as self-signed.
         parameters.distinguished_name.push(DnType::CommonName, "An authority for one benchmark");
         let key = KeyPair::generate().expect("ring makes keys");
         let issuer = CertifiedIssuer::self_signed(parameters, key).expect("an authority may sign itself");
@@ -44,7 +44,7 @@ impl Authority {
         Self { issuer, root_file: root_file.to_owned() }
     }
 
-    /// The file with its root.
+    /// The path of the file with its root.
     pub(crate) fn root_file(&self) -> &str {
         self.root_file.to_str().expect("the path was given as text")
     }
@@ -68,7 +68,7 @@ impl Authority {
     }
 }
 
-/// The HTTPS address of one server of the local world. It serves until it is dropped.
+/// An HTTPS endpoint in front of one server of the simulated world. It serves until it is dropped.
 pub(crate) struct Endpoint {
     url: String,
     connections: Arc<AtomicUsize>,
@@ -76,7 +76,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Starts one, on a free port, in front of `upstream`, an `http` URL. `protocols` are named as in ALPN.
+    /// Starts an endpoint on a free port in front of `upstream`, an `http` URL. `protocols` are ALPN names.
     pub(crate) async fn start(authority: &Authority, upstream: &str, protocols: &[&str]) -> Self {
         let listener =
             TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port on the loopback");
@@ -88,12 +88,12 @@ impl Endpoint {
         Self { url: format!("https://{HOST}:{port}"), connections, _serving: serving }
     }
 
-    /// Where it is.
+    /// Its URL.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// How many connections were opened to it so far.
+    /// The number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -111,12 +111,12 @@ async fn listen(
         let (stream, _) = listener.accept().await.expect("the listener stays open");
         connections.fetch_add(1, Ordering::Relaxed);
         open.spawn(converse(stream, acceptor.clone(), upstream.clone(), client.clone()));
-        // What has ended need not be kept.
+        // Drops the connections that have ended.
         while open.try_join_next().is_some() {}
     }
 }
 
-/// One connection to its end, which for those of a sandbox that was killed is an error of no interest.
+/// Serves one connection to its end. Errors are ignored: connections of a killed process end with one.
 async fn converse(
     stream: TcpStream,
     acceptor: TlsAcceptor,
@@ -127,7 +127,8 @@ async fn converse(
     let Ok(stream) = acceptor.accept(stream).await else { return };
     let pass_on = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        *request.uri_mut() = format!("{upstream}{path}").parse::<Uri>().expect("both parts were one before");
+        *request.uri_mut() =
+            format!("{upstream}{path}").parse::<Uri>().expect("both parts come from one URL");
         *request.version_mut() = Version::HTTP_11;
         client.request(request)
     });

@@ -1,44 +1,44 @@
-//! What a start touches that it should not: the system's certificates and the instance's metadata service.
+//! The files and hosts that a start must not open: the system's certificates and the instance's metadata service.
 
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::environment::{Environment, Function};
 use crate::outside::Outside;
-use crate::sandbox::{Function, Sandbox};
 
-/// Where systems keep their certificates.
+/// Where operating systems store their certificates.
 const CERTIFICATE_FOLDERS: [&str; 3] = ["/etc/ssl", "/usr/share/ca-certificates", "/etc/pki"];
 
-/// Where AWS's SDKs look for credentials and a region when they are told none.
+/// Where AWS's SDKs look for credentials and a region if none are configured.
 const METADATA_ADDRESS: &str = "169.254.169.254";
 
-/// What the kernel was asked for during one init.
+/// What one init opened.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Touched {
-    /// Files opened, or looked for, below [`CERTIFICATE_FOLDERS`].
+    /// Files opened, or searched, below [`CERTIFICATE_FOLDERS`].
     pub(crate) certificate_files: usize,
-    /// Connections to [`METADATA_ADDRESS`], tried ones included.
+    /// Connections to [`METADATA_ADDRESS`], including failed ones.
     pub(crate) metadata_connections: usize,
 }
 
-/// Starts the function once under `strace`, which is at that path, and reads what it did until its init was over.
+/// Starts the function once under `strace`, and returns what its init opened. `strace` is a path.
 pub(crate) async fn init(strace: &str, function: &Function, outside: &Outside, file: &Path) -> Touched {
     let trace = file.to_str().expect("the path was given as text");
-    // That of an earlier benchmark would be taken for this one's.
+    // An earlier benchmark's trace must not be read instead of this one's.
     let _ = std::fs::remove_file(file);
-    // The tracer is the grandchild (-D), so that what is killed in the end is the function itself.
+    // The tracer is the grandchild (-D), so that the process killed in the end is the function.
     let tracer = [strace, "-D", "-f", "-qq", "-e", "trace=open,openat,openat2,connect", "-o", trace];
     let mut command: Vec<String> = tracer.map(str::to_owned).into();
     command.extend(function.command.iter().cloned());
     let variables = outside.variables();
-    let mut sandbox = Sandbox::start(&Function { command }, &variables).await;
-    sandbox.is_ready().await;
-    sandbox.end().await;
+    let mut environment = Environment::start(&Function { command }, &variables).await;
+    environment.is_ready().await;
+    environment.end().await;
     let lines = lines(file).await;
-    // A trace that does not show what must be there proves nothing.
+    // A trace without what must be in it proves nothing.
     let root = variables.iter().find(|(name, _)| name == "SSL_CERT_FILE").expect("it is set");
     assert!(lines.contains(&root.1), "{trace} does not show that SSL_CERT_FILE was opened");
     assert!(lines.contains("127.0.0.1"), "{trace} shows no connection");
@@ -55,7 +55,7 @@ pub(crate) async fn init(strace: &str, function: &Function, outside: &Outside, f
     }
 }
 
-/// The trace, once its last line tells of the end.
+/// The trace, once its last line shows the end of the process.
 async fn lines(file: &Path) -> String {
     for _ in 0..500 {
         let text = std::fs::read_to_string(file).unwrap_or_default();

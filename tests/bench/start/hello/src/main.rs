@@ -1,4 +1,4 @@
-//! The smallest Lambda function of the service's runtime: what a start and a request cost at least.
+//! The smallest Lambda function with the service's runtime: the least cost of a start and of a request.
 
 use lambda_http::{Error, Request, service_fn};
 

@@ -20,7 +20,7 @@ pub const API: &str = env!("CARGO_BIN_EXE_api");
 pub const SCHEDULE: &str = env!("CARGO_BIN_EXE_schedule");
 
 /// A running function. Its process is killed when it is dropped.
-pub struct Sandbox {
+pub struct Environment {
     lambda: Lambda,
     process: Child,
     output: JoinSet<Output>,
@@ -60,7 +60,7 @@ pub fn ago(setup: Setup, seconds: u64) -> Setup {
     setup.beginning(Clock::system().now() - Duration::from_secs(seconds))
 }
 
-impl Sandbox {
+impl Environment {
     /// Starts a function with the service's environment.
     pub async fn start(function: &str, app: &TestApp) -> Self {
         let lambda = Lambda::start().await;

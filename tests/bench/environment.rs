@@ -1,4 +1,4 @@
-//! The benchmark's side of a child process, and one measured beat in it.
+//! The benchmark's side of a child process, and a measured heartbeat in it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::OwnedFd;
@@ -11,26 +11,28 @@ use serde_json::Value;
 use crate::wire::{Done, Order, READY};
 use crate::world::{Counted, World};
 
-/// Longer than any row takes: a child that hangs ends the run.
+/// The longest wait for a child, longer than any row takes: a child that hangs ends the run.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// How many passes may be needed to read a world for the first time.
+/// The most passes that reading a world for the first time may take.
 const MAX_PASSES: usize = 10;
 
-/// A process that answers beats in a world. It ends when this is dropped.
-pub struct Sandbox<'w> {
+/// A process that answers heartbeats in a world. It ends when this is dropped.
+pub struct Environment<'w> {
     world: &'w World,
     child: Child,
     orders: UnixStream,
     done: BufReader<UnixStream>,
 }
 
-/// What came of a beat, or of several at once.
+/// The result of one heartbeat, or of several at once.
 pub struct Sample {
     /// The answers, in the order of the agents.
     pub answers: Vec<Answer>,
-    /// What was asked of the world meanwhile.
+    /// The requests to the world meanwhile.
     pub counted: Counted,
+    /// Whether the last pass deferred a repository to the next one.
+    has_deferred: bool,
     /// From the first event to the last answer.
     pub wall: Duration,
     /// Processor time of the child.
@@ -39,12 +41,12 @@ pub struct Sample {
     pub peak_rss_kib: u64,
 }
 
-/// The answer to a beat.
+/// The answer to a heartbeat.
 #[derive(Debug)]
 pub struct Answer(Value);
 
-impl<'w> Sandbox<'w> {
-    /// Starts a process of this program in `role`, which finds the world, and nothing else, in its environment.
+impl<'w> Environment<'w> {
+    /// Starts a process of this program in `role`. Its environment contains only the world's variables.
     pub fn start(world: &'w World, role: &str) -> Self {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
         ours.set_read_timeout(Some(PATIENCE)).expect("sockets take a timeout");
@@ -57,52 +59,54 @@ impl<'w> Sandbox<'w> {
             .spawn()
             .expect("this program can be started again");
         let done = BufReader::new(ours.try_clone().expect("sockets can be cloned"));
-        let mut sandbox = Self { world, child, orders: ours, done };
-        assert_eq!(sandbox.hear().trim_end(), READY, "the child did not start");
-        sandbox
+        let mut environment = Self { world, child, orders: ours, done };
+        assert_eq!(environment.read_line().trim_end(), READY, "the child did not start");
+        environment
     }
 
-    /// Lets an agent beat until a pass has read every repository to its end.
+    /// Sends an agent's heartbeats until a pass has read every repository completely.
     pub fn catch_up(&mut self, agent: &str) {
         for _ in 0..MAX_PASSES {
             self.world.outlive_freshness();
-            let [answer] = &self.beat(agent).answers[..] else { panic!("one answer to one beat") };
+            let sample = self.beat(agent);
+            let [answer] = &sample.answers[..] else { panic!("one answer to one heartbeat") };
             answer.expect_nothing_lasting();
-            if !answer.is_coalesced() && answer.left_nothing() {
+            if !answer.is_coalesced() && answer.is_fresh() && !sample.has_deferred {
                 return;
             }
         }
         panic!("{MAX_PASSES} passes were not enough");
     }
 
-    /// Lets an agent beat, and counts and measures what that takes.
+    /// Sends an agent's heartbeat, and counts and measures its cost.
     pub fn beat(&mut self, agent: &str) -> Sample {
         self.beat_at_once(&[agent.to_owned()])
     }
 
-    /// Lets agents beat at the same time.
+    /// Sends the heartbeats of several agents at the same time.
     pub fn beat_at_once(&mut self, agents: &[String]) -> Sample {
         self.world.forget_requests();
         let order = Order { ahead_millis: self.world.ahead_millis(), agents: agents.to_vec() };
         let order = serde_json::to_string(&order).expect("an order is JSON");
         writeln!(self.orders, "{order}")
-            .expect("the child listens; if it has ended, its last words stand above");
+            .expect("the child listens; if it has ended, its last lines are above");
         let mut line = String::new();
         self.done.read_line(&mut line).expect("the child answers in time");
-        let done = serde_json::from_str(&line).expect("the child answers what was asked");
+        let done = serde_json::from_str(&line).expect("the child answers the order");
         let Done { answers, wall, cpu, peak_rss_kib } = done;
         let answer = |body: &String| Answer(serde_json::from_str(body).expect("an answer is JSON"));
         Sample {
             answers: answers.iter().map(answer).collect(),
             counted: self.world.counted(),
+            has_deferred: self.world.has_deferred(),
             wall,
             cpu,
             peak_rss_kib,
         }
     }
 
-    /// The child's next line. When it has ended instead, its last words stand on standard error.
-    fn hear(&mut self) -> String {
+    /// The child's next line. If it has ended instead, its last lines are on standard error.
+    fn read_line(&mut self) -> String {
         let mut line = String::new();
         self.done.read_line(&mut line).expect("the child answers in time");
         assert!(!line.is_empty(), "the child has ended");
@@ -110,69 +114,67 @@ impl<'w> Sandbox<'w> {
     }
 }
 
-impl Drop for Sandbox<'_> {
+impl Drop for Environment<'_> {
     fn drop(&mut self) {
-        // Both fail only when it has ended already.
+        // Both fail only if it has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
 impl Sample {
-    /// The only answer, to a beat that ran a pass in which nothing went wrong and nothing was left, and changed so
-    /// many issues.
+    /// The only answer is that of a pass without problems which changed this many issues.
     pub fn ran_a_pass(self, changed: u64) -> Self {
-        let [answer] = &self.answers[..] else { panic!("{} answers to one beat", self.answers.len()) };
+        let [answer] = &self.answers[..] else { panic!("{} answers to one heartbeat", self.answers.len()) };
         answer.expect_well();
-        assert!(!answer.is_coalesced(), "another beat ran the pass: {answer:#?}");
-        assert!(answer.left_nothing(), "the pass left something: {answer:#?}");
-        assert_eq!(answer.touched(), changed, "told in {answer:#?}");
+        assert!(!answer.is_coalesced(), "another heartbeat ran the pass: {answer:#?}");
+        assert!(!self.has_deferred && answer.is_fresh(), "the pass deferred repositories: {answer:#?}");
+        assert_eq!(answer.touched(), changed, "reported in {answer:#?}");
         assert_eq!(self.counted.refused, 0, "conditions were refused");
         self
     }
 
-    /// The only answer, to a beat that was answered from the table and told nothing.
+    /// The only answer came from the table and reports no change.
     pub fn was_coalesced(self) -> Self {
-        let [answer] = &self.answers[..] else { panic!("{} answers to one beat", self.answers.len()) };
+        let [answer] = &self.answers[..] else { panic!("{} answers to one heartbeat", self.answers.len()) };
         answer.expect_well();
-        assert!(answer.is_coalesced(), "it ran a pass of its own: {answer:#?}");
-        assert_eq!(answer.touched(), 0, "told in {answer:#?}");
+        assert!(answer.is_coalesced(), "the heartbeat ran a pass: {answer:#?}");
+        assert_eq!(answer.touched(), 0, "reported in {answer:#?}");
         self
     }
 }
 
 impl Answer {
-    /// Aborts the run when the beat met a problem.
+    /// Aborts the run if the heartbeat met a problem.
     pub fn expect_well(&self) {
         let is_well = self.0["status"] == "ok" && self.0["problems"].as_array().is_some_and(Vec::is_empty);
-        assert!(is_well, "a beat met problems: {self:#?}");
+        assert!(is_well, "a heartbeat met problems: {self:#?}");
     }
 
-    /// Aborts the run when the beat met a problem that the next pass does not solve.
+    /// Aborts the run if the heartbeat met a problem that no later pass solves.
     fn expect_nothing_lasting(&self) {
         let problems = self.0["problems"].as_array().expect("a list");
         let is_fine =
             self.0["status"] != "error" && problems.iter().all(|problem| problem["retryable"] == true);
-        assert!(is_fine, "a beat met lasting problems: {self:#?}");
+        assert!(is_fine, "a heartbeat met lasting problems: {self:#?}");
     }
 
-    /// Whether another beat ran the pass.
+    /// Whether the answer is that of an earlier or another heartbeat's pass.
     pub fn is_coalesced(&self) -> bool {
         self.0["coalesced"].as_bool().expect("a flag")
     }
 
-    /// How many issues it tells of.
+    /// How many changed issues it reports.
     pub fn touched(&self) -> u64 {
         self.0["touchedCount"].as_u64().expect("a count")
     }
 
-    /// Whether every repository was read to its end.
-    pub fn left_nothing(&self) -> bool {
-        let summary = self.0["summary"].as_str().expect("a sentence");
-        self.0["freshAt"].is_string() && !summary.contains("deferred to the next pass")
+    /// Whether some pass has synced every repository completely.
+    fn is_fresh(&self) -> bool {
+        self.0["freshAt"].is_string()
     }
 
-    /// A number of the peer's answer.
+    /// A number in the peer's answer.
     pub fn number(&self, field: &str) -> u64 {
         self.0[field].as_u64().expect("a number")
     }

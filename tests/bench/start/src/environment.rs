@@ -1,4 +1,4 @@
-//! One sandbox of a function: its process, its Lambda, and the CPU time it has used.
+//! One execution environment of a function: its process, its Runtime API, and its CPU time.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,28 +9,28 @@ use serde_json::Value;
 use test_world::lambda::Lambda;
 use tokio::process::{Child, Command};
 
-/// So long the CPU time must stand still until the process counts as waiting.
+/// How long the CPU time must not change until the process counts as waiting.
 const STILL: Duration = Duration::from_millis(10);
 
-/// How often that is looked at before the process counts as one that never waits.
-const MAX_LOOKS: usize = 500;
+/// How often the CPU time is read before the process counts as one that never waits.
+const MAX_READINGS: usize = 500;
 
-/// A function as it is started: program and arguments.
+/// How a function is started.
 pub(crate) struct Function {
     /// The program, then its arguments.
     pub(crate) command: Vec<String>,
 }
 
-/// A running sandbox. Its process is killed when it is dropped.
-pub(crate) struct Sandbox {
+/// A running process of a function. It is killed when this is dropped.
+pub(crate) struct Environment {
     process: Child,
     pid: Pid,
     cpu: ClockId,
     lambda: Lambda,
 }
 
-impl Sandbox {
-    /// Starts one with exactly these variables and Lambda's own.
+impl Environment {
+    /// Starts a process with exactly these variables and Lambda's own.
     pub(crate) async fn start(function: &Function, variables: &[(String, String)]) -> Self {
         let lambda = Lambda::start().await;
         let (program, arguments) = function.command.split_first().expect("a function has a program");
@@ -57,22 +57,22 @@ impl Sandbox {
         Self { process, pid, cpu, lambda }
     }
 
-    /// Waits until its init is over.
+    /// Waits until init is over.
     pub(crate) async fn is_ready(&mut self) {
         self.lambda.asked_for_an_event().await;
     }
 
-    /// Has an event answered, and waits until the next one is asked for.
+    /// Sends an event, and waits for the answer and for the request for the next event.
     pub(crate) async fn invoke(&mut self, event: Value) -> Value {
         let answer = self.lambda.invoke(event).await;
         self.lambda.asked_for_an_event().await;
         answer.unwrap_or_else(|error| panic!("the function failed: {error}"))
     }
 
-    /// The CPU time, of user and system, that all its threads have used until they all wait.
+    /// The CPU time, user and system, of all threads, once all of them wait.
     pub(crate) async fn cpu_at_rest(&self) -> Duration {
         let mut last = self.cpu();
-        for _ in 0..MAX_LOOKS {
+        for _ in 0..MAX_READINGS {
             tokio::time::sleep(STILL).await;
             let now = self.cpu();
             if now == last {
@@ -87,17 +87,16 @@ impl Sandbox {
         self.cpu.now().expect("the process was not waited for").into()
     }
 
-    /// The most memory it has had resident so far, in MB.
+    /// The most resident memory so far, in MB.
     pub(crate) fn peak_resident_megabytes(&self) -> f64 {
         let path = format!("/proc/{}/status", self.pid);
         let status = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
-        let kilobytes: f64 =
-            line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes stands there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux reports it");
+        let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse().expect("a number of kilobytes");
         kilobytes / 1024.0
     }
 
-    /// Ends it.
+    /// Kills the process.
     pub(crate) async fn end(mut self) {
         self.process.kill().await.expect("it runs until it is killed");
     }

@@ -26,24 +26,24 @@ pub struct BeatRate {
 
 /// The agent has reached its rate limit. The refusal of a request has the sentence about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooOften {
+pub struct RateLimitExceeded {
     /// The limit: heartbeats per minute.
-    pub most: u64,
+    pub limit: u64,
     /// Seconds until the minute ends: at least 1.
     pub retry_after_seconds: u64,
 }
 
 impl BeatRate {
-    /// Checks whether one more heartbeat, arriving at `now`, stays within `most` per minute.
+    /// Checks whether one more heartbeat, arriving at `now`, stays within `limit` heartbeats per minute.
     ///
     /// # Errors
-    /// [`TooOften`] if `most` heartbeats of this minute have been answered.
-    pub fn check(&self, most: u64, now: Timestamp) -> Result<(), TooOften> {
-        if self.minute != Minute::of(now) || self.beats < most {
+    /// [`RateLimitExceeded`] if `limit` heartbeats of this minute have been answered.
+    pub fn check(&self, limit: u64, now: Timestamp) -> Result<(), RateLimitExceeded> {
+        if self.minute != Minute::of(now) || self.beats < limit {
             return Ok(());
         }
         let elapsed = now.as_second().rem_euclid(60).unsigned_abs();
-        Err(TooOften { most, retry_after_seconds: 60 - elapsed })
+        Err(RateLimitExceeded { limit, retry_after_seconds: 60 - elapsed })
     }
 }
 

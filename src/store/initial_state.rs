@@ -9,7 +9,7 @@ use super::table::{Store, StoreError, value_of};
 
 /// The stored state at the start of a heartbeat.
 #[derive(Clone, Debug, Default)]
-pub struct Beginning {
+pub struct InitialState {
     /// The fleet's state.
     pub state: FleetState,
     /// The agent's stored state; `None` before its first heartbeat.
@@ -24,16 +24,16 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if DynamoDB fails or an item cannot be read.
-    pub async fn begin(
+    pub async fn initial_state(
         &self,
         agent: &AgentName,
         key: Option<&IdempotencyKey>,
-    ) -> Result<Beginning, StoreError> {
+    ) -> Result<InitialState, StoreError> {
         let mut keys = vec![Key::state(), Key::agent(agent)];
         keys.extend(key.map(|key| Key::request(agent, key)));
         let mut items = self.get_all(&keys, true).await?;
         let mut item_of = |place: usize| keys.get(place).and_then(|key| key.take_from(&mut items));
-        Ok(Beginning {
+        Ok(InitialState {
             state: item_of(0).map(value_of).transpose()?.unwrap_or_default(),
             agent: item_of(1).map(Agent::read).transpose()?,
             request: item_of(2).map(value_of).transpose()?,

@@ -1,5 +1,5 @@
-//! No secret, no header and no part of an upstream's body appears in any log, answer or record. All of them carry a mark
-//! here; the deployed functions handle them through success and every failure, at every log level.
+//! No secret, no header and no part of an upstream's body appears in any log, answer or record. All of them carry a
+//! mark here; the deployed functions handle them through success and every failure, at every log level.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use test_world::github::{Fault, Matching};
 use test_world::{AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID, TABLE_NAME};
 
 use crate::support::app::TestApp;
-use crate::support::sandbox::{API, SCHEDULE, Sandbox, ago};
+use crate::support::environment::{API, Environment, SCHEDULE, ago};
 
 const AGENTS_TOKEN: &str = "mark-agents-token-0123456789-0123456789";
 const GITHUBS_TOKEN: &str = "mark-githubs-token-0123456789-0123456789";
@@ -84,12 +84,12 @@ fn keyed() -> Vec<Value> {
 
 /// Everything that a function wrote: its answers, its output, and the whole table.
 async fn everything_written(app: &TestApp, function: &str, events: Vec<Value>) -> Vec<String> {
-    let mut sandbox = Sandbox::start(function, app).await;
+    let mut environment = Environment::start(function, app).await;
     let mut texts = Vec::new();
     for event in events {
-        texts.push(format!("{:?}", sandbox.invoke(event).await));
+        texts.push(format!("{:?}", environment.invoke(event).await));
     }
-    let written = sandbox.end_with_output().await;
+    let written = environment.end_with_output().await;
     texts.extend(written.stdout.lines().chain(written.stderr.lines()).map(str::to_owned));
     texts.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
     texts
