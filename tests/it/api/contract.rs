@@ -230,12 +230,12 @@ async fn beat_without_configured_repositories_is_an_error() {
 #[tokio::test]
 async fn answer_has_only_the_fields_of_the_contract() {
     let app = TestApp::after_a_first_beat().await;
-    let told = app.agent("alpha").beat().await;
+    let reported = app.agent("alpha").beat().await;
     let coalesced = app.agent("alpha").beat().await;
     let failed = TestApp::tracking(&[]).start().await.agent("alpha").beat().await;
     let mut expected = FIELDS;
     expected.sort_unstable();
-    for Answer(answer) in [told, coalesced, failed] {
+    for Answer(answer) in [reported, coalesced, failed] {
         let fields: Vec<&str> = answer.as_object().expect("an object").keys().map(String::as_str).collect();
         assert_eq!(fields, expected);
         for touch in answer["touched"].as_array().expect("a list") {
@@ -254,14 +254,17 @@ async fn lists_above_200_are_capped_and_the_count_is_exact() {
     let first = app.agent("alpha").beat().await;
     let second = app.agent("alpha").beat().await;
     let third = app.agent("alpha").beat().await;
-    let told = |answer: &Answer| {
+    let reported = |answer: &Answer| {
         (
             answer.lines("touchedIssueUrls").len(),
             answer.touched().len(),
             answer.0["touchedCount"].as_u64().expect("a count"),
         )
     };
-    assert_eq!([told(&first), told(&second), told(&third)], [(200, 200, 201), (1, 1, 1), (0, 0, 0)]);
+    assert_eq!(
+        [reported(&first), reported(&second), reported(&third)],
+        [(200, 200, 201), (1, 1, 1), (0, 0, 0)]
+    );
     let all: std::collections::HashSet<&str> =
         [&first, &second].iter().flat_map(|answer| answer.lines("touchedIssueUrls")).collect();
     assert_eq!(all.len(), 201);

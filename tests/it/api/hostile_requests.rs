@@ -243,14 +243,14 @@ async fn event_whose_conversion_panics_is_a_bad_request() {
 async fn deployed_function_answers_hostile_events() {
     let app = app().await;
     let mut environment = Environment::start(API, &app).await;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for (place, value) in
         [("/headers/host", json!("a b")), ("/isBase64Encoded", json!(true)), ("/requestContext", json!(null))]
     {
         for event in changed(place, &value) {
             let event = serde_json::from_str(&event).expect("JSON");
-            told.push(assert_answered(&environment.invoke(event).await.expect("a response")).status);
+            reported.push(assert_answered(&environment.invoke(event).await.expect("a response")).status);
         }
     }
-    assert_eq!(told, [200, 200, 400, 200, 400, 200]);
+    assert_eq!(reported, [200, 200, 400, 200, 400, 200]);
 }

@@ -28,14 +28,14 @@ async fn next_heartbeat_after_a_pass_is_in_one_freshness() {
 async fn next_heartbeat_of_a_coalesced_beat_is_the_remaining_freshness() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for seconds in [0, 7, 22] {
         app.pass_time(seconds);
         let answer = app.agent("beta").beat().await;
         assert!(answer.is_coalesced());
-        told.push(next(&answer));
+        reported.push(next(&answer));
     }
-    assert_eq!(told, [30, 23, 1]);
+    assert_eq!(reported, [30, 23, 1]);
 }
 
 #[tokio::test]
@@ -45,11 +45,11 @@ async fn next_heartbeat_while_changes_remain_is_0() {
     app.outlive_freshness();
     app.world.github.arrange(|github| github.open_issues("acme/api", 450));
     app.agent("alpha").beat().await;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..4 {
-        told.push(next(&app.agent("beta").beat().await));
+        reported.push(next(&app.agent("beta").beat().await));
     }
-    assert_eq!(told, [0, 0, 30, 30]);
+    assert_eq!(reported, [0, 0, 30, 30]);
 }
 
 #[tokio::test]

@@ -159,7 +159,7 @@ async fn malformed_secret_is_handled_like_an_unreadable_one() {
         assert_eq!(log.lines("ERROR").len(), 1, "{}", log.text());
         app.pass_time(10);
         store(&app, AGENT_TOKEN);
-        assert_eq!(knock(&app, AGENT_TOKEN).await.status, 200, "once it is mended");
+        assert_eq!(knock(&app, AGENT_TOKEN).await.status, 200, "once it is repaired");
     }
 }
 

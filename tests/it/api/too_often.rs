@@ -120,10 +120,10 @@ async fn slower_beat_is_counted_and_does_not_move_the_cursor_back() {
     assert!(until_held(&mut slow, &mut held).await.is_none());
     app.pass_time(11);
     alpha.beat().await;
-    let told = app.items("AGENTS", "alpha")[0]["told"].clone();
+    let cursor = app.items("AGENTS", "alpha")[0]["told"].clone();
     held.release();
     slow.await;
-    assert_eq!((&app.items("AGENTS", "alpha")[0]["told"], counted(&app, "alpha")), (&told, json!(3)));
+    assert_eq!((&app.items("AGENTS", "alpha")[0]["told"], counted(&app, "alpha")), (&cursor, json!(3)));
     assert_refused(&alpha.knock().await, "29");
 }
 

@@ -80,7 +80,7 @@ async fn unreadable_credentials_are_an_error_until_they_can_be_read() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_unavailable"]));
     assert_eq!(answer.0["problems"][0]["retryable"], true);
-    assert_eq!(app.asked_of_github(), [""; 0]);
+    assert_eq!(app.requests_to_github(), [""; 0]);
     app.world.secrets.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
@@ -95,7 +95,7 @@ async fn malformed_credentials_are_an_error_that_does_not_show_them() {
         assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"]), "{wrong}");
         assert_eq!(answer.0["problems"][0]["retryable"], false);
         assert!(!answer.0.to_string().contains("wrong-form"), "{:#}", answer.0);
-        assert_eq!(app.asked_of_github(), [""; 0]);
+        assert_eq!(app.requests_to_github(), [""; 0]);
     }
 }
 
@@ -134,7 +134,7 @@ async fn token_that_is_never_accepted_is_reported_after_one_request() {
     app.world.github.arrange(|github| github.accept_only(["some-other-token"]));
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
-    assert_eq!(app.asked_of_github(), ["/graphql"]);
+    assert_eq!(app.requests_to_github(), ["/graphql"]);
     assert_eq!(reads(&app), 2);
 }
 
@@ -146,7 +146,7 @@ async fn refused_token_ends_the_requests_of_its_pass() {
     app.world.github.fault(Matching::any_listing(), Fault::Status(401).forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
-    let listings = app.asked_of_github().iter().filter(|path| path.contains("/issues?")).count();
+    let listings = app.requests_to_github().iter().filter(|path| path.contains("/issues?")).count();
     assert!((1..=8).contains(&listings), "those that were in flight: {listings}");
 }
 

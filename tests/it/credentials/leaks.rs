@@ -27,7 +27,7 @@ const SUMMARY_FIELD: &str = "\"run.duration_ms\":";
 /// A world in the present with marked secrets. Its functions log at this level.
 async fn marked(level: &str) -> TestApp {
     let mut app = ago(TestApp::tracking(&["acme/api", "acme/web"]).with("RUST_LOG", level), 0).start().await;
-    app.leaves_orders_open();
+    app.allows_unused_faults();
     app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENTS_TOKEN);
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUBS_TOKEN);
     app.world.github.arrange(|github| {

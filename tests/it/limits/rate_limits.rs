@@ -189,14 +189,14 @@ async fn fifty_concurrent_agents_meet_a_limit_once() {
     app.world.github.fault(Matching::graphql(), limit(429, seconds(300)));
     let agents: Vec<_> = (0..50).map(|n| app.agent(&format!("agent-{n}"))).collect();
     futures_util::future::join_all(agents.iter().map(|agent| agent.beat())).await;
-    assert_eq!(app.asked_of_github(), ["/graphql"]);
+    assert_eq!(app.requests_to_github(), ["/graphql"]);
     assert_limited(&app.agent("agent-7").beat().await, 300);
     app.pass_time(100);
     app.clear_requests();
     let elsewhere = app.agent("agent-8").in_environment(app.another_environment());
     assert_limited(&elsewhere.beat().await, 200);
     assert_eq!(
-        app.asked_of_github(),
+        app.requests_to_github(),
         [""; 0],
         "another execution environment does not send the request again"
     );

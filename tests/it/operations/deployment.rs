@@ -199,7 +199,7 @@ fn api_sends_every_request_to_the_function_with_the_router() {
     );
     // A stage of this name adds nothing to the path.
     assert_eq!(property(&template, "ApiStage", "/StageName"), "$default");
-    assert_eq!(of_type("AWS::ApiGatewayV2::Authorizer"), [""; 0], "the service itself asks for the token");
+    assert_eq!(of_type("AWS::ApiGatewayV2::Authorizer"), [""; 0], "the service itself checks the token");
 }
 
 #[test]

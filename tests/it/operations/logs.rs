@@ -172,8 +172,9 @@ async fn scheduled_beat_with_several_passes_is_logged_in_one_line() {
     drop(logging);
     let text = String::from_utf8(written.0.lock().expect("nobody panics").clone()).expect("text");
     let lines = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON"));
-    let told: Vec<Value> = lines.filter(|line: &Value| line["message"] == "A beat was answered.").collect();
-    let [line] = &told[..] else { panic!("one line: {text} {told:#?}") };
+    let reported: Vec<Value> =
+        lines.filter(|line: &Value| line["message"] == "A beat was answered.").collect();
+    let [line] = &reported[..] else { panic!("one line: {text} {reported:#?}") };
     let numbers = ["pass.count", "pass.duration_ms", "pass.deferred", "github.requests", "github.points"];
     let asked = u64::try_from(app.world.github.requests().len()).expect("a few");
     assert_eq!(numbers.map(|name| line[name].as_u64().expect("a number")), [3, 42_000, 0, asked, 3]);

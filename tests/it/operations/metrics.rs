@@ -293,9 +293,9 @@ async fn audit_on_hold_is_counted_until_it_is_confirmed() {
     }
     environment.invoke(TestApp::event("confirm-audit.json")).await.expect("no failure");
     let log = environment.end().await;
-    let told = [1, 2, 3].map(|n| (&log.metrics(n)["AuditsHeld"], &log.metrics(n)["PassesSucceeded"]));
+    let reported = [1, 2, 3].map(|n| (&log.metrics(n)["AuditsHeld"], &log.metrics(n)["PassesSucceeded"]));
     let (held, lifted) = (json!([1.0]), json!([0.0]));
-    assert_eq!(told, [(&held, &json!(1)), (&held, &json!(1)), (&lifted, &json!(1))]);
+    assert_eq!(reported, [(&held, &json!(1)), (&held, &json!(1)), (&lifted, &json!(1))]);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ fn answer(status: u16, id: &str, body: &str) -> Fault {
 /// this way.
 async fn beat_against(app: TestApp, matching: Matching, fault: Fault) -> (Vec<serde_json::Value>, String) {
     let mut app = app;
-    app.leaves_orders_open();
+    app.allows_unused_faults();
     app.world.github.fault(matching, fault.forever());
     let log = Log::begin();
     let answer = app.agent("alpha").beat().await;

@@ -205,7 +205,7 @@ impl TestApp {
     }
 
     /// Waits until every request that reached DynamoDB has been processed, including those that nothing waits for.
-    pub async fn nothing_is_under_way(&self) {
+    pub async fn wait_for_dynamodb(&self) {
         while self.world.dynamodb.requests().iter().any(|request| request.outcome == Outcome::Pending) {
             tokio::task::yield_now().await;
         }
@@ -239,10 +239,10 @@ impl TestApp {
     }
 
     /// The checkpoints of a repository.
-    pub fn marks(&self, repository: &str) -> Checked {
+    pub fn checkpoints(&self, repository: &str) -> Checked {
         let id = self.world.github.arrange(|github| github.repository_id(repository));
-        let marks = self.world.dynamodb.item(TABLE_NAME, "FLEET", &format!("REPO#{id}"));
-        Checked::item_of("FLEET", "REPO", marks.unwrap_or_default())
+        let checkpoints = self.world.dynamodb.item(TABLE_NAME, "FLEET", &format!("REPO#{id}"));
+        Checked::item_of("FLEET", "REPO", checkpoints.unwrap_or_default())
     }
 
     /// The fleet's state.
@@ -252,7 +252,7 @@ impl TestApp {
     }
 
     /// The paths and queries of all requests to GitHub, sorted.
-    pub fn asked_of_github(&self) -> Vec<String> {
+    pub fn requests_to_github(&self) -> Vec<String> {
         let requests = self.world.github.requests();
         let mut asked: Vec<String> = requests.into_iter().map(|request| request.path).collect();
         asked.sort();
@@ -325,7 +325,7 @@ impl TestApp {
     }
 
     /// Allows unused faults and holds at the end of this test.
-    pub fn leaves_orders_open(&mut self) {
+    pub fn allows_unused_faults(&mut self) {
         self.ends_well = false;
     }
 }
@@ -334,7 +334,7 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         let unmet = self.world.unmet();
         if self.ends_well && !std::thread::panicking() {
-            assert!(unmet.is_empty(), "arranged in vain: {unmet:#?}");
+            assert!(unmet.is_empty(), "unused faults or holds: {unmet:#?}");
         }
     }
 }

@@ -27,7 +27,7 @@ pub async fn catch_up(app: &TestApp, agent: &str) -> Vec<Answer> {
     }
 }
 
-pub fn told(answers: &[Answer]) -> Vec<String> {
+pub fn reported(answers: &[Answer]) -> Vec<String> {
     answers.iter().flat_map(Answer::touched).collect()
 }
 

@@ -35,7 +35,7 @@ pub fn runtime() -> Runtime {
 }
 
 /// A number from the environment of this test run.
-#[expect(clippy::disallowed_methods, reason = "it is the tests that are told, not the service")]
+#[expect(clippy::disallowed_methods, reason = "the variable is for the tests, not for the service")]
 pub fn wish(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|number| number.parse().expect("a number"))
 }

@@ -252,7 +252,7 @@ impl<'de> serde::Deserializer<'de> for Asked<'_> {
         _visitor: V,
     ) -> Result<V::Value, Self::Error> {
         *self.0 = Some(fields);
-        Err(serde::de::Error::custom("only the names are asked for"))
+        Err(serde::de::Error::custom("only the names are needed"))
     }
 
     fn deserialize_any<V: serde::de::Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Self::Error> {

@@ -117,8 +117,8 @@ impl Environment {
 impl Log {
     /// The metrics lines of the `n`th invocation.
     pub fn all_metrics(&self, n: u64) -> Vec<&Checked> {
-        let is_told = |line: &&Checked| line.is_metrics() && line["requestId"] == request_id(n);
-        self.0.iter().filter(is_told).collect()
+        let is_metrics = |line: &&Checked| line.is_metrics() && line["requestId"] == request_id(n);
+        self.0.iter().filter(is_metrics).collect()
     }
 
     /// The only metrics line of the `n`th invocation.

@@ -80,7 +80,7 @@ async fn listing_of_issues_without_a_url_is_rejected() {
         assert!(url.is_empty() || !answer.0.to_string().contains(url), "{:#}", answer.0);
         assert_eq!(app.row(API, 1), Value::Null, "{url}");
         app.outlive_freshness();
-        assert_eq!(app.agent("alpha").beat().await.status(), "ok", "once it is mended");
+        assert_eq!(app.agent("alpha").beat().await.status(), "ok", "once it is repaired");
         assert_eq!(app.row(API, 1)["url"], "https://github.com/acme/api/issues/1");
     }
 }
@@ -109,15 +109,18 @@ async fn issue_moved_to_another_host_is_not_reported_there() {
         Matching::issue("acme/else", 1),
         with_page("https://elsewhere.example/acme/else/issues/1").times(1),
     );
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..4 {
         let answer = app.agent("alpha").beat().await.0.to_string();
         assert!(!answer.contains("elsewhere.example"), "{answer}");
-        told.push(app.row(API, 1)["movedTo"].clone());
+        reported.push(app.row(API, 1)["movedTo"].clone());
         app.pass_time(150);
     }
-    assert!(told.iter().all(|to| to.is_null() || to == "https://github.com/acme/else/issues/1"), "{told:?}");
-    assert_eq!(told.last(), Some(&json!("https://github.com/acme/else/issues/1")), "once it is mended");
+    assert!(
+        reported.iter().all(|to| to.is_null() || to == "https://github.com/acme/else/issues/1"),
+        "{reported:?}"
+    );
+    assert_eq!(reported.last(), Some(&json!("https://github.com/acme/else/issues/1")), "once it is repaired");
 }
 
 #[tokio::test]
@@ -179,7 +182,7 @@ async fn enterprise_server_receives_the_token_below_its_api_only() {
         let answer = app.agent("alpha").beat().await;
         assert!(answer.codes().contains(&"github_unexpected_answer"), "{page}: {:#}", answer.0);
     }
-    let mut asked = app.asked_of_github();
+    let mut asked = app.requests_to_github();
     asked.dedup();
     assert_eq!(asked, ["/api/graphql", "/api/v3/repos/acme/api"]);
 }

@@ -113,7 +113,7 @@ async fn deleted_issue_is_reported_as_deleted_once() {
     assert_eq!(beat_with_an_audit(&app).await.touched(), ["deleted acme/api#2"]);
     assert_eq!(beat_with_an_audit(&app).await.touched(), [""; 0]);
     assert_eq!(app.open_rows("acme/api"), [1, 3]);
-    assert_eq!(app.marks("acme/api")["openCount"], 2);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 2);
 }
 
 #[tokio::test]
@@ -125,11 +125,11 @@ async fn removal_whose_write_has_a_lost_answer_is_reported() {
     app.world.dynamodb.fault(removal(), Fault::LoseAnswer);
     app.world.dynamodb.fault(removal(), Fault::Cut.times(2));
     app.pass_time(INTERVAL);
-    let mut told = app.agent("alpha").beat().await.touched();
+    let mut reported = app.agent("alpha").beat().await.touched();
     app.outlive_freshness();
-    told.extend(app.agent("alpha").beat().await.touched());
-    assert_eq!(told, ["deleted acme/api#2"]);
-    assert_eq!(app.marks("acme/api")["openCount"], 2);
+    reported.extend(app.agent("alpha").beat().await.touched());
+    assert_eq!(reported, ["deleted acme/api#2"]);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 2);
 }
 
 #[tokio::test]

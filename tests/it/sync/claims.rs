@@ -27,7 +27,7 @@ async fn fresh_pass_serves_every_beat_without_another_request() {
         assert_eq!((answer.status(), answer.is_coalesced()), ("ok", true));
         assert_eq!(answer.0["freshAt"], first.0["freshAt"]);
     }
-    assert_eq!(app.asked_of_github(), [""; 0]);
+    assert_eq!(app.requests_to_github(), [""; 0]);
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn fifty_beats_and_the_schedule_at_once_make_one_pass() {
         let ran_it = answers.iter().filter(|answer| !answer.is_coalesced()).count();
         assert_eq!(ran_it, 1);
         assert_eq!(crowded.state()["fence"], round);
-        assert_eq!(crowded.asked_of_github(), alone.asked_of_github());
+        assert_eq!(crowded.requests_to_github(), alone.requests_to_github());
         for app in [&alone, &crowded] {
             app.pass_time(150);
             app.world.github.arrange(|github| github.close_issue("acme/web", 2));

@@ -40,7 +40,7 @@ async fn invocation_with_hardly_any_time_sends_github_nothing() {
     let app = two_repositories().await;
     let answer = app.agent("alpha").beat_within(5).await;
     assert_deferred(&answer, &[0, 2, 0, 2]);
-    assert_eq!(app.asked_of_github(), [""; 0]);
+    assert_eq!(app.requests_to_github(), [""; 0]);
     assert_eq!(app.runs("alpha").len(), 1);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat_within(30).await.status(), "ok");
@@ -61,7 +61,7 @@ async fn pass_with_a_used_budget_sends_no_more_requests() {
     let second_page = Matching::listing("acme/web").query("state", "open").nth(2);
     let answer = beat_that_waits_for(&app, second_page, 25).await;
     assert_deferred(&answer, &[1, 2, 0, 101, 1]);
-    let asked = app.asked_of_github().len();
+    let asked = app.requests_to_github().len();
     assert_eq!(app.open_rows("acme/web").len(), 100);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
@@ -76,7 +76,7 @@ async fn pass_with_a_used_budget_repeats_no_request() {
     app.world.github.fault(listing.clone(), Fault::Status(502).forever());
     let answer = beat_that_waits_for(&app, listing, 25).await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"]));
-    let asked = app.asked_of_github();
+    let asked = app.requests_to_github();
     let pages = asked.iter().filter(|path| path.contains("web/issues?state=open"));
     assert_eq!(pages.count(), 1);
 }
@@ -110,11 +110,11 @@ async fn pass_with_a_used_budget_writes_no_row() {
     held.release();
     assert_deferred(&beat.await, &[0, 1, 0, 32, 1]);
     assert_eq!(rows_sent(&app), 32);
-    assert_eq!(app.marks("acme/api")["openCount"], 32);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 32);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
     assert_eq!(app.open_rows("acme/api").len(), 90);
-    assert_eq!(app.marks("acme/api")["openCount"], 90);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 90);
 }
 
 fn rows_sent(app: &TestApp) -> usize {
@@ -149,7 +149,7 @@ async fn request_cut_off_by_the_passes_deadline_is_deferred() {
     let app = second_page_is_cut_off().await;
     let answer = app.agent("alpha").beat().await;
     assert_deferred(&answer, &[0, 1, 0, 100, 1]);
-    assert_eq!(app.marks("acme/api").get("failure"), None);
+    assert_eq!(app.checkpoints("acme/api").get("failure"), None);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
     assert_eq!(app.open_rows("acme/api").len(), 150);
@@ -164,7 +164,7 @@ async fn request_that_hangs_beyond_its_timeout_has_failed() {
     let app = second_page_hangs(impatient, Duration::from_secs(1)).await;
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"]), "{:#}", answer.0);
-    assert_eq!(app.marks("acme/api")["failure"]["code"], "github_unavailable");
+    assert_eq!(app.checkpoints("acme/api")["failure"]["code"], "github_unavailable");
 }
 
 #[tokio::test]
@@ -204,6 +204,10 @@ async fn table_that_hangs_at_the_deadline_is_not_awaited_per_repository() {
     let healed = app.agent("alpha").beat().await;
     assert_eq!((healed.status(), healed.is_coalesced()), ("ok", false), "{:#}", healed.0);
     for name in names {
-        assert_eq!((app.open_rows(name), &app.marks(name)["openCount"]), (vec![1], &1.into()), "{name}");
+        assert_eq!(
+            (app.open_rows(name), &app.checkpoints(name)["openCount"]),
+            (vec![1], &1.into()),
+            "{name}"
+        );
     }
 }

@@ -23,7 +23,7 @@ fn slow(app: &mut TestApp, requests: u64) {
         let clock = app.world.clock.clone();
         app.world.github.before(Matching::anything().nth(n), move |_| clock.advance(A_REQUEST));
     }
-    app.leaves_orders_open();
+    app.allows_unused_faults();
 }
 
 /// Opens issues of which no two changed in the same second, the last some time ago.
@@ -80,7 +80,7 @@ async fn repository_of_5_000_issues_is_complete_after_a_few_short_passes() {
     assert!(passes <= 11, "{passes}");
     assert_eq!(read.len(), 51, "5,000 issues in pages of 100, each but the first with two of the one before");
     assert_eq!(app.open_rows("acme/api").len(), 5_000);
-    assert_eq!(app.marks("acme/api")["openCount"], 5_000);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 5_000);
     assert_eq!(app.revisions(), [(1, 5_000)], "each row was written once");
 }
 
@@ -128,16 +128,16 @@ async fn changes_that_do_not_fit_into_a_pass_are_reported_once_each() {
         }
     });
     slow(&mut app, 40);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut deferred = 0;
     for _ in 0..6 {
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
         deferred += usize::from(answer.is_deferred());
-        told.extend(answer.touched());
+        reported.extend(answer.touched());
         app.outlive_freshness();
     }
     assert!(deferred >= 1, "all of it fit into one pass");
-    let distinct: HashSet<&String> = told.iter().collect();
-    assert_eq!((told.len(), distinct.len()), (600, 600));
+    let distinct: HashSet<&String> = reported.iter().collect();
+    assert_eq!((reported.len(), distinct.len()), (600, 600));
 }

@@ -83,7 +83,7 @@ async fn empty_configuration_is_an_error() {
         assert_eq!(app.runs("alpha").pop().expect("a run")["status"], "error");
         app.outlive_freshness();
     }
-    assert_eq!(app.asked_of_github(), [""; 0]);
+    assert_eq!(app.requests_to_github(), [""; 0]);
 }
 
 #[tokio::test]
@@ -120,12 +120,12 @@ async fn github_down_is_an_error_until_it_is_back() {
         assert_eq!(answer.status(), "error");
         assert_eq!(answer.codes(), ["github_unavailable"; 2]);
         assert_eq!(answer.0["freshAt"], before.0["freshAt"]);
-        assert_eq!(app.marks("acme/api")["failure"]["since"], "2026-11-22T06:00:31.000Z");
+        assert_eq!(app.checkpoints("acme/api")["failure"]["since"], "2026-11-22T06:00:31.000Z");
     }
     app.world.github.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
-    assert_eq!(app.marks("acme/api").get("failure"), None);
+    assert_eq!(app.checkpoints("acme/api").get("failure"), None);
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn dynamodb_down_is_an_answered_error() {
     assert_eq!(answer.status(), "error");
     assert_eq!(answer.codes(), ["store_unavailable", "run_not_recorded"]);
     assert_eq!(answer.0["touched"], json!([]));
-    assert_eq!(app.asked_of_github(), [""; 0]);
+    assert_eq!(app.requests_to_github(), [""; 0]);
     app.world.dynamodb.heal();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
 }
@@ -217,8 +217,8 @@ async fn unstored_delivery_cursor_is_reported_in_the_answer_and_the_run() {
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     app.world.github.arrange(|github| github.close_issue("acme/api", 1));
-    let position = On::operation("UpdateItem").containing("AGENTS");
-    app.world.dynamodb.fault(position, Broken::AccessDenied.forever());
+    let cursor = On::operation("UpdateItem").containing("AGENTS");
+    app.world.dynamodb.fault(cursor, Broken::AccessDenied.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["run_not_recorded"]));
     let runs = app.runs("alpha");

@@ -41,12 +41,12 @@ async fn website_instead_of_the_api_is_reported_with_the_variables_name() {
                 "{status} {path}: {:#}",
                 answer.0
             );
-            let told = answer.0["problems"].to_string();
+            let reported = answer.0["problems"].to_string();
             assert!(
-                told.contains("GITHUB_API_URL") && told.contains("https://HOST/api/v3"),
-                "{status} {path}: {told}"
+                reported.contains("GITHUB_API_URL") && reported.contains("https://HOST/api/v3"),
+                "{status} {path}: {reported}"
             );
-            assert!(!told.contains("Sign in"), "{told}");
+            assert!(!reported.contains("Sign in"), "{reported}");
             assert_eq!(app.open_rows("acme/api"), [0; 0]);
         }
     }

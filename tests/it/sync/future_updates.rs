@@ -37,10 +37,10 @@ fn edit_ahead(github: &mut World, number: u64) {
 }
 
 /// The changes that a beat reports. The cursor must not be later than GitHub's time.
-async fn told(app: &TestApp) -> Vec<String> {
+async fn reported(app: &TestApp) -> Vec<String> {
     let answer = app.agent("alpha").beat().await;
     let now = app.ago(0).to_string();
-    let cursor = app.marks(API)["cursor"].as_str().expect("a cursor").to_owned();
+    let cursor = app.checkpoints(API)["cursor"].as_str().expect("a cursor").to_owned();
     assert!(cursor <= now, "the cursor is at {cursor}, and it is {now}");
     answer.touched()
 }
@@ -50,35 +50,35 @@ async fn update_from_the_future_is_reported_once_and_hides_no_other() {
     for has_graphql in [true, false] {
         let app = three_issues(has_graphql).await;
         app.world.github.arrange(|github| edit_ahead(github, 1));
-        assert_eq!(told(&app).await, ["edited acme/api#1"]);
+        assert_eq!(reported(&app).await, ["edited acme/api#1"]);
         for round in 0..4 {
             app.pass_time(150);
             app.clear_requests();
-            assert_eq!(told(&app).await, [""; 0], "round {round}");
+            assert_eq!(reported(&app).await, [""; 0], "round {round}");
             assert!(app.listed_since().len() <= 1, "{:?}", app.asked());
             assert!(round == 0 || app.written(API) == [""; 0], "{:?}", app.written(API));
             app.pass_time(150);
             app.world.github.arrange(|github| github.comment(API, 2));
-            assert_eq!(told(&app).await, ["edited acme/api#2"], "round {round}");
+            assert_eq!(reported(&app).await, ["edited acme/api#2"], "round {round}");
         }
         app.world.github.arrange(|github| {
             github.close_issue(API, 3);
             github.open_issue(API, "New");
         });
         app.pass_time(150);
-        assert_eq!(told(&app).await, ["closed acme/api#3", "opened acme/api#4"]);
+        assert_eq!(reported(&app).await, ["closed acme/api#3", "opened acme/api#4"]);
         assert_eq!(app.open_rows(API), [1, 2, 4]);
         // The time of the update comes.
         app.pass_time(2 * AHEAD.unsigned_abs());
         for _ in 0..3 {
-            assert_eq!(told(&app).await, [""; 0]);
+            assert_eq!(reported(&app).await, [""; 0]);
             app.pass_time(150);
         }
         app.clear_requests();
-        assert_eq!(told(&app).await, [""; 0]);
+        assert_eq!(reported(&app).await, [""; 0]);
         assert!(!has_graphql || app.listed_since().is_empty(), "nothing is listed any more");
-        let marks = app.marks(API);
-        assert_eq!((&marks["settled"], marks.get("ahead")), (&marks["cursor"], None));
+        let checkpoints = app.checkpoints(API);
+        assert_eq!((&checkpoints["settled"], checkpoints.get("ahead")), (&checkpoints["cursor"], None));
     }
 }
 
@@ -87,14 +87,14 @@ async fn issue_with_a_future_update_is_reported_when_it_changes_before_then() {
     for has_graphql in [true, false] {
         let app = three_issues(has_graphql).await;
         app.world.github.arrange(|github| edit_ahead(github, 1));
-        assert_eq!(told(&app).await, ["edited acme/api#1"]);
+        assert_eq!(reported(&app).await, ["edited acme/api#1"]);
         app.pass_time(150);
         app.world.github.arrange(|github| github.close_issue(API, 1));
-        assert_eq!(told(&app).await, ["closed acme/api#1"]);
+        assert_eq!(reported(&app).await, ["closed acme/api#1"]);
         assert_eq!(app.open_rows(API), [2, 3]);
         for _ in 0..3 {
             app.pass_time(150);
-            assert_eq!(told(&app).await, [""; 0]);
+            assert_eq!(reported(&app).await, [""; 0]);
         }
     }
 }
@@ -113,11 +113,11 @@ async fn repository_with_future_updates_is_read_from_its_first_pass_on() {
             }
         });
         for _ in 0..4 {
-            assert_eq!(told(&app).await, [""; 0]);
+            assert_eq!(reported(&app).await, [""; 0]);
             app.pass_time(150);
         }
         app.world.github.arrange(|github| github.close_issue(API, 3));
-        assert_eq!(told(&app).await, ["closed acme/api#3"]);
+        assert_eq!(reported(&app).await, ["closed acme/api#3"]);
         assert_eq!(app.open_rows(API), [1]);
     }
 }

@@ -33,7 +33,7 @@ fn assert_in_step(app: &TestApp) {
     assert_eq!(app.open_rows("acme/api"), [2, 3]);
     assert_eq!(app.open_rows("acme/web"), [1, 2]);
     for repository in ["acme/api", "acme/web"] {
-        assert_eq!(app.marks(repository)["openCount"], 2);
+        assert_eq!(app.checkpoints(repository)["openCount"], 2);
     }
     assert_eq!(app.row("acme/api", 1)["state"], "closed");
 }
@@ -53,7 +53,7 @@ async fn lost_answer_to_any_table_request_changes_nothing() {
     let github = {
         let app = news().await;
         app.agent("alpha").beat().await;
-        app.asked_of_github()
+        app.requests_to_github()
     };
     for n in 1..=requests_of_a_beat().await {
         let app = news().await;
@@ -62,7 +62,7 @@ async fn lost_answer_to_any_table_request_changes_nothing() {
         assert_eq!((answer.status(), answer.is_coalesced()), ("ok", false), "request {n}: {:#}", answer.0);
         assert_eq!(answer.touched(), NEWS, "request {n}");
         assert_eq!(answer.0["touchedCount"], 3, "request {n}");
-        assert_eq!(app.asked_of_github(), github, "request {n}");
+        assert_eq!(app.requests_to_github(), github, "request {n}");
         assert_eq!(app.state()["ended"]["fence"], 2, "request {n}");
         assert_eq!(app.agent("beta").beat().await.touched(), NEWS, "request {n}");
         assert_eq!(app.runs("alpha").len(), 2, "request {n}");
@@ -86,7 +86,7 @@ async fn backfill_resumes_where_a_dead_holder_left_it() {
     let next = app.agent("beta").beat().await;
     assert_eq!((next.status(), next.touched().len()), ("ok", 0), "{:#}", next.0);
     assert_eq!(app.open_rows("acme/api").len(), 130);
-    assert_eq!(app.marks("acme/api")["openCount"], 130);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 130);
 }
 
 #[tokio::test]
@@ -94,15 +94,15 @@ async fn failed_table_request_of_any_kind_loses_nothing() {
     for n in 1..=requests_of_a_beat().await {
         let app = news().await;
         app.world.dynamodb.fault(On::anything().nth(n), Fault::AccessDenied);
-        let mut told = app.agent("alpha").beat().await.touched();
+        let mut reported = app.agent("alpha").beat().await.touched();
         app.pass_time(31);
         for answer in [app.agent("alpha").beat().await, app.agent("beta").beat().await] {
             assert_eq!(answer.status(), "ok", "request {n}: {:#}", answer.0);
-            told.extend(answer.touched());
-            told.sort();
-            told.dedup();
-            assert_eq!(told, NEWS, "request {n}");
-            told.clear();
+            reported.extend(answer.touched());
+            reported.sort();
+            reported.dedup();
+            assert_eq!(reported, NEWS, "request {n}");
+            reported.clear();
         }
         assert_in_step(&app);
     }
@@ -120,14 +120,14 @@ async fn holder_that_dies_in_the_first_pass_leaves_a_correct_count() {
         drop(dying);
         if ended.is_some() {
             assert!(n > 10, "{n}");
-            app.leaves_orders_open();
+            app.allows_unused_faults();
             break;
         }
         app.pass_time(31);
         let next = app.agent("beta").beat().await;
         assert_eq!((next.status(), next.touched().len()), ("ok", 0), "after request {n}");
         assert_eq!(app.open_rows("acme/api"), [1, 2, 3], "after request {n}");
-        assert_eq!(app.marks("acme/api")["openCount"], 3, "after request {n}");
+        assert_eq!(app.checkpoints("acme/api")["openCount"], 3, "after request {n}");
     }
 }
 

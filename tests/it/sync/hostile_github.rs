@@ -115,9 +115,9 @@ impl Garbling {
             On::Listings => Matching::any_listing(),
             On::Web => Matching::any_of("acme/web"),
         };
-        let garble = move |sent: &mut u16, told: &mut Vec<(String, String)>, text: &mut Vec<u8>| {
+        let garble = move |sent: &mut u16, reported: &mut Vec<(String, String)>, text: &mut Vec<u8>| {
             *sent = status.unwrap_or(*sent);
-            told.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            reported.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
             match &body {
                 Body::Right => {}
                 Body::Mutated(mutations) => {
@@ -142,7 +142,7 @@ async fn live(has_beaten: bool, garbling: Garbling) {
         (timing.github.attempts, timing.github.attempt_timeout) = (2, Duration::from_millis(500));
     };
     let mut app = setup.timing(impatient).start().await;
-    app.leaves_orders_open();
+    app.allows_unused_faults();
     app.world.github.arrange(|github| {
         github.open_issues("acme/api", 2);
         github.open_issues("acme/web", 2);

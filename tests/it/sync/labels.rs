@@ -201,8 +201,8 @@ async fn excluded_issue_is_not_counted_in_the_summary() {
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     app.world.github.arrange(|github| {
-        github.open_issue(API, "Told");
-        github.open_issue(API, "Not told");
+        github.open_issue(API, "Reported");
+        github.open_issue(API, "Excluded");
         label(github, 2, &["Spam"]);
     });
     let answer = app.agent("alpha").beat().await;

@@ -105,7 +105,7 @@ async fn page_of_the_largest_bodies_is_read_in_shorter_pages() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.0["touchedCount"].as_u64()), ("ok", Some(14)), "{answer:#?}");
     assert_eq!(app.open_rows(WEB).len(), 13);
-    assert_eq!(app.marks(WEB)["shortPages"]["length"], 10);
+    assert_eq!(app.checkpoints(WEB)["shortPages"]["length"], 10);
 }
 
 #[tokio::test]

@@ -42,14 +42,15 @@ async fn read_before(names: &[String]) -> TestApp {
     });
     let app = patient.start().await;
     assert_all_in_step(&app.agent("alpha").beat().await);
-    let [marks, known] = [app.marks(&names[0]), app.items("FLEET", &format!("NAME#{}", names[0]))[0].clone()];
+    let [checkpoints, known] =
+        [app.checkpoints(&names[0]), app.items("FLEET", &format!("NAME#{}", names[0]))[0].clone()];
     for name in &names[100..] {
         let id = app.world.github.arrange(|github| github.repository_id(name));
-        let (mut marks, mut known) = (marks.clone(), known.clone());
-        marks["sk"] = format!("REPO#{id}").into();
-        marks["name"] = name.clone().into();
+        let (mut checkpoints, mut known) = (checkpoints.clone(), known.clone());
+        checkpoints["sk"] = format!("REPO#{id}").into();
+        checkpoints["name"] = name.clone().into();
         known["sk"] = format!("NAME#{name}").into();
-        for item in [&mut marks, &mut known] {
+        for item in [&mut checkpoints, &mut known] {
             item["id"] = id.into();
             app.world.dynamodb.put_item(TABLE_NAME, item);
         }

@@ -44,12 +44,12 @@ async fn issue_shown_late_is_read_within_two_minutes_despite_newer_ones() {
         let late = github.open_issue_at(API, "Late", was);
         github.show_late(API, late, shown);
     });
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..4 {
         let newest = app.ago(5);
         app.world.github.arrange(|github| github.open_issue_at(API, "Newer", newest));
-        told.push(app.agent("alpha").beat().await.touched());
-        assert_eq!(app.marks(API)["cursor"], iso_millis(newest), "the cursor is no clock");
+        reported.push(app.agent("alpha").beat().await.touched());
+        assert_eq!(app.checkpoints(API)["cursor"], iso_millis(newest), "the cursor is no clock");
         app.pass_time(35);
     }
     let expected: [&[&str]; 4] = [
@@ -58,7 +58,7 @@ async fn issue_shown_late_is_read_within_two_minutes_despite_newer_ones() {
         &["opened acme/api#2", "opened acme/api#5"],
         &["opened acme/api#6"],
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn failed_page_two_keeps_the_cursor_and_loses_no_issue() {
     app.world.github.fault(Matching::listing(API).nth(2), Fault::Status(500).times(3));
     let failed = app.agent("alpha").beat().await;
     assert_eq!(failed.codes(), ["github_unavailable"]);
-    assert_eq!(app.marks(API)["cursor"], iso_millis(first + SignedDuration::from_secs(99)));
+    assert_eq!(app.checkpoints(API)["cursor"], iso_millis(first + SignedDuration::from_secs(99)));
     assert_eq!(app.open_rows(API), (1..=100).collect::<Vec<_>>());
     app.outlive_freshness();
     let healed = app.agent("alpha").beat().await;
@@ -116,12 +116,12 @@ async fn failed_write_keeps_the_cursor_before_its_page_and_loses_no_issue() {
     app.world.dynamodb.fault(write, StoreFault::InternalError.forever());
     let failed = app.agent("alpha").beat().await;
     assert_eq!(failed.codes(), ["store_unavailable"]);
-    assert_eq!(app.marks(API)["cursor"], iso_millis(first + SignedDuration::from_secs(99)));
+    assert_eq!(app.checkpoints(API)["cursor"], iso_millis(first + SignedDuration::from_secs(99)));
     app.world.dynamodb.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
     assert_eq!(app.open_rows(API), (1..=150).collect::<Vec<_>>());
-    assert_eq!(app.marks(API)["openCount"], 150);
+    assert_eq!(app.checkpoints(API)["openCount"], 150);
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn listing_of_250_issues_of_one_second_stores_each_once() {
             issue.updated_at = same_second;
         });
     });
-    assert_eq!(app.marks(API)["cursor"], iso_millis(same_second));
+    assert_eq!(app.checkpoints(API)["cursor"], iso_millis(same_second));
     app.pass_time(130);
     app.agent("alpha").beat().await;
     assert_eq!(app.row(API, 250)["title"], "Again");
@@ -191,7 +191,7 @@ async fn page_of_pull_requests_before_three_issues_gives_three_issues() {
         open_pull_requests(github, API, 1, now);
     });
     assert_eq!(app.agent("alpha").beat().await.touched(), ["opened acme/api#104"]);
-    assert_eq!(app.marks(API)["cursor"], iso_millis(now), "pull requests count for the cursor");
+    assert_eq!(app.checkpoints(API)["cursor"], iso_millis(now), "pull requests count for the cursor");
 }
 
 #[tokio::test]
@@ -333,5 +333,5 @@ async fn repository_does_not_starve_when_lookups_would_take_the_whole_pass() {
     for name in names {
         assert_eq!(app.open_rows(name), [1], "{name}");
     }
-    app.leaves_orders_open();
+    app.allows_unused_faults();
 }

@@ -60,10 +60,10 @@ async fn beat_in_time(app: &TestApp) -> Answer {
 /// Whether none of them has anything left to read.
 fn are_settled(app: &TestApp, names: &[&str]) -> bool {
     names.iter().all(|name| {
-        let marks = app.marks(name);
-        marks["settled"] == marks["cursor"]
-            && marks.get("cutShort").is_none()
-            && marks.get("backfill").is_none()
+        let checkpoints = app.checkpoints(name);
+        checkpoints["settled"] == checkpoints["cursor"]
+            && checkpoints.get("cutShort").is_none()
+            && checkpoints.get("backfill").is_none()
     })
 }
 
@@ -99,7 +99,7 @@ async fn passes_until_settled(
     let mut passes = 0;
     while passes == 0 || !are_settled(&app, &names) {
         passes += 1;
-        assert!(passes <= most, "after {most} passes: {what}: {:#}", app.marks(names[0]));
+        assert!(passes <= most, "after {most} passes: {what}: {:#}", app.checkpoints(names[0]));
         beat_in_time(&app).await;
         // Longer than GitHub delays any change.
         app.pass_time(if has_graphql { 60 } else { 150 });
@@ -114,11 +114,11 @@ async fn passes_until_settled(
         assert!(fresh_at > begun || !has_graphql, "{what}: {:#}", answer.0);
     }
     for name in names {
-        let marks = app.marks(name);
+        let checkpoints = app.checkpoints(name);
         let audited_at: Timestamp =
-            marks["auditedAt"].as_str().expect("an audit").parse().expect("an instant");
-        assert!(audited_at > begun, "{what}: {name}: {marks:#}");
-        assert_eq!(marks["openCount"], 1, "{what}: {name}");
+            checkpoints["auditedAt"].as_str().expect("an audit").parse().expect("an instant");
+        assert!(audited_at > begun, "{what}: {name}: {checkpoints:#}");
+        assert_eq!(checkpoints["openCount"], 1, "{what}: {name}");
     }
     passes
 }
@@ -175,6 +175,6 @@ async fn first_listing_ends_when_a_pass_has_time_for_one_page_only() {
             app.pass_time(31);
         }
         assert_eq!(app.open_rows("acme/api"), (1..=count).collect::<Vec<_>>());
-        assert!(app.marks("acme/api").get("backfill").is_none(), "{:#}", app.marks("acme/api"));
+        assert!(app.checkpoints("acme/api").get("backfill").is_none(), "{:#}", app.checkpoints("acme/api"));
     }
 }

@@ -103,7 +103,7 @@ async fn unreadable_record_of_any_kind_is_named_and_looked_up_next_pass() {
             "{kind}"
         );
         assert_eq!((app.open_rows(API).len(), asked_by_itself(&app)), (12, 1), "{kind}");
-        assert_eq!(app.marks(API)["unread"], Value::Null, "{kind}");
+        assert_eq!(app.checkpoints(API)["unread"], Value::Null, "{kind}");
     }
 }
 
@@ -168,7 +168,7 @@ async fn issue_closed_while_unreadable_is_reported_as_closed_later() {
     app.outlive_freshness();
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.touched()), ("ok", vec!["closed acme/api#7".to_owned()]));
-    assert_eq!(app.marks(API)["openCount"], 11);
+    assert_eq!(app.checkpoints(API)["openCount"], 11);
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn repository_with_too_many_unreadable_records_keeps_its_cursor() {
     app.outlive_freshness();
     let first = app.ago(1_000);
     app.world.github.arrange(|github| open_spread(github, API, 30, first));
-    let before = app.marks(API);
+    let before = app.checkpoints(API);
     let all_odd = Fault::changed(|_, _, text| {
         let mut records: Value = serde_json::from_slice(text).expect("GitHub's JSON");
         let records = records.as_array_mut().expect("a page");
@@ -243,7 +243,10 @@ async fn repository_with_too_many_unreadable_records_keeps_its_cursor() {
         assert!(answer.lines("errors")[0].contains("more than 20 issues"), "{answer:#?}");
         app.outlive_freshness();
     }
-    assert_eq!((&app.marks(API)["cursor"], &app.marks(API)["unread"]), (&before["cursor"], &Value::Null));
+    assert_eq!(
+        (&app.checkpoints(API)["cursor"], &app.checkpoints(API)["unread"]),
+        (&before["cursor"], &Value::Null)
+    );
     app.world.github.heal();
     assert_eq!(app.agent("alpha").beat().await.0["touchedCount"], 30);
 }

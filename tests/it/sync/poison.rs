@@ -146,7 +146,7 @@ async fn healed_repository_returns_to_the_probe_and_a_poisoned_one_backs_off() {
     app.world.github.heal();
     app.pass_time(3_600);
     assert_ok(&next_pass(&app).await);
-    assert_eq!(looked_up(&app), [""; 0], "asked by GraphQL again, and answered");
+    assert_eq!(looked_up(&app), [""; 0], "GraphQL is used again and answers");
     assert_ok(&next_pass(&app).await);
     assert_eq!((batches(&app), looked_up(&app)), (vec![16], vec![]));
     assert_eq!(app.items("FLEET", &format!("NAME#{poison}"))[0].get("byRest"), None);
@@ -310,7 +310,7 @@ async fn refused_graphql_document_is_a_lasting_problem_replaced_by_rest() {
                 message.contains(word) && !message.contains("b>") && !message.contains("script"),
                 "{message}"
             );
-            assert_eq!(batches(&app).len(), 1, "{word} in pass {pass}: it is not asked in halves");
+            assert_eq!(batches(&app).len(), 1, "{word} in pass {pass}: it is not sent in halves");
             app.pass_time(120);
             app.clear_requests();
         }

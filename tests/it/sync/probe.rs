@@ -57,7 +57,7 @@ async fn rename_seen_by_the_probe_is_stored_without_a_listing() {
     let app = settled_five().await;
     app.world.github.arrange(|github| github.rename_repository("acme/api", "acme/core"));
     assert_ok(&app.agent("alpha").beat().await);
-    assert_eq!(app.marks("acme/core")["name"], "acme/core");
+    assert_eq!(app.checkpoints("acme/core")["name"], "acme/core");
     assert_eq!((batches(&app), asked_by_rest(&app)), (vec![5], vec![]));
     app.outlive_freshness();
     app.world.github.arrange(|github| github.close_issue("acme/core", 1));
@@ -70,7 +70,7 @@ async fn failed_alias_affects_its_repository_alone() {
     let kinds = [(Some("NOT_FOUND"), "repository_not_found"), (Some("FORBIDDEN"), "github_forbidden")];
     for (kind, code) in kinds {
         let app = settled_five().await;
-        let marks = app.marks("acme/web");
+        let checkpoints = app.checkpoints("acme/web");
         app.world.github.arrange(|github| {
             github.close_issue("acme/api", 1);
             github.close_issue("acme/web", 1);
@@ -81,13 +81,13 @@ async fn failed_alias_affects_its_repository_alone() {
         assert_eq!(failed(&answer), [("acme/web".to_owned(), code.to_owned())], "{kind:?}");
         assert_eq!(answer.touched(), ["closed acme/api#1"], "{kind:?}");
         assert_eq!(answer.summary_numbers(), [4, 5, 1], "{kind:?}");
-        assert_eq!(batches(&app), [5], "{kind:?} is not asked again");
-        assert_eq!(app.marks("acme/web")["cursor"], marks["cursor"], "{kind:?}");
-        assert_eq!(app.marks("acme/web")["failure"]["code"], code, "{kind:?}");
+        assert_eq!(batches(&app), [5], "{kind:?} is not requested again");
+        assert_eq!(app.checkpoints("acme/web")["cursor"], checkpoints["cursor"], "{kind:?}");
+        assert_eq!(app.checkpoints("acme/web")["failure"]["code"], code, "{kind:?}");
         app.outlive_freshness();
         let healed = app.agent("alpha").beat().await;
         assert_eq!((healed.status(), healed.touched()), ("ok", vec!["closed acme/web#1".to_owned()]));
-        assert_eq!(app.marks("acme/web").get("failure"), None, "{kind:?}");
+        assert_eq!(app.checkpoints("acme/web").get("failure"), None, "{kind:?}");
     }
 }
 

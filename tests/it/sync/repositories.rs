@@ -33,7 +33,7 @@ async fn renamed_repository_keeps_its_history_under_its_configured_name() {
     });
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.touched()), ("ok", vec!["closed acme/core#1".to_owned()]));
-    assert_eq!(app.marks("acme/core")["name"], "acme/core");
+    assert_eq!(app.checkpoints("acme/core")["name"], "acme/core");
     assert_eq!(app.items("FLEET", "REPO#").len(), 1);
     assert_eq!(app.open_rows("acme/core"), [2]);
     app.outlive_freshness();
@@ -154,9 +154,9 @@ async fn repository_with_one_failing_name_is_read_by_the_other() {
         let answer = app.agent("alpha").beat().await;
         assert_eq!(answer.touched(), ["opened acme/core#2"], "{failing}");
         assert_eq!(answer.codes(), codes, "{failing}");
-        let marks = app.marks("acme/core");
-        assert_eq!(marks["cursor"], "2026-11-22T06:00:31.000Z", "{failing}");
-        assert_eq!(marks["openCount"], 2, "{failing}");
+        let checkpoints = app.checkpoints("acme/core");
+        assert_eq!(checkpoints["cursor"], "2026-11-22T06:00:31.000Z", "{failing}");
+        assert_eq!(checkpoints["openCount"], 2, "{failing}");
         app.outlive_freshness();
         assert_eq!(app.agent("beta").beat().await.touched(), [""; 0], "{failing}");
     }
@@ -184,7 +184,7 @@ async fn hidden_repository_keeps_its_rows_and_reports_nothing_on_return() {
     let app = TestApp::tracking(&[API, WEB]).with("AUDIT_INTERVAL_SECONDS", "60").start().await;
     app.world.github.arrange(|github| github.open_issues(API, 3));
     app.agent("alpha").beat().await;
-    let cursor = app.marks(API)["cursor"].clone();
+    let cursor = app.checkpoints(API)["cursor"].clone();
     app.world.github.arrange(|github| github.hide_repository(API));
     for _ in 0..3 {
         app.pass_time(300);
@@ -192,7 +192,7 @@ async fn hidden_repository_keeps_its_rows_and_reports_nothing_on_return() {
         assert_eq!((answer.status(), answer.codes()), ("warning", vec!["repository_not_found"]));
         assert_eq!(answer.touched(), [""; 0]);
         assert_eq!(app.open_rows(API), [1, 2, 3]);
-        assert_eq!(app.marks(API)["cursor"], cursor);
+        assert_eq!(app.checkpoints(API)["cursor"], cursor);
     }
     app.world.github.arrange(|github| {
         github.show_repository(API);
@@ -208,7 +208,7 @@ async fn disabled_repository_is_reported_and_keeps_its_rows_and_cursor() {
     let app = TestApp::tracking(&[API, WEB]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 2));
     app.agent("alpha").beat().await;
-    let cursor = app.marks(API)["cursor"].clone();
+    let cursor = app.checkpoints(API)["cursor"].clone();
     app.outlive_freshness();
     app.world.github.arrange(|github| {
         github.disable(API);
@@ -219,8 +219,8 @@ async fn disabled_repository_is_reported_and_keeps_its_rows_and_cursor() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["repository_disabled"]));
     assert_eq!(app.listed_since().len(), 1, "only the other one is listed");
-    assert_eq!((app.open_rows(API), &app.marks(API)["cursor"]), (vec![1, 2], &cursor));
-    assert_eq!(app.marks(API)["failure"]["code"], "repository_disabled");
+    assert_eq!((app.open_rows(API), &app.checkpoints(API)["cursor"]), (vec![1, 2], &cursor));
+    assert_eq!(app.checkpoints(API)["failure"]["code"], "repository_disabled");
 }
 
 #[tokio::test]
@@ -248,7 +248,7 @@ async fn repository_with_issues_disabled_is_reported_and_keeps_its_rows() {
     app.outlive_freshness();
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.touched().len()), ("ok", 0));
-    assert!(app.marks(API).get("failure").is_none(), "{:#}", app.marks(API));
+    assert!(app.checkpoints(API).get("failure").is_none(), "{:#}", app.checkpoints(API));
 }
 
 #[tokio::test]
@@ -286,12 +286,12 @@ async fn changes_of_a_renamed_repository_are_reported_once_its_name_is_stored() 
     app.restart_with("REPOSITORIES", "acme/core");
     let name = On::operation("PutItem").containing("NAME#acme/core");
     app.world.dynamodb.fault(name, StoreFault::InternalError.times(3));
-    let mut told = app.agent("alpha").beat().await.touched();
+    let mut reported = app.agent("alpha").beat().await.touched();
     app.outlive_freshness();
     let beta = app.agent("beta").beat().await;
-    told.extend(app.agent("alpha").beat().await.touched());
+    reported.extend(app.agent("alpha").beat().await.touched());
     assert_eq!((beta.status(), beta.touched()), ("ok", vec!["closed acme/core#1".to_owned()]));
-    assert_eq!(told, ["closed acme/core#1"]);
+    assert_eq!(reported, ["closed acme/core#1"]);
     assert_eq!(app.items("FLEET", "NAME#acme/core").len(), 1);
     app.outlive_freshness();
     for agent in ["alpha", "beta"] {

@@ -14,7 +14,7 @@ fn two_repositories() -> Setup {
 }
 
 fn listings_of_web(app: &TestApp) -> usize {
-    let asked = app.asked_of_github();
+    let asked = app.requests_to_github();
     asked.iter().filter(|path| path.starts_with("/repos/acme/web/issues")).count()
 }
 
@@ -39,7 +39,11 @@ async fn assert_reported(app: &TestApp, answer: &Answer, code: &str, detail: &st
 async fn request_without_a_failure_is_sent_once() {
     let app = one_opened_in_each(two_repositories()).await;
     app.agent("alpha").beat().await;
-    assert_eq!((listings_of_web(&app), app.asked_of_github().len()), (1, 3), "the probe, and a listing each");
+    assert_eq!(
+        (listings_of_web(&app), app.requests_to_github().len()),
+        (1, 3),
+        "the probe, and a listing each"
+    );
 }
 
 #[tokio::test]
@@ -119,7 +123,7 @@ async fn failed_second_page_keeps_the_first_and_the_rest_follows() {
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.touched().len()), ("ok", 0), "{fault:?}");
         assert_eq!(app.open_rows("acme/api").len(), 150, "{fault:?}");
-        assert_eq!(app.marks("acme/api")["openCount"], 150, "{fault:?}");
+        assert_eq!(app.checkpoints("acme/api")["openCount"], 150, "{fault:?}");
     }
 }
 

@@ -167,7 +167,7 @@ async fn backfill_without_the_probe_begins_with_the_newest_update() {
     });
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["probe_unavailable"]);
-    assert_eq!(app.marks("acme/api")["cursor"], agent_heartbeat::domain::iso_millis(newest));
+    assert_eq!(app.checkpoints("acme/api")["cursor"], agent_heartbeat::domain::iso_millis(newest));
     assert_eq!(app.open_rows("acme/api"), [1]);
     assert_eq!(app.row("acme/api", 2), Value::Null);
 }
