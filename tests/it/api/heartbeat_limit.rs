@@ -26,11 +26,6 @@ fn assert_refused(reply: &Reply, retry_after: &str) {
     assert_eq!((reply.status, reply.headers["retry-after"].as_str()), (429, retry_after), "{reply:#?}");
 }
 
-/// The number of beats that an agent's item counts for its current minute.
-fn counted(app: &TestApp, agent: &str) -> serde_json::Value {
-    app.items("AGENTS", agent)[0]["beatsInMinute"].clone()
-}
-
 #[tokio::test]
 async fn sixty_first_beat_of_a_minute_is_refused_for_its_agent_alone() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
@@ -94,7 +89,7 @@ async fn concurrent_beats_are_all_counted_and_the_next_is_refused() {
     let alpha = app.agent("alpha");
     let replies = join_all((0..100).map(|_| alpha.knock())).await;
     assert_eq!(replies.iter().map(|reply| reply.status).collect::<Vec<_>>(), [200; 100]);
-    assert_eq!(counted(&app, "alpha"), 100);
+    assert_eq!(app.beats_in_minute("alpha"), 100);
     assert_eq!(knocks(&app, "alpha", 1).await, [429]);
 }
 
@@ -105,7 +100,7 @@ async fn concurrent_beats_above_the_limit_are_answered_and_later_ones_refused() 
     let replies = join_all((0..50).map(|_| alpha.knock())).await;
     let answered = replies.iter().filter(|reply| reply.status == 200).count();
     assert!(answered >= 10, "{answered}");
-    assert_eq!(counted(&app, "alpha"), answered);
+    assert_eq!(app.beats_in_minute("alpha"), answered);
     assert_eq!(knocks(&app, "alpha", 2).await, [429; 2]);
 }
 
@@ -123,7 +118,7 @@ async fn slower_beat_is_counted_and_does_not_move_the_cursor_back() {
     let cursor = app.items("AGENTS", "alpha")[0]["told"].clone();
     held.release();
     slow.await;
-    assert_eq!((&app.items("AGENTS", "alpha")[0]["told"], counted(&app, "alpha")), (&cursor, json!(3)));
+    assert_eq!((&app.items("AGENTS", "alpha")[0]["told"], app.beats_in_minute("alpha")), (&cursor, json!(3)));
     assert_refused(&alpha.knock().await, "29");
 }
 
@@ -140,7 +135,7 @@ async fn slower_beat_of_the_previous_minute_does_not_count_in_this_one() {
     let item = app.items("AGENTS", "alpha");
     held.release();
     slow.await;
-    assert_eq!(counted(&app, "alpha"), 1);
+    assert_eq!(app.beats_in_minute("alpha"), 1);
     assert_eq!(app.items("AGENTS", "alpha")[0]["beatMinute"], item[0]["beatMinute"]);
     assert_eq!(knocks(&app, "alpha", 1).await, [429]);
 }

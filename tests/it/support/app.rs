@@ -324,6 +324,16 @@ impl TestApp {
             .collect()
     }
 
+    /// The number of reads of a secret since the start.
+    pub fn secret_reads(&self, id: &str) -> usize {
+        self.world.secrets.requests().iter().filter(|read| read.request["SecretId"] == id).count()
+    }
+
+    /// The number of beats that an agent's item counts for its current minute.
+    pub fn beats_in_minute(&self, agent: &str) -> Value {
+        self.items("AGENTS", agent)[0]["beatsInMinute"].clone()
+    }
+
     /// Allows unused faults and holds at the end of this test.
     pub fn allows_unused_faults(&mut self) {
         self.ends_well = false;

@@ -41,6 +41,11 @@ pub fn assert_ok(answer: &Answer) {
     assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
 }
 
+/// Alpha's next heartbeat is `ok` and has no problems.
+pub async fn assert_next_is_ok(app: &TestApp) {
+    assert_ok(&app.agent("alpha").beat().await);
+}
+
 /// How many REST requests were sent.
 pub fn rest_requests(app: &TestApp) -> usize {
     app.asked().iter().filter(|path| *path != "/graphql").count()

@@ -264,6 +264,11 @@ impl Answer {
         self.0["summary"].as_str().expect("a sentence").contains("deferred")
     }
 
+    /// `nextHeartbeatInSeconds`.
+    pub fn next_heartbeat(&self) -> u64 {
+        self.0["nextHeartbeatInSeconds"].as_u64().expect("whole seconds")
+    }
+
     pub fn codes(&self) -> Vec<&str> {
         let problems = self.0["problems"].as_array().expect("a list");
         problems.iter().filter_map(|problem| problem["code"].as_str()).collect()

@@ -27,7 +27,7 @@ fn patient(setup: Setup) -> Setup {
 }
 
 /// Three settled repositories, one of which has changed.
-async fn with_news(setup: Setup) -> TestApp {
+async fn one_closed(setup: Setup) -> TestApp {
     let app = setup.start().await;
     app.world.github.arrange(|github| REPOSITORIES.iter().for_each(|name| github.open_issues(name, 3)));
     app.agent("alpha").beat().await;
@@ -59,9 +59,9 @@ fn fence(app: &TestApp) -> u64 {
 
 #[tokio::test]
 async fn five_hundred_agents_at_once_make_one_pass_and_get_each_change_once() {
-    let alone = with_news(fleet()).await;
+    let alone = one_closed(fleet()).await;
     alone.agent("alpha").beat().await;
-    let crowded = with_news(patient(fleet())).await;
+    let crowded = one_closed(patient(fleet())).await;
     let before = fence(&crowded);
     let first = beat_at_once(&crowded, 500).await;
     assert_eq!((passes_run(&first), fence(&crowded)), (1, before + 1));
@@ -92,7 +92,7 @@ async fn stalled_lease_is_taken_over_by_one_of_fifty_beats_for_good() {
         On::operation("PutItem").containing("openCount"),
         On::operation("UpdateItem").containing(":ended"),
     ] {
-        let app = with_news(patient(fleet())).await;
+        let app = one_closed(patient(fleet())).await;
         let before = fence(&app);
         let mut held = app.world.dynamodb.hold(stalls_at);
         let alpha = app.agent("alpha");
@@ -119,7 +119,7 @@ async fn stalled_lease_is_taken_over_by_one_of_fifty_beats_for_good() {
 
 #[tokio::test]
 async fn expired_lease_of_a_dead_holder_is_taken_over_by_one_of_fifty_beats() {
-    let app = with_news(patient(fleet())).await;
+    let app = one_closed(patient(fleet())).await;
     let before = fence(&app);
     let mut held = app.world.github.hold(Matching::listing("acme/web"));
     let alpha = app.agent("alpha");
@@ -157,7 +157,7 @@ fn operations() -> Vec<(&'static str, On)> {
 #[tokio::test]
 async fn table_that_throttles_a_request_twice_is_retried_without_a_problem() {
     for (what, on) in operations() {
-        let app = with_news(fleet()).await;
+        let app = one_closed(fleet()).await;
         app.world.dynamodb.fault(on, Fault::Throttle.times(2));
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{what}: {:#}", answer.0);
@@ -170,7 +170,7 @@ async fn table_that_throttles_a_request_twice_is_retried_without_a_problem() {
 #[tokio::test]
 async fn table_that_keeps_throttling_is_a_problem_and_no_change_is_lost() {
     for (what, on) in operations() {
-        let app = with_news(fleet()).await;
+        let app = one_closed(fleet()).await;
         app.world.dynamodb.fault(on, Fault::Throttle.forever());
         let answer = app.agent("alpha").beat().await;
         let is_reported =

@@ -14,7 +14,7 @@ const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
 /// Two repositories with one unread issue each.
-async fn with_news() -> TestApp {
+async fn one_unread_in_each() -> TestApp {
     // Compression and decompression take time on a busy machine.
     let patient = TestApp::tracking(&[API, WEB]).timing(|timing| {
         timing.github.attempt_timeout = Duration::from_secs(60);
@@ -54,7 +54,7 @@ async fn endless_listing_fails_and_the_others_are_read() {
         (bomb(200, ",{}"), "JSON"),
     ];
     for (fault, what) in listings {
-        let app = with_news().await;
+        let app = one_unread_in_each().await;
         app.world.github.fault(Matching::listing(WEB), fault.clone().forever());
         let answer = app.agent("alpha").beat().await;
         assert_only_api_was_read(&answer, "github_unexpected_answer");
@@ -71,7 +71,7 @@ async fn endless_error_is_read_up_to_its_limit() {
     for (status, code) in
         [(403, "github_forbidden"), (404, "github_unexpected_answer"), (502, "github_unavailable")]
     {
-        let app = with_news().await;
+        let app = one_unread_in_each().await;
         app.world.github.fault(Matching::listing(WEB), bomb(status, "resource ").forever());
         assert_only_api_was_read(&app.agent("alpha").beat().await, code);
     }
@@ -80,7 +80,7 @@ async fn endless_error_is_read_up_to_its_limit() {
 #[tokio::test]
 async fn endless_graphql_answer_fails_and_the_next_pass_reads_everything() {
     for fault in [Fault::Endless(" "), Fault::Endless("x"), bomb(200, " ")] {
-        let app = with_news().await;
+        let app = one_unread_in_each().await;
         app.world.github.fault(Matching::graphql(), fault.forever());
         let answer = app.agent("alpha").beat().await;
         assert_ne!(answer.status(), "ok", "{answer:#?}");
@@ -92,7 +92,7 @@ async fn endless_graphql_answer_fails_and_the_next_pass_reads_everything() {
 
 #[tokio::test]
 async fn page_of_the_largest_bodies_is_read_in_shorter_pages() {
-    let app = with_news().await;
+    let app = one_unread_in_each().await;
     app.world.github.arrange(|github| {
         for n in 0..12 {
             let number = github.open_issue(WEB, "Large");
@@ -110,7 +110,7 @@ async fn page_of_the_largest_bodies_is_read_in_shorter_pages() {
 
 #[tokio::test]
 async fn record_larger_than_any_issue_is_named_and_the_others_are_read() {
-    let app = with_news().await;
+    let app = one_unread_in_each().await;
     app.world.github.arrange(|github| {
         github.open_issues(WEB, 2);
         github.edit_issue(WEB, 2, |issue| issue.body = Some("x".repeat(5_000_000)));

@@ -3,14 +3,10 @@
 use jiff::SignedDuration;
 use test_world::github::{Fault, Matching};
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::TestApp;
 use crate::support::audits::{INTERVAL, audit, pages_audited, settled};
 
 const API: &str = "acme/api";
-
-fn next(answer: &Answer) -> u64 {
-    answer.0["nextHeartbeatInSeconds"].as_u64().expect("whole seconds")
-}
 
 #[tokio::test]
 async fn audit_does_not_stretch_the_freshness() {
@@ -19,10 +15,10 @@ async fn audit_does_not_stretch_the_freshness() {
         github.set_graphql_budget(1_000, 1_000, github.now() + SignedDuration::from_mins(120))
     });
     app.outlive_freshness();
-    assert_eq!(next(&app.agent("alpha").beat().await), 30);
+    assert_eq!(app.agent("alpha").beat().await.next_heartbeat(), 30);
     let answer = audit(&app).await;
     assert_eq!(pages_audited(&app), 10);
-    assert_eq!(next(&answer), 30, "{:#}", answer.0);
+    assert_eq!(answer.next_heartbeat(), 30, "{:#}", answer.0);
 }
 
 #[tokio::test]
@@ -42,7 +38,7 @@ async fn audits_in_several_passes_in_a_row_delay_no_change() {
         github.open_issue(API, "News");
     });
     let later = app.agent("alpha").beat().await;
-    assert!(!later.is_coalesced(), "{} {:?}: next {}", later.status(), later.codes(), next(&later));
+    assert!(!later.is_coalesced(), "{} {:?}: next {}", later.status(), later.codes(), later.next_heartbeat());
 }
 
 #[tokio::test]
@@ -70,7 +66,7 @@ async fn busy_fleet_is_read_less_often_after_half_of_the_hourly_budget() {
             ("ok", vec![]),
             "pass {pass}, {} s: next {}",
             pass * 31,
-            next(&answer)
+            answer.next_heartbeat()
         );
     }
 }
@@ -88,5 +84,5 @@ async fn earlier_of_two_rate_limit_resets_is_reported() {
     app.agent("alpha").beat().await;
     app.pass_time(31);
     let answer = app.agent("alpha").beat().await;
-    assert!(next(&answer) <= 60, "{}", next(&answer));
+    assert!(answer.next_heartbeat() <= 60, "{}", answer.next_heartbeat());
 }

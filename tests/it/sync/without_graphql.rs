@@ -8,6 +8,7 @@ use serde_json::Value;
 use test_world::github::{Fault, Matching};
 
 use crate::support::app::TestApp;
+use crate::support::probe::asked_by_rest;
 
 /// A way in which GraphQL becomes unavailable, whether an operator must act, how it heals, and what the message names.
 struct Way {
@@ -41,13 +42,6 @@ const WAYS: [Way; 3] = [
         names: "2026-11-22T06:01:31Z",
     },
 ];
-
-fn asked_by_rest(app: &TestApp) -> Vec<String> {
-    let mut asked = app.asked();
-    asked.retain(|path| path != "/graphql");
-    asked.sort();
-    asked
-}
 
 #[tokio::test]
 async fn working_probe_causes_no_warning_and_no_lookup() {
