@@ -33,7 +33,7 @@ struct RestLookups {
 }
 
 impl RestLookups {
-    /// The last failure, if so many lookups failed that the others need not be tried.
+    /// The last failure, if enough lookups failed that the others need not be tried.
     fn outage(&self) -> Option<GitHubError> {
         let failed = self.failed.lock().expect("nothing panics while noting");
         let has_answered = !self.answered.lock().expect("nothing panics while noting").is_empty();

@@ -14,7 +14,7 @@ use super::step::StepError;
 /// How often a row that keeps changing is planned.
 const MAX_ROUNDS: u32 = 5;
 
-/// The sum of the writes of one page, including a page of which some writes failed.
+/// The sum of the writes of one page, including a page with failed writes.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
     /// The change of the open-issue count.

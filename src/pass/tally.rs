@@ -110,7 +110,7 @@ impl Tally {
 }
 
 /// Turns the failures into problems: warnings while any repository is well, errors otherwise. Each problem names its
-/// repository. Where more than [`MAX_NAMED`] repositories failed for the same reason, one problem stands for all. A
+/// repository. Where more than [`MAX_NAMED`] repositories failed for the same reason, one problem represents all. A
 /// failure of an account is reported once, with the owners that `whose` returns. A transient failure can be retried
 /// once the pass is no longer fresh, after `freshness` seconds.
 pub(super) fn add_failures(

@@ -131,7 +131,7 @@ pub(super) struct ListingUnderWay {
     pub(super) settles: bool,
     /// The `Date` of its first response.
     pub(super) first_date: Option<Timestamp>,
-    /// The first second of which a page was reached by GitHub's link and brought changes. An issue of that second may
+    /// The first second with a page that GitHub's link led to and that brought changes. An issue of that second may
     /// have moved to a page that was already read, so the second has to be read once more.
     pub(super) crowded: Option<Timestamp>,
     /// The checkpoints when it started.

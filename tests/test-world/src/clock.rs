@@ -15,7 +15,7 @@ enum Source {
     System,
     /// So many milliseconds before the system's clock.
     Ahead(Arc<AtomicI64>),
-    /// At so many milliseconds since 1970.
+    /// At this number of milliseconds since 1970.
     Manual(Arc<AtomicI64>),
 }
 
@@ -30,7 +30,7 @@ impl Clock {
         Self(Source::Ahead(Arc::default()))
     }
 
-    /// A clock that stands at `start` (to the millisecond) until it is moved.
+    /// A clock that stays at `start` (to the millisecond) until it is moved.
     pub fn manual(start: Timestamp) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(start.as_millisecond()))))
     }
@@ -61,8 +61,8 @@ impl Clock {
         self.advance(Duration::try_from(then.duration_since(self.now())).unwrap_or_default());
     }
 
-    /// By how much it is ahead of the system's clock, in milliseconds: what another process needs to tell the same
-    /// time. None when it stands still.
+    /// By how much it is ahead of the system's clock, in milliseconds: what another process needs to show the same
+    /// time. `None` if it is a stopped clock.
     pub fn ahead_millis(&self) -> Option<i64> {
         match &self.0 {
             Source::System => Some(0),

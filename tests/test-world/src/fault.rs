@@ -16,7 +16,7 @@ pub struct Repeated<F> {
 }
 
 impl<F> Repeated<F> {
-    /// Met by one request; tells whether the order still stands after it.
+    /// Met by one request. Returns whether the order remains after it.
     pub(crate) fn meet(&mut self) -> bool {
         if let Some(times) = &mut self.times {
             *times = times.saturating_sub(1);

@@ -41,7 +41,7 @@ pub const GITHUB_CREDENTIALS_SECRET_ID: &str = "heartbeat/github-credentials";
 
 /// Everything outside the service. Its servers stop when it is dropped.
 pub struct TestWorld {
-    /// The time that all of them tell.
+    /// The clock of all of them.
     pub clock: Clock,
     /// With the table [`TABLE_NAME`], empty at first when it is in memory.
     pub dynamodb: DynamoDb,

@@ -19,7 +19,7 @@ pub use crate::proxy::{Exchange, Fault, On, Outcome};
 /// A running Secrets Manager.
 pub type SecretsManager = Proxy<Vault>;
 
-/// What stands behind a [`SecretsManager`].
+/// The state behind a [`SecretsManager`].
 pub struct Vault {
     clock: Clock,
     secrets: Mutex<HashMap<String, Secret>>,
@@ -57,7 +57,7 @@ impl SecretsManager {
 
     /// The secret's ARN, by which it can be asked for as well as by its name.
     pub fn arn(name: &str) -> String {
-        // AWS appends six characters to a name, so that a secret made anew has another ARN.
+        // AWS appends six characters to a name, so that a secret that is created again has another ARN.
         format!("arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}-a1B2c3")
     }
 }

@@ -5,7 +5,7 @@
 //! and whenever nothing else moves the first in line goes in; who is first does not depend on who came first, so
 //! that a beat makes the same requests in the same order each time. What a request means is not known here.
 //!
-//! It tells that nothing moves by letting all other tasks run for a while, which needs everything to be on one
+//! It detects that nothing moves by letting all other tasks run for a while, which needs everything to be on one
 //! thread: tokio's current-thread runtime.
 
 use std::fmt;
@@ -36,7 +36,7 @@ struct State {
     arrived: u64,
     /// Those that are being carried out.
     inside: usize,
-    /// Counts whatever happens, to tell stillness.
+    /// Counts whatever happens, to detect stillness.
     moves: u64,
     /// Those that are let in one by one and had no turn yet.
     line: Vec<Waiting>,

@@ -19,7 +19,7 @@ use super::{Storage, conflicts, meter};
 use crate::clock::Clock;
 use crate::proxy::{Answer, Call, Upstream};
 
-/// What stands behind a [`DynamoDb`](super::DynamoDb).
+/// The engine behind a [`DynamoDb`](super::DynamoDb).
 pub struct Engine {
     database: Database,
     url: String,

@@ -57,7 +57,7 @@ impl Meter {
     }
 
     /// A refused condition costs a write all the same: one unit for an item of up to
-    /// 1 KB, as those are that bear conditions here, and two for each in a transaction.
+    /// 1 KB, as those with conditions are here, and two for each in a transaction.
     fn refused(&self, answer: &Value) -> Capacity {
         let code = answer["__type"].as_str().unwrap_or_default();
         let write_units = if code.ends_with("#ConditionalCheckFailedException") {

@@ -112,7 +112,7 @@ impl World {
         Ok(0)
     }
 
-    /// Adds what stands on every answer: the date, and what the token has left.
+    /// Adds the headers of every answer: the date, and what the token has left.
     pub(super) fn sign(&mut self, answer: Answer, sender: &Sender<'_>, asked: &Asked) -> Answer {
         let answer = self.announce(answer, sender, asked);
         let (now, payer) = (self.now(), self.payer(sender.token));
@@ -251,7 +251,7 @@ impl World {
             }
             Numbered::Transferred { repository, number } => {
                 let (id, number) = self.whereabouts(*repository, *number);
-                // GitHub does not tell where an issue went to those who may not read it there.
+                // GitHub does not show where an issue went to those who may not read it there.
                 self.visible_repository(id, token).ok_or_else(not_found)?;
                 Err(Answer::moved(301, &format!("{api}/repositories/{id}/issues/{number}")))
             }

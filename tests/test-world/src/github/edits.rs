@@ -12,7 +12,7 @@ use super::world::{World, whole_seconds};
 const AUTHOR: &str = "octavia";
 
 impl World {
-    /// Opens an issue now and tells its number.
+    /// Opens an issue now and returns its number.
     pub fn open_issue(&mut self, repository: &str, title: &str) -> u64 {
         self.open_issue_at(repository, title, self.now())
     }
@@ -30,7 +30,7 @@ impl World {
         }
     }
 
-    /// Opens a pull request now and tells its number, which is of the same series as issues'.
+    /// Opens a pull request now and returns its number, which is of the same series as issues'.
     pub fn open_pull_request(&mut self, repository: &str, title: &str) -> u64 {
         self.open(repository, title, self.now(), true)
     }
@@ -142,7 +142,7 @@ impl World {
         self.repository_mut(repository).versions_mut(number).hidden = false;
     }
 
-    /// Transfers an issue to another repository and tells its number there. The old address answers 301.
+    /// Transfers an issue to another repository and returns its number there. The old address answers 301.
     ///
     /// Also on its way back an issue gets a fresh number and id, and its first number leads to the newest
     /// one: people who moved issues there and back report one entry for each move, and gaps in the numbers.
@@ -166,7 +166,7 @@ impl World {
         self.repository_mut(repository).versions_mut(number).show_late(until);
     }
 
-    /// The web address of an issue, as agents are told it.
+    /// The web address of an issue, as it is reported to agents.
     pub fn html_url(&self, repository: &str, number: u64) -> String {
         super::render::html_url(self, self.repository(repository), self.issue(repository, number))
     }

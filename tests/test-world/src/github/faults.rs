@@ -86,7 +86,7 @@ impl Fault {
         Repeated { fault: self, times: None }
     }
 
-    /// A secondary rate limit: 403 with requests remaining, told by its words, and by a `Retry-After` if
+    /// A secondary rate limit: 403 with requests remaining, shown by its words, and by a `Retry-After` if
     /// one is given.
     pub fn secondary_limit(retry_after: Option<&str>) -> Self {
         let headers = retry_after.map(|value| ("retry-after", value.to_owned())).into_iter().collect();

@@ -2,7 +2,7 @@
 //!
 //! GitHub shows some changes late: for a while a reader is given the version before, or nothing. That is
 //! why an issue here keeps its previous version. Which numbers exist in a repository, and what a reader is
-//! told of a deleted or transferred one, is the repository's matter.
+//! shown of a deleted or transferred one, is the repository's matter.
 
 use jiff::Timestamp;
 
@@ -65,7 +65,7 @@ impl Issue {
     }
 }
 
-/// An issue's current version, and what stands between it and its readers.
+/// An issue's current version, and what hides it from its readers.
 #[derive(Clone, Debug)]
 pub(super) struct Versions {
     pub(super) current: Issue,

@@ -146,9 +146,9 @@ impl Wanted {
         (!links.is_empty()).then(|| links.join(", "))
     }
 
-    /// GitHub writes a page number next to the cursor, and pays no heed to it.
+    /// GitHub writes a page number next to the cursor, and ignores it.
     fn link_behind(&self, url: &str, place: Place) -> String {
-        // The padding is percent-encoded on GitHub too: a client that decodes and joins links anew breaks them.
+        // The padding is percent-encoded on GitHub too: a client that decodes and rebuilds links breaks them.
         let after = place.cursor().replace('=', "%3D");
         let (filter, page) = (&self.filter, self.page + 1);
         format!("<{url}?{filter}after={after}&page={page}>; rel=\"next\"")

@@ -93,7 +93,7 @@ impl Matching {
         self.query("page", &page.to_string())
     }
 
-    /// Of those, only requests for pages of more than so many issues, by either API. People report repositories whose
+    /// Of those, only requests for pages of more than this number of issues, by either API. People report repositories whose
     /// pages of 100 fail where shorter ones do not: by REST chaoss/grimoirelab-perceval#755, by GraphQL
     /// renovatebot/renovate#45460 (100, 50 and 25 fail, 10 and 5 do not).
     pub fn longer_than(mut self, issues: u64) -> Self {

@@ -35,7 +35,7 @@ impl Pages {
 }
 
 impl GitHub {
-    /// From now on each page of a listing takes so long by the clock, which a test moves by
+    /// From now on each page of a listing takes this long by the clock, which a test moves by
     /// [`GitHub::next_page_is_due`].
     pub fn pages_take(&self, time: Duration) {
         lock(&self.shared.pages.0).take = Some(time);

@@ -86,7 +86,7 @@ impl Script {
 }
 
 impl Order {
-    /// Adds what is ordered to a meeting, and tells whether the order stands.
+    /// Adds what is ordered to a meeting, and returns whether the order remains.
     fn add_to(&mut self, meeting: &mut Meeting) -> bool {
         match &mut self.action {
             Action::Fault(_) if meeting.fault.is_some() => true,

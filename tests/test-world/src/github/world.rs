@@ -102,7 +102,7 @@ impl World {
         self.points.set(limit, remaining, reset);
     }
 
-    /// Creates a repository and tells its id. Its name may be one that another had before.
+    /// Creates a repository and returns its id. Its name may be one that another had before.
     pub fn create_repository(&mut self, full_name: &str) -> u64 {
         assert!(full_name.split('/').count() == 2, "a repository is named owner/name, not {full_name:?}");
         let id = self.next_id();
@@ -129,7 +129,7 @@ impl World {
         self.know_user(&owner);
     }
 
-    /// Gives an owner another login: his repositories are renamed, and an App that he installed stays.
+    /// Gives an owner another login: the owner's repositories are renamed, and an installed App stays installed.
     pub fn rename_owner(&mut self, login: &str, new_login: &str) {
         let is_his = |full_name: &&String| owner_of(full_name).eq_ignore_ascii_case(login);
         let names = self.repositories.values().map(|repository| &repository.full_name);

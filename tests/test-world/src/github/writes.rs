@@ -39,7 +39,7 @@ enum NewState {
 }
 
 impl World {
-    /// Opens the issue that a request's `body` describes, and tells its number.
+    /// Opens the issue that a request's `body` describes, and returns its number.
     pub(super) fn open_described(&mut self, repository: &str, body: &[u8]) -> Result<u64, Answer> {
         let described: NewIssue = parse(body)?;
         let number = self.open_issue(repository, &described.title);

@@ -38,7 +38,7 @@ pub enum Outcome {
     },
     /// It was cut off before it was carried out.
     Cut,
-    /// It was carried out, and its caller was not told.
+    /// It was carried out, and its caller got no answer.
     AnswerLost,
     /// It was never carried out nor answered.
     Hung,

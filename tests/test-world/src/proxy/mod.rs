@@ -89,7 +89,7 @@ struct Shared<U> {
 #[error("the connection is cut")]
 struct Cut;
 
-#[expect(private_bounds, reason = "what stands behind a proxy is this crate's to say")]
+#[expect(private_bounds, reason = "what is behind a proxy is this crate's decision")]
 impl<U: Upstream> Proxy<U> {
     pub(crate) async fn in_front_of(upstream: U, turnstile: Turnstile) -> Self {
         let listener =

@@ -171,7 +171,7 @@ impl Orders {
 }
 
 impl Order {
-    /// Adds what is ordered to a meeting, if there is nothing of the kind in it. Tells whether the order stands.
+    /// Adds what is ordered to a meeting, if there is nothing of the kind in it. Returns whether the order remains.
     fn add_to(&mut self, meeting: &mut Meeting) -> bool {
         match &mut self.action {
             Action::Fault(repeated) => {

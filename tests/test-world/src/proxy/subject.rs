@@ -1,7 +1,7 @@
 //! What an AWS request is about, in a few words that are the same each time the same is asked.
 //!
-//! Leaves out what is made up anew each time: identifiers of runs and passes. Not the log's line for a person, which
-//! tells how a request ended as well.
+//! Leaves out what differs each time: identifiers of runs and passes. Not the log's line for a person, which
+//! says how a request ended as well.
 
 use serde_json::Value;
 

@@ -24,7 +24,7 @@ const PREFIX: &str = "ghs_";
 /// All Apps.
 #[derive(Debug, Default)]
 pub(super) struct Apps {
-    /// The public key of each; none when it was revoked.
+    /// The public key of each. `None` if it was revoked.
     keys: BTreeMap<u64, Option<Vec<u8>>>,
     installations: BTreeMap<u64, Installation>,
     issued: Vec<Issued>,
@@ -98,7 +98,7 @@ impl World {
         self.installation_mut(installation).may_read_issues = true;
     }
 
-    /// Leaves an installation so many REST requests and GraphQL points of 5,000 each until `reset`.
+    /// Leaves an installation this number of REST requests and GraphQL points of 5,000 each until `reset`.
     pub fn set_installation_budget(&mut self, installation: u64, remaining: u64, reset: Timestamp) {
         let payer = payer(installation);
         self.budgets.set_of(payer.clone(), 5_000, remaining, reset);

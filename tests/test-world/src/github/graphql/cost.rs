@@ -26,7 +26,7 @@ pub(super) struct Cost {
 }
 
 impl Cost {
-    /// Counts a document, or tells which of its connections GitHub would not page through.
+    /// Counts a document, or returns which of its connections GitHub would not page through.
     pub(super) fn of(
         document: &ExecutableDocument,
         operation: &Operation,
@@ -75,7 +75,7 @@ impl<'a> Count<'a> {
         }
     }
 
-    /// Counts one connection of each of `parents`, and tells how many nodes they hold together.
+    /// Counts one connection of each of `parents`, and returns how many nodes they hold together.
     fn connection(&mut self, field: &Field, inner: &[&'a SelectionSet], parents: u64, path: &[&str]) -> u64 {
         self.cost.requests = self.cost.requests.saturating_add(parents);
         let name = &field.name;

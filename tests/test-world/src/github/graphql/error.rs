@@ -1,4 +1,4 @@
-//! GraphQL errors as GitHub writes them: what kind of error it is stands at the top, as `type`.
+//! GraphQL errors as GitHub writes them: the kind of error is at the top, as `type`.
 //!
 //! The engine's own errors know no type, and what a resolver says of one goes through the engine as text.
 

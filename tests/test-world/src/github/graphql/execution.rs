@@ -1,4 +1,4 @@
-//! The answer to an admitted GraphQL call: executed, or what stands in its way.
+//! The answer to an admitted GraphQL call: executed, or refused.
 
 use std::cell::Cell;
 
@@ -17,7 +17,7 @@ use super::schema;
 use super::service::{Trouble, timed_out};
 
 impl World {
-    /// Counts a query on its token's points and tells how many it took, or refuses it.
+    /// Counts a query on its token's points and returns how many it took, or refuses it.
     pub(in crate::github) fn admit_query(
         &mut self,
         token: Option<&str>,

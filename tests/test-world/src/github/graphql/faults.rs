@@ -19,7 +19,7 @@ pub struct Partial {
 pub(super) enum Lack {
     /// This repository, by any of its names: its alias is null.
     Repository(String),
-    /// The nodes of every connection of the repositories behind the first so many of the call.
+    /// The nodes of every connection of the repositories after this number of them in the call.
     NodesBehind(usize),
     /// One node in every connection of the first repository, by its place: it is null.
     Node(usize),
@@ -60,7 +60,7 @@ impl Fault {
         Self::errors(Vec::new(), &json!([{ "type": kind, "message": message }]))
     }
 
-    /// A secondary rate limit told in a 200, by its words, and by a `Retry-After` if one is given. GitHub
+    /// A secondary rate limit in a 200, shown by its words, and by a `Retry-After` if one is given. GitHub
     /// also answers [`Fault::secondary_limit`] to GraphQL.
     pub fn graphql_secondary_limit(retry_after: Option<&str>) -> Self {
         let headers = retry_after.map(|value| ("retry-after", value.to_owned())).into_iter().collect();
