@@ -3,7 +3,7 @@
 
 Counts come from the benchmark (`make bench` writes bench/pass.json below cargo's target
 folder), prices are the inputs below. Nothing here asks AWS. Change a price or an
-assumption, run `make costs`, and put the table where it stands.
+assumption, run `make costs`, and replace the table.
 """
 
 import json
@@ -71,7 +71,7 @@ def month(rows, agents, repositories):
         for unit in ("readUnits", "writeUnits")
     }
     writes = passes * idle["writeUnits"] + joined * coalesced["writeUnits"] + changes * extra["writeUnits"]
-    # Every change is told to every agent, at a read each.
+    # Every change is reported to every agent, at a read each.
     reads = passes * idle["readUnits"] + joined * coalesced["readUnits"] + changes * (extra["readUnits"] + agents)
     seconds = passes * billed_seconds(idle) + joined * billed_seconds(coalesced)
     invocations = beats + scheduled

@@ -97,7 +97,7 @@ struct State<T> {
 }
 
 impl<T> CachedSecret<T> {
-    /// A secret by its name or ARN, each version of which `parse` reads once. No request is sent yet.
+    /// A secret by its name or ARN. `parse` reads each version once. No request is sent yet.
     pub fn new(
         client: Client,
         secret_id: &str,

@@ -1,6 +1,6 @@
 //! The one TLS and HTTP stack of the service: GitHub's client and the AWS clients share it.
 //!
-//! The AWS SDK would bring clients of its own, each of which loads the system's root certificates at a cold
+//! The AWS SDK would bring clients of its own. Each loads the system's root certificates at a cold
 //! start. Here one `rustls` configuration, with built-in roots, serves both.
 
 use std::path::Path;
@@ -114,7 +114,7 @@ impl HttpConnector for AwsHttp {
     }
 }
 
-/// Tells the SDK what failed, since it repeats what timed out or broke off.
+/// Classifies the failure for the SDK, which repeats timeouts and broken connections.
 fn connector_error(error: reqwest::Error) -> ConnectorError {
     if error.is_timeout() { ConnectorError::timeout(error.into()) } else { ConnectorError::io(error.into()) }
 }

@@ -33,7 +33,9 @@ class Release(unittest.TestCase):
         download(self.release.as_uri(), architecture, self.deployed)
 
     def make(self, *arguments):
-        environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+        # A variable on the outer make's command line, such as ARCH, is in the environment too.
+        outer = ("MAKE", "MFLAGS", "ARCH", "RELEASE")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(outer)}
         command = ["make", *arguments, f"RELEASE_URL={self.release.as_uri()}", f"RELEASED={self.deployed}"]
         options = {"cwd": TEMPLATE.parents[1], "env": environment, "text": True, "check": False}
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)

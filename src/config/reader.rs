@@ -78,7 +78,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         })
     }
 
-    /// Tells developers how `cargo lambda watch` gets the required variables. Only cargo-lambda's runtime API has a
+    /// Shows developers how `cargo lambda watch` gets the required variables. Only cargo-lambda's runtime API has a
     /// path; Lambda's is a host and a port (AWS's docs on custom runtimes: `AWS_LAMBDA_RUNTIME_API`).
     pub(super) fn suggest_local_world(&mut self) {
         let is_cargo_lambda = || self.text("AWS_LAMBDA_RUNTIME_API").is_some_and(|api| api.contains("/.rt/"));

@@ -85,8 +85,8 @@ struct Entry {
 }
 
 impl AgentTokens {
-    /// Reads the secret: one plain token for all agents, or `{"tokens":[…]}`. Skips wrong entries, so that the others keep
-    /// working. Either form may be the only value of an object, as in `{"AGENT_TOKENS":"…"}`.
+    /// Reads the secret: one plain token for all agents, or `{"tokens":[…]}`. Skips wrong entries, so that the others
+    /// keep working. Either form may be the only value of an object, as in `{"AGENT_TOKENS":"…"}`.
     pub fn read(text: &str) -> Self {
         let object = serde_json::from_str::<Map<String, Value>>(text).ok();
         match object

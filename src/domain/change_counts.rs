@@ -15,8 +15,8 @@ pub const MAX_COUNTED: u64 = 10_000;
 /// The maximum number of entries. It keeps the item under 1 KB.
 const MAX_ENTRIES: usize = 64;
 
-/// The maximum number of issues of an entry that covers several fences: one heartbeat can count them by reading them, to
-/// learn how many are on each side of a fence between. Neighbours with more issues together are not merged, so the
+/// The maximum number of issues of an entry that covers several fences: one heartbeat can count them by reading them,
+/// to learn how many are on each side of a fence between. Neighbours with more issues together are not merged, so the
 /// entries hold at least [`MAX_COUNTED`] issues before the oldest is dropped.
 const MAX_MERGED: u64 = 400;
 

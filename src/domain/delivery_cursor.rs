@@ -11,11 +11,11 @@ pub type ChangePoint = (u64, Option<IssueNumber>);
 pub struct DeliveryCursor {
     /// The fence that delivery has reached.
     pub fence: u64,
-    /// The progress of a partial delivery: of the changes of that fence, or of a sweep after it. `None` if all changes up
-    /// to and including the fence are delivered.
+    /// The progress of a partial delivery: of the changes of that fence, or of a sweep after it. `None` if all changes
+    /// up to and including the fence are delivered.
     pub within: Option<Within>,
-    /// Up to and including this fence, every kind of change was delivered. An issue that is closed under a later fence, and
-    /// edited by an even later pass before it is reported, is still reported as closed.
+    /// Up to and including this fence, every kind of change was delivered. An issue that is closed under a later fence,
+    /// and edited by an even later pass before it is reported, is still reported as closed.
     pub kinds_after: u64,
     /// The number of delivered changes after [`DeliveryCursor::complete_fence`].
     pub reported: u64,
@@ -26,8 +26,8 @@ pub struct DeliveryCursor {
 pub enum Within {
     /// Within the fence: up to and including this issue of this repository.
     Fence(RepositoryId, IssueNumber),
-    /// Within a backlog of too many repositories to merge: delivered repository by repository, in the order of their ids
-    /// as text.
+    /// Within a backlog of too many repositories to merge: delivered repository by repository, in the order of their
+    /// ids as text.
     Sweep(Sweep),
 }
 

@@ -1,7 +1,7 @@
 //! Safe retries: a client gives a request a key, and sending the same request again causes no second heartbeat.
 //!
-//! The header follows the IETF draft `draft-ietf-httpapi-idempotency-key-header`. Only rules, no I/O: the store keeps the
-//! responses.
+//! The header follows the IETF draft `draft-ietf-httpapi-idempotency-key-header`. Only rules, no I/O: the store keeps
+//! the responses.
 
 use std::time::Duration;
 
@@ -79,8 +79,8 @@ pub struct Attempt {
     pub run_id: Uuid,
     /// The digest of the body.
     body: String,
-    /// When the next attempt may begin if this one has no response, in epoch milliseconds: a number, so that DynamoDB can
-    /// compare it.
+    /// When the next attempt may begin if this one has no response, in epoch milliseconds: a number, so that DynamoDB
+    /// can compare it.
     #[serde(with = "millisecond::required")]
     until: Timestamp,
     /// When the request expires and is forgotten, in epoch seconds.
@@ -128,7 +128,8 @@ pub enum KeyRefused {
 }
 
 impl KeyedRequest {
-    /// Decides about the request, given the stored one under its key. A new attempt gets the id `id` and expires at `until`.
+    /// Decides about the request, given the stored one under its key. A new attempt gets the id `id` and expires at
+    /// `until`.
     pub fn judge(&self, kept: Option<&KeptRequest>, now: Timestamp, id: Uuid, until: Timestamp) -> Verdict {
         let kept = kept.filter(|kept| now.as_second() < kept.attempt.expires_at);
         match kept {

@@ -92,8 +92,8 @@ pub struct Issue {
     pub updated_at: Timestamp,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
-    /// The digest of all fields that are shown or compared, and of the body, which is not stored. Two versions of an issue
-    /// with the same digest count as equal.
+    /// The digest of all fields that are shown or compared, and of the body, which is not stored. Two versions of an
+    /// issue with the same digest count as equal.
     pub digest: String,
 }
 

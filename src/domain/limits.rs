@@ -154,8 +154,8 @@ impl AccountLimits {
         self.allowance(api).budget
     }
 
-    /// The smaller remaining share of the two budgets, from 0 to 1. Ignores budgets that have reset since; `None` if there
-    /// is no other.
+    /// The smaller remaining share of the two budgets, from 0 to 1. Ignores budgets that have reset since; `None` if
+    /// there is no other.
     pub fn share_left(&self, now: Timestamp) -> Option<f64> {
         let known = [Api::Rest, Api::GraphQl].into_iter().filter_map(|api| self.budget(api));
         let in_force = known.filter(|budget| budget.limit > 0 && budget.resets_at > now);
@@ -176,8 +176,8 @@ impl AccountLimits {
         self.throttled_until(now).is_some() || self.no_lookups_until(now).is_some()
     }
 
-    /// Whether other execution environments need to know these limits: work is deferred, an API is blocked, less than half
-    /// of a budget is left, or many requests were sent in the last minute.
+    /// Whether other execution environments need to know these limits: work is deferred, an API is blocked, less than
+    /// half of a budget is left, or many requests were sent in the last minute.
     pub fn holds_back(&self, now: Timestamp) -> bool {
         let is_scarce =
             |budget: Budget| budget.resets_at > now && budget.remaining < budget.limit.div_ceil(2);

@@ -1,5 +1,5 @@
-//! Text that people paste into secrets, variables and lists: what is removed around it, and how a message describes text
-//! that cannot be read.
+//! Text that people paste into secrets, variables and lists: what is removed around it, and how a message describes
+//! text that cannot be read.
 
 use serde_json::{Map, Value};
 
@@ -36,8 +36,8 @@ pub fn only_value(object: &Map<String, Value>) -> Option<String> {
     Some(unwrapped(only))
 }
 
-/// Describes a text that should be a token or a document; `None` if it has no known form. The description repeats nothing
-/// of the text but the names of JSON entries.
+/// Describes a text that should be a token or a document; `None` if it has no known form. The description repeats
+/// nothing of the text but the names of JSON entries.
 pub fn looks_like(text: &str) -> Option<String> {
     let description = match text.as_bytes() {
         [] => "an empty text",

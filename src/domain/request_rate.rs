@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::millis;
 
-/// The maximum number of REST requests a minute for one account. The rest of GitHub's 900 points is for the account's other clients.
+/// The maximum number of REST requests a minute for one account. The rest of GitHub's 900 points is for the account's
+/// other clients.
 pub const MAX_REQUESTS_PER_MINUTE: u64 = 600;
 
 /// The length of a slot, in seconds.
@@ -79,8 +80,8 @@ impl RequestRate {
         self.0.is_empty()
     }
 
-    /// Merges the count of another execution environment. It started from a shared count, so the larger number of each slot
-    /// is kept.
+    /// Merges the count of another execution environment. It started from a shared count, so the larger number of each
+    /// slot is kept.
     pub(super) fn merge(&mut self, other: &Self) {
         for theirs in &other.0 {
             match self.0.iter_mut().find(|slot| slot.at == theirs.at) {

@@ -34,8 +34,8 @@ pub struct TrackedRepository {
     /// The progress of an unfinished listing that began at the settled watermark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settling: Option<Settling>,
-    /// The query of the page at which the next listing from the cursor, or the backfill, continues; `None` if it continues
-    /// by `updated_at`.
+    /// The query of the page at which the next listing from the cursor, or the backfill, continues; `None` if it
+    /// continues by `updated_at`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_page: Option<String>,
     /// The first listing, while it is unfinished.
@@ -58,7 +58,8 @@ pub struct TrackedRepository {
     /// Whether an audit is under way. Its progress is in a separate item.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub audit_under_way: bool,
-    /// GitHub's number of open issues minus the cached one after the last audit: the difference that it could not explain.
+    /// GitHub's number of open issues minus the cached one after the last audit: the difference that it could not
+    /// explain.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unexplained: i64,
     /// GitHub's number of open issues, if the last probe found another difference than `unexplained`.
@@ -73,8 +74,8 @@ pub struct TrackedRepository {
     /// The page length of its GraphQL listings of open issues, if longer pages fail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_open_pages: Option<ShortPages>,
-    /// The issues that a listing contained in an unreadable form, at most [`MAX_UNREAD`]. The checkpoints are past them, so
-    /// each is requested by itself until it is read.
+    /// The issues that a listing contained in an unreadable form, at most [`MAX_UNREAD`]. The checkpoints are past
+    /// them, so each is requested by itself until it is read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<UnreadIssue>,
     /// Its current failure, if any.
@@ -123,8 +124,8 @@ pub struct Backfill {
     pub position: Option<Timestamp>,
 }
 
-/// The progress of a listing that began at the settled watermark and was cut off: everything updated before `position` is
-/// settled.
+/// The progress of a listing that began at the settled watermark and was cut off: everything updated before `position`
+/// is settled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Settling {
@@ -134,8 +135,8 @@ pub struct Settling {
     /// The query of the next page, if more issues share that second than fit on a page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_page: Option<String>,
-    /// Whether that second has to be read again: a page of it that was reached by page number contained changes, so another
-    /// issue may have moved to a page already read.
+    /// Whether that second has to be read again: a page of it that was reached by page number contained changes, so
+    /// another issue may have moved to a page already read.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub crowded: bool,
 }
@@ -166,8 +167,8 @@ pub struct PageRead {
     pub next_page: Option<String>,
 }
 
-/// The maximum number of unread issues of a repository. With more, GitHub's responses as a whole count as unreadable, and
-/// the repository fails.
+/// The maximum number of unread issues of a repository. With more, GitHub's responses as a whole count as unreadable,
+/// and the repository fails.
 pub const MAX_UNREAD: usize = 20;
 
 /// An issue that a listing contained in an unreadable form.
@@ -239,8 +240,8 @@ pub struct AuditProgress {
     pub confirmed: bool,
     /// Whether the comparison is complete, so that only the candidates are left.
     pub compared: bool,
-    /// The cached open issues that are missing from GitHub's listing and still have to be requested one by one. After the
-    /// comparison it is a queue; issues whose request failed move to its end.
+    /// The cached open issues that are missing from GitHub's listing and still have to be requested one by one. After
+    /// the comparison it is a queue; issues whose request failed move to its end.
     pub candidates: Vec<IssueNumber>,
 }
 
@@ -300,14 +301,14 @@ impl TrackedRepository {
             || (!self.has_settled(newest) && may_settle())
     }
 
-    /// Whether GitHub can show no more late changes, given the newest `updated_at` of an issue that it shows. A pull request
-    /// moves the cursor, too, but cannot hide a late change: that would be the newest then.
+    /// Whether GitHub can show no more late changes, given the newest `updated_at` of an issue that it shows. A pull
+    /// request moves the cursor, too, but cannot hide a late change: that would be the newest then.
     pub fn has_settled(&self, newest: Option<Timestamp>) -> bool {
         self.backfill.is_none() && !self.cut_short && self.settled >= newest.min(self.cursor)
     }
 
-    /// Whether GitHub's number of open issues differs from the cached one only by the unexplained difference of the last
-    /// audit.
+    /// Whether GitHub's number of open issues differs from the cached one only by the unexplained difference of the
+    /// last audit.
     pub fn agrees_with(&self, open: u64) -> bool {
         self.difference_to(open) == self.unexplained
     }
@@ -322,9 +323,9 @@ impl TrackedRepository {
         open.cast_signed().saturating_sub(self.open_count.cast_signed())
     }
 
-    /// Where the next listing begins. A backfill continues where it was cut off. A listing of changes continues where the
-    /// last one from the settled watermark was cut off, or begins at that watermark. If the last listing was cut off,
-    /// unread changes come first: the next one begins at the cursor.
+    /// Where the next listing begins. A backfill continues where it was cut off. A listing of changes continues where
+    /// the last one from the settled watermark was cut off, or begins at that watermark. If the last listing was cut
+    /// off, unread changes come first: the next one begins at the cursor.
     pub fn listing_start(&self) -> ListingStart {
         if let Some(backfill) = self.backfill {
             let next_page = self.next_page.clone();
@@ -346,10 +347,10 @@ impl TrackedRepository {
         }
     }
 
-    /// Moves the checkpoints after a page of changes was written. `first_date` is the `Date` of the listing's first response.
-    /// Each page of a listing that settles moves the settled watermark. A listing that is cut off continues from there, so
-    /// that even a very long one ends at some time. The watermark stops one second before a `crowded` second, which has to
-    /// be read again.
+    /// Moves the checkpoints after a page of changes was written. `first_date` is the `Date` of the listing's first
+    /// response. Each page of a listing that settles moves the settled watermark. A listing that is cut off continues
+    /// from there, so that even a very long one ends at some time. The watermark stops one second before a `crowded`
+    /// second, which has to be read again.
     pub fn take_page(
         &mut self,
         page: &PageRead,
@@ -389,8 +390,8 @@ impl TrackedRepository {
         }
     }
 
-    /// Begins the first listing at GitHub's `date`, given the `newest` `updated_at` of all issues. Later changes are newer
-    /// than the cursor that this sets, so the first listing of changes finds them.
+    /// Begins the first listing at GitHub's `date`, given the `newest` `updated_at` of all issues. Later changes are
+    /// newer than the cursor that this sets, so the first listing of changes finds them.
     pub fn begin(&mut self, newest: Option<Timestamp>, date: Timestamp) {
         self.cursor = newest.map(|newest| newest.min(date));
         self.ahead = newest.filter(|newest| *newest > date);

@@ -234,7 +234,7 @@ impl Account {
         }
     }
 
-    /// Whom GitHub refuses when it refuses this account so: the App with all its installations, or this one alone.
+    /// What such a refusal of this account concerns: the App with all its installations, or this account alone.
     pub(super) fn refused_account(&self, refused: Unauthorized) -> &Fingerprint {
         match (self, refused) {
             (Self::Installation(installation), Unauthorized::App) => &installation.app,

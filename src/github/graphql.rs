@@ -14,7 +14,7 @@ use super::meter::{GraphqlLimits, Limit};
 use super::received::Received;
 use super::{Failure, GitHubError, NoGraphql, Refusal, Session, forbidden};
 
-/// No call can cost more: a point is a hundred nodes, of which GitHub grants a call 500,000.
+/// No call can cost more: a point is a hundred nodes, and GitHub allows 500,000 nodes a call.
 const MAX_POINTS: u64 = 5_000;
 
 /// What GitHub answered.

@@ -129,7 +129,7 @@ fn told_by(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {
     }
 }
 
-/// A limit of which GitHub does not say when it lifts.
+/// A limit without an end in GitHub's answer.
 fn unnamed(now: Timestamp) -> Limit {
     Limit::Secondary(a_minute_from(now))
 }

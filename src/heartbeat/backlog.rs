@@ -1,8 +1,8 @@
 //! Reads the changes that an agent has not received yet, in order and only as far as one response needs: time, memory
 //! and DynamoDB's bill do not grow with the size of the backlog.
 //!
-//! The changes of a few repositories are merged in the order of [`DeliveryCursor`]. Those of many are read one repository
-//! after another: merging them all would take a read of each before the first change could be reported.
+//! The changes of a few repositories are merged in the order of [`DeliveryCursor`]. Those of many are read one
+//! repository after another: merging them all would take a read of each before the first change could be reported.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! Authenticates agents by their tokens, each of which is bound to some agents.
+//! Authenticates agents by their tokens. Each token is bound to some agents.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Audits repositories: compares GitHub's open issues with the cached ones, then requests each absent issue.
 //!
-//! Absence is not deletion. An issue leaves the open ones only after a listing that was read to its end *and* a response
-//! about that very issue. If too many issues are absent at once, the audit is put on hold and removes nothing.
+//! Absence is not deletion. An issue leaves the open ones only after a listing that was read to its end *and* a
+//! response about that very issue. If too many issues are absent at once, the audit is put on hold and removes nothing.
 
 use std::sync::atomic::Ordering;
 
@@ -44,8 +44,8 @@ impl Pass<'_> {
             .await;
     }
 
-    /// An audit is due when the interval has passed. A busy repository, whose every listing brings changes, waits for one
-    /// interval more. Then it is audited too, because an audit is as careful with new changes as a listing.
+    /// An audit is due when the interval has passed. A busy repository, whose every listing brings changes, waits for
+    /// one interval more. Then it is audited too, because an audit is as careful with new changes as a listing.
     fn is_due(&self, work: &Work) -> bool {
         if !work.is_read() || work.tracked.backfill.is_some() {
             return false;
@@ -107,8 +107,8 @@ impl Pass<'_> {
         }
     }
 
-    /// A difference of the open-issue counts that this audit did not explain causes no other audit, unless this one saw an
-    /// issue too soon.
+    /// A difference of the open-issue counts that this audit did not explain causes no other audit, unless this one saw
+    /// an issue too soon.
     fn note_unexplained(&self, work: &mut Work) {
         match work.open_on_github.filter(|_| !work.is_too_soon) {
             Some(open) => work.tracked.note_unexplained(open),
@@ -119,11 +119,11 @@ impl Pass<'_> {
         }
     }
 
-    /// Continues an audit where it stopped, to its end. Returns the first failure about a single issue, which must not stop
-    /// the requests for the others; the next audit requests it again.
+    /// Continues an audit where it stopped, to its end. Returns the first failure about a single issue, which must not
+    /// stop the requests for the others; the next audit requests it again.
     async fn resume(&self, audit: &mut AuditUnderWay<'_>) -> Result<Option<GitHubError>, StepError> {
-        // Not earlier: so an audit that waits for the budget keeps its progress and its confirmation, as one that runs out
-        // of time does.
+        // Not earlier: so an audit that waits for the budget keeps its progress and its confirmation, as one that runs
+        // out of time does.
         self.has_budget_to_spare(audit.work.name.owner())?;
         if !audit.progress.compared {
             let complete = self.compare(audit).await?;
@@ -162,8 +162,8 @@ impl Pass<'_> {
                     return Err(GitHubError::Deadline.into());
                 }
                 Err(StepError::GitHub(error)) if error.is_odd() => {
-                    // If GitHub is unavailable the issue stays: the next pass requests it again. Otherwise the next audit
-                    // does.
+                    // If GitHub is unavailable the issue stays: the next pass requests it again. Otherwise the next
+                    // audit does.
                     match error {
                         GitHubError::Unavailable { .. } => is_unavailable = true,
                         _ => drop(progress.candidates.pop()),
@@ -211,15 +211,16 @@ impl Pass<'_> {
         applied.failure.map_or(Ok(true), Err)
     }
 
-    /// A 404 may be transient: an issue counts as hidden when another audit, at least one interval later, gets it again.
+    /// A 404 may be transient: an issue counts as hidden when another audit, at least one interval later, gets it
+    /// again.
     fn hidden_for_good(&self, missing_since: Option<Timestamp>, at: Timestamp) -> Option<Gone> {
         (elapsed(missing_since?, at) >= self.app.config.audit_interval)
             .then_some(Gone { removal: Removal::Hidden, proved_at: at })
     }
 }
 
-/// Puts the audit on hold if too many issues are absent, unless an operator has confirmed it. `_complete` proves that the
-/// listing was read to its end.
+/// Puts the audit on hold if too many issues are absent, unless an operator has confirmed it. `_complete` proves that
+/// the listing was read to its end.
 fn hold_if_implausible(audit: &mut AuditUnderWay<'_>, _complete: Complete) {
     let AuditUnderWay { work, progress } = audit;
     let absent = progress.candidates.len();

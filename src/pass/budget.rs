@@ -1,8 +1,8 @@
-//! Keeps passes within GitHub's hourly budgets: which work waits, whether another pass may follow immediately, and for how
-//! long a pass counts as fresh.
+//! Keeps passes within GitHub's hourly budgets: which work waits, whether another pass may follow immediately, and for
+//! how long a pass counts as fresh.
 //!
-//! Budgets belong to accounts. With one token there is one budget. A GitHub App has one for each owner that installed it,
-//! and these are independent.
+//! Budgets belong to accounts. With one token there is one budget. A GitHub App has one for each owner that installed
+//! it, and these are independent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -71,8 +71,8 @@ impl Pass<'_> {
         })
     }
 
-    /// For how many seconds this pass counts as fresh: the configured time, or longer if passes like this one would exhaust
-    /// a budget. An account that has to wait longer than others is left out of their passes until then.
+    /// For how many seconds this pass counts as fresh: the configured time, or longer if passes like this one would
+    /// exhaust a budget. An account that has to wait longer than others is left out of their passes until then.
     pub(super) fn freshness(&self, worklist: &Worklist) -> u64 {
         let (now, configured) = (self.app.clock.now(), self.app.config.freshness.as_secs());
         let waits = self.accounts(worklist.names()).into_iter().map(|(account, repositories)| {
@@ -94,9 +94,9 @@ impl Pass<'_> {
         freshness
     }
 
-    /// The seconds that an account has to wait until the next pass like this one, over this number of repositories. Audits
-    /// and backfills do not recur with each pass, so their requests count only without the probe, where little else is
-    /// left.
+    /// The seconds that an account has to wait until the next pass like this one, over this number of repositories.
+    /// Audits and backfills do not recur with each pass, so their requests count only without the probe, where little
+    /// else is left.
     fn wait(&self, account: &Fingerprint, repositories: u64) -> u64 {
         let note = self.account_notes.of(account);
         let requests = match note.no_probe {
@@ -206,13 +206,14 @@ impl Pass<'_> {
     /// The seconds between passes of this cost that keep within half of the hourly budget.
     fn spaced(&self, account: &Fingerprint, api: Api, asked: u64) -> u64 {
         let Some(half) = self.half_of_hour(account, api) else { return 0 };
-        // A pass that starts within the hour counts fully. One that needs most of the half is the only one in that hour.
+        // A pass that starts within the hour counts fully. One that needs most of the half is the only one in that
+        // hour.
         let share = (half + 1).saturating_sub(asked).max(half.div_ceil(2));
         (asked * 3_600).div_ceil(share)
     }
 
-    /// The seconds between passes that read this number of pages each. If less than half of the hourly requests is left,
-    /// the rest has to last until the budget resets.
+    /// The seconds between passes that read this number of pages each. If less than half of the hourly requests is
+    /// left, the rest has to last until the budget resets.
     fn paced(&self, account: &Fingerprint, pages: u64) -> u64 {
         let budget = self.github.budget(account, Api::Rest);
         let budget = budget.filter(|budget| budget.remaining < budget.limit.div_ceil(2));

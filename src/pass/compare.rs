@@ -19,8 +19,8 @@ use super::problems;
 use super::step::StepError;
 use super::work::{AuditUnderWay, Work};
 
-/// Up to this many issues of a page are requested one by one. For more, a listing by the REST API, which has whole issues,
-/// is cheaper for the rest of the audit.
+/// Up to this many issues of a page are requested one by one. For more, a listing by the REST API, which has whole
+/// issues, is cheaper for the rest of the audit.
 const MAX_SINGLE_REQUESTS: usize = 3;
 
 /// GitHub's open issues, by GraphQL (`Brief`) or by REST (`Whole`).

@@ -13,7 +13,8 @@ use crate::store::{Lease, StoreError, WriteError};
 
 use super::account_notes::AccountNotes;
 
-/// How many repositories are read concurrently. GitHub allows 100 concurrent requests for all users of a token together.
+/// How many repositories are read concurrently. GitHub allows 100 concurrent requests for all users of a token
+/// together.
 pub(super) const REPOSITORIES_AT_ONCE: usize = 8;
 
 /// The limits of a pass, and what its caller wants from it.

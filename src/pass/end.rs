@@ -98,9 +98,9 @@ impl Pass<'_> {
         outcome
     }
 
-    /// Stores the checkpoints that are not in the table yet: those of repositories whose health changed, because the writes
-    /// of a page include its checkpoint. Returns whether all are stored. After one failure it skips the rest, to leave
-    /// time for the state.
+    /// Stores the checkpoints that are not in the table yet: those of repositories whose health changed, because the
+    /// writes of a page include its checkpoint. Returns whether all are stored. After one failure it skips the rest, to
+    /// leave time for the state.
     async fn store_all(&self, work: &mut [Work]) -> bool {
         let has_failed = &AtomicBool::new(false);
         futures_util::stream::iter(work.iter_mut())
@@ -125,8 +125,8 @@ impl Pass<'_> {
         !has_failed.load(Ordering::Relaxed)
     }
 
-    /// Records the pass if it changed an issue, had a problem or deferred a repository. Returns whether there is a record.
-    /// The pass counts without one too: the fleet's state has its status.
+    /// Records the pass if it changed an issue, had a problem or deferred a repository. Returns whether there is a
+    /// record. The pass counts without one too: the fleet's state has its status.
     async fn record(&self, tally: &Tally, outcome: &Outcome) -> bool {
         if !tally.may_have_changed && outcome.problems().is_empty() && tally.deferred.is_empty() {
             return false;
@@ -151,8 +151,8 @@ impl Pass<'_> {
         put.is_ok()
     }
 
-    /// How many issues last changed under which fences, this one included. Counting restarts after this pass if the pass
-    /// does not know everything that was written.
+    /// How many issues last changed under which fences, this one included. Counting restarts after this pass if the
+    /// pass does not know everything that was written.
     fn counts(&self, worklist: &Worklist, before: Option<ChangeCounts>, is_all_stored: bool) -> ChangeCounts {
         let excluded = &self.app.config.excluded_labels;
         let ended = self.lease.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence);

@@ -1,7 +1,7 @@
 //! Makes the pass's worklist: finds each configured repository on GitHub by its name, and in the table by its id.
 //!
-//! A renamed repository keeps its history, because its id stays the same. A new repository under an old name has a new id
-//! and starts without history. Two names with one id are one repository.
+//! A renamed repository keeps its history, because its id stays the same. A new repository under an old name has a new
+//! id and starts without history. Two names with one id are one repository.
 
 use std::collections::{HashMap, HashSet};
 

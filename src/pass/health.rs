@@ -24,7 +24,8 @@ pub(super) fn record(ended: &LastPass, worklist: &Worklist, tally: &Tally) {
 }
 
 /// The time since when a repository may lack changes: when all repositories last agreed with GitHub, or the start of an
-/// older failure, which exists if they never agreed or if an audit fails. `None` during a first backfill without failures.
+/// older failure, which exists if they never agreed or if an audit fails. `None` during a first backfill without
+/// failures.
 fn behind_since(ended: &LastPass, worklist: &Worklist) -> Option<Timestamp> {
     let failures = worklist.work.iter().filter_map(|work| Some(work.tracked.failure?.since));
     // A repository that GitHub never showed has no checkpoints: its failure is noted with its name.

@@ -1,5 +1,5 @@
-//! Reads what changed, repository by repository. The first page of each repository starts before the second page of any,
-//! and no repository waits for another's page.
+//! Reads what changed, repository by repository. The first page of each repository starts before the second page of
+//! any, and no repository waits for another's page.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -52,8 +52,8 @@ impl Pass<'_> {
         work
     }
 
-    /// Skips a repository in which the probe saw nothing new. Otherwise starts a listing, or continues the backfill, and
-    /// reads the first page.
+    /// Skips a repository in which the probe saw nothing new. Otherwise starts a listing, or continues the backfill,
+    /// and reads the first page.
     async fn begin(&self, work: &mut Work) -> Result<(), StepError> {
         if let Some(probe) = work.probe
             && !work.tracked.is_listing_due(probe.newest, probe.date)
@@ -104,8 +104,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Nothing is newer than the cursor. The open-issue count is compared only once all changes are settled: before that,
-    /// GitHub may count an issue that it does not list yet.
+    /// Nothing is newer than the cursor. The open-issue count is compared only once all changes are settled: before
+    /// that, GitHub may count an issue that it does not list yet.
     async fn skip(&self, work: &mut Work, probe: Probe) -> Result<(), StepError> {
         if work.tracked.recount {
             self.recount(work).await?;
@@ -128,8 +128,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Reads the other pages, one page ahead of the writes: so GitHub and the table work concurrently. Near the deadline they
-    /// take turns, so that it cuts off one page and not two.
+    /// Reads the other pages, one page ahead of the writes: so GitHub and the table work concurrently. Near the
+    /// deadline they take turns, so that it cuts off one page and not two.
     async fn read_on(&self, work: &mut Work, mut pages: Listing) -> Result<(), StepError> {
         let ended = self.read_rest(work, &mut pages).await;
         work.tracked.short_pages = pages.short_pages();

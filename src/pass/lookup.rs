@@ -33,7 +33,7 @@ struct RestLookups {
 }
 
 impl RestLookups {
-    /// The last failure, if so many lookups failed that the others need not be tried.
+    /// The last failure, if enough lookups failed that the others need not be tried.
     fn outage(&self) -> Option<GitHubError> {
         let failed = self.failed.lock().expect("nothing panics while noting");
         let has_answered = !self.answered.lock().expect("nothing panics while noting").is_empty();
@@ -42,8 +42,8 @@ impl RestLookups {
 }
 
 impl Pass<'_> {
-    /// Looks up the configured names, in their order: by the probe, and by REST where GraphQL fails. `known` has the stored
-    /// names if any of them is excepted from the probe; otherwise it may be empty.
+    /// Looks up the configured names, in their order: by the probe, and by REST where GraphQL fails. `known` has the
+    /// stored names if any of them is excepted from the probe; otherwise it may be empty.
     pub(super) async fn look_up(&self, known: &HashMap<String, ConfiguredName>) -> Vec<LookupResult> {
         let mut names = self.app.config.repositories.clone();
         let first = self.first_in_turn(names.len());

@@ -1,7 +1,7 @@
 //! One pass: brings the cached issues of all tracked repositories up to date, and audits the repositories that are due.
 //!
-//! A failure of one repository does not stop the others. A pass may die after any request or write: what it leaves may be
-//! behind GitHub but never contradicts it, and the next pass continues from there.
+//! A failure of one repository does not stop the others. A pass may die after any request or write: what it leaves may
+//! be behind GitHub but never contradicts it, and the next pass continues from there.
 //!
 //! [`run`] shows the order of the steps. They share `context::Pass`, take the worklist from one to the next, and do not
 //! call back.
@@ -44,8 +44,8 @@ use context::Pass;
 /// Runs the pass that `lease` allows.
 ///
 /// # Errors
-/// [`LeaseError`] if another pass takes over the lease, or the table cannot be read or written. Everything else that fails is a
-/// problem in the report.
+/// [`LeaseError`] if another pass takes over the lease, or the table cannot be read or written. Everything else that
+/// fails is a problem in the report.
 pub async fn run(app: &App, lease: &Lease, options: PassOptions<'_>) -> Result<PassReport, LeaseError> {
     let pass = Pass::new(app, lease, options);
     let mut worklist = pass.find_repositories().boxed().await?;

@@ -7,8 +7,8 @@ use super::problems::{self, RejectedConfirmation};
 use super::work::Work;
 
 impl Pass<'_> {
-    /// Applies an operator's confirmation of an audit on hold: the repository is audited in this pass, which requests each
-    /// absent issue by itself, as after any other audit. Returns the problem if the confirmation is rejected.
+    /// Applies an operator's confirmation of an audit on hold: the repository is audited in this pass, which requests
+    /// each absent issue by itself, as after any other audit. Returns the problem if the confirmation is rejected.
     pub(super) fn confirm(&self, work: &mut [Work]) -> Option<Problem> {
         let confirmed = self.options.confirmed?;
         let is_confirmed_one =

@@ -1,9 +1,9 @@
 //! Plans the writes that follow from what GitHub shows. Pure: no I/O, no clock.
 //!
-//! The rules are monotone, so a pass may die after any write, run twice or overlap a stale one. The newest observation wins,
-//! in whatever order they arrive. The newest is the one with the latest `updated_at`, with one exception: a restore from a
-//! backup sets `updated_at` back. So an audit may replace a row by an older version, if it reads that long enough after the
-//! row that it cannot be a late response.
+//! The rules are monotone, so a pass may die after any write, run twice or overlap a stale one. The newest observation
+//! wins, in whatever order they arrive. The newest is the one with the latest `updated_at`, with one exception: a
+//! restore from a backup sets `updated_at` back. So an audit may replace a row by an older version, if it reads that
+//! long enough after the row that it cannot be a late response.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
@@ -108,7 +108,8 @@ pub fn observed(row: Option<&CachedIssue>, seen: &Observation, source: Source, f
     }
     if supersedes(row, seen, source) {
         let mut next = CachedIssue::showing(seen, Some(row));
-        // An issue that was reported as hidden while untracked, and closed before it was tracked again, is not reported.
+        // An issue that was reported as hidden while untracked, and closed before it was tracked again, is not
+        // reported.
         let is_before_tracking = matches!(source, Source::Delta { tracked_since, .. }
             if row.gone.is_some() && !next.is_open() && Some(next.updated_at) <= tracked_since);
         let is_reported = source != Source::Backfill && !is_before_tracking;
@@ -146,8 +147,8 @@ fn may_be_unreported(row: &CachedIssue, updated_at: Timestamp, source: Source, f
             && row.change_marker.fence.is_some_and(|stamped| stamped < fence && Some(stamped) != reported_fence))
 }
 
-/// The write that follows when a listing shows a pull request under the number of a cached issue: the issue was converted.
-/// `None` if the row is up to date, or not open.
+/// The write that follows when a listing shows a pull request under the number of a cached issue: the issue was
+/// converted. `None` if the row is up to date, or not open.
 pub fn converted(row: &CachedIssue, seen: &PullRequest, source: Source, fence: u64) -> Option<Write> {
     let gone = Gone { removal: Removal::Converted, proved_at: seen.read_at };
     let is_known = row.gone.as_ref().is_some_and(|gone| gone.removal == Removal::Converted);
@@ -163,8 +164,8 @@ pub fn converted(row: &CachedIssue, seen: &PullRequest, source: Source, fence: u
     removed(row, &gone, fence)
 }
 
-/// The write that removes an issue from the open ones, given GitHub's response that it is gone; `None` if the row was read
-/// after that response, or is no longer open.
+/// The write that removes an issue from the open ones, given GitHub's response that it is gone; `None` if the row was
+/// read after that response, or is no longer open.
 pub fn removed(row: &CachedIssue, gone: &Gone, fence: u64) -> Option<Write> {
     let is_newer =
         row.read_at > gone.proved_at || row.change_marker.fence.is_some_and(|stamped| stamped > fence);
@@ -220,14 +221,14 @@ fn is_well_after(row: &CachedIssue, seen: &Observation) -> bool {
         >= SignedDuration::try_from(MAX_LISTING_DELAY).unwrap_or_default()
 }
 
-/// Whether an audit sees an older version of a row too soon to distinguish it from a late response. Another audit has to
-/// check it.
+/// Whether an audit sees an older version of a row too soon to distinguish it from a late response. Another audit has
+/// to check it.
 pub fn is_too_soon(row: &CachedIssue, seen: &Observation) -> bool {
     row.gone.is_none() && seen.issue.updated_at < row.updated_at && !is_well_after(row, seen)
 }
 
-/// The row of an issue that was not cached. An issue that was closed before its repository was tracked is written and not
-/// reported: a backfill reads only open issues, and a delta that starts a second early shows the last closed ones.
+/// The row of an issue that was not cached. An issue that was closed before its repository was tracked is written and
+/// not reported: a backfill reads only open issues, and a delta that starts a second early shows the last closed ones.
 fn first_seen(seen: &Observation, source: Source, fence: u64) -> Write {
     let mut row = CachedIssue::showing(seen, None);
     let reported = match source {

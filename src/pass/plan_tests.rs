@@ -138,9 +138,10 @@ fn shown(rows: &Rows) -> HashMap<IssueNumber, CachedIssue> {
     rows.iter().map(|(number, row)| (*number, without_bookkeeping(row))).collect()
 }
 
-/// The observations of some issues' versions, and the last version of each issue. Each version is read at least once while
-/// it is the newest, and perhaps once more up to two minutes later, from a part of GitHub that lags. Several versions may
-/// share a second of `updated_at`; then the reads of one end before those of the next begin. No two contents are the same.
+/// The observations of some issues' versions, and the last version of each issue. Each version is read at least once
+/// while it is the newest, and perhaps once more up to two minutes later, from a part of GitHub that lags. Several
+/// versions may share a second of `updated_at`; then the reads of one end before those of the next begin. No two
+/// contents are the same.
 fn history() -> impl Strategy<Value = (Vec<Observation>, HashMap<IssueNumber, Issue>)> {
     let version = (issue(), 0..2_i64, 1..3_i64, any::<bool>());
     prop::collection::vec(version, 1..10).prop_map(|versions| {

@@ -16,8 +16,8 @@ pub struct PassReport {
     pub summary: String,
     /// The repositories that it left to a later pass.
     pub deferred: Vec<RepositoryName>,
-    /// Whether another pass, run immediately, may finish the deferred repositories: this one made progress, and GitHub's
-    /// budget allows it.
+    /// Whether another pass, run immediately, may finish the deferred repositories: this one made progress, and
+    /// GitHub's budget allows it.
     pub may_go_on: bool,
     /// Whether any repository is well, or made progress. One whose audit is on hold counts as well.
     pub succeeded: bool,

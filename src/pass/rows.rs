@@ -1,5 +1,5 @@
-//! Brings a repository's rows in line with GitHub: reads them, plans, writes, and plans a row again if another pass changed
-//! it in between.
+//! Brings a repository's rows in line with GitHub: reads them, plans, writes, and plans a row again if another pass
+//! changed it in between.
 
 use crate::domain::{
     CachedIssue, IssueNumber, Observation, PullRequest, Recount, RepositoryId, has_label_in,
@@ -14,7 +14,7 @@ use super::step::StepError;
 /// How often a row that keeps changing is planned.
 const MAX_ROUNDS: u32 = 5;
 
-/// The sum of the writes of one page, including a page of which some writes failed.
+/// The sum of the writes of one page, including a page with failed writes.
 #[derive(Debug, Default)]
 pub(super) struct Applied {
     /// The change of the open-issue count.
@@ -82,8 +82,8 @@ impl Pass<'_> {
         Applied { is_too_soon, brings_newer, ..applied }
     }
 
-    /// Writes rows, those of an audit only while the pass holds the lease (`under`). `replan` plans a row again that has
-    /// changed since it was planned.
+    /// Writes rows, those of an audit only while the pass holds the lease (`under`). `replan` plans a row again that
+    /// has changed since it was planned.
     pub(super) async fn write(
         &self,
         under: Option<&Lease>,

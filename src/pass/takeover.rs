@@ -15,8 +15,8 @@ use super::step::StepError;
 use super::work::{Work, Worklist};
 
 impl Pass<'_> {
-    /// After a dead pass, or one that failed to store its checkpoints, the stored counts may lack rows that it wrote: all
-    /// open issues are counted again. A dead pass is also fenced off.
+    /// After a dead pass, or one that failed to store its checkpoints, the stored counts may lack rows that it wrote:
+    /// all open issues are counted again. A dead pass is also fenced off.
     pub(super) async fn take_over(&self, worklist: &mut Worklist) {
         let before = self.lease.before().ended.as_ref();
         if self.lease.takes_over() || before.is_some_and(|ended| ended.counts_lag) {
@@ -27,9 +27,9 @@ impl Pass<'_> {
         }
     }
 
-    /// Finds what the dead pass changed, and writes the checkpoint of every repository in the worklist again, under this
-    /// pass's fence. If the dead pass resumes, its checkpoints are now rejected. It may still write rows, but without
-    /// checkpoints the next pass reads and reports these again.
+    /// Finds what the dead pass changed, and writes the checkpoint of every repository in the worklist again, under
+    /// this pass's fence. If the dead pass resumes, its checkpoints are now rejected. It may still write rows, but
+    /// without checkpoints the next pass reads and reports these again.
     async fn fence_off(&self, worklist: &mut Worklist) {
         let is_search_incomplete = &AtomicBool::new(false);
         futures_util::stream::iter(worklist.all_work_mut().filter(|work| work.stored.is_some()))

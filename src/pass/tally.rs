@@ -15,7 +15,8 @@ pub(super) struct Tally {
     pub(super) configured: usize,
     /// Those that agree with GitHub.
     pub(super) synced: usize,
-    /// Those whose open-issue count differs from GitHub's although nothing in them is newer, unless their audit is on hold.
+    /// Those whose open-issue count differs from GitHub's although nothing in them is newer, unless their audit is on
+    /// hold.
     drifted: usize,
     /// Those whose listing or audit failed.
     pub(super) failed: usize,
@@ -109,9 +110,9 @@ impl Tally {
 }
 
 /// Turns the failures into problems: warnings while any repository is well, errors otherwise. Each problem names its
-/// repository. Where more than [`MAX_NAMED`] repositories failed for the same reason, one problem stands for all. A failure
-/// of an account is reported once, with the owners that `whose` returns. A transient failure can be retried once the pass is
-/// no longer fresh, after `freshness` seconds.
+/// repository. Where more than [`MAX_NAMED`] repositories failed for the same reason, one problem represents all. A
+/// failure of an account is reported once, with the owners that `whose` returns. A transient failure can be retried
+/// once the pass is no longer fresh, after `freshness` seconds.
 pub(super) fn add_failures(
     outcome: &mut Outcome,
     worklist: &Worklist,

@@ -1,5 +1,5 @@
-//! Unreadable issues: a listing contained them, but their record could not be parsed. The checkpoints pass them, so that they
-//! delay nothing. Each is kept by its number and requested by itself until it is read.
+//! Unreadable issues: a listing contained them, but their record could not be parsed. The checkpoints pass them, so
+//! that they delay nothing. Each is kept by its number and requested by itself until it is read.
 
 use std::time::Duration;
 

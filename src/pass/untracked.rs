@@ -1,9 +1,9 @@
 //! Repositories that are no longer configured.
 //!
 //! For an hour they stay as they are: functions that are deployed one after the other disagree for a while, and a
-//! repository that is configured again catches up on what changed in between. After that hour, or immediately if their name
-//! belongs to another repository, their open issues are reported as hidden, a limited number per pass. Then the repository
-//! leaves the fleet's partition.
+//! repository that is configured again catches up on what changed in between. After that hour, or immediately if their
+//! name belongs to another repository, their open issues are reported as hidden, a limited number per pass. Then the
+//! repository leaves the fleet's partition.
 
 use std::collections::HashSet;
 
@@ -60,8 +60,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Reports at most `left` open issues as hidden, and reduces `left` by their number. `left` stays above 0 only if no
-    /// issue is open any more.
+    /// Reports at most `left` open issues as hidden, and reduces `left` by their number. `left` stays above 0 only if
+    /// no issue is open any more.
     async fn hide_open(&self, work: &mut Work, left: &mut usize) -> Result<(), StepError> {
         let numbers = self.app.store.some_open_issues(work.id(), *left).await?;
         *left -= numbers.len();

@@ -34,11 +34,11 @@ pub(super) struct Work {
     pub(super) pages: Option<Listing>,
     /// The result of its listing.
     pub(super) result: WorkResult,
-    /// Whether two consecutive probes saw the same open-issue count, all changes were settled, and the difference to the
-    /// cached count is not the one that the last audit left unexplained.
+    /// Whether two consecutive probes saw the same open-issue count, all changes were settled, and the difference to
+    /// the cached count is not the one that the last audit left unexplained.
     pub(super) has_drifted: bool,
-    /// Whether its audit saw an older version of an issue too soon to trust it. A difference that such an audit leaves is
-    /// not explained.
+    /// Whether its audit saw an older version of an issue too soon to trust it. A difference that such an audit leaves
+    /// is not explained.
     pub(super) is_too_soon: bool,
     /// Whether an operator has confirmed, in this pass or before, what its audit on hold found.
     pub(super) is_confirmed: bool,
@@ -131,8 +131,8 @@ pub(super) struct ListingUnderWay {
     pub(super) settles: bool,
     /// The `Date` of its first response.
     pub(super) first_date: Option<Timestamp>,
-    /// The first second of which a page was reached by GitHub's link and brought changes. An issue of that second may have
-    /// moved to a page that was already read, so the second has to be read once more.
+    /// The first second with a page that GitHub's link led to and that brought changes. An issue of that second may
+    /// have moved to a page that was already read, so the second has to be read once more.
     pub(super) crowded: Option<Timestamp>,
     /// The checkpoints when it started.
     pub(super) before: TrackedRepository,
@@ -232,8 +232,8 @@ impl Work {
         matches!(self.result, WorkResult::Synced | WorkResult::Drifted)
     }
 
-    /// Whether the table holds something else. A settled watermark that has not reached the cursor is stored with the next
-    /// other change: a watermark that lags costs one page to read again, and never an issue.
+    /// Whether the table holds something else. A settled watermark that has not reached the cursor is stored with the
+    /// next other change: a watermark that lags costs one page to read again, and never an issue.
     pub(super) fn needs_storing(&self) -> bool {
         let Some(stored) = &self.stored else { return true };
         if self.tracked.is_settled() != stored.is_settled() {

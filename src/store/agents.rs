@@ -34,8 +34,8 @@ pub struct AnsweredHeartbeat<'a> {
     pub delivery_cursor: DeliveryCursor,
     /// When the heartbeat was answered.
     pub at: Timestamp,
-    /// The fingerprint of the heartbeat's token, if it had one. Stored for operators: a token that no agent's item names
-    /// is no longer used and can be removed.
+    /// The fingerprint of the heartbeat's token, if it had one. Stored for operators: a token that no agent's item
+    /// names is no longer used and can be removed.
     pub token: Option<&'a Fingerprint>,
 }
 
@@ -62,8 +62,8 @@ enum AgentUpdate {
 
 impl Store {
     /// Stores an answered heartbeat in its agent's item, last read as `known`: moves the delivery cursor (forward only)
-    /// and counts the heartbeat in the minute in which it arrived. One write, unless a concurrent heartbeat of the agent
-    /// has moved the item to another minute or past this cursor.
+    /// and counts the heartbeat in the minute in which it arrived. One write, unless a concurrent heartbeat of the
+    /// agent has moved the item to another minute or past this cursor.
     ///
     /// Concurrent heartbeats are all counted, including a slower one whose cursor is behind the stored one. A heartbeat
     /// of an earlier minute than the item's is not counted, because that minute is never checked again.

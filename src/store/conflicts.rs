@@ -1,5 +1,5 @@
-//! Writes that conflict with a transaction on the same item. DynamoDB rejects one of the two without any effect, and the
-//! client has to retry it. That is no outage.
+//! Writes that conflict with a transaction on the same item. DynamoDB rejects one of the two without any effect, and
+//! the client has to retry it. That is no outage.
 //!
 //! The SDK retries such a conflict for no operation. This classifier makes it do so, with its usual exponential backoff
 //! and jitter.

@@ -37,8 +37,8 @@ impl Store {
         let Err(error) = answer else { return Ok(()) };
         match error.as_service_error() {
             Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                // The SDK sends a write again if the response was lost. The condition then fails on the pass's own write,
-                // which succeeded.
+                // The SDK sends a write again if the response was lost. The condition then fails on the pass's own
+                // write, which succeeded.
                 let is_ours = refused.item().and_then(|item| item.get("fence")) == Some(&fence);
                 if is_ours { Ok(()) } else { Err(WriteError::Superseded) }
             }

@@ -65,8 +65,8 @@ pub struct LastPass {
     /// Whether stored counts may miss written rows: the pass took over from a crashed one, or could not store all
     /// checkpoints. The next pass recounts the open issues.
     pub counts_lag: bool,
-    /// The fence of the last pass that may have retired a repository that is no longer tracked. For an agent whose cursor
-    /// is behind it, retired repositories are searched, too.
+    /// The fence of the last pass that may have retired a repository that is no longer tracked. For an agent whose
+    /// cursor is behind it, retired repositories are searched, too.
     #[serde(default)]
     pub retired_fence: u64,
     /// The pass whose record holds the current problems; `None` if there are none.

@@ -1,8 +1,9 @@
 //! Writes of cached issues, each over exactly the revision that it was planned on.
 //!
-//! A row that a stalled pass writes late from a listing does no harm: the next listing reads the issue again and reports
-//! it. What only an audit finds is older than every listing cursor, so no later listing would correct a late write.
-//! Therefore each row of an audit is written in one transaction with a check that its pass still holds the lease.
+//! A row that a stalled pass writes late from a listing does no harm: the next listing reads the issue again and
+//! reports it. What only an audit finds is older than every listing cursor, so no later listing would correct a late
+//! write. Therefore each row of an audit is written in one transaction with a check that its pass still holds the
+//! lease.
 
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -62,9 +63,9 @@ fn issue_item(repository: RepositoryId, row: &CachedIssue) -> Item {
 }
 
 impl Store {
-    /// Writes rows concurrently, each over the revision that it was planned on. Tries every row, even if some fail, while
-    /// `may_start` returns true. The results are in the order of the rows. With a lease, the rows are written one at a
-    /// time, and only while the pass holds it.
+    /// Writes rows concurrently, each over the revision that it was planned on. Tries every row, even if some fail,
+    /// while `may_start` returns true. The results are in the order of the rows. With a lease, the rows are written one
+    /// at a time, and only while the pass holds it.
     pub async fn put_issues(
         &self,
         under: Option<&Lease>,

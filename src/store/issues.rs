@@ -78,8 +78,9 @@ struct ChangeEntry {
 }
 
 impl Store {
-    /// The cached rows of the issues `numbers`; those without a row are left out. A consistent read costs twice as much.
-    /// Without it a row may be missing or outdated, and the write over its revision then fails with [`RowWrite::Changed`].
+    /// The cached rows of the issues `numbers`; those without a row are left out. A consistent read costs twice as
+    /// much. Without it a row may be missing or outdated, and the write over its revision then fails with
+    /// `RowWrite::Changed`.
     ///
     /// # Errors
     /// [`StoreError`] if DynamoDB fails or an item cannot be read.

@@ -7,7 +7,8 @@
 //! | the fleet's state, with the lease | `FLEET` | `STATE` |
 //! | the number of issues by the fence of their last change | `FLEET` | `COUNTS` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
-//! | a configured name: its id, or why it has none and since when; until when it is looked up by REST | `FLEET` | `NAME#<owner/name in lower case>` |
+//! | a configured name: its id, or why it has none and since when; until when it is looked up by REST | `FLEET` |
+//! `NAME#<owner/name in lower case>` |
 //! | a repository that is no longer tracked, until it expires | `UNTRACKED` | `REPO#<id>` |
 //! | the progress of an unfinished audit | `REPO#<id>` | `AUDIT` |
 //! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
@@ -18,14 +19,15 @@
 //!
 //! Issues have two local secondary indexes. Both are sparse and read consistently.
 //!
-//! - `OpenIssues` is sorted by `openUpdatedAt`, which only open issues have. Audits read it, and it counts the open issues.
-//! - `Changes` is sorted by `changeOrder`, which only issues have that changed after their backfill. It lists what changed
-//!   since an agent's last heartbeat. The sort key is the fence of the last change and the issue's number, because
-//!   DynamoDB guarantees no order among equal sort keys.
+//! - `OpenIssues` is sorted by `openUpdatedAt`, which only open issues have. Audits read it, and it counts the open
+//!   issues.
+//! - `Changes` is sorted by `changeOrder`, which only issues have that changed after their backfill. It lists what
+//!   changed since an agent's last heartbeat. The sort key is the fence of the last change and the issue's number,
+//!   because DynamoDB guarantees no order among equal sort keys.
 //!
 //! Some attributes keep names that are older than the terms of the code: `claimOwner` and `claimUntil` are the lease,
-//! `told` is a delivery cursor, `closedUntil` is until when an API is blocked, and `believed` is whether an operator has
-//! confirmed an audit on hold.
+//! `told` is a delivery cursor, `closedUntil` is until when an API is blocked, and `believed` is whether an operator
+//! has confirmed an audit on hold.
 
 use std::collections::HashMap;
 

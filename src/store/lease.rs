@@ -91,8 +91,8 @@ fn conflicting_item<R>(error: &SdkError<UpdateItemError, R>) -> Option<Item> {
 }
 
 impl Store {
-    /// Takes the lease for the pass `pass_id` until `until`, if the fleet's state is still `before`. A repeated call for
-    /// the same pass succeeds again.
+    /// Takes the lease for the pass `pass_id` until `until`, if the fleet's state is still `before`. A repeated call
+    /// for the same pass succeeds again.
     ///
     /// # Errors
     /// [`LeaseError`] if DynamoDB fails, or if another pass holds the lease or has taken it since.

@@ -69,8 +69,8 @@ struct LastChange {
 }
 
 impl Store {
-    /// One page of the tracked repositories after `after`, in the order of their ids as text; with `with_untracked`, also
-    /// of those that are no longer tracked. Reads at most `limit` repositories of each kind, consistently.
+    /// One page of the tracked repositories after `after`, in the order of their ids as text; with `with_untracked`,
+    /// also of those that are no longer tracked. Reads at most `limit` repositories of each kind, consistently.
     ///
     /// # Errors
     /// [`StoreError`] if DynamoDB fails or an item cannot be read.
@@ -122,8 +122,8 @@ impl Store {
 }
 
 impl RepositoriesRead {
-    /// Merges two pages up to the point that both have reached. A repository is in both if a pass crashed while it moved
-    /// the repository.
+    /// Merges two pages up to the point that both have reached. A repository is in both if a pass crashed while it
+    /// moved the repository.
     fn merged_with(self, other: Self) -> Self {
         let reached = |read: &Self| match read.is_end {
             true => None,

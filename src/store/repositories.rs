@@ -194,9 +194,9 @@ impl Store {
         unless_superseded("PutItem", put.send().await)
     }
 
-    /// Moves a repository that is no longer tracked out of the fleet's partition and removes its names. The repository is
-    /// kept for `retention` after it was last tracked, for agents that were away, and in case it is tracked again. After a
-    /// crash in between, the repository is in both partitions, and the next pass moves it again.
+    /// Moves a repository that is no longer tracked out of the fleet's partition and removes its names. The repository
+    /// is kept for `retention` after it was last tracked, for agents that were away, and in case it is tracked again.
+    /// After a crash in between, the repository is in both partitions, and the next pass moves it again.
     ///
     /// # Errors
     /// [`WriteError`] if DynamoDB fails, or if a later pass has written it.

@@ -3,9 +3,9 @@
 use tokio::runtime::Runtime;
 
 use crate::chain::{Chain, To};
+use crate::environment::{Environment, Sample};
 use crate::progress::Progress;
 use crate::row::Row;
-use crate::sandbox::{Sample, Sandbox};
 use crate::scale::Scale;
 use crate::world::World;
 
@@ -44,13 +44,13 @@ fn idle_chain() -> Chain {
 fn ours(runtime: &Runtime, scale: &Scale, fleet: &str) -> [Row; 2] {
     let (repositories, issues) = scale.compared;
     let world = away(runtime, scale);
-    let mut sandbox = Sandbox::start(&world, "service");
-    let first = sandbox.beat("alpha").ran_a_pass(0);
+    let mut environment = Environment::start(&world, "service");
+    let first = environment.beat("alpha").ran_a_pass(0);
     let all = repositories as u64 * issues;
     assert_eq!(world.open_rows() as u64, all, "the first pass stored every issue");
     let again = |_| {
         world.outlive_freshness();
-        sandbox.beat("alpha").ran_a_pass(0)
+        environment.beat("alpha").ran_a_pass(0)
     };
     let idle: Vec<Sample> = (0..scale.repeats(5)).map(again).collect();
     [
@@ -75,9 +75,9 @@ fn peer(runtime: &Runtime, scale: &Scale) -> [Row; 2] {
     // Every issue of a repository is on one page, and three of twenty are being worked on.
     let active = issues / 20 * 3;
     let world = away(runtime, scale);
-    let mut sandbox = Sandbox::start(&world, "peer");
+    let mut environment = Environment::start(&world, "peer");
     let mut pass = || {
-        let sample = sandbox.beat("alpha");
+        let sample = environment.beat("alpha");
         let [answer] = &sample.answers[..] else { panic!("one answer to one heartbeat") };
         assert_eq!(answer.number("issues"), issues, "issues that the peer read");
         assert_eq!(answer.number("active"), active, "active issues that the peer requested");

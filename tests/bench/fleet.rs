@@ -3,9 +3,9 @@
 use tokio::runtime::Runtime;
 
 use crate::chain::{Chain, To};
+use crate::environment::{Environment, Sample};
 use crate::progress::Progress;
 use crate::row::Row;
-use crate::sandbox::{Sample, Sandbox};
 use crate::scale::Scale;
 use crate::world::World;
 
@@ -43,32 +43,33 @@ pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
 /// Reads everything for the first time. Then every issue that a burst will change changes once: changing an issue costs
 /// more after its first reported change.
 fn prepare(world: &World, scale: &Scale) {
-    let mut sandbox = Sandbox::start(world, SERVICE);
-    sandbox.catch_up("seed");
+    let mut environment = Environment::start(world, SERVICE);
+    environment.catch_up("seed");
     let all = REPOSITORIES as u64 * scale.issues;
     assert_eq!(world.open_rows() as u64, all, "the first passes stored every issue");
     let changing = || (0..scale.bursts.len()).flat_map(|turn| repositories_of_burst(world, scale, turn));
     for repository in changing() {
         world.edit(repository, scale.issues, "An issue that was renamed earlier");
     }
-    sandbox.catch_up("seed");
+    environment.catch_up("seed");
     world.outlive_settling();
     for repository in changing() {
         world.edit(repository, 1, "An issue that was renamed last");
     }
-    sandbox.catch_up("seed");
+    environment.catch_up("seed");
     world.outlive_settling();
-    sandbox.catch_up("seed");
+    environment.catch_up("seed");
 }
 
 fn coalesced(world: &World, scale: &Scale) -> Row {
-    let mut sandbox = Sandbox::start(world, SERVICE);
+    let mut environment = Environment::start(world, SERVICE);
     world.outlive_freshness();
-    sandbox.beat("alpha").ran_a_pass(0);
+    environment.beat("alpha").ran_a_pass(0);
     for _ in 0..5 {
-        sandbox.beat("beta").was_coalesced();
+        environment.beat("beta").was_coalesced();
     }
-    let samples: Vec<Sample> = (0..scale.repeats(50)).map(|_| sandbox.beat("beta").was_coalesced()).collect();
+    let samples: Vec<Sample> =
+        (0..scale.repeats(50)).map(|_| environment.beat("beta").was_coalesced()).collect();
     let row = Row::of(
         "coalesced_beat",
         "coalesced heartbeat, no changes",
@@ -88,12 +89,12 @@ fn idle_chain() -> Chain {
 
 /// Idle passes in a process with open connections.
 fn idle_samples(world: &World, repeats: usize) -> Vec<Sample> {
-    let mut sandbox = Sandbox::start(world, SERVICE);
+    let mut environment = Environment::start(world, SERVICE);
     world.outlive_freshness();
-    sandbox.beat("alpha").ran_a_pass(0);
+    environment.beat("alpha").ran_a_pass(0);
     let sample = |_| {
         world.outlive_freshness();
-        sandbox.beat("alpha").ran_a_pass(0)
+        environment.beat("alpha").ran_a_pass(0)
     };
     (0..repeats).map(sample).collect()
 }
@@ -116,17 +117,17 @@ fn idle(world: &World, scale: &Scale) -> Row {
 fn crowd(world: &World, idle: &Row, scale: &Scale) -> Row {
     let count = scale.crowd;
     let agents: Vec<String> = (0..count).map(|n| format!("agent-{n:03}")).collect();
-    let mut sandbox = Sandbox::start(world, SERVICE);
+    let mut environment = Environment::start(world, SERVICE);
     world.outlive_freshness();
-    sandbox.beat("alpha").ran_a_pass(0);
+    environment.beat("alpha").ran_a_pass(0);
     world.move_near();
     // An agent's first heartbeat costs more than its later ones.
-    for answer in sandbox.beat_at_once(&agents).answers {
+    for answer in environment.beat_at_once(&agents).answers {
         answer.expect_well();
     }
     world.move_away();
     world.outlive_freshness();
-    let sample = sandbox.beat_at_once(&agents);
+    let sample = environment.beat_at_once(&agents);
     for answer in &sample.answers {
         answer.expect_well();
         assert_eq!(answer.touched(), 0, "nothing changed: {answer:#?}");
@@ -154,17 +155,17 @@ fn repositories_of_burst<'w>(world: &'w World, scale: &Scale, turn: usize) -> &'
 
 /// A burst of changes in one repository, and the pass that reads it again when no late change can follow.
 fn bursts(world: &World, count: u64, repositories: &[String], idle: &Row) -> [Row; 2] {
-    let mut sandbox = Sandbox::start(world, SERVICE);
+    let mut environment = Environment::start(world, SERVICE);
     world.outlive_freshness();
-    sandbox.beat("alpha").ran_a_pass(0);
+    environment.beat("alpha").ran_a_pass(0);
     let (mut changes, mut settlings) = (Vec::new(), Vec::new());
     for repository in repositories {
         world.outlive_freshness();
         world.edit(repository, count, "An issue that was renamed just now");
-        changes.push(sandbox.beat("alpha").ran_a_pass(count));
+        changes.push(environment.beat("alpha").ran_a_pass(count));
         world.outlive_settling();
-        settlings.push(sandbox.beat("alpha").ran_a_pass(0));
-        calm(&mut sandbox, world, repository);
+        settlings.push(environment.beat("alpha").ran_a_pass(0));
+        calm(&mut environment, world, repository);
     }
     let changed = Chain::of_a_pass()
         .then(To::Rest, 1, "the listing of the repository that the probe names")
@@ -200,11 +201,11 @@ fn bursts(world: &World, count: u64, repositories: &[String], idle: &Row) -> [Ro
 }
 
 /// Leaves only one issue in a repository's newest second: the next listing reads that second again.
-fn calm(sandbox: &mut Sandbox<'_>, world: &World, repository: &str) {
+fn calm(environment: &mut Environment<'_>, world: &World, repository: &str) {
     world.edit(repository, 1, "An issue that was renamed last");
-    sandbox.catch_up("alpha");
+    environment.catch_up("alpha");
     world.outlive_settling();
-    sandbox.catch_up("alpha");
+    environment.catch_up("alpha");
 }
 
 /// Idle fleets of other sizes, with ten issues per repository: the input of `infra/costs.py`.
@@ -212,7 +213,7 @@ pub fn idle_by_size(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Ve
     let row = |&repositories: &usize| {
         progress.report(&format!("idle passes over {repositories} repositories of ten issues"));
         let world = World::start(runtime, repositories, 10);
-        Sandbox::start(&world, SERVICE).catch_up("seed");
+        Environment::start(&world, SERVICE).catch_up("seed");
         assert_eq!(world.open_rows(), 10 * repositories, "the first passes stored every issue");
         world.move_away();
         let what = format!("idle pass over {repositories} of ten issues");
@@ -225,7 +226,7 @@ pub fn idle_by_size(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Ve
 pub fn idle_of_the_largest(runtime: &Runtime, progress: &Progress) -> Row {
     progress.report(&format!("idle passes over {LARGEST} repositories"));
     let mut world = World::start(runtime, 1, 1);
-    Sandbox::start(&world, SERVICE).catch_up("seed");
+    Environment::start(&world, SERVICE).catch_up("seed");
     world.grow(LARGEST);
     world.move_away();
     let what = format!("idle pass over {LARGEST} of one issue");

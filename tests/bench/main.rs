@@ -19,6 +19,7 @@
 
 mod chain;
 mod comparison;
+mod environment;
 mod fleet;
 mod overhead;
 mod peer;
@@ -26,7 +27,6 @@ mod progress;
 mod report;
 mod repository;
 mod row;
-mod sandbox;
 mod scale;
 mod service;
 mod unreported;

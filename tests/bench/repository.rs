@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 use crate::chain::{Chain, To};
+use crate::environment::{Environment, Sample};
 use crate::progress::Progress;
 use crate::row::Row;
-use crate::sandbox::{Sample, Sandbox};
 use crate::scale::Scale;
 use crate::world::World;
 
@@ -52,11 +52,11 @@ pub fn largest_bodies(runtime: &Runtime, progress: &Progress, scale: &Scale) -> 
     ));
     let body = "\u{1}".repeat(262_144);
     let world = World::start_with_answers_given_up(runtime, repositories, issues, &body);
-    let mut sandbox = Sandbox::start(&world, SERVICE);
-    sandbox.catch_up("alpha");
+    let mut environment = Environment::start(&world, SERVICE);
+    environment.catch_up("alpha");
     assert_eq!(world.open_rows() as u64, repositories as u64 * issues, "rows of the backfills");
     world.outlive_freshness();
-    let idle = sandbox.beat("alpha").ran_a_pass(0);
+    let idle = environment.beat("alpha").ran_a_pass(0);
     let chain = Chain::of_a_pass().ends_the_pass().ends_the_heartbeat();
     let what = format!("idle pass after reading {repositories} × {issues} issues of 262,144 bytes");
     Row::of("largest_bodies", what, &[idle], chain)
@@ -71,7 +71,7 @@ fn away(runtime: &Runtime, issues: u64) -> World {
 
 /// The first heartbeat of a new process, with an empty table.
 fn first_pass(world: &World, issues: u64) -> Sample {
-    let sample = Sandbox::start(world, SERVICE).beat("alpha").ran_a_pass(0);
+    let sample = Environment::start(world, SERVICE).beat("alpha").ran_a_pass(0);
     assert_eq!(world.open_rows() as u64, issues, "rows of the backfill");
     sample
 }
@@ -98,15 +98,15 @@ fn backfill_chain(issues: u64) -> Chain {
 
 /// An idle pass over the large repository, and the pass in which its audit is due.
 fn audits(world: &World, issues: u64, repeats: usize) -> [Row; 2] {
-    let mut sandbox = Sandbox::start(world, SERVICE);
+    let mut environment = Environment::start(world, SERVICE);
     world.outlive_settling();
-    sandbox.beat("alpha").ran_a_pass(0);
+    environment.beat("alpha").ran_a_pass(0);
     let (mut idles, mut audits) = (Vec::new(), Vec::new());
     for _ in 0..repeats {
         world.outlive_freshness();
-        idles.push(sandbox.beat("alpha").ran_a_pass(0));
+        idles.push(environment.beat("alpha").ran_a_pass(0));
         world.pass_hours(AUDIT_HOURS);
-        let audit = sandbox.beat("alpha").ran_a_pass(0);
+        let audit = environment.beat("alpha").ran_a_pass(0);
         assert!(audit.counted.github_requests() >= issues / PAGE, "no audit was due");
         audits.push(audit);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::chain::Chain;
-use crate::sandbox::Sample;
+use crate::environment::Sample;
 use crate::world::Counted;
 
 /// One kind of work. Serialized, it is an entry of `rows` in the JSON, with stable names.

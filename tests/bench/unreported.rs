@@ -3,9 +3,9 @@
 use tokio::runtime::Runtime;
 
 use crate::chain::{Chain, To};
+use crate::environment::{Environment, Sample};
 use crate::progress::Progress;
 use crate::row::Row;
-use crate::sandbox::{Sample, Sandbox};
 use crate::world::World;
 
 const SERVICE: &str = "service";
@@ -36,18 +36,18 @@ fn one_change(runtime: &Runtime, progress: &Progress, sizes: &Sizes) -> Row {
     progress.report(&format!("{count} agents with a change at once, {repositories} repositories"));
     let world = World::start(runtime, repositories, 1);
     let agents: Vec<String> = (0..count).map(|n| format!("agent-{n:03}")).collect();
-    let mut sandbox = Sandbox::start(&world, SERVICE);
-    sandbox.catch_up("seed");
+    let mut environment = Environment::start(&world, SERVICE);
+    environment.catch_up("seed");
     world.outlive_settling();
-    sandbox.catch_up("seed");
-    for answer in sandbox.beat_at_once(&agents).answers {
+    environment.catch_up("seed");
+    for answer in environment.beat_at_once(&agents).answers {
         answer.expect_well();
     }
     world.outlive_freshness();
     world.edit(&world.repositories[repositories / 2], 1, "An issue that was renamed just now");
-    sandbox.beat("alpha").ran_a_pass(1);
+    environment.beat("alpha").ran_a_pass(1);
     world.move_away();
-    let sample = sandbox.beat_at_once(&agents);
+    let sample = environment.beat_at_once(&agents);
     for answer in &sample.answers {
         answer.expect_well();
         assert_eq!((answer.is_coalesced(), answer.touched()), (true, 1), "one issue changed: {answer:#?}");
@@ -64,20 +64,20 @@ fn one_change(runtime: &Runtime, progress: &Progress, sizes: &Sizes) -> Row {
 fn backlog(runtime: &Runtime, progress: &Progress, changes: u64) -> Row {
     progress.report(&format!("an agent with {changes} unreported changes"));
     let world = World::start(runtime, 1, 1);
-    let mut sandbox = Sandbox::start(&world, SERVICE);
-    sandbox.catch_up("seed");
+    let mut environment = Environment::start(&world, SERVICE);
+    environment.catch_up("seed");
     let agents: Vec<String> = (0..3).map(|n| format!("agent-{n}")).collect();
-    for answer in sandbox.beat_at_once(&agents).answers {
+    for answer in environment.beat_at_once(&agents).answers {
         answer.expect_well();
     }
     world.outlive_freshness();
     world.edit(&world.repositories[0], 1, "An issue that was renamed just now");
-    sandbox.beat("alpha").ran_a_pass(1);
+    environment.beat("alpha").ran_a_pass(1);
     world.copy_changed_issue(&world.repositories[0], changes);
     world.move_away();
     // Its own process, so that the memory is that of the backlog.
-    let mut sandbox = Sandbox::start(&world, SERVICE);
-    let samples: Vec<Sample> = agents.iter().map(|agent| sandbox.beat(agent)).collect();
+    let mut environment = Environment::start(&world, SERVICE);
+    let samples: Vec<Sample> = agents.iter().map(|agent| environment.beat(agent)).collect();
     for answer in samples.iter().flat_map(|sample| &sample.answers) {
         answer.expect_well();
         assert_eq!(

@@ -13,7 +13,7 @@ class Expected:
     """A template's resources in one stack."""
 
     def __init__(self, template, stack_name, parameters, attributes):
-        """`attributes(logical_id, name)` tells a resource's attribute; its `Ref` when there is no name."""
+        """`attributes(logical_id, name)` returns a resource's attribute, or its `Ref` if there is no name."""
         self.template = template
         self.attributes = attributes
         self.values = {name: given["Default"] for name, given in template["Parameters"].items() if "Default" in given}

@@ -1,7 +1,7 @@
 """What the emulator cannot do, by name, each with what looks at it instead.
 
 The check fails when something on these lists works after all, and when something that is not on them does
-not: so they tell neither more nor less than what is missing.
+not: so the list is neither longer nor shorter than what is missing.
 """
 
 import copy
@@ -29,7 +29,7 @@ PROPERTIES = {
 BEHAVIOUR = [
     "the API needs no permission for its function",
     "the API writes no access log",
-    "the schedule needs no role, retries nothing, leaves no dead letters, and tells no time or id",
+    "the schedule needs no role, retries nothing, leaves no dead letters, and passes no time or id",
     "alarms do not fire",
     "no traces are kept",
 ]

@@ -1,7 +1,7 @@
 """What a stack does hold: each resource as its own API describes it, in the words of CloudFormation.
 
 A reader gives the resource's properties and its attributes (under None, what `Ref` is on AWS, where that is
-not its name). It makes none up: what the API does not tell is missing, and shows as a difference.
+not its name). It invents none: what the API does not return is missing, and shows as a difference.
 """
 
 import json
@@ -26,7 +26,7 @@ class Reader:
         self.clients = clients
 
     def read(self, kind, name, properties):
-        """The resource with this physical name. `properties` tell where to look, where that is not enough."""
+        """The resource with this physical name. `properties` say where to look, where that is not enough."""
         reader = getattr(self, kind.removeprefix("AWS::").replace("::", "_"), None)
         if reader is None:
             raise Broken(f"nothing here reads {kind} back: add a reader, or name the type in gaps.py")
@@ -170,10 +170,10 @@ class Reader:
 
     def CloudWatch_Alarm(self, name, properties):
         [alarm] = self.clients("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
-        told = {key: alarm[key] for key in properties if key in alarm}
+        seen = {key: alarm[key] for key in properties if key in alarm}
         # None that the template does not name.
         actions = {key: alarm[key] for key in ("AlarmActions", "OKActions", "InsufficientDataActions") if alarm[key]}
-        return Observed(told | actions, {"Arn": alarm["AlarmArn"]})
+        return Observed(seen | actions, {"Arn": alarm["AlarmArn"]})
 
     def CloudWatch_Dashboard(self, name, _):
         dashboard = self.clients("cloudwatch").get_dashboard(DashboardName=name)

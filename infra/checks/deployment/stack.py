@@ -93,7 +93,7 @@ class Inspection:
         return self.seen[name]
 
     def attribute(self, name, attribute):
-        """A resource's attribute as its own API tells it; the emulator only says what the resource is called."""
+        """A resource's attribute as its own API returns it; the emulator only returns the resource's name."""
         if self.template["Resources"][name]["Type"] in TYPES:
             return name
         attributes = self.observe(name).attributes if self.has_attributes(name, attribute) else {}
@@ -121,9 +121,9 @@ class Inspection:
                 if same and gap:
                     yield f"{name}: the emulator knows {key} now: take it off gaps.py"
                 if not same and not gap:
-                    yield f"{name}: {key} should be {told(properties[key])}, and is {told(observed.get(key))}"
+                    yield f"{name}: {key} should be {shown(properties[key])}, and is {shown(observed.get(key))}"
             for key in observed.keys() - properties.keys() - DEFAULTS:
-                yield f"{name}: {key} is {told(observed[key])}, and the template does not say so"
+                yield f"{name}: {key} is {shown(observed[key])}, and the template does not say so"
         for kind, key in PROPERTIES.keys() - met:
             yield f"no {kind} has {key} any more: take it off gaps.py"
         for name, output in self.template["Outputs"].items():
@@ -141,11 +141,11 @@ class Inspection:
         return True
 
 
-# What readers tell of each resource of a kind, also where the template leaves it to AWS.
+# What readers return of each resource of a kind, also where the template leaves it to AWS.
 DEFAULTS = {"ReservedConcurrentExecutions", "PointInTimeRecoverySpecification", "TimeToLiveSpecification"}
 
 
-def told(value):
+def shown(value):
     return "missing (or not read by observed.py)" if value is None else json.dumps(value, indent=1)
 
 

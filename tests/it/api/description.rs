@@ -1,4 +1,4 @@
-//! The description of the API, held against what is really answered: nothing else, and all of it.
+//! The API's description compared with the actual answers, in both directions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,11 +17,11 @@ const HEALTH: &str = "/paths/~1api~1health/get";
 const REPLAYED: &str = "idempotency-replayed";
 const BOUND: &str = "the-bound-token-not-a-secret-0123456789";
 
-/// What is described, and which of it was met.
+/// The described statuses and fields, and those that answers have had.
 struct Description {
     document: Value,
     statuses: BTreeSet<String>,
-    /// By the names of the schemas' members.
+    /// By the names of the schemas' fields.
     members: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
@@ -47,14 +47,14 @@ fn names(object: &Value) -> BTreeSet<String> {
 }
 
 impl Description {
-    /// As it is served to everybody.
+    /// The description as it is served to everybody.
     async fn served(app: &TestApp) -> Self {
         let reply = ask(app, "GET", "/api/openapi.json", None, "").await;
         assert_eq!((reply.status, reply.headers["content-type"].as_str()), (200, "application/json"));
         Self { document: reply.body.into_value(), statuses: BTreeSet::new(), members: BTreeMap::new() }
     }
 
-    /// What is described below this place, as a schema of its own to which no object may add a member.
+    /// The schema at this place, closed to additional fields.
     fn validator(&self, schema: &Value) -> Validator {
         let mut components = self.document["components"].clone();
         for schema in components["schemas"].as_object_mut().expect("schemas").values_mut() {
@@ -71,7 +71,7 @@ impl Description {
             .expect("a schema")
     }
 
-    /// Holds an answer against what is described of its status.
+    /// Compares an answer with the description of its status.
     fn covers(&mut self, operation: &str, reply: &Reply) {
         let status = reply.status.to_string();
         let described = &self.document.pointer(operation).expect("it is described")["responses"][&status];
@@ -84,7 +84,7 @@ impl Description {
         let headers: BTreeSet<String> = headers.map(|(name, _)| name.to_lowercase()).collect();
         for header in ["retry-after", "www-authenticate", REPLAYED] {
             let is_there = reply.headers.contains_key(header);
-            // Only an answer that was sent before says so.
+            // Only a repeated answer has this header.
             let is_missing = headers.contains(header) && !is_there && header != REPLAYED;
             let is_not_described = is_there && !headers.contains(header);
             assert!(!is_missing && !is_not_described, "{header}: {reply:#?}");
@@ -104,7 +104,7 @@ impl Description {
         }
     }
 
-    /// Whether nothing is described that was not met.
+    /// Fails if anything is described that no answer has had.
     fn assert_met_whole(&self) {
         let beat = self.document.pointer(BEAT).expect("it is described");
         assert_eq!(self.statuses, names(&beat["responses"]));
@@ -124,7 +124,7 @@ async fn answers_and_their_descriptions_match_in_both_directions() {
     app.world.github.arrange(|github| github.open_issues("acme/api", 3));
     let mut description = Description::served(&app).await;
     description.covers(HEALTH, &ask(&app, "GET", "/api/health", None, "").await);
-    // A first pass, a joined one, and what it meets when issues changed, one of them to another repository.
+    // A first pass, a coalesced beat, and changed issues, one of them moved to another repository.
     description.covers(BEAT, &beat(&app).await);
     description.covers(BEAT, &beat(&app).await);
     app.pass_time(150);
@@ -140,7 +140,7 @@ async fn answers_and_their_descriptions_match_in_both_directions() {
     app.pass_time(150);
     let moved = beat(&app).await;
     description.covers(BEAT, &moved);
-    // Problems of one repository, of all, and of one owner's.
+    // Problems of one repository, of all repositories, and of one owner.
     app.world.github.arrange(|github| github.hide_repository("acme/web"));
     app.pass_time(150);
     description.covers(BEAT, &beat(&app).await);

@@ -1,4 +1,4 @@
-//! The sample events, each answered by the function it is meant for.
+//! The sample events, each answered by its function.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ async fn each_event_is_answered_by_its_function() {
     }
 }
 
-/// Lambda's console sends the first by its `hello-world` template; people type the others.
+/// Lambda's console sends the first with its `hello-world` template; people type the others.
 #[tokio::test]
 async fn event_of_no_trigger_is_refused_by_api_and_is_a_scheduled_heartbeat() {
     for event in [json!({"key1": "value1"}), json!(null), json!(""), json!({})] {
@@ -92,7 +92,7 @@ async fn each_heartbeat_event_can_be_sent_twice() {
     }
 }
 
-/// REST APIs take an answer with any other member for a broken one; cargo-lambda's Function URL misses `cookies`.
+/// REST APIs reject an answer with any other member; cargo-lambda's Function URL requires `cookies`.
 #[tokio::test]
 async fn answer_has_the_members_that_its_kind_of_event_requires() {
     const MEMBERS: [&str; 5] = ["body", "headers", "isBase64Encoded", "multiValueHeaders", "statusCode"];

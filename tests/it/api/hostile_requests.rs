@@ -1,4 +1,4 @@
-//! Whatever a caller can put into an event of Lambda's gets an answer: never a failed invocation, never one of the 5xx.
+//! Whatever an event contains, it is answered: the invocation never fails, and the status is never 5xx.
 
 use lambda_runtime::Context;
 use proptest::prelude::*;
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use crate::support::app::{Reply, TestApp};
 use crate::support::cases::{self, Mutation};
+use crate::support::environment::{API, Environment};
 use crate::support::roles::{invoke, invoke_in};
-use crate::support::sandbox::{API, Sandbox};
 
-/// Some ten seconds of them.
+/// These take about ten seconds.
 const CASES: u32 = 600;
 
 const SAMPLES: [&str; 4] = [
@@ -19,11 +19,11 @@ const SAMPLES: [&str; 4] = [
     "heartbeat-unauthorized.json",
 ];
 
-/// What is done to an event.
+/// A change of an event.
 #[derive(Clone, Debug)]
 enum Hostility {
     Anywhere(Mutation),
-    /// Where the answer depends on it, or a URL might be made of it.
+    /// At a place that the answer depends on, or that may become part of a URL.
     At(&'static str, Value),
     Header(String, Vec<Value>),
 }
@@ -88,7 +88,7 @@ impl Hostility {
     }
 }
 
-/// A beat's answer, or a problem document that says what is wrong with the request.
+/// The reply is a heartbeat's answer, or a problem document that says what is wrong with the request.
 fn assert_answered(answer: &Value) -> Reply {
     let reply = Reply::of(answer);
     assert!((200..500).contains(&reply.status), "{reply:#?}");
@@ -103,7 +103,7 @@ fn assert_answered(answer: &Value) -> Reply {
     reply
 }
 
-/// What each answer's status is.
+/// The status of each answer.
 async fn statuses(app: &TestApp, events: impl IntoIterator<Item = String>) -> Vec<u16> {
     let mut statuses = Vec::new();
     for event in events {
@@ -123,7 +123,7 @@ fn changed(place: &str, value: &Value) -> Vec<String> {
     events.into()
 }
 
-/// A service in which one agent may beat as often as it likes, while the time stands still.
+/// A service without a limit of heartbeats for an agent, and whose clock does not move.
 async fn app() -> TestApp {
     TestApp::tracking(&[]).with("BEATS_PER_MINUTE", "6000").start().await
 }
@@ -242,15 +242,15 @@ async fn event_whose_conversion_panics_is_a_bad_request() {
 #[tokio::test]
 async fn deployed_function_answers_hostile_events() {
     let app = app().await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    let mut told = Vec::new();
+    let mut environment = Environment::start(API, &app).await;
+    let mut reported = Vec::new();
     for (place, value) in
         [("/headers/host", json!("a b")), ("/isBase64Encoded", json!(true)), ("/requestContext", json!(null))]
     {
         for event in changed(place, &value) {
             let event = serde_json::from_str(&event).expect("JSON");
-            told.push(assert_answered(&sandbox.invoke(event).await.expect("a response")).status);
+            reported.push(assert_answered(&environment.invoke(event).await.expect("a response")).status);
         }
     }
-    assert_eq!(told, [200, 200, 400, 200, 400, 200]);
+    assert_eq!(reported, [200, 200, 400, 200, 400, 200]);
 }

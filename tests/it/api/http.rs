@@ -1,4 +1,4 @@
-//! The endpoint: which requests get a beat, and how every other one is refused.
+//! The endpoint: which requests are heartbeats, and how every other one is refused.
 
 use serde_json::{Value, json};
 use test_world::AGENT_TOKEN;
@@ -12,14 +12,14 @@ async fn app() -> TestApp {
     TestApp::tracking(&["acme/api"]).start().await
 }
 
-/// Asks an HTTP API for a path, as everybody may who holds the token.
+/// Sends a request for this path through an HTTP API, with a valid token.
 fn ask(event: &mut Value, method: &str, path: &str) {
     event["rawPath"] = path.into();
     event["requestContext"]["http"]["path"] = path.into();
     event["requestContext"]["http"]["method"] = method.into();
 }
 
-/// A refusal is a problem document with nothing in it but RFC 9457's members and `error`.
+/// A refusal is a problem document with RFC 9457's members and `error` only.
 fn assert_refused(reply: &Reply, status: u16, title: &str) {
     assert_eq!(reply.status, status, "{reply:#?}");
     assert_eq!(reply.headers["content-type"], "application/problem+json");
@@ -30,7 +30,7 @@ fn assert_refused(reply: &Reply, status: u16, title: &str) {
     assert_eq!(reply.body, expected);
 }
 
-/// What a browser or a proxy is to know of every answer.
+/// The headers of every answer, for browsers and proxies.
 fn assert_hardened(reply: &Reply) {
     let headers = [
         ("cache-control", "no-store"),
@@ -219,7 +219,7 @@ async fn body_must_be_empty_or_a_json_object() {
 #[tokio::test]
 async fn base64_body_is_decoded() {
     let app = app().await;
-    // `{}`, `[]` and a byte that no text has.
+    // `{}`, `[]` and a byte that is invalid in UTF-8.
     for (body, status) in [("e30=", 200), ("W10=", 400), ("/w==", 400)] {
         let reply = app
             .stranger()
@@ -316,7 +316,7 @@ async fn routes_behind_any_stage_are_the_same() {
     }
 }
 
-/// The ways in which one path comes: by an HTTP API or a Function URL, by a REST API, and by a load balancer.
+/// The events for one path: from an HTTP API or a Function URL, a REST API, and a load balancer.
 fn fronts(path: &str) -> [(&'static str, Value); 3] {
     let mut http_api = TestApp::event("heartbeat.json");
     ask(&mut http_api, "POST", path);

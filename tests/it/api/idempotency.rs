@@ -1,4 +1,4 @@
-//! A request with an `Idempotency-Key` can be sent again: there is one beat, one AgentRun, and every change is told.
+//! A request with an `Idempotency-Key` can be repeated: there is one beat, one AgentRun, and every change is reported.
 
 use std::time::Duration;
 
@@ -17,14 +17,13 @@ fn is_replayed(reply: &Reply) -> bool {
     reply.headers.get("idempotency-replayed").is_some_and(|value| value == "true")
 }
 
-fn assert_refused(reply: &Reply, status: u16, detail: &str) {
-    assert_eq!((reply.status, reply.body["detail"].as_str()), (status, Some(detail)), "{reply:#?}");
+fn assert_refused(reply: &Reply, status: u16) {
+    assert_eq!(reply.status, status, "{reply:#?}");
+    assert!(
+        reply.body["detail"].as_str().is_some_and(|detail| detail.contains("Idempotency-Key")),
+        "{reply:#?}"
+    );
     assert_eq!(reply.headers["content-type"], "application/problem+json");
-}
-
-/// How many beats of its last minute are counted in alpha's item.
-fn counted(app: &TestApp) -> Value {
-    app.items("AGENTS", "alpha")[0]["beatsInMinute"].clone()
 }
 
 fn kept(app: &TestApp) -> Vec<Checked> {
@@ -49,9 +48,9 @@ async fn repeated_request_gets_the_same_answer_and_does_not_run() {
     assert!(!is_replayed(&first));
     let before = (app.runs("alpha"), app.items("AGENTS", ""));
     app.clear_requests();
-    for sandbox in [app.app.clone(), app.another_sandbox()] {
+    for environment in [app.app.clone(), app.another_environment()] {
         app.pass_time(40);
-        let again = app.agent("alpha").in_sandbox(sandbox).with_key(KEY).knock().await;
+        let again = app.agent("alpha").in_environment(environment).with_key(KEY).knock().await;
         assert!(is_replayed(&again));
         assert_eq!((again.status, again.body), (200, first.body.clone()));
         assert_eq!(again.headers["content-type"], "application/json");
@@ -96,8 +95,7 @@ async fn different_request_with_the_same_key_is_refused() {
     let app = TestApp::after_a_first_beat().await;
     app.agent("alpha").with_key(KEY).with_body("{}").beat().await;
     let reply = app.agent("alpha").with_key(KEY).with_body(r#"{"some":"thing"}"#).knock().await;
-    let what = "this Idempotency-Key was used with another body; use a new key for each request";
-    assert_refused(&reply, 422, what);
+    assert_refused(&reply, 422);
     assert!(is_replayed(&app.agent("alpha").with_key(KEY).with_body("{}").knock().await));
     assert_eq!(app.runs("alpha").len(), 2);
 }
@@ -125,8 +123,7 @@ async fn invalid_key_is_refused_and_nothing_runs() {
     let app = TestApp::after_a_first_beat().await;
     for bad in ["", "\"\"", "a b", "a, b", "\"a\";b=1", "schlüssel", &"x".repeat(256)] {
         let reply = app.agent("alpha").with_key(bad).knock().await;
-        let what = "invalid Idempotency-Key: must be one value of 1 to 255 visible ASCII characters except \" , ; and \\, optionally in quotation marks";
-        assert_refused(&reply, 400, what);
+        assert_refused(&reply, 400);
     }
     assert_eq!(app.runs("alpha").len(), 1);
 }
@@ -139,8 +136,7 @@ async fn repeated_request_while_the_first_runs_is_asked_to_retry() {
     let mut first = Box::pin(alpha.knock());
     assert!(until_held(&mut first, &mut held).await.is_none());
     let refused = app.agent("alpha").with_key(KEY).knock().await;
-    let what = "a request with this Idempotency-Key is still running; retry in 2 s";
-    assert_refused(&refused, 409, what);
+    assert_refused(&refused, 409);
     assert_eq!(refused.headers["retry-after"], "2");
     held.release();
     let first = first.await;
@@ -149,7 +145,7 @@ async fn repeated_request_while_the_first_runs_is_asked_to_retry() {
     assert_eq!(app.runs("alpha").len(), 2);
 }
 
-/// A beat with the key, in an invocation of so many seconds, that died while it asked GitHub.
+/// A beat with the key that dies during its request to GitHub, in an invocation of this many seconds.
 async fn dies(app: &TestApp, seconds: Option<u64>) {
     let mut held = app.world.github.hold(Matching::graphql());
     let alpha = app.agent("alpha").with_key(KEY);
@@ -190,16 +186,20 @@ async fn freed_key_still_belongs_to_its_request() {
 #[tokio::test]
 async fn hundred_requests_at_once_with_one_key_make_one_run() {
     let app = TestApp::after_a_first_beat().await;
-    let others: Vec<_> = (0..3).map(|_| app.another_sandbox()).collect();
+    let others: Vec<_> = (0..3).map(|_| app.another_environment()).collect();
     let agents: Vec<_> = (0..100)
-        .map(|n| app.agent("alpha").with_key(KEY).in_sandbox(others[n % others.len()].clone()))
+        .map(|n| app.agent("alpha").with_key(KEY).in_environment(others[n % others.len()].clone()))
         .collect();
     let replies = join_all(agents.iter().map(|agent| agent.knock())).await;
     let answered: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 200).collect();
     assert!(replies.iter().all(|reply| [200, 409].contains(&reply.status)));
     assert_eq!(answered.iter().filter(|reply| !is_replayed(reply)).count(), 1);
     assert!(answered.iter().all(|reply| reply.body == answered[0].body));
-    assert_eq!((app.runs("alpha").len(), counted(&app)), (2, Value::from(2)), "one before, and one");
+    assert_eq!(
+        (app.runs("alpha").len(), app.beats_in_minute("alpha")),
+        (2, Value::from(2)),
+        "one before, and one"
+    );
     let again = app.agent("alpha").with_key(KEY).knock().await;
     assert_eq!((again.body, app.runs("alpha").len()), (answered[0].body.clone(), 2));
 }
@@ -242,14 +242,13 @@ async fn first_request_that_returns_after_a_takeover_changes_nothing() {
     assert!(until_held(&mut slow, &mut held).await.is_none());
     app.pass_time(31);
     app.world.github.arrange(|github| github.close_issue("acme/api", 3));
-    let elsewhere = app.another_sandbox();
-    let second = app.agent("alpha").in_sandbox(elsewhere).with_key(KEY).knock().await;
+    let elsewhere = app.another_environment();
+    let second = app.agent("alpha").in_environment(elsewhere).with_key(KEY).knock().await;
     assert_eq!((second.status, second.body["touchedCount"].as_u64()), (200, Some(4)), "{second:#?}");
     let (runs, agents) = (app.runs("alpha"), app.items("AGENTS", ""));
     held.release();
     let first = slow.await;
     assert_eq!(first.body["problems"][0]["code"], "run_not_recorded", "{first:#?}");
-    insta::assert_snapshot!(first.body["warnings"][0].as_str().expect("a text"), @"record: run not fully recorded: a later attempt at the same request has taken over; the next heartbeat reports these changes again");
     assert_eq!((app.runs("alpha"), app.items("AGENTS", "")), (runs, agents));
     assert_eq!(app.agent("alpha").with_key(KEY).knock().await.body, second.body);
 }

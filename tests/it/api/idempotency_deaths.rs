@@ -1,5 +1,5 @@
-//! A request with a key is disturbed at each of its own requests, and then sent again until it is answered: one AgentRun,
-//! and no change is lost.
+//! A request with a key is disturbed at each of its own requests, and then repeated until it is answered: there is one
+//! AgentRun, and no change is lost.
 
 use test_world::dynamodb::{Fault, On};
 use test_world::scheduler::{Admission, Driven, Stop, Stopped};
@@ -11,7 +11,7 @@ use crate::support::simulation::{Case, places};
 const KEY: &str = "8e03978e-40d5-43dd-bc93-6894a57f9324";
 const NEWS: [&str; 3] = ["closed acme/api#1", "edited acme/api#2", "opened acme/web#1"];
 
-/// The request and, when it gets no answer, the same again a little after its key is free.
+/// Sends the request and, if it gets no answer, repeats it shortly after its key is free.
 async fn until_answered(app: &TestApp) -> Answer {
     for _ in 0..3 {
         let reply = app.agent("alpha").with_key(KEY).knock().await;
@@ -24,7 +24,7 @@ async fn until_answered(app: &TestApp) -> Answer {
     panic!("its key was never free");
 }
 
-/// The AgentRun of the request, and all that alpha is told by it and by its next beat.
+/// The AgentRun of the request, and all changes reported to alpha by it and by its next beat.
 async fn assert_told_in_one_run(app: &TestApp, answer: &Answer) {
     let [_, run] = &app.runs("alpha")[..] else { panic!("{:#?}", app.runs("alpha")) };
     assert_eq!((&run["runId"], &run["status"]), (&answer.0["runId"], &answer.0["status"]));
@@ -32,15 +32,15 @@ async fn assert_told_in_one_run(app: &TestApp, answer: &Answer) {
     let again = app.agent("alpha").with_key(KEY).beat().await;
     assert_eq!(again.0, answer.0);
     app.pass_time(31);
-    let mut told = answer.touched();
-    told.extend(app.agent("alpha").beat().await.touched());
-    told.sort();
-    told.dedup();
-    assert_eq!(told, NEWS);
+    let mut reported = answer.touched();
+    reported.extend(app.agent("alpha").beat().await.touched());
+    reported.sort();
+    reported.dedup();
+    assert_eq!(reported, NEWS);
     assert_eq!(app.runs("alpha").len(), 3);
 }
 
-/// How many requests an undisturbed one makes.
+/// The number of requests that an undisturbed heartbeat makes.
 async fn requests() -> usize {
     let app = TestApp::after_a_first_beat().await;
     let alpha = app.agent("alpha").with_key(KEY);
@@ -54,8 +54,8 @@ async fn requests() -> usize {
     app.world.scheduler.order().len()
 }
 
-/// Lets the request die at each of its own requests; what has left it before arrives `late`: when it has been sent
-/// again, or at once.
+/// Lets the heartbeat die at each of its own requests. What it sent before arrives at once, or `late`: after the
+/// repetition.
 async fn dies_at_each(test: &'static str, stop: fn(usize) -> Stop, late: bool) {
     let requests = requests().await;
     assert!(requests > 10, "{requests}");
@@ -104,23 +104,23 @@ async fn request_with_any_failed_or_lost_table_answer_makes_one_run() {
             let first = app.agent("alpha").with_key(KEY).beat().await;
             if app.world.dynamodb.requests().len() < usize::try_from(n).expect("few") {
                 assert!(n > 10, "{n}");
-                app.leaves_orders_open();
+                app.allows_unused_faults();
                 break;
             }
             if first.codes().is_empty() {
                 assert_told_in_one_run(&app, &first).await;
                 continue;
             }
-            let is_told = |code: &&str| ["store_unavailable", "run_not_recorded"].contains(code);
-            assert!(first.codes().iter().any(is_told), "{fault:?} {n}: {:#}", first.0);
-            let mut told = first.touched();
+            let is_reported = |code: &&str| ["store_unavailable", "run_not_recorded"].contains(code);
+            assert!(first.codes().iter().any(is_reported), "{fault:?} {n}: {:#}", first.0);
+            let mut reported = first.touched();
             app.pass_time(31);
-            told.extend(until_answered(&app).await.touched());
+            reported.extend(until_answered(&app).await.touched());
             app.pass_time(31);
-            told.extend(app.agent("alpha").beat().await.touched());
-            told.sort();
-            told.dedup();
-            assert_eq!(told, NEWS, "{fault:?} {n}");
+            reported.extend(app.agent("alpha").beat().await.touched());
+            reported.sort();
+            reported.dedup();
+            assert_eq!(reported, NEWS, "{fault:?} {n}");
             let runs = app.runs("alpha");
             assert_eq!(runs.len(), 3, "{fault:?} {n}: {runs:#?}");
         }
@@ -143,7 +143,7 @@ async fn write_delivered_again_after_the_end_changes_nothing() {
     }
 }
 
-/// The whole table, but for the number of beats in a minute: one more is no harm.
+/// The whole table without the number of beats in a minute, which may be one higher.
 fn all_but_the_pace(app: &TestApp) -> Vec<Checked> {
     let mut items = app.items("", "");
     items.iter_mut().for_each(|item| drop(item.as_object_mut().expect("an item").remove("beatsInMinute")));

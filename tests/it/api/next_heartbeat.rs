@@ -1,22 +1,18 @@
-//! `nextHeartbeatInSeconds`: for how long another beat would tell nothing new.
+//! `nextHeartbeatInSeconds`: the time until another heartbeat can report something new.
 //!
-//! That of a limit in force is asserted in `limits.rs`, that of a stretched freshness in `without_graphql.rs`.
+//! `limits/rate_limits.rs` tests it during a rate limit, `sync/without_graphql.rs` with a stretched freshness.
 
 use test_world::dynamodb::{Fault as Broken, On};
 use test_world::github::{Fault, Matching};
 
-use crate::support::app::{Answer, TestApp, until_held};
-
-fn next(answer: &Answer) -> u64 {
-    answer.0["nextHeartbeatInSeconds"].as_u64().expect("whole seconds")
-}
+use crate::support::app::{TestApp, until_held};
 
 #[tokio::test]
 async fn next_heartbeat_after_a_pass_is_in_one_freshness() {
     for (variable, seconds) in [("30", 30), ("45", 45)] {
         let app = TestApp::tracking(&["acme/api"]).with("FRESHNESS_SECONDS", variable).start().await;
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(next(&answer), seconds);
+        assert_eq!(answer.next_heartbeat(), seconds);
         app.pass_time(seconds - 1);
         assert!(app.agent("alpha").beat().await.is_coalesced());
         app.pass_time(1);
@@ -28,14 +24,14 @@ async fn next_heartbeat_after_a_pass_is_in_one_freshness() {
 async fn next_heartbeat_of_a_coalesced_beat_is_the_remaining_freshness() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for seconds in [0, 7, 22] {
         app.pass_time(seconds);
         let answer = app.agent("beta").beat().await;
         assert!(answer.is_coalesced());
-        told.push(next(&answer));
+        reported.push(answer.next_heartbeat());
     }
-    assert_eq!(told, [30, 23, 1]);
+    assert_eq!(reported, [30, 23, 1]);
 }
 
 #[tokio::test]
@@ -45,11 +41,11 @@ async fn next_heartbeat_while_changes_remain_is_0() {
     app.outlive_freshness();
     app.world.github.arrange(|github| github.open_issues("acme/api", 450));
     app.agent("alpha").beat().await;
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..4 {
-        told.push(next(&app.agent("beta").beat().await));
+        reported.push(app.agent("beta").beat().await.next_heartbeat());
     }
-    assert_eq!(told, [0, 0, 30, 30]);
+    assert_eq!(reported, [0, 0, 30, 30]);
 }
 
 #[tokio::test]
@@ -57,7 +53,7 @@ async fn next_heartbeat_is_rounded_up_to_a_whole_second() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
     app.world.clock.advance(std::time::Duration::from_millis(29_001));
-    assert_eq!(next(&app.agent("alpha").beat().await), 1);
+    assert_eq!(app.agent("alpha").beat().await.next_heartbeat(), 1);
 }
 
 #[tokio::test]
@@ -72,11 +68,11 @@ async fn next_heartbeat_while_a_pass_runs_is_its_remaining_lease() {
         let alpha = app.agent("alpha");
         let mut running = Box::pin(alpha.beat());
         assert!(until_held(&mut running, &mut held).await.is_none());
-        assert_eq!(next(&app.agent("beta").beat().await), 30);
+        assert_eq!(app.agent("beta").beat().await.next_heartbeat(), 30);
         app.pass_time(10);
-        assert_eq!(next(&app.agent("beta").beat().await), 20);
+        assert_eq!(app.agent("beta").beat().await.next_heartbeat(), 20);
         held.release();
-        assert_eq!(next(&running.await), 30, "its own freshness");
+        assert_eq!(running.await.next_heartbeat(), 30, "its own freshness");
     }
 }
 
@@ -87,10 +83,10 @@ async fn next_heartbeat_is_the_later_of_freshness_and_rate_limit_reset() {
         let headers = vec![("retry-after", wait.to_string())];
         let limit = Fault::Answer { status: 429, headers, body: "{}".to_owned() };
         app.world.github.fault(Matching::graphql(), limit);
-        assert_eq!(next(&app.agent("alpha").beat().await), expected);
+        assert_eq!(app.agent("alpha").beat().await.next_heartbeat(), expected);
         app.pass_time(2);
         let joined = app.agent("beta").beat().await;
-        assert_eq!((joined.is_coalesced(), next(&joined)), (true, expected - 2));
+        assert_eq!((joined.is_coalesced(), joined.next_heartbeat()), (true, expected - 2));
     }
 }
 
@@ -104,7 +100,7 @@ async fn next_heartbeat_without_the_table_is_the_default_interval() {
         let app = setup.start().await;
         app.world.dynamodb.fault(On::anything(), Broken::AccessDenied.forever());
         let answer = app.agent("alpha").beat().await;
-        assert_eq!((answer.codes()[0], next(&answer)), ("store_unavailable", seconds));
+        assert_eq!((answer.codes()[0], answer.next_heartbeat()), ("store_unavailable", seconds));
     }
 }
 
@@ -115,7 +111,7 @@ async fn next_heartbeat_after_a_pass_without_the_table_is_the_default() {
     app.outlive_freshness();
     app.world.dynamodb.fault(On::operation("Query").containing(":fleet"), Broken::AccessDenied);
     let answer = app.agent("alpha").beat().await;
-    assert_eq!((answer.codes(), next(&answer)), (vec!["store_unavailable"], 900));
+    assert_eq!((answer.codes(), answer.next_heartbeat()), (vec!["store_unavailable"], 900));
 }
 
 #[tokio::test]
@@ -125,6 +121,6 @@ async fn next_heartbeat_of_a_failing_or_empty_fleet_is_in_one_freshness() {
     let empty = TestApp::tracking(&[]).start().await;
     for app in [failing, empty] {
         let answer = app.agent("alpha").beat().await;
-        assert_eq!((answer.status(), next(&answer)), ("error", 30));
+        assert_eq!((answer.status(), answer.next_heartbeat()), ("error", 30));
     }
 }

@@ -136,7 +136,7 @@ async fn audit_with_graphql_failing_midway_finishes_by_rest() {
         assert_eq!(answer.touched(), ["deleted acme/api#5", "deleted acme/api#140"], "{fault:?}");
         let tried = usize::try_from(times).expect("a few");
         assert_eq!((answer.status(), asked_for(&app)), ("ok", (1 + tried, 1, 2)), "{fault:?}");
-        assert_eq!((app.open_rows(API).len(), &app.marks(API)["openCount"]), (148, &Value::from(148)));
+        assert_eq!((app.open_rows(API).len(), &app.checkpoints(API)["openCount"]), (148, &Value::from(148)));
     }
 }
 
@@ -214,7 +214,7 @@ async fn issues_changed_between_two_audit_pages_are_reported_once() {
     }
     assert_eq!(reported, [edits.as_slice(), &["closed acme/api#2"]].concat());
     assert_eq!(app.revisions().into_iter().map(|(_, rows)| rows).sum::<usize>(), 150);
-    assert_eq!((app.open_rows(API).len(), &app.marks(API)["openCount"]), (148, &Value::from(148)));
+    assert_eq!((app.open_rows(API).len(), &app.checkpoints(API)["openCount"]), (148, &Value::from(148)));
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ async fn deleted_issue_is_removed_and_reported_once() {
     let answer = audit(&app).await;
     assert_eq!((answer.status(), answer.touched()), ("ok", vec!["deleted acme/api#1".to_owned()]));
     assert_eq!(app.open_rows(API), [2]);
-    assert_eq!(app.marks(API)["openCount"], 1);
+    assert_eq!(app.checkpoints(API)["openCount"], 1);
     assert_eq!(app.row(API, 1)["gone"]["reason"], "deleted");
     let again = audit(&app).await;
     assert_eq!((again.touched(), issues_asked_for(&app)), (vec![], 0));
@@ -154,7 +154,7 @@ async fn issue_that_returns_after_its_tombstone_is_reopened() {
     assert_eq!(audit(&app).await.touched(), ["hidden acme/api#1"]);
     app.world.github.arrange(|github| github.show_issue(API, 1));
     assert_eq!(audit(&app).await.touched(), ["reopened acme/api#1"]);
-    assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![1, 2], &Value::from(2)));
+    assert_eq!((app.open_rows(API), &app.checkpoints(API)["openCount"]), (vec![1, 2], &Value::from(2)));
     assert!(app.row(API, 1).get("gone").is_none());
 }
 
@@ -230,7 +230,7 @@ async fn open_issue_missing_from_the_cache_is_restored_by_the_next_audit() {
     assert_eq!(app.open_rows(API), [2], "no listing contains it");
     assert_eq!(audit(&app).await.touched(), ["opened acme/api#1"]);
     assert_eq!(app.open_rows(API), [1, 2]);
-    assert_eq!(app.marks(API)["openCount"], 2);
+    assert_eq!(app.checkpoints(API)["openCount"], 2);
     assert_eq!(audit(&app).await.touched(), [""; 0]);
 }
 

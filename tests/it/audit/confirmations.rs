@@ -63,8 +63,11 @@ async fn confirmation_during_a_fresh_pass_applies_at_once() {
     assert_eq!((answer.status(), answer.is_coalesced()), ("ok", false));
     assert_eq!(answer.touched(), deleted(1..=25));
     assert_eq!((pages_audited(&app), issues_asked_for(&app)), (1, 25));
-    assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), ((26..=30).collect(), &Value::from(5)));
-    assert_eq!(app.marks(API).get("held"), None);
+    assert_eq!(
+        (app.open_rows(API), &app.checkpoints(API)["openCount"]),
+        ((26..=30).collect(), &Value::from(5))
+    );
+    assert_eq!(app.checkpoints(API).get("held"), None);
     assert_eq!(app.agent("alpha").beat().await.touched(), deleted(1..=25));
     let next = audit(&app).await;
     assert_eq!((next.status(), next.touched()), ("ok", vec![]));

@@ -68,7 +68,7 @@ async fn vanished_issue_is_found_by_the_second_probe_that_differs() {
         let second = probe(&app).await;
         assert_eq!((second.status(), second.touched()), ("ok", touched(&[change])));
         assert_eq!((pages_audited(&app), issues_asked_for(&app)), (1, asked_for));
-        assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![2, 3], &Value::from(2)));
+        assert_eq!((app.open_rows(API), &app.checkpoints(API)["openCount"]), (vec![2, 3], &Value::from(2)));
         assert_eq!(pages_audited_in(&app, 3).await, [0, 0, 0], "the difference is explained");
     }
 }
@@ -147,7 +147,7 @@ async fn listing_between_two_probes_makes_the_second_one_the_first() {
         });
     });
     assert_eq!(probe(&app).await.touched(), ["edited acme/api#2"]);
-    assert_eq!(app.marks(API)["settled"], app.marks(API)["cursor"]);
+    assert_eq!(app.checkpoints(API)["settled"], app.checkpoints(API)["cursor"]);
     assert_eq!(pages_audited_in(&app, 2).await, [0, 1]);
 }
 

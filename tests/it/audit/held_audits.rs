@@ -54,7 +54,7 @@ async fn empty_listing_of_a_thousand_open_issues_loses_nothing() {
     let still_held = audit(&app).await;
     assert_eq!((still_held.codes(), pages_audited(&app)), (vec!["audit_held"], 1));
     assert_eq!(app.open_rows(API).len(), 1_000);
-    assert_eq!(app.marks(API)["openCount"], 1_000);
+    assert_eq!(app.checkpoints(API)["openCount"], 1_000);
 }
 
 #[tokio::test]
@@ -222,7 +222,7 @@ async fn absent_issues_above_a_hundred_are_looked_up_by_the_next_pass() {
     assert_eq!((rest.status(), rest.0["touchedCount"].as_u64()), ("ok", Some(20)));
     assert_eq!((issues_asked_for(&app), pages_audited(&app)), (20, 0));
     assert!(names.iter().all(|name| app.open_rows(name).is_empty()));
-    assert!(names.iter().all(|name| app.marks(name)["openCount"] == 0));
+    assert!(names.iter().all(|name| app.checkpoints(name)["openCount"] == 0));
     assert_eq!(app.items("REPO#", "AUDIT").len(), 0);
 }
 

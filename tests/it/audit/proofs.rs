@@ -181,7 +181,7 @@ async fn disabled_issues_are_detected_without_graphql() {
 #[tokio::test]
 async fn retired_api_version_removes_nothing_and_is_reported() {
     let mut app = settled(3).await;
-    app.leaves_orders_open();
+    app.allows_unused_faults();
     let (deprecation, sunset) = (app.ago(100), app.ago(0));
     app.world.github.arrange(|github| {
         github.delete_issue(API, 1);
@@ -281,7 +281,7 @@ async fn absent_issues_with_odd_answers_go_to_the_back_of_the_queue() {
     app.world.github.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.touched().len(), 25);
-    assert_eq!((app.open_rows(API).len(), &app.marks(API)["openCount"]), (270, &270.into()));
+    assert_eq!((app.open_rows(API).len(), &app.checkpoints(API)["openCount"]), (270, &270.into()));
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ fn break_audits(app: &TestApp) {
 /// The row is a tombstone, and the count agrees with the rows.
 fn assert_in_step(app: &TestApp, when: &str) {
     assert_eq!(app.row(API, 1)["gone"]["reason"], "deleted", "{when}");
-    assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![2, 3], &2.into()), "{when}");
+    assert_eq!((app.open_rows(API), &app.checkpoints(API)["openCount"]), (vec![2, 3], &2.into()), "{when}");
 }
 
 /// This change, and no other, was reported to each agent at least once.
@@ -83,7 +83,7 @@ async fn reported_when_it_arrives_late(
     let [one, other] = agents;
     let mut reported = [one.beat().await.touched(), other.beat().await.touched()];
     held.release();
-    app.nothing_is_under_way().await;
+    app.wait_for_dynamodb().await;
     app.world.github.heal();
     reported[0].extend(reported_later(app, one).await);
     reported[1].extend(reported_later(app, other).await);
@@ -168,7 +168,7 @@ async fn audit_edit_arriving_after_a_failed_audit_is_refused_or_reported() {
         if let Some(answer) = ended {
             assert_eq!(answer.touched(), [EDIT]);
             drop((alpha, beta));
-            app.leaves_orders_open();
+            app.allows_unused_faults();
             break;
         }
         let reported = reported_when_it_arrives_late(&app, held, [&beta, &alpha]).await;

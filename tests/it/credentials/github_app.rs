@@ -2,6 +2,7 @@
 //! `github_app_refused.rs` tests refusals.
 
 use crate::support::app::TestApp;
+use crate::support::changed::assert_next_is_ok;
 use crate::support::github_app::TOKEN_REQUEST;
 use crate::support::github_app::{APP, INSTALLATION, installed, store, token_requests, two_repositories};
 use crate::support::log::Log;
@@ -16,19 +17,13 @@ use test_world::github::{APP_KEY, APP_KEY_PKCS8, Fault, Matching, World, fingerp
 /// How long before its expiry a token is renewed: after 55 minutes.
 const DUE: u64 = 3_300;
 
-/// Beats, and expects that all is well.
-async fn beats_well(app: &TestApp) {
-    let answer = app.agent("alpha").beat().await;
-    assert_eq!((answer.status(), answer.codes()), ("ok", vec![]), "{:#}", answer.0);
-}
-
 #[tokio::test]
 async fn installation_token_serves_a_whole_pass_and_later_passes() {
     let app = two_repositories().await;
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     assert_eq!(app.open_rows("acme/web").len(), 150);
     app.outlive_freshness();
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     assert_eq!(token_requests(&app), 1);
     let tokens = app.world.github.arrange(|github| github.installation_tokens());
     let [token] = &tokens[..] else { panic!("{tokens:?}") };
@@ -49,7 +44,7 @@ async fn app_key_in_either_pem_form_and_ids_as_numbers_or_texts_are_accepted() {
     ] {
         let app = two_repositories().await;
         store(&app, &credentials);
-        beats_well(&app).await;
+        assert_next_is_ok(&app).await;
     }
 }
 
@@ -76,39 +71,39 @@ async fn app_key_as_secret_stores_format_it_is_accepted() {
     ] {
         let app = two_repositories().await;
         store(&app, &json!({ "appId": APP, "installationId": INSTALLATION, "privateKey": key }));
-        beats_well(&app).await;
+        assert_next_is_ok(&app).await;
     }
 }
 
 #[tokio::test]
 async fn token_is_renewed_five_minutes_before_expiry_even_by_an_idle_pass() {
     let app = two_repositories().await;
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     app.pass_time(DUE - 1);
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     assert_eq!(token_requests(&app), 1);
     app.pass_time(31);
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     assert_eq!(token_requests(&app), 2);
     app.pass_time(DUE + 60);
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     assert_eq!(token_requests(&app), 3);
     // The passes so far were idle, and none was without a token. After two hours the token has expired.
     app.pass_time(2 * 3_600);
     app.clear_requests();
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     assert_eq!(app.asked()[..2], [TOKEN_REQUEST, "/graphql"]);
 }
 
 #[tokio::test]
 async fn token_that_cannot_be_renewed_serves_until_it_expires() {
     let app = two_repositories().await;
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     app.pass_time(DUE);
     app.world.github.fault(Matching::token_request(), Fault::Status(502).forever());
     app.clear_requests();
     for _ in 0..9 {
-        beats_well(&app).await;
+        assert_next_is_ok(&app).await;
         app.outlive_freshness();
     }
     assert_eq!(token_requests(&app), 9, "one attempt a pass");
@@ -118,7 +113,7 @@ async fn token_that_cannot_be_renewed_serves_until_it_expires() {
     assert_eq!(token_requests(&app), 9 + 3, "without a token, the token request is retried like any other");
     app.world.github.heal();
     app.outlive_freshness();
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
 }
 
 #[tokio::test]
@@ -126,7 +121,7 @@ async fn token_request_that_fails_transiently_is_retried() {
     let app = two_repositories().await;
     app.world.github.fault(Matching::token_request(), Fault::Status(502));
     app.world.github.fault(Matching::token_request(), Fault::Cut);
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     assert_eq!(token_requests(&app), 3);
 }
 
@@ -190,12 +185,12 @@ async fn fifty_concurrent_calls_share_one_failing_token_request() {
 async fn clock_that_is_off_by_a_minute_changes_nothing() {
     for seconds in [-60, 60] {
         let app = installed(TestApp::tracking(&["acme/api"]).ahead(seconds)).await;
-        beats_well(&app).await;
+        assert_next_is_ok(&app).await;
         app.pass_time(DUE - 1);
-        beats_well(&app).await;
+        assert_next_is_ok(&app).await;
         assert_eq!(token_requests(&app), 1, "{seconds}");
         app.pass_time(31);
-        beats_well(&app).await;
+        assert_next_is_ok(&app).await;
         assert_eq!(token_requests(&app), 2, "{seconds}");
     }
 }
@@ -203,19 +198,19 @@ async fn clock_that_is_off_by_a_minute_changes_nothing() {
 #[tokio::test]
 async fn limit_of_an_installation_outlives_its_token() {
     let app = two_repositories().await;
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     app.pass_time(DUE - 300);
     app.world.github.fault(Matching::graphql(), Fault::secondary_limit(Some("1800")));
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
     app.pass_time(1_799);
     app.clear_requests();
-    for sandbox in [app.app.clone(), app.another_sandbox()] {
-        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
+    for environment in [app.app.clone(), app.another_environment()] {
+        let answer = app.agent("alpha").in_environment(environment).beat().await;
         assert_eq!(answer.codes(), ["github_rate_limited"]);
         assert_eq!(app.asked(), [""; 0], "no token is requested either");
     }
     app.pass_time(60);
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     assert_eq!(token_requests(&app), 1);
 }
 
@@ -225,9 +220,9 @@ async fn budget_of_an_installation_outlives_its_token() {
     app.world.github.arrange(|github| {
         github.set_graphql_budget(5_000, 2_000, github.now() + SignedDuration::from_hours(3));
     });
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     app.pass_time(DUE);
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
     let state = app.state();
     let limits = state["ended"]["limits"].as_array().expect("a list");
     assert_eq!(limits[0]["graphql"]["budget"]["remaining"], 2_000 - 2, "{limits:#?}");
@@ -241,11 +236,11 @@ async fn limit_of_the_app_itself_blocks_token_requests_until_it_lifts() {
     assert_eq!(app.agent("alpha").beat().await.codes(), ["github_rate_limited"]);
     app.pass_time(299);
     app.clear_requests();
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     assert_eq!(elsewhere.beat().await.codes(), ["github_rate_limited"]);
     assert_eq!(app.asked(), [""; 0]);
     app.pass_time(40);
-    beats_well(&app).await;
+    assert_next_is_ok(&app).await;
 }
 
 #[tokio::test]

@@ -10,12 +10,6 @@ use crate::support::github_app::{
     APP, INSTALLATION, credentials, installed, store, token_requests, two_repositories,
 };
 
-/// How often the secret with the credentials was read.
-fn reads(app: &TestApp) -> usize {
-    let requests = app.world.secrets.requests();
-    requests.iter().filter(|read| read.request["SecretId"] == GITHUB_CREDENTIALS_SECRET_ID).count()
-}
-
 /// The answer is a lasting error with this code only, and the first message contains these terms.
 fn assert_reported(answer: &Answer, code: &str, terms: &[&str]) {
     assert_eq!(answer.status(), "error", "{:#}", answer.0);
@@ -37,7 +31,11 @@ async fn token_refused_before_its_expiry_is_renewed_once() {
     app.clear_requests();
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("ok", vec![]));
-    assert_eq!((token_requests(&app), reads(&app)), (1, 1), "the secret is not read again");
+    assert_eq!(
+        (token_requests(&app), app.secret_reads(GITHUB_CREDENTIALS_SECRET_ID)),
+        (1, 1),
+        "the secret is not read again"
+    );
 }
 
 #[tokio::test]
@@ -52,7 +50,7 @@ async fn new_token_that_is_refused_too_is_an_error() {
     // The old token once, the new one four times: at first and after each of three waits.
     assert_eq!(app.asked().len(), 1 + 1 + 4, "{:?}", app.asked());
     assert_eq!(token_requests(&app), 1);
-    assert_eq!(reads(&app), 2, "the secret may name another App by now");
+    assert_eq!(app.secret_reads(GITHUB_CREDENTIALS_SECRET_ID), 2, "the secret may name another App by now");
 }
 
 #[tokio::test]
@@ -61,7 +59,7 @@ async fn refused_app_is_an_error_that_names_key_and_clock() {
     app.world.github.arrange(|github| github.revoke_app_key(APP));
     let answer = app.agent("alpha").beat().await;
     assert_reported(&answer, "github_unauthorized", &["appId", "privateKey", "clock"]);
-    assert_eq!((app.asked().len(), reads(&app)), (1, 2));
+    assert_eq!((app.asked().len(), app.secret_reads(GITHUB_CREDENTIALS_SECRET_ID)), (1, 2));
 }
 
 #[tokio::test]
@@ -85,7 +83,7 @@ async fn app_replaced_in_the_secret_is_used_at_once() {
     store(&app, &fresh);
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("ok", vec![]));
-    assert_eq!(reads(&app), 2);
+    assert_eq!(app.secret_reads(GITHUB_CREDENTIALS_SECRET_ID), 2);
 }
 
 #[tokio::test]

@@ -7,17 +7,11 @@ use test_world::{AGENT_TOKEN, GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN, TABLE_
 
 use crate::support::app::TestApp;
 
-/// How often the GitHub token was read from Secrets Manager.
-fn reads(app: &TestApp) -> usize {
-    let requests = app.world.secrets.requests();
-    requests.iter().filter(|read| read.request["SecretId"] == GITHUB_CREDENTIALS_SECRET_ID).count()
-}
-
 #[tokio::test]
 async fn token_is_read_once_per_pass() {
     let app = two_repositories().await;
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
-    assert_eq!(reads(&app), 1);
+    assert_eq!(app.secret_reads(GITHUB_CREDENTIALS_SECRET_ID), 1);
 }
 
 #[tokio::test]
@@ -80,7 +74,7 @@ async fn unreadable_credentials_are_an_error_until_they_can_be_read() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_unavailable"]));
     assert_eq!(answer.0["problems"][0]["retryable"], true);
-    assert_eq!(app.asked_of_github(), [""; 0]);
+    assert_eq!(app.requests_to_github(), [""; 0]);
     app.world.secrets.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
@@ -95,7 +89,7 @@ async fn malformed_credentials_are_an_error_that_does_not_show_them() {
         assert_eq!((answer.status(), answer.codes()), ("error", vec!["credentials_invalid"]), "{wrong}");
         assert_eq!(answer.0["problems"][0]["retryable"], false);
         assert!(!answer.0.to_string().contains("wrong-form"), "{:#}", answer.0);
-        assert_eq!(app.asked_of_github(), [""; 0]);
+        assert_eq!(app.requests_to_github(), [""; 0]);
     }
 }
 
@@ -113,7 +107,7 @@ async fn token_rotated_during_a_pass_is_read_again_once() {
     let answer = beat.await;
     assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
     assert_eq!(app.open_rows("acme/web").len(), 150);
-    assert_eq!(reads(&app), 2);
+    assert_eq!(app.secret_reads(GITHUB_CREDENTIALS_SECRET_ID), 2);
 }
 
 #[tokio::test]
@@ -124,7 +118,7 @@ async fn token_refused_during_a_pass_is_read_again_once_and_reported() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["github_unauthorized"]));
     assert_eq!(answer.0["problems"][0]["retryable"], false);
-    assert_eq!(reads(&app), 2);
+    assert_eq!(app.secret_reads(GITHUB_CREDENTIALS_SECRET_ID), 2);
     assert_eq!(app.open_rows("acme/web").len(), 100);
 }
 
@@ -134,8 +128,8 @@ async fn token_that_is_never_accepted_is_reported_after_one_request() {
     app.world.github.arrange(|github| github.accept_only(["some-other-token"]));
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
-    assert_eq!(app.asked_of_github(), ["/graphql"]);
-    assert_eq!(reads(&app), 2);
+    assert_eq!(app.requests_to_github(), ["/graphql"]);
+    assert_eq!(app.secret_reads(GITHUB_CREDENTIALS_SECRET_ID), 2);
 }
 
 #[tokio::test]
@@ -146,7 +140,7 @@ async fn refused_token_ends_the_requests_of_its_pass() {
     app.world.github.fault(Matching::any_listing(), Fault::Status(401).forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unauthorized"]));
-    let listings = app.asked_of_github().iter().filter(|path| path.contains("/issues?")).count();
+    let listings = app.requests_to_github().iter().filter(|path| path.contains("/issues?")).count();
     assert!((1..=8).contains(&listings), "those that were in flight: {listings}");
 }
 

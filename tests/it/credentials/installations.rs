@@ -5,8 +5,8 @@ use crate::support::app::{TestApp, until_held};
 use crate::support::audits;
 use crate::support::github_app::{APP, store};
 use crate::support::installations::{
-    ACME, GLOBEX, assert_globex_alone, codes_for_globex, credentials, installed, open, token_request,
-    two_owners, with_news, with_news_since,
+    ACME, GLOBEX, assert_globex_alone, codes_for_globex, credentials, installed, open, open_one_in_each,
+    token_request, two_changed_owners, two_owners,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -165,7 +165,7 @@ async fn unusable_installations_are_an_error_for_all_owners() {
 #[tokio::test]
 async fn suspended_or_removed_installation_affects_its_owner_alone() {
     for (is_gone, has_token) in [(false, false), (false, true), (true, false), (true, true)] {
-        let app = if has_token { with_news_since().await } else { two_owners().await };
+        let app = if has_token { two_changed_owners().await } else { two_owners().await };
         app.world.github.arrange(|github| match is_gone {
             true => github.uninstall_app(GLOBEX),
             false => github.suspend_installation(GLOBEX),
@@ -284,7 +284,7 @@ async fn repository_moved_to_another_owner_is_read_with_that_owners_token() {
 #[tokio::test]
 async fn repository_whose_owner_is_renamed_is_still_read() {
     let app = installed(audits::tracking(&["acme/api", "globex/web", "acme/web"])).await;
-    with_news(&app);
+    open_one_in_each(&app);
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     app.world.github.arrange(|github| {

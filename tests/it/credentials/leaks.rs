@@ -9,7 +9,7 @@ use test_world::github::{Fault, Matching};
 use test_world::{AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID, TABLE_NAME};
 
 use crate::support::app::TestApp;
-use crate::support::sandbox::{API, SCHEDULE, Sandbox, ago};
+use crate::support::environment::{API, Environment, SCHEDULE, ago};
 
 const AGENTS_TOKEN: &str = "mark-agents-token-0123456789-0123456789";
 const GITHUBS_TOKEN: &str = "mark-githubs-token-0123456789-0123456789";
@@ -27,7 +27,7 @@ const SUMMARY_FIELD: &str = "\"run.duration_ms\":";
 /// A world in the present with marked secrets. Its functions log at this level.
 async fn marked(level: &str) -> TestApp {
     let mut app = ago(TestApp::tracking(&["acme/api", "acme/web"]).with("RUST_LOG", level), 0).start().await;
-    app.leaves_orders_open();
+    app.allows_unused_faults();
     app.world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENTS_TOKEN);
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUBS_TOKEN);
     app.world.github.arrange(|github| {
@@ -84,12 +84,12 @@ fn keyed() -> Vec<Value> {
 
 /// Everything that a function wrote: its answers, its output, and the whole table.
 async fn everything_written(app: &TestApp, function: &str, events: Vec<Value>) -> Vec<String> {
-    let mut sandbox = Sandbox::start(function, app).await;
+    let mut environment = Environment::start(function, app).await;
     let mut texts = Vec::new();
     for event in events {
-        texts.push(format!("{:?}", sandbox.invoke(event).await));
+        texts.push(format!("{:?}", environment.invoke(event).await));
     }
-    let written = sandbox.end_with_output().await;
+    let written = environment.end_with_output().await;
     texts.extend(written.stdout.lines().chain(written.stderr.lines()).map(str::to_owned));
     texts.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
     texts

@@ -19,7 +19,7 @@ async fn limit_of_the_old_token_outlives_a_pass_with_the_new_one() {
     assert_eq!(met.codes(), ["github_rate_limited"]);
     app.pass_time(10);
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "another-token");
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     assert_eq!(elsewhere.beat().await.status(), "ok");
     app.pass_time(10);
     app.clear_requests();
@@ -34,15 +34,15 @@ async fn limit_of_the_new_token_outlives_a_pass_with_the_old_one() {
     app.agent("alpha").beat().await;
     app.pass_time(10);
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "another-token");
-    let sandbox = app.another_sandbox();
+    let environment = app.another_environment();
     app.world.github.fault(Matching::graphql(), Fault::secondary_limit(Some("300")));
-    let met = app.agent("beta").in_sandbox(sandbox.clone()).beat().await;
+    let met = app.agent("beta").in_environment(environment.clone()).beat().await;
     assert_eq!(met.codes(), ["github_rate_limited"]);
     app.pass_time(10);
     assert_eq!(app.agent("alpha").beat().await.status(), "ok", "with the old token, which it has cached");
     app.pass_time(10);
     app.clear_requests();
-    app.agent("beta").in_sandbox(sandbox).beat().await;
+    app.agent("beta").in_environment(environment).beat().await;
     assert_eq!(app.asked(), [""; 0], "the new token's limit is in force for another 280 s");
 }
 

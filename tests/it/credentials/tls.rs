@@ -18,7 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::app::TestApp;
 use crate::support::checked::Checked;
-use crate::support::sandbox::{API, Sandbox};
+use crate::support::environment::{API, Environment};
 
 /// Variables of the function, with their values.
 type Variables<'a> = &'a [(&'a str, &'a str)];
@@ -144,7 +144,7 @@ async fn beat(app: &mut TestApp, port: u16, variables: &[(&str, &str)]) -> Check
     app.variables.insert("GITHUB_API_URL".to_owned(), api.clone());
     app.variables.insert("GITHUB_GRAPHQL_URL".to_owned(), format!("{api}/graphql"));
     app.variables.extend(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-    Sandbox::start(API, app).await.beat("alpha").await
+    Environment::start(API, app).await.beat("alpha").await
 }
 
 /// GitHub could not be reached, which is a lasting problem, and its message contains these terms.

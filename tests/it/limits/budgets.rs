@@ -112,7 +112,7 @@ async fn budget_below_a_tenth_defers_audits_until_it_resets() {
         app.pass_time(300);
         app.agent("alpha").beat().await;
         app.pass_time(21_600);
-        let audited_at = app.marks("acme/web")["auditedAt"].clone();
+        let audited_at = app.checkpoints("acme/web")["auditedAt"].clone();
         app.restart_with("AUDIT_INTERVAL_SECONDS", "86400");
         learn(&app, low).await;
         app.restart_with("AUDIT_INTERVAL_SECONDS", "21600");
@@ -121,13 +121,13 @@ async fn budget_below_a_tenth_defers_audits_until_it_resets() {
         let answer = app.agent("alpha").beat().await;
         assert_deferred(&answer, 1_200 - 31);
         assert_eq!(answer.touched(), ["edited acme/api#2"], "{of_what}");
-        assert_eq!(app.marks("acme/web")["auditedAt"], audited_at, "{of_what}");
+        assert_eq!(app.checkpoints("acme/web")["auditedAt"], audited_at, "{of_what}");
         assert_eq!(app.asked().len(), 2, "the probe and a listing: {:?}", app.asked());
 
         app.pass_time(1_200);
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{of_what}: {:#}", answer.0);
-        assert_eq!(app.marks("acme/web")["auditedAt"], iso_millis(app.ago(0)), "{of_what}");
+        assert_eq!(app.checkpoints("acme/web")["auditedAt"], iso_millis(app.ago(0)), "{of_what}");
     }
 }
 
@@ -158,7 +158,7 @@ async fn low_budget_is_known_to_a_new_execution_environment() {
     learn(&app, LOW[0].1).await;
     track_another(&mut app);
     let mut held = app.world.github.hold(Matching::listing("acme/api"));
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     let mut beat = Box::pin(elsewhere.beat());
     assert!(crate::support::app::until_held(&mut beat, &mut held).await.is_none());
     // No answer of the REST API has reported the budget to this execution environment.

@@ -10,8 +10,8 @@ use test_world::github::{Fault, Matching};
 use crate::support::app::{TestApp, until_held};
 use crate::support::github_app::{APP, store};
 use crate::support::installations::{
-    GLOBEX, assert_globex_alone, batches, credentials, installed, open, token_request, two_owners, with_news,
-    with_news_since,
+    GLOBEX, assert_globex_alone, batches, credentials, installed, open, open_one_in_each, token_request,
+    two_changed_owners, two_owners,
 };
 
 /// Leaves globex's installation `remaining` requests and points for half an hour.
@@ -69,7 +69,7 @@ async fn probe_that_hangs_delays_no_other_owner() {
 
 #[tokio::test]
 async fn limit_of_one_installation_does_not_affect_the_others() {
-    let app = with_news_since().await;
+    let app = two_changed_owners().await;
     app.world
         .github
         .fault(Matching::graphql().containing("globex/web"), Fault::secondary_limit(Some("1800")));
@@ -77,10 +77,10 @@ async fn limit_of_one_installation_does_not_affect_the_others() {
     assert_globex_alone(&answer, &["github_rate_limited"]);
     assert_eq!(answer.0["nextHeartbeatInSeconds"], 30, "acme may have changes: {:#}", answer.0);
     assert_eq!(open(&app), [2, 2, 1]);
-    for sandbox in [app.app.clone(), app.another_sandbox()] {
+    for environment in [app.app.clone(), app.another_environment()] {
         app.outlive_freshness();
         app.clear_requests();
-        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
+        let answer = app.agent("alpha").in_environment(environment).beat().await;
         assert_globex_alone(&answer, &["github_rate_limited"]);
         assert!(app.asked().iter().all(|path| !path.contains("globex") && *path != token_request(GLOBEX)));
         let asked = app.world.github.requests().into_iter().filter_map(|request| request.graphql);
@@ -94,7 +94,7 @@ async fn limit_of_one_installation_does_not_affect_the_others() {
 
 #[tokio::test]
 async fn exhausted_budget_of_one_installation_does_not_affect_the_others() {
-    let app = with_news_since().await;
+    let app = two_changed_owners().await;
     leave_globex(&app, 0);
     let answer = app.agent("alpha").beat().await;
     assert_globex_alone(&answer, &["probe_unavailable", "github_rate_limited"]);
@@ -122,16 +122,16 @@ async fn low_budget_of_one_installation_defers_only_its_first_listing() {
 
 #[tokio::test]
 async fn scarce_budget_of_one_installation_defers_only_its_repositories() {
-    let app = with_news_since().await;
+    let app = two_changed_owners().await;
     leave_globex(&app, 20);
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.codes(), open(&app)), (vec![], [2, 2, 2]), "{:#}", answer.0);
     assert_eq!(answer.0["nextHeartbeatInSeconds"], 30);
-    for (n, sandbox) in [(3, app.app.clone()), (4, app.another_sandbox())] {
+    for (n, environment) in [(3, app.app.clone()), (4, app.another_environment())] {
         app.outlive_freshness();
-        with_news(&app);
+        open_one_in_each(&app);
         app.clear_requests();
-        let answer = app.agent("alpha").in_sandbox(sandbox).beat().await;
+        let answer = app.agent("alpha").in_environment(environment).beat().await;
         assert_globex_alone(&answer, &["github_budget_low"]);
         assert_eq!((open(&app), answer.0["nextHeartbeatInSeconds"].as_u64()), ([n, n, 2], Some(30)));
         assert!(app.asked().iter().all(|path| !path.contains("globex")), "{:#?}", app.asked());

@@ -67,7 +67,7 @@ async fn rest_limit_reported_in_words_alone_blocks_rest_until_its_reset() {
             app.world.github.heal();
             app.pass_time(31);
             app.clear_requests();
-            let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+            let elsewhere = app.agent("beta").in_environment(app.another_environment());
             assert_limited(&elsewhere.beat().await, seconds - 31, message);
             assert_eq!(app.asked(), ["/graphql"], "the probe has its own budget");
             app.pass_time(seconds);
@@ -105,7 +105,7 @@ async fn graphql_limit_reported_in_words_alone_leaves_rest_in_use() {
         assert_eq!(answer.touched(), ["closed acme/api#1", "closed acme/web#1"], "{form}");
         app.outlive_freshness();
         app.clear_requests();
-        app.agent("beta").in_sandbox(app.another_sandbox()).beat().await;
+        app.agent("beta").in_environment(app.another_environment()).beat().await;
         assert!(!app.asked().contains(&"/graphql".to_owned()), "{form}: {:?}", app.asked());
     }
 }

@@ -75,7 +75,7 @@ async fn assert_blocked_until_it_lifts(app: &TestApp, met: &Answer, seconds: u64
         let step = 40.min(left - 1);
         app.pass_time(step);
         left -= step;
-        let newcomer = app.agent(&format!("agent-{left}")).in_sandbox(app.another_sandbox());
+        let newcomer = app.agent(&format!("agent-{left}")).in_environment(app.another_environment());
         for agent in [newcomer, app.agent("alpha")] {
             let answer = agent.beat().await;
             assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_rate_limited"]), "{form}");
@@ -146,7 +146,7 @@ async fn exhausted_rest_budget_blocks_rest_until_it_resets() {
         app.clear_requests();
         for left in [800, 400, 1] {
             app.pass_time(if left == 1 { 399 } else { 400 });
-            let newcomer = app.agent("beta").in_sandbox(app.another_sandbox());
+            let newcomer = app.agent("beta").in_environment(app.another_environment());
             let answer = newcomer.beat().await;
             assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_rate_limited"]));
             assert_eq!(answer.0["problems"][0]["retryAfterSeconds"], left);
@@ -173,7 +173,7 @@ async fn exhausted_budgets_of_both_apis_block_all_requests_until_they_reset() {
     app.clear_requests();
     for _ in 0..3 {
         app.pass_time(399);
-        let newcomer = app.agent("beta").in_sandbox(app.another_sandbox());
+        let newcomer = app.agent("beta").in_environment(app.another_environment());
         let answer = newcomer.beat().await;
         assert_eq!(answer.status(), "error", "{:#}", answer.0);
         assert!(answer.codes().contains(&"github_rate_limited"), "{:#}", answer.0);
@@ -189,14 +189,14 @@ async fn fifty_concurrent_agents_meet_a_limit_once() {
     app.world.github.fault(Matching::graphql(), limit(429, seconds(300)));
     let agents: Vec<_> = (0..50).map(|n| app.agent(&format!("agent-{n}"))).collect();
     futures_util::future::join_all(agents.iter().map(|agent| agent.beat())).await;
-    assert_eq!(app.asked_of_github(), ["/graphql"]);
+    assert_eq!(app.requests_to_github(), ["/graphql"]);
     assert_limited(&app.agent("agent-7").beat().await, 300);
     app.pass_time(100);
     app.clear_requests();
-    let elsewhere = app.agent("agent-8").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("agent-8").in_environment(app.another_environment());
     assert_limited(&elsewhere.beat().await, 200);
     assert_eq!(
-        app.asked_of_github(),
+        app.requests_to_github(),
         [""; 0],
         "another execution environment does not send the request again"
     );
@@ -277,7 +277,7 @@ async fn new_token_is_not_blocked_by_the_limit_of_the_previous_one() {
     assert_limited(&app.agent("alpha").beat().await, 1_800);
     app.world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, "another-token");
     app.outlive_freshness();
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     let answer = elsewhere.beat().await;
     assert_ok(&answer);
     assert_eq!(answer.summary_numbers(), [2, 2, 2], "{:#}", answer.0);

@@ -16,7 +16,7 @@ async fn first_listings_of_a_large_fleet_stay_within_the_rate() {
     assert_eq!((first.status(), first.codes().len()), ("ok", 0), "{:#}", first.0);
     assert_eq!(rest_requests(&app), 600);
     app.outlive_freshness();
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     let second = elsewhere.beat().await;
     assert_eq!((second.status(), second.is_coalesced(), rest_requests(&app)), ("ok", false, 600));
     app.pass_time(40);

@@ -1,4 +1,4 @@
-//! `infra/template.yaml` against the code: what is deployed is exactly what the service needs.
+//! `infra/template.yaml` compared with the code: the stack deploys exactly what the service needs.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +26,7 @@ fn names(value: &Value) -> BTreeSet<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
-/// The functions' variables, and the parameter that each takes its value from.
+/// The functions' variables, and the parameter that sets each.
 fn variables(template: &Value) -> BTreeMap<&str, &str> {
     let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
     let variables = variables.as_object().expect("variables");
@@ -36,7 +36,7 @@ fn variables(template: &Value) -> BTreeMap<&str, &str> {
         .collect()
 }
 
-/// The configuration that these values make; what the template says at first of the others.
+/// The configuration from these values and the template's defaults for the others.
 fn configured(template: &Value, changed: &[(&str, String)]) -> Result<Config, ConfigError> {
     let variables = variables(template);
     Config::read(|name| {
@@ -56,7 +56,7 @@ fn source(file: &str) -> String {
     std::fs::read_to_string(path).expect("a source")
 }
 
-/// The sources in which AWS's clients are called.
+/// The source files that call AWS's clients.
 fn calling_sources() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
     let files =
@@ -75,7 +75,7 @@ fn functions_have_exactly_the_environment_that_the_code_reads() {
     let template = template();
     let given = variables(&template).into_keys().map(str::to_owned).collect::<BTreeSet<_>>();
     let mut read = read.into_inner();
-    // Lambda sets it, and so does cargo-lambda, which it tells apart.
+    // Lambda sets it, and so does cargo-lambda, with a value of its own.
     read.remove("AWS_LAMBDA_RUNTIME_API");
     assert_eq!(given, read);
     assert!(source("config.rs").contains(r#"std::env::var("RUST_LOG")"#));
@@ -121,7 +121,7 @@ fn functions_have_exactly_the_permissions_that_the_code_uses() {
         (".batch_write_item()", "dynamodb:BatchWriteItem"),
         (".update_item()", "dynamodb:UpdateItem"),
         (".delete_item()", "dynamodb:DeleteItem"),
-        // A transaction is allowed by its parts; that it puts rows needs no other action than `put_item`.
+        // A transaction needs the permissions of its parts; its puts need none beside `put_item`'s.
         ("ConditionCheck::builder()", "dynamodb:ConditionCheckItem"),
         (".describe_table()", "dynamodb:DescribeTable"),
         (".get_secret_value()", "secretsmanager:GetSecretValue"),
@@ -130,7 +130,7 @@ fn functions_have_exactly_the_permissions_that_the_code_uses() {
     let code = calling_sources();
     let made: BTreeSet<&str> =
         OPERATIONS.iter().filter(|(call, _)| code.contains(call)).map(|(_, action)| *action).collect();
-    // A call that this test does not know would be one that it does not see.
+    // This test does not see a call that it does not know.
     let sent = code.matches(".send()").count();
     let known: usize = OPERATIONS.iter().map(|(call, _)| code.matches(call).count()).sum::<usize>()
         - code.matches("ConditionCheck::builder()").count();
@@ -197,9 +197,9 @@ fn api_sends_every_request_to_the_function_with_the_router() {
         property(&template, "ApiIntegration", "/IntegrationUri"),
         &json!({ "Fn::GetAtt": "ApiFunction.Arn" })
     );
-    // A stage of this name puts nothing before the path.
+    // A stage of this name adds nothing to the path.
     assert_eq!(property(&template, "ApiStage", "/StageName"), "$default");
-    assert_eq!(of_type("AWS::ApiGatewayV2::Authorizer"), [""; 0], "the service itself asks for the token");
+    assert_eq!(of_type("AWS::ApiGatewayV2::Authorizer"), [""; 0], "the service itself checks the token");
 }
 
 #[test]
@@ -239,13 +239,13 @@ fn duration_alarms_are_at_four_fifths_of_the_timeouts() {
     }
 }
 
-/// The service's own metrics, by the names in CloudWatch.
+/// The service's own metrics, by their CloudWatch names.
 fn recorded() -> BTreeSet<String> {
     let counts = Count::ALL.iter().map(|one| one.name());
     counts.chain(Measure::ALL.iter().map(|one| one.name())).map(str::to_owned).collect()
 }
 
-/// The service's own metrics that alarms watch and the dashboard draws, each on the one dimension that there is.
+/// The service's own metrics in alarms and on the dashboard, each on the only dimension.
 fn watched(template: &Value) -> (BTreeSet<String>, BTreeSet<String>) {
     let resources = template["Resources"].as_object().expect("resources");
     let own = resources.values().map(|resource| &resource["Properties"]);

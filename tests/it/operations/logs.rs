@@ -1,4 +1,4 @@
-//! The log: one summary line for each invocation, and in every line the ids by which CloudWatch finds its like.
+//! The log: one summary line for each invocation, and in every line the ids that CloudWatch searches by.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -12,14 +12,14 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::app::{Setup, TestApp};
 use crate::support::checked::Checked;
-use crate::support::sandbox::{API, Log, SCHEDULE, Sandbox, ago};
+use crate::support::environment::{API, Environment, Log, SCHEDULE, ago};
 
 /// A service whose world has the system's time.
 async fn present(setup: Setup) -> TestApp {
     ago(setup, 0).start().await
 }
 
-/// The log without the metrics: those of the `n`th invocation.
+/// The log lines of the `n`th invocation, without metrics.
 fn logged(log: &Log, n: u64) -> Vec<&Checked> {
     let is_of = |line: &&Checked| !line.is_metrics() && line["spans"][0]["requestId"] == request_id(n);
     log.0.iter().filter(is_of).collect()
@@ -33,9 +33,9 @@ fn assert_tells_no_token(log: &Log) {
 #[tokio::test]
 async fn beat_that_runs_a_pass_is_logged_in_one_line() {
     let app = present(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    let answer = sandbox.beat("alpha").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    let answer = environment.beat("alpha").await;
+    let log = environment.end().await;
     let [line] = logged(&log, 1)[..] else { panic!("one line: {:#?}", log.0) };
     assert_eq!(line["run.id"], answer["runId"]);
     insta::assert_json_snapshot!(line, {
@@ -81,10 +81,10 @@ async fn beat_that_runs_a_pass_is_logged_in_one_line() {
 #[tokio::test]
 async fn coalesced_beat_is_logged_with_the_pass_it_joined() {
     let app = present(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("alpha").await;
-    sandbox.beat("beta").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("alpha").await;
+    environment.beat("beta").await;
+    let log = environment.end().await;
     let [first, second] = [1, 2].map(|n| logged(&log, n)[0]);
     assert_eq!(second["pass.id"], first["pass.id"]);
     assert_eq!((&second["run.coalesced"], &second["agent.name"]), (&true.into(), &"beta".into()));
@@ -99,9 +99,9 @@ async fn each_line_has_lambdas_ids() {
         let app = present(TestApp::tracking(&["acme/api"]).with("RUST_LOG", level)).await;
         app.world.github.fault(Matching::graphql(), Fault::Status(404));
         app.world.github.fault(Matching::path("/repos/acme/api"), Fault::Status(403));
-        let mut sandbox = Sandbox::start(SCHEDULE, &app).await;
-        sandbox.invoke(TestApp::event("schedule.json")).await.expect_err("the only repository failed");
-        let log = sandbox.end().await;
+        let mut environment = Environment::start(SCHEDULE, &app).await;
+        environment.invoke(TestApp::event("schedule.json")).await.expect_err("the only repository failed");
+        let log = environment.end().await;
         let ours: Vec<_> = log
             .0
             .iter()
@@ -111,7 +111,7 @@ async fn each_line_has_lambdas_ids() {
             })
             .collect();
         let warned = ours.iter().filter(|line| line["level"] == "WARN");
-        // The last one goes on with the cause.
+        // The cause follows the colon.
         let sentences = warned.filter_map(|line| line["message"].as_str()?.split(": ").next());
         let warned: Vec<_> = sentences.collect();
         let expected =
@@ -129,15 +129,15 @@ async fn each_line_has_lambdas_ids() {
 #[tokio::test]
 async fn refused_request_is_logged_as_refused_and_not_as_a_beat() {
     let app = present(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.invoke(TestApp::event("heartbeat-unauthorized.json")).await.expect("a response");
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.invoke(TestApp::event("heartbeat-unauthorized.json")).await.expect("a response");
+    let log = environment.end().await;
     let [line] = logged(&log, 1)[..] else { panic!("one line: {:#?}", log.0) };
     assert_eq!((&line["message"], &line["http.status"]), (&"A request was refused.".into(), &401.into()));
     assert!(!format!("{:?}", log.0).contains("this-token-was-never-issued"), "{:#?}", log.0);
 }
 
-/// What is logged on this thread.
+/// The log of this thread.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -160,7 +160,8 @@ async fn scheduled_beat_with_several_passes_is_logged_in_one_line() {
         let listing = Matching::listing("acme/api").nth(n);
         app.world.github.before(listing, move |_| clock.advance(Duration::from_secs(7)));
     }
-    // With one dispatcher alone, tracing lets the first thread that comes to a line decide for all whether it is heard.
+    // With a single dispatcher, tracing lets the first thread that reaches a line decide for all threads whether it is
+    // enabled.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let written = Written::default();
     let writer = written.clone();
@@ -171,8 +172,9 @@ async fn scheduled_beat_with_several_passes_is_logged_in_one_line() {
     drop(logging);
     let text = String::from_utf8(written.0.lock().expect("nobody panics").clone()).expect("text");
     let lines = text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON"));
-    let told: Vec<Value> = lines.filter(|line: &Value| line["message"] == "A beat was answered.").collect();
-    let [line] = &told[..] else { panic!("one line: {text} {told:#?}") };
+    let reported: Vec<Value> =
+        lines.filter(|line: &Value| line["message"] == "A beat was answered.").collect();
+    let [line] = &reported[..] else { panic!("one line: {text} {reported:#?}") };
     let numbers = ["pass.count", "pass.duration_ms", "pass.deferred", "github.requests", "github.points"];
     let asked = u64::try_from(app.world.github.requests().len()).expect("a few");
     assert_eq!(numbers.map(|name| line[name].as_u64().expect("a number")), [3, 42_000, 0, asked, 3]);

@@ -9,8 +9,8 @@ use test_world::github::APP_KEY;
 
 use crate::support::app::{Setup, TestApp, open_spread};
 use crate::support::checked::Checked;
+use crate::support::environment::{API, Environment, Log, SCHEDULE, ago};
 use crate::support::github_app::{APP, store};
-use crate::support::sandbox::{API, Log, SCHEDULE, Sandbox, ago};
 
 const AN_HOUR: u64 = 3_600;
 
@@ -28,12 +28,12 @@ fn value(line: &Checked, name: &str) -> f64 {
     value.as_f64().expect("a number")
 }
 
-/// Whether a time of that long, to the moments that the test itself takes.
+/// Whether a value is this duration, plus the time that the test itself takes.
 fn is_about(seconds: f64, expected: u64) -> bool {
     (expected as f64 - 1.0..expected as f64 + 60.0).contains(&seconds)
 }
 
-/// Lets the last pass be one of an hour ago.
+/// Moves the last pass to an hour ago.
 fn outlive_freshness(app: &TestApp) {
     let mut state = app.state();
     state["ended"]["at"] = app.ago(i64::try_from(AN_HOUR).expect("small")).to_string().into();
@@ -48,9 +48,9 @@ async fn idle_pass_is_counted_with_its_duration_and_requests() {
         github.set_budget(5_000, 4_000, reset);
         github.set_graphql_budget(5_000, 2_501, reset);
     });
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("alpha").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("alpha").await;
+    let log = environment.end().await;
     let line = log.metrics(1);
     assert!(is_about(value(line, "OldestRepositoryAge"), 0), "{line:#}");
     assert!(value(line, "PassDuration") <= value(line, "BeatDuration"), "{line:#}");
@@ -162,10 +162,10 @@ async fn idle_pass_is_counted_with_its_duration_and_requests() {
 #[tokio::test]
 async fn coalesced_beat_counts_no_pass_and_no_request() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("alpha").await;
-    sandbox.beat("beta").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("alpha").await;
+    environment.beat("beta").await;
+    let log = environment.end().await;
     let [first, second] = [1, 2].map(|n| log.metrics(n));
     assert_eq!((&first["ColdStarts"], &first["BeatsCoalesced"]), (&json!(1), &Value::Null));
     assert_eq!((&second["BeatsOk"], &second["BeatsCoalesced"]), (&json!(1), &json!(1)));
@@ -181,9 +181,9 @@ fn metrics_of(line: &Checked) -> &[Value] {
 #[tokio::test]
 async fn scheduled_beat_is_counted_like_an_agents() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(SCHEDULE, &app).await;
-    sandbox.invoke(TestApp::event("schedule.json")).await.expect("a good beat");
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(SCHEDULE, &app).await;
+    environment.invoke(TestApp::event("schedule.json")).await.expect("a good beat");
+    let log = environment.end().await;
     let line = log.metrics(1);
     for name in ["BeatsOk", "Passes", "PassesSucceeded", "GitHubRequests", "ColdStarts"] {
         assert_eq!(line[name], 1, "{name}: {line:#}");
@@ -194,9 +194,9 @@ async fn scheduled_beat_is_counted_like_an_agents() {
 async fn changed_issues_are_counted() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 3));
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("alpha").await;
-    assert_eq!(sandbox.end().await.metrics(1)["IssuesTouched"], 3);
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("alpha").await;
+    assert_eq!(environment.end().await.metrics(1)["IssuesTouched"], 3);
 }
 
 #[tokio::test]
@@ -207,9 +207,9 @@ async fn failing_repository_is_counted_with_the_age_of_its_data() {
     app.world.github.arrange(|github| github.hide_repository("acme/web"));
     app.agent("alpha").beat().await;
     app.pass_time(AN_HOUR);
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("alpha").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("alpha").await;
+    let log = environment.end().await;
     let line = log.metrics(1);
     assert_eq!((&line["RepositoriesFailing"], &line["PassesSucceeded"]), (&json!([1.0]), &json!(1)));
     assert_eq!(line["BeatsWarning"], 1);
@@ -220,9 +220,9 @@ async fn failing_repository_is_counted_with_the_age_of_its_data() {
 async fn name_that_github_never_showed_ages_from_its_first_pass() {
     let setup = TestApp::tracking(&["acme/api"]).with("REPOSITORIES", "acme/api acme/none");
     let app = an_hour_later(setup).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("alpha").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("alpha").await;
+    let log = environment.end().await;
     let line = log.metrics(1);
     assert_eq!(line["RepositoriesFailing"], json!([1.0]));
     assert!(is_about(value(line, "OldestRepositoryAge"), AN_HOUR), "{line:#}");
@@ -235,9 +235,9 @@ async fn name_without_an_installation_ages_too() {
     store(&app, &json!({ "appId": APP, "installations": { "acme": 7 }, "privateKey": APP_KEY }));
     assert_eq!(app.agent("alpha").beat().await.codes(), ["credentials_invalid"]);
     app.pass_time(AN_HOUR);
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("alpha").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("alpha").await;
+    let log = environment.end().await;
     assert!(is_about(value(log.metrics(1), "OldestRepositoryAge"), AN_HOUR), "{:#}", log.metrics(1));
 }
 
@@ -245,9 +245,9 @@ async fn name_without_an_installation_ages_too() {
 async fn pass_in_which_every_repository_fails_is_no_success() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     app.world.github.arrange(|github| github.hide_repository("acme/api"));
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("alpha").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("alpha").await;
+    let log = environment.end().await;
     let line = log.metrics(1);
     assert_eq!(
         (&line["Passes"], &line["PassesSucceeded"], &line["BeatsError"]),
@@ -258,21 +258,21 @@ async fn pass_in_which_every_repository_fails_is_no_success() {
 #[tokio::test]
 async fn beat_is_fresh_only_when_a_recent_successful_pass_serves_it() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("ran-a-pass").await;
-    sandbox.beat("joined-it").await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("ran-a-pass").await;
+    environment.beat("joined-it").await;
     app.world.github.arrange(|github| github.hide_repository("acme/api"));
     outlive_freshness(&app);
-    sandbox.beat("ran-a-pass-that-failed").await;
-    sandbox.beat("joined-that").await;
+    environment.beat("ran-a-pass-that-failed").await;
+    environment.beat("joined-that").await;
     let mut state = app.state();
     let later = app.ago(-60).as_millisecond();
     state["ended"]["at"] = app.ago(i64::try_from(AN_HOUR).expect("small")).to_string().into();
     state["ended"]["status"] = "ok".into();
     state["claimUntil"] = later.into();
     app.world.dynamodb.put_item(test_world::TABLE_NAME, &state);
-    sandbox.beat("joined-an-old-one-while-another-runs").await;
-    let log = sandbox.end().await;
+    environment.beat("joined-an-old-one-while-another-runs").await;
+    let log = environment.end().await;
     let fresh = [1, 2, 3, 4, 5].map(|n| log.metrics(n)["BeatsFresh"] == 1);
     assert_eq!(fresh, [true, true, false, false, false]);
 }
@@ -285,26 +285,26 @@ async fn audit_on_hold_is_counted_until_it_is_confirmed() {
     app.agent("alpha").beat().await;
     app.pass_time(10 * AN_HOUR);
     app.world.github.arrange(|github| (1..=30).for_each(|number| github.delete_issue("acme/api", number)));
-    let mut sandbox = Sandbox::start(SCHEDULE, &app).await;
+    let mut environment = Environment::start(SCHEDULE, &app).await;
     for _ in 0..2 {
-        let failed = sandbox.invoke(TestApp::event("schedule.json")).await.expect_err("an error");
-        assert!(failed.contains("above the safety threshold"), "{failed}");
+        let failed = environment.invoke(TestApp::event("schedule.json")).await.expect_err("an error");
+        assert!(failed.contains("acme/api") && failed.contains("30 of 30"), "{failed}");
         outlive_freshness(&app);
     }
-    sandbox.invoke(TestApp::event("confirm-audit.json")).await.expect("no failure");
-    let log = sandbox.end().await;
-    let told = [1, 2, 3].map(|n| (&log.metrics(n)["AuditsHeld"], &log.metrics(n)["PassesSucceeded"]));
+    environment.invoke(TestApp::event("confirm-audit.json")).await.expect("no failure");
+    let log = environment.end().await;
+    let reported = [1, 2, 3].map(|n| (&log.metrics(n)["AuditsHeld"], &log.metrics(n)["PassesSucceeded"]));
     let (held, lifted) = (json!([1.0]), json!([0.0]));
-    assert_eq!(told, [(&held, &json!(1)), (&held, &json!(1)), (&lifted, &json!(1))]);
+    assert_eq!(reported, [(&held, &json!(1)), (&held, &json!(1)), (&lifted, &json!(1))]);
 }
 
 #[tokio::test]
 async fn pass_that_loses_the_table_is_no_success() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
     app.world.dynamodb.fault(On::operation("Query"), Broken::AccessDenied.forever());
-    let mut sandbox = Sandbox::start(API, &app).await;
-    sandbox.beat("alpha").await;
-    let log = sandbox.end().await;
+    let mut environment = Environment::start(API, &app).await;
+    environment.beat("alpha").await;
+    let log = environment.end().await;
     let line = log.metrics(1);
     assert_eq!(
         (&line["Passes"], &line["PassesSucceeded"], &line["BeatsError"]),
@@ -316,10 +316,10 @@ async fn pass_that_loses_the_table_is_no_success() {
 #[tokio::test]
 async fn wrong_token_is_counted_and_is_no_beat() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
-    let answer = sandbox.invoke(TestApp::event("heartbeat-unauthorized.json")).await.expect("a response");
+    let mut environment = Environment::start(API, &app).await;
+    let answer = environment.invoke(TestApp::event("heartbeat-unauthorized.json")).await.expect("a response");
     assert_eq!(answer["statusCode"], 401);
-    let log = sandbox.end().await;
+    let log = environment.end().await;
     let mut names: Vec<&str> =
         metrics_of(log.metrics(1)).iter().filter_map(|one| one["Name"].as_str()).collect();
     names.sort_unstable();
@@ -329,14 +329,14 @@ async fn wrong_token_is_counted_and_is_no_beat() {
 #[tokio::test]
 async fn throttled_beat_is_counted_as_refused_and_is_no_beat() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "1")).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
+    let mut environment = Environment::start(API, &app).await;
     let mut statuses = Vec::new();
-    // A minute may end between two of them, but not between each two of three.
+    // A minute may end between two of three heartbeats, but not between each two of them.
     for _ in 0..3 {
-        let answer = sandbox.invoke(TestApp::event("heartbeat.json")).await.expect("a response");
+        let answer = environment.invoke(TestApp::event("heartbeat.json")).await.expect("a response");
         statuses.push(answer["statusCode"].clone());
     }
-    let log = sandbox.end().await;
+    let log = environment.end().await;
     let refused = statuses.iter().position(|status| *status == 429).expect("one of them is refused");
     let line = log.metrics(refused as u64 + 1);
     assert_eq!((&line["RequestsTooMany"], &line["BeatsOk"]), (&json!(1), &Value::Null), "{line:#}");
@@ -345,19 +345,19 @@ async fn throttled_beat_is_counted_as_refused_and_is_no_beat() {
 #[tokio::test]
 async fn invocation_without_counts_writes_no_metrics_line() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
+    let mut environment = Environment::start(API, &app).await;
     for _ in 0..2 {
         let mut event = TestApp::event("heartbeat.json");
         event["rawPath"] = "/api/health".into();
         event["requestContext"]["http"]["path"] = "/api/health".into();
         event["requestContext"]["http"]["method"] = "GET".into();
-        assert_eq!(sandbox.invoke(event).await.expect("a response")["statusCode"], 200);
+        assert_eq!(environment.invoke(event).await.expect("a response")["statusCode"], 200);
     }
-    let log = sandbox.end().await;
+    let log = environment.end().await;
     assert_eq!((log.all_metrics(1).len(), log.all_metrics(2).len()), (1, 0), "the cold start, and nothing");
 }
 
-/// The dimensions of all lines, and what the one dimension is.
+/// The dimensions of all lines, and the value of the only one.
 fn dimensions(log: &Log) -> BTreeSet<String> {
     let lines = log.0.iter().filter(|line| line.is_metrics());
     let tell = |line: &Checked| {
@@ -372,11 +372,11 @@ fn dimensions(log: &Log) -> BTreeSet<String> {
 #[tokio::test]
 async fn five_hundred_agents_make_one_dimension_the_table() {
     let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
-    let mut sandbox = Sandbox::start(API, &app).await;
+    let mut environment = Environment::start(API, &app).await;
     for n in 1..=500 {
-        sandbox.beat(&format!("agent-{n}")).await;
+        environment.beat(&format!("agent-{n}")).await;
     }
-    let log = sandbox.end().await;
+    let log = environment.end().await;
     assert_eq!(log.metrics(500)["BeatsCoalesced"], 1);
     let expected = r#""AgentHeartbeat" [["TableName"]] "heartbeat""#.to_owned();
     assert_eq!(dimensions(&log), BTreeSet::from([expected]));

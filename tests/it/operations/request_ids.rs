@@ -1,5 +1,5 @@
-//! GitHub's id of a request, `x-github-request-id`, is what GitHub's support asks for. The log has it with each answer
-//! that failed or cannot be used, and nothing else has it.
+//! GitHub's support needs the id of a request, `x-github-request-id`. The log has it with each answer that failed or is
+//! unusable, and nothing else has it.
 
 use serde_json::json;
 use test_world::TABLE_NAME;
@@ -9,7 +9,7 @@ use crate::support::app::TestApp;
 use crate::support::github_app;
 use crate::support::log::Log;
 
-/// As GitHub makes them.
+/// An id in GitHub's form.
 const ID: &str = "C0DE:1A2B3C:4D5E6F:708192:65F0A1B2";
 
 const FAILED: &str = "A request to GitHub failed.";
@@ -19,10 +19,11 @@ fn answer(status: u16, id: &str, body: &str) -> Fault {
     Fault::Answer { status, headers, body: body.to_owned() }
 }
 
-/// What a service has logged of GitHub's failed answers, and all else that it wrote, when GitHub answers so.
+/// The request ids in the log of GitHub's failed answers, and everything else that was written, when GitHub fails in
+/// this way.
 async fn beat_against(app: TestApp, matching: Matching, fault: Fault) -> (Vec<serde_json::Value>, String) {
     let mut app = app;
-    app.leaves_orders_open();
+    app.allows_unused_faults();
     app.world.github.fault(matching, fault.forever());
     let log = Log::begin();
     let answer = app.agent("alpha").beat().await;

@@ -1,4 +1,4 @@
-//! The start of a sandbox: what is prepared before the first event, and that nothing which fails then stops it.
+//! The start of an execution environment: what is prepared before the first event. A failure there stops nothing.
 
 use std::process::Output;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use test_world::{
 };
 
 use crate::support::app::TestApp;
-use crate::support::sandbox::{API, SCHEDULE, Sandbox, command};
+use crate::support::environment::{API, Environment, SCHEDULE, command};
 
 /// Both functions, as they are deployed.
 const FUNCTIONS: [&str; 2] = [API, SCHEDULE];
@@ -20,13 +20,13 @@ async fn app() -> TestApp {
     TestApp::tracking(&["acme/api"]).start().await
 }
 
-/// A service that gives up its preparation soon, for hosts that do not answer.
+/// A service whose preparation ends soon if hosts do not answer.
 async fn impatient() -> TestApp {
     let soon = Duration::from_millis(50);
     TestApp::tracking(&["acme/api"]).timing(|timing| timing.preparation = soon).start().await
 }
 
-/// What each host was asked for so far, in the order in which the hosts stand here.
+/// The requests to each host so far, by host.
 fn asked(world: &TestWorld) -> Vec<String> {
     let mut secrets: Vec<String> = world
         .secrets
@@ -164,7 +164,7 @@ async fn preparation_without_github_ends_and_the_first_beat_uses_it() {
 async fn each_function_is_prepared_before_its_first_event() {
     for path in FUNCTIONS {
         let app = app().await;
-        assert_eq!(Sandbox::start(path, &app).await.end().await.0, [Value::Null; 0], "{path}");
+        assert_eq!(Environment::start(path, &app).await.end().await.0, [Value::Null; 0], "{path}");
         assert_eq!(asked(&app.world), whole_preparation(), "{path}");
     }
 }
@@ -175,7 +175,7 @@ async fn start_failure_is_logged_once_without_a_secret() {
     app.world.secrets.fault(On::anything(), Broken::AccessDenied.forever());
     app.world.dynamodb.fault(On::anything(), Broken::AccessDenied.forever());
     app.world.github.fault(Matching::anything(), Fault::Cut.forever());
-    let log = Sandbox::start(FUNCTIONS[0], &app).await.end().await;
+    let log = Environment::start(FUNCTIONS[0], &app).await.end().await;
     let mut lines: Vec<_> =
         log.0.iter().map(|line| (line["level"].as_str(), line["host"].as_str())).collect();
     lines.sort_unstable();

@@ -58,7 +58,7 @@ async fn audit_write_that_always_conflicts_is_deferred_to_the_next_pass() {
     app.outlive_freshness();
     let next = app.agent("alpha").beat().await;
     assert_eq!(next.touched(), ["deleted acme/api#1", "deleted acme/api#2"]);
-    assert_eq!(app.marks(API)["openCount"], 1);
+    assert_eq!(app.checkpoints(API)["openCount"], 1);
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn write_of_any_kind_that_conflicts_is_sent_again() {
             assert_eq!(answer.touched(), ["closed acme/api#1"], "{operation} {n}");
             if conflicts(&app) == 0 {
                 assert!(n > 2, "{operation} {n}");
-                app.leaves_orders_open();
+                app.allows_unused_faults();
                 break;
             }
         }

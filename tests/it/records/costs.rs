@@ -88,7 +88,7 @@ async fn fleet_of_100() -> TestApp {
             row["url"] = format!("https://github.com/{name}/issues/{number}").into();
             app.world.dynamodb.put_item(TABLE_NAME, &row);
         }
-        let mut marks = app.marks(name);
+        let mut marks = app.checkpoints(name);
         assert_eq!((&marks["id"], &marks["openCount"]), (&first.into(), &1.into()));
         marks["openCount"] = 100.into();
         app.world.dynamodb.put_item(TABLE_NAME, &marks);
@@ -182,7 +182,7 @@ async fn audit_of_500_unchanged_issues_costs_its_pages_and_reads_no_row() {
     let (_, idle) = cost_of_a_heartbeat(&app, "alpha").await;
     app.pass_time(21_600);
     let (_, cost) = cost_of_a_heartbeat(&app, "alpha").await;
-    assert_eq!(app.marks("acme/api")["auditedAt"], iso_millis(app.ago(0)));
+    assert_eq!(app.checkpoints("acme/api")["auditedAt"], iso_millis(app.ago(0)));
     insta::assert_snapshot!(cost.text(), @"0 REST, 6 GraphQL (6 points), 14 read, 6 write");
     assert_eq!((cost.rest, cost.graphql), (0, 1 + 5), "the probe and the pages");
     // A tenth of the limit for 5,000 issues: 160 read units for the index of open issues. And 4 write units.

@@ -36,7 +36,7 @@ async fn write_that_fails_leaves_the_cursor_at_what_was_written() {
     assert_eq!(answer.codes(), ["store_unavailable"]);
     assert_eq!(app.row("acme/api", 130)["state"], "open");
     // The first page has the 100 oldest changes.
-    assert_eq!(app.marks("acme/api")["cursor"], app.row("acme/api", 100)["updatedAt"]);
+    assert_eq!(app.checkpoints("acme/api")["cursor"], app.row("acme/api", 100)["updatedAt"]);
 }
 
 #[tokio::test]
@@ -52,7 +52,7 @@ async fn writes_that_failed_are_repeated_and_open_issues_recounted() {
         app.outlive_freshness();
     }
     assert_eq!(app.open_rows("acme/api"), (121..=150).collect::<Vec<_>>());
-    assert_eq!(app.marks("acme/api")["openCount"], 30);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 30);
     let answer = app.agent("beta").beat().await;
     assert_eq!(answer.0["touchedCount"], 120);
     assert!(answer.touched().iter().all(|touch| touch.starts_with("closed ")));
@@ -83,7 +83,7 @@ async fn backfill_whose_write_fails_is_finished_by_the_next_pass() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.touched().len()), ("ok", 0));
     assert_eq!(app.open_rows("acme/api"), (1..=20).collect::<Vec<_>>());
-    assert_eq!(app.marks("acme/api")["openCount"], 20);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 20);
 }
 
 #[tokio::test]
@@ -99,11 +99,11 @@ async fn checkpoint_that_cannot_be_written_costs_one_page_read_again() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["store_unavailable"]);
     assert_eq!(app.open_rows("acme/api"), [3, 4, 5]);
-    assert_eq!(app.marks("acme/api")["openCount"], 5);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 5);
     app.world.dynamodb.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
-    assert_eq!(app.marks("acme/api")["openCount"], 3);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 3);
     assert_eq!(app.agent("beta").beat().await.touched(), ["closed acme/api#1", "closed acme/api#2"]);
 }
 
@@ -117,5 +117,5 @@ async fn first_checkpoint_that_cannot_be_written_leaves_a_correct_count() {
     app.world.dynamodb.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
-    assert_eq!(app.marks("acme/api")["openCount"], 20);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 20);
 }

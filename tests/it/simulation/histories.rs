@@ -155,7 +155,7 @@ impl Simulation {
         let tracking = if reading == BacklogReads::Narrow { tracking.timing(narrow) } else { tracking };
         let mut app = tracking.start().await;
         // Faults that a history sets may stay unused.
-        app.leaves_orders_open();
+        app.allows_unused_faults();
         let names = Names::new(&app);
         Self { seen, app, names, reports: Reports::default(), in_flight: Vec::new() }
     }

@@ -226,7 +226,11 @@ impl Names {
             let id = app.world.github.arrange(|github| github.repository_id(name));
             let mut open = app.items(&format!("REPO#{id}"), "ISSUE#");
             open.retain(|row| row.get("openUpdatedAt").is_some());
-            assert_eq!(app.marks(name)["openCount"].as_u64(), Some(open.len() as u64), "the count of {name}");
+            assert_eq!(
+                app.checkpoints(name)["openCount"].as_u64(),
+                Some(open.len() as u64),
+                "the count of {name}"
+            );
             app.world.github.arrange(|github| {
                 assert_eq!(cached(github, name, &open), expected(github, name), "the open issues of {name}");
             });

@@ -23,10 +23,10 @@ use test_world::{TABLE_NAME, TestWorld};
 use crate::support::checked::Checked;
 pub use crate::support::roles::{Agent, Answer, Reply, Schedule, Stranger};
 
-/// When every test's world begins.
+/// The time at which every test's world begins.
 pub const START: &str = "2026-11-22T06:00:00Z";
 
-/// The local world and the service in it. Dropping it fails the test if an order was never met.
+/// The local world and the service in it. Dropping it fails the test if a fault or a hold was never used.
 pub struct TestApp {
     pub world: TestWorld,
     pub app: Arc<App>,
@@ -37,7 +37,7 @@ pub struct TestApp {
     ends_well: bool,
 }
 
-/// How to start one.
+/// Builds a [`TestApp`].
 pub struct Setup {
     repositories: Vec<String>,
     variables: HashMap<String, String>,
@@ -46,7 +46,7 @@ pub struct Setup {
     ahead: SignedDuration,
 }
 
-/// Patience that suits servers on the same machine: no test waits for a clock.
+/// Timeouts for servers on the same machine: no test waits for a clock.
 fn quick() -> Timing {
     Timing {
         connect: Duration::from_secs(2),
@@ -78,19 +78,19 @@ impl Setup {
         self
     }
 
-    /// Lets the world begin then.
+    /// Sets the time at which the world begins.
     pub fn beginning(mut self, begins: Timestamp) -> Self {
         self.begins = begins;
         self
     }
 
-    /// The service's clock is so many seconds ahead of the world's.
+    /// Sets the service's clock ahead of the world's.
     pub fn ahead(mut self, seconds: i64) -> Self {
         self.ahead = SignedDuration::from_secs(seconds);
         self
     }
 
-    /// Starts the world, in which the repositories exist and are empty, and the service.
+    /// Starts the world, whose repositories exist and are empty, and the service.
     pub async fn start(self) -> TestApp {
         let clock = test_world::clock::Clock::manual(self.begins);
         let world = TestWorld::start(clock).await;
@@ -148,7 +148,7 @@ impl TestApp {
         }
     }
 
-    /// Two repositories after alpha's first beat, with its freshness run out and three changes on GitHub since:
+    /// Two repositories after alpha's first beat, whose freshness has expired, and three changes on GitHub since:
     /// closed acme/api#1, edited acme/api#2, opened acme/web#1.
     pub async fn after_a_first_beat() -> Self {
         let app = Self::tracking(&["acme/api", "acme/web"]).start().await;
@@ -163,19 +163,19 @@ impl TestApp {
         app
     }
 
-    /// The same service started anew, as another sandbox would be, with one variable changed.
+    /// Restarts the service with one variable changed, as a new execution environment would start it.
     pub fn restart_with(&mut self, variable: &str, value: &str) {
         self.variables.insert(variable.to_owned(), value.to_owned());
-        self.app = self.another_sandbox();
+        self.app = self.another_environment();
     }
 
-    /// A second sandbox of the same service.
-    pub fn another_sandbox(&self) -> Arc<App> {
-        self.sandbox_with(&self.variables)
+    /// A second execution environment of the same service.
+    pub fn another_environment(&self) -> Arc<App> {
+        self.environment_with(&self.variables)
     }
 
-    /// A sandbox of another function with this environment.
-    pub fn sandbox_with(&self, variables: &HashMap<String, String>) -> Arc<App> {
+    /// An execution environment of another function, with these variables.
+    pub fn environment_with(&self, variables: &HashMap<String, String>) -> Arc<App> {
         Arc::new(service(&self.world, variables, self.timing, self.ahead))
     }
 
@@ -184,7 +184,7 @@ impl TestApp {
         Agent { test: self, app: Arc::clone(&self.app), name: name.to_owned(), key: None, body: None }
     }
 
-    /// Someone who sends whatever he likes.
+    /// A caller who may send anything.
     pub fn stranger(&self) -> Stranger<'_> {
         Stranger { test: self }
     }
@@ -194,24 +194,24 @@ impl TestApp {
         Schedule { test: self }
     }
 
-    /// Lets time pass, for GitHub, DynamoDB and the service alike.
+    /// Advances the clock of GitHub, DynamoDB and the service.
     pub fn pass_time(&self, seconds: u64) {
         self.world.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Lets the last pass's freshness run out.
+    /// Lets the last pass's freshness expire.
     pub fn outlive_freshness(&self) {
         self.pass_time(31);
     }
 
-    /// Waits until every request that has reached DynamoDB is carried out, also those that nobody waits for.
-    pub async fn nothing_is_under_way(&self) {
+    /// Waits until every request that reached DynamoDB has been processed, including those that nothing waits for.
+    pub async fn wait_for_dynamodb(&self) {
         while self.world.dynamodb.requests().iter().any(|request| request.outcome == Outcome::Pending) {
             tokio::task::yield_now().await;
         }
     }
 
-    /// The stored items whose keys start like this, in order.
+    /// The stored items whose keys have these prefixes, in order.
     pub fn items(&self, pk: &str, sk: &str) -> Vec<Checked> {
         let starts =
             |item: &Value, key: &str, start: &str| item[key].as_str().unwrap_or("").starts_with(start);
@@ -220,7 +220,7 @@ impl TestApp {
         items.into_iter().map(Checked::item).collect()
     }
 
-    /// The cached row of an issue; null when there is none.
+    /// The cached row of an issue; null if there is none.
     pub fn row(&self, repository: &str, number: u64) -> Checked {
         let id = self.world.github.arrange(|github| github.repository_id(repository));
         let (pk, sk) = (format!("REPO#{id}"), format!("ISSUE#{number:010}"));
@@ -238,11 +238,11 @@ impl TestApp {
             .collect()
     }
 
-    /// The marks of a repository.
-    pub fn marks(&self, repository: &str) -> Checked {
+    /// The checkpoints of a repository.
+    pub fn checkpoints(&self, repository: &str) -> Checked {
         let id = self.world.github.arrange(|github| github.repository_id(repository));
-        let marks = self.world.dynamodb.item(TABLE_NAME, "FLEET", &format!("REPO#{id}"));
-        Checked::item_of("FLEET", "REPO", marks.unwrap_or_default())
+        let checkpoints = self.world.dynamodb.item(TABLE_NAME, "FLEET", &format!("REPO#{id}"));
+        Checked::item_of("FLEET", "REPO", checkpoints.unwrap_or_default())
     }
 
     /// The fleet's state.
@@ -251,8 +251,8 @@ impl TestApp {
         Checked::item_of("FLEET", "STATE", state)
     }
 
-    /// Paths and queries that GitHub was asked for, sorted.
-    pub fn asked_of_github(&self) -> Vec<String> {
+    /// The paths and queries of all requests to GitHub, sorted.
+    pub fn requests_to_github(&self) -> Vec<String> {
         let requests = self.world.github.requests();
         let mut asked: Vec<String> = requests.into_iter().map(|request| request.path).collect();
         asked.sort();
@@ -267,19 +267,19 @@ impl TestApp {
             .collect()
     }
 
-    /// An event of the folder `events`.
+    /// An event from the folder `events`.
     pub fn event(file: &str) -> Value {
         let path = format!("{}/events/{file}", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// The instant so many seconds ago, in GitHub's whole seconds.
+    /// The time this many seconds ago, in GitHub's whole seconds.
     pub fn ago(&self, seconds: i64) -> Timestamp {
         self.world.github.world().now() - SignedDuration::from_secs(seconds)
     }
 
-    /// How many rows there are of each revision: `[(1, 250)]` when 250 were written once each.
+    /// The number of rows by revision: `[(1, 250)]` if 250 were written once each.
     pub fn revisions(&self) -> Vec<(u64, usize)> {
         let mut counts = BTreeMap::new();
         for row in self.items("REPO#", "ISSUE#") {
@@ -289,19 +289,19 @@ impl TestApp {
         counts.into_iter().collect()
     }
 
-    /// Forgets what was asked of GitHub and DynamoDB so far.
+    /// Clears the recorded requests to GitHub and DynamoDB.
     pub fn clear_requests(&self) {
         self.world.github.clear_requests();
         self.world.dynamodb.clear_requests();
     }
 
-    /// Paths and queries asked of GitHub since the last clearing.
+    /// The paths and queries of the requests to GitHub since the records were cleared.
     pub fn asked(&self) -> Vec<String> {
         let requests = self.world.github.requests();
         requests.into_iter().map(|request| request.path).collect()
     }
 
-    /// The `since` of each listing that was asked of GitHub since the last clearing; empty where there is none.
+    /// The `since` of each listing requested since the records were cleared; empty for a listing without one.
     pub fn listed_since(&self) -> Vec<String> {
         let asked = self.asked();
         let listings = asked.iter().filter(|path| path.contains("/issues?"));
@@ -309,7 +309,7 @@ impl TestApp {
         listings.map(|path| since(path).unwrap_or_default().replace("%3A", ":")).collect()
     }
 
-    /// The keys of the items written in a repository's partition since the last clearing, refused ones included.
+    /// The sort keys written in a repository's partition since the records were cleared, including refused writes.
     pub fn written(&self, repository: &str) -> Vec<String> {
         let id = self.world.github.arrange(|github| github.repository_id(repository));
         let writes = self.world.dynamodb.requests();
@@ -324,8 +324,18 @@ impl TestApp {
             .collect()
     }
 
-    /// Orders that were not met are this test's point, not its mistake.
-    pub fn leaves_orders_open(&mut self) {
+    /// The number of reads of a secret since the start.
+    pub fn secret_reads(&self, id: &str) -> usize {
+        self.world.secrets.requests().iter().filter(|read| read.request["SecretId"] == id).count()
+    }
+
+    /// The number of beats that an agent's item counts for its current minute.
+    pub fn beats_in_minute(&self, agent: &str) -> Value {
+        self.items("AGENTS", agent)[0]["beatsInMinute"].clone()
+    }
+
+    /// Allows unused faults and holds at the end of this test.
+    pub fn allows_unused_faults(&mut self) {
         self.ends_well = false;
     }
 }
@@ -346,7 +356,7 @@ pub fn open_spread(github: &mut World, repository: &str, count: u64, first: Time
     }
 }
 
-/// Lets a beat run until one of its requests is held. Gives its end if it ends without meeting the hold.
+/// Runs a beat until one of its requests is held. Returns the beat's output if it ends without reaching the hold.
 pub async fn until_held<T>(beat: &mut (impl Future<Output = T> + Unpin), held: &mut Held) -> Option<T> {
     tokio::select! {
         biased;

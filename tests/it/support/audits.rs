@@ -1,4 +1,4 @@
-//! Repositories that are read to their end, and what an audit of them requests.
+//! Repositories that have been read completely, and the requests of an audit.
 
 use crate::support::app::{Answer, Setup, TestApp, open_spread};
 use serde_json::json;
@@ -14,8 +14,8 @@ pub fn tracking(repositories: &[&str]) -> Setup {
     TestApp::tracking(repositories).with("AUDIT_INTERVAL_SECONDS", &INTERVAL.to_string())
 }
 
-/// A service that has read `count` open issues of `acme/api` and owes it no audit yet. A newer pull request keeps
-/// the issues out of the listings to come: only audits see them.
+/// A service that has read `count` open issues of `acme/api`, with no audit due yet. A newer pull request keeps the
+/// issues out of later listings, so only audits see them.
 pub async fn settled(count: u64) -> TestApp {
     open_and_settled(&[API], count).await
 }
@@ -34,36 +34,36 @@ pub async fn open_and_settled(repositories: &[&str], count: u64) -> TestApp {
     app
 }
 
-/// Beats when the next audit is due.
+/// Sends a heartbeat when the next audit is due.
 pub async fn audit(app: &TestApp) -> Answer {
     app.pass_time(INTERVAL);
     app.clear_requests();
     app.agent("alpha").beat().await
 }
 
-/// How often single issues were asked for since the last clearing.
+/// The number of lookups of single issues since the records were cleared.
 pub fn issues_asked_for(app: &TestApp) -> usize {
     app.asked().iter().filter(|path| path.contains("/issues/")).count()
 }
 
-/// How many pages of open issues were listed since the last clearing, by either API: an audit's.
+/// The number of pages of open issues, which only audits list, since the records were cleared, by either API.
 pub fn pages_audited(app: &TestApp) -> usize {
     let is_page = |request: &Request| is_brief_page(request) || request.path.contains("state=open");
     app.world.github.requests().iter().filter(|request| is_page(request)).count()
 }
 
-/// Whether GraphQL was asked for a page of open issues. A probe numbers its variables.
+/// Whether this is a GraphQL request for a page of open issues. A probe numbers its variables.
 pub fn is_brief_page(request: &Request) -> bool {
     request.graphql.as_ref().is_some_and(|call| call.variables["owner"].is_string())
 }
 
-/// The `n`th page of open issues that the next pass asks GraphQL for, when it audits `acme/api`: its first question is
+/// The `n`th page of open issues that the next pass requests by GraphQL when it audits `acme/api`. Its first query is
 /// the probe.
 pub fn audited_page(n: u64) -> Matching {
     Matching::graphql().containing(API).nth(n + 1)
 }
 
-/// A page of open issues without any, and none to follow.
+/// An empty page of open issues, with no further page.
 pub fn empty_page(app: &TestApp) -> Fault {
     let id = app.world.github.arrange(|github| github.repository_id(API));
     let page = json!({"totalCount": 0, "pageInfo": {"hasNextPage": false, "endCursor": null}, "nodes": []});

@@ -1,14 +1,14 @@
-//! Agents that catch up, a response after another.
+//! Agents that catch up over several responses.
 
 use crate::support::app::{Answer, TestApp};
 use agent_heartbeat::app::{BacklogLimits, Timing};
 use std::time::Duration;
 
-/// The most read units of one beat, however much its agent has not been told.
+/// The maximum read units of one beat, however many changes its agent has not received.
 pub const MAX_READ_UNITS: f64 = 40.0;
 
-/// Lets an agent beat until it has been told everything. Each beat tells something new, costs no more than it may, and
-/// says truly whether another would tell more.
+/// Sends heartbeats of an agent until all changes are delivered. Each one stays within its read units and says
+/// correctly whether another would deliver more.
 pub async fn catch_up(app: &TestApp, agent: &str) -> Vec<Answer> {
     let mut answers = Vec::new();
     loop {
@@ -27,11 +27,11 @@ pub async fn catch_up(app: &TestApp, agent: &str) -> Vec<Answer> {
     }
 }
 
-pub fn told(answers: &[Answer]) -> Vec<String> {
+pub fn reported(answers: &[Answer]) -> Vec<String> {
     answers.iter().flat_map(Answer::touched).collect()
 }
 
-/// The narrowest limits: every way of reading is taken, however small the fleet.
+/// The narrowest limits: every way of reading is used, even in a small fleet.
 pub fn narrow(timing: &mut Timing) {
     timing.backlog =
         BacklogLimits { changes: 2, read_units: 3.0, time: Duration::from_millis(750), merged: 1, named: 1 };

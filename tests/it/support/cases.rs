@@ -1,15 +1,15 @@
-//! Properties: how many made-up cases they are tried with, and what becomes of one that fails.
+//! Property tests: how many generated cases run, and what happens to one that fails.
 //!
-//! Each property says itself how many cases do for every day. The same seed gives the same cases each time; `CASES`
-//! (how many) and `CASES_SEED` try others, which is what `make fuzz` does. A case that fails is shrunk to its least
-//! and printed whole, so nothing is kept in files.
+//! Each property names the number of cases for everyday runs. The same seed gives the same cases each time; `CASES` and
+//! `CASES_SEED` choose others, as `make fuzz` does. A case that fails is shrunk and printed completely, so no file
+//! stores it.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-/// Tries so many cases, or as many as a person wants.
+/// Runs this many cases, or the number in `CASES`.
 pub fn try_cases<S: Strategy>(cases: u32, strategy: &S, holds: impl Fn(S::Value)) {
     let config = Config {
         cases: wish("CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(cases),
@@ -29,18 +29,18 @@ pub fn try_cases<S: Strategy>(cases: u32, strategy: &S, holds: impl Fn(S::Value)
     }
 }
 
-/// What the cases of one property run on.
+/// The runtime for the cases of one property.
 pub fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// What a person wants of this run of the tests.
-#[expect(clippy::disallowed_methods, reason = "it is the tests that are told, not the service")]
+/// A number from the environment of this test run.
+#[expect(clippy::disallowed_methods, reason = "the variable is for the tests, not for the service")]
 pub fn wish(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|number| number.parse().expect("a number"))
 }
 
-/// Any text: of any characters, or of those that something is known to stumble over.
+/// Any text: random characters, or text that is known to cause trouble.
 pub fn text() -> impl Strategy<Value = String> {
     let known = [
         "",
@@ -121,7 +121,7 @@ pub fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// One thing that is done to a JSON document somewhere.
+/// A change somewhere in a JSON document.
 #[derive(Clone, Debug)]
 pub enum Mutation {
     Drop(prop::sample::Index),

@@ -1,4 +1,4 @@
-//! Two repositories that were read once, and what has changed in them since.
+//! Two repositories that were read once, and what changed in them since.
 
 use crate::support::app::{Answer, Setup, TestApp};
 
@@ -39,6 +39,11 @@ pub async fn one_opened_in_each(setup: Setup) -> TestApp {
 /// The answer is `ok` and has no problems.
 pub fn assert_ok(answer: &Answer) {
     assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
+}
+
+/// Alpha's next heartbeat is `ok` and has no problems.
+pub async fn assert_next_is_ok(app: &TestApp) {
+    assert_ok(&app.agent("alpha").beat().await);
 }
 
 /// How many REST requests were sent.

@@ -1,9 +1,9 @@
-//! JSON that may only be asked for fields that it can have. An index of `serde_json::Value` gives null for a name that
-//! nothing has, so that `assert!(item["claim"].is_null())` would hold whatever the service does.
+//! JSON that allows only the fields it can have. Indexing a `serde_json::Value` with an unknown name returns null, so
+//! `assert!(item["claim"].is_null())` would pass whatever the service does.
 //!
-//! Which fields there are is read off the service's own types: what they serialize, what they deserialize, what the
-//! description of the API says, what its source logs. An item, an answer or a log line with a field that is not known
-//! here panics too, so that none of it rots.
+//! The allowed fields come from the service itself: what its types serialize and deserialize, what the API's
+//! description declares, and what its source logs. An item, an answer or a log line with an unknown field panics too,
+//! so this list cannot become outdated.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,19 +28,19 @@ pub type Names = Arc<BTreeSet<String>>;
 pub struct Checked {
     value: Value,
     what: &'static str,
-    /// None where anything goes.
+    /// `None` if every field is allowed.
     names: Option<Names>,
 }
 
 impl Checked {
-    /// An object that has these fields, or some of them; null stands for one that is not there.
+    /// An object with at most these fields; null stands for a missing object.
     pub fn new(value: Value, what: &'static str, names: Names) -> Self {
         let unknown = value.as_object().into_iter().flatten().find(|(name, _)| !names.contains(*name));
         assert!(unknown.is_none(), "{what} has a field that tests do not know: {unknown:?} of {value:#}");
         Self { value, what, names: Some(names) }
     }
 
-    /// What no type of the service describes.
+    /// JSON that no type of the service describes.
     pub fn anything(value: Value) -> Self {
         Self { value, what: "anything", names: None }
     }
@@ -51,7 +51,7 @@ impl Checked {
         Self::item_of(key("pk"), key("sk"), item.clone())
     }
 
-    /// An item whose keys begin so, or null.
+    /// An item whose keys have these prefixes, or null.
     pub fn item_of(pk: &str, sk: &str, item: Value) -> Self {
         let kinds = &*ITEMS;
         let is_of = |kind: &&Kind| kind.pk == pk && kind.sk.is_none_or(|kind| kind == sk);
@@ -86,13 +86,13 @@ impl Checked {
         self.value["_aws"].is_object()
     }
 
-    /// A field's value; none where it is not there.
+    /// A field's value; `None` if the field is missing.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.check(name);
         self.value.get(name)
     }
 
-    /// Whether it has such a field, which may be one that it never has.
+    /// Whether the field is there. The name may be one that no object has.
     pub fn has(&self, name: &str) -> bool {
         self.value.get(name).is_some()
     }
@@ -114,7 +114,7 @@ pub fn properties(schema: &Value) -> Names {
     Arc::new(properties.keys().cloned().collect())
 }
 
-/// A kind of item: how its keys begin, and its fields.
+/// A kind of item: its key prefixes and its fields.
 struct Kind {
     what: &'static str,
     pk: &'static str,
@@ -122,7 +122,7 @@ struct Kind {
     names: Names,
 }
 
-/// All kinds, as `store/keys.rs` lists them. Beside a type's own fields stand those that the store adds to it.
+/// All kinds, as `store/keys.rs` lists them. The store adds fields to those of a type.
 static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
     let keys = |sample: &Value| sample.as_object().expect("an object").keys().cloned().collect();
@@ -166,7 +166,7 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     ]
 });
 
-/// What a line with metrics may have.
+/// The fields that a metrics line can have.
 static METRICS: LazyLock<Names> = LazyLock::new(|| {
     let names = Count::ALL.iter().map(|count| count.name()).chain(Measure::ALL.iter().map(|one| one.name()));
     Arc::new(names.chain(["_aws", "TableName", "requestId"]).map(str::to_owned).collect())
@@ -232,14 +232,14 @@ impl Serialize for Checked {
     }
 }
 
-/// The fields that a type asks for when it is deserialized, as its derive names them.
+/// The fields that a type's derived `Deserialize` names.
 fn fields_of<T: serde::de::DeserializeOwned>() -> &'static [&'static str] {
     let mut fields = None;
     let _ = T::deserialize(Asked(&mut fields));
     fields.expect("a struct without flattened fields")
 }
 
-/// Gives nothing, and notes what was asked for.
+/// Records the requested fields and deserializes nothing.
 struct Asked<'a>(&'a mut Option<&'static [&'static str]>);
 
 impl<'de> serde::Deserializer<'de> for Asked<'_> {
@@ -252,7 +252,7 @@ impl<'de> serde::Deserializer<'de> for Asked<'_> {
         _visitor: V,
     ) -> Result<V::Value, Self::Error> {
         *self.0 = Some(fields);
-        Err(serde::de::Error::custom("only the names are asked for"))
+        Err(serde::de::Error::custom("only the names are needed"))
     }
 
     fn deserialize_any<V: serde::de::Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Self::Error> {
@@ -311,7 +311,7 @@ mod tests {
         }
     }
 
-    /// What may be asked of what is below a field, by that field: in items, and in answers.
+    /// Nested fields that may be read, by the field above them: in items, and in answers.
     fn nested(value: &Value, parent: &str, known: &mut BTreeMap<String, BTreeSet<String>>) {
         match value {
             Value::Array(values) => values.iter().for_each(|value| nested(value, parent, known)),

@@ -7,7 +7,7 @@ use test_world::github::APP_KEY;
 
 pub const TOKEN_REQUEST: &str = "/app/installations/7/access_tokens";
 
-/// The App and where it is installed, in every test.
+/// The App and its installation, in every test.
 pub const APP: u64 = 4_711;
 pub const INSTALLATION: u64 = 7;
 
@@ -40,7 +40,7 @@ pub async fn two_repositories() -> TestApp {
     app
 }
 
-/// How often a token was asked for since the last clearing.
+/// The number of token requests since the records were cleared.
 pub fn token_requests(app: &TestApp) -> usize {
     app.asked().iter().filter(|path| *path == TOKEN_REQUEST).count()
 }

@@ -31,21 +31,21 @@ pub async fn installed(setup: Setup) -> TestApp {
 /// Two repositories of acme and one of globex, with an issue in each.
 pub async fn two_owners() -> TestApp {
     let app = installed(TestApp::tracking(&["acme/api", "globex/web", "acme/web"])).await;
-    with_news(&app);
+    open_one_in_each(&app);
     app
 }
 
 /// The same, read once, with a new issue in each.
-pub async fn with_news_since() -> TestApp {
+pub async fn two_changed_owners() -> TestApp {
     let app = two_owners().await;
     app.agent("alpha").beat().await;
     app.outlive_freshness();
-    with_news(&app);
+    open_one_in_each(&app);
     app.clear_requests();
     app
 }
 
-pub fn with_news(app: &TestApp) {
+pub fn open_one_in_each(app: &TestApp) {
     app.world.github.arrange(|github| {
         for repository in ["acme/api", "globex/web", "acme/web"] {
             github.open_issues(repository, 1);

@@ -1,4 +1,4 @@
-//! What the service logs, as it logs it on Lambda: a line of JSON each.
+//! The service's log as it is written on Lambda: one line of JSON for each event.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::support::checked::Checked;
 
-/// Collects what is logged on this thread until it is dropped.
+/// Collects the log of this thread until it is dropped.
 pub struct Log {
     written: Written,
     _until_dropped: tracing::subscriber::DefaultGuard,
@@ -29,7 +29,7 @@ impl Log {
         Self { written, _until_dropped: tracing::subscriber::set_default(subscriber) }
     }
 
-    /// All of it.
+    /// The whole log.
     pub fn text(&self) -> String {
         String::from_utf8(self.written.0.lock().expect("a whole line").clone()).expect("a text")
     }

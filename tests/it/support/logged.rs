@@ -1,4 +1,4 @@
-//! Which fields each line of the service's log can have, read off its source.
+//! The fields that each line of the service's log can have, read from its source.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::support::checked::Names;
 /// What `tracing_subscriber` writes into every line.
 const OF_EVERY_LINE: [&str; 5] = ["level", "message", "spans", "target", "timestamp"];
 
-/// By the line's message.
+/// The fields by the line's message.
 static LINES: LazyLock<BTreeMap<String, Names>> = LazyLock::new(|| {
     let mut sources = Vec::new();
     read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sources);
@@ -25,7 +25,7 @@ static LINES: LazyLock<BTreeMap<String, Names>> = LazyLock::new(|| {
         .collect()
 });
 
-/// The fields of the line with this message; none where the service has no such line.
+/// The fields of the line with this message; `None` if the service has no such line.
 pub fn fields_of(message: &str) -> Option<Names> {
     LINES.get(message).cloned()
 }
@@ -41,7 +41,7 @@ fn read(folder: &Path, sources: &mut Vec<String>) {
     }
 }
 
-/// Each call of `tracing::warn!` and its like: its message, and its fields' names.
+/// The message and the field names of each call of `tracing::warn!` and the other macros.
 fn lines_in(source: &str) -> Vec<(String, Vec<String>)> {
     let calls = ["trace", "debug", "info", "warn", "error"].map(|level| format!("tracing::{level}!("));
     let lines = source.lines().filter(|line| !line.trim_start().starts_with("//"));
@@ -59,7 +59,7 @@ fn line_of(arguments: Vec<String>) -> Option<(String, Vec<String>)> {
     Some((message, fields.iter().map(name).collect()))
 }
 
-/// What stands between the commas up to the closing parenthesis.
+/// The parts between commas, up to the closing parenthesis.
 fn arguments(text: &str) -> Vec<String> {
     let (mut depth, mut is_text, mut arguments) = (0, false, vec![String::new()]);
     for c in text.chars() {

@@ -11,7 +11,7 @@ pub fn fleet(names: &[String]) -> Setup {
     TestApp::tracking(&names.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// A fleet that was read and is settled, each repository with one issue.
+/// A settled fleet that was read, with one issue in each repository.
 pub async fn settled(setup: Setup, names: &[impl AsRef<str>]) -> TestApp {
     let app = setup.start().await;
     app.world.github.arrange(|github| {
@@ -25,13 +25,13 @@ pub async fn settled(setup: Setup, names: &[impl AsRef<str>]) -> TestApp {
     app
 }
 
-/// How many repositories each GraphQL call asked for, in their order.
+/// The number of repositories in each GraphQL call, in order.
 pub fn batches(app: &TestApp) -> Vec<usize> {
     let requests = app.world.github.requests();
     requests.iter().filter_map(|request| Some(request.graphql.as_ref()?.repositories.len())).collect()
 }
 
-/// The repositories of which something was asked by REST, sorted.
+/// The paths of all REST requests, sorted.
 pub fn asked_by_rest(app: &TestApp) -> Vec<String> {
     let requests = app.world.github.requests();
     let mut asked: Vec<String> =
@@ -40,7 +40,7 @@ pub fn asked_by_rest(app: &TestApp) -> Vec<String> {
     asked
 }
 
-/// The repositories of which the problems speak, sorted, each with its code.
+/// The repository and code of each problem, sorted; `all` for a problem without a repository.
 pub fn failed(answer: &Answer) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or("all").to_owned();
     let problems = answer.0["problems"].as_array().expect("a list");

@@ -1,4 +1,4 @@
-//! Who comes to the service's door, and what is said there.
+//! The callers of the service, and its answers to them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use tower::util::ServiceExt as _;
 use crate::support::app::TestApp;
 use crate::support::checked::{Checked, properties};
 
-/// Lambda's event through the function's handler, as Lambda's runtime calls it: JSON in, JSON out.
+/// Passes a Lambda event through the function's handler as Lambda's runtime does: JSON in, JSON out.
 pub async fn invoke(app: Arc<App>, event: String, deadline: Option<Timestamp>) -> Value {
     let mut context = Context::default();
-    // The last one there is says nothing of when the invocation ends.
+    // The largest deadline says nothing about when the invocation ends.
     context.deadline =
         deadline.map_or(u64::MAX, |deadline| u64::try_from(deadline.as_millisecond()).expect("after 1970"));
     invoke_in(app, event, context).await
@@ -38,7 +38,7 @@ async fn ask(app: &Arc<App>, event: &Value, deadline: Option<Timestamp>) -> Repl
     Reply::of(&reply).described_by(description(app).await)
 }
 
-/// The description of the API, as it is served.
+/// The API's description, as it is served.
 async fn description(app: &Arc<App>) -> &'static Value {
     static DESCRIPTION: OnceCell<Value> = OnceCell::const_new();
     let ask = || async {
@@ -61,9 +61,9 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Reads the form in which Lambda hands answers to API Gateway.
+    /// Reads the form in which Lambda returns answers to API Gateway.
     pub fn of(answer: &Value) -> Self {
-        // REST APIs are told all values of each header, and of each of ours there is one.
+        // REST APIs receive all values of each header; ours have one each.
         let headers =
             ["headers", "multiValueHeaders"].map(|member| answer[member].as_object().expect("headers"));
         let text = |value: &Value| {
@@ -81,7 +81,7 @@ impl Reply {
         }
     }
 
-    /// The same, whose body may be asked for no field that is not described.
+    /// The same, with a body that allows only the described fields.
     fn described_by(self, description: &Value) -> Self {
         let is_problem =
             self.headers.get("content-type").is_some_and(|kind| kind == "application/problem+json");
@@ -98,12 +98,12 @@ impl Reply {
     }
 }
 
-/// An agent that may beat.
+/// An agent with a valid token.
 pub struct Agent<'a> {
     pub test: &'a TestApp,
     pub app: Arc<App>,
     pub name: String,
-    /// Its request's `Idempotency-Key`, if it has one.
+    /// The `Idempotency-Key` of its requests, if they have one.
     pub key: Option<String>,
     pub body: Option<String>,
 }
@@ -121,36 +121,36 @@ impl Agent<'_> {
         self
     }
 
-    /// The same agent, served by another sandbox.
-    pub fn in_sandbox(mut self, app: Arc<App>) -> Self {
+    /// The same agent, served by another execution environment.
+    pub fn in_environment(mut self, app: Arc<App>) -> Self {
         self.app = app;
         self
     }
 
-    /// Beats, and expects an answer.
+    /// Sends a heartbeat and expects the status 200.
     pub async fn beat(&self) -> Answer {
         self.beat_until(None).await
     }
 
-    /// Beats in an invocation that ends after so many seconds.
+    /// Sends a heartbeat in an invocation that ends after this many seconds.
     pub async fn beat_within(&self, seconds: u64) -> Answer {
         let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
         self.beat_until(Some(deadline)).await
     }
 
-    /// Beats in an invocation that ends then; without a deadline when there is none to know.
+    /// Sends a heartbeat in an invocation with this deadline; `None` if the deadline is unknown.
     pub async fn beat_until(&self, deadline: Option<Timestamp>) -> Answer {
         let reply = self.knock_until(deadline).await;
         assert_eq!(reply.status, 200, "{reply:#?}");
         Answer(reply.body)
     }
 
-    /// Beats, and takes whatever is answered.
+    /// Sends a heartbeat and returns any reply.
     pub async fn knock(&self) -> Reply {
         self.knock_until(None).await
     }
 
-    /// Beats in an invocation that ends then, and takes whatever is answered.
+    /// Sends a heartbeat in an invocation with this deadline and returns any reply.
     pub async fn knock_until(&self, deadline: Option<Timestamp>) -> Reply {
         let mut event = TestApp::event("heartbeat.json");
         let path = format!("/api/agents/{}/heartbeat", self.name);
@@ -168,7 +168,7 @@ impl Agent<'_> {
     }
 }
 
-/// Whoever knocks.
+/// A caller who may send anything.
 pub struct Stranger<'a> {
     pub test: &'a TestApp,
 }
@@ -187,28 +187,28 @@ impl Stranger<'_> {
     }
 }
 
-/// EventBridge.
+/// EventBridge Scheduler.
 pub struct Schedule<'a> {
     pub test: &'a TestApp,
 }
 
 impl Schedule<'_> {
-    /// Beats as the schedule does, with five minutes of time.
+    /// Sends the scheduled event, in an invocation of five minutes.
     pub async fn beat(&self) -> Result<Answer, ScheduledBeatFailed> {
         self.beat_within(300).await
     }
 
-    /// Beats in an invocation that ends after so many seconds.
+    /// Sends the scheduled event, in an invocation that ends after this many seconds.
     pub async fn beat_within(&self, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
         self.sends(TestApp::event("schedule.json"), seconds).await
     }
 
-    /// An operator confirms a held audit.
+    /// Confirms an audit on hold, as an operator does.
     pub async fn confirms(&self, repository: &str) -> Result<Answer, ScheduledBeatFailed> {
         self.sends(serde_json::json!({ "confirmAudit": repository }), 300).await
     }
 
-    /// Answers an event in an invocation that ends after so many seconds.
+    /// Sends an event in an invocation that ends after this many seconds.
     pub async fn sends(&self, event: Value, seconds: u64) -> Result<Answer, ScheduledBeatFailed> {
         let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
         schedule::handle(&self.test.app, event, Some(deadline))
@@ -217,7 +217,7 @@ impl Schedule<'_> {
     }
 }
 
-/// The answer to a beat.
+/// The answer to a heartbeat.
 #[derive(Clone, Debug)]
 pub struct Answer(pub Checked);
 
@@ -230,7 +230,7 @@ impl Answer {
         self.0["coalesced"].as_bool().expect("a flag")
     }
 
-    /// What changed, as `closed acme/api#7`, in order of repository and number.
+    /// The reported changes, as `closed acme/api#7`, by repository and number.
     pub fn touched(&self) -> Vec<String> {
         let mut touched: Vec<(String, u64, String)> = self.0["touched"]
             .as_array()
@@ -252,11 +252,21 @@ impl Answer {
         self.0[field].as_array().expect("a list").iter().filter_map(Value::as_str).collect()
     }
 
-    /// The numbers in its summary: repositories synced, repositories tracked, issues changed, and those of its other
-    /// parts.
+    /// The numbers in its summary, in order: repositories synced, repositories tracked, issues changed, and those of
+    /// optional parts.
     pub fn summary_numbers(&self) -> Vec<u64> {
         let summary = self.0["summary"].as_str().expect("a sentence");
         summary.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+    }
+
+    /// Whether its summary says that work is deferred to the next pass.
+    pub fn is_deferred(&self) -> bool {
+        self.0["summary"].as_str().expect("a sentence").contains("deferred")
+    }
+
+    /// `nextHeartbeatInSeconds`.
+    pub fn next_heartbeat(&self) -> u64 {
+        self.0["nextHeartbeatInSeconds"].as_u64().expect("whole seconds")
     }
 
     pub fn codes(&self) -> Vec<&str> {

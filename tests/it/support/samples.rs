@@ -1,5 +1,5 @@
-//! One whole item of each kind whose type says so: all that can be absent is there. A field that a type gets must be
-//! written here before the tests compile.
+//! One complete item of each kind whose type allows it: every optional field is present. A new field must be written
+//! here before the tests compile.
 
 use agent_heartbeat::domain::{
     AccountLimits, AgentRun, Api, AuditOnHold, AuditProgress, Backfill, Backoff, Budget, CachedIssue, Change,
@@ -127,7 +127,7 @@ fn ended() -> Value {
     })
 }
 
-/// All of them, those that are part of another one by themselves too.
+/// All of them, and each nested one by itself.
 pub fn all() -> Vec<Value> {
     let audit = AuditProgress {
         began_at: Some(at()),

@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
     pub fn of(scenario: Scenario, app: &'a TestApp) -> Self {
         Self {
             app,
-            elsewhere: app.another_sandbox(),
+            elsewhere: app.another_environment(),
             scenario,
             reported: BTreeMap::new(),
             alpha_at: cursor(app, ALPHA),
@@ -188,7 +188,7 @@ impl<'a> Run<'a> {
             self.ended_for_newcomer = Some(ended(self.app));
         }
         let agent = self.app.agent(name);
-        let agent = if name == ALPHA { agent } else { agent.in_sandbox(Arc::clone(&self.elsewhere)) };
+        let agent = if name == ALPHA { agent } else { agent.in_environment(Arc::clone(&self.elsewhere)) };
         let answer = agent.beat().await;
         assert_eq!(answer.status(), "ok", "{:#}", answer.0);
         assert!(!(is_first && answer.is_coalesced()), "{:#}", answer.0);
@@ -197,7 +197,7 @@ impl<'a> Run<'a> {
 
     /// Lets beta run a pass while GitHub answers nothing.
     pub async fn fail_a_pass(&mut self) {
-        let beta = self.app.agent(BETA).in_sandbox(Arc::clone(&self.elsewhere));
+        let beta = self.app.agent(BETA).in_environment(Arc::clone(&self.elsewhere));
         let answer = cannot_read(self.app, &beta).await;
         self.answered(BETA, &answer);
     }

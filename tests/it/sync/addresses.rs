@@ -1,5 +1,5 @@
-//! Addresses that GitHub's answers hold: what agents are told is a page of GitHub's, and the token goes to the
-//! configured API only.
+//! URLs in GitHub's answers: agents receive only pages of the configured site, and the token goes only to the
+//! configured API.
 
 use serde_json::{Value, json};
 use test_world::github::{Fault, GitHub, Matching};
@@ -8,12 +8,12 @@ use crate::support::app::TestApp;
 
 const API: &str = "acme/api";
 
-/// What can stand in `html_url`, if not the page of issue 1.
+/// Values of `html_url` that are not the page of issue 1.
 const NO_PAGES: [&str; 4] =
     ["", "javascript:alert(1)", "https://github.com/acme/api/pull/1", "https://github.com/acme/api/issues/2"];
 
-/// The page of issue 1 as GitHub may name it: TLS that ends before it, a proxy, an alias, or somebody who wants to lead
-/// agents elsewhere.
+/// The page of issue 1 as GitHub may name it: behind a TLS terminator, a proxy, an alias, or when somebody tries to
+/// send agents elsewhere.
 const PAGES: [&str; 4] = [
     "http://github.com/acme/api/issues/1",
     "https://elsewhere.example:8443/acme/api/issues/1",
@@ -27,7 +27,7 @@ async fn app() -> TestApp {
     app
 }
 
-/// The right answer with another `html_url` in each of its issues.
+/// The correct answer with another `html_url` in each of its issues.
 fn with_page(url: &str) -> Fault {
     let url = url.to_owned();
     Fault::changed(move |_, _, body| {
@@ -80,7 +80,7 @@ async fn listing_of_issues_without_a_url_is_rejected() {
         assert!(url.is_empty() || !answer.0.to_string().contains(url), "{:#}", answer.0);
         assert_eq!(app.row(API, 1), Value::Null, "{url}");
         app.outlive_freshness();
-        assert_eq!(app.agent("alpha").beat().await.status(), "ok", "once it is mended");
+        assert_eq!(app.agent("alpha").beat().await.status(), "ok", "once it is repaired");
         assert_eq!(app.row(API, 1)["url"], "https://github.com/acme/api/issues/1");
     }
 }
@@ -109,15 +109,18 @@ async fn issue_moved_to_another_host_is_not_reported_there() {
         Matching::issue("acme/else", 1),
         with_page("https://elsewhere.example/acme/else/issues/1").times(1),
     );
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..4 {
         let answer = app.agent("alpha").beat().await.0.to_string();
         assert!(!answer.contains("elsewhere.example"), "{answer}");
-        told.push(app.row(API, 1)["movedTo"].clone());
+        reported.push(app.row(API, 1)["movedTo"].clone());
         app.pass_time(150);
     }
-    assert!(told.iter().all(|to| to.is_null() || to == "https://github.com/acme/else/issues/1"), "{told:?}");
-    assert_eq!(told.last(), Some(&json!("https://github.com/acme/else/issues/1")), "once it is mended");
+    assert!(
+        reported.iter().all(|to| to.is_null() || to == "https://github.com/acme/else/issues/1"),
+        "{reported:?}"
+    );
+    assert_eq!(reported.last(), Some(&json!("https://github.com/acme/else/issues/1")), "once it is repaired");
 }
 
 #[tokio::test]
@@ -179,7 +182,7 @@ async fn enterprise_server_receives_the_token_below_its_api_only() {
         let answer = app.agent("alpha").beat().await;
         assert!(answer.codes().contains(&"github_unexpected_answer"), "{page}: {:#}", answer.0);
     }
-    let mut asked = app.asked_of_github();
+    let mut asked = app.requests_to_github();
     asked.dedup();
     assert_eq!(asked, ["/api/graphql", "/api/v3/repos/acme/api"]);
 }

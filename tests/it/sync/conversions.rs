@@ -1,4 +1,4 @@
-//! Issues that are turned into pull requests: they keep their number and leave the issues.
+//! Issues that are converted to pull requests: they keep their number and are issues no more.
 
 use test_world::dynamodb::On;
 use test_world::github::{Matching, World};
@@ -9,7 +9,7 @@ use crate::support::audits::{INTERVAL, audit, issues_asked_for, pages_audited, s
 const API: &str = "acme/api";
 const NEWS: &str = "converted acme/api#1";
 
-/// Two agents know three open issues; since then one was turned into a pull request, and another edited.
+/// Two agents know three open issues; since then one was converted to a pull request, and another edited.
 async fn converted() -> TestApp {
     let app = settled(3).await;
     app.agent("beta").beat().await;
@@ -26,7 +26,7 @@ async fn converted() -> TestApp {
 fn assert_in_step(app: &TestApp, when: &str) {
     let row = app.row(API, 1);
     assert_eq!((&row["gone"]["reason"], &row["number"]), (&"converted".into(), &1.into()), "{when}: {row:#}");
-    assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (vec![2, 3], &2.into()), "{when}");
+    assert_eq!((app.open_rows(API), &app.checkpoints(API)["openCount"]), (vec![2, 3], &2.into()), "{when}");
 }
 
 #[tokio::test]
@@ -45,14 +45,14 @@ async fn converted_issue_is_removed_by_an_audit_and_reported_once() {
 async fn converted_issue_is_found_by_the_second_probe_in_a_row() {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.convert_to_pull_request(API, 1));
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..2 {
         app.outlive_freshness();
         let answer = app.agent("alpha").beat().await;
         assert_eq!(answer.status(), "ok", "{:#}", answer.0);
-        told.extend(answer.touched());
+        reported.extend(answer.touched());
     }
-    assert_eq!(told, [NEWS]);
+    assert_eq!(reported, [NEWS]);
     assert_in_step(&app, "after two probes");
 }
 
@@ -116,7 +116,7 @@ async fn conversion_during_a_backfill_is_reported_by_the_first_listing() {
     assert_eq!(app.open_rows(API).len(), 149);
 }
 
-/// What the beat of alpha that died had recorded as reported.
+/// The changes that alpha's dead beat had recorded as reported.
 fn recorded(app: &TestApp) -> Vec<String> {
     let run = app.runs("alpha").pop().expect("a run");
     let urls = run["touchedIssueUrls"].as_array().cloned().unwrap_or_default();
@@ -145,21 +145,21 @@ async fn conversion_written_by_a_dying_pass_is_reported() {
             assert!(until_held(&mut dying, &mut held).await.is_none());
             drop(dying);
             app.pass_time(31);
-            let mut told = [beta.beat().await.touched(), recorded(&app)];
-            told[1].extend(alpha.beat().await.touched());
+            let mut reported = [beta.beat().await.touched(), recorded(&app)];
+            reported[1].extend(alpha.beat().await.touched());
             held.release();
-            app.nothing_is_under_way().await;
+            app.wait_for_dynamodb().await;
             for _ in 0..2 {
                 app.pass_time(INTERVAL);
-                told[0].extend(beta.beat().await.touched());
-                told[1].extend(alpha.beat().await.touched());
+                reported[0].extend(beta.beat().await.touched());
+                reported[1].extend(alpha.beat().await.touched());
             }
             let when = format!("request {n}, carried out: {is_carried_out}");
-            for told in told {
-                assert!(told.iter().any(|touch| touch == NEWS), "{when}: {told:?}");
+            for reported in reported {
+                assert!(reported.iter().any(|touch| touch == NEWS), "{when}: {reported:?}");
                 assert!(
-                    told.iter().all(|touch| touch == NEWS || touch == "edited acme/api#2"),
-                    "{when}: {told:?}"
+                    reported.iter().all(|touch| touch == NEWS || touch == "edited acme/api#2"),
+                    "{when}: {reported:?}"
                 );
             }
             assert_in_step(&app, &when);

@@ -1,4 +1,4 @@
-//! The time a pass has: its own budget, or what the invocation leaves of it.
+//! The time of a pass: its own budget, or less if the invocation ends earlier.
 
 use crate::support::changed::two_repositories;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use test_world::github::{Fault, Matching};
 
 use crate::support::app::{Answer, Setup, TestApp, open_spread, until_held};
 
-/// Not done is not failed: the next pass goes on.
-fn assert_deferred(answer: &Answer, summary: &str) {
+/// Deferred work is no failure: the answer is `ok`, and its summary has these numbers.
+fn assert_deferred(answer: &Answer, numbers: &[u64]) {
     assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
-    assert_eq!(answer.0["summary"], summary);
+    assert_eq!((answer.is_deferred(), answer.summary_numbers()), (true, numbers.to_vec()), "{:#}", answer.0);
     assert_eq!(answer.0["freshAt"], serde_json::Value::Null);
 }
 
-/// Lets alpha beat until GitHub holds a request, lets time pass, and lets it go on.
+/// Sends a heartbeat of alpha, holds this request of its pass to GitHub, lets time pass, and releases the request.
 async fn beat_that_waits_for(app: &TestApp, request: Matching, seconds: u64) -> Answer {
     let mut held = app.world.github.hold(request);
     let alpha = app.agent("alpha");
@@ -31,7 +31,7 @@ async fn invocation_with_enough_time_reads_everything() {
     let app = two_repositories().await;
     let answer = app.agent("alpha").beat_within(30).await;
     assert_eq!(answer.status(), "ok");
-    assert_eq!(answer.0["summary"], "Synced 2 of 2 repositories: 0 issues changed, 151 imported.");
+    assert_eq!(answer.summary_numbers(), [2, 2, 0, 151]);
     assert_eq!(app.open_rows("acme/web").len(), 150);
 }
 
@@ -39,9 +39,8 @@ async fn invocation_with_enough_time_reads_everything() {
 async fn invocation_with_hardly_any_time_sends_github_nothing() {
     let app = two_repositories().await;
     let answer = app.agent("alpha").beat_within(5).await;
-    let summary = "Synced 0 of 2 repositories: 0 issues changed; 2 repositories deferred to the next pass.";
-    assert_deferred(&answer, summary);
-    assert_eq!(app.asked_of_github(), [""; 0]);
+    assert_deferred(&answer, &[0, 2, 0, 2]);
+    assert_eq!(app.requests_to_github(), [""; 0]);
     assert_eq!(app.runs("alpha").len(), 1);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat_within(30).await.status(), "ok");
@@ -61,10 +60,8 @@ async fn pass_with_a_used_budget_sends_no_more_requests() {
     let app = two_repositories().await;
     let second_page = Matching::listing("acme/web").query("state", "open").nth(2);
     let answer = beat_that_waits_for(&app, second_page, 25).await;
-    let summary = "Synced 1 of 2 repositories: 0 issues changed, 101 imported; \
-                   1 repository deferred to the next pass.";
-    assert_deferred(&answer, summary);
-    let asked = app.asked_of_github().len();
+    assert_deferred(&answer, &[1, 2, 0, 101, 1]);
+    let asked = app.requests_to_github().len();
     assert_eq!(app.open_rows("acme/web").len(), 100);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
@@ -79,7 +76,7 @@ async fn pass_with_a_used_budget_repeats_no_request() {
     app.world.github.fault(listing.clone(), Fault::Status(502).forever());
     let answer = beat_that_waits_for(&app, listing, 25).await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"]));
-    let asked = app.asked_of_github();
+    let asked = app.requests_to_github();
     let pages = asked.iter().filter(|path| path.contains("web/issues?state=open"));
     assert_eq!(pages.count(), 1);
 }
@@ -94,9 +91,7 @@ async fn near_deadline_of_the_invocation_shortens_the_budget() {
     assert!(until_held(&mut beat, &mut held).await.is_none());
     app.pass_time(8);
     held.release();
-    let summary = "Synced 1 of 2 repositories: 0 issues changed, 101 imported; \
-                   1 repository deferred to the next pass.";
-    assert_deferred(&beat.await, summary);
+    assert_deferred(&beat.await, &[1, 2, 0, 101, 1]);
 }
 
 #[tokio::test]
@@ -113,15 +108,13 @@ async fn pass_with_a_used_budget_writes_no_row() {
     }
     app.pass_time(25);
     held.release();
-    let summary = "Synced 0 of 1 repository: 0 issues changed, 32 imported; \
-                   1 repository deferred to the next pass.";
-    assert_deferred(&beat.await, summary);
+    assert_deferred(&beat.await, &[0, 1, 0, 32, 1]);
     assert_eq!(rows_sent(&app), 32);
-    assert_eq!(app.marks("acme/api")["openCount"], 32);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 32);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
     assert_eq!(app.open_rows("acme/api").len(), 90);
-    assert_eq!(app.marks("acme/api")["openCount"], 90);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 90);
 }
 
 fn rows_sent(app: &TestApp) -> usize {
@@ -146,7 +139,7 @@ async fn second_page_hangs(setup: Setup, left: Duration) -> TestApp {
     app
 }
 
-/// The pass ends long before the patience with GitHub does.
+/// The pass ends long before the request times out.
 async fn second_page_is_cut_off() -> TestApp {
     second_page_hangs(TestApp::tracking(&["acme/api"]), Duration::from_millis(300)).await
 }
@@ -155,10 +148,8 @@ async fn second_page_is_cut_off() -> TestApp {
 async fn request_cut_off_by_the_passes_deadline_is_deferred() {
     let app = second_page_is_cut_off().await;
     let answer = app.agent("alpha").beat().await;
-    let summary = "Synced 0 of 1 repository: 0 issues changed, 100 imported; \
-                   1 repository deferred to the next pass.";
-    assert_deferred(&answer, summary);
-    assert_eq!(app.marks("acme/api").get("failure"), None);
+    assert_deferred(&answer, &[0, 1, 0, 100, 1]);
+    assert_eq!(app.checkpoints("acme/api").get("failure"), None);
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
     assert_eq!(app.open_rows("acme/api").len(), 150);
@@ -173,7 +164,7 @@ async fn request_that_hangs_beyond_its_timeout_has_failed() {
     let app = second_page_hangs(impatient, Duration::from_secs(1)).await;
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"]), "{:#}", answer.0);
-    assert_eq!(app.marks("acme/api")["failure"]["code"], "github_unavailable");
+    assert_eq!(app.checkpoints("acme/api")["failure"]["code"], "github_unavailable");
 }
 
 #[tokio::test]
@@ -207,12 +198,16 @@ async fn table_that_hangs_at_the_deadline_is_not_awaited_per_repository() {
     let answer = beat.await;
     assert_eq!((answer.status(), answer.codes()[0]), ("error", "store_unavailable"), "{:#}", answer.0);
     let asked = app.world.dynamodb.requests().len();
-    assert!(asked <= 24, "16 marks at once, the end and the records: {asked}");
+    assert!(asked <= 24, "16 checkpoints at once, the end and the records: {asked}");
     held.release();
     app.pass_time(600);
     let healed = app.agent("alpha").beat().await;
     assert_eq!((healed.status(), healed.is_coalesced()), ("ok", false), "{:#}", healed.0);
     for name in names {
-        assert_eq!((app.open_rows(name), &app.marks(name)["openCount"]), (vec![1], &1.into()), "{name}");
+        assert_eq!(
+            (app.open_rows(name), &app.checkpoints(name)["openCount"]),
+            (vec![1], &1.into()),
+            "{name}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What does not fit into a pass's time is left to the next, which goes on from the cursor.
+//! Work that does not fit into a pass is deferred to the next, which continues from the cursor.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,25 +8,25 @@ use test_world::github::{Matching, World};
 
 use crate::support::app::{Setup, TestApp};
 
-/// How long GitHub takes for each request: the clock of the whole world moves by it.
+/// The time that GitHub takes for each request: the clock of the whole world moves by it.
 const A_REQUEST: Duration = Duration::from_millis(300);
 
-/// Passes that have two seconds to work in.
+/// A service whose passes have two seconds for work.
 fn short_passes(repositories: &[&str]) -> Setup {
     TestApp::tracking(repositories)
         .timing(|timing| timing.pass_budget = timing.pass_ending + Duration::from_secs(2))
 }
 
-/// GitHub takes its time for the next so many requests. Fewer may come.
+/// Delays the next requests to GitHub, up to this number of them.
 fn slow(app: &mut TestApp, requests: u64) {
     for n in 1..=requests {
         let clock = app.world.clock.clone();
         app.world.github.before(Matching::anything().nth(n), move |_| clock.advance(A_REQUEST));
     }
-    app.leaves_orders_open();
+    app.allows_unused_faults();
 }
 
-/// Issues of which no two changed in the same second, the last a while ago.
+/// Opens issues of which no two changed in the same second, the last some time ago.
 fn open_apart(github: &mut World, repository: &str, count: u64) {
     let last = github.now() - SignedDuration::from_hours(1);
     for second in 0..count {
@@ -36,7 +36,7 @@ fn open_apart(github: &mut World, repository: &str, count: u64) {
     }
 }
 
-/// The pages asked for since the last clearing, in order.
+/// The pages requested since the records were cleared, in order.
 fn pages(app: &TestApp) -> Vec<String> {
     let mut asked = app.asked();
     asked.retain(|path| path.contains("/issues?"));
@@ -55,7 +55,7 @@ async fn repository_of_5_000_issues_is_complete_after_a_few_short_passes() {
     loop {
         passes += 1;
         let begun = app.world.clock.now();
-        // Whoever beats next goes on.
+        // The next heartbeat continues, whichever agent sends it.
         let answer = app.agent(&format!("agent-{passes}")).beat().await;
         assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
         assert!(app.world.clock.now().duration_since(begun) <= SignedDuration::from_millis(2_300));
@@ -69,14 +69,18 @@ async fn repository_of_5_000_issues_is_complete_after_a_few_short_passes() {
         if answer.0["freshAt"].is_string() {
             break;
         }
-        let left = "1 repository deferred to the next pass.";
-        assert!(answer.0["summary"].as_str().expect("a text").ends_with(left), "{:#}", answer.0);
+        assert_eq!(
+            (answer.is_deferred(), answer.summary_numbers().last()),
+            (true, Some(&1)),
+            "{:#}",
+            answer.0
+        );
         app.outlive_freshness();
     }
     assert!(passes <= 11, "{passes}");
     assert_eq!(read.len(), 51, "5,000 issues in pages of 100, each but the first with two of the one before");
     assert_eq!(app.open_rows("acme/api").len(), 5_000);
-    assert_eq!(app.marks("acme/api")["openCount"], 5_000);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 5_000);
     assert_eq!(app.revisions(), [(1, 5_000)], "each row was written once");
 }
 
@@ -124,16 +128,16 @@ async fn changes_that_do_not_fit_into_a_pass_are_reported_once_each() {
         }
     });
     slow(&mut app, 40);
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let mut deferred = 0;
     for _ in 0..6 {
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes().len()), ("ok", 0), "{:#}", answer.0);
-        deferred += usize::from(answer.0["summary"].to_string().contains("deferred to the next pass"));
-        told.extend(answer.touched());
+        deferred += usize::from(answer.is_deferred());
+        reported.extend(answer.touched());
         app.outlive_freshness();
     }
     assert!(deferred >= 1, "all of it fit into one pass");
-    let distinct: HashSet<&String> = told.iter().collect();
-    assert_eq!((told.len(), distinct.len()), (600, 600));
+    let distinct: HashSet<&String> = reported.iter().collect();
+    assert_eq!((reported.len(), distinct.len()), (600, 600));
 }

@@ -1,12 +1,13 @@
-//! What fails, and what the answer, the record and the next beat make of it.
+//! Failures, and their effect on the answer, the record and the next beat.
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use test_world::dynamodb::{Fault as Broken, On};
 use test_world::github::{Fault, Matching};
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::TestApp;
+use crate::support::probe::failed;
 
 const FIVE: [&str; 5] = ["acme/api", "acme/web", "acme/docs", "acme/infra", "acme/app"];
 
@@ -18,16 +19,6 @@ async fn with_an_issue_each(repositories: &[&str]) -> TestApp {
         }
     });
     app
-}
-
-/// Code and repository of each problem, sorted by repository.
-fn failures(answer: &Answer) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap_or("all").to_owned();
-    let problems = answer.0["problems"].as_array().expect("a list");
-    let mut failures: Vec<_> =
-        problems.iter().map(|problem| (text(&problem["repository"]), text(&problem["code"]))).collect();
-    failures.sort();
-    failures
 }
 
 #[tokio::test]
@@ -49,13 +40,12 @@ async fn one_of_five_repositories_failing_is_a_warning() {
     app.world.github.fault(Matching::listing("acme/web"), Fault::Status(502).forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.status(), "warning");
-    assert_eq!(
-        answer.lines("warnings"),
-        ["sync: acme/web: GitHub answered 502 three times; the next pass retries"]
-    );
+    assert_eq!(failed(&answer), [("acme/web".to_owned(), "github_unavailable".to_owned())]);
+    let [warning] = answer.lines("warnings")[..] else { panic!("{:#}", answer.0) };
+    assert!(warning.starts_with("sync: acme/web: ") && warning.contains("502"), "{warning}");
     assert_eq!(answer.lines("errors"), [""; 0]);
-    assert_eq!(answer.0["summary"], "Synced 4 of 5 repositories: 0 issues changed, 4 imported.");
-    assert_eq!(answer.0["freshAt"], Value::Null);
+    assert_eq!(answer.summary_numbers(), [4, 5, 0, 4]);
+    assert_eq!(answer.0["freshAt"], json!(null));
     for repository in ["acme/api", "acme/docs", "acme/infra", "acme/app"] {
         assert_eq!(app.open_rows(repository), [1]);
     }
@@ -70,7 +60,7 @@ async fn all_of_five_repositories_failing_is_an_error_naming_each() {
     assert_eq!(answer.lines("warnings"), [""; 0]);
     let mut expected = FIVE.map(|repository| (repository.to_owned(), "github_unavailable".to_owned()));
     expected.sort();
-    assert_eq!(failures(&answer), expected);
+    assert_eq!(failed(&answer), expected);
 }
 
 #[tokio::test]
@@ -93,7 +83,7 @@ async fn empty_configuration_is_an_error() {
         assert_eq!(app.runs("alpha").pop().expect("a run")["status"], "error");
         app.outlive_freshness();
     }
-    assert_eq!(app.asked_of_github(), [""; 0]);
+    assert_eq!(app.requests_to_github(), [""; 0]);
 }
 
 #[tokio::test]
@@ -116,10 +106,7 @@ async fn each_repositorys_failure_has_its_own_code() {
         ("acme/infra", "github_forbidden"),
         ("acme/web", "github_unavailable"),
     ];
-    assert_eq!(
-        failures(&answer),
-        expected.map(|(repository, code)| (repository.to_owned(), code.to_owned()))
-    );
+    assert_eq!(failed(&answer), expected.map(|(repository, code)| (repository.to_owned(), code.to_owned())));
 }
 
 #[tokio::test]
@@ -133,12 +120,12 @@ async fn github_down_is_an_error_until_it_is_back() {
         assert_eq!(answer.status(), "error");
         assert_eq!(answer.codes(), ["github_unavailable"; 2]);
         assert_eq!(answer.0["freshAt"], before.0["freshAt"]);
-        assert_eq!(app.marks("acme/api")["failure"]["since"], "2026-11-22T06:00:31.000Z");
+        assert_eq!(app.checkpoints("acme/api")["failure"]["since"], "2026-11-22T06:00:31.000Z");
     }
     app.world.github.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
-    assert_eq!(app.marks("acme/api").get("failure"), None);
+    assert_eq!(app.checkpoints("acme/api").get("failure"), None);
 }
 
 #[tokio::test]
@@ -149,7 +136,7 @@ async fn dynamodb_down_is_an_answered_error() {
     assert_eq!(answer.status(), "error");
     assert_eq!(answer.codes(), ["store_unavailable", "run_not_recorded"]);
     assert_eq!(answer.0["touched"], json!([]));
-    assert_eq!(app.asked_of_github(), [""; 0]);
+    assert_eq!(app.requests_to_github(), [""; 0]);
     app.world.dynamodb.heal();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
 }
@@ -230,14 +217,14 @@ async fn unstored_delivery_cursor_is_reported_in_the_answer_and_the_run() {
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     app.world.github.arrange(|github| github.close_issue("acme/api", 1));
-    let position = On::operation("UpdateItem").containing("AGENTS");
-    app.world.dynamodb.fault(position, Broken::AccessDenied.forever());
+    let cursor = On::operation("UpdateItem").containing("AGENTS");
+    app.world.dynamodb.fault(cursor, Broken::AccessDenied.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["run_not_recorded"]));
     let runs = app.runs("alpha");
     assert_eq!(runs.last().expect("a run")["status"], "warning");
     app.world.dynamodb.heal();
-    assert_eq!(app.agent("alpha").beat().await.touched(), answer.touched(), "told again");
+    assert_eq!(app.agent("alpha").beat().await.touched(), answer.touched(), "reported again");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Answers that are not of GitHub's API: the message names `GITHUB_API_URL`, which most often has the wrong address.
+//! Answers that do not come from GitHub's API: the message names `GITHUB_API_URL`, which is most often wrong.
 
 use test_world::github::{Fault, Matching};
 
@@ -17,7 +17,7 @@ fn page(status: u16, body: &str) -> Fault {
     }
 }
 
-/// An Enterprise Server whose web site is asked instead of its API (PyGithub issue 769, terraform-provider-github issue
+/// An Enterprise Server whose website answers instead of its API (PyGithub issue 769, terraform-provider-github issue
 /// 224, steampipe-plugin-github issue 305).
 #[tokio::test]
 async fn website_instead_of_the_api_is_reported_with_the_variables_name() {
@@ -41,12 +41,12 @@ async fn website_instead_of_the_api_is_reported_with_the_variables_name() {
                 "{status} {path}: {:#}",
                 answer.0
             );
-            let told = answer.0["problems"].to_string();
+            let reported = answer.0["problems"].to_string();
             assert!(
-                told.contains("GITHUB_API_URL") && told.contains("https://HOST/api/v3"),
-                "{status} {path}: {told}"
+                reported.contains("GITHUB_API_URL") && reported.contains("https://HOST/api/v3"),
+                "{status} {path}: {reported}"
             );
-            assert!(!told.contains("Sign in"), "{told}");
+            assert!(!reported.contains("Sign in"), "{reported}");
             assert_eq!(app.open_rows("acme/api"), [0; 0]);
         }
     }

@@ -1,5 +1,5 @@
-//! Whatever GitHub answers, or something in between that speaks in its place: the beat is answered, the pass ends, no
-//! part of it crashes, and nothing that is not an issue's gets further.
+//! Whatever GitHub, or something between, answers: the beat is answered, the pass ends, nothing panics, and only
+//! issues' data gets through.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use crate::support::app::TestApp;
 use crate::support::cases::{self, Mutation};
 use crate::support::log::Log;
 
-/// Some ten seconds of them.
+/// These take about ten seconds.
 const CASES: u32 = 60;
 
-/// Stands in everything that is no JSON of GitHub's.
+/// A text in everything that is not GitHub's JSON.
 const MARK: &str = "upstream-words";
 
-/// What is done to GitHub's answers.
+/// A change of GitHub's answers.
 #[derive(Clone, Debug)]
 struct Garbling {
     on: On,
-    /// The first answers that are right.
+    /// The first answers, which are correct.
     after: u64,
     status: Option<u16>,
     headers: Vec<(&'static str, String)>,
@@ -115,9 +115,9 @@ impl Garbling {
             On::Listings => Matching::any_listing(),
             On::Web => Matching::any_of("acme/web"),
         };
-        let garble = move |sent: &mut u16, told: &mut Vec<(String, String)>, text: &mut Vec<u8>| {
+        let garble = move |sent: &mut u16, reported: &mut Vec<(String, String)>, text: &mut Vec<u8>| {
             *sent = status.unwrap_or(*sent);
-            told.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            reported.extend(headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
             match &body {
                 Body::Right => {}
                 Body::Mutated(mutations) => {
@@ -134,15 +134,15 @@ impl Garbling {
     }
 }
 
-/// Beats while GitHub is garbled, and once more when it is not.
+/// Sends a heartbeat while GitHub's answers are changed, and another one afterwards.
 async fn live(has_beaten: bool, garbling: Garbling) {
     let setup = TestApp::tracking(&["acme/api", "acme/web"]).with("AUDIT_INTERVAL_SECONDS", "60");
-    // An answer whose body is not what its status or its headers promise may never end.
+    // An answer whose body does not match its status or headers may never end.
     let impatient = |timing: &mut Timing| {
         (timing.github.attempts, timing.github.attempt_timeout) = (2, Duration::from_millis(500));
     };
     let mut app = setup.timing(impatient).start().await;
-    app.leaves_orders_open();
+    app.allows_unused_faults();
     app.world.github.arrange(|github| {
         github.open_issues("acme/api", 2);
         github.open_issues("acme/web", 2);

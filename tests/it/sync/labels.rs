@@ -1,4 +1,4 @@
-//! Labels: excluded ones, status ones, renamed ones; and what a row holds.
+//! Labels: excluded, status and renamed ones; and the fields of a row.
 
 use test_world::github::World;
 
@@ -201,11 +201,11 @@ async fn excluded_issue_is_not_counted_in_the_summary() {
     app.agent("alpha").beat().await;
     app.outlive_freshness();
     app.world.github.arrange(|github| {
-        github.open_issue(API, "Told");
-        github.open_issue(API, "Not told");
+        github.open_issue(API, "Reported");
+        github.open_issue(API, "Excluded");
         label(github, 2, &["Spam"]);
     });
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.touched(), ["opened acme/api#1"]);
-    assert_eq!(answer.0["summary"], "Synced 1 of 1 repository: 1 issue changed.");
+    assert_eq!(answer.summary_numbers(), [1, 1, 1]);
 }

@@ -1,4 +1,4 @@
-//! Fleets that are too large for a variable: their repositories are named in a file.
+//! Fleets that are too large for a variable: a file names their repositories.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use test_world::github::Request;
 
 use crate::support::app::{Answer, TestApp};
 
-/// A file that is removed when the test is over.
+/// A file that is removed at the end of the test.
 struct File(std::path::PathBuf);
 
 impl File {
@@ -29,12 +29,12 @@ fn assert_all_in_step(answer: &Answer) {
     assert_eq!(answer.0["freshAt"], answer.0["startedAt"], "{:#}", answer.0);
 }
 
-/// A fleet of which the first hundred repositories were read by the service. The others stand in the table as those
-/// do: thousands of first requests would take a minute.
+/// A fleet whose first hundred repositories the service has read. The test writes the same items for the others:
+/// thousands of first requests would take a minute.
 async fn read_before(names: &[String]) -> TestApp {
     let tracked: Vec<&str> = names.iter().map(String::as_str).collect();
     let setup = TestApp::tracking(&tracked).with("REPOSITORIES", &names[..100].join(","));
-    // Twenty large questions at once keep a busy machine's local GitHub for a while; none is to be asked again.
+    // Twenty large queries at once keep the local GitHub busy for a while; none may be retried.
     let patient = setup.timing(|timing| {
         timing.github.attempt_timeout = Duration::from_secs(60);
         timing.store.attempt = Duration::from_secs(60);
@@ -42,14 +42,15 @@ async fn read_before(names: &[String]) -> TestApp {
     });
     let app = patient.start().await;
     assert_all_in_step(&app.agent("alpha").beat().await);
-    let [marks, known] = [app.marks(&names[0]), app.items("FLEET", &format!("NAME#{}", names[0]))[0].clone()];
+    let [checkpoints, known] =
+        [app.checkpoints(&names[0]), app.items("FLEET", &format!("NAME#{}", names[0]))[0].clone()];
     for name in &names[100..] {
         let id = app.world.github.arrange(|github| github.repository_id(name));
-        let (mut marks, mut known) = (marks.clone(), known.clone());
-        marks["sk"] = format!("REPO#{id}").into();
-        marks["name"] = name.clone().into();
+        let (mut checkpoints, mut known) = (checkpoints.clone(), known.clone());
+        checkpoints["sk"] = format!("REPO#{id}").into();
+        checkpoints["name"] = name.clone().into();
         known["sk"] = format!("NAME#{name}").into();
-        for item in [&mut marks, &mut known] {
+        for item in [&mut checkpoints, &mut known] {
             item["id"] = id.into();
             app.world.dynamodb.put_item(TABLE_NAME, item);
         }
@@ -57,14 +58,15 @@ async fn read_before(names: &[String]) -> TestApp {
     app
 }
 
-/// Runs a pass over all 2,000; gives what it asked of GitHub.
+/// Runs a pass over all 2,000 repositories and returns its requests to GitHub.
 async fn asked_by_a_pass(app: &TestApp) -> Vec<Request> {
-    // Forty points for each pass: such a fleet is fresh for a minute, so that half of the hour's are never passed.
+    // Each pass costs forty points, so such a fleet is fresh for a minute: passes use at most half of the hourly
+    // budget.
     app.pass_time(60);
     app.clear_requests();
     let answer = app.agent("alpha").beat().await;
     assert_all_in_step(&answer);
-    assert_eq!(answer.0["summary"], "Synced 2000 of 2000 repositories: 0 issues changed.");
+    assert_eq!(answer.summary_numbers(), [2_000, 2_000, 0]);
     app.world.github.requests()
 }
 

@@ -1,4 +1,4 @@
-//! Reading what changed: pages by value, and marks that only say what was read and written.
+//! Reading changes: keyset pagination, and checkpoints that cover only what was read and written.
 
 use std::time::Duration;
 
@@ -44,12 +44,12 @@ async fn issue_shown_late_is_read_within_two_minutes_despite_newer_ones() {
         let late = github.open_issue_at(API, "Late", was);
         github.show_late(API, late, shown);
     });
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..4 {
         let newest = app.ago(5);
         app.world.github.arrange(|github| github.open_issue_at(API, "Newer", newest));
-        told.push(app.agent("alpha").beat().await.touched());
-        assert_eq!(app.marks(API)["cursor"], iso_millis(newest), "the cursor is no clock");
+        reported.push(app.agent("alpha").beat().await.touched());
+        assert_eq!(app.checkpoints(API)["cursor"], iso_millis(newest), "the cursor is no clock");
         app.pass_time(35);
     }
     let expected: [&[&str]; 4] = [
@@ -58,7 +58,7 @@ async fn issue_shown_late_is_read_within_two_minutes_despite_newer_ones() {
         &["opened acme/api#2", "opened acme/api#5"],
         &["opened acme/api#6"],
     ];
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn failed_page_two_keeps_the_cursor_and_loses_no_issue() {
     app.world.github.fault(Matching::listing(API).nth(2), Fault::Status(500).times(3));
     let failed = app.agent("alpha").beat().await;
     assert_eq!(failed.codes(), ["github_unavailable"]);
-    assert_eq!(app.marks(API)["cursor"], iso_millis(first + SignedDuration::from_secs(99)));
+    assert_eq!(app.checkpoints(API)["cursor"], iso_millis(first + SignedDuration::from_secs(99)));
     assert_eq!(app.open_rows(API), (1..=100).collect::<Vec<_>>());
     app.outlive_freshness();
     let healed = app.agent("alpha").beat().await;
@@ -116,12 +116,12 @@ async fn failed_write_keeps_the_cursor_before_its_page_and_loses_no_issue() {
     app.world.dynamodb.fault(write, StoreFault::InternalError.forever());
     let failed = app.agent("alpha").beat().await;
     assert_eq!(failed.codes(), ["store_unavailable"]);
-    assert_eq!(app.marks(API)["cursor"], iso_millis(first + SignedDuration::from_secs(99)));
+    assert_eq!(app.checkpoints(API)["cursor"], iso_millis(first + SignedDuration::from_secs(99)));
     app.world.dynamodb.heal();
     app.outlive_freshness();
     assert_eq!(app.agent("alpha").beat().await.status(), "ok");
     assert_eq!(app.open_rows(API), (1..=150).collect::<Vec<_>>());
-    assert_eq!(app.marks(API)["openCount"], 150);
+    assert_eq!(app.checkpoints(API)["openCount"], 150);
 }
 
 #[tokio::test]
@@ -139,7 +139,7 @@ async fn listing_of_250_issues_of_one_second_stores_each_once() {
             issue.updated_at = same_second;
         });
     });
-    assert_eq!(app.marks(API)["cursor"], iso_millis(same_second));
+    assert_eq!(app.checkpoints(API)["cursor"], iso_millis(same_second));
     app.pass_time(130);
     app.agent("alpha").beat().await;
     assert_eq!(app.row(API, 250)["title"], "Again");
@@ -191,7 +191,7 @@ async fn page_of_pull_requests_before_three_issues_gives_three_issues() {
         open_pull_requests(github, API, 1, now);
     });
     assert_eq!(app.agent("alpha").beat().await.touched(), ["opened acme/api#104"]);
-    assert_eq!(app.marks(API)["cursor"], iso_millis(now), "pull requests count for the cursor");
+    assert_eq!(app.checkpoints(API)["cursor"], iso_millis(now), "pull requests count for the cursor");
 }
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn first_page_of_each_repository_is_requested_before_any_second_page() {
             }
         });
         assert_eq!(app.agent("alpha").beat().await.status(), status);
-        // Each repository's newest change, pull requests included, is asked for before its first page.
+        // Each repository's newest change, pull requests included, is requested before its first page.
         let asked = app.asked();
         let listings = asked.iter().filter(|path| path.contains("/issues?"));
         let begun = |listed: &[&String]| {
@@ -286,7 +286,7 @@ async fn repository_does_not_starve_when_a_pass_has_time_for_eight_of_nine() {
     let names: Vec<String> = (1..=9).map(|n| format!("acme/r{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let app = TestApp::tracking(&names).start().await;
-    // Eight at once take 20 s of a pass's 21. After four passes GitHub is quick again.
+    // Eight at once take 20 s of a pass's 21. After four passes GitHub is fast again.
     for n in 1..=36 {
         let clock = app.world.clock.clone();
         let listing = Matching::any_listing().nth(n);
@@ -316,7 +316,7 @@ async fn repository_does_not_starve_when_lookups_would_take_the_whole_pass() {
         github.remove_graphql();
         names.iter().for_each(|name| github.open_issues(name, 1));
     });
-    // Each look-up takes 700 ms of a pass's 21 s, 28 s for all.
+    // Each lookup takes 700 ms of a pass's 21 s; all of them would take 28 s.
     for name in &names {
         for n in 1..=20 {
             let clock = app.world.clock.clone();
@@ -333,5 +333,5 @@ async fn repository_does_not_starve_when_lookups_would_take_the_whole_pass() {
     for name in names {
         assert_eq!(app.open_rows(name), [1], "{name}");
     }
-    app.leaves_orders_open();
+    app.allows_unused_faults();
 }

@@ -1,5 +1,5 @@
-//! Backlogs: more changes than a pass has time to read. Each ends, whatever its size, however slow the pages are, as
-//! long as one of them fits into a pass.
+//! Backlogs: more changes than a pass has time to read. Each is read completely, whatever its size and however slow the
+//! pages, as long as one page fits into a pass.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use test_world::github::World;
 
 use crate::support::app::{Answer, TestApp};
 
-/// What there is to read in each repository: all of it pull requests, which cost no rows, but for the newest change.
+/// The unread changes of each repository: pull requests, which cost no rows, except for the newest change.
 #[derive(Clone, Copy, Debug)]
 enum Backlog {
-    /// So many pages, a second between two changes.
+    /// This many pages, with a second between two changes.
     Spread(i64),
-    /// So many pages of changes of one second, as an edit of many issues at once makes them.
+    /// This many pages of changes of one second, as an edit of many issues at once makes them.
     Crowd(i64),
-    /// So many pages with so many changes in each second.
+    /// This many pages, with this many changes in each second.
     Dense(i64, i64),
 }
 
@@ -25,7 +25,7 @@ impl Backlog {
         pages
     }
 
-    /// Its changes, the last of them `seconds` ago.
+    /// Makes the changes, the last of them `seconds` ago.
     fn arrange(self, github: &mut World, repository: &str, last: Timestamp) {
         let changes = self.pages() * 100 - 1;
         let at = |change: i64| {
@@ -44,7 +44,7 @@ impl Backlog {
     }
 }
 
-/// Lets alpha beat while GitHub's pages take their time by the clock.
+/// Sends a heartbeat of alpha while each of GitHub's pages takes time on the clock.
 async fn beat_in_time(app: &TestApp) -> Answer {
     let alpha = app.agent("alpha");
     let mut beat = Box::pin(alpha.beat());
@@ -57,18 +57,18 @@ async fn beat_in_time(app: &TestApp) -> Answer {
     }
 }
 
-/// Whether nothing is left to read again in any of them.
+/// Whether none of them has anything left to read.
 fn are_settled(app: &TestApp, names: &[&str]) -> bool {
     names.iter().all(|name| {
-        let marks = app.marks(name);
-        marks["settled"] == marks["cursor"]
-            && marks.get("cutShort").is_none()
-            && marks.get("backfill").is_none()
+        let checkpoints = app.checkpoints(name);
+        checkpoints["settled"] == checkpoints["cursor"]
+            && checkpoints.get("cutShort").is_none()
+            && checkpoints.get("backfill").is_none()
     })
 }
 
-/// Tracks so many repositories with a backlog whose last change was `age` seconds ago, and beats until it is read and
-/// settled. Gives how many passes that took.
+/// Tracks repositories with a backlog whose last change was `age` seconds ago, and sends heartbeats until it is read
+/// and settled. Returns the number of passes.
 async fn passes_until_settled(
     repositories: usize,
     backlog: Backlog,
@@ -91,17 +91,17 @@ async fn passes_until_settled(
         }
     });
     app.world.github.pages_take(page);
-    // All pages are read, read once more to settle them, and a crowd a third time. Each time another listing looks for
-    // what is new in between.
+    // All pages are read, read once more to settle them, and a crowd a third time. Another listing looks for newer
+    // changes between two readings.
     let a_pass = repositories.min(8) * (21_000 / usize::try_from(page.as_millis()).expect("a page")).max(1);
     let pages = repositories * usize::try_from(backlog.pages() + 2).expect("some pages");
     let most = 20 + 8 * pages.div_ceil(a_pass);
     let mut passes = 0;
     while passes == 0 || !are_settled(&app, &names) {
         passes += 1;
-        assert!(passes <= most, "after {most} passes: {what}: {:#}", app.marks(names[0]));
+        assert!(passes <= most, "after {most} passes: {what}: {:#}", app.checkpoints(names[0]));
         beat_in_time(&app).await;
-        // Longer than GitHub shows anything late.
+        // Longer than GitHub delays any change.
         app.pass_time(if has_graphql { 60 } else { 150 });
     }
     let begun = app.ago(0);
@@ -114,11 +114,11 @@ async fn passes_until_settled(
         assert!(fresh_at > begun || !has_graphql, "{what}: {:#}", answer.0);
     }
     for name in names {
-        let marks = app.marks(name);
+        let checkpoints = app.checkpoints(name);
         let audited_at: Timestamp =
-            marks["auditedAt"].as_str().expect("an audit").parse().expect("an instant");
-        assert!(audited_at > begun, "{what}: {name}: {marks:#}");
-        assert_eq!(marks["openCount"], 1, "{what}: {name}");
+            checkpoints["auditedAt"].as_str().expect("an audit").parse().expect("an instant");
+        assert!(audited_at > begun, "{what}: {name}: {checkpoints:#}");
+        assert_eq!(checkpoints["openCount"], 1, "{what}: {name}");
     }
     passes
 }
@@ -175,6 +175,6 @@ async fn first_listing_ends_when_a_pass_has_time_for_one_page_only() {
             app.pass_time(31);
         }
         assert_eq!(app.open_rows("acme/api"), (1..=count).collect::<Vec<_>>());
-        assert!(app.marks("acme/api").get("backfill").is_none(), "{:#}", app.marks("acme/api"));
+        assert!(app.checkpoints("acme/api").get("backfill").is_none(), "{:#}", app.checkpoints("acme/api"));
     }
 }

@@ -1,16 +1,12 @@
-//! How long a pass serves every beat: what comes back each time is spaced, what does not is not.
+//! How long a pass serves every beat: recurring costs stretch its freshness, single ones do not.
 
 use jiff::SignedDuration;
 use test_world::github::{Fault, Matching};
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::TestApp;
 use crate::support::audits::{INTERVAL, audit, pages_audited, settled};
 
 const API: &str = "acme/api";
-
-fn next(answer: &Answer) -> u64 {
-    answer.0["nextHeartbeatInSeconds"].as_u64().expect("whole seconds")
-}
 
 #[tokio::test]
 async fn audit_does_not_stretch_the_freshness() {
@@ -19,15 +15,15 @@ async fn audit_does_not_stretch_the_freshness() {
         github.set_graphql_budget(1_000, 1_000, github.now() + SignedDuration::from_mins(120))
     });
     app.outlive_freshness();
-    assert_eq!(next(&app.agent("alpha").beat().await), 30);
+    assert_eq!(app.agent("alpha").beat().await.next_heartbeat(), 30);
     let answer = audit(&app).await;
     assert_eq!(pages_audited(&app), 10);
-    assert_eq!(next(&answer), 30, "{:#}", answer.0);
+    assert_eq!(answer.next_heartbeat(), 30, "{:#}", answer.0);
 }
 
 #[tokio::test]
 async fn audits_in_several_passes_in_a_row_delay_no_change() {
-    // Of a small budget an audit takes as much as those of a large fleet take of GitHub's.
+    // The audit takes the same share of a small budget as the audits of a large fleet take of GitHub's.
     let app = settled(4_000).await;
     app.world
         .github
@@ -42,7 +38,7 @@ async fn audits_in_several_passes_in_a_row_delay_no_change() {
         github.open_issue(API, "News");
     });
     let later = app.agent("alpha").beat().await;
-    assert!(!later.is_coalesced(), "{} {:?}: next {}", later.status(), later.codes(), next(&later));
+    assert!(!later.is_coalesced(), "{} {:?}: next {}", later.status(), later.codes(), later.next_heartbeat());
 }
 
 #[tokio::test]
@@ -57,7 +53,7 @@ async fn busy_fleet_is_read_less_often_after_half_of_the_hourly_budget() {
     });
     app.agent("alpha").beat().await;
     app.pass_time(300);
-    // 10 of 500: as 100 of 5,000.
+    // 10 of 500 is the same share as 100 of 5,000.
     app.world
         .github
         .arrange(|github| github.set_budget(500, 500, github.now() + SignedDuration::from_mins(60)));
@@ -70,7 +66,7 @@ async fn busy_fleet_is_read_less_often_after_half_of_the_hourly_budget() {
             ("ok", vec![]),
             "pass {pass}, {} s: next {}",
             pass * 31,
-            next(&answer)
+            answer.next_heartbeat()
         );
     }
 }
@@ -88,5 +84,5 @@ async fn earlier_of_two_rate_limit_resets_is_reported() {
     app.agent("alpha").beat().await;
     app.pass_time(31);
     let answer = app.agent("alpha").beat().await;
-    assert!(next(&answer) <= 60, "{}", next(&answer));
+    assert!(answer.next_heartbeat() <= 60, "{}", answer.next_heartbeat());
 }

@@ -1,4 +1,4 @@
-//! GitHub after a restore from a backup: issues show an older version, with the `updated_at` of then.
+//! GitHub after a restore from a backup: issues show an older version, with its old `updated_at`.
 
 use agent_heartbeat::domain::iso_millis;
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use crate::support::audits::{INTERVAL, audit, settled};
 
 const API: &str = "acme/api";
 
-/// Three issues that are known; the third is closed, which is known too, and settled.
+/// Three known, settled issues, the third of them closed.
 async fn known() -> TestApp {
     let app = settled(3).await;
     app.world.github.arrange(|github| github.close_issue(API, 3));
@@ -29,21 +29,21 @@ fn updated_at(app: &TestApp, number: u64) -> Timestamp {
 }
 
 fn assert_in_step(app: &TestApp, open: &[u64]) {
-    assert_eq!((app.open_rows(API), &app.marks(API)["openCount"]), (open.to_vec(), &open.len().into()));
+    assert_eq!((app.open_rows(API), &app.checkpoints(API)["openCount"]), (open.to_vec(), &open.len().into()));
     for number in open {
         assert_eq!(app.row(API, *number)["updatedAt"], iso_millis(updated_at(app, *number)));
     }
 }
 
 async fn beats(app: &TestApp, count: usize) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..count {
         app.outlive_freshness();
         let answer: Answer = app.agent("alpha").beat().await;
         assert_eq!(answer.status(), "ok", "{:#}", answer.0);
-        told.extend(answer.touched());
+        reported.extend(answer.touched());
     }
-    told
+    reported
 }
 
 #[tokio::test]
@@ -114,14 +114,14 @@ async fn restored_issue_that_was_just_read_waits_for_late_answers() {
     assert_eq!(app.open_rows(API), [1]);
     app.world.github.arrange(|github| restore(github, 2));
     let read_at: Timestamp = app.row(API, 2)["readAt"].as_str().expect("a time").parse().expect("a time");
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for _ in 0..12 {
         app.outlive_freshness();
-        told.extend(app.agent("alpha").beat().await.touched());
+        reported.extend(app.agent("alpha").beat().await.touched());
         let now = app.ago(0);
         let is_well_after = now.duration_since(read_at).as_secs() > 120;
-        assert!(is_well_after || told.is_empty(), "{now}: {told:?}");
+        assert!(is_well_after || reported.is_empty(), "{now}: {reported:?}");
     }
-    assert_eq!(told, ["reopened acme/api#2"], "without waiting for the next interval");
+    assert_eq!(reported, ["reopened acme/api#2"], "without waiting for the next interval");
     assert_in_step(&app, &[1, 2]);
 }

@@ -1,4 +1,5 @@
-//! GitHub fails, hangs, breaks off or talks nonsense: repeated where that can help, bounded, and reported.
+//! GitHub fails, hangs, breaks off or answers nonsense: requests are retried where that helps, with a limit, and
+//! reported.
 
 use crate::support::changed::one_opened_in_each;
 use std::time::Duration;
@@ -13,16 +14,19 @@ fn two_repositories() -> Setup {
 }
 
 fn listings_of_web(app: &TestApp) -> usize {
-    let asked = app.asked_of_github();
+    let asked = app.requests_to_github();
     asked.iter().filter(|path| path.starts_with("/repos/acme/web/issues")).count()
 }
 
-/// The listing of one repository failed in this way; the other was read, and the next pass reads both.
-async fn assert_reported(app: &TestApp, answer: &Answer, code: &str, what: &str) {
+/// The listing of one repository failed with this code and a message with this detail; the other was read, and the next
+/// pass reads both.
+async fn assert_reported(app: &TestApp, answer: &Answer, code: &str, detail: &str) {
     assert_eq!((answer.status(), answer.codes()), ("warning", vec![code]));
-    let line = format!("sync: acme/web: {what}; the next pass retries");
-    assert_eq!(answer.lines("warnings"), [line]);
-    assert_eq!(answer.0["problems"][0]["retryable"], true);
+    let problem = &answer.0["problems"][0];
+    assert_eq!((&problem["repository"], &problem["retryable"]), (&"acme/web".into(), &true.into()));
+    let message = problem["message"].as_str().expect("a text");
+    assert!(message.contains(detail), "{detail}: {message}");
+    assert_eq!(answer.lines("warnings"), [format!("sync: acme/web: {message}")]);
     assert_eq!(answer.touched(), ["opened acme/api#1"]);
     assert_eq!(app.row("acme/web", 1), Value::Null);
     app.world.github.heal();
@@ -35,7 +39,11 @@ async fn assert_reported(app: &TestApp, answer: &Answer, code: &str, what: &str)
 async fn request_without_a_failure_is_sent_once() {
     let app = one_opened_in_each(two_repositories()).await;
     app.agent("alpha").beat().await;
-    assert_eq!((listings_of_web(&app), app.asked_of_github().len()), (1, 3), "the probe, and a listing each");
+    assert_eq!(
+        (listings_of_web(&app), app.requests_to_github().len()),
+        (1, 3),
+        "the probe, and a listing each"
+    );
 }
 
 #[tokio::test]
@@ -54,17 +62,17 @@ async fn request_that_fails_twice_and_then_works_is_no_problem() {
 #[tokio::test]
 async fn request_that_fails_three_times_is_reported() {
     let failures = [
-        (Fault::Status(502), "GitHub answered 502 three times"),
-        (Fault::Status(500), "GitHub answered 500 three times"),
-        (Fault::Cut, "GitHub broke off its answer three times"),
-        (Fault::HalfPage, "GitHub broke off its answer three times"),
+        (Fault::Status(502), "502"),
+        (Fault::Status(500), "500"),
+        (Fault::Cut, "three times"),
+        (Fault::HalfPage, "three times"),
     ];
-    for (fault, what) in failures {
+    for (fault, detail) in failures {
         let app = one_opened_in_each(two_repositories()).await;
         app.world.github.fault(Matching::listing("acme/web"), fault.forever());
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(listings_of_web(&app), 3, "{what}");
-        assert_reported(&app, &answer, "github_unavailable", what).await;
+        assert_eq!(listings_of_web(&app), 3, "{detail}");
+        assert_reported(&app, &answer, "github_unavailable", detail).await;
     }
 }
 
@@ -78,33 +86,26 @@ async fn hanging_github_lets_the_beat_be_answered_in_bounded_time() {
     app.world.github.fault(Matching::listing("acme/web"), Fault::Hang.forever());
     let answer = app.agent("alpha").beat().await;
     assert_eq!(listings_of_web(&app), 2);
-    let what = format!("GitHub at {} did not answer in time (tried twice)", app.world.github.url());
-    assert_reported(&app, &answer, "github_unavailable", &what).await;
+    assert_reported(&app, &answer, "github_unavailable", app.world.github.url()).await;
 }
 
 #[tokio::test]
 async fn unexpected_answer_is_reported_and_not_retried() {
     let answer = |body: &str| Fault::Answer { status: 200, headers: Vec::new(), body: body.to_owned() };
-    // It may not be GitHub's API that answers.
-    let hinted = |what: &str| {
-        let check =
-            "check that GITHUB_API_URL is the API's address (https://HOST/api/v3 for an Enterprise Server)";
-        format!("{what}; {check}")
-    };
-    let understood = "GitHub's answer is not one this service understands";
+    // What is not JSON may come from something else than GitHub's API: the message names the variable with its address.
     let answers = [
-        (Fault::Garbage, hinted("not JSON (line 1, column 1)")),
-        (answer(""), hinted("not JSON (line 1, column 0)")),
-        (answer("{}"), "JSON of another shape (line 1, column 0)".to_owned()),
-        (Fault::Status(422), "status 422".to_owned()),
+        (Fault::Garbage, "line 1, column 1", true),
+        (answer(""), "line 1, column 0", true),
+        (answer("{}"), "line 1, column 0", false),
+        (Fault::Status(422), "422", false),
     ];
-    for (fault, what) in answers {
+    for (fault, detail, names_variable) in answers {
         let app = one_opened_in_each(two_repositories()).await;
         app.world.github.fault(Matching::listing("acme/web"), fault.forever());
         let answer = app.agent("alpha").beat().await;
-        assert_eq!(listings_of_web(&app), 1, "{what}");
-        let what = format!("{understood}: {what}");
-        assert_reported(&app, &answer, "github_unexpected_answer", &what).await;
+        assert_eq!(listings_of_web(&app), 1, "{detail}");
+        assert_eq!(answer.0["problems"].to_string().contains("GITHUB_API_URL"), names_variable, "{detail}");
+        assert_reported(&app, &answer, "github_unexpected_answer", detail).await;
     }
 }
 
@@ -122,7 +123,7 @@ async fn failed_second_page_keeps_the_first_and_the_rest_follows() {
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.touched().len()), ("ok", 0), "{fault:?}");
         assert_eq!(app.open_rows("acme/api").len(), 150, "{fault:?}");
-        assert_eq!(app.marks("acme/api")["openCount"], 150, "{fault:?}");
+        assert_eq!(app.checkpoints("acme/api")["openCount"], 150, "{fault:?}");
     }
 }
 
@@ -130,8 +131,7 @@ async fn failed_second_page_keeps_the_first_and_the_rest_follows() {
 async fn unreachable_github_is_reported() {
     let app = TestApp::tracking(&["acme/api"]).with("GITHUB_API_URL", "http://127.0.0.1:1").start().await;
     let answer = app.agent("alpha").beat().await;
-    let line = "sync: acme/api: GitHub could not be reached at http://127.0.0.1:1 (tried three times); the next pass \
-                retries";
-    assert_eq!((answer.status(), answer.lines("errors")), ("error", vec![line]));
-    assert_eq!(answer.codes(), ["github_unavailable"]);
+    assert_eq!((answer.status(), answer.codes()), ("error", vec!["github_unavailable"]));
+    let [error] = answer.lines("errors")[..] else { panic!("{:#}", answer.0) };
+    assert!(error.starts_with("sync: acme/api: ") && error.contains("http://127.0.0.1:1"), "{error}");
 }

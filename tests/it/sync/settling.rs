@@ -1,4 +1,4 @@
-//! Settling: what GitHub may still show late is read once more, and then never again.
+//! Settling: what GitHub may still show late is read once more, and never again.
 
 use serde_json::json;
 use test_world::github::{Fault, Matching, World};
@@ -9,19 +9,19 @@ use crate::support::checked::Checked;
 
 const API: &str = "acme/api";
 
-/// Reads three issues until they are settled. Gives the marks.
+/// Reads three issues until they are settled. Returns the checkpoints.
 async fn settle(app: &TestApp) -> Checked {
     app.world.github.arrange(|github| github.open_issues(API, 3));
     app.agent("alpha").beat().await;
     app.pass_time(130);
     app.agent("alpha").beat().await;
-    app.marks(API)
+    app.checkpoints(API)
 }
 
 #[tokio::test]
 async fn settled_idle_pass_writes_no_issue_and_no_checkpoint() {
     let app = TestApp::tracking(&[API]).start().await;
-    let marks = settle(&app).await;
+    let checkpoints = settle(&app).await;
     for _ in 0..2 {
         app.outlive_freshness();
         app.clear_requests();
@@ -29,7 +29,7 @@ async fn settled_idle_pass_writes_no_issue_and_no_checkpoint() {
         assert_eq!((answer.status(), answer.touched().len()), ("ok", 0));
         assert_eq!(app.written(API), [""; 0]);
         assert_eq!(app.asked(), ["/graphql"], "the probe");
-        assert_eq!(app.marks(API), marks);
+        assert_eq!(app.checkpoints(API), checkpoints);
     }
 }
 
@@ -37,7 +37,7 @@ async fn settled_idle_pass_writes_no_issue_and_no_checkpoint() {
 async fn settled_idle_pass_without_graphql_reads_one_page_and_writes_nothing() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(World::remove_graphql);
-    let marks = settle(&app).await;
+    let checkpoints = settle(&app).await;
     for _ in 0..2 {
         app.outlive_freshness();
         app.clear_requests();
@@ -45,7 +45,7 @@ async fn settled_idle_pass_without_graphql_reads_one_page_and_writes_nothing() {
         assert_eq!((answer.codes(), answer.touched()), (vec!["probe_unavailable"], vec![]));
         assert_eq!(app.written(API), [""; 0]);
         assert_eq!((app.asked().len(), app.listed_since().len()), (3, 1), "{:?}", app.asked());
-        assert_eq!(app.marks(API), marks);
+        assert_eq!(app.checkpoints(API), checkpoints);
     }
 }
 
@@ -66,16 +66,16 @@ async fn burst_is_read_once_more_when_no_issue_can_be_late_and_never_again() {
         app.agent("alpha").beat().await;
         reads_the_burst.push(app.listed_since().iter().any(|since| *since <= first.to_string()));
     }
-    // The burst's last change can be late until 121 s after it: until after the second pass.
+    // The burst's last change can be late for 121 s: until after the second pass.
     assert_eq!(reads_the_burst, [true, false, true, false, false]);
-    assert_eq!(app.marks(API)["settled"], app.marks(API)["cursor"]);
+    assert_eq!(app.checkpoints(API)["settled"], app.checkpoints(API)["cursor"]);
 }
 
 #[tokio::test]
 async fn cursor_and_settled_watermark_never_move_back() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 3));
-    let mut marks = Vec::new();
+    let mut checkpoints = Vec::new();
     for step in 0..8 {
         app.pass_time(70);
         let late = app.ago(-90);
@@ -91,13 +91,13 @@ async fn cursor_and_settled_watermark_never_move_back() {
             app.world.github.fault(Matching::listing(API), Fault::EmptyList);
         }
         app.agent("alpha").beat().await;
-        let now = app.marks(API);
-        marks.push(["cursor", "settled"].map(|mark| now[mark].as_str().expect("a mark").to_owned()));
+        let now = app.checkpoints(API);
+        checkpoints.push(["cursor", "settled"].map(|mark| now[mark].as_str().expect("a mark").to_owned()));
     }
-    assert!(marks.iter().map(|[cursor, _]| cursor).is_sorted(), "{marks:#?}");
-    assert!(marks.iter().map(|[_, settled]| settled).is_sorted(), "{marks:#?}");
-    assert!(marks.iter().all(|[cursor, settled]| settled <= cursor), "{marks:#?}");
-    assert!(marks[0] < marks[7], "they do move: {marks:#?}");
+    assert!(checkpoints.iter().map(|[cursor, _]| cursor).is_sorted(), "{checkpoints:#?}");
+    assert!(checkpoints.iter().map(|[_, settled]| settled).is_sorted(), "{checkpoints:#?}");
+    assert!(checkpoints.iter().all(|[cursor, settled]| settled <= cursor), "{checkpoints:#?}");
+    assert!(checkpoints[0] < checkpoints[7], "they do move: {checkpoints:#?}");
 }
 
 #[tokio::test]
@@ -119,13 +119,13 @@ async fn listing_after_a_cut_one_starts_at_the_cursor_and_then_at_settled() {
         app.outlive_freshness();
         app.listed_since().first().cloned().expect("a listing")
     };
-    // The first change is of 06:00:00, the others are of 06:00:11 to 06:00:21.
+    // The first change is at 06:00:00, the others are from 06:00:11 to 06:00:21.
     assert_eq!(since().await, "2026-11-22T05:57:58Z");
-    assert_eq!(app.marks(API)["cutShort"], true);
+    assert_eq!(app.checkpoints(API)["cutShort"], true);
     assert_eq!(since().await, "2026-11-22T06:00:19Z");
-    assert_eq!(app.marks(API)["cutShort"], json!(null));
+    assert_eq!(app.checkpoints(API)["cutShort"], json!(null));
     app.pass_time(130);
-    // What the first page of the listing that was cut off could settle is settled.
+    // The first page of the listing that was cut off is settled as far as possible.
     assert_eq!(since().await, "2026-11-22T05:58:29Z");
 }
 
@@ -155,8 +155,11 @@ async fn issue_that_slips_to_a_read_page_of_a_crowded_second_is_read_later() {
         app.agent("alpha").beat().await;
         app.pass_time(130);
         app.agent("alpha").beat().await;
-        let marks = app.marks(API);
-        assert_eq!(marks["settled"], marks["cursor"], "the crowd is read once more and then never again");
+        let checkpoints = app.checkpoints(API);
+        assert_eq!(
+            checkpoints["settled"], checkpoints["cursor"],
+            "the crowd is read once more and never again"
+        );
     }
 }
 
@@ -177,21 +180,25 @@ async fn closed_issue_that_slips_between_pages_of_a_second_is_reported() {
         app.world.github.before(Matching::listing(API).page(3), |github| github.comment(API, 2));
         app.agent("alpha").beat().await;
         assert_eq!(app.items("REPO#", "ISSUE#").len(), 248, "the edits have shifted the pages");
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for _ in 0..4 {
             app.pass_time(seconds);
-            told.extend(app.agent("alpha").beat().await.touched());
+            reported.extend(app.agent("alpha").beat().await.touched());
         }
         for number in [101, 202] {
             let closed = format!("closed acme/api#{number}");
-            let is_told = told.iter().filter(|touch| touch.ends_with(&format!("acme/api#{number}"))).count();
-            assert!(number == 202 || told.contains(&closed), "{told:?}");
-            assert_eq!(is_told, 1, "{told:?}");
+            let is_reported =
+                reported.iter().filter(|touch| touch.ends_with(&format!("acme/api#{number}"))).count();
+            assert!(number == 202 || reported.contains(&closed), "{reported:?}");
+            assert_eq!(is_reported, 1, "{reported:?}");
         }
         app.pass_time(130);
         app.agent("alpha").beat().await;
-        let marks = app.marks(API);
-        assert_eq!(marks["settled"], marks["cursor"], "the crowd is read once more and then never again");
+        let checkpoints = app.checkpoints(API);
+        assert_eq!(
+            checkpoints["settled"], checkpoints["cursor"],
+            "the crowd is read once more and never again"
+        );
     }
 }
 
@@ -207,5 +214,5 @@ async fn pull_requests_alone_cause_no_listing_when_issues_have_settled() {
         app.agent("alpha").beat().await;
         listings += app.asked().len() - 1;
     }
-    assert!(listings <= 2, "{listings} listings in 40 passes without news");
+    assert!(listings <= 2, "{listings} listings in 40 passes without a change");
 }

@@ -1,4 +1,4 @@
-//! Repositories that `REPOSITORIES` no longer names: for a moment, for good, or under a name that stands for another now.
+//! Repositories that `REPOSITORIES` no longer names: briefly, for good, or under a name that another one has now.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::support::checked::Checked;
 const API: &str = "acme/api";
 const WEB: &str = "acme/web";
 
-/// Longer than a repository is remembered that is no longer configured.
+/// Longer than a repository that is not configured any more is remembered.
 const FOR_GOOD: u64 = 3_700;
 
 const DAY: u64 = 24 * 3_600;
 
-/// Two repositories that alpha and beta know, with three open issues in `acme/web` and so many in `acme/api`.
+/// Two repositories that alpha and beta know, with three open issues in `acme/web` and this many in `acme/api`.
 async fn both_known(in_api: u64) -> TestApp {
     let app = TestApp::tracking(&[API, WEB])
         .with("RUN_RETENTION_DAYS", "2")
@@ -35,8 +35,8 @@ async fn both_known(in_api: u64) -> TestApp {
     app
 }
 
-/// What an agent is told in a beat that must be well.
-async fn told(app: &TestApp, agent: &str) -> Vec<String> {
+/// The changes that an agent's beat reports. The beat must be ok.
+async fn reported(app: &TestApp, agent: &str) -> Vec<String> {
     let answer = app.agent(agent).beat().await;
     assert_eq!(answer.status(), "ok", "{:#}", answer.0);
     answer.touched()
@@ -46,7 +46,7 @@ fn hidden(repository: &str, numbers: impl IntoIterator<Item = u64>) -> Vec<Strin
     numbers.into_iter().map(|number| format!("hidden {repository}#{number}")).collect()
 }
 
-/// The items of the fleet that speak of `acme/web`.
+/// The fleet's items that concern `acme/web`.
 fn remembered(app: &TestApp) -> Vec<Checked> {
     let mut repositories = app.items("FLEET", "REPO#");
     repositories.retain(|item| item["name"] == WEB);
@@ -58,18 +58,18 @@ async fn changes_of_a_repository_another_function_does_not_track_are_reported() 
     let mut app = both_known(1).await;
     let with_both = Arc::clone(&app.app);
     app.restart_with("REPOSITORIES", API);
-    let mut told_alpha = Vec::new();
+    let mut alpha_changes = Vec::new();
     for number in 1..=3 {
         app.world.github.arrange(|github| github.close_issue(WEB, number));
-        app.agent("beta").in_sandbox(Arc::clone(&with_both)).beat().await;
-        // Both coalesced with the pass of the other function, and with a pass of its own.
-        told_alpha.extend(app.agent("alpha").beat().await.touched());
+        app.agent("beta").in_environment(Arc::clone(&with_both)).beat().await;
+        // First served by the pass of the other function, then by a pass of its own function.
+        alpha_changes.extend(app.agent("alpha").beat().await.touched());
         app.pass_time(31);
-        told_alpha.extend(app.agent("alpha").beat().await.touched());
+        alpha_changes.extend(app.agent("alpha").beat().await.touched());
         app.pass_time(31);
     }
-    told_alpha.extend(app.agent("alpha").in_sandbox(with_both).beat().await.touched());
-    assert_eq!(told_alpha, ["closed acme/web#1", "closed acme/web#2", "closed acme/web#3"]);
+    alpha_changes.extend(app.agent("alpha").in_environment(with_both).beat().await.touched());
+    assert_eq!(alpha_changes, ["closed acme/web#1", "closed acme/web#2", "closed acme/web#3"]);
 }
 
 #[tokio::test]
@@ -77,27 +77,27 @@ async fn changes_while_briefly_untracked_are_reported_on_return() {
     for minutes in [0, 1, 10, 50] {
         let mut app = both_known(1).await;
         app.world.github.arrange(|github| github.close_issue(WEB, 1));
-        assert_eq!(told(&app, "beta").await, ["closed acme/web#1"]);
+        assert_eq!(reported(&app, "beta").await, ["closed acme/web#1"]);
         app.restart_with("REPOSITORIES", API);
         app.world.github.arrange(|github| github.close_issue(WEB, 2));
-        let mut told_alpha = Vec::new();
+        let mut alpha_changes = Vec::new();
         for _ in 0..minutes {
             app.pass_time(60);
-            told_alpha.extend(told(&app, "alpha").await);
+            alpha_changes.extend(reported(&app, "alpha").await);
         }
         app.world.github.arrange(|github| github.comment(WEB, 3));
         app.restart_with("REPOSITORIES", &format!("{API},{WEB}"));
         for _ in 0..3 {
             app.pass_time(60);
-            told_alpha.extend(told(&app, "alpha").await);
+            alpha_changes.extend(reported(&app, "alpha").await);
         }
         assert_eq!(
-            told_alpha,
+            alpha_changes,
             ["closed acme/web#1", "closed acme/web#2", "edited acme/web#3"],
             "{minutes} minutes"
         );
         assert_eq!(app.open_rows(WEB), [3]);
-        assert_eq!(app.marks(WEB)["openCount"], 1);
+        assert_eq!(app.checkpoints(WEB)["openCount"], 1);
     }
 }
 
@@ -105,41 +105,41 @@ async fn changes_while_briefly_untracked_are_reported_on_return() {
 async fn issues_of_an_untracked_repository_are_reported_once_as_hidden() {
     let mut app = both_known(1).await;
     app.restart_with("REPOSITORIES", API);
-    assert_eq!(told(&app, "alpha").await, [""; 0]);
+    assert_eq!(reported(&app, "alpha").await, [""; 0]);
     assert_eq!(app.open_rows(WEB), [1, 2, 3]);
     app.pass_time(FOR_GOOD);
-    assert_eq!(told(&app, "alpha").await, hidden(WEB, 1..=3));
+    assert_eq!(reported(&app, "alpha").await, hidden(WEB, 1..=3));
     assert_eq!((app.open_rows(WEB), remembered(&app)), (vec![], vec![]));
     for _ in 0..2 {
         app.pass_time(60);
-        assert_eq!(told(&app, "alpha").await, [""; 0]);
+        assert_eq!(reported(&app, "alpha").await, [""; 0]);
     }
-    // One that was away for a day is told as well, from whichever pass.
+    // An agent that was away for a day receives them as well, from any pass.
     app.pass_time(DAY);
-    assert_eq!(told(&app, "beta").await, hidden(WEB, 1..=3));
+    assert_eq!(reported(&app, "beta").await, hidden(WEB, 1..=3));
     app.pass_time(60);
-    assert_eq!(told(&app, "beta").await, [""; 0]);
+    assert_eq!(reported(&app, "beta").await, [""; 0]);
 }
 
 #[tokio::test]
 async fn many_issues_of_an_untracked_repository_are_reported_by_several_passes() {
     let mut app = both_known(250).await;
     app.restart_with("REPOSITORIES", WEB);
-    told(&app, "alpha").await;
+    reported(&app, "alpha").await;
     app.pass_time(FOR_GOOD);
-    let mut told_alpha = Vec::new();
+    let mut alpha_changes = Vec::new();
     let mut passes = 0;
     while !app.open_rows(API).is_empty() {
         passes += 1;
         app.clear_requests();
-        told_alpha.extend(told(&app, "alpha").await);
+        alpha_changes.extend(reported(&app, "alpha").await);
         assert!(app.written(API).len() <= 110, "a pass writes {}", app.written(API).len());
         app.pass_time(60);
     }
-    told_alpha.extend(told(&app, "alpha").await);
+    alpha_changes.extend(reported(&app, "alpha").await);
     assert!((2..=4).contains(&passes), "{passes} passes");
-    let issues: BTreeSet<&String> = told_alpha.iter().collect();
-    assert_eq!((issues.len(), told_alpha.len()), (250, 250));
+    let issues: BTreeSet<&String> = alpha_changes.iter().collect();
+    assert_eq!((issues.len(), alpha_changes.len()), (250, 250));
 }
 
 #[tokio::test]
@@ -153,14 +153,14 @@ async fn issues_of_a_replaced_repository_are_reported_once_as_hidden() {
         github.open_issues(WEB, 2);
         (old, new)
     });
-    assert_eq!(told(&app, "alpha").await, hidden(WEB, 1..=3));
+    assert_eq!(reported(&app, "alpha").await, hidden(WEB, 1..=3));
     let rows = |id: u64| app.items(&format!("REPO#{id}"), "ISSUE#");
     assert!(rows(old).iter().all(|row| row["gone"]["reason"] == "hidden"), "{:#?}", rows(old));
     assert_eq!((rows(new).len(), app.open_rows(WEB)), (2, vec![1, 2]));
     app.pass_time(150);
     app.world.github.arrange(|github| github.close_issue(WEB, 2));
-    assert_eq!(told(&app, "alpha").await, ["closed acme/web#2"]);
-    assert_eq!(told(&app, "beta").await.len(), 4);
+    assert_eq!(reported(&app, "alpha").await, ["closed acme/web#2"]);
+    assert_eq!(reported(&app, "beta").await.len(), 4);
 }
 
 #[tokio::test]
@@ -172,10 +172,10 @@ async fn renamed_repository_tracked_under_its_new_name_is_not_hidden() {
         github.close_issue("acme/site", 1);
     });
     app.restart_with("REPOSITORIES", &format!("{API},{WEB},acme/site"));
-    assert_eq!(told(&app, "alpha").await, ["closed acme/site#1"]);
+    assert_eq!(reported(&app, "alpha").await, ["closed acme/site#1"]);
     for _ in 0..2 {
         app.pass_time(FOR_GOOD);
-        assert_eq!(told(&app, "alpha").await, [""; 0]);
+        assert_eq!(reported(&app, "alpha").await, [""; 0]);
     }
     assert_eq!(app.open_rows("acme/site"), [2, 3]);
 }
@@ -196,34 +196,34 @@ async fn repository_that_github_does_not_show_is_still_tracked() {
 async fn returning_repository_after_hidden_reports_is_in_step_at_once() {
     let mut app = both_known(1).await;
     app.restart_with("REPOSITORIES", API);
-    told(&app, "alpha").await;
+    reported(&app, "alpha").await;
     app.pass_time(FOR_GOOD);
-    assert_eq!(told(&app, "alpha").await, hidden(WEB, 1..=3));
+    assert_eq!(reported(&app, "alpha").await, hidden(WEB, 1..=3));
     app.world.github.arrange(|github| {
         github.close_issue(WEB, 1);
         github.open_issue(WEB, "New");
     });
     app.pass_time(DAY);
     app.restart_with("REPOSITORIES", &format!("{API},{WEB}"));
-    let mut told_alpha = told(&app, "alpha").await;
+    let mut alpha_changes = reported(&app, "alpha").await;
     app.pass_time(150);
-    told_alpha.extend(told(&app, "alpha").await);
-    told_alpha.sort();
+    alpha_changes.extend(reported(&app, "alpha").await);
+    alpha_changes.sort();
     let expected = ["closed acme/web#1", "opened acme/web#4", "reopened acme/web#2", "reopened acme/web#3"];
-    assert_eq!(told_alpha, expected);
-    assert_eq!((app.open_rows(WEB), &app.marks(WEB)["openCount"]), (vec![2, 3, 4], &3.into()));
+    assert_eq!(alpha_changes, expected);
+    assert_eq!((app.open_rows(WEB), &app.checkpoints(WEB)["openCount"]), (vec![2, 3, 4], &3.into()));
 }
 
 #[tokio::test]
 async fn repository_tracked_again_after_the_retention_is_imported_again() {
-    // Its issues were reported as hidden, and were not because the service was away.
+    // In the first case its issues were reported as hidden; in the second they were not, because the service was down.
     for had_passes in [true, false] {
         let mut app = both_known(1).await;
         app.restart_with("REPOSITORIES", API);
-        told(&app, "alpha").await;
+        reported(&app, "alpha").await;
         app.pass_time(FOR_GOOD);
         if had_passes {
-            assert_eq!(told(&app, "alpha").await, hidden(WEB, 1..=3));
+            assert_eq!(reported(&app, "alpha").await, hidden(WEB, 1..=3));
         }
         app.world.github.arrange(|github| {
             github.close_issue(WEB, 1);
@@ -232,21 +232,21 @@ async fn repository_tracked_again_after_the_retention_is_imported_again() {
         app.pass_time(3 * DAY);
         app.restart_with("REPOSITORIES", &format!("{API},{WEB}"));
         app.clear_requests();
-        assert_eq!(told(&app, "alpha").await, [""; 0]);
+        assert_eq!(reported(&app, "alpha").await, [""; 0]);
         assert!(
             app.asked().iter().any(|path| path.contains("acme/web/issues?state=open")),
             "a first listing"
         );
         app.pass_time(150);
         app.world.github.arrange(|github| github.comment(WEB, 3));
-        // What the cache still has as open, and the listing shows as closed, is news.
+        // An issue that is open in the cache and closed in the listing is a change.
         let closed = if had_passes { None } else { Some("closed acme/web#1") };
         let expected: Vec<&str> = closed.into_iter().chain(["edited acme/web#3"]).collect();
-        assert_eq!(told(&app, "alpha").await, expected);
-        // What was closed meanwhile is found by the audit, if it was never reported as hidden.
+        assert_eq!(reported(&app, "alpha").await, expected);
+        // The audit finds what was closed meanwhile, if it was never reported as hidden.
         app.pass_time(7 * DAY);
-        told(&app, "alpha").await;
-        assert_eq!((app.open_rows(WEB), &app.marks(WEB)["openCount"]), (vec![2, 3, 4], &3.into()));
+        reported(&app, "alpha").await;
+        assert_eq!((app.open_rows(WEB), &app.checkpoints(WEB)["openCount"]), (vec![2, 3, 4], &3.into()));
     }
 }
 
@@ -256,7 +256,7 @@ async fn beat_that_dies_while_it_retires_a_repository_loses_no_report() {
         for k in 1.. {
             let mut app = both_known(1).await;
             app.restart_with("REPOSITORIES", API);
-            told(&app, "alpha").await;
+            reported(&app, "alpha").await;
             app.pass_time(FOR_GOOD);
             let alpha = app.agent("alpha");
             let mut beat = Box::pin(alpha.beat());
@@ -272,17 +272,17 @@ async fn beat_that_dies_while_it_retires_a_repository_loses_no_report() {
                     None
                 }
             };
-            let mut told_beta = Vec::new();
+            let mut beta_changes = Vec::new();
             app.pass_time(150);
-            told_beta.extend(told(&app, "beta").await);
+            beta_changes.extend(reported(&app, "beta").await);
             drop(on_its_way);
             scheduler.idle().await;
             for _ in 0..2 {
                 app.pass_time(150);
-                told_beta.extend(told(&app, "beta").await);
+                beta_changes.extend(reported(&app, "beta").await);
             }
-            let told_beta: BTreeSet<String> = told_beta.into_iter().collect();
-            assert_eq!(told_beta, hidden(WEB, 1..=3).into_iter().collect(), "{what}");
+            let beta_changes: BTreeSet<String> = beta_changes.into_iter().collect();
+            assert_eq!(beta_changes, hidden(WEB, 1..=3).into_iter().collect(), "{what}");
             assert_eq!((app.open_rows(WEB), remembered(&app)), (vec![], vec![]), "{what}");
         }
     }

@@ -1,4 +1,4 @@
-//! Without the probe: each repository is asked for by itself, that is told, and the freshness is stretched.
+//! Without the probe: each repository is looked up individually, a warning says so, and the freshness is stretched.
 
 use crate::support::changed::{assert_ok, one_closed_in_each};
 use std::time::Duration;
@@ -8,27 +8,28 @@ use serde_json::Value;
 use test_world::github::{Fault, Matching};
 
 use crate::support::app::TestApp;
+use crate::support::probe::asked_by_rest;
 
-/// How GraphQL is not to be had, whether a person has to do something about it, and how it heals.
+/// A way in which GraphQL becomes unavailable, whether an operator must act, how it heals, and what the message names.
 struct Way {
     breaks: fn(&TestApp),
     lasts: bool,
-    is_transient: fn(&TestApp),
-    message: &'static str,
+    heals: fn(&TestApp),
+    names: &'static str,
 }
 
 const WAYS: [Way; 3] = [
     Way {
         breaks: |app| app.world.github.arrange(|github| github.remove_graphql()),
         lasts: true,
-        is_transient: |app| app.world.github.arrange(|github| github.heal_graphql()),
-        message: "GitHub has no GraphQL API at GITHUB_GRAPHQL_URL (404)",
+        heals: |app| app.world.github.arrange(|github| github.heal_graphql()),
+        names: "GITHUB_GRAPHQL_URL",
     },
     Way {
         breaks: |app| app.world.github.fault(Matching::graphql(), Fault::Status(403).forever()),
         lasts: true,
-        is_transient: |app| app.world.github.heal(),
-        message: "GitHub forbids the token its GraphQL API (403)",
+        heals: |app| app.world.github.heal(),
+        names: "403",
     },
     Way {
         breaks: |app| {
@@ -37,17 +38,10 @@ const WAYS: [Way; 3] = [
             });
         },
         lasts: false,
-        is_transient: |app| app.pass_time(60),
-        message: "GitHub's budget of GraphQL points is used up until 2026-11-22T06:01:31Z",
+        heals: |app| app.pass_time(60),
+        names: "2026-11-22T06:01:31Z",
     },
 ];
-
-fn asked_by_rest(app: &TestApp) -> Vec<String> {
-    let mut asked = app.asked();
-    asked.retain(|path| path != "/graphql");
-    asked.sort();
-    asked
-}
 
 #[tokio::test]
 async fn working_probe_causes_no_warning_and_no_lookup() {
@@ -58,38 +52,38 @@ async fn working_probe_causes_no_warning_and_no_lookup() {
 
 #[tokio::test]
 async fn missing_probe_is_a_warning_and_each_repository_is_looked_up() {
-    for Way { breaks, lasts, is_transient, message } in WAYS {
+    for Way { breaks, lasts, heals, names } in WAYS {
         let app = one_closed_in_each().await;
         breaks(&app);
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes()), ("warning", vec!["probe_unavailable"]));
         let problem = &answer.0["problems"][0];
-        assert_eq!(problem["retryable"], !lasts, "{message}");
-        assert_eq!(problem.get("retryAfterSeconds").is_none(), lasts, "{message}");
-        assert_eq!(problem.get("repository"), None, "{message}");
-        let line =
-            format!("sync: {message}; falling back to one REST lookup per repository, at a lower rate");
-        assert_eq!(answer.lines("warnings"), [line]);
-        assert_eq!(answer.touched(), ["closed acme/api#1", "closed acme/web#1"], "{message}");
-        assert_eq!(answer.0["freshAt"], answer.0["startedAt"], "{message}");
+        assert_eq!(problem["retryable"], !lasts, "{names}");
+        assert_eq!(problem.get("retryAfterSeconds").is_none(), lasts, "{names}");
+        assert_eq!(problem.get("repository"), None, "{names}");
+        let message = problem["message"].as_str().expect("a text");
+        assert!(message.contains(names), "{names}: {message}");
+        assert_eq!(answer.lines("warnings"), [format!("sync: {message}")]);
+        assert_eq!(answer.touched(), ["closed acme/api#1", "closed acme/web#1"], "{names}");
+        assert_eq!(answer.0["freshAt"], answer.0["startedAt"], "{names}");
         let asked = asked_by_rest(&app);
         assert_eq!(asked.len(), 4, "{asked:?}");
         assert_eq!((asked[0].as_str(), asked[2].as_str()), ("/repos/acme/api", "/repos/acme/web"));
         let graphql = app.asked().len() - asked.len();
-        assert_eq!(graphql, 1, "{message} is found out once in a pass");
+        assert_eq!(graphql, 1, "{names} is found out once in a pass");
 
         app.outlive_freshness();
         app.clear_requests();
         let idle = app.agent("alpha").beat().await;
-        assert_eq!((idle.codes(), idle.touched()), (vec!["probe_unavailable"], vec![]), "{message}");
-        assert_eq!(app.listed_since().len(), 2, "whether anything is new only a listing tells");
+        assert_eq!((idle.codes(), idle.touched()), (vec!["probe_unavailable"], vec![]), "{names}");
+        assert_eq!(app.listed_since().len(), 2, "only a listing shows whether anything is new");
 
-        is_transient(&app);
+        heals(&app);
         app.outlive_freshness();
         app.clear_requests();
         assert_ok(&app.agent("alpha").beat().await);
         assert!(asked_by_rest(&app).iter().all(|path| path.contains("/issues?")), "{:?}", app.asked());
-        assert_eq!(app.asked().iter().filter(|path| *path == "/graphql").count(), 1, "{message}");
+        assert_eq!(app.asked().iter().filter(|path| *path == "/graphql").count(), 1, "{names}");
     }
 }
 
@@ -100,7 +94,7 @@ async fn used_up_points_stop_graphql_in_all_environments_until_they_reset() {
     app.agent("alpha").beat().await;
     app.clear_requests();
     app.outlive_freshness();
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     let answer = elsewhere.beat().await;
     assert_eq!((answer.is_coalesced(), answer.codes()), (false, vec!["probe_unavailable"]));
     assert_eq!(answer.0["problems"][0]["retryAfterSeconds"], 29);
@@ -117,7 +111,7 @@ async fn missing_probe_stretches_the_freshness_until_it_is_back() {
         github.remove_graphql();
         github.set_budget(40, 40, github.now() + SignedDuration::from_hours(1));
     });
-    // A pass asks four times, and half of the budget is twenty: 4 × 3,600 / (21 − 4).
+    // A pass sends four requests, and half of the budget is twenty: 4 × 3,600 / (21 − 4).
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.0["nextHeartbeatInSeconds"], 848);
     app.world.github.arrange(|github| github.heal_graphql());
@@ -131,22 +125,21 @@ async fn missing_probe_stretches_the_freshness_until_it_is_back() {
 
 #[tokio::test]
 async fn failed_lookup_without_the_probe_affects_its_repository_alone() {
-    let nonsense = "GitHub's answer is not one this service understands";
     let faults = [
-        (Fault::Garbage.forever(), "github_unexpected_answer", nonsense),
-        (Fault::Status(404).forever(), "repository_not_found", "GitHub shows no such repository"),
-        (Fault::saml_required().forever(), "github_forbidden", "GitHub forbids the token this request"),
-        (Fault::Status(502).forever(), "github_unavailable", "GitHub answered 502 three times"),
-        (Fault::Cut.forever(), "github_unavailable", "GitHub broke off its answer three times"),
+        (Fault::Garbage.forever(), "github_unexpected_answer"),
+        (Fault::Status(404).forever(), "repository_not_found"),
+        (Fault::saml_required().forever(), "github_forbidden"),
+        (Fault::Status(502).forever(), "github_unavailable"),
+        (Fault::Cut.forever(), "github_unavailable"),
     ];
-    for (fault, code, words) in faults {
+    for (fault, code) in faults {
         let app = one_closed_in_each().await;
         app.world.github.arrange(|github| github.remove_graphql());
         app.world.github.fault(Matching::repository("acme/web"), fault);
         let answer = app.agent("alpha").beat().await;
         assert_eq!((answer.status(), answer.codes()), ("warning", vec!["probe_unavailable", code]));
         assert_eq!(answer.0["problems"][1]["repository"], "acme/web", "{code}");
-        assert!(answer.lines("warnings")[1].contains(words), "{:#}", answer.0);
+        assert!(answer.lines("warnings")[1].starts_with("sync: acme/web: "), "{:#}", answer.0);
         assert_eq!(answer.touched(), ["closed acme/api#1"], "{code}");
         app.world.github.heal();
         app.outlive_freshness();
@@ -168,7 +161,7 @@ async fn backfill_without_the_probe_begins_with_the_newest_update() {
     });
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["probe_unavailable"]);
-    assert_eq!(app.marks("acme/api")["cursor"], agent_heartbeat::domain::iso_millis(newest));
+    assert_eq!(app.checkpoints("acme/api")["cursor"], agent_heartbeat::domain::iso_millis(newest));
     assert_eq!(app.open_rows("acme/api"), [1]);
     assert_eq!(app.row("acme/api", 2), Value::Null);
 }
@@ -187,13 +180,10 @@ async fn lookups_without_the_probe_stop_after_half_of_the_time() {
     let answer = app.agent("alpha").beat().await;
     assert_eq!(answer.codes(), ["probe_unavailable"]);
     let looked_up = app.asked().iter().filter(|path| path.matches('/').count() == 3).count();
-    // 21 s to work in, and up to eight look-ups under way when half of them are over.
+    // 21 s for work, and up to eight lookups under way when half of that is over.
     assert!((11..=18).contains(&looked_up), "{looked_up}");
-    let summary = format!(
-        "Synced {looked_up} of 40 repositories: 0 issues changed; {} repositories deferred to the next pass.",
-        40 - looked_up
-    );
-    assert_eq!(answer.0["summary"], summary);
+    let synced = looked_up as u64;
+    assert_eq!((answer.is_deferred(), answer.summary_numbers()), (true, vec![synced, 40, 0, 40 - synced]));
     for _ in 0..9 {
         app.pass_time(400);
         app.agent("alpha").beat().await;

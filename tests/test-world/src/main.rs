@@ -1,11 +1,11 @@
 //! The local world as a program, to try the service without an account.
 //!
-//! `run` sends three heartbeats and ends. `dev` keeps the functions reachable until it is interrupted. `invoke EVENT` sends
-//! one event to a function that `dev` runs. The Makefile's targets of these names build what they need first.
+//! `run` sends three heartbeats and ends. `dev` keeps the functions reachable until it is interrupted. `invoke EVENT`
+//! sends one event to a function that `dev` runs. The Makefile's targets of these names build what they need first.
 //! `with COMMAND` runs a command that uses the functions (`make schemathesis`, `make sample-events`, `make examples`).
 //! `github` serves only the simulated GitHub until it is interrupted, for the functions of a deployment
-//! (`infra/checks/deployment`). Standard output gets answers only; everything else goes to standard error. Nothing here is
-//! part of the service.
+//! (`infra/checks/deployment`). Standard output gets answers only; everything else goes to standard error. Nothing here
+//! is part of the service.
 
 mod demo;
 

@@ -8,18 +8,18 @@
 //! With `--smoke` each function runs once, however it was built, and only figures that are the same in every run are
 //! checked against their targets: a miss ends the program with status 1.
 
+mod environment;
 mod outside;
 mod report;
-mod sandbox;
 mod tls;
 mod trace;
 
 use std::path::Path;
 use std::process::ExitCode;
 
+use environment::{Environment, Function};
 use outside::{Outside, heartbeat_answer};
 use report::{Report, Row, Run};
-use sandbox::{Function, Sandbox};
 
 /// How many runs of each function are measured.
 const RUNS: usize = 15;
@@ -101,17 +101,17 @@ async fn main() -> ExitCode {
 async fn run(contestant: &Contestant, outside: &Outside) -> Run {
     let name = contestant.name;
     let before = outside.connections();
-    let mut sandbox = Sandbox::start(&contestant.function, &outside.variables()).await;
-    sandbox.is_ready().await;
-    let init = sandbox.cpu_at_rest().await;
+    let mut environment = Environment::start(&contestant.function, &outside.variables()).await;
+    environment.is_ready().await;
+    let init = environment.cpu_at_rest().await;
     let ready = outside.connections();
     assert_eq!(
         outside.asked(),
         if contestant.serves_heartbeats { START } else { &[] },
         "in the init of {name}"
     );
-    let answer = sandbox.invoke(Outside::event()).await;
-    let total = sandbox.cpu_at_rest().await;
+    let answer = environment.invoke(Outside::event()).await;
+    let total = environment.cpu_at_rest().await;
     assert_eq!(
         outside.asked(),
         if contestant.serves_heartbeats { HEARTBEAT } else { &[] },
@@ -121,8 +121,8 @@ async fn run(contestant: &Contestant, outside: &Outside) -> Run {
         let beat = heartbeat_answer(&answer);
         assert_eq!((&beat["status"], &beat["coalesced"]), (&"ok".into(), &true.into()), "{name}: {beat:#}");
     }
-    let peak_resident_megabytes = sandbox.peak_resident_megabytes();
-    sandbox.end().await;
+    let peak_resident_megabytes = environment.peak_resident_megabytes();
+    environment.end().await;
     Run {
         init,
         first_request: total - init,

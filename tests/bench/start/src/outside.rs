@@ -6,7 +6,7 @@ use serde_json::Value;
 use test_world::clock::Clock;
 use test_world::{AGENT_TOKEN, TestWorld};
 
-use crate::sandbox::{Function, Sandbox};
+use crate::environment::{Environment, Function};
 use crate::tls::{Authority, Endpoint};
 
 /// The tracked repository, and its number of open issues.
@@ -47,13 +47,13 @@ impl Outside {
     /// Lets the service run a pass and report it to the agent, so that all further heartbeats within the hour are
     /// coalesced and report no change.
     pub(crate) async fn prepare_agent(&self, service: &Function) {
-        let mut sandbox = Sandbox::start(service, &self.variables()).await;
-        sandbox.is_ready().await;
-        let first = heartbeat_answer(&sandbox.invoke(Self::event()).await);
+        let mut environment = Environment::start(service, &self.variables()).await;
+        environment.is_ready().await;
+        let first = heartbeat_answer(&environment.invoke(Self::event()).await);
         assert_eq!((&first["status"], &first["coalesced"]), (&"ok".into(), &false.into()), "{first:#}");
-        let second = heartbeat_answer(&sandbox.invoke(Self::event()).await);
+        let second = heartbeat_answer(&environment.invoke(Self::event()).await);
         assert_eq!((&second["status"], &second["coalesced"]), (&"ok".into(), &true.into()), "{second:#}");
-        sandbox.end().await;
+        environment.end().await;
         self.asked();
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::environment::{Environment, Function};
 use crate::outside::Outside;
-use crate::sandbox::{Function, Sandbox};
 
 /// Where operating systems store their certificates.
 const CERTIFICATE_FOLDERS: [&str; 3] = ["/etc/ssl", "/usr/share/ca-certificates", "/etc/pki"];
@@ -34,9 +34,9 @@ pub(crate) async fn init(strace: &str, function: &Function, outside: &Outside, f
     let mut command: Vec<String> = tracer.map(str::to_owned).into();
     command.extend(function.command.iter().cloned());
     let variables = outside.variables();
-    let mut sandbox = Sandbox::start(&Function { command }, &variables).await;
-    sandbox.is_ready().await;
-    sandbox.end().await;
+    let mut environment = Environment::start(&Function { command }, &variables).await;
+    environment.is_ready().await;
+    environment.end().await;
     let lines = lines(file).await;
     // A trace without what must be in it proves nothing.
     let root = variables.iter().find(|(name, _)| name == "SSL_CERT_FILE").expect("it is set");

@@ -1,8 +1,8 @@
 //! Forwards the port that `cargo lambda invoke` uses by default to the running functions.
 //!
 //! cargo-lambda binds one address and does not report which port it got if its port is 0. So it listens on a free port,
-//! and connections to this one are forwarded byte by byte. Only loopback addresses are bound: cargo-lambda's own default,
-//! `::`, would let the network invoke the functions.
+//! and connections to this one are forwarded byte by byte. Only loopback addresses are bound: cargo-lambda's own
+//! default, `::`, would let the network invoke the functions.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -56,7 +56,8 @@ pub(crate) async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows what heartbeats do: the first imports issues, the second reports changes, the third needs no request to GitHub.
+/// Shows what heartbeats do: the first imports issues, the second reports changes, the third needs no request to
+/// GitHub.
 async fn three_heartbeats(functions: &mut Functions, world: &TestWorld) -> Result<(), Failure> {
     eprintln!("\nBeat 1 reads all open issues of the three made-up repositories:");
     let first = send_heartbeat(functions).await?;

@@ -45,8 +45,8 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Reads `REPOSITORIES`, `GITHUB_TOKEN` and `GITHUB_API_URL`, which are the service's own; `CARGO_LAMBDA`, the path of
-    /// that tool; `TABLE_FILE`, a file that keeps the table; `PATH`; `PORT`; and `RUST_LOG`.
+    /// Reads `REPOSITORIES`, `GITHUB_TOKEN` and `GITHUB_API_URL`, which are the service's own; `CARGO_LAMBDA`, the path
+    /// of that tool; `TABLE_FILE`, a file that keeps the table; `PATH`; `PORT`; and `RUST_LOG`.
     pub(crate) fn from_env() -> Result<Self, Failure> {
         #[expect(clippy::disallowed_methods, reason = "the only place that reads this program's environment")]
         let variable = |name| std::env::var(name).ok().filter(|value| !value.trim().is_empty());

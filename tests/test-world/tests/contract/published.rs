@@ -71,7 +71,7 @@ fn read_bytes(package: &str, path: &str) -> Vec<u8> {
 }
 
 /// Where `contract/fetch` puts it.
-#[allow(clippy::disallowed_methods, reason = "only the environment tells where the user's cache is")]
+#[allow(clippy::disallowed_methods, reason = "only the environment says where the user's cache is")]
 fn cache() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
     let home = || PathBuf::from(env::var_os("HOME").expect("HOME is set")).join(".cache");

@@ -10,8 +10,8 @@ use serde_json::Value;
 use crate::Scene;
 use crate::published::{Exchange, recording};
 
-/// What GitHub tells of a repository only to those who may administer it, or of an organization's.
-const TOLD_TO_ADMINISTRATORS: &[&str] = &[
+/// What GitHub shows of a repository only to those who may administer it, or of an organization's.
+const SHOWN_TO_ADMINISTRATORS: &[&str] = &[
     "/allow_auto_merge",
     "/allow_merge_commit",
     "/allow_rebase_merge",
@@ -50,9 +50,9 @@ fn fields(value: &Value) -> BTreeSet<String> {
 fn assert_no_field_is_missing(ours: &Value, exchange: &Exchange) {
     let ours = fields(ours);
     let recorded = fields(exchange.body());
-    let told = |field: &&String| !TOLD_TO_ADMINISTRATORS.iter().any(|prefix| field.starts_with(prefix));
-    let missing: Vec<_> = recorded.difference(&ours).filter(told).collect();
-    assert!(missing.is_empty(), "{}: GitHub also tells {missing:?}", exchange.path());
+    let shown = |field: &&String| !SHOWN_TO_ADMINISTRATORS.iter().any(|prefix| field.starts_with(prefix));
+    let missing: Vec<_> = recorded.difference(&ours).filter(shown).collect();
+    assert!(missing.is_empty(), "{}: GitHub also shows {missing:?}", exchange.path());
 }
 
 #[tokio::test]

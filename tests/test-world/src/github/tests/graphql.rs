@@ -64,7 +64,7 @@ impl Scene {
         let issues = &answered.body["data"]["repository"]["issues"];
         let nodes = issues["nodes"].as_array().unwrap_or_else(|| panic!("no nodes: {}", answered.body));
         let numbers = nodes.iter().map(|node| node["number"].as_u64().expect("an issue has a number"));
-        let next = issues["pageInfo"]["hasNextPage"].as_bool().expect("a page tells whether it is the last");
+        let next = issues["pageInfo"]["hasNextPage"].as_bool().expect("a page says whether it is the last");
         let cursor = issues["pageInfo"]["endCursor"].as_str().filter(|_| next);
         (numbers.collect(), cursor.map(str::to_owned))
     }
@@ -113,21 +113,21 @@ async fn a_repository_is_told_with_its_newest_issue_and_its_open_count_and_pull_
 async fn a_repository_without_visible_issues_has_an_empty_list() {
     let scene = Scene::new().await;
     let empty = json!([{ "nodes": [] }, { "totalCount": 0 }]);
-    let told = async || {
+    let shown = async || {
         let repository = scene.probe("acme", "api").await.data()["repository"].clone();
         json!([repository["newest"], repository["open"]])
     };
-    assert_eq!(told().await, empty);
+    assert_eq!(shown().await, empty);
     scene.github.world().open_issue("acme/api", "One");
     scene.github.world().hide_issue("acme/api", 1);
-    assert_eq!(told().await, empty);
+    assert_eq!(shown().await, empty);
     scene.github.world().show_issue("acme/api", 1);
-    assert_eq!(told().await[1]["totalCount"], 1);
+    assert_eq!(shown().await[1]["totalCount"], 1);
     scene.github.world().disable_issues("acme/api");
-    assert_eq!(told().await, empty);
+    assert_eq!(shown().await, empty);
     scene.github.world().enable_issues("acme/api");
     scene.github.world().disable("acme/api");
-    assert_eq!(told().await, empty);
+    assert_eq!(shown().await, empty);
     assert_eq!(scene.probe("acme", "api").await.data()["repository"]["isDisabled"], true);
 }
 
@@ -150,7 +150,7 @@ async fn what_rest_shows_late_graphql_shows_late() {
 }
 
 #[tokio::test]
-async fn an_unknown_or_hidden_repository_is_null_under_its_alias_and_the_others_are_told() {
+async fn an_unknown_or_hidden_repository_is_null_under_its_alias_and_the_others_are_shown() {
     let scene = Scene::new().await;
     scene.github.world().create_repository("acme/web");
     scene.github.world().hide_repository("acme/web");

@@ -1,4 +1,4 @@
-//! A function as it is deployed: a process of its own in the local world, with a Lambda that brings its events.
+//! A deployed function: a process of its own in the local world, with a Lambda that sends it events.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -20,23 +20,23 @@ pub const API: &str = env!("CARGO_BIN_EXE_api");
 pub const SCHEDULE: &str = env!("CARGO_BIN_EXE_schedule");
 
 /// A running function. Its process is killed when it is dropped.
-pub struct Sandbox {
+pub struct Environment {
     lambda: Lambda,
     process: Child,
     output: JoinSet<Output>,
 }
 
-/// The lines that a function has written.
+/// The lines that a function has written, parsed.
 pub struct Log(pub Vec<Checked>);
 
-/// All that a function has written, as it is.
+/// Everything that a function has written.
 #[derive(Debug, Default)]
 pub struct Output {
     pub stdout: String,
     pub stderr: String,
 }
 
-/// A function's process with the service's environment, which finds its Lambda at this address.
+/// A function's process with the service's variables and this address of Lambda.
 pub fn command(function: &str, app: &TestApp, lambda: &str) -> Command {
     let mut command = Command::new(function);
     command
@@ -54,13 +54,13 @@ pub fn command(function: &str, app: &TestApp, lambda: &str) -> Command {
     command
 }
 
-/// A world whose time is the system's so many seconds ago: a function asks the system's clock, and the world is to
-/// come to the present before one beats.
+/// A world that begins this many seconds before the system's time. A function uses the system's clock, so the world
+/// must reach the present before a heartbeat.
 pub fn ago(setup: Setup, seconds: u64) -> Setup {
     setup.beginning(Clock::system().now() - Duration::from_secs(seconds))
 }
 
-impl Sandbox {
+impl Environment {
     /// Starts a function with the service's environment.
     pub async fn start(function: &str, app: &TestApp) -> Self {
         let lambda = Lambda::start().await;
@@ -80,13 +80,13 @@ impl Sandbox {
         Self { lambda, process, output }
     }
 
-    /// Has an event answered.
+    /// Sends an event and returns the answer.
     pub async fn invoke(&mut self, event: Value) -> Answer {
         self.lambda.next_event_requested().await;
         self.lambda.invoke(event).await
     }
 
-    /// Lets an agent beat, by a function behind API Gateway; gives the beat's answer.
+    /// Sends an agent's heartbeat to a function behind API Gateway and returns the answer.
     pub async fn beat(&mut self, agent: &str) -> Checked {
         let mut event = TestApp::event("heartbeat.json");
         let path = format!("/api/agents/{agent}/heartbeat");
@@ -98,7 +98,7 @@ impl Sandbox {
         Checked::answer(answer.expect("a beat's answer"))
     }
 
-    /// Ends it when it asks for its next event, with all it has written.
+    /// Ends the function when it requests its next event, and returns its log.
     pub async fn end(self) -> Log {
         let written = self.end_with_output().await;
         assert_eq!(written.stderr, "");
@@ -106,7 +106,7 @@ impl Sandbox {
         Log(lines.map(Checked::line).collect())
     }
 
-    /// The same, as it was written.
+    /// The same, with everything as it was written.
     pub async fn end_with_output(mut self) -> Output {
         self.lambda.next_event_requested().await;
         self.process.kill().await.expect("it runs");
@@ -115,13 +115,13 @@ impl Sandbox {
 }
 
 impl Log {
-    /// The lines with metrics of the `n`th invocation.
+    /// The metrics lines of the `n`th invocation.
     pub fn all_metrics(&self, n: u64) -> Vec<&Checked> {
-        let is_told = |line: &&Checked| line.is_metrics() && line["requestId"] == request_id(n);
-        self.0.iter().filter(is_told).collect()
+        let is_metrics = |line: &&Checked| line.is_metrics() && line["requestId"] == request_id(n);
+        self.0.iter().filter(is_metrics).collect()
     }
 
-    /// The only line with metrics of the `n`th invocation.
+    /// The only metrics line of the `n`th invocation.
     pub fn metrics(&self, n: u64) -> &Checked {
         let [line] = self.all_metrics(n)[..] else { panic!("one line: {:#?}", self.0) };
         line

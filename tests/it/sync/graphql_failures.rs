@@ -1,7 +1,7 @@
-//! GraphQL that will not answer: for one repository, for some, for all of them, or for any document of the probe's.
+//! GraphQL that does not answer: for one repository, for some, for all, or for any document of the probe.
 //!
 //! One huge repository makes every query that names it fail (public reports: ossf/pvtr-github-repo-scanner#85,
-//! cli/cli#12715, semantic-release/github#1017). Whatever GraphQL will not answer is read by REST in the same pass.
+//! cli/cli#12715, semantic-release/github#1017). The same pass reads by REST whatever GraphQL does not answer.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::support::app::{Answer, TestApp, until_held};
 use crate::support::changed::assert_ok;
 use crate::support::probe::{asked_by_rest, batches, failed, fleet, names, settled};
 
-/// The words of a query that GitHub gave up: semantic-release/github#1017, teoxoy/profile-readme-stats#6.
+/// GitHub's message for a query that it gave up: semantic-release/github#1017, teoxoy/profile-readme-stats#6.
 const GAVE_UP: &str = "Something went wrong while executing your query. This may be the result of a timeout, or it \
                        could be a GitHub bug. Please include `C318:5862:1A4A0BC:35D9657:652D73C9` when reporting \
                        this issue.";
 
-/// A pass's time for work, of the 25 s that it has.
+/// The time for work of a pass of 25 s.
 const WORK: u64 = 21;
 
 fn query_failure() -> Fault {
     Fault::not_executed(&json!([{ "message": GAVE_UP }]))
 }
 
-/// A settled fleet in which every issue is closed since, and the repository that GraphQL fails for.
+/// A settled fleet whose issues have all been closed since, and the repository that GraphQL fails for.
 async fn poisoned(count: usize, fault: Fault) -> (TestApp, Vec<String>, String) {
     let names = names(count);
     let impatient = fleet(&names).timing(|timing| timing.github.attempt_timeout = Duration::from_millis(300));
@@ -36,14 +36,14 @@ async fn poisoned(count: usize, fault: Fault) -> (TestApp, Vec<String>, String) 
     (app, names, poison)
 }
 
-/// How many queries named it.
+/// The number of queries that named it.
 fn queries_naming(app: &TestApp, repository: &str) -> usize {
     let requests = app.world.github.requests();
     let queries = requests.iter().filter_map(|request| request.graphql.as_ref());
     queries.filter(|query| query.repositories.iter().any(|name| name == repository)).count()
 }
 
-/// A pass, when the one before serves nobody any more.
+/// Runs a pass after the previous one has expired.
 async fn next_pass(app: &TestApp) -> Answer {
     let fresh = app.state()["ended"]["freshnessSeconds"].as_u64().expect("seconds");
     app.pass_time(fresh + 1);
@@ -60,14 +60,14 @@ fn looked_up(app: &TestApp) -> Vec<String> {
     asked.iter().map(|path| path.trim_start_matches("/repos/").to_owned()).collect()
 }
 
-/// How long a beat took, in GitHub's time.
+/// The duration of a beat, in GitHub's time.
 fn seconds_of(answer: &Answer) -> i64 {
     let at =
         |field: &str| -> Timestamp { answer.0[field].as_str().expect("a time").parse().expect("a time") };
     at("finishedAt").duration_since(at("startedAt")).as_secs()
 }
 
-/// The size of the fleet's state, as DynamoDB counts it or nearly so.
+/// The approximate size of the fleet's state in DynamoDB.
 fn state_bytes(app: &TestApp) -> usize {
     app.state().to_string().len()
 }
@@ -91,16 +91,16 @@ async fn poisoned_query_still_lets_every_repository_be_read_in_the_pass() {
         let (app, names, poison) = poisoned(16, fault.clone()).await;
         let answer = app.agent("alpha").beat().await;
         assert_ok(&answer);
-        assert_eq!(answer.0["summary"], "Synced 16 of 16 repositories: 16 issues changed.", "{fault:?}");
+        assert_eq!(answer.summary_numbers(), [16, 16, 16], "{fault:?}");
         assert_eq!(answer.touched().len(), names.len(), "{fault:?}");
 
-        // Another execution environment knows it too: the others are one query, this one is read by REST alone.
-        let elsewhere = app.another_sandbox();
+        // Another execution environment knows it too: one query names the others, and REST alone reads this one.
+        let elsewhere = app.another_environment();
         app.outlive_freshness();
         app.clear_requests();
-        assert_ok(&app.agent("alpha").in_sandbox(elsewhere).beat().await);
+        assert_ok(&app.agent("alpha").in_environment(elsewhere).beat().await);
         assert_eq!(queries_naming(&app, &poison), 0, "{fault:?}");
-        // What was given up in time leaves some neighbours under suspicion for a minute.
+        // A query that timed out leaves some neighbours suspect for a minute.
         let suspects = looked_up(&app);
         let most = if matches!(fault, Fault::Hang) { 2 } else { 1 };
         assert!(suspects.contains(&poison) && suspects.len() <= most, "{fault:?}: {suspects:?}");
@@ -112,14 +112,14 @@ async fn poisoned_query_still_lets_every_repository_be_read_in_the_pass() {
 async fn query_that_times_out_still_lets_its_neighbours_be_read_in_the_pass() {
     let (app, names, poison) = poisoned(40, Fault::GivesUp(Duration::from_secs(10))).await;
     let first = app.agent("alpha").beat().await;
-    assert_eq!(first.0["summary"], "Synced 40 of 40 repositories: 40 issues changed.", "{:#}", first.0);
+    assert_eq!(first.summary_numbers(), [40, 40, 40], "{:#}", first.0);
     assert_eq!(seconds_of(&first), 10, "only one query is waited for");
 
-    // What it is about is narrowed down, and no later pass waits for it again before long.
+    // The cause is narrowed down, and later passes rarely wait for it again.
     let mut waited = 0;
     for _ in 0..20 {
         let later = next_pass(&app).await;
-        assert_eq!(later.0["summary"], "Synced 40 of 40 repositories: 0 issues changed.", "{:#}", later.0);
+        assert_eq!(later.summary_numbers(), [40, 40, 0], "{:#}", later.0);
         assert_eq!(seconds_of(&later), if queries_naming(&app, &poison) > 0 { 10 } else { 0 });
         waited += seconds_of(&later);
     }
@@ -146,7 +146,7 @@ async fn healed_repository_returns_to_the_probe_and_a_poisoned_one_backs_off() {
     app.world.github.heal();
     app.pass_time(3_600);
     assert_ok(&next_pass(&app).await);
-    assert_eq!(looked_up(&app), [""; 0], "asked by GraphQL again, and answered");
+    assert_eq!(looked_up(&app), [""; 0], "GraphQL is used again and answers");
     assert_ok(&next_pass(&app).await);
     assert_eq!((batches(&app), looked_up(&app)), (vec![16], vec![]));
     assert_eq!(app.items("FLEET", &format!("NAME#{poison}"))[0].get("byRest"), None);
@@ -165,7 +165,7 @@ async fn many_poisoned_repositories_are_all_read_and_the_state_stays_small() {
         app.world.github.arrange(|github| names.iter().for_each(|name| github.comment(name, 1)));
         let answer = next_pass(&app).await;
         assert_ne!(answer.status(), "error", "{:#}", answer.0);
-        assert_eq!(answer.0["summary"], "Synced 120 of 120 repositories: 120 issues changed.", "pass {pass}");
+        assert_eq!(answer.summary_numbers(), [120, 120, 120], "pass {pass}");
         assert!(batches(&app).len() <= 100, "pass {pass}: {:?}", batches(&app));
         assert!(state_bytes(&app) < 1_000, "{}", app.state());
     }
@@ -174,11 +174,11 @@ async fn many_poisoned_repositories_are_all_read_and_the_state_stays_small() {
 #[tokio::test]
 async fn failing_graphql_costs_few_queries_and_is_tried_again_later() {
     for (fault, words) in [
-        (Fault::Status(502), "answered 502"),
-        (Fault::Hang, "did not answer in time"),
-        (query_failure(), "did not execute a query"),
-        (Fault::Garbage, "not JSON"),
-        (Fault::Status(400), "status 400"),
+        (Fault::Status(502), "502"),
+        (Fault::Hang, "time"),
+        (query_failure(), "execute"),
+        (Fault::Garbage, "JSON"),
+        (Fault::Status(400), "400"),
     ] {
         let names = names(16);
         let impatient =
@@ -200,8 +200,8 @@ async fn failing_graphql_costs_few_queries_and_is_tried_again_later() {
 
         app.pass_time(48);
         app.clear_requests();
-        let elsewhere = app.another_sandbox();
-        let second = app.agent("alpha").in_sandbox(elsewhere).beat().await;
+        let elsewhere = app.another_environment();
+        let second = app.agent("alpha").in_environment(elsewhere).beat().await;
         assert_eq!((second.status(), second.codes()), ("warning", vec!["probe_unavailable"]), "{fault:?}");
         assert!(batches(&app).len() <= 1, "{fault:?}: {:?}", batches(&app));
         assert!(state_bytes(&app) < 1_000, "{}", app.state());
@@ -223,7 +223,7 @@ async fn failing_github_gets_few_queries_and_graphql_is_used_when_it_is_back() {
         let answer = app.agent("alpha").beat().await;
         assert_eq!(answer.status(), "error", "{:#}", answer.0);
         assert!(answer.codes().iter().all(|code| *code == "github_unavailable"), "{:#}", answer.0);
-        assert_eq!(answer.0["summary"], "Synced 0 of 200 repositories: 0 issues changed.");
+        assert_eq!(answer.summary_numbers(), [0, 200, 0]);
         assert!(app.asked().len() <= 80, "{fault:?}: {}", app.asked().len());
         app.world.github.heal();
         assert_ok(&next_pass(&app).await);
@@ -285,7 +285,7 @@ async fn refused_graphql_document_is_a_lasting_problem_replaced_by_rest() {
             "EXCESSIVE_PAGINATION",
             json!([{ "type": "EXCESSIVE_PAGINATION", "path": ["r0", "newest"], "message": "Requesting 101 records …" }]),
         ),
-        // What is no plain word is not repeated.
+        // A word with other characters is not repeated.
         (
             "",
             json!([{ "path": ["fragment Probed", "<b>"], "extensions": { "code": "<script>", "fieldName": "a b" },
@@ -310,7 +310,7 @@ async fn refused_graphql_document_is_a_lasting_problem_replaced_by_rest() {
                 message.contains(word) && !message.contains("b>") && !message.contains("script"),
                 "{message}"
             );
-            assert_eq!(batches(&app).len(), 1, "{word} in pass {pass}: it is not asked in halves");
+            assert_eq!(batches(&app).len(), 1, "{word} in pass {pass}: it is not sent in halves");
             app.pass_time(120);
             app.clear_requests();
         }
@@ -330,7 +330,7 @@ async fn older_enterprise_server_without_a_field_is_read_by_rest() {
         app.world.github.arrange(|github| github.lack_field(of, field));
         for queries in [3, 1] {
             app.world.github.arrange(|github| github.comment(&names[200], 1));
-            // So that the rate of requests allows all of them.
+            // So that the request rate allows all of them.
             app.pass_time(60);
             let answer = next_pass(&app).await;
             assert_eq!(
@@ -352,7 +352,7 @@ async fn older_enterprise_server_without_a_field_is_read_by_rest() {
 
 #[tokio::test]
 async fn query_too_large_for_github_is_halved_and_its_size_remembered() {
-    // GitHub docs: 500,000 nodes a call at most. Other servers have limits of their own.
+    // GitHub docs: at most 500,000 nodes a call. Other servers have limits of their own.
     let too_large = [
         json!([{ "type": "MAX_NODE_LIMIT_EXCEEDED", "message": "This query requests up to 500,100 possible nodes …" }]),
         json!([{ "message": "Query has complexity of 1001, which exceeds max complexity of 1000" }]),
@@ -366,8 +366,8 @@ async fn query_too_large_for_github_is_halved_and_its_size_remembered() {
         assert_eq!((batches(&app), looked_up(&app)), (vec![16, 8, 8], vec![]), "{errors}");
         app.outlive_freshness();
         app.clear_requests();
-        let elsewhere = app.another_sandbox();
-        assert_ok(&app.agent("alpha").in_sandbox(elsewhere).beat().await);
+        let elsewhere = app.another_environment();
+        assert_ok(&app.agent("alpha").in_environment(elsewhere).beat().await);
         assert_eq!((batches(&app), looked_up(&app)), (vec![8, 8], vec![]), "{errors}");
         app.world.github.arrange(|github| github.heal_graphql());
         app.pass_time(60);
@@ -407,7 +407,7 @@ async fn slow_lookup_delays_no_other_repository() {
         () = all_others => {}
     }
     held.release();
-    assert_eq!(beat.await.0["summary"], "Synced 40 of 40 repositories: 0 issues changed.");
+    assert_eq!(beat.await.summary_numbers(), [40, 40, 0]);
 }
 
 #[tokio::test]
@@ -438,6 +438,6 @@ async fn retried_failure_with_deferred_work_is_a_warning() {
         .github
         .before(Matching::listing("acme/api").nth(3), move |_| clock.advance(Duration::from_secs(WORK)));
     let answer = app.agent("alpha").beat().await;
-    assert!(answer.0["summary"].as_str().unwrap().contains("deferred to the next pass"), "{:#}", answer.0);
+    assert!(answer.is_deferred(), "{:#}", answer.0);
     assert_eq!((answer.status(), answer.codes()), ("warning", vec!["github_unavailable"]), "{:#}", answer.0);
 }

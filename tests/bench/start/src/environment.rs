@@ -22,14 +22,14 @@ pub(crate) struct Function {
 }
 
 /// A running process of a function. It is killed when this is dropped.
-pub(crate) struct Sandbox {
+pub(crate) struct Environment {
     process: Child,
     pid: Pid,
     cpu: ClockId,
     lambda: Lambda,
 }
 
-impl Sandbox {
+impl Environment {
     /// Starts a process with exactly these variables and Lambda's own.
     pub(crate) async fn start(function: &Function, variables: &[(String, String)]) -> Self {
         let lambda = Lambda::start().await;

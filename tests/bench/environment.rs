@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const MAX_PASSES: usize = 10;
 
 /// A process that answers heartbeats in a world. It ends when this is dropped.
-pub struct Sandbox<'w> {
+pub struct Environment<'w> {
     world: &'w World,
     child: Child,
     orders: UnixStream,
@@ -45,7 +45,7 @@ pub struct Sample {
 #[derive(Debug)]
 pub struct Answer(Value);
 
-impl<'w> Sandbox<'w> {
+impl<'w> Environment<'w> {
     /// Starts a process of this program in `role`. Its environment contains only the world's variables.
     pub fn start(world: &'w World, role: &str) -> Self {
         let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
@@ -59,9 +59,9 @@ impl<'w> Sandbox<'w> {
             .spawn()
             .expect("this program can be started again");
         let done = BufReader::new(ours.try_clone().expect("sockets can be cloned"));
-        let mut sandbox = Self { world, child, orders: ours, done };
-        assert_eq!(sandbox.read_line().trim_end(), READY, "the child did not start");
-        sandbox
+        let mut environment = Self { world, child, orders: ours, done };
+        assert_eq!(environment.read_line().trim_end(), READY, "the child did not start");
+        environment
     }
 
     /// Sends an agent's heartbeats until a pass has read every repository completely.
@@ -114,7 +114,7 @@ impl<'w> Sandbox<'w> {
     }
 }
 
-impl Drop for Sandbox<'_> {
+impl Drop for Environment<'_> {
     fn drop(&mut self) {
         // Both fail only if it has already ended.
         let _ = self.child.kill();

@@ -1,4 +1,4 @@
-//! What a change is called: opened, edited, closed, reopened, moved, deleted, hidden.
+//! The kinds of change: opened, edited, closed, reopened, moved, deleted, hidden.
 
 use serde_json::json;
 use test_world::dynamodb::{Fault, On};
@@ -6,7 +6,7 @@ use test_world::github::World;
 
 use crate::support::app::{Answer, TestApp};
 
-/// The audit's interval in these tests.
+/// The interval between audits in these tests.
 const INTERVAL: u64 = 600;
 
 /// An agent that has seen three open issues, and a repository that is not tracked.
@@ -22,7 +22,7 @@ async fn an_agent_that_knows_three_issues() -> TestApp {
     app
 }
 
-/// Beats when the next audit is due.
+/// Sends a heartbeat when the next audit is due.
 async fn beat_with_an_audit(app: &TestApp) -> Answer {
     app.pass_time(INTERVAL);
     let answer = app.agent("alpha").beat().await;
@@ -113,7 +113,7 @@ async fn deleted_issue_is_reported_as_deleted_once() {
     assert_eq!(beat_with_an_audit(&app).await.touched(), ["deleted acme/api#2"]);
     assert_eq!(beat_with_an_audit(&app).await.touched(), [""; 0]);
     assert_eq!(app.open_rows("acme/api"), [1, 3]);
-    assert_eq!(app.marks("acme/api")["openCount"], 2);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 2);
 }
 
 #[tokio::test]
@@ -125,11 +125,11 @@ async fn removal_whose_write_has_a_lost_answer_is_reported() {
     app.world.dynamodb.fault(removal(), Fault::LoseAnswer);
     app.world.dynamodb.fault(removal(), Fault::Cut.times(2));
     app.pass_time(INTERVAL);
-    let mut told = app.agent("alpha").beat().await.touched();
+    let mut reported = app.agent("alpha").beat().await.touched();
     app.outlive_freshness();
-    told.extend(app.agent("alpha").beat().await.touched());
-    assert_eq!(told, ["deleted acme/api#2"]);
-    assert_eq!(app.marks("acme/api")["openCount"], 2);
+    reported.extend(app.agent("alpha").beat().await.touched());
+    assert_eq!(reported, ["deleted acme/api#2"]);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 2);
 }
 
 #[tokio::test]

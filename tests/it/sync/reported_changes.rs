@@ -1,4 +1,4 @@
-//! What agents are told of changes, whoever ran the pass.
+//! The changes that agents receive, whichever beat ran the pass.
 
 use std::collections::BTreeSet;
 
@@ -179,16 +179,16 @@ async fn changes_above_200_are_counted_exactly_and_reported_in_parts() {
         github.open_issues("acme/web", 200);
     });
     app.agent("alpha").beat().await;
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     for (urls, left) in [(200, 450), (200, 250), (50, 50), (0, 0)] {
         let answer = app.agent("beta").beat().await;
         assert!(answer.is_coalesced());
         assert_eq!(answer.lines("touchedIssueUrls").len(), urls);
         assert_eq!(answer.0["touched"].as_array().map(Vec::len), Some(urls));
         assert_eq!(answer.0["touchedCount"], left);
-        told.extend(answer.touched());
+        reported.extend(answer.touched());
     }
-    assert_eq!(told.len(), 450);
+    assert_eq!(reported.len(), 450);
 }
 
 #[tokio::test]
@@ -198,14 +198,14 @@ async fn change_made_while_others_are_reported_in_parts_is_not_lost() {
     app.outlive_freshness();
     app.world.github.arrange(|github| github.open_issues("acme/api", 250));
     let first = app.agent("beta").beat().await;
-    let told = first.touched();
+    let reported = first.touched();
     app.outlive_freshness();
     app.world.github.arrange(|github| {
         github.close_issue("acme/api", 1);
         github.close_issue("acme/api", 250);
     });
     let second = app.agent("beta").beat().await;
-    assert_eq!(told.len(), 200);
+    assert_eq!(reported.len(), 200);
     assert_eq!(second.0["touchedCount"], 51);
     let second = second.touched();
     assert_eq!(second.first().map(String::as_str), Some("closed acme/api#1"));
@@ -216,8 +216,8 @@ async fn change_made_while_others_are_reported_in_parts_is_not_lost() {
 #[tokio::test]
 async fn slower_beat_of_the_same_agent_repeats_no_change() {
     let app = two_agents_and_two_issues().await;
-    let position = On::operation("UpdateItem").containing("AGENTS").containing("alpha");
-    let mut held = app.world.dynamodb.hold(position);
+    let cursor = On::operation("UpdateItem").containing("AGENTS").containing("alpha");
+    let mut held = app.world.dynamodb.hold(cursor);
     let alpha = app.agent("alpha");
     let mut slow = Box::pin(alpha.beat());
     assert!(until_held(&mut slow, &mut held).await.is_none());
@@ -229,7 +229,7 @@ async fn slower_beat_of_the_same_agent_repeats_no_change() {
     assert_eq!(app.agent("alpha").beat().await.touched(), [""; 0]);
 }
 
-/// Both agents have beaten, and the next beat runs a pass.
+/// Both agents have sent heartbeats, and the next one runs a pass.
 async fn two_agents_and_two_issues() -> TestApp {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 2));

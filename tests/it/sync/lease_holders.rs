@@ -1,6 +1,5 @@
-//! What a holder of the claim leaves that the table fails, or that is not told what became of its requests; and one
-//! that dies in a first reading. Deaths and stalls of any later pass are simulated in `simulation/deaths.rs` and
-//! `simulation/overlaps.rs`.
+//! A lease holder whose table requests fail or whose answers are lost, and one that dies in a first reading.
+//! `simulation/deaths.rs` and `simulation/overlaps.rs` simulate deaths and stalls of any later pass.
 
 use test_world::dynamodb::{Fault, On};
 use test_world::github::Matching;
@@ -9,7 +8,7 @@ use crate::support::app::{TestApp, until_held};
 
 const NEWS: [&str; 3] = ["closed acme/api#1", "edited acme/api#2", "opened acme/web#2"];
 
-/// Alpha and beta have beaten, and the next beat runs a pass with [`NEWS`].
+/// Alpha and beta have sent heartbeats, and the next one runs a pass with [`NEWS`].
 async fn news() -> TestApp {
     let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
     app.world.github.arrange(|github| {
@@ -34,12 +33,12 @@ fn assert_in_step(app: &TestApp) {
     assert_eq!(app.open_rows("acme/api"), [2, 3]);
     assert_eq!(app.open_rows("acme/web"), [1, 2]);
     for repository in ["acme/api", "acme/web"] {
-        assert_eq!(app.marks(repository)["openCount"], 2);
+        assert_eq!(app.checkpoints(repository)["openCount"], 2);
     }
     assert_eq!(app.row("acme/api", 1)["state"], "closed");
 }
 
-/// How many requests to DynamoDB a beat with news makes.
+/// The number of DynamoDB requests of a beat with changes.
 async fn requests_of_a_beat() -> u64 {
     let app = news().await;
     assert_eq!(app.agent("alpha").beat().await.touched(), NEWS);
@@ -54,7 +53,7 @@ async fn lost_answer_to_any_table_request_changes_nothing() {
     let github = {
         let app = news().await;
         app.agent("alpha").beat().await;
-        app.asked_of_github()
+        app.requests_to_github()
     };
     for n in 1..=requests_of_a_beat().await {
         let app = news().await;
@@ -63,7 +62,7 @@ async fn lost_answer_to_any_table_request_changes_nothing() {
         assert_eq!((answer.status(), answer.is_coalesced()), ("ok", false), "request {n}: {:#}", answer.0);
         assert_eq!(answer.touched(), NEWS, "request {n}");
         assert_eq!(answer.0["touchedCount"], 3, "request {n}");
-        assert_eq!(app.asked_of_github(), github, "request {n}");
+        assert_eq!(app.requests_to_github(), github, "request {n}");
         assert_eq!(app.state()["ended"]["fence"], 2, "request {n}");
         assert_eq!(app.agent("beta").beat().await.touched(), NEWS, "request {n}");
         assert_eq!(app.runs("alpha").len(), 2, "request {n}");
@@ -87,7 +86,7 @@ async fn backfill_resumes_where_a_dead_holder_left_it() {
     let next = app.agent("beta").beat().await;
     assert_eq!((next.status(), next.touched().len()), ("ok", 0), "{:#}", next.0);
     assert_eq!(app.open_rows("acme/api").len(), 130);
-    assert_eq!(app.marks("acme/api")["openCount"], 130);
+    assert_eq!(app.checkpoints("acme/api")["openCount"], 130);
 }
 
 #[tokio::test]
@@ -95,15 +94,15 @@ async fn failed_table_request_of_any_kind_loses_nothing() {
     for n in 1..=requests_of_a_beat().await {
         let app = news().await;
         app.world.dynamodb.fault(On::anything().nth(n), Fault::AccessDenied);
-        let mut told = app.agent("alpha").beat().await.touched();
+        let mut reported = app.agent("alpha").beat().await.touched();
         app.pass_time(31);
         for answer in [app.agent("alpha").beat().await, app.agent("beta").beat().await] {
             assert_eq!(answer.status(), "ok", "request {n}: {:#}", answer.0);
-            told.extend(answer.touched());
-            told.sort();
-            told.dedup();
-            assert_eq!(told, NEWS, "request {n}");
-            told.clear();
+            reported.extend(answer.touched());
+            reported.sort();
+            reported.dedup();
+            assert_eq!(reported, NEWS, "request {n}");
+            reported.clear();
         }
         assert_in_step(&app);
     }
@@ -121,14 +120,14 @@ async fn holder_that_dies_in_the_first_pass_leaves_a_correct_count() {
         drop(dying);
         if ended.is_some() {
             assert!(n > 10, "{n}");
-            app.leaves_orders_open();
+            app.allows_unused_faults();
             break;
         }
         app.pass_time(31);
         let next = app.agent("beta").beat().await;
         assert_eq!((next.status(), next.touched().len()), ("ok", 0), "after request {n}");
         assert_eq!(app.open_rows("acme/api"), [1, 2, 3], "after request {n}");
-        assert_eq!(app.marks("acme/api")["openCount"], 3, "after request {n}");
+        assert_eq!(app.checkpoints("acme/api")["openCount"], 3, "after request {n}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Many beats, one pass: who runs it, who joins it, and for how long it serves.
+//! Many beats share one pass: which one runs it, which ones join it, and how long its result serves.
 
 use futures_util::future::{join, join_all};
 use jiff::SignedDuration;
@@ -27,7 +27,7 @@ async fn fresh_pass_serves_every_beat_without_another_request() {
         assert_eq!((answer.status(), answer.is_coalesced()), ("ok", true));
         assert_eq!(answer.0["freshAt"], first.0["freshAt"]);
     }
-    assert_eq!(app.asked_of_github(), [""; 0]);
+    assert_eq!(app.requests_to_github(), [""; 0]);
 }
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn fifty_beats_and_the_schedule_at_once_make_one_pass() {
         let ran_it = answers.iter().filter(|answer| !answer.is_coalesced()).count();
         assert_eq!(ran_it, 1);
         assert_eq!(crowded.state()["fence"], round);
-        assert_eq!(crowded.asked_of_github(), alone.asked_of_github());
+        assert_eq!(crowded.requests_to_github(), alone.requests_to_github());
         for app in [&alone, &crowded] {
             app.pass_time(150);
             app.world.github.arrange(|github| github.close_issue("acme/web", 2));
@@ -75,7 +75,7 @@ async fn beat_during_the_first_pass_reports_it_and_does_not_wait() {
     assert_eq!((answer.status(), answer.is_coalesced()), ("warning", true));
     assert_eq!(answer.codes(), ["first_pass_running"]);
     assert_eq!(answer.0["freshAt"], serde_json::Value::Null);
-    assert_eq!(answer.0["summary"], "The first pass is still running.");
+    assert_eq!(answer.0["touchedCount"], 0);
     held.release();
     assert_eq!(first.await.status(), "ok");
     assert_eq!(app.agent("beta").beat().await.status(), "ok");
@@ -114,8 +114,8 @@ async fn coalesced_beat_has_the_status_and_problems_of_the_last_ended_pass() {
     }
 }
 
-/// Beats every 30 s for three hours, each of which begins with more than a page of news. Gives what `counted` says was
-/// used of a budget in each hour.
+/// Sends a heartbeat every 30 s for three hours, each after more than a page of changes. Returns the budget used in
+/// each hour, as `counted` measures it.
 async fn used_hour_by_hour(app: &TestApp, problems: &[&str], counted: impl Fn(&Request) -> u64) -> [u64; 3] {
     let mut hours = [0; 3];
     for used in &mut hours {
@@ -161,7 +161,7 @@ async fn stretched_freshness_applies_in_every_execution_environment() {
         .github
         .arrange(|world| world.set_graphql_budget(60, 60, world.now() + SignedDuration::from_hours(1)));
     app.agent("alpha").beat().await;
-    let elsewhere = app.agent("beta").in_sandbox(app.another_sandbox());
+    let elsewhere = app.agent("beta").in_environment(app.another_environment());
     for (seconds, is_coalesced) in [(119, true), (1, false)] {
         app.pass_time(seconds);
         let answer = elsewhere.beat().await;
