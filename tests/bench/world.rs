@@ -219,11 +219,11 @@ impl World {
         dynamodb.put_item(TABLE_NAME, &counts);
     }
 
-    /// Whether the last pass deferred a repository to the next one: then it is recorded.
+    /// Whether the last pass deferred a repository to the next one: then it is recorded. The peer runs no passes.
     pub fn has_deferred(&self) -> bool {
         let dynamodb = &self.local.dynamodb;
         let state = dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default();
-        let pass = state["ended"]["passId"].as_str().unwrap_or_default();
+        let Some(pass) = state["ended"]["passId"].as_str() else { return false };
         let record = dynamodb.item(TABLE_NAME, "PASSES", pass).unwrap_or_default();
         record["deferred"].as_array().is_some_and(|deferred| !deferred.is_empty())
     }
