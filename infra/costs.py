@@ -2,8 +2,8 @@
 """Prints the table of monthly costs in docs/operations.md.
 
 Counts come from the benchmark (`make bench` writes bench/pass.json below cargo's target folder), prices are the
-constants below. It sends no request to AWS. After a change of a price or an assumption, run `make costs` and replace the
-table.
+constants below. It sends no request to AWS. After a change of a price or an assumption, run `make costs` and
+replace the table.
 """
 
 import json
@@ -41,8 +41,8 @@ RETENTION_MONTHS = 3
 # What the deployment has: custom metrics, metric alarms, composite alarms.
 METRICS, ALARMS, COMPOSITES, SECRETS, DASHBOARDS = 19, 13, 2, 2, 1
 
-# Measured sizes in bytes: the log lines of a heartbeat (ours, Lambda's and the gateway's), an AgentRun, an issue with its
-# entries in both indexes.
+# Measured sizes in bytes: the log lines of a heartbeat (ours, Lambda's and the gateway's), an AgentRun, an issue with
+# its entries in both indexes.
 LOG_BYTES, RUN_BYTES, ISSUE_BYTES = 2_800, 600, 1_000
 
 # A function of 256 MB has 1/6.9 of a core once it has started.

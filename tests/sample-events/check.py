@@ -1,8 +1,8 @@
 """Runs the `cargo lambda invoke` commands of CONTRIBUTING.md, one for each file of events/, and checks their output.
 
 `make sample-events` starts it beside the local world on a free port, so it adds only `--invoke-port` to a command. The
-comment behind a command is the expected answer: an HTTP status, the status of a scheduled heartbeat, or `error`. It also
-invokes both functions with the test events of Lambda's console, and runs them with `cargo lambda watch`, with and
+comment behind a command is the expected answer: an HTTP status, the status of a scheduled heartbeat, or `error`. It
+also invokes both functions with the test events of Lambda's console, and runs them with `cargo lambda watch`, with and
 without the environment file of the local world.
 """
 
@@ -33,8 +33,8 @@ class Failed(Exception):
 
 def outcome(command, port):
     """The answer's HTTP status, the status of a scheduled heartbeat, or `error`; and the whole output."""
-    command_line = [*shlex.split(command), "--invoke-port", str(port)]
-    run = subprocess.run(command_line, capture_output=True, text=True, timeout=SECONDS, check=False)
+    arguments = [*shlex.split(command), "--invoke-port", str(port)]
+    run = subprocess.run(arguments, capture_output=True, text=True, timeout=SECONDS, check=False)
     # cargo-lambda prints errors in lines of 80 characters that begin with a bar.
     said = " ".join((run.stdout + run.stderr).replace("│", " ").split())
     if run.returncode != 0:
@@ -81,8 +81,8 @@ def other_events(port):
 class Watch:
     """A running `cargo lambda watch` with the functions that are built already.
 
-    cargo would build them again, with the features of the root package alone. So a replacement for `cargo run` starts the
-    binary.
+    cargo would build them again, with the features of the root package alone. So a replacement for `cargo run` starts
+    the binary.
     """
 
     def __init__(self, folder, *options):
@@ -159,8 +159,8 @@ def watch_with_the_environment_file():
 def watch_without_an_environment():
     """A function without environment names the missing variable and the remedy."""
     with tempfile.TemporaryDirectory() as folder, Watch(Path(folder)) as watch:
-        command_line = [*shlex.split("cargo lambda invoke api --data-file events/heartbeat.json --invoke-port"), str(watch.port)]
-        with subprocess.Popen(command_line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as caller:
+        arguments = [*shlex.split("cargo lambda invoke api --data-file events/heartbeat.json --invoke-port"), str(watch.port)]
+        with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as caller:
             # If a function does not start, cargo-lambda lets the caller wait without end.
             try:
                 watch.until(lambda: "--env-file target/dev.env" in watch.said())

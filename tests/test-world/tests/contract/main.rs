@@ -1,9 +1,9 @@
 //! Compares the simulated GitHub with what GitHub publishes.
 //!
-//! Every kind of answer must match GitHub's OpenAPI description and answers that were recorded from GitHub. The simulated
-//! GraphQL schema and every document of the service must match GitHub's GraphQL schema. All of these are large and not
-//! ours, so `make contract` downloads them and runs this test; `make test` does not. What GitHub does not publish (rate
-//! limits, late visibility, opaque cursors, GraphQL's errors) is not checked here.
+//! Every kind of answer must match GitHub's OpenAPI description and answers that were recorded from GitHub. The
+//! simulated GraphQL schema and every document of the service must match GitHub's GraphQL schema. All of these are
+//! large and not ours, so `make contract` downloads them and runs this test; `make test` does not. What GitHub does not
+//! publish (rate limits, late visibility, opaque cursors, GraphQL's errors) is not checked here.
 
 mod described;
 mod graphql;
