@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""What a month of the service costs: prints the table of docs/operations.md.
+"""Prints the table of monthly costs in docs/operations.md.
 
-Counts come from the benchmark (`make bench` writes bench/pass.json below cargo's target
-folder), prices are the inputs below. Nothing here asks AWS. Change a price or an
-assumption, run `make costs`, and replace the table.
+Counts come from the benchmark (`make bench` writes bench/pass.json below cargo's target folder), prices are the
+constants below. It sends no request to AWS. After a change of a price or an assumption, run `make costs` and
+replace the table.
 """
 
 import json
@@ -29,7 +29,7 @@ PRICES = {
     "dashboard": 3.00,
 }
 
-# How a fleet lives. Defaults of the template where it has one.
+# Assumptions about a fleet; the template's defaults where it has them.
 SECONDS = 30 * 86_400
 BEAT_EVERY = 900
 SCHEDULE_EVERY = 300
@@ -38,10 +38,10 @@ CHANGES_A_DAY = 10  # issues of each repository
 ISSUES = 100  # open ones of each repository
 RETENTION_MONTHS = 3
 
-# What the deployment has: metrics of ours, metric alarms, composite ones.
+# What the deployment has: custom metrics, metric alarms, composite alarms.
 METRICS, ALARMS, COMPOSITES, SECRETS, DASHBOARDS = 19, 13, 2, 2, 1
 
-# Sizes, as measured: log lines of a beat (ours, Lambda's and the gateway's) and an AgentRun, in bytes; an issue with
+# Measured sizes in bytes: the log lines of a heartbeat (ours, Lambda's and the gateway's), an AgentRun, an issue with
 # its entries in both indexes.
 LOG_BYTES, RUN_BYTES, ISSUE_BYTES = 2_800, 600, 1_000
 
@@ -50,20 +50,20 @@ MEMORY_GB, CORE_SHARE = 0.25, 256 / 1_769
 
 
 def billed_seconds(row):
-    """What the benchmark waited, and what its processor time takes longer on a share of a core."""
+    """The benchmark's duration, plus the time that its CPU work takes longer on a share of a core."""
     return (row["wallMs"] + row["cpuMs"] * (1 / CORE_SHARE - 1)) / 1_000
 
 
 def month(rows, agents, repositories):
-    """The parts of the bill, and what they follow from."""
+    """The parts of the bill and the counts behind them."""
     beats = agents * SECONDS / BEAT_EVERY
     scheduled = SECONDS / SCHEDULE_EVERY
-    # Beats that come at random: each pass serves those of the next 30 s, then one more comes.
+    # Heartbeats arrive at random: each pass serves those of the next 30 s, and the first one after that runs a pass.
     rate = (beats + scheduled) / SECONDS
     passes = SECONDS * rate / (1 + rate * FRESHNESS)
     joined = beats + scheduled - passes
     idle, coalesced = rows[f"idle_{repositories}"], rows["coalesced_beat"]
-    # Each change comes alone, and the pass that settles it follows.
+    # Each change comes alone, followed by the pass that settles it.
     changes = CHANGES_A_DAY * 30 * repositories
     of_100 = rows["idle_100"]
     extra = {
@@ -71,7 +71,7 @@ def month(rows, agents, repositories):
         for unit in ("readUnits", "writeUnits")
     }
     writes = passes * idle["writeUnits"] + joined * coalesced["writeUnits"] + changes * extra["writeUnits"]
-    # Every change is reported to every agent, at a read each.
+    # Every change is reported to every agent, for one read unit each.
     reads = passes * idle["readUnits"] + joined * coalesced["readUnits"] + changes * (extra["readUnits"] + agents)
     seconds = passes * billed_seconds(idle) + joined * billed_seconds(coalesced)
     invocations = beats + scheduled
@@ -91,7 +91,7 @@ def month(rows, agents, repositories):
         + COMPOSITES * p["composite alarm"]
         + DASHBOARDS * p["dashboard"]
         + SECRETS * p["secret"]
-        # Each is read once a minute at most, by either function.
+        # Each function reads each secret once a minute at most.
         + 2 * SECRETS * SECONDS / 60 * p["secret request"],
     }
     hour = passes / (SECONDS / 3_600)
@@ -127,7 +127,7 @@ def main():
         with open(sys.argv[1], encoding="utf-8") as file:
             rows = {row["row"]: row for row in json.load(file)["rows"]}
     except FileNotFoundError:
-        sys.exit(f"{sys.argv[1]} is not there yet: run `make bench` first (some five minutes)")
+        sys.exit(f"{sys.argv[1]} does not exist: run `make bench` first (about five minutes)")
     print(table(rows))
 
 

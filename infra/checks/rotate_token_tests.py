@@ -1,4 +1,4 @@
-"""What rotate_token.py makes of a secret."""
+"""How rotate_token.py changes a secret."""
 
 import json
 import sys
@@ -24,33 +24,33 @@ def of(*entries):
 
 
 class Rotation(unittest.TestCase):
-    def test_a_plain_token_goes_on_for_all_agents_beside_the_new_one(self):
+    def test_plain_token_stays_valid_for_all_agents(self):
         self.assertEqual(after(" plain\n"), ([{"token": "plain", "agents": ["*"]}, NEW], 0))
 
-    def test_the_plain_token_expires_when_the_one_for_all_agents_is_rotated(self):
+    def test_plain_token_expires_when_the_token_for_all_agents_is_rotated(self):
         old = {"token": "plain", "agents": ["*"], "expiresAt": "2026-11-23T06:00:00Z"}
         self.assertEqual(after("plain", "*"), ([old, {"token": "new", "agents": ["*"]}], 1))
 
-    def test_only_what_is_for_exactly_these_agents_expires(self):
+    def test_only_tokens_for_exactly_these_agents_expire(self):
         others = [{"token": "b", "agents": ["beta"]}, {"token": "ab", "agents": ["alpha", "beta"]}]
         old = {"token": "a", "agents": ["alpha"]}
         expected = [*others, {**old, "expiresAt": "2026-11-22T07:00:00Z"}, NEW]
         self.assertEqual(after(of(*others, old), hours=1), (expected, 1))
 
-    def test_what_expires_sooner_stays_so_and_what_has_expired_goes(self):
+    def test_earlier_expiry_stays_and_expired_tokens_are_removed(self):
         soon = {"token": "soon", "agents": ["alpha"], "expiresAt": "2026-11-22T06:00:01Z"}
         gone = {"token": "gone", "agents": ["*"], "expiresAt": "2026-11-22T06:00:00Z"}
         self.assertEqual(after(of(soon, gone)), ([soon, NEW], 0))
 
-    def test_a_second_rotation_leaves_the_first_one_its_time(self):
+    def test_second_rotation_does_not_extend_the_first(self):
         once, _ = rotated("plain", "alpha", "first", NOW, 24)
         entries, expiring = after(once)
         self.assertEqual((entries[1]["expiresAt"], entries[2], expiring), ("2026-11-23T06:00:00Z", NEW, 1))
 
-    def test_an_empty_secret_gets_its_first_token(self):
+    def test_empty_secret_gets_its_first_token(self):
         self.assertEqual(after(""), ([NEW], 0))
 
-    def test_a_secret_that_cannot_be_read_is_left_alone(self):
+    def test_unreadable_secret_is_not_changed(self):
         for text in ["{", "{}", '{"tokens": 1}', of({"token": "a"}), of({"agents": ["a"]}), of("a"),
                      of({"token": "a", "agents": ["a"], "expiresAt": "soon"}),
                      of({"token": "a", "agents": ["a"], "expiresAt": "2026-11-23T06:00:00"})]:

@@ -1,4 +1,4 @@
-"""What sbom.py lists: what is in the functions, and nothing else."""
+"""sbom.py lists what is in the functions, and nothing else."""
 
 import json
 import subprocess
@@ -29,23 +29,23 @@ class Bill:
         listed = subprocess.run(command, cwd=PROJECT, check=True, text=True, stdout=subprocess.PIPE).stdout
         return {tuple(line.replace(" v", " ", 1).split()[:2]) for line in listed.splitlines()}
 
-    def test_it_is_cyclonedx(self):
+    def test_is_valid_cyclonedx(self):
         self.assertIsNone(JsonStrictValidator(SchemaVersion.V1_5).validate_str(json.dumps(self.made)))
 
-    def test_it_lists_each_crate_that_cargo_compiles_into_the_functions_once_and_no_other(self):
+    def test_lists_each_crate_of_the_functions_once_and_no_other(self):
         listed = sorted((one["name"], one["version"]) for one in self.all)
         self.assertEqual(listed, sorted(self.crates("normal")))
 
-    def test_it_lists_nothing_that_only_tests_or_builds_need(self):
+    def test_lists_nothing_that_only_tests_or_builds_need(self):
         self.assertLessEqual(ONLY_ELSEWHERE, {name for name, _ in self.crates("all")})
         self.assertFalse(ONLY_ELSEWHERE & {one["name"] for one in self.all})
 
-    def test_each_crate_has_its_licence_and_the_checksum_that_cargo_builds_it_by(self):
+    def test_each_crate_has_its_licence_and_cargos_checksum(self):
         for one in self.made["components"]:
             self.assertRegex(one["hashes"][0]["content"], "^[0-9a-f]{64}$", one)
             self.assertRegex(one["licenses"][0]["expression"], "^[^/]+$", one)
 
-    def test_what_depends_on_what_is_whole(self):
+    def test_dependencies_are_complete(self):
         references = {one["bom-ref"] for one in self.all}
         met = {crate for one in self.made["dependencies"] for crate in one["dependsOn"]}
         self.assertEqual({one["ref"] for one in self.made["dependencies"]}, references)
@@ -53,7 +53,7 @@ class Bill:
         [direct] = (one["dependsOn"] for one in self.made["dependencies"] if one["ref"] == self.service["bom-ref"])
         self.assertEqual(len(direct), len(self.crates("normal", "--depth", "1")) - 1)
 
-    def test_it_is_the_same_each_time_and_tells_nothing_of_the_machine(self):
+    def test_is_reproducible_and_says_nothing_about_the_machine(self):
         text = json.dumps(self.made)
         self.assertEqual(json.dumps(bill(self.triple)), text)
         for word in (str(PROJECT), "file:", "serialNumber", "timestamp"):

@@ -1,9 +1,9 @@
-"""Runs the `cargo lambda invoke` commands of CONTRIBUTING.md, one for each file of events/, and reads what they print.
+"""Runs the `cargo lambda invoke` commands of CONTRIBUTING.md, one for each file of events/, and checks their output.
 
-`make sample-events` starts it beside the local world, on a port of the system's choice; so `--invoke-port` is all that
-is added to a command. The comment behind a command says what is answered: an HTTP status, the status of a scheduled
-heartbeat, or an error. It also invokes both functions with the test events of Lambda's console, and runs them by
-`cargo lambda watch` with the environment file of the local world and without one.
+`make sample-events` starts it beside the local world on a free port, so it adds only `--invoke-port` to a command. The
+comment behind a command is the expected answer: an HTTP status, the status of a scheduled heartbeat, or `error`. It
+also invokes both functions with the test events of Lambda's console, and runs them with `cargo lambda watch`, with and
+without the environment file of the local world.
 """
 
 import json
@@ -21,21 +21,21 @@ from pathlib import Path
 
 COMMAND = re.compile(r"^(cargo lambda invoke (?:api|schedule) --data-file (events/\S+)) +# (\w+)", re.MULTILINE)
 
-# What Lambda's console sends by its `hello-world` template, and what people type instead of an event.
+# The `hello-world` event of Lambda's console, and other events that people type.
 OTHER_EVENTS = ['{"key1":"value1"}', "null", '""', "{}"]
 
 SECONDS = 60
 
 
 class Failed(Exception):
-    """What was not as it should be."""
+    """A result is not as expected."""
 
 
 def outcome(command, port):
-    """The answer's HTTP status, the status of a scheduled heartbeat, or `error`; and all that was printed."""
-    words = [*shlex.split(command), "--invoke-port", str(port)]
-    run = subprocess.run(words, capture_output=True, text=True, timeout=SECONDS, check=False)
-    # An error is printed in lines of 80 characters, with signs before them.
+    """The answer's HTTP status, the status of a scheduled heartbeat, or `error`; and the whole output."""
+    arguments = [*shlex.split(command), "--invoke-port", str(port)]
+    run = subprocess.run(arguments, capture_output=True, text=True, timeout=SECONDS, check=False)
+    # cargo-lambda prints errors in lines of 80 characters that begin with a bar.
     said = " ".join((run.stdout + run.stderr).replace("│", " ").split())
     if run.returncode != 0:
         return "error", said
@@ -47,13 +47,13 @@ def expect(expected, command, port):
     """Runs a command and compares its outcome."""
     found, said = outcome(command, port)
     if found != expected:
-        raise Failed(f"{command}\n  should end with {expected}, not with {found}:\n{said}")
+        raise Failed(f"{command}\n  expected {expected}, got {found}:\n{said}")
     print(f"{expected:>5}  {command}", file=sys.stderr)
     return said
 
 
 def sample_events(port):
-    """Every command of CONTRIBUTING.md, and no file of events/ without one."""
+    """Runs every command of CONTRIBUTING.md. Every file of events/ has one."""
     commands = COMMAND.findall(Path("CONTRIBUTING.md").read_text(encoding="utf-8"))
     named = sorted(file for _, file, _ in commands)
     files = sorted(str(file) for file in Path("events").iterdir())
@@ -62,11 +62,11 @@ def sample_events(port):
     for command, file, expected in commands:
         said = expect(expected, command, port)
         if expected == "error" and "acme/api: " not in said:
-            raise Failed(f"{command} does not say what was not confirmed:\n{said}")
+            raise Failed(f"{command} does not name the repository that was not confirmed:\n{said}")
 
 
 def other_events(port):
-    """Events that nobody meant for these functions are answered like any other."""
+    """Events that are not meant for these functions are answered too."""
     for event in OTHER_EVENTS:
         said = expect("400", f"cargo lambda invoke api --data-ascii {shlex.quote(event)}", port)
         if "HTTP request" not in said:
@@ -79,9 +79,9 @@ def other_events(port):
 
 
 class Watch:
-    """A running `cargo lambda watch`. The functions are those that are built already.
+    """A running `cargo lambda watch` with the functions that are built already.
 
-    cargo would build them once more, with the features of the root package alone; so a stand-in for `cargo run` starts
+    cargo would build them again, with the features of the root package alone. So a replacement for `cargo run` starts
     the binary.
     """
 
@@ -92,7 +92,7 @@ class Watch:
         self.pids = folder / "pids"
         self.log = (folder / "log").open("w+", encoding="utf-8")
         cargo = folder / "cargo"
-        cargo.write_text(STAND_IN, encoding="utf-8")
+        cargo.write_text(CARGO_REPLACEMENT, encoding="utf-8")
         cargo.chmod(0o755)
         environment = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT_OF_WITH}
         environment |= {"PATH": f"{folder}:{os.environ['PATH']}", "CARGO": str(cargo), "REAL_CARGO": REAL_CARGO}
@@ -113,7 +113,7 @@ class Watch:
         return self.log.read()
 
     def until(self, condition):
-        """Waits, and gives up when cargo-lambda ends or takes too long."""
+        """Waits for the condition. Fails if cargo-lambda ends or takes too long."""
         end = time.monotonic() + SECONDS
         while not condition():
             if self.process.poll() is not None or time.monotonic() > end:
@@ -124,7 +124,7 @@ class Watch:
         return self
 
     def __exit__(self, *_):
-        # It does not end the functions that it started.
+        # cargo-lambda does not end the functions that it started.
         started = self.pids.read_text(encoding="utf-8").split() if self.pids.exists() else []
         for pid in [self.process.pid, *map(int, started)]:
             try:
@@ -139,7 +139,7 @@ ENVIRONMENT_OF_WITH = {"SERVICE_URL", "AGENT_TOKEN", "INVOKE_PORT", "ENV_FILE"}
 
 REAL_CARGO = shutil.which("cargo")
 
-STAND_IN = """#!/bin/sh
+CARGO_REPLACEMENT = """#!/bin/sh
 if [ "$1" = run ]; then
     for name; do :; done
     echo $$ >>"$PIDS"
@@ -150,18 +150,18 @@ exec "$REAL_CARGO" "$@"
 
 
 def watch_with_the_environment_file():
-    """Functions of one's own, in the local world that runs."""
+    """Functions of `cargo lambda watch` use the running local world."""
     with tempfile.TemporaryDirectory() as folder, Watch(Path(folder), "--env-file", os.environ["ENV_FILE"]) as watch:
         expect("200", "cargo lambda invoke api --data-file events/heartbeat.json", watch.port)
         expect("ok", "cargo lambda invoke schedule --data-file events/schedule.json", watch.port)
 
 
 def watch_without_an_environment():
-    """A function says what is missing, and the way out."""
+    """A function without environment names the missing variable and the remedy."""
     with tempfile.TemporaryDirectory() as folder, Watch(Path(folder)) as watch:
-        words = [*shlex.split("cargo lambda invoke api --data-file events/heartbeat.json --invoke-port"), str(watch.port)]
-        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as caller:
-            # cargo-lambda lets the caller of a function that does not start wait for ever.
+        arguments = [*shlex.split("cargo lambda invoke api --data-file events/heartbeat.json --invoke-port"), str(watch.port)]
+        with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as caller:
+            # If a function does not start, cargo-lambda lets the caller wait without end.
             try:
                 watch.until(lambda: "--env-file target/dev.env" in watch.said())
             finally:
@@ -169,7 +169,7 @@ def watch_without_an_environment():
         for said in ["TABLE_NAME", "`make dev`"]:
             if said not in watch.said():
                 raise Failed(f"`cargo lambda watch` alone does not say {said}:\n{watch.said()}")
-    print("says  cargo lambda watch", file=sys.stderr)
+    print("   ok  cargo lambda watch", file=sys.stderr)
 
 
 if __name__ == "__main__":

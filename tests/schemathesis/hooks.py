@@ -1,4 +1,4 @@
-"""What schemathesis does not ask."""
+"""Requests that schemathesis skips."""
 
 import contextlib
 
@@ -7,7 +7,7 @@ import schemathesis
 
 @schemathesis.hook
 def filter_body(context, body):
-    """JSON that is no UTF-8 does not get through cargo-lambda. AWS encodes it, as tests/it/api/http.rs does."""
+    """Bodies that are not UTF-8: cargo-lambda does not forward them. AWS encodes them, as tests/it/api/http.rs does."""
     if not isinstance(body, bytes):
         return True
     with contextlib.suppress(UnicodeDecodeError):

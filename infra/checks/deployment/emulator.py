@@ -1,7 +1,7 @@
-"""The surroundings of a deployment on this machine: an emulated AWS, and the made-up GitHub.
+"""Starts what a deployment on this machine needs: an emulated AWS and the simulated GitHub.
 
-Both listen on free ports of the loopback, keep all they write in one temporary folder, and end with this
-program, whatever ends it.
+Both listen on free ports of the loopback, write only to one temporary folder, and end with this program, however it
+ends.
 """
 
 import contextlib
@@ -22,55 +22,55 @@ import botocore.session
 
 REGION = "eu-central-1"
 
-# An access key that is the account's own number is that account's root user.
+# The emulator takes an access key that is an account's number as that account's root user.
 ACCOUNT = "111122223333"
 SECRET_KEY = "local-access-key-not-a-secret"
 
 READY_SECONDS = 60
 
-# What ends this program as Ctrl-C does: what it started is stopped.
+# These signals end this program as Ctrl-C does, with everything that it started.
 STOPPING = (signal.SIGTERM, signal.SIGHUP)
 
-# Of Linux, <sys/prctl.h>.
+# From Linux's <sys/prctl.h>.
 PR_SET_CHILD_SUBREAPER = 36
 
 
 class Broken(Exception):
-    """The deployment is not what it should be; the message says how."""
+    """The deployment is wrong; the message says how."""
 
 
 def claim(holds, otherwise):
-    """Ends the check with this sentence unless what it claims holds."""
+    """Ends the check with the message `otherwise` unless `holds`."""
     if not holds:
         raise Broken(otherwise)
 
 
 def free_socket():
-    """A socket that already listens, so that nobody else can take its port before it is used."""
+    """A socket that listens already, so that no other program can take its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.set_inheritable(True)
     return listener
 
 
 def forget_the_callers_aws():
-    """Nothing that the caller has set for AWS, in the environment or in files, counts here."""
+    """Ignores all AWS settings of the caller, in the environment and in files."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
 
 
 def adopt_orphans():
-    """What a process of this program's leaves running becomes this program's own child."""
+    """Makes this program the parent of the processes that its own processes leave behind."""
     if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
-        raise Broken("the system does not let this program look after what its processes start")
+        raise Broken("the system does not make this program the parent of orphaned processes (PR_SET_CHILD_SUBREAPER)")
 
 
 def children():
-    """The processes that this program is the parent of."""
+    """The child processes of this program."""
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
-                # After the name, which may hold anything: state, parent.
+                # After the name, which can contain anything: state, parent.
                 _, parent, *_ = (folder / "stat").read_text().rpartition(")")[2].split()
                 if int(parent) == os.getpid():
                     yield int(folder.name)
@@ -99,7 +99,7 @@ class Surroundings:
         self.stop()
 
     def start(self, command, **options):
-        # A session of its own: Ctrl-C in a terminal reaches this program alone, which then ends the others.
+        # A new session: Ctrl-C in a terminal reaches only this program, which then ends the others.
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **options)
 
     def start_github(self):
@@ -111,7 +111,7 @@ class Surroundings:
         with free_socket() as listener:
             self.port = listener.getsockname()[1]
             self.url = f"http://127.0.0.1:{self.port}"
-            # Nothing of the caller's: no proxy, no credentials, no region.
+            # Without the caller's environment: no proxy, no credentials, no region.
             environment = {
                 "PATH": os.environ["PATH"],
                 "HOME": str(self.folder),
@@ -126,7 +126,7 @@ class Surroundings:
                 "GATEWAY_PORT": str(self.port),
                 "S3_DATA_DIR": str(self.folder / "s3"),
                 "STATE_DIR": str(self.folder / "state"),
-                # Its further servers have fixed ports.
+                # Its other servers have fixed ports.
                 "IOT_MTLS_ENABLED": "0",
                 "SFTP_ENABLED": "0",
                 "DOCKER_HOST": f"unix://{self.folder}/no-docker",
@@ -134,7 +134,7 @@ class Surroundings:
             }
             self.log = self.folder / "ministack.log"
             with self.log.open("wb") as log:
-                # Its own program would take a port's number only.
+                # Its own program takes only a port number.
                 emulator = self.start(
                     [sys.executable, "-m", "hypercorn", "ministack.app:app", "--workers", "0"]
                     + ["--bind", f"fd://{listener.fileno()}", "--keep-alive", "75"],
@@ -171,10 +171,10 @@ class Surroundings:
             return answer.status, answer.headers, answer.read()
 
     def stop(self):
-        """Ends all that was started, and what that started; then their files go."""
+        """Ends all started processes and their children, and deletes their files."""
         for stopping in (signal.SIGINT, *STOPPING):
             signal.signal(stopping, signal.SIG_IGN)
-        # The emulator does not end its functions. They are this program's children once it is gone.
+        # The emulator does not end its functions. After it has ended they are this program's children.
         while processes := list(children()):
             for process in processes:
                 os.kill(process, signal.SIGKILL)

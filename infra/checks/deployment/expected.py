@@ -1,7 +1,7 @@
-"""What a stack should hold: the template's properties, with its functions calculated.
+"""What a stack should contain: the template's properties, with intrinsic functions evaluated.
 
-This is done here once more, and not left to the emulator, so that the two check each other. What a
-resource is called, the emulator says; what it has, its own API says (`observed.py`).
+The emulator evaluates them too; doing it again checks the emulator. Resource names come from the emulator, properties
+from the API of each resource (`observed.py`).
 """
 
 import re
@@ -80,7 +80,7 @@ class Expected:
                 return not self.calculate(condition)
             case "Join", [separator, parts]:
                 return separator.join(self.calculate(parts))
-        raise Broken(f"the template uses {name}, which this check does not calculate yet")
+        raise Broken(f"the template uses {name}, which this check does not evaluate yet")
 
     def substitute(self, name):
         resource, _, attribute = name.partition(".")
@@ -88,7 +88,7 @@ class Expected:
 
 
 def alike(value):
-    """A value in the one form that CloudFormation's leniency leaves: `1`, `1.0` and "1" are the same."""
+    """A value in one form: CloudFormation treats `1`, `1.0` and "1" alike."""
     match value:
         case bool():
             return str(value).lower()

@@ -1,7 +1,6 @@
-"""What the emulator cannot do, by name, each with what looks at it instead.
+"""What the emulator cannot do, each with what checks it instead.
 
-The check fails when something on these lists works after all, and when something that is not on them does
-not: so the list is neither longer nor shorter than what is missing.
+The check fails if something on these lists works, or if something else does not. So the lists are complete and current.
 """
 
 import copy
@@ -11,21 +10,21 @@ from emulator import Broken, claim
 
 LINT = "cfn-lint knows its form"
 
-# Resources that the emulator cannot create. They are taken out.
+# Resource types that the emulator cannot create. They are removed from the template.
 TYPES = {
-    "AWS::CloudWatch::CompositeAlarm": f"{LINT}; the alarms that it gathers are deployed and looked at",
+    "AWS::CloudWatch::CompositeAlarm": f"{LINT}; its alarms are deployed and checked",
 }
 
-# Properties that the emulator takes and forgets.
+# Properties that the emulator accepts and does not store.
 PROPERTIES = {
-    ("AWS::DynamoDB::Table", "TimeToLiveSpecification"): "rules.guard demands it; tests/it reads what is to expire",
-    ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification"): "rules.guard demands it",
+    ("AWS::DynamoDB::Table", "TimeToLiveSpecification"): "rules.guard requires it; tests/it checks which items expire",
+    ("AWS::DynamoDB::Table", "PointInTimeRecoverySpecification"): "rules.guard requires it",
     ("AWS::Lambda::Function", "ReservedConcurrentExecutions"): LINT,
-    ("AWS::ApiGatewayV2::Stage", "DefaultRouteSettings"): "rules.guard demands it",
+    ("AWS::ApiGatewayV2::Stage", "DefaultRouteSettings"): "rules.guard requires it",
 }
 
-# What is there as the template says, and which the emulator does not act on. `the_emulator_still_does_not_act`
-# tries the first two; the others leave no trace to look for.
+# What the emulator stores as the template says and does not do. `the_emulator_still_does_not_act` tries the first two;
+# the others have no effect that a check could find.
 BEHAVIOUR = [
     "the API needs no permission for its function",
     "the API writes no access log",
@@ -36,7 +35,7 @@ BEHAVIOUR = [
 
 
 def for_the_emulator(template):
-    """The template as the emulator understands it. `still_needed` proves that each change is still needed."""
+    """The template changed for the emulator. `still_needed` proves that each change is still needed."""
     template = copy.deepcopy(template)
     resources = template["Resources"]
     taken_out = [name for name, resource in resources.items() if resource["Type"] in TYPES]
@@ -51,7 +50,7 @@ def for_the_emulator(template):
 
 
 def without_mentions(value, taken_out):
-    """The dashboard shows alarms that are not there: it gets their names for their ARNs."""
+    """Replaces the ARNs of removed alarms on the dashboard by their names."""
     if isinstance(value, list):
         return [without_mentions(part, taken_out) for part in value]
     if isinstance(value, dict):
@@ -63,7 +62,7 @@ def without_mentions(value, taken_out):
 
 
 def with_secrets_arns(value, secrets):
-    """`Ref` of a secret is its ARN, on AWS. Here it is its name, which no policy knows."""
+    """Replaces `Ref` of a secret: on AWS it is the ARN, on the emulator the name, which policies do not match."""
     if isinstance(value, list):
         return [with_secrets_arns(part, secrets) for part in value]
     if not isinstance(value, dict):
@@ -74,7 +73,7 @@ def with_secrets_arns(value, secrets):
 
 
 def still_needed(deploy, secrets):
-    """Fails when the emulator has learned what `for_the_emulator` works around."""
+    """Fails if a change of `for_the_emulator` is no longer needed."""
     for kind in TYPES:
         try:
             deploy(f"probe-{kind.replace('::', '-')}", {"Resources": {"Resource": {"Type": kind}}})
@@ -82,11 +81,11 @@ def still_needed(deploy, secrets):
             known = "Unrecognized resource types" not in str(error)
         else:
             known = True
-        claim(not known, f"the emulator knows {kind} now: take it off gaps.py and add a reader to observed.py")
+        claim(not known, f"the emulator supports {kind} now: remove it from gaps.py and add a reader to observed.py")
     generated = {"PasswordLength": 512, "ExcludePunctuation": True}
     secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": generated}}
     outputs = {"Secret": {"Value": {"Ref": "Secret"}}}
     name = deploy("probe-secret", {"Resources": {"Secret": secret}, "Outputs": outputs}).outputs()["Secret"]
     value = secrets.get_secret_value(SecretId=name)["SecretString"]
-    claim(not name.startswith("arn:"), "the emulator knows a secret's Ref now: take that out of gaps.py")
-    claim(not value.isalnum(), "the emulator knows ExcludePunctuation now: take that out of gaps.py")
+    claim(not name.startswith("arn:"), "the emulator returns a secret's ARN for Ref now: remove that from gaps.py")
+    claim(not value.isalnum(), "the emulator supports ExcludePunctuation now: remove that from gaps.py")

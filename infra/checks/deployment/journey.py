@@ -156,8 +156,8 @@ class Journey:
     def the_emulator_still_does_not_act(self):
         """On what gaps.py says so of, as far as that shows."""
         streams = self.client("logs").describe_log_streams(logGroupName=self.names["AccessLogs"])["logStreams"]
-        claim(not streams, "the emulator writes access logs now: take them off gaps.py and look at them")
+        claim(not streams, "the emulator writes access logs now: remove them from gaps.py and check them here")
         permission = {"FunctionName": self.names["ApiFunction"], "StatementId": self.names["ApiMayInvoke"]}
         self.client("lambda").remove_permission(**permission)
         status, _, _ = self.call("GET", "/api/health")
-        claim(status == 200, "the emulator asks for lambda:permission now: take it off gaps.py")
+        claim(status == 200, "the emulator requires lambda:permission now: remove it from gaps.py")

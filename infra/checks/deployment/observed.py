@@ -1,7 +1,7 @@
-"""What a stack does hold: each resource as its own API describes it, in the words of CloudFormation.
+"""What a stack contains: each resource as its own API describes it, in CloudFormation's terms.
 
-A reader gives the resource's properties and its attributes (under None, what `Ref` is on AWS, where that is
-not its name). It invents none: what the API does not return is missing, and shows as a difference.
+A reader returns the resource's properties and attributes. The attribute None is `Ref`, if that is not the name on AWS.
+Readers invent nothing: what the API does not return is missing, and shows as a difference.
 """
 
 import json
@@ -15,7 +15,7 @@ Observed = namedtuple("Observed", ["properties", "attributes"])
 
 
 def pick(source, *names):
-    """These members, those that there are."""
+    """These members, as far as they exist."""
     return {name: source[name] for name in names if source.get(name) is not None}
 
 
@@ -26,14 +26,14 @@ class Reader:
         self.clients = clients
 
     def read(self, kind, name, properties):
-        """The resource with this physical name. `properties` say where to look, where that is not enough."""
+        """The resource with this physical name. `properties` identify it if the name is not enough."""
         reader = getattr(self, kind.removeprefix("AWS::").replace("::", "_"), None)
         if reader is None:
-            raise Broken(f"nothing here reads {kind} back: add a reader, or name the type in gaps.py")
+            raise Broken(f"there is no reader for {kind}: add one, or list the type in gaps.py")
         try:
             return reader(name, properties)
         except (ClientError, ValueError) as error:
-            raise Broken(f"{kind} {name} is not there, or not once: {error}") from error
+            raise Broken(f"{kind} {name} is missing or not unique: {error}") from error
 
     def DynamoDB_Table(self, name, _):
         client = self.clients("dynamodb")
@@ -156,7 +156,7 @@ class Reader:
 
     def ApiGatewayV2_Route(self, _, properties):
         api = properties["ApiId"]
-        # It has this one and no other.
+        # It has only this one.
         [route] = self.clients("apigatewayv2").get_routes(ApiId=api)["Items"]
         return Observed({"ApiId": api} | pick(route, "RouteKey", "Target"), {})
 
@@ -171,7 +171,7 @@ class Reader:
     def CloudWatch_Alarm(self, name, properties):
         [alarm] = self.clients("cloudwatch").describe_alarms(AlarmNames=[name])["MetricAlarms"]
         seen = {key: alarm[key] for key in properties if key in alarm}
-        # None that the template does not name.
+        # Only those that the template names.
         actions = {key: alarm[key] for key in ("AlarmActions", "OKActions", "InsufficientDataActions") if alarm[key]}
         return Observed(seen | actions, {"Arn": alarm["AlarmArn"]})
 

@@ -1,4 +1,4 @@
-"""A stack on the emulator: created, looked at against its template, and deleted."""
+"""A stack on the emulator: created, compared with its template, and deleted."""
 
 import base64
 import hashlib
@@ -24,15 +24,15 @@ class Stack:
 
     def create(self, template, parameters):
         given = [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()]
-        # Without spaces: a template that comes with the request has 51,200 bytes at most.
+        # Without spaces: a template in the request is limited to 51,200 bytes.
         body = json.dumps(template, separators=(",", ":"))
         try:
             self.client.create_stack(
                 StackName=self.name, TemplateBody=body, Parameters=given, Capabilities=["CAPABILITY_IAM"]
             )
         except ClientError as error:
-            raise Broken(f"CloudFormation does not take {self.name}: {error}") from error
-        # By its id it is also found once it is deleted.
+            raise Broken(f"CloudFormation rejects {self.name}: {error}") from error
+        # A deleted stack is found only by its id.
         self.name = self.describe()["StackId"]
         self.wait()
         return self
@@ -43,7 +43,7 @@ class Stack:
     def wait(self):
         end = time.monotonic() + STACK_SECONDS
         while self.describe()["StackStatus"].endswith("_IN_PROGRESS"):
-            claim(time.monotonic() < end, f"{self.name} is not done after {STACK_SECONDS} s")
+            claim(time.monotonic() < end, f"{self.name} did not finish within {STACK_SECONDS} s")
             time.sleep(0.1)
         self.status = self.describe()["StackStatus"]
 
@@ -55,7 +55,7 @@ class Stack:
         return {output["OutputKey"]: output["OutputValue"] for output in self.describe().get("Outputs", [])}
 
     def reasons(self):
-        """What CloudFormation says of what failed."""
+        """CloudFormation's reasons for failed resources."""
         events = self.client.describe_stack_events(StackName=self.name)["StackEvents"]
         failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
         return "\n".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed)
@@ -99,15 +99,15 @@ class Inspection:
         attributes = self.observe(name).attributes if self.has_attributes(name, attribute) else {}
         if attribute is None:
             return attributes.get(None, self.names.get(name))
-        claim(attribute in attributes, f"nothing here reads the attribute {attribute} of {name}")
+        claim(attribute in attributes, f"there is no reader for the attribute {attribute} of {name}")
         return attributes[attribute]
 
     def has_attributes(self, name, attribute):
-        # Others' `Ref` is their name. Observing them for it could go round in a circle.
+        # The `Ref` of the others is their name. Reading them for it could recurse without end.
         return attribute is not None or self.template["Resources"][name]["Type"] == "AWS::SecretsManager::Secret"
 
     def differences(self):
-        """Each property that is not as the template says; of those that gaps.py names, each that is."""
+        """Each property that differs from the template, and each one of gaps.py that does not."""
         met = set()
         for name, kind in self.resources():
             properties = self.expected.properties(name)
@@ -119,13 +119,13 @@ class Inspection:
                 met.add((kind, key))
                 same = alike(observed.get(key)) == alike(properties[key])
                 if same and gap:
-                    yield f"{name}: the emulator knows {key} now: take it off gaps.py"
+                    yield f"{name}: the emulator supports {key} now: remove it from gaps.py"
                 if not same and not gap:
                     yield f"{name}: {key} should be {shown(properties[key])}, and is {shown(observed.get(key))}"
             for key in observed.keys() - properties.keys() - DEFAULTS:
-                yield f"{name}: {key} is {shown(observed[key])}, and the template does not say so"
+                yield f"{name}: {key} is {shown(observed[key])}, which the template does not set"
         for kind, key in PROPERTIES.keys() - met:
-            yield f"no {kind} has {key} any more: take it off gaps.py"
+            yield f"no {kind} has {key} any more: remove it from gaps.py"
         for name, output in self.template["Outputs"].items():
             should = self.expected.calculate(output["Value"])
             if self.outputs.get(name) != should:
@@ -141,7 +141,7 @@ class Inspection:
         return True
 
 
-# What readers return of each resource of a kind, also where the template leaves it to AWS.
+# Properties that readers always return, even if the template leaves them to AWS's defaults.
 DEFAULTS = {"ReservedConcurrentExecutions", "PointInTimeRecoverySpecification", "TimeToLiveSpecification"}
 
 

@@ -83,8 +83,8 @@ pub enum Driven<T> {
     Stopped(Stopped),
 }
 
-/// The stopped request and those in the queue behind it. They continue when this is dropped, even if the caller is gone:
-/// they were sent already.
+/// The stopped request and those in the queue behind it. They continue when this is dropped, even if the caller is
+/// gone: they were sent already.
 pub struct Stopped {
     what: String,
     _waiting: Vec<Waiting>,

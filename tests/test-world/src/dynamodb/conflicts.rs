@@ -1,5 +1,5 @@
-//! DynamoDB rejects writes that conflict with a running transaction. The engine executes transactions one after the other
-//! and has no conflicts, so they are simulated here.
+//! DynamoDB rejects writes that conflict with a running transaction. The engine executes transactions one after the
+//! other and has no conflicts, so they are simulated here.
 //!
 //! AWS docs, "Managing complex workflows with DynamoDB transactions", section "Transaction conflict handling": a
 //! transaction or a write of one item is rejected while another transaction on the same item is running, the
@@ -52,7 +52,8 @@ impl Drop for Running {
     }
 }
 
-/// The conflict error of a write: for each item, whether it conflicts. If `conflicting` is empty, the first of two does.
+/// The conflict error of a write: for each item, whether it conflicts. If `conflicting` is empty, the first of two
+/// does.
 pub(super) fn conflict(operation: &str, conflicting: &[bool]) -> Answer {
     const CODE: &str = "com.amazonaws.dynamodb.v20120810#";
     let message = "Transaction is ongoing for the item";

@@ -55,8 +55,8 @@ impl Meter {
         Answer { status, body, capacity }
     }
 
-    /// A failed condition costs as much as the write: one unit for an item of up to 1 KB, which all items with conditions
-    /// are, and two for each item of a transaction.
+    /// A failed condition costs as much as the write: one unit for an item of up to 1 KB, which all items with
+    /// conditions are, and two for each item of a transaction.
     fn failed(&self, answer: &Value) -> Capacity {
         let code = answer["__type"].as_str().unwrap_or_default();
         let write_units = if code.ends_with("#ConditionalCheckFailedException") {

@@ -1,5 +1,5 @@
-//! What the service's tests rely on: the engine keeps DynamoDB's promises on the project's table, the meter counts as AWS
-//! bills, and faults work as described.
+//! What the service's tests rely on: the engine keeps DynamoDB's promises on the project's table, the meter counts as
+//! AWS bills, and faults work as described.
 
 use std::time::Duration;
 

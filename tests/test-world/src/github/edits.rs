@@ -159,8 +159,8 @@ impl World {
         new_number
     }
 
-    /// Shows an issue's last edit late: until the clock reaches `until`, readers get the version before it, or nothing if
-    /// the last edit opened the issue. Later edits appear at the same time.
+    /// Shows an issue's last edit late: until the clock reaches `until`, readers get the version before it, or nothing
+    /// if the last edit opened the issue. Later edits appear at the same time.
     pub fn show_late(&mut self, repository: &str, number: u64, until: Timestamp) {
         self.repository_mut(repository).versions_mut(number).show_late(until);
     }

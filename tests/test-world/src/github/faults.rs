@@ -29,8 +29,8 @@ pub enum Fault {
     Delay(Duration),
     /// No answer while the client waits.
     Hang,
-    /// GitHub aborts the query and answers 502. The world's clock advances by this time. GitHub aborts queries that take
-    /// longer than 10 s (GitHub docs: "Rate limits and query limits for the GraphQL API", timeouts).
+    /// GitHub aborts the query and answers 502. The world's clock advances by this time. GitHub aborts queries that
+    /// take longer than 10 s (GitHub docs: "Rate limits and query limits for the GraphQL API", timeouts).
     GivesUp(Duration),
     /// The connection is reset before the answer.
     Cut,
@@ -42,8 +42,8 @@ pub enum Fault {
     Garbage,
     /// 200 with an empty list.
     EmptyList,
-    /// The answer to a GraphQL call lacks some data, and its errors give the reason. Create it with constructors such as
-    /// [`Fault::repository_error`].
+    /// The answer to a GraphQL call lacks some data, and its errors give the reason. Create it with constructors such
+    /// as [`Fault::repository_error`].
     Partial(Partial),
     /// The correct answer with a change. Create it with [`Fault::changed`].
     Changed(Change),

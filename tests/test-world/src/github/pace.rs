@@ -35,7 +35,8 @@ impl Pages {
 }
 
 impl GitHub {
-    /// From now on each page of a listing takes this long by the world's clock. [`GitHub::next_page_is_due`] advances it.
+    /// From now on each page of a listing takes this long by the world's clock. [`GitHub::next_page_is_due`] advances
+    /// it.
     pub fn pages_take(&self, time: Duration) {
         lock(&self.shared.pages.0).take = Some(time);
     }

@@ -10,8 +10,8 @@ pub const TOKEN_LIFETIME: &str = "The 'acme' organization forbids access via a f
      token's lifetime is greater than 366 days. Please adjust your token's lifetime at the following URL: \
      https://github.com/settings/personal-access-tokens/1";
 
-/// A classic token in an organization that allows only fine-grained ones (GitHub docs, "Setting a personal access token policy for
-/// your organization").
+/// A classic token in an organization that allows only fine-grained ones (GitHub docs, "Setting a personal access token
+/// policy for your organization").
 pub const CLASSIC_TOKEN: &str = "`acme` forbids access via a personal access token (classic). Please use a GitHub App, OAuth \
      App, or a personal access token with fine-grained permissions.";
 

@@ -1,7 +1,7 @@
 //! Renders the state as GitHub's JSON: issues, repositories, users, errors.
 //!
-//! Every field that GitHub's OpenAPI description requires is there. URLs of the API point to this server, URLs of the web
-//! site to [`World::web`]. HTTP is elsewhere.
+//! Every field that GitHub's OpenAPI description requires is there. URLs of the API point to this server, URLs of the
+//! web site to [`World::web`]. HTTP is elsewhere.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -53,8 +53,8 @@ impl Repository {
         }
     }
 
-    /// The current versions of all issues and pull requests, by number, including those that readers do not see. Deleted
-    /// and transferred ones are left out.
+    /// The current versions of all issues and pull requests, by number, including those that readers do not see.
+    /// Deleted and transferred ones are left out.
     pub fn issues(&self) -> impl Iterator<Item = &Issue> {
         self.numbers.values().filter_map(|numbered| match numbered {
             Numbered::Issue(versions) => Some(&versions.current),

@@ -1,7 +1,7 @@
 //! The target of a request, parsed once.
 //!
-//! The log, faults and answers all use it, so that `/repos/acme/api/issues` and `/repositories/1001/issues` are the same
-//! listing for each of them.
+//! The log, faults and answers all use it, so that `/repos/acme/api/issues` and `/repositories/1001/issues` are the
+//! same listing for each of them.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! GitHub's state: repositories, who may read them, and how pages are linked.
 //!
-//! It is plain data without HTTP or JSON. Tests arrange it through the methods here and in `edits.rs`. A method panics if
-//! its repository or issue does not exist: the test is wrong.
+//! It is plain data without HTTP or JSON. Tests arrange it through the methods here and in `edits.rs`. A method panics
+//! if its repository or issue does not exist: the test is wrong.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -44,8 +44,8 @@ pub struct World {
 pub enum LinkStyle {
     /// By position (`page=2`), with `first`, `prev`, `next` and `last`.
     Pages,
-    /// By an opaque `after=`, without `last`, as GitHub does for large repositories: `page=2` alone gets 422. Such a page
-    /// starts behind the last issue of the one before, wherever that is now.
+    /// By an opaque `after=`, without `last`, as GitHub does for large repositories: `page=2` alone gets 422. Such a
+    /// page starts behind the last issue of the one before, wherever that is now.
     After,
 }
 
@@ -113,8 +113,8 @@ impl World {
         id
     }
 
-    /// Renames a repository. Requests for the old name get 301, and GraphQL follows the rename, until another repository
-    /// takes that name.
+    /// Renames a repository. Requests for the old name get 301, and GraphQL follows the rename, until another
+    /// repository takes that name.
     pub fn rename_repository(&mut self, full_name: &str, new_name: &str) {
         let id = self.repository_id(full_name);
         let taken = self.current_names.insert(key(new_name), id);

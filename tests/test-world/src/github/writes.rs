@@ -1,5 +1,5 @@
-//! The two edits over HTTP, for people who try the service out: opening an issue and changing one. Tests use the methods
-//! of [`World`], which has more of them.
+//! The two edits over HTTP, for people who try the service out: opening an issue and changing one. Tests use the
+//! methods of [`World`], which has more of them.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;

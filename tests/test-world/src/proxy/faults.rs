@@ -1,6 +1,7 @@
 //! Faults and holds for requests to come, and which of them a request gets.
 //!
-//! The proxy applies them. A request gets at most one fault, one hold before it takes effect and one hold of its answer.
+//! The proxy applies them. A request gets at most one fault, one hold before it takes effect and one hold of its
+//! answer.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;

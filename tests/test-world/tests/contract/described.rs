@@ -1,4 +1,4 @@
-//! Answers against the response schemas of GitHub's OpenAPI description.
+//! Compares answers with the response schemas of GitHub's OpenAPI description.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ const ISSUE: Route = ("get", "/repos/{owner}/{repo}/issues/{issue_number}");
 const TOKEN: Route = ("post", "/app/installations/{installation_id}/access_tokens");
 const CHANGING: Route = ("patch", "/repos/{owner}/{repo}/issues/{issue_number}");
 
-/// GitHub's description, with the validators made of it so far.
+/// GitHub's description and the validators created from it so far.
 struct Description {
     document: Value,
     validators: BTreeMap<(Route, u16), Validator>,
@@ -33,7 +33,7 @@ impl Description {
         Self { document: published::description(), validators: BTreeMap::new() }
     }
 
-    /// Fails unless `answered` has the status, and the shape that GitHub describes for it on this route.
+    /// Panics unless `answered` has the status and GitHub's schema for it on this route.
     fn check(&mut self, route: Route, status: u16, answered: &Answered) {
         assert_eq!(answered.status, status, "{route:?}: {}", answered.body);
         let document = &self.document;
@@ -47,15 +47,15 @@ impl Description {
             .collect();
         assert!(errors.is_empty(), "{route:?}, {status}:\n{}\n{:#}", errors.join("\n"), answered.body);
         if status >= 400 {
-            // Optional in the description, and on every error that GitHub answers.
+            // Optional in the description, but present in every error of GitHub.
             assert_eq!(answered.body["status"], status.to_string());
             assert!(answered.body["message"].is_string() && answered.body["documentation_url"].is_string());
         }
     }
 }
 
-/// The schema of a route's answer. Statuses that every route may answer are not always described with it:
-/// their bodies are GitHub's basic error.
+/// The schema of a route's answer. Routes do not describe all statuses that every route may have: their bodies are
+/// GitHub's basic error.
 fn response_schema(document: &Value, route @ (method, path): Route, status: u16) -> &Value {
     let responses = &document["paths"][path][method]["responses"];
     let response = &responses[status.to_string()];
@@ -74,14 +74,14 @@ fn response_schema(document: &Value, route @ (method, path): Route, status: u16)
 
 fn at<'a>(document: &'a Value, reference: &str) -> &'a Value {
     let pointer = reference.strip_prefix('#').expect("the description refers only to itself");
-    document.pointer(pointer).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+    document.pointer(pointer).unwrap_or_else(|| panic!("{reference} does not exist in the description"))
 }
 
 fn validator(document: &Value, schema: &Value) -> Validator {
     let mut schemas = BTreeMap::new();
     collect_references(document, schema, &mut schemas);
     let mut root = as_json_schema(schema);
-    // The description is large: a validator gets only the schemas that it can reach.
+    // The description is large, so a validator gets only the schemas that it needs.
     let reachable = schemas.into_iter().map(|(name, schema)| (name.to_owned(), as_json_schema(schema)));
     root["components"] = json!({ "schemas": Value::Object(reachable.collect()) });
     jsonschema::options()
@@ -151,7 +151,7 @@ fn all_shapes(world: &mut World) {
 }
 
 #[tokio::test]
-async fn answers_with_what_was_asked_for_are_as_described() {
+async fn successful_answers_are_as_described() {
     let (scene, mut description) = (Scene::new().await, Description::read());
     scene.github.arrange(all_shapes);
     let id = scene.github.world().repository_id("acme/api");
@@ -169,7 +169,7 @@ async fn answers_with_what_was_asked_for_are_as_described() {
 }
 
 #[tokio::test]
-async fn answers_that_lead_elsewhere_are_as_described() {
+async fn redirects_are_as_described() {
     let (scene, mut description) = (Scene::new().await, Description::read());
     scene.github.arrange(|world| {
         all_shapes(world);
@@ -235,13 +235,13 @@ async fn answers_to_edits_are_as_described() {
 async fn answers_to_apps_are_as_described() {
     let (scene, mut description) = (Scene::new().await, Description::read());
     let now = scene.github.world().now().as_second();
-    let word = app_jwt(&json!({ "iat": now - 60, "exp": now + 540, "iss": 4_711 }));
+    let jwt = app_jwt(&json!({ "iat": now - 60, "exp": now + 540, "iss": 4_711 }));
     let token = "/app/installations/7/access_tokens";
     scene.github.arrange(|world| {
         all_shapes(world);
         world.install_app(4_711, 7);
     });
-    let given = scene.send_as(&word, Method::POST, token, "").await;
+    let given = scene.send_as(&jwt, Method::POST, token, "").await;
     description.check(TOKEN, 201, &given);
     let given = given.body["token"].as_str().expect("a token").to_owned();
     description.check(LISTING, 200, &scene.send_as(&given, Method::GET, "/repos/acme/api/issues", "").await);
@@ -249,10 +249,10 @@ async fn answers_to_apps_are_as_described() {
     scene.github.world().forbid_issues(7);
     description.check(LISTING, 403, &scene.send_as(&given, Method::GET, "/repos/acme/api/issues", "").await);
     scene.github.world().suspend_installation(7);
-    description.check(TOKEN, 403, &scene.send_as(&word, Method::POST, token, "").await);
+    description.check(TOKEN, 403, &scene.send_as(&jwt, Method::POST, token, "").await);
     scene.github.world().uninstall_app(7);
-    description.check(TOKEN, 404, &scene.send_as(&word, Method::POST, token, "").await);
+    description.check(TOKEN, 404, &scene.send_as(&jwt, Method::POST, token, "").await);
     description.check(LISTING, 401, &scene.send_as(&given, Method::GET, "/repos/acme/api/issues", "").await);
     scene.github.world().delete_app(4_711);
-    description.check(TOKEN, 404, &scene.send_as(&word, Method::POST, token, "").await);
+    description.check(TOKEN, 404, &scene.send_as(&jwt, Method::POST, token, "").await);
 }

@@ -1,4 +1,4 @@
-//! The GraphQL schema of the simulated GitHub, and the documents of the service, against GitHub's schema.
+//! Compares the simulated GitHub's GraphQL schema and the service's documents with GitHub's schema.
 
 use std::path::{Path, PathBuf};
 use std::{fs, sync::LazyLock};
@@ -12,7 +12,7 @@ use crate::published;
 
 const OURS: &str = include_str!("../../src/github/graphql/schema.graphql");
 
-/// GitHub's schema. What is published defines two fields of one type twice; the first ones count.
+/// GitHub's schema. The published file defines two fields of one type twice; the first definitions count.
 static GITHUBS: LazyLock<Valid<Schema>> = LazyLock::new(|| {
     let schema = Schema::parse(published::schema(), "published.graphql").unwrap_or_else(|refused| {
         for error in refused.errors.iter() {
@@ -31,7 +31,7 @@ fn parsed(schema: &str) -> Valid<Schema> {
         .unwrap_or_else(|refused| panic!("{}", refused.errors))
 }
 
-/// What is different in `ours`, which may lack whatever a document can leave out.
+/// How `ours` differs from `theirs`. It may lack what a document can leave out.
 fn differences(ours: &Schema, theirs: &Schema) -> Vec<String> {
     let mut found = Vec::new();
     let root = |schema: &Schema| schema.schema_definition.query.as_ref().map(|query| query.name.clone());
@@ -104,12 +104,12 @@ fn input_differences(
 }
 
 #[test]
-fn the_schema_that_is_executed_is_a_true_subset_of_githubs() {
+fn simulated_schema_is_a_subset_of_githubs() {
     assert_eq!(differences(&parsed(OURS), &GITHUBS), Vec::<String>::new());
 }
 
 #[test]
-fn every_way_to_differ_is_noticed() {
+fn every_kind_of_difference_is_found() {
     for (right, wrong, path) in [
         ("nameWithOwner: String!", "nameWithOwner: String", "Repository.nameWithOwner"),
         ("nameWithOwner: String!", "ownerWithName: String!", "Repository.ownerWithName"),
@@ -128,7 +128,7 @@ fn every_way_to_differ_is_noticed() {
 }
 
 #[test]
-fn every_document_of_the_service_is_valid_to_github() {
+fn every_document_of_the_service_is_valid_by_githubs_schema() {
     let documents = documents(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src"));
     assert!(!documents.is_empty(), "the service sends no document");
     for path in documents {

@@ -1,10 +1,9 @@
-//! Does the simulated GitHub answer as GitHub says it does?
+//! Compares the simulated GitHub with what GitHub publishes.
 //!
-//! Every kind of answer is held against the response schemas of GitHub's OpenAPI description, and against
-//! answers that were recorded from GitHub; the GraphQL schema that it executes, and every document that the
-//! service sends, against GitHub's GraphQL schema. All are large and not ours, so they are fetched: this test
-//! is run by `make contract` and not by `make test`. What none of them describes (rate limits, late
-//! visibility, opaque cursors, GraphQL's errors) is not checked here.
+//! Every kind of answer must match GitHub's OpenAPI description and answers that were recorded from GitHub. The
+//! simulated GraphQL schema and every document of the service must match GitHub's GraphQL schema. All of these are
+//! large and not ours, so `make contract` downloads them and runs this test; `make test` does not. What GitHub does not
+//! publish (rate limits, late visibility, opaque cursors, GraphQL's errors) is not checked here.
 
 mod described;
 mod graphql;
@@ -26,7 +25,7 @@ struct Scene {
     client: reqwest::Client,
 }
 
-/// An answer, as far as GitHub describes answers.
+/// The parts of an answer that GitHub describes.
 struct Answered {
     status: u16,
     headers: HeaderMap,

@@ -1,7 +1,7 @@
-//! Answers against those that were recorded from GitHub.
+//! Compares answers with those recorded from GitHub.
 //!
-//! Recordings give addresses on GitHub's own host and number the first entity of a scenario 1000; both are
-//! replaced by this server's before comparing.
+//! Recordings have GitHub's host and the id 1000 for the first entity of a scenario. Both are replaced by this server's
+//! before comparing.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ const SHOWN_TO_ADMINISTRATORS: &[&str] = &[
     "/use_squash_pr_title_as_default",
 ];
 
-/// A recorded text as this server would say it.
+/// A recorded text with this server's host and ids.
 fn as_ours(recorded: &str, scene: &Scene, repository: u64) -> String {
     recorded
         .replace("https://api.github.com", scene.github.url())
@@ -90,7 +90,7 @@ async fn pages_of_issues_are_linked_as_recorded() {
 }
 
 #[tokio::test]
-async fn the_way_to_a_renamed_repository_is_as_recorded() {
+async fn redirect_of_a_renamed_repository_is_as_recorded() {
     let scene = Scene::new().await;
     let old = "octokit-fixture-org/rename-repository";
     let repository = scene.github.arrange(|world| {

@@ -1,7 +1,7 @@
 //! The cost of a document, and whether GitHub accepts it.
 //!
-//! GitHub calculates the cost before it executes the query: the requests for each connection and the possible nodes, both
-//! multiplied by the sizes of the enclosing connections. The cost does not depend on the data.
+//! GitHub calculates the cost before it executes the query: the requests for each connection and the possible nodes,
+//! both multiplied by the sizes of the enclosing connections. The cost does not depend on the data.
 
 use apollo_compiler::ExecutableDocument;
 use apollo_compiler::collections::IndexMap;

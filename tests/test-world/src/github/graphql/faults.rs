@@ -26,8 +26,8 @@ pub(super) enum Lack {
 }
 
 impl Fault {
-    /// This repository is null with an error of this type; the others are answered. Types are `FORBIDDEN`, `INTERNAL`, or
-    /// none, as in GitHub's transient errors.
+    /// This repository is null with an error of this type; the others are answered. Types are `FORBIDDEN`, `INTERNAL`,
+    /// or none, as in GitHub's transient errors.
     pub fn repository_error(repository: &str, kind: impl Into<Option<&'static str>>) -> Self {
         let failure = Failure::new(kind, "Something went wrong while executing your query.");
         Self::Partial(Partial { lack: Lack::Repository(repository.to_owned()), failure })
@@ -43,15 +43,15 @@ impl Fault {
         Self::Partial(Partial { lack: Lack::Repository(repository.to_owned()), failure })
     }
 
-    /// The query exceeds GitHub's resource limits: behind the first `answered` repositories every list of nodes is null,
-    /// with an error of type `RESOURCE_LIMITS_EXCEEDED` each.
+    /// The query exceeds GitHub's resource limits: behind the first `answered` repositories every list of nodes is
+    /// null, with an error of type `RESOURCE_LIMITS_EXCEEDED` each.
     pub fn resource_limits(answered: usize) -> Self {
         let failure = Failure::new("RESOURCE_LIMITS_EXCEEDED", "Resource limits for this query exceeded.");
         Self::Partial(Partial { lack: Lack::NodesBehind(answered), failure })
     }
 
-    /// The node with this index in the first repository's connections is null, with an error without a type at its first
-    /// non-null field.
+    /// The node with this index in the first repository's connections is null, with an error without a type at its
+    /// first non-null field.
     pub fn node_error(place: usize) -> Self {
         let failure = Failure::new(None, "Something went wrong while executing your query.");
         Self::Partial(Partial { lack: Lack::Node(place), failure })

@@ -1,7 +1,7 @@
 //! The state as GraphQL objects for the engine.
 //!
-//! Late and hidden issues are the same as in REST. Pull requests are not among the issues. A disabled repository, or one
-//! with disabled issues, lists none and has the flag.
+//! Late and hidden issues are the same as in REST. Pull requests are not among the issues. A disabled repository, or
+//! one with disabled issues, lists none and has the flag.
 
 use std::cell::Cell;
 

@@ -38,12 +38,12 @@ impl Scene {
         self.post("a-token", json!({ "query": document, "variables": variables }).to_string()).await
     }
 
-    /// Asks for one repository.
+    /// Queries one repository.
     async fn probe(&self, owner: &str, name: &str) -> Answered {
         self.query(&format!("{ONE} {PROBED}"), json!({ "owner": owner, "name": name })).await
     }
 
-    /// Asks for many repositories in one call, as `r0`, `r1` and so on.
+    /// Queries many repositories in one call, as `r0`, `r1` and so on.
     pub(super) async fn batch(&self, names: &[&str]) -> Answered {
         let mut variables = json!({});
         let (mut declared, mut fields) = (String::new(), String::new());
@@ -132,7 +132,7 @@ async fn a_repository_without_visible_issues_has_an_empty_list() {
 }
 
 #[tokio::test]
-async fn what_rest_shows_late_graphql_shows_late() {
+async fn late_changes_are_late_in_graphql_too() {
     let scene = Scene::new().await;
     scene.github.world().open_issue("acme/api", "Before");
     scene.seconds_pass(60);
@@ -168,7 +168,7 @@ async fn an_unknown_or_hidden_repository_is_null_under_its_alias_and_the_others_
 }
 
 #[tokio::test]
-async fn a_rename_is_followed_until_another_repository_takes_the_name() {
+async fn rename_is_followed_until_another_repository_takes_the_name() {
     let scene = Scene::new().await;
     let id = scene.github.world().repository_id("acme/api");
     scene.github.world().rename_repository("acme/api", "acme/core");
@@ -184,7 +184,7 @@ async fn a_rename_is_followed_until_another_repository_takes_the_name() {
 }
 
 #[tokio::test]
-async fn open_issues_are_paged_by_opaque_cursors_that_keep_their_place_by_value() {
+async fn pages_of_open_issues_use_keyset_cursors() {
     let scene = Scene::new().await;
     for _ in 0..5 {
         scene.github.world().open_issue("acme/api", "One");
@@ -193,7 +193,7 @@ async fn open_issues_are_paged_by_opaque_cursors_that_keep_their_place_by_value(
     scene.github.world().open_pull_request("acme/api", "Six");
 
     let (first, next) = scene.page(2, None).await;
-    // By position this would shift the rest, and the second page would skip issue 3.
+    // With numbered pages this would shift the rest, and the second page would skip issue 3.
     scene.github.world().close_issue("acme/api", 2);
     scene.github.world().comment("acme/api", 1);
     let (second, after) = scene.page(2, next.as_deref()).await;
@@ -219,7 +219,7 @@ async fn issues_tell_their_labels_in_the_order_they_were_added() {
 }
 
 #[tokio::test]
-async fn documents_and_variables_that_are_wrong_get_200_and_errors() {
+async fn invalid_documents_and_variables_get_200_and_errors() {
     let scene = Scene::new().await;
     let page = |arguments: &str| {
         format!(
@@ -245,7 +245,7 @@ async fn documents_and_variables_that_are_wrong_get_200_and_errors() {
 }
 
 #[tokio::test]
-async fn what_is_no_graphql_request_is_refused_like_rest() {
+async fn invalid_graphql_requests_are_rejected_as_in_rest() {
     let scene = Scene::new().await;
     scene.github.world().accept_only(["a-token"]);
     let valid = json!({ "query": "{ rateLimit { cost } }" }).to_string();
@@ -265,7 +265,7 @@ async fn what_is_no_graphql_request_is_refused_like_rest() {
 }
 
 #[tokio::test]
-async fn a_call_costs_what_githubs_formula_says_and_rest_pays_nothing() {
+async fn call_costs_by_githubs_formula_and_not_from_rests_budget() {
     let scene = Scene::new().await;
     let names: Vec<String> = (0..100).map(|n| format!("acme/r{n}")).collect();
     for name in &names {
@@ -301,7 +301,7 @@ async fn a_call_costs_what_githubs_formula_says_and_rest_pays_nothing() {
 }
 
 #[tokio::test]
-async fn half_a_million_nodes_are_the_most_that_a_call_may_ask_for() {
+async fn call_may_request_half_a_million_nodes_at_most() {
     let scene = Scene::new().await;
     let issues = "issues(first: 100) { nodes { labels(first: 100) { nodes { name } } } }";
     let asking = |lists: usize| {

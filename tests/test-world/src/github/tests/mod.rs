@@ -1,9 +1,9 @@
-//! The rules of this GitHub that other tests lean on, seen over HTTP as the service sees them.
+//! The rules of this GitHub that other tests rely on, checked over HTTP.
 
 mod apps;
+mod faults;
 mod graphql;
-mod graphql_orders;
-mod orders;
+mod graphql_faults;
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::*;
 
-/// A GitHub with `acme/api`, at a time that tests move by hand.
+/// A GitHub with `acme/api` and a manual clock.
 struct Scene {
     github: GitHub,
     clock: Clock,
@@ -80,7 +80,7 @@ impl Answered {
 }
 
 #[tokio::test]
-async fn listings_are_ordered_by_what_is_asked_and_since_includes_its_own_second() {
+async fn listings_have_the_requested_order_and_since_is_inclusive() {
     let scene = Scene::new().await;
     for _ in 0..3 {
         scene.github.world().open_issue("acme/api", "One");
@@ -98,7 +98,7 @@ async fn listings_are_ordered_by_what_is_asked_and_since_includes_its_own_second
 }
 
 #[tokio::test]
-async fn an_edit_between_two_pages_by_position_shifts_the_rest() {
+async fn edit_between_two_numbered_pages_shifts_the_rest() {
     let scene = Scene::new().await;
     for _ in 0..5 {
         scene.github.world().open_issue("acme/api", "One");
@@ -116,7 +116,7 @@ async fn an_edit_between_two_pages_by_position_shifts_the_rest() {
 }
 
 #[tokio::test]
-async fn pages_by_cursor_skip_nobody_and_have_no_numbers() {
+async fn pages_by_cursor_skip_no_issue_and_have_no_numbers() {
     let scene = Scene::new().await;
     scene.github.world().links = LinkStyle::After;
     scene.github.world().open_issues("acme/api", 5);
@@ -134,7 +134,7 @@ async fn pages_by_cursor_skip_nobody_and_have_no_numbers() {
 }
 
 #[tokio::test]
-async fn a_late_change_is_seen_when_its_time_has_come() {
+async fn late_change_is_visible_after_its_time() {
     let scene = Scene::new().await;
     let until = scene.github.world().now() + Duration::from_secs(120);
     scene.github.arrange(|world| {
@@ -157,7 +157,7 @@ async fn a_late_change_is_seen_when_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn transferred_issues_lead_to_where_they_are_now() {
+async fn transferred_issues_redirect_to_where_they_are_now() {
     let scene = Scene::new().await;
     let (api, web, there) = scene.github.arrange(|world| {
         let web = world.create_repository("acme/web");
@@ -183,7 +183,7 @@ async fn transferred_issues_lead_to_where_they_are_now() {
 }
 
 #[tokio::test]
-async fn a_name_leads_to_the_renamed_repository_until_another_takes_it() {
+async fn name_redirects_to_the_renamed_repository_until_reused() {
     let scene = Scene::new().await;
     let id = scene.github.world().repository_id("acme/api");
     scene.github.world().rename_repository("acme/api", "acme/core");
@@ -197,7 +197,7 @@ async fn a_name_leads_to_the_renamed_repository_until_another_takes_it() {
 }
 
 #[tokio::test]
-async fn a_budget_is_the_tokens_own_and_lifts_at_its_reset() {
+async fn each_token_has_its_own_budget_until_the_reset() {
     let scene = Scene::new().await;
     let reset = scene.github.world().now() + Duration::from_secs(60);
     scene.github.world().set_budget(5_000, 1, reset);

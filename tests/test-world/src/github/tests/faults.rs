@@ -1,10 +1,10 @@
-//! Orders about requests to come: what a client sees of faults and holds.
+//! What a client sees of faults and holds.
 
 use super::super::*;
 use super::Scene;
 
 #[tokio::test]
-async fn faults_are_met_in_the_order_they_were_given_and_then_all_is_well() {
+async fn faults_apply_in_the_order_they_were_added_and_end() {
     let scene = Scene::new().await;
     let listing = || Matching::listing("acme/api");
     scene.github.fault(listing(), Fault::Status(502).times(2));
@@ -13,11 +13,11 @@ async fn faults_are_met_in_the_order_they_were_given_and_then_all_is_well() {
     scene.github.fault(Matching::path("/rate_limit"), Fault::Garbage);
     scene.github.world().open_issue("acme/api", "One");
 
-    let mut met = Vec::new();
+    let mut answers = Vec::new();
     for _ in 0..6 {
         let answered = scene.get("/repos/acme/api/issues").await;
         let remaining = answered.header("x-ratelimit-remaining").map(str::to_owned);
-        met.push((answered.status, answered.body.as_array().map(Vec::len), remaining.expect("a budget")));
+        answers.push((answered.status, answered.body.as_array().map(Vec::len), remaining.expect("a budget")));
     }
     let expected = [
         (502, None, "4999"),
@@ -27,17 +27,17 @@ async fn faults_are_met_in_the_order_they_were_given_and_then_all_is_well() {
         (403, None, "4995"),
         (200, Some(1), "4994"),
     ];
-    assert_eq!(met, expected.map(|(status, issues, remaining)| (status, issues, remaining.to_owned())));
+    assert_eq!(answers, expected.map(|(status, issues, remaining)| (status, issues, remaining.to_owned())));
 
     let statuses: Vec<_> = scene.github.requests().iter().map(|request| request.status).collect();
     assert_eq!(statuses, expected.map(|(status, ..)| Some(status)));
-    assert_eq!(scene.github.unused().len(), 1, "nobody asked for the budget");
+    assert_eq!(scene.github.unused().len(), 1, "no request for the budget was sent");
     scene.github.heal();
     assert_eq!(scene.github.unused(), Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn broken_connections_look_broken() {
+async fn cut_connections_are_errors_for_the_client() {
     let scene = Scene::new().await;
     let url = format!("{}/repos/acme/api", scene.github.url());
     scene.github.fault(Matching::repository("acme/api"), Fault::Cut);
@@ -51,7 +51,7 @@ async fn broken_connections_look_broken() {
 }
 
 #[tokio::test]
-async fn held_requests_wait_and_see_what_changed_meanwhile() {
+async fn held_requests_see_what_changed_meanwhile() {
     let scene = Scene::new().await;
     let mut held = scene.github.hold(Matching::listing("acme/api"));
     let meanwhile = async {

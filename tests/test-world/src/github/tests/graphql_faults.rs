@@ -1,4 +1,4 @@
-//! What a client sees of GraphQL's faults, limits and lasting troubles.
+//! What a client sees of GraphQL's faults, limits and lasting failures.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn three() -> Scene {
 }
 
 #[tokio::test]
-async fn an_alias_that_fails_concerns_its_repository_alone() {
+async fn failing_repository_does_not_affect_the_others() {
     let scene = three().await;
     let web = || Matching::graphql().containing("acme/web");
     scene.github.world().rename_repository("acme/web", "acme/site");
@@ -42,7 +42,7 @@ async fn an_alias_that_fails_concerns_its_repository_alone() {
 }
 
 #[tokio::test]
-async fn field_lacking_in_the_schema_refuses_the_whole_document() {
+async fn missing_field_rejects_the_whole_document() {
     let scene = three().await;
     scene.github.world().lack_field("Repository", "isDisabled");
     let answered = scene.batch(&BATCH).await;
@@ -56,7 +56,7 @@ async fn field_lacking_in_the_schema_refuses_the_whole_document() {
 }
 
 #[tokio::test]
-async fn poisoned_repository_fails_every_query_that_names_it_until_then() {
+async fn poisoned_repository_fails_every_query_that_names_it() {
     let scene = three().await;
     let until = scene.github.world().now() + jiff::SignedDuration::from_secs(60);
     for (poison, status) in [(Poison::TimedOut, 502), (Poison::NotExecuted, 200)] {
@@ -70,7 +70,7 @@ async fn poisoned_repository_fails_every_query_that_names_it_until_then() {
 }
 
 #[tokio::test]
-async fn a_query_that_takes_too_much_is_answered_in_part() {
+async fn query_above_the_resource_limits_is_answered_in_part() {
     let scene = three().await;
     scene.github.fault(Matching::graphql(), Fault::resource_limits(1));
     let answered = scene.batch(&BATCH).await;
@@ -82,7 +82,7 @@ async fn a_query_that_takes_too_much_is_answered_in_part() {
 }
 
 #[tokio::test]
-async fn a_node_that_fails_is_null_in_its_list() {
+async fn failing_node_is_null_in_its_list() {
     let scene = three().await;
     scene.github.fault(Matching::graphql(), Fault::node_error(1));
     let document = "{ repository(owner: \"acme\", name: \"api\") { issues(first: 5) { nodes { number } } } }";
@@ -94,7 +94,7 @@ async fn a_node_that_fails_is_null_in_its_list() {
 }
 
 #[tokio::test]
-async fn statuses_and_broken_connections_are_met_as_in_rest_and_rest_does_not_meet_them() {
+async fn statuses_and_cut_connections_are_those_of_rest() {
     let scene = three().await;
     for status in [502, 504, 403, 404] {
         scene.github.fault(Matching::graphql(), Fault::Status(status));
@@ -110,7 +110,7 @@ async fn statuses_and_broken_connections_are_met_as_in_rest_and_rest_does_not_me
 }
 
 #[tokio::test]
-async fn limits_are_told_in_an_answer_of_200() {
+async fn limits_are_answered_with_200() {
     let scene = three().await;
     scene.github.fault(Matching::graphql(), Fault::graphql_limit("RATE_LIMIT"));
     scene.github.fault(Matching::graphql(), Fault::graphql_secondary_limit(Some("30")));
@@ -126,7 +126,7 @@ async fn limits_are_told_in_an_answer_of_200() {
 }
 
 #[tokio::test]
-async fn used_up_points_are_told_in_an_answer_of_200_and_lift_at_their_reset() {
+async fn used_up_points_are_answered_with_200_until_their_reset() {
     let scene = three().await;
     let reset = scene.github.world().now() + Duration::from_secs(60);
     scene.github.world().set_graphql_budget(5_000, 1, reset);
@@ -145,7 +145,7 @@ async fn used_up_points_are_told_in_an_answer_of_200_and_lift_at_their_reset() {
 }
 
 #[tokio::test]
-async fn too_large_a_batch_times_out_and_so_does_every_batch_with_a_slow_repository() {
+async fn large_batches_and_those_with_a_slow_repository_time_out() {
     let scene = three().await;
     scene.github.world().time_out_batches_above(2);
     let slow = scene.batch(&BATCH).await;
@@ -162,7 +162,7 @@ async fn too_large_a_batch_times_out_and_so_does_every_batch_with_a_slow_reposit
 }
 
 #[tokio::test]
-async fn an_old_server_has_no_graphql() {
+async fn server_without_graphql_answers_404() {
     let scene = three().await;
     scene.github.world().remove_graphql();
     let answered = scene.batch(&BATCH).await;
@@ -173,7 +173,7 @@ async fn an_old_server_has_no_graphql() {
 }
 
 #[tokio::test]
-async fn calls_are_held_and_edits_come_before_them_like_requests() {
+async fn calls_can_be_held_and_follow_edits() {
     let scene = three().await;
     scene.github.before(Matching::graphql(), |world| world.close_issue("acme/api", 1));
     let mut held = scene.github.hold(Matching::graphql().containing("acme/api"));
