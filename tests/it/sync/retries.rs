@@ -91,11 +91,11 @@ async fn unexpected_answer_is_reported_and_not_retried() {
             "check that GITHUB_API_URL is the API's address (https://HOST/api/v3 for an Enterprise Server)";
         format!("{what}; {check}")
     };
-    let understood = "GitHub's answer is not one this service understands";
+    let understood = "unexpected answer from GitHub";
     let answers = [
         (Fault::Garbage, hinted("not JSON (line 1, column 1)")),
         (answer(""), hinted("not JSON (line 1, column 0)")),
-        (answer("{}"), "JSON of another shape (line 1, column 0)".to_owned()),
+        (answer("{}"), "unexpected JSON structure (line 1, column 0)".to_owned()),
         (Fault::Status(422), "status 422".to_owned()),
     ];
     for (fault, what) in answers {

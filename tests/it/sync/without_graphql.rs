@@ -28,7 +28,7 @@ const WAYS: [Way; 3] = [
         breaks: |app| app.world.github.fault(Matching::graphql(), Fault::Status(403).forever()),
         lasts: true,
         is_transient: |app| app.world.github.heal(),
-        message: "GitHub forbids the token its GraphQL API (403)",
+        message: "GitHub forbids this token to use the GraphQL API (403)",
     },
     Way {
         breaks: |app| {
@@ -131,11 +131,11 @@ async fn missing_probe_stretches_the_freshness_until_it_is_back() {
 
 #[tokio::test]
 async fn failed_lookup_without_the_probe_affects_its_repository_alone() {
-    let nonsense = "GitHub's answer is not one this service understands";
+    let nonsense = "unexpected answer from GitHub";
     let faults = [
         (Fault::Garbage.forever(), "github_unexpected_answer", nonsense),
         (Fault::Status(404).forever(), "repository_not_found", "GitHub shows no such repository"),
-        (Fault::saml_required().forever(), "github_forbidden", "GitHub forbids the token this request"),
+        (Fault::saml_required().forever(), "github_forbidden", "GitHub forbids this request"),
         (Fault::Status(502).forever(), "github_unavailable", "GitHub answered 502 three times"),
         (Fault::Cut.forever(), "github_unavailable", "GitHub broke off its answer three times"),
     ];
