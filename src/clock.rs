@@ -22,13 +22,13 @@ impl Clock {
         Self(Arc::new(source))
     }
 
-    /// The time now, to the millisecond: what is stored reads back equal.
+    /// The time now, in whole milliseconds, so that a stored time reads back equal.
     pub fn now(&self) -> Timestamp {
         let now = (self.0)();
         Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
-    /// A new UUID of version 7: random, and sorting by the time of its making.
+    /// A new UUID of version 7: random, and sorted by creation time.
     #[expect(clippy::disallowed_methods, reason = "the one place where randomness enters")]
     pub fn new_id(&self) -> Uuid {
         let now = self.now();

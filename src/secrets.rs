@@ -1,7 +1,10 @@
 //! Secrets from AWS Secrets Manager, cached in the execution environment, and never printed.
 //!
-//! Only the current version (`AWSCURRENT`) is ever read, so that a rotation revokes within one cache lifetime. What
-//! a version says is parsed when it is read, not when it is used: nobody can make that expensive.
+//! Only the current version (`AWSCURRENT`) is ever read, so a rotation revokes the old value within one cache lifetime.
+//! A version is parsed when it is read, not when it is used, so callers cannot cause repeated parsing.
+//!
+//! [`Secret`] is our own: the crate `secrecy` would add zeroing of memory, which cannot reach the copies in the SDK's
+//! answer, in JSON and in headers, and lacks the cheap clones and the comparison of versions that are needed here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,12 +18,12 @@ use crate::clock::Clock;
 use crate::domain::unwrapped;
 use crate::telemetry;
 
-/// A secret's text. It cannot be printed; [`Secret::expose`] marks each place that uses it.
+/// A secret's text. It cannot be printed, and [`Secret::expose`] shows each place that uses it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
 impl Secret {
-    /// Wraps a text.
+    /// A secret with this text.
     pub fn new(text: &str) -> Self {
         Self(text.into())
     }
@@ -42,20 +45,20 @@ impl fmt::Debug for Secret {
 #[error("the secret cannot be read from Secrets Manager")]
 pub struct SecretUnavailable;
 
-/// Why one reading of a secret failed.
+/// Why a read of a secret failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ReadFailed(String);
 
-/// How long a secret is believed.
+/// How long a cached secret is used.
 #[derive(Clone, Copy, Debug)]
 pub struct SecretLifetimes {
-    /// Younger than this, the cached text is used without a look.
+    /// Up to this age the cached version is used without a read.
     pub fresh: Duration,
-    /// Up to this age it serves while Secrets Manager does not answer.
+    /// Up to this age it is used while Secrets Manager does not answer.
     pub stale: Duration,
-    /// The shortest time between two reads that a caller's doubt or a failure causes, so that nobody can
-    /// make us hammer Secrets Manager.
+    /// The shortest time between two reads after a rejected value or a failure, so that callers cannot flood Secrets
+    /// Manager.
     pub between_rereads: Duration,
 }
 
@@ -77,7 +80,7 @@ pub struct CachedSecret<T> {
     parse: fn(&Secret) -> T,
     lifetimes: SecretLifetimes,
     clock: Clock,
-    // Held while reading, so that many callers cause one read.
+    /// Locked during a read, so that many callers cause one read.
     state: Mutex<State<T>>,
 }
 
@@ -85,8 +88,8 @@ pub struct CachedSecret<T> {
 #[derive(Debug)]
 pub struct Version<T> {
     text: Secret,
-    /// What it says.
-    pub says: T,
+    /// The parsed text.
+    pub parsed: T,
 }
 
 #[derive(Debug)]
@@ -109,8 +112,11 @@ impl<T> CachedSecret<T> {
         Self { client, secret_id: secret_id.to_owned(), parse, lifetimes, clock, state }
     }
 
-    /// Reads the secret ahead of its first use. A failure is forgotten: the first [`CachedSecret::get`] then reads
-    /// as if nobody had tried.
+    /// Reads the secret before its first use.
+    ///
+    /// # Errors
+    /// [`ReadFailed`] if Secrets Manager returns no text. The failure is not remembered: the first
+    /// [`CachedSecret::get`] reads again.
     pub async fn prefetch(&self) -> Result<Arc<Version<T>>, ReadFailed> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
@@ -120,6 +126,9 @@ impl<T> CachedSecret<T> {
     }
 
     /// The secret as it was read at most a minute ago, or up to an hour ago while Secrets Manager is down.
+    ///
+    /// # Errors
+    /// [`SecretUnavailable`] if there is no such version.
     pub async fn get(&self) -> Result<Arc<Version<T>>, SecretUnavailable> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
@@ -131,14 +140,14 @@ impl<T> CachedSecret<T> {
         }
     }
 
-    /// The secret read afresh because `doubted` did not serve: a rotation works at once. None when it is still
-    /// the same, or was read for a doubt less than ten seconds ago.
-    pub async fn reread(&self, doubted: &Version<T>) -> Option<Arc<Version<T>>> {
+    /// Reads the secret again because the value of `rejected` was not accepted, so that a rotation takes effect at
+    /// once. `None` if it has not changed, or was read again for this reason less than ten seconds ago.
+    pub async fn reread(&self, rejected: &Version<T>) -> Option<Arc<Version<T>>> {
         let mut state = self.state.lock().await;
         let now = self.clock.now();
-        // Another caller may have doubted the same version and read the new one meanwhile.
+        // Another caller may have read the new version meanwhile.
         if let Some((version, _)) = &state.cached
-            && version.text != doubted.text
+            && version.text != rejected.text
         {
             return Some(Arc::clone(version));
         }
@@ -146,7 +155,7 @@ impl<T> CachedSecret<T> {
             return None;
         }
         state.reread_at = Some(now);
-        self.read(&mut state, now).await.ok().filter(|version| version.text != doubted.text)
+        self.read(&mut state, now).await.ok().filter(|version| version.text != rejected.text)
     }
 
     async fn read(&self, state: &mut State<T>, now: Timestamp) -> Result<Arc<Version<T>>, SecretUnavailable> {
@@ -160,7 +169,12 @@ impl<T> CachedSecret<T> {
                     return Ok(version);
                 }
                 Err(error) => {
-                    tracing::error!(secret.id = self.secret_id, cause = %error, "The secret could not be read.");
+                    tracing::error!(
+                        secret.id = self.secret_id,
+                        cause = %error,
+                        "Failed to read the secret {} from Secrets Manager.",
+                        self.secret_id
+                    );
                     state.failed_at = Some(now);
                 }
             }
@@ -175,14 +189,14 @@ impl<T> CachedSecret<T> {
 
     /// The current version: the cached one where that is still the same.
     async fn fetch(&self, state: &State<T>) -> Result<Arc<Version<T>>, ReadFailed> {
-        let asked = self.client.get_secret_value().secret_id(&self.secret_id).send().await;
-        let answer = asked.map_err(|error| ReadFailed(telemetry::causes(&error)))?;
-        let text = answer.secret_string().ok_or_else(|| ReadFailed("it holds no text".to_owned()))?;
+        let response = self.client.get_secret_value().secret_id(&self.secret_id).send().await;
+        let response = response.map_err(|error| ReadFailed(telemetry::causes(&error)))?;
+        let text = response.secret_string().ok_or_else(|| ReadFailed("it has no text value".to_owned()))?;
         let text = Secret::new(&unwrapped(text));
         let known = state.cached.as_ref().filter(|(version, _)| version.text == text);
         Ok(match known {
             Some((version, _)) => Arc::clone(version),
-            None => Arc::new(Version { says: (self.parse)(&text), text }),
+            None => Arc::new(Version { parsed: (self.parse)(&text), text }),
         })
     }
 }

@@ -18,10 +18,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-/// Why the stack, or a client on it, could not be built.
+/// Why the TLS configuration or a client could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
-    /// `SSL_CERT_FILE` is not what it should be.
+    /// `SSL_CERT_FILE` is not a PEM file of certificates.
     #[error("SSL_CERT_FILE: {file} cannot be used as a PEM file of certificates: {cause}")]
     Roots {
         /// The file.
@@ -29,8 +29,8 @@ pub enum TransportError {
         /// What is wrong with it.
         cause: String,
     },
-    /// No HTTP client could be built.
-    #[error("no HTTP client could be built: {0}")]
+    /// The HTTP client could not be built.
+    #[error("failed to build the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
 }
 
@@ -42,7 +42,10 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Reads the roots. `connect_timeout` bounds the making of each connection.
+    /// Reads the root certificates. `connect_timeout` limits the time to open each connection.
+    ///
+    /// # Errors
+    /// [`TransportError::Roots`] if the file has no valid certificates.
     pub fn new(further_roots: Option<&Path>, connect_timeout: Duration) -> Result<Self, TransportError> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         if let Some(file) = further_roots {
@@ -55,12 +58,12 @@ impl Transport {
             .expect("ring speaks the default protocol versions")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        // reqwest offers no protocol of its own with a configuration that it is given.
+        // reqwest sets no protocols in a configuration that is passed to it.
         tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self { tls, connect_timeout })
     }
 
-    /// A builder for a client on this stack. Redirects are never followed unasked: they carry meaning.
+    /// A builder for a client with this configuration. It follows no redirects: callers interpret them.
     pub fn client(&self) -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .tls_backend_preconfigured(self.tls.clone())
@@ -68,9 +71,12 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
     }
 
-    /// A client for the AWS SDK. Timeouts of requests are the SDK's own.
+    /// A client for the AWS SDK, which sets the timeouts of requests itself.
+    ///
+    /// # Errors
+    /// [`TransportError::Client`] if the client cannot be built.
     pub fn aws_client(&self) -> Result<AwsHttp, TransportError> {
-        // Compressed answers would no longer match the checksum that DynamoDB sends along.
+        // A decompressed answer would no longer match the checksum that DynamoDB sends.
         Ok(AwsHttp(self.client().no_gzip().build()?))
     }
 }
@@ -84,10 +90,10 @@ fn add_roots(roots: &mut RootCertStore, file: &Path) -> Result<(), String> {
         let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
         roots.add(certificate).map_err(|error| wrong(error.to_string()))?;
     }
-    if added == 0 { Err("it holds no certificate".to_owned()) } else { Ok(()) }
+    if added == 0 { Err("it contains no certificate".to_owned()) } else { Ok(()) }
 }
 
-/// The AWS SDK's HTTP interface, carried by [`Transport`]'s client.
+/// The AWS SDK's HTTP interface on top of [`Transport`]'s client.
 #[derive(Clone, Debug)]
 pub struct AwsHttp(reqwest::Client);
 

@@ -12,12 +12,12 @@ impl Session<'_> {
         self.github().limits_to_share()
     }
 
-    /// What GitHub last said of this budget of an account.
+    /// What is left of this budget of an account, as of GitHub's last answer.
     pub fn budget(&self, account: &Fingerprint, api: Api) -> Option<Budget> {
         self.github().with_limits(account, |limits| limits.budget(api))
     }
 
-    /// When this budget of an account resets, if less than a tenth of it is left. `None` while there is more.
+    /// When this budget of an account resets, if less than a tenth of it is left; otherwise `None`.
     pub fn low_until(&self, account: &Fingerprint, api: Api) -> Option<Timestamp> {
         self.github().with_limits(account, |limits| limits.low_until(api, self.now()))
     }
@@ -27,18 +27,18 @@ impl Session<'_> {
         self.github().with_limits(account, |limits| limits.is_rate_reached(self.now()))
     }
 
-    /// Until when an account's repositories are not looked up one by one; `None` when they may be.
+    /// Until when an account's repositories are not looked up one by one. `None` if they may be.
     pub fn no_lookups_until(&self, account: &Fingerprint) -> Option<Timestamp> {
         self.github().with_limits(account, |limits| limits.no_lookups_until(self.now()))
     }
 
-    /// Lets an account's repositories not be looked up one by one until then.
+    /// Defers the lookups of an account's repositories until then.
     pub fn defer_lookups(&self, account: &Fingerprint, until: Timestamp) {
         self.github().with_limits(account, |limits| limits.defer_lookups(until));
     }
 
-    /// Until when an account is throttled: its repositories are left out, so that its budget lasts. `None` if it is
-    /// not.
+    /// Until when an account is throttled: its repositories are left out, so that its budget lasts. `None` if it is not
+    /// throttled.
     pub fn throttled_until(&self, account: &Fingerprint) -> Option<Timestamp> {
         self.github().with_limits(account, |limits| limits.throttled_until(self.now()))
     }

@@ -1,4 +1,4 @@
-//! An answer of GitHub's that is worth reading: its page or its JSON, and where it leads.
+//! A complete answer of GitHub's: its page or JSON, and the addresses in its headers.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -8,51 +8,52 @@ use url::Url;
 
 use crate::domain::Fingerprint;
 
-use super::body::{Body, Held};
+use super::body::{Body, ReservedMemory};
 use super::meter::{GraphqlLimits, header};
 use super::received::Received;
 use super::records::Records;
 use super::{GitHubError, foreign, link, unicode};
 
-/// An answer that is worth reading.
+/// A complete answer that is neither a limit nor a refusal of the token.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// The account that it was requested with.
+    /// The account whose token the request was sent with.
     pub(super) account: Fingerprint,
     pub(super) received: Received,
     pub(super) status: StatusCode,
     pub(super) date: Timestamp,
     pub(super) next: Option<Url>,
-    /// Until when limits hold, should one of the body's errors be about one.
+    /// Until when a limit applies, if an error in the body reports one.
     pub(super) limits: GraphqlLimits,
     location: Option<Url>,
     body: Body,
-    held: Held,
+    memory: ReservedMemory,
 }
 
 impl Answer {
     pub(super) fn new(
         account: Fingerprint,
-        (status, received): (StatusCode, Received),
+        received: Received,
         headers: &HeaderMap,
         date: Timestamp,
         limits: GraphqlLimits,
-        (body, held): (Body, Held),
+        body: Body,
+        memory: ReservedMemory,
     ) -> Self {
         Self {
             account,
+            status: received.status(),
             received,
-            status,
             date,
             next: header(headers, LINK.as_str()).and_then(link::next),
             limits,
             location: header(headers, LOCATION.as_str()).and_then(|location| Url::parse(location).ok()),
             body,
-            held,
+            memory,
         }
     }
 
-    /// The bytes of its body, or of the beginning of a refusal's; those of a page are not kept.
+    /// The bytes of its body. Of an error only the beginning is kept, of a page nothing.
     pub(super) fn bytes(&self) -> &[u8] {
         self.body.bytes()
     }
@@ -62,7 +63,7 @@ impl Answer {
         self.json_or(GitHubError::Unexpected)
     }
 
-    /// The same; what is no JSON at all is this error instead.
+    /// As [`Self::json`], with another error for a body that is not JSON at all.
     pub(super) fn json_or<T: DeserializeOwned>(
         &self,
         not_json: impl FnOnce(String) -> GitHubError,
@@ -70,7 +71,7 @@ impl Answer {
         self.read_or(|json| serde_json::from_slice(json), not_json)
     }
 
-    /// What `read` makes of its JSON. Text in it that is no Unicode is made so, where that is what is wrong with it.
+    /// Parses its JSON with `read`. If that fails because text in it is not valid Unicode, the text is repaired first.
     pub(super) fn read<T>(
         &self,
         read: impl Fn(&[u8]) -> Result<T, serde_json::Error>,
@@ -88,26 +89,25 @@ impl Answer {
             let mut mended = body.to_vec();
             if unicode::mend(&mut mended) { read(&mended) } else { Err(error) }
         };
-        // serde's message names the place and the kind of the mismatch; it can quote the text, which must not
-        // reach a caller.
+        // serde's own message can quote the text, which must not reach a caller. Only the place is repeated.
         read(body).or_else(again).map_err(|error| {
             let at = format!("(line {}, column {})", error.line(), error.column());
-            self.received.failed(if error.is_data() {
-                GitHubError::Unexpected(format!("JSON of another shape {at}"))
+            self.received.logged(if error.is_data() {
+                GitHubError::Unexpected(format!("unexpected JSON structure {at}"))
             } else {
                 let what = format!("not JSON {at}");
-                not_json(if foreign::is_json(body) { what } else { foreign::hinted(&what) })
+                not_json(if foreign::is_json(body) { what } else { foreign::with_hint(&what) })
             })
         })
     }
 
-    /// The page of a listing, and the room that it takes.
-    pub(super) fn page(mut self) -> Result<(Records, Held), GitHubError> {
+    /// The page of a listing, and the memory reserved for it.
+    pub(super) fn page(mut self) -> Result<(Records, ReservedMemory), GitHubError> {
         match self.body {
             Body::Page(records) => {
-                let records = records.map_err(|error| self.received.failed(error))?;
-                self.held.shrink_to(records.kept);
-                Ok((records, self.held))
+                let records = records.map_err(|error| self.received.logged(error))?;
+                self.memory.shrink_to(records.kept);
+                Ok((records, self.memory))
             }
             Body::Bytes(_) => Err(self.unexpected()),
         }

@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::secrets::Secret;
 
-/// How far back the App's word is dated, in seconds: our clock may be ahead of GitHub's by as much.
+/// How far back a token's `iat` is dated, in seconds: our clock may be ahead of GitHub's by as much.
 const DATED_BACK: i64 = 60;
 
-/// For how long it is good, from now. GitHub takes at most ten minutes from its own now, so this too leaves a minute
-/// for our clock to be ahead, and half of one for the way.
-const GOOD_FOR: i64 = 510;
+/// For how long a token is valid, in seconds from now. GitHub accepts at most ten minutes from its own now. That leaves
+/// a minute for our clock to be ahead, and half a minute for the request to arrive.
+const VALID_FOR: i64 = 510;
 
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
@@ -28,13 +28,13 @@ pub(super) struct AppKey {
     /// The App's id, or its client id: GitHub takes both.
     app_id: String,
     pair: RsaKeyPair,
-    /// Whether GitHub was asked with it and did not refuse the App.
+    /// Whether a request was signed with it and GitHub did not refuse the App.
     was_tried: AtomicBool,
 }
 
 impl AppKey {
-    /// A key in PEM: PKCS#1, as GitHub generates it, or PKCS#8. Its line ends may have become `\n` in two characters,
-    /// spaces or nothing; it may be encoded in base64 once more, or lack the lines around it.
+    /// Parses a key in PEM: PKCS#1, as GitHub generates it, or PKCS#8. Its line ends may have become the two characters
+    /// `\n`, spaces or nothing. The PEM may be encoded in base64 once more, or lack its first and last line.
     ///
     /// # Errors
     /// What the text looks like instead.
@@ -60,7 +60,7 @@ impl AppKey {
         };
         let part = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let header = part(json!({ "alg": "RS256", "typ": "JWT" }));
-        let claims = part(json!({ "iat": at(-DATED_BACK), "exp": at(GOOD_FOR), "iss": issuer }));
+        let claims = part(json!({ "iat": at(-DATED_BACK), "exp": at(VALID_FOR), "iss": issuer }));
         let signed = format!("{header}.{claims}");
         let mut signature = vec![0; self.pair.public().modulus_len()];
         self.pair
@@ -71,41 +71,41 @@ impl AppKey {
 }
 
 fn key_pair(text: &str) -> Result<RsaKeyPair, &'static str> {
-    // Who puts a PEM into JSON by hand often escapes its line ends twice.
+    // People who put a PEM into JSON by hand often escape its line ends twice.
     let text = text.replace("\\r", "").replace("\\n", "\n");
     if text.contains(BEGIN) {
-        return of_pem(&text);
+        return key_in_pem(&text);
     }
     let bytes = decoded(&text).ok_or("a text that is neither PEM nor base64")?;
     match std::str::from_utf8(&bytes) {
-        Ok(inner) if inner.contains(BEGIN) => of_pem(inner),
+        Ok(inner) if inner.contains(BEGIN) => key_in_pem(inner),
         _ => RsaKeyPair::from_der(&bytes)
             .or_else(|_| RsaKeyPair::from_pkcs8(&bytes))
-            .map_err(|_| "base64 of something else"),
+            .map_err(|_| "base64 of data that is no key"),
     }
 }
 
-/// The first key of a PEM text, which may have no line ends any more.
-fn of_pem(text: &str) -> Result<RsaKeyPair, &'static str> {
+/// The first key of a PEM text, which may have lost its line ends.
+fn key_in_pem(text: &str) -> Result<RsaKeyPair, &'static str> {
     let begun = text.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(DASHES));
-    let (label, rest) = begun.ok_or("PEM that breaks off")?;
-    let (body, _) = rest.split_once(END).ok_or("PEM that breaks off")?;
+    let (label, rest) = begun.ok_or("truncated PEM")?;
+    let (body, _) = rest.split_once(END).ok_or("truncated PEM")?;
     let is_pkcs8 = match label {
         "RSA PRIVATE KEY" => false,
         "PRIVATE KEY" => true,
         "ENCRYPTED PRIVATE KEY" => return Err("an encrypted key"),
-        "OPENSSH PRIVATE KEY" => return Err("a key for OpenSSH"),
-        "EC PRIVATE KEY" => return Err("a key of another kind (EC)"),
+        "OPENSSH PRIVATE KEY" => return Err("an OpenSSH key"),
+        "EC PRIVATE KEY" => return Err("an EC key"),
         "PUBLIC KEY" | "RSA PUBLIC KEY" => return Err("a public key"),
         "CERTIFICATE" => return Err("a certificate"),
-        _ => return Err("PEM of something else"),
+        _ => return Err("PEM with another label"),
     };
     if body.contains("ENCRYPTED") {
         return Err("an encrypted key");
     }
-    let der = decoded(body).ok_or("a key that was cut off or changed")?;
+    let der = decoded(body).ok_or("a truncated or changed key")?;
     let pair = if is_pkcs8 { RsaKeyPair::from_pkcs8(&der) } else { RsaKeyPair::from_der(&der) };
-    pair.map_err(|_| "a key that was cut off or changed, or one of another kind than RSA")
+    pair.map_err(|_| "a truncated, changed or non-RSA key")
 }
 
 fn decoded(base64: &str) -> Option<Vec<u8>> {

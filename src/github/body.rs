@@ -1,8 +1,8 @@
-//! Reads the body of an answer: piece by piece, decompressed here, within limits of what travels and of what is held.
+//! Reads the body of an answer piece by piece and decompresses it, within limits for both sizes and for memory.
 //!
-//! A function has 256 MB, and GitHub's longest page of the longest issues is 157 MB of JSON, or 160 KB compressed. So
-//! no more of an answer is held than is needed, and what all answers together may take is reserved before they are
-//! asked for.
+//! A function has 256 MB. GitHub's longest page of the longest issues is 157 MB of JSON, or 160 KB compressed. So only
+//! the needed part of an answer is kept in memory, and memory is reserved before a request is sent, out of one budget
+//! for all answers.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use super::records::{self, PageReader, Records, Unread};
 use super::web::Web;
 use super::{Failure, GitHubError};
 
-/// The largest answer, as it travels and decompressed, in bytes: ten of the largest issues.
+/// The largest answer, compressed or decompressed, in bytes: ten of the largest issues.
 pub(super) const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
-/// The largest answer that is held as a whole, in bytes.
+/// The largest answer that is kept in memory as a whole, in bytes.
 pub(super) const MAX_WHOLE: usize = 2 * 1024 * 1024;
 
-/// What is kept of an answer that is looked at for its words alone, in bytes.
-const MAX_WORDS: usize = 64 * 1024;
+/// How much is kept of an answer of which only the beginning is wanted, in bytes.
+const MAX_BEGINNING: usize = 64 * 1024;
 
-/// What all answers together may take, in bytes.
-const MAX_HELD: usize = 32 * 1024 * 1024;
+/// The memory for all answers together, in bytes.
+const MAX_MEMORY: usize = 32 * 1024 * 1024;
 
-/// A semaphore counts in these units of bytes.
+/// The bytes of one permit of the semaphore.
 const UNIT: usize = 1024;
 
 /// How much of a body is wanted, and in which form.
@@ -38,27 +38,27 @@ pub(super) enum Wanted {
     Page,
     /// All of it.
     Whole,
-    /// Its beginning, where a refusal gives its reason.
-    Words,
+    /// Its beginning, which has the message of an error.
+    Beginning,
 }
 
-/// A body that was read.
+/// A body that was read. A page that cannot be parsed is still an answer: its `Date` counts.
 #[derive(Debug)]
 pub(super) enum Body {
     Page(Result<Records, GitHubError>),
     Bytes(Vec<u8>),
 }
 
-/// The room for the bytes of answers.
+/// The memory for the bytes of all answers.
 #[derive(Clone, Debug)]
-pub(super) struct Room(Arc<Semaphore>);
+pub(super) struct MemoryBudget(Arc<Semaphore>);
 
-/// A part of it. Dropping it gives it back.
+/// A part of that memory. Dropping it releases it.
 #[derive(Debug)]
-pub struct Held(OwnedSemaphorePermit);
+pub struct ReservedMemory(OwnedSemaphorePermit);
 
 impl Body {
-    /// Its bytes; those of a page are not kept.
+    /// Its bytes. Those of a page are not kept.
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Page(_) => &[],
@@ -67,26 +67,26 @@ impl Body {
     }
 }
 
-impl Default for Room {
+impl Default for MemoryBudget {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MAX_HELD / UNIT)))
+        Self(Arc::new(Semaphore::new(MAX_MEMORY / UNIT)))
     }
 }
 
-impl Room {
-    /// Waits for the room that an answer may take while it is read.
-    pub(super) async fn reserve(&self, wanted: Wanted) -> Held {
+impl MemoryBudget {
+    /// Waits for the memory that an answer may take while it is read.
+    pub(super) async fn reserve(&self, wanted: Wanted) -> ReservedMemory {
         let bytes = match wanted {
             Wanted::Page => records::MAX_HELD,
-            Wanted::Whole | Wanted::Words => MAX_WHOLE,
+            Wanted::Whole | Wanted::Beginning => MAX_WHOLE,
         };
         let permit = Arc::clone(&self.0).acquire_many_owned(units(bytes)).await;
-        Held(permit.expect("the semaphore is never closed"))
+        ReservedMemory(permit.expect("the semaphore is never closed"))
     }
 }
 
-impl Held {
-    /// Gives back all but the room for this number of bytes.
+impl ReservedMemory {
+    /// Releases all but this number of bytes.
     pub(super) fn shrink_to(&mut self, bytes: usize) {
         let rest = self.0.num_permits().saturating_sub(units(bytes) as usize);
         drop(self.0.split(rest));
@@ -100,10 +100,10 @@ fn units(bytes: usize) -> u32 {
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyFailed {
-    /// On its way.
+    /// The connection failed.
     #[error("the answer broke off")]
     Network(reqwest::Error),
-    /// For what it is.
+    /// The body itself is wrong.
     #[error("the answer cannot be decompressed, or is too large")]
     Failed(Failure),
 }
@@ -129,21 +129,21 @@ pub(super) async fn read(
     sink.end(pulled)
 }
 
-/// Writes what arrives, and says how many bytes that were.
+/// Writes what arrives, and returns how many bytes arrived.
 async fn pull(answer: &mut reqwest::Response, into: &mut impl Write) -> Result<usize, BodyFailed> {
-    let mut travelled = 0;
+    let mut received = 0;
     while let Some(chunk) = answer.chunk().await.map_err(BodyFailed::Network)? {
-        travelled += chunk.len();
-        if travelled > MAX_ANSWER {
+        received += chunk.len();
+        if received > MAX_ANSWER {
             return Err(BodyFailed::Failed(Failure::TooLarge));
         }
-        // Where the reason is not the sink's own, the bytes are not what their header says.
+        // The sink keeps a failure of its own. Any other means that the body is not gzip as its header says.
         into.write_all(&chunk).map_err(|_| BodyFailed::Failed(Failure::BrokeOff))?;
     }
-    Ok(travelled)
+    Ok(received)
 }
 
-/// Where the decompressed bytes go, 32 KB at a time.
+/// Receives the decompressed bytes, 32 KB at a time.
 struct Sink<'w> {
     into: Into<'w>,
     taken: usize,
@@ -157,7 +157,7 @@ enum Into<'w> {
 
 enum State {
     Reading,
-    /// All that is wanted is there.
+    /// It has all that is wanted.
     Full,
     TooLarge,
     NotUnderstood(GitHubError),
@@ -167,7 +167,7 @@ impl<'w> Sink<'w> {
     fn new(wanted: Wanted, web: &'w Web) -> Self {
         let into = match wanted {
             Wanted::Page => Into::Page(Box::new(PageReader::new(web))),
-            Wanted::Whole | Wanted::Words => Into::Bytes { bytes: Vec::new(), wanted },
+            Wanted::Whole | Wanted::Beginning => Into::Bytes { bytes: Vec::new(), wanted },
         };
         Self { into, taken: 0, state: State::Reading }
     }
@@ -179,8 +179,8 @@ impl<'w> Sink<'w> {
         }
         match &mut self.into {
             Into::Page(page) => page.push(piece).map_or_else(State::from, |()| State::Reading),
-            Into::Bytes { bytes, wanted: Wanted::Words } => {
-                let left = MAX_WORDS - bytes.len();
+            Into::Bytes { bytes, wanted: Wanted::Beginning } => {
+                let left = MAX_BEGINNING - bytes.len();
                 bytes.extend_from_slice(&piece[..piece.len().min(left)]);
                 if piece.len() < left { State::Reading } else { State::Full }
             }

@@ -1,4 +1,4 @@
-//! GitHub at one address: what all passes of this execution environment share.
+//! The client: what all passes of this execution environment share.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::secrets::ReadFailed;
 use crate::telemetry;
 use crate::transport::{Transport, TransportError};
 
-use super::body::Room;
+use super::body::MemoryBudget;
 use super::closing_down::ClosingDown;
 use super::credentials::Credentials;
 use super::installation::InstallationTokens;
@@ -23,7 +23,7 @@ use super::web::Web;
 #[error("{0}")]
 pub struct Unreachable(String);
 
-/// GitHub at one address.
+/// The client for one GitHub: github.com or an Enterprise Server.
 #[derive(Debug)]
 pub struct GitHub {
     pub(super) http: reqwest::Client,
@@ -35,10 +35,10 @@ pub struct GitHub {
     pub(super) retry: RetryPolicy,
     pub(super) clock: Clock,
     pub(super) closing_down: ClosingDown,
-    /// What is known of the limits of each account.
+    /// The known limits of each account.
     limits: Mutex<Vec<AccountLimits>>,
-    /// The room that all answers together may take in memory.
-    pub(super) room: Room,
+    /// The memory for all answers together.
+    pub(super) memory: MemoryBudget,
 }
 
 /// Where GitHub's two APIs are.
@@ -54,6 +54,9 @@ pub struct Addresses {
 
 impl GitHub {
     /// A client. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`TransportError`] if the HTTP client cannot be built.
     pub fn new(
         transport: &Transport,
         addresses: Addresses,
@@ -80,17 +83,22 @@ impl GitHub {
             clock,
             closing_down: ClosingDown::default(),
             limits: Mutex::default(),
-            room: Room::default(),
+            memory: MemoryBudget::default(),
         })
     }
 
-    /// Reads the credentials' secret ahead of its first use.
+    /// Reads the secret with the credentials before its first use.
+    ///
+    /// # Errors
+    /// [`ReadFailed`] if Secrets Manager returns no text. The first use reads again.
     pub async fn prefetch_credentials(&self) -> Result<(), ReadFailed> {
         self.credentials.prefetch().await
     }
 
-    /// Opens a connection that the first pass will find. Whatever GitHub answers will do; no token is sent, so
-    /// that nothing of its budget is spent.
+    /// Opens a connection for the first pass. Any answer will do. No token is sent, so no budget is used.
+    ///
+    /// # Errors
+    /// [`Unreachable`] if GitHub does not answer.
     pub async fn connect(&self) -> Result<(), Unreachable> {
         match self.http.head(self.api_url.clone()).send().await {
             Ok(_) => Ok(()),
@@ -98,15 +106,14 @@ impl GitHub {
         }
     }
 
-    /// The limits that other execution environments must know. They learn of everything else from GitHub's first
-    /// answer.
+    /// The limits that other execution environments must know. GitHub's first answer shows them everything else.
     pub(super) fn limits_to_share(&self) -> Vec<AccountLimits> {
         let now = self.clock.now();
         let limits = self.limits.lock().expect(NOTHING_PANICS);
         limits.iter().filter(|limits| limits.holds_back(now)).cloned().collect()
     }
 
-    /// Merges the limits that another execution environment knows, and drops expired ones: tokens come and go.
+    /// Merges the limits that another execution environment knows, and drops expired ones, since tokens change.
     pub(super) fn learn(&self, known: &[AccountLimits]) {
         let now = self.clock.now();
         let mut limits = self.limits.lock().expect(NOTHING_PANICS);

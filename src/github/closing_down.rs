@@ -1,4 +1,4 @@
-//! Reads off GitHub's answers that the version of its REST API is closing down.
+//! Logs when GitHub announces the end of the REST API version in use.
 //!
 //! GitHub docs, "API versions": `Deprecation` and `Sunset` announce it, both as HTTP dates; after the second one every
 //! request is answered 410.
@@ -10,10 +10,10 @@ use reqwest::header::HeaderMap;
 
 use super::meter::{header, http_date};
 
-/// The version of the REST API that answers are understood in.
+/// The version of the REST API that this service requests.
 pub(super) const API_VERSION: &str = "2022-11-28";
 
-/// Whether it was logged in this execution environment.
+/// Whether the announcement was logged in this execution environment.
 #[derive(Debug, Default)]
 pub(super) struct ClosingDown(AtomicBool);
 
@@ -32,8 +32,8 @@ impl ClosingDown {
             github.api_version = API_VERSION,
             github.deprecation = date("deprecation"),
             github.sunset = date("sunset"),
-            "GitHub is closing down the REST API version that this service uses; deploy a release with a newer one \
-             before the sunset."
+            "GitHub is closing down the REST API version {API_VERSION}, which this service uses; deploy a release with a \
+             newer one before the sunset."
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What GitHub is asked with: where it comes from and in which forms.
+//! The credentials for GitHub: the secret that holds them, and its forms.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,13 +16,13 @@ use super::GitHubError;
 use super::app_key::AppKey;
 use super::error::{BadCredentials, Unauthorized};
 
-/// The secret that holds what GitHub is asked with: a plain token, `{"token":"…"}`, or a GitHub App,
+/// The secret with the credentials for GitHub: a plain token, `{"token":"…"}`, or a GitHub App,
 /// `{"appId":…,"installationId":…,"privateKey":"…"}`, with `"installations":{"acme":…}` in place of the
 /// `installationId` where it is installed by several owners.
 #[derive(Debug)]
 pub struct Credentials(CachedSecret<ParsedCredentials>);
 
-/// What one version of the secret says, or why it says nothing of use.
+/// The credentials in one version of the secret, or what is wrong with them.
 pub type ParsedCredentials = Result<Identity, BadCredentials>;
 
 /// How the service identifies itself to GitHub.
@@ -30,15 +30,14 @@ pub type ParsedCredentials = Result<Identity, BadCredentials>;
 pub enum Identity {
     /// One account for all requests.
     Single(Account),
-    /// For each owner's repositories as an account of its own, or why there is none; by the owners' logins in lower
-    /// case.
+    /// One account for each owner's repositories, or why there is none, by the owner's login in lower case.
     ByOwner(HashMap<String, Result<Account, BadCredentials>>),
 }
 
-/// What has its own limits and budget at GitHub.
+/// An account at GitHub: it has limits and budgets of its own.
 #[derive(Clone, Debug)]
 pub enum Account {
-    /// Whoever the token is of.
+    /// The owner of a token.
     Token(Token),
     /// A GitHub App's installation, which has no lasting token.
     Installation(Installation),
@@ -52,7 +51,7 @@ pub struct Token {
     pub(super) account: Fingerprint,
     /// What it means when GitHub refuses it.
     pub(super) refused: Unauthorized,
-    /// Until when GitHub may refuse it because not all of its servers know it yet; `None` for a lasting one.
+    /// Until when GitHub may refuse it because not all of its servers know it yet. `None` for a token without expiry.
     pub(super) new_until: Option<Timestamp>,
 }
 
@@ -67,10 +66,10 @@ pub struct Installation {
     pub(super) app: Fingerprint,
 }
 
-/// The fields of [`Form`]. An object with none of them may hold either form as the value of its only entry.
+/// The fields of [`Form`]. An object without any of them may contain a form as the value of its only entry.
 const FIELDS: [&str; 5] = ["token", "appId", "installationId", "installations", "privateKey"];
 
-/// All forms at once, so that half of one is noticed.
+/// The fields of all forms, so that an incomplete one is noticed.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Form {
@@ -81,7 +80,7 @@ struct Form {
     private_key: Option<String>,
 }
 
-/// The installations as they stand there, each owner as often as it does.
+/// The installations in their order. An owner who is listed twice is here twice.
 struct Installations(Vec<(String, Value)>);
 
 /// Where the App is installed.
@@ -98,7 +97,7 @@ enum Id {
 }
 
 impl Credentials {
-    /// Credentials in that secret, whose versions [`Identity::read`] reads.
+    /// Credentials in that secret. [`Identity::read`] parses its versions.
     pub fn new(secret: CachedSecret<ParsedCredentials>) -> Self {
         Self(secret)
     }
@@ -112,7 +111,7 @@ impl Credentials {
     }
 
     /// Another version than the one that GitHub refused, if the secret has changed since.
-    pub(super) async fn instead_of(
+    pub(super) async fn newer_than(
         &self,
         refused: &Version<ParsedCredentials>,
     ) -> Option<Arc<Version<ParsedCredentials>>> {
@@ -121,7 +120,10 @@ impl Credentials {
 }
 
 impl Identity {
-    /// Reads a version of the secret.
+    /// Parses a version of the secret.
+    ///
+    /// # Errors
+    /// [`BadCredentials`], which names what is wrong and never contains a part of the text.
     pub fn read(text: &Secret) -> ParsedCredentials {
         let text = text.expose();
         let object = serde_json::from_str::<Map<String, Value>>(text).ok();
@@ -164,7 +166,7 @@ impl Identity {
     }
 
     fn of_token(token: &str) -> ParsedCredentials {
-        // What cannot stand in a header is no token either.
+        // A token must be valid in a header.
         let form = looks_like(token);
         if form.is_some() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(BadCredentials::Form(form));
@@ -234,7 +236,7 @@ impl Account {
         }
     }
 
-    /// What such a refusal of this account concerns: the App with all its installations, or this account alone.
+    /// The account that such a refusal is about: the App with all its installations, or this account alone.
     pub(super) fn refused_account(&self, refused: Unauthorized) -> &Fingerprint {
         match (self, refused) {
             (Self::Installation(installation), Unauthorized::App) => &installation.app,
@@ -242,18 +244,18 @@ impl Account {
         }
     }
 
-    /// Whether this is it, or one of its installations.
-    pub(super) fn is_or_is_of(&self, other: &Fingerprint) -> bool {
+    /// Whether this is that account, or an installation of that App.
+    pub(super) fn is_or_belongs_to(&self, other: &Fingerprint) -> bool {
         self.fingerprint() == other || self.refused_account(Unauthorized::App) == other
     }
 }
 
-/// A number, also as a text.
+/// A number, or a text with a number.
 fn whole_number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| unwrapped(value.as_str()?).parse().ok())
 }
 
-// Not a map, which would keep the last of two entries and say nothing.
+// Not a map: it would silently drop the first of two entries for an owner.
 impl<'de> Deserialize<'de> for Installations {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Entries;

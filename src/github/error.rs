@@ -1,4 +1,4 @@
-//! What can go wrong with GitHub, and what to do about it.
+//! The errors of requests to GitHub, with every sentence about them: what failed, and what to do.
 
 use std::fmt;
 
@@ -9,20 +9,20 @@ use crate::secrets::SecretUnavailable;
 
 use super::failure::{Failure, no_proxy, no_tls};
 
-/// Why GitHub gave no answer that can be used.
+/// Why a request to GitHub has no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GitHubError {
-    /// The pass has no time left for another request. Not a failure: the rest is for the next pass.
+    /// The pass has no time left for another request. Not a failure: the next pass continues.
     #[error("time budget exhausted before GitHub could be queried")]
     Deadline,
-    /// GitHub could not be reached or failed, and repeating did not help.
+    /// GitHub could not be reached or failed, and retries did not help.
     #[error("{}", unavailable(*.failure, *.attempts, .origin))]
     Unavailable {
-        /// What the last attempt met.
+        /// How the last attempt failed.
         failure: Failure,
-        /// How often it was tried.
+        /// The number of attempts.
         attempts: u32,
-        /// Where.
+        /// Scheme, host and port.
         origin: String,
     },
     /// The account's rate limit is used up.
@@ -33,27 +33,27 @@ pub enum GitHubError {
         /// The API.
         api: Api,
     },
-    /// The GraphQL API cannot be used; the REST API may serve.
+    /// The GraphQL API cannot be used. The REST API may work.
     #[error(transparent)]
     NoGraphql(#[from] NoGraphql),
-    /// 401, or what comes to the same.
+    /// 401, or an equivalent answer.
     #[error(transparent)]
     Unauthorized(#[from] Unauthorized),
     /// 403 that is not a limit.
     #[error("{}", forbidden(.lacks.as_deref()))]
     Forbidden {
-        /// The missing permission, if GitHub says that one is missing.
+        /// The missing permission, if GitHub reports one.
         lacks: Option<String>,
     },
-    /// 403 to everything that is asked as the installation.
+    /// 403 to every request of the installation.
     #[error(
         "the GitHub App's installation is suspended (403); end that in the installation's settings on GitHub"
     )]
     Suspended,
-    /// 403 by a rule of the organisation or the enterprise, or because of the account: no permission helps.
+    /// 403 by a policy of the organisation or the enterprise, or because of the account. No permission helps.
     #[error(transparent)]
     Policy(#[from] Policy),
-    /// GitHub shows the repository to nobody: 451, or 403 with these words.
+    /// GitHub shows the repository to no account: 451, or 403 with such a message.
     #[error(transparent)]
     Blocked(#[from] Blocked),
     /// 404 for a repository where there is no GraphQL API either.
@@ -63,14 +63,14 @@ pub enum GitHubError {
          and the token's access"
     )]
     NothingThere,
-    /// 404: not there, or not for this token.
+    /// 404: it does not exist, or this token has no access.
     #[error("GitHub shows no such repository to this token (404); check its name and the token's access")]
     NotFound,
-    /// 410, in GitHub's words for it.
-    #[error("issues are switched off in this repository (410)")]
+    /// 410, with GitHub's message for it.
+    #[error("issues are disabled in this repository (410)")]
     IssuesDisabled,
-    /// An answer that we do not understand.
-    #[error("GitHub's answer is not one this service understands: {0}")]
+    /// An answer that this service does not understand.
+    #[error("unexpected answer from GitHub: {0}")]
     Unexpected(String),
     /// The secret with the token cannot be read.
     #[error("the GitHub token cannot be read from Secrets Manager; see GITHUB_CREDENTIALS_SECRET_ID")]
@@ -80,7 +80,7 @@ pub enum GitHubError {
     BadCredentials(#[from] BadCredentials),
 }
 
-/// Who it is that GitHub does not accept.
+/// Which credential GitHub does not accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthorized {
     /// The token in the secret.
@@ -90,15 +90,15 @@ pub enum Unauthorized {
     Token,
     /// The GitHub App itself.
     #[error(
-        "GitHub does not accept the App's key (401): see in the App's settings on GitHub whether the privateKey in \
-         GITHUB_CREDENTIALS_SECRET_ID is still there and the appId is the App's, and whether the function's clock \
-         is right"
+        "GitHub does not accept the App's key (401); check in the App's settings on GitHub that the privateKey in \
+         GITHUB_CREDENTIALS_SECRET_ID is still listed and the appId is the App's, and that the function's clock is \
+         right"
     )]
     App,
-    /// A token that GitHub itself gave the App's installation.
+    /// A token that GitHub itself issued to the App's installation.
     #[error(
-        "GitHub does not accept the token that it gave the App's installation (401), not even a new one; see in the \
-         App's settings on GitHub whether it is still installed"
+        "GitHub does not accept the token of the App's installation (401), not even a new one; check in the App's \
+         settings on GitHub that it is still installed"
     )]
     InstallationToken,
     /// 404 to the App's request for a token of its installation.
@@ -109,18 +109,18 @@ pub enum Unauthorized {
     NoInstallation(u64),
 }
 
-/// By which rule GitHub forbids everything, or everything of an organisation.
+/// The policy by which GitHub forbids every request, or those about an organisation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Policy {
     /// The organisation's list of IP addresses.
     #[error(
-        "the organisation's IP allow list does not have the function's address (403); give the functions a fixed one (a \
-         VPC with a NAT gateway) and add it to the list, or ask an owner of the organisation to add it"
+        "the organisation's IP allow list does not contain the function's address (403); give the functions a fixed \
+         address (a VPC with a NAT gateway) and have an owner of the organisation add it to the list"
     )]
     IpAllowList,
     /// A token that is valid for longer than the organisation or the enterprise allows.
     #[error(
-        "the organisation or its enterprise forbids the lifetime of this token (403); store a token with a shorter \
+        "the organisation or its enterprise forbids tokens with such a long lifetime (403); store one with a shorter \
          lifetime, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID"
     )]
     TokenLifetime,
@@ -138,20 +138,20 @@ pub enum Policy {
     AccountSuspended,
     /// The App's request for a token of its installation.
     #[error(
-        "GitHub forbids the App to get a token of its installation (403); see in the App's settings on GitHub whether it \
-         is active and installed where the appId and the installation's id in GITHUB_CREDENTIALS_SECRET_ID say"
+        "GitHub does not issue a token for the App's installation (403); check in the App's settings on GitHub that the \
+         App is active, and that appId and installationId in GITHUB_CREDENTIALS_SECRET_ID are its own"
     )]
     AppToken,
 }
 
 impl Policy {
-    /// Whether it may be that of one organisation, so that others' repositories are shown.
+    /// Whether it may apply to one organisation alone, so that GitHub still shows others' repositories.
     pub(super) fn is_of_an_owner(self) -> bool {
         matches!(self, Self::IpAllowList | Self::TokenLifetime | Self::TokenKind)
     }
 }
 
-/// Why GitHub shows a repository to nobody.
+/// Why GitHub shows a repository to no account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Blocked {
     /// A takedown, such as one under the DMCA.
@@ -171,44 +171,44 @@ pub enum Blocked {
 /// What is wrong with the secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCredentials {
-    /// None of the known forms, but what is named here, if it looks like anything known.
+    /// None of the known forms, and what it looks like, if that is known.
     #[error(
-        "{}store a plain token, {{\"token\":\"…\"}} or {{\"appId\":…,\"installationId\":…,\"privateKey\":\"…\"}} there; in place \
-         of installationId several owners have \"installations\":{{\"owner\":…}}",
+        "{}store a plain token, {{\"token\":\"…\"}} or {{\"appId\":…,\"installationId\":…,\"privateKey\":\"…\"}} there; for \
+         several owners use \"installations\":{{\"owner\":…}} instead of installationId",
         found(.0.as_deref())
     )]
     Form(Option<String>),
     /// Two forms at once.
-    #[error("it has a token and a GitHub App; remove one of them")]
+    #[error("both a token and a GitHub App; remove one of them")]
     TokenAndApp,
     /// An incomplete GitHub App.
     #[error("incomplete GitHub App: {} missing", .0.join(" and "))]
     Lacks(Vec<&'static str>),
-    /// No App's id.
-    #[error("its appId is neither a number nor a client id")]
+    /// The App's id is invalid.
+    #[error("appId is neither a number nor a client id")]
     AppId,
-    /// No installation's id.
-    #[error("its installationId is not a number")]
+    /// The installation's id is invalid.
+    #[error("installationId is not a number")]
     InstallationId,
-    /// Both ways to say where the App is installed.
-    #[error("it has an installationId and installations; remove one of them")]
+    /// Both fields for the place of the installation.
+    #[error("both installationId and installations; remove one of them")]
     OneAndSeveral,
-    /// Installations of nobody.
-    #[error("its installations name no owner")]
+    /// The object of installations is empty.
+    #[error("installations is empty; name at least one owner")]
     NoOwner,
     /// The repository's owner is not among the installations.
     #[error(
-        "its installations do not name {0}: install the App there, and add the owner with the installation's id"
+        "installations does not name {0}; install the App there, and add the owner with the installation's id"
     )]
     NotInstalled(String),
-    /// No installation's id, of this owner.
-    #[error("the id of {0} in its installations is not a number")]
+    /// The id of this owner's installation is invalid.
+    #[error("the id of {0} in installations is not a number")]
     InstallationIdOf(String),
-    /// Two ids of one owner, in whatever case.
-    #[error("its installations name {0} twice; remove one of them")]
+    /// Two ids of one owner, whose name may differ in case.
+    #[error("installations names {0} twice; remove one of them")]
     TwiceInstalled(String),
-    /// No key that can sign; what it looks like.
-    #[error("its privateKey is not the App's RSA private key in PEM, as GitHub generates it, but {0}")]
+    /// The key cannot sign. The text is what it looks like.
+    #[error("privateKey must be the App's RSA private key in PEM, as GitHub generates it (got {0})")]
     PrivateKey(&'static str),
 }
 
@@ -219,16 +219,16 @@ pub enum NoGraphql {
     #[error("GitHub has no GraphQL API at GITHUB_GRAPHQL_URL (404)")]
     Missing,
     /// 403 that is not a limit.
-    #[error("GitHub forbids the token its GraphQL API (403)")]
+    #[error("GitHub forbids this token to use the GraphQL API (403)")]
     Forbidden,
-    /// No points are left.
+    /// The budget of points is used up.
     #[error("GitHub's budget of GraphQL points is used up until {0:.0}")]
     UsedUp(Timestamp),
     /// The server rejects the query for every repository: an older Enterprise Server lacks a field.
     #[error("GitHub's GraphQL API refuses the query{0}")]
     Refused(Refusal),
-    /// No answer of a GraphQL API.
-    #[error("the answer at GITHUB_GRAPHQL_URL is not one of GitHub's GraphQL API: {0}")]
+    /// The answer does not come from a GraphQL API.
+    #[error("the server at GITHUB_GRAPHQL_URL does not answer like GitHub's GraphQL API: {0}")]
     NotUnderstood(String),
     /// It answers for no repository.
     #[error("GitHub's GraphQL API fails for every repository: {0}")]
@@ -238,12 +238,12 @@ pub enum NoGraphql {
     Avoided(Timestamp),
 }
 
-/// GitHub's words for what it refuses in a document, as far as they are plain ones: letters, digits and underscores.
+/// GitHub's code and name for what it refuses in a document. Only plain words are kept: letters, digits, underscores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal(String);
 
 impl Refusal {
-    /// The kind, and the name of what it is about.
+    /// The code, and the name of the field, type or argument.
     pub(super) fn new(kind: &str, name: Option<&str>) -> Self {
         let is_plain = |word: &&str| {
             (1..=MAX_WORD).contains(&word.len())
@@ -259,7 +259,7 @@ impl Refusal {
     }
 }
 
-/// The longest word of GitHub's that is repeated, in bytes.
+/// The longest word of GitHub's that is kept, in bytes.
 const MAX_WORD: usize = 40;
 
 impl fmt::Display for Refusal {
@@ -269,7 +269,7 @@ impl fmt::Display for Refusal {
 }
 
 impl GitHubError {
-    /// Whether it may concern one issue alone: others may well be answered.
+    /// Whether it may be about one issue alone, so that others are worth a request.
     pub fn is_odd(&self) -> bool {
         matches!(self, Self::Unavailable { .. } | Self::Forbidden { .. } | Self::Unexpected(_))
     }
@@ -284,11 +284,11 @@ impl GitHubError {
         matches!(self, Self::Forbidden { .. } | Self::Policy(_) | Self::Blocked(_))
     }
 
-    /// Whether, met by GraphQL, it leaves the REST API to be asked instead.
+    /// Whether an error of a GraphQL query is worth a request to the REST API.
     pub fn is_of_graphql(&self) -> bool {
         match self {
             Self::NoGraphql(_) => true,
-            Self::Unavailable { failure, .. } => failure.asked_too_much(),
+            Self::Unavailable { failure, .. } => failure.may_be_query_size(),
             _ => false,
         }
     }
@@ -301,22 +301,24 @@ impl From<SecretUnavailable> for GitHubError {
 }
 
 fn found(form: Option<&str>) -> String {
-    form.map(|form| format!("it holds {form}; ")).unwrap_or_default()
+    form.map(|form| format!("it contains {form}; ")).unwrap_or_default()
 }
 
 fn forbidden(lacks: Option<&str>) -> String {
     match lacks {
         Some(permission) => format!(
-            "GitHub forbids this request (403): the permission {permission} is missing; grant it to the token, or to \
-             the App and accept it where the App is installed"
+            "GitHub forbids this request (403): the permission {permission} is missing; grant it to the token; for \
+             an App, grant it in the App's settings and accept it where the App is installed"
         ),
-        None => "GitHub forbids the token this request (403); grant it read access to the repository's issues, and \
-                 authorise it for single sign-on where the organisation requires that"
-            .to_owned(),
+        None => {
+            "GitHub forbids this request (403); grant the token read access to the repository's issues, and \
+                 authorise it for single sign-on if the organisation requires that"
+                .to_owned()
+        }
     }
 }
 
-/// A sentence. Where nothing answered it names the address, which may be wrong.
+/// The sentence of a failure. If nothing answered, it names the address, which may be wrong.
 fn unavailable(failure: Failure, attempts: u32, origin: &str) -> String {
     let times = match attempts {
         1 => "once".to_owned(),
@@ -419,49 +421,49 @@ mod tests {
         GitHub's certificate has expired or is not valid yet; renew it on the server; a new issuer's certificate goes to the file that SSL_CERT_FILE names (https://api.github.com, tried once)
         GitHub's certificate is for another host name; correct the host in GITHUB_API_URL or GITHUB_GRAPHQL_URL, or the server's certificate; SSL_CERT_FILE does not help here (https://api.github.com, tried once)
         GitHub's certificate cannot be verified; check it on the server, and the file that SSL_CERT_FILE names (https://api.github.com, tried once)
-        no TLS connection with GitHub's server could be agreed on; check host and port in GITHUB_API_URL and GITHUB_GRAPHQL_URL, and that the server speaks TLS 1.2 or 1.3 and requires no client certificate; SSL_CERT_FILE does not help here (https://api.github.com, tried once)
+        the TLS handshake with GitHub's server failed; check host and port in GITHUB_API_URL and GITHUB_GRAPHQL_URL, and that the server speaks TLS 1.2 or 1.3 and requires no client certificate; SSL_CERT_FILE does not help here (https://api.github.com, tried once)
         the proxy that HTTPS_PROXY names could not be reached; correct HTTPS_PROXY, or exempt GitHub's host in NO_PROXY (https://api.github.com, tried once)
-        the proxy that HTTPS_PROXY names wants credentials (407); write them into HTTPS_PROXY as http://user:password@host:port (https://api.github.com, tried once)
+        the proxy that HTTPS_PROXY names requires credentials (407); write them into HTTPS_PROXY as http://user:password@host:port (https://api.github.com, tried once)
         the proxy that HTTPS_PROXY names refused to connect to GitHub; allow GitHub's host there, or exempt it in NO_PROXY (https://api.github.com, tried once)
         GitHub's rate limit is used up until 2026-11-22T07:00:00Z
         GitHub has no GraphQL API at GITHUB_GRAPHQL_URL (404)
-        GitHub forbids the token its GraphQL API (403)
+        GitHub forbids this token to use the GraphQL API (403)
         GitHub's budget of GraphQL points is used up until 2026-11-22T07:00:00Z
         GitHub's GraphQL API refuses the query: undefinedField databaseId
-        the answer at GITHUB_GRAPHQL_URL is not one of GitHub's GraphQL API: HTML
+        the server at GITHUB_GRAPHQL_URL does not answer like GitHub's GraphQL API: HTML
         GitHub's GraphQL API fails for every repository: GitHub answered 502
         GitHub's GraphQL API failed for every repository and is queried again after 2026-11-22T07:00:00Z
         GitHub does not accept the token in GITHUB_CREDENTIALS_SECRET_ID (401); store a valid one there
-        GitHub does not accept the App's key (401): see in the App's settings on GitHub whether the privateKey in GITHUB_CREDENTIALS_SECRET_ID is still there and the appId is the App's, and whether the function's clock is right
-        GitHub does not accept the token that it gave the App's installation (401), not even a new one; see in the App's settings on GitHub whether it is still installed
+        GitHub does not accept the App's key (401); check in the App's settings on GitHub that the privateKey in GITHUB_CREDENTIALS_SECRET_ID is still listed and the appId is the App's, and that the function's clock is right
+        GitHub does not accept the token of the App's installation (401), not even a new one; check in the App's settings on GitHub that it is still installed
         installation 7 not found for this App (404): uninstalled, or appId and installationId in GITHUB_CREDENTIALS_SECRET_ID do not match
-        GitHub forbids this request (403): the permission issues=read is missing; grant it to the token, or to the App and accept it where the App is installed
-        GitHub forbids the token this request (403); grant it read access to the repository's issues, and authorise it for single sign-on where the organisation requires that
+        GitHub forbids this request (403): the permission issues=read is missing; grant it to the token; for an App, grant it in the App's settings and accept it where the App is installed
+        GitHub forbids this request (403); grant the token read access to the repository's issues, and authorise it for single sign-on if the organisation requires that
         the GitHub App's installation is suspended (403); end that in the installation's settings on GitHub
-        the organisation's IP allow list does not have the function's address (403); give the functions a fixed one (a VPC with a NAT gateway) and add it to the list, or ask an owner of the organisation to add it
-        the organisation or its enterprise forbids the lifetime of this token (403); store a token with a shorter lifetime, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID
+        the organisation's IP allow list does not contain the function's address (403); give the functions a fixed address (a VPC with a NAT gateway) and have an owner of the organisation add it to the list
+        the organisation or its enterprise forbids tokens with such a long lifetime (403); store one with a shorter lifetime, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID
         the organisation or its enterprise forbids this kind of personal access token (403); store one of the other kind, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID
         GitHub has suspended the account that the token belongs to (403); store another account's token, or a GitHub App, in GITHUB_CREDENTIALS_SECRET_ID, or have GitHub Support end the suspension
-        GitHub forbids the App to get a token of its installation (403); see in the App's settings on GitHub whether it is active and installed where the appId and the installation's id in GITHUB_CREDENTIALS_SECRET_ID say
+        GitHub does not issue a token for the App's installation (403); check in the App's settings on GitHub that the App is active, and that appId and installationId in GITHUB_CREDENTIALS_SECRET_ID are its own
         GitHub has taken this repository down for legal reasons; its page shows the notice. Its issues are kept as they were last read; remove it from REPOSITORIES if it does not come back
         GitHub has blocked access to this repository; its owner can ask GitHub Support why. Its issues are kept as they were last read; remove it from REPOSITORIES if it does not come back
         GitHub shows no such repository to this token (404), and there is no GraphQL API either; check that GITHUB_API_URL is the API's address (https://HOST/api/v3 for an Enterprise Server), then the repository's name and the token's access
         GitHub shows no such repository to this token (404); check its name and the token's access
-        issues are switched off in this repository (410)
-        GitHub's answer is not one this service understands: no Date header
+        issues are disabled in this repository (410)
+        unexpected answer from GitHub: no Date header
         the GitHub token cannot be read from Secrets Manager; see GITHUB_CREDENTIALS_SECRET_ID
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: it holds a private key in PEM; store a plain token, {"token":"…"} or {"appId":…,"installationId":…,"privateKey":"…"} there; in place of installationId several owners have "installations":{"owner":…}
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: store a plain token, {"token":"…"} or {"appId":…,"installationId":…,"privateKey":"…"} there; in place of installationId several owners have "installations":{"owner":…}
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: it has a token and a GitHub App; remove one of them
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: it contains a private key in PEM; store a plain token, {"token":"…"} or {"appId":…,"installationId":…,"privateKey":"…"} there; for several owners use "installations":{"owner":…} instead of installationId
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: store a plain token, {"token":"…"} or {"appId":…,"installationId":…,"privateKey":"…"} there; for several owners use "installations":{"owner":…} instead of installationId
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: both a token and a GitHub App; remove one of them
         invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: incomplete GitHub App: appId and installationId missing
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its appId is neither a number nor a client id
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its installationId is not a number
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: it has an installationId and installations; remove one of them
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its installations name no owner
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its installations do not name acme: install the App there, and add the owner with the installation's id
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: the id of acme in its installations is not a number
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its installations name acme twice; remove one of them
-        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: its privateKey is not the App's RSA private key in PEM, as GitHub generates it, but a certificate
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: appId is neither a number nor a client id
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: installationId is not a number
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: both installationId and installations; remove one of them
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: installations is empty; name at least one owner
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: installations does not name acme; install the App there, and add the owner with the installation's id
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: the id of acme in installations is not a number
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: installations names acme twice; remove one of them
+        invalid credentials in GITHUB_CREDENTIALS_SECRET_ID: privateKey must be the App's RSA private key in PEM, as GitHub generates it (got a certificate)
         "#);
     }
 }

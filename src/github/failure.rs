@@ -1,4 +1,4 @@
-//! How one attempt at a request to GitHub fails, and what that says about another attempt.
+//! How one attempt at a request to GitHub fails, and whether another attempt may succeed.
 
 use std::fmt;
 
@@ -24,13 +24,13 @@ pub enum TlsFailure {
 pub enum ProxyFailure {
     /// It could not be reached itself.
     Unreachable,
-    /// It wants a user and a password (407).
+    /// It requires a user and a password (407).
     WantsCredentials,
-    /// It answered that it does not connect.
+    /// It refused to connect.
     Refused,
 }
 
-/// How one attempt failed in a way that another attempt may not.
+/// How one attempt failed. Another attempt may succeed, unless the failure is lasting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// An answer of the 5xx class.
@@ -45,31 +45,31 @@ pub enum Failure {
     TimedOut,
     /// The connection broke off before the answer was whole.
     BrokeOff,
-    /// GitHub took the question and executed nothing of it, or not all.
+    /// GitHub accepted the query and did not execute it, or not all of it.
     NotExecuted,
-    /// The answer is larger than any that the service takes.
+    /// The answer is larger than this service accepts.
     TooLarge,
 }
 
 impl Failure {
-    /// Whether it lasts until somebody corrects it.
+    /// Whether it lasts until an operator corrects it.
     pub fn is_lasting(self) -> bool {
         matches!(self, Self::Tls(_) | Self::Proxy(_))
     }
 
-    /// Whether a question asked too much at once. Asked again it would fail again; asked in halves it may not.
-    pub(super) fn asked_too_much(self) -> bool {
+    /// Whether the query may have been too large. It would fail again, but its halves may succeed.
+    pub(super) fn may_be_query_size(self) -> bool {
         matches!(self, Self::Status(502 | 504) | Self::TimedOut | Self::NotExecuted | Self::TooLarge)
     }
 
-    /// Whether the same question may be answered at another attempt.
+    /// Whether another attempt at the same request may succeed.
     pub(super) fn is_repeatable(self) -> bool {
         self != Self::TooLarge
     }
 
-    /// Whether a page of a listing may fail in this way because it is too long: whatever the reason, only a host that
-    /// cannot be reached is none. A shorter page is then the next attempt.
-    pub(super) fn may_be_the_length(self) -> bool {
+    /// Whether a page of a listing may have failed because it is too long. Every failure may be due to that, except a
+    /// host that cannot be reached. The next attempt is then a shorter page.
+    pub(super) fn may_be_page_length(self) -> bool {
         self != Self::Unreachable
     }
 }
@@ -111,7 +111,7 @@ pub(super) fn no_tls(why: TlsFailure) -> &'static str {
             "GitHub's certificate cannot be verified; check it on the server, and the file that SSL_CERT_FILE names"
         }
         TlsFailure::Handshake => {
-            "no TLS connection with GitHub's server could be agreed on; check host and port in GITHUB_API_URL and \
+            "the TLS handshake with GitHub's server failed; check host and port in GITHUB_API_URL and \
              GITHUB_GRAPHQL_URL, and that the server speaks TLS 1.2 or 1.3 and requires no client certificate; \
              SSL_CERT_FILE does not help here"
         }
@@ -124,7 +124,7 @@ pub(super) fn no_proxy(why: ProxyFailure) -> &'static str {
             "the proxy that HTTPS_PROXY names could not be reached; correct HTTPS_PROXY, or exempt GitHub's host in NO_PROXY"
         }
         ProxyFailure::WantsCredentials => {
-            "the proxy that HTTPS_PROXY names wants credentials (407); write them into HTTPS_PROXY as \
+            "the proxy that HTTPS_PROXY names requires credentials (407); write them into HTTPS_PROXY as \
              http://user:password@host:port"
         }
         ProxyFailure::Refused => {

@@ -1,4 +1,4 @@
-//! What a 403 or a 451 means that is no limit, read off GitHub's words. They are not repeated.
+//! Why GitHub answers 403 or 451 when no limit is the cause. GitHub's message shows it and is never repeated.
 
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
@@ -7,30 +7,30 @@ use super::GitHubError;
 use super::error::{Blocked, Policy};
 use super::meter::{contains, header};
 
-/// What the service needs, where GitHub does not say what it lacks.
-const ALL_WE_NEED: &str = "issues=read";
+/// The permission that the service needs, for answers that do not name the missing one.
+const NEEDED_PERMISSION: &str = "issues=read";
 
-/// Reads it off the answer.
-pub(super) fn why(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GitHubError {
+/// The reason that the answer gives.
+pub(super) fn reason(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GitHubError {
     if let Some(known) = known(status == StatusCode::UNAVAILABLE_FOR_LEGAL_REASONS, body) {
         return known;
     }
     let needed = header(headers, "x-accepted-github-permissions");
-    let lacks = speaks_of_permission(body).then(|| {
+    let lacks = is_about_permission(body).then(|| {
         let named = needed.filter(|text| is_list_of_permissions(text));
-        named.unwrap_or(ALL_WE_NEED).to_owned()
+        named.unwrap_or(NEEDED_PERMISSION).to_owned()
     });
     GitHubError::Forbidden { lacks }
 }
 
-/// What an error of GraphQL means that forbids one part of the question; `None` where it forbids nothing.
-pub(super) fn why_a_part(kind: Option<&str>, message: &str) -> Option<GitHubError> {
+/// The reason that a GraphQL error gives for one part of a query. `None` if it forbids nothing.
+pub(super) fn reason_for_part(kind: Option<&str>, message: &str) -> Option<GitHubError> {
     let text = message.as_bytes();
-    let lacks = speaks_of_permission(text).then(|| ALL_WE_NEED.to_owned());
+    let lacks = is_about_permission(text).then(|| NEEDED_PERMISSION.to_owned());
     known(false, text).or_else(|| (kind == Some("FORBIDDEN")).then_some(GitHubError::Forbidden { lacks }))
 }
 
-/// The reasons that no permission removes.
+/// The reasons that no permission can remove.
 fn known(is_legal: bool, text: &[u8]) -> Option<GitHubError> {
     let says = |words: &str| contains(text, words.as_bytes());
     // "Repository access blocked", with `block.reason` "dmca", "tos", … (github/rest-api-description issue 3314).
@@ -66,12 +66,12 @@ fn known(is_legal: bool, text: &[u8]) -> Option<GitHubError> {
     Some(policy.into())
 }
 
-/// GitHub's words for an App, or a fine-grained token, without the permission.
-fn speaks_of_permission(text: &[u8]) -> bool {
+/// Whether GitHub reports that an App or a fine-grained token lacks the permission.
+fn is_about_permission(text: &[u8]) -> bool {
     contains(text, b"resource not accessible by")
 }
 
-/// Whether it is `issues=read`, or several such: GitHub's text is repeated only in this form.
+/// Whether a text is `issues=read` or a list of such permissions. GitHub's text is repeated only in this form.
 fn is_list_of_permissions(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_lowercase() || b"_=,; ".contains(&byte);
     text.contains('=') && text.len() <= 100 && text.bytes().all(is_part)

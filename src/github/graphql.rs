@@ -1,4 +1,4 @@
-//! Questions to GitHub's GraphQL API: sent, metered, and their errors distinguished.
+//! Queries to GitHub's GraphQL API: sends them, counts their points, and classifies their errors.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -9,12 +9,12 @@ use serde_json::Value;
 use crate::domain::Api;
 
 use super::effort::Effort;
-use super::exchange::Question;
+use super::exchange::Request;
 use super::meter::{GraphqlLimits, Limit};
 use super::received::Received;
 use super::{Failure, GitHubError, NoGraphql, Refusal, Session, forbidden};
 
-/// No call can cost more: a point is a hundred nodes, and GitHub allows 500,000 nodes a call.
+/// The most points that one call can cost: a point is a hundred nodes, and GitHub allows 500,000 nodes a call.
 const MAX_POINTS: u64 = 5_000;
 
 /// What GitHub answered.
@@ -22,7 +22,7 @@ const MAX_POINTS: u64 = 5_000;
 pub(super) struct Reply<T> {
     /// The requested data.
     pub(super) data: T,
-    /// What went wrong with parts of it. Each names the part it concerns.
+    /// The errors of parts of it. Each names its part.
     pub(super) errors: Vec<PartFailed>,
     /// The `Date` of the answer.
     pub(super) date: Timestamp,
@@ -66,7 +66,7 @@ struct RateLimit {
 
 #[derive(Deserialize)]
 struct Error {
-    /// Stands at the top of an error, not in its extensions.
+    /// A field of the error itself, not of its extensions.
     #[serde(rename = "type")]
     kind: Option<String>,
     #[serde(default)]
@@ -94,8 +94,8 @@ impl Segment {
 }
 
 impl Session<'_> {
-    /// Executes a document, with the account of these owners. A document that GitHub did not execute as
-    /// a whole is not tried again.
+    /// Executes a document with the account of these owners. A document that GitHub did not execute, or only in part,
+    /// is not sent again.
     pub(super) async fn query<T: DeserializeOwned, V: Serialize + Sync>(
         &self,
         owners: &[&str],
@@ -104,51 +104,51 @@ impl Session<'_> {
         effort: Effort,
     ) -> Result<Reply<T>, GitHubError> {
         let body = serde_json::to_string(&Body { query: document, variables });
-        let body = body.expect("variables are texts");
-        let answer = match self.send(owners, Question::Query(body), effort).await {
+        let body = body.expect("variables serialize to JSON");
+        let answer = match self.send(owners, Request::Query(body), effort).await {
             Ok(answer) if answer.status == StatusCode::OK => answer,
             Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
-                return Err(answer.received.failed(NoGraphql::Missing.into()));
+                return Err(answer.received.logged(NoGraphql::Missing.into()));
             }
             Ok(answer) => {
                 let why = NoGraphql::NotUnderstood(format!("status {}", answer.status.as_u16()));
-                return Err(answer.received.failed(why.into()));
+                return Err(answer.received.logged(why.into()));
             }
             Err(GitHubError::Forbidden { .. }) => return Err(NoGraphql::Forbidden.into()),
-            // One owner's rule says nothing about the others' repositories: REST shows whose it is.
-            Err(GitHubError::Policy(policy)) if policy.is_of_an_owner() && !are_one(owners) => {
+            // One owner's policy does not apply to the others' repositories. REST shows which owner's it is.
+            Err(GitHubError::Policy(policy)) if policy.is_of_an_owner() && !are_same(owners) => {
                 return Err(NoGraphql::Forbidden.into());
             }
-            Err(error) => return Err(self.unless_rest_serves(owners, error)),
+            Err(error) => return Err(self.or_fall_back_to_rest(owners, error)),
         };
         let not_json = |what| NoGraphql::NotUnderstood(what).into();
         let Envelope { data, errors } = answer.json_or::<Envelope<T>>(not_json)?;
         let cost = data.as_ref().and_then(|data| data.rate_limit.as_ref());
         let cost = cost.map_or(1, |limit| limit.cost.min(MAX_POINTS));
-        self.exchange().count(&answer.account, |asked| asked.points += cost);
+        self.exchange().count(&answer.account, |counts| counts.points += cost);
         if let Some(limit) = errors.iter().find_map(|error| error.limit(answer.limits)) {
-            self.github().with_limits(&answer.account, |limits| limit.close(limits, Api::GraphQl));
+            self.github().with_limits(&answer.account, |limits| limit.block(limits, Api::GraphQl));
             let limited = GitHubError::RateLimited { until: limit.until(), api: Api::GraphQl };
-            return Err(self.unless_rest_serves(owners, answer.received.failed(limited)));
+            return Err(self.or_fall_back_to_rest(owners, answer.received.logged(limited)));
         }
         if data.is_none()
             && let Some(refusal) = errors.iter().find_map(Error::refusal)
         {
-            return Err(answer.received.failed(NoGraphql::Refused(refusal).into()));
+            return Err(answer.received.logged(NoGraphql::Refused(refusal).into()));
         }
         let not_executed = GitHubError::Unavailable {
             failure: Failure::NotExecuted,
             attempts: 1,
             origin: self.github().graphql_url.origin().ascii_serialization(),
         };
-        // Partial data is worth something only where each error names the part that is missing.
+        // Partial data can be used only if each error names the part that is missing.
         let is_too_much = errors.iter().any(|error| error.is("RESOURCE_LIMITS_EXCEEDED"));
         let errors: Option<Vec<PartFailed>> = errors.into_iter().map(Error::of_part).collect();
         match (data, errors) {
             (Some(data), Some(errors)) if !is_too_much => {
                 if let Some(first) = errors.first() {
                     answer.received.log_failure(&format_args!(
-                        "{} of its parts failed: {}",
+                        "{} parts of the query failed: {}",
                         errors.len(),
                         first.error
                     ));
@@ -157,19 +157,19 @@ impl Session<'_> {
             }
             _ => {
                 self.exchange().note_failure(Failure::NotExecuted);
-                Err(answer.received.failed(not_executed))
+                Err(answer.received.logged(not_executed))
             }
         }
     }
 
-    /// A budget of points that is used up leaves the REST API, whose budget is another; a secondary limit does not.
-    fn unless_rest_serves(&self, owners: &[&str], error: GitHubError) -> GitHubError {
+    /// When the budget of points is used up, the REST API still has its own budget. A secondary limit blocks both.
+    fn or_fall_back_to_rest(&self, owners: &[&str], error: GitHubError) -> GitHubError {
         let account = owners.first().and_then(|owner| self.account(owner));
         let rest = account.and_then(|account| self.exchange().blocked_until(&account, Api::Rest));
         match (error, rest) {
-            // What the App's own request for a token met is a limit of the REST API.
+            // A limit that the App's request for a token met is one of the REST API, so only this one is converted.
             (GitHubError::RateLimited { until, api: Api::GraphQl }, None) => NoGraphql::UsedUp(until).into(),
-            // Whichever lifts first serves.
+            // Both are blocked: the one that lifts first is used next.
             (GitHubError::RateLimited { until, api }, Some(rest)) => {
                 GitHubError::RateLimited { until: until.min(rest), api }
             }
@@ -179,7 +179,7 @@ impl Session<'_> {
 }
 
 /// Whether all of these are one owner.
-fn are_one(owners: &[&str]) -> bool {
+fn are_same(owners: &[&str]) -> bool {
     owners.iter().all(|owner| owner.eq_ignore_ascii_case(owners[0]))
 }
 
@@ -188,17 +188,17 @@ impl Error {
         self.kind.as_deref() == Some(kind)
     }
 
-    /// The limit that it is about. A secondary one has no type: its words identify it.
+    /// The limit that it reports. A secondary limit has no type: its message identifies it.
     fn limit(&self, limits: GraphqlLimits) -> Option<Limit> {
-        limits.told_by(self.kind.as_deref(), self.message.as_deref().unwrap_or_default())
+        limits.limit(self.kind.as_deref(), self.message.as_deref().unwrap_or_default())
     }
 
-    /// Why GitHub refuses the document, however little it selects: halves would be refused as well.
+    /// Why GitHub refuses the document, however little it selects. Its halves would be refused as well.
     ///
     /// An older Enterprise Server lacks a field, a type or an argument. Its validation (graphql-ruby, `lib/graphql/
-    /// static_validation`) gives each mistake a code of its own, and names what it is about; GitHub's own rules for
-    /// pages have a type instead, and a text that cannot be parsed has words alone. What only was too large or took
-    /// too long is not among these.
+    /// static_validation`) gives each mistake a code and names the field, type or argument. GitHub's own rules for
+    /// pages have a type instead, and a document that cannot be parsed has only a message. A document that was too
+    /// large or took too long has none of these.
     fn refusal(&self) -> Option<Refusal> {
         let text = |name: &str| self.extensions.get(name).and_then(Value::as_str);
         let message = self.message.as_deref().unwrap_or_default();
@@ -219,8 +219,10 @@ impl Error {
     fn of_part(self) -> Option<PartFailed> {
         let error = match self.kind.as_deref() {
             Some("NOT_FOUND") => GitHubError::NotFound,
-            kind => forbidden::why_a_part(kind, self.message.as_deref().unwrap_or_default())
-                .unwrap_or_else(|| GitHubError::Unexpected("a GraphQL error about it".to_owned())),
+            kind => forbidden::reason_for_part(kind, self.message.as_deref().unwrap_or_default())
+                .unwrap_or_else(|| {
+                    GitHubError::Unexpected("an unknown GraphQL error for this repository".to_owned())
+                }),
         };
         match self.path?.into_iter().next()? {
             Segment::Field(part) => Some(PartFailed { part, error }),

@@ -1,9 +1,9 @@
 //! The probe's queries: which repositories are queried together, and which are left to REST.
 //!
-//! One repository can make GitHub fail for every query that names it, and GitHub needs ten seconds to say so. So a
-//! query that fails is asked again in parts, all at the same time, and what is not answered within the probe's share of
-//! the pass is given back unanswered: it is read by REST. Nothing is remembered here. The pass hands in what earlier
-//! passes learned, and stores what this one did.
+//! One repository can make GitHub fail for every query that names it, and such a failure takes ten seconds. So a query
+//! that fails is divided, and its parts are sent at the same time. A repository without an answer within the probe's
+//! share of the pass is read by REST. This file stores nothing. The pass supplies what earlier passes learned, and
+//! stores what this one learned.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,34 +18,34 @@ use super::effort::Effort;
 use super::probe::BATCH;
 use super::{Failure, GitHubError, Learned, NoGraphql, NotProbed, ProbeTerms, Probed, Repository, Session};
 
-/// How many queries are asked at the same time. GitHub allows 100 concurrent requests for all uses of a token.
+/// How many queries are sent at the same time. GitHub allows 100 concurrent requests for all uses of a token.
 const QUERIES_AT_ONCE: usize = 16;
 
-/// So many failures in a row do not lie with single repositories: halving finds one in half as many, and its neighbours
-/// soon after.
+/// After this many failures in a row, single repositories are not the cause: halving finds one in half as many
+/// queries, and its neighbours soon after.
 const MAX_FAILURES_IN_A_ROW: usize = 2 * (BATCH.ilog2() as usize + 1);
 
 /// The number of parts that a timed-out query is divided into: there is no time to halve it repeatedly.
 const SLOW_QUERY_PARTS: usize = 8;
 
-/// How many repositories that GraphQL failed for are tried again in one pass.
+/// How many repositories for which GraphQL failed are tried again in one pass.
 const MAX_RETRIALS: usize = 16;
 
-/// How long one of those may take.
-const RETRIAL_PATIENCE: Duration = Duration::from_secs(2);
+/// How long each of those queries may take.
+const RETRIAL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// More unanswered repositories than these are rather a sign that the queries are too large.
+/// If more repositories than this have no answer, the queries are probably too large.
 const MAX_SUSPECTS: usize = 128;
 
-/// One query, asked or to be asked.
+/// One query, sent or waiting to be sent.
 #[derive(Debug)]
 struct Part {
     account: usize,
     /// The repositories' places among all names.
     places: Vec<usize>,
-    /// Of how many divisions it comes.
+    /// How often the first query was divided to get this one.
     depth: u32,
-    /// How hard it is tried.
+    /// How long and how often it is tried.
     effort: Effort,
 }
 
@@ -56,18 +56,18 @@ struct Account {
     before: Option<QueryLimit>,
     /// How many repositories its queries name at most.
     size: usize,
-    /// The places of all that it is asked about.
+    /// The places of all its repositories in this probe.
     places: Vec<usize>,
-    /// Those of its queries that wait until another one was answered.
+    /// Queries that wait until another one of this account is answered.
     waiting: Vec<Part>,
-    under_way: usize,
-    /// How many were asked and not answered.
+    in_flight: usize,
+    /// How many queries failed.
     failed: usize,
     has_answered: bool,
     failures_in_a_row: usize,
     /// How it failed last.
-    met: Option<GitHubError>,
-    /// Why no more is asked.
+    last_error: Option<GitHubError>,
+    /// Why no more queries are sent.
     stopped: Option<Stop>,
     /// The queries that were divided.
     divided: Vec<Vec<usize>>,
@@ -75,42 +75,42 @@ struct Account {
 
 #[derive(Clone, Debug)]
 enum Stop {
-    /// REST would meet the same.
+    /// REST would fail in the same way.
     Final(GitHubError),
-    /// There is no GraphQL for this account.
+    /// This account cannot use GraphQL.
     Refused(NoGraphql),
-    /// It fails.
+    /// GraphQL fails for this account.
     Failing,
 }
 
-/// The probe under way.
+/// One run of the probe.
 struct Inquiry<'a> {
     names: &'a [RepositoryName],
     terms: &'a ProbeTerms<'a>,
     accounts: Vec<Account>,
     queue: VecDeque<Part>,
-    looks: Vec<Option<Result<Repository, NotProbed>>>,
+    results: Vec<Option<Result<Repository, NotProbed>>>,
 }
 
 impl Session<'_> {
-    /// Looks at these repositories, following renames, but for those that are left out.
+    /// Queries these repositories, following renames. Repositories of a throttled account are left out.
     pub async fn probe(&self, names: &[RepositoryName], terms: &ProbeTerms<'_>) -> Probed {
         let mut inquiry = Inquiry {
             names,
             terms,
             accounts: Vec::new(),
             queue: VecDeque::new(),
-            looks: vec![None; names.len()],
+            results: vec![None; names.len()],
         };
         match self.github().credentials.current().await {
             Ok(version) => {
                 let accounts = names.iter().map(|name| {
-                    let account = self.account_in(&version.says, name.owner());
+                    let account = self.account_in(&version.parsed, name.owner());
                     account.map(|account| account.fingerprint().clone())
                 });
                 inquiry.divide(self, accounts.collect());
             }
-            Err(error) => inquiry.looks.fill(Some(Err(NotProbed::Final(error)))),
+            Err(error) => inquiry.results.fill(Some(Err(NotProbed::Final(error)))),
         }
         inquiry.run(self).await;
         inquiry.end(self.now())
@@ -127,7 +127,7 @@ impl Inquiry<'_> {
             let fingerprint = match account {
                 Ok(fingerprint) => fingerprint,
                 Err(error) => {
-                    self.looks[place] = Some(Err(NotProbed::Final(error)));
+                    self.results[place] = Some(Err(NotProbed::Final(error)));
                     continue;
                 }
             };
@@ -135,25 +135,25 @@ impl Inquiry<'_> {
             let account = self.account(fingerprint, now);
             places.resize_with(self.accounts.len(), Vec::new);
             if is_throttled {
-                self.looks[place] = Some(Err(NotProbed::Final(GitHubError::Deadline)));
+                self.results[place] = Some(Err(NotProbed::Final(GitHubError::Deadline)));
                 continue;
             }
             let limit = self.accounts[account].before.as_ref();
             if let Some(limit) = limit.filter(|limit| limit.size == 0 && !limit.backoff.is_over(now)) {
                 let avoided = NoGraphql::Avoided(limit.backoff.until);
-                self.looks[place] =
+                self.results[place] =
                     Some(Err(NotProbed::by_rest(avoided.clone().into(), Some(avoided), false)));
                 continue;
             }
             match self.terms.by_rest[place] {
                 None => places[account].push(place),
                 Some(backoff) if backoff.is_over(now) && retrials.len() < MAX_RETRIALS => {
-                    let effort = Effort { patience: RETRIAL_PATIENCE, ..self.effort(session, |_| false) };
+                    let effort = Effort { timeout: RETRIAL_TIMEOUT, ..self.effort(session, |_| false) };
                     self.accounts[account].places.push(place);
                     retrials.push(Part { account, places: vec![place], depth: 0, effort });
                 }
                 Some(_) => {
-                    self.looks[place] = Some(Err(NotProbed::by_rest(GitHubError::Deadline, None, false)))
+                    self.results[place] = Some(Err(NotProbed::by_rest(GitHubError::Deadline, None, false)))
                 }
             }
         }
@@ -166,14 +166,15 @@ impl Inquiry<'_> {
         // No account waits for another's queries.
         parts.sort_by_key(|(_, places)| places.first().copied());
         for (account, places) in parts {
-            // Its parts are its repetition. A query of one repository is repeated, but not waited for twice.
+            // A query that fails is divided instead of repeated. One for a single repository is repeated, but not after
+            // a timeout.
             let is_transient: fn(Failure) -> bool = match places[..] {
                 [_] => |failure| failure != Failure::TimedOut,
-                _ => |failure| !failure.asked_too_much(),
+                _ => |failure| !failure.may_be_query_size(),
             };
             let part = Part { account, places, depth: 0, effort: self.effort(session, is_transient) };
             let known = &mut self.accounts[account];
-            // Where GraphQL answered nothing lately, the first answer shows whether it does now.
+            // If GraphQL answered nothing recently, one query shows whether it works again.
             let is_on_trial = known.before.as_ref().is_some_and(|limit| limit.size == 0);
             if is_on_trial && self.queue.iter().any(|part| part.account == account) {
                 known.waiting.push(part);
@@ -184,11 +185,11 @@ impl Inquiry<'_> {
         self.queue.extend(retrials);
     }
 
-    /// A first query leaves the time to divide it.
+    /// A first query takes at most a share of the time, so that it can still be divided.
     fn effort(&self, session: &Session<'_>, is_transient: fn(Failure) -> bool) -> Effort {
         let whole = session.effort(is_transient);
         let share = session.exchange().left_until(self.terms.until) * 3 / 5;
-        Effort { patience: whole.patience.min(share), until: self.terms.until, ..whole }
+        Effort { timeout: whole.timeout.min(share), until: self.terms.until, ..whole }
     }
 
     fn account(&mut self, fingerprint: Fingerprint, now: Timestamp) -> usize {
@@ -198,7 +199,7 @@ impl Inquiry<'_> {
             let before =
                 before.map(|limit| QueryLimit { account: Some(fingerprint.clone()), ..limit.clone() });
             let size = match &before {
-                // More is tried when the time has come.
+                // Once the wait is over, a larger size is tried.
                 Some(limit) if limit.size > 0 && limit.backoff.is_over(now) => BATCH.min(2 * limit.size),
                 Some(limit) if limit.size > 0 => limit.size,
                 _ => BATCH,
@@ -209,11 +210,11 @@ impl Inquiry<'_> {
                 size,
                 places: Vec::new(),
                 waiting: Vec::new(),
-                under_way: 0,
+                in_flight: 0,
                 failed: 0,
                 has_answered: false,
                 failures_in_a_row: 0,
-                met: None,
+                last_error: None,
                 stopped: None,
                 divided: Vec::new(),
             });
@@ -221,23 +222,23 @@ impl Inquiry<'_> {
         })
     }
 
-    /// Asks until all is answered, or the time is up.
+    /// Sends queries until all repositories have an answer or the time is up.
     async fn run(&mut self, session: &Session<'_>) {
-        let mut asked = FuturesUnordered::new();
+        let mut requests = FuturesUnordered::new();
         loop {
-            while asked.len() < QUERIES_AT_ONCE
+            while requests.len() < QUERIES_AT_ONCE
                 && let Some(part) = self.next_part(session)
             {
                 let names: Vec<&RepositoryName> =
                     part.places.iter().map(|place| &self.names[*place]).collect();
                 let request = async move {
-                    let answered = session.look_at(&names, part.effort).await;
+                    let answered = session.probe_batch(&names, part.effort).await;
                     (part, answered)
                 };
-                asked.push(request.boxed());
+                requests.push(request.boxed());
             }
-            let Some((part, answered)) = asked.next().await else { break };
-            self.accounts[part.account].under_way -= 1;
+            let Some((part, answered)) = requests.next().await else { break };
+            self.accounts[part.account].in_flight -= 1;
             match answered {
                 Ok(found) => self.found(part, found),
                 Err(error) => self.failed(session, part, error),
@@ -245,7 +246,7 @@ impl Inquiry<'_> {
         }
     }
 
-    /// The next query that may be asked; what may not any more is unanswered.
+    /// The next query to send. Those that may no longer be sent are recorded as unanswered.
     fn next_part(&mut self, session: &Session<'_>) -> Option<Part> {
         let is_late = session.exchange().left_until(self.terms.until).is_zero();
         let mut place = 0;
@@ -256,10 +257,10 @@ impl Inquiry<'_> {
                 self.unanswered(&part, part.depth > 0);
                 continue;
             }
-            // As long as nothing was answered at all, dividing on is no more than a guess.
+            // Until something is answered, dividing further is only a guess.
             let is_guess = part.depth > 0 && !account.has_answered;
-            if !is_guess || account.failures_in_a_row + account.under_way <= MAX_FAILURES_IN_A_ROW {
-                account.under_way += 1;
+            if !is_guess || account.failures_in_a_row + account.in_flight <= MAX_FAILURES_IN_A_ROW {
+                account.in_flight += 1;
                 return self.queue.remove(place);
             }
             place += 1;
@@ -270,10 +271,10 @@ impl Inquiry<'_> {
     fn found(&mut self, part: Part, found: Vec<Result<Repository, GitHubError>>) {
         let account = &mut self.accounts[part.account];
         for (place, answer) in part.places.into_iter().zip(found) {
-            self.looks[place] = Some(match answer {
+            self.results[place] = Some(match answer {
                 // GraphQL failed for this part of the query; REST may answer.
                 Err(error @ GitHubError::Unexpected(_)) => {
-                    account.met = Some(error.clone());
+                    account.last_error = Some(error.clone());
                     Err(NotProbed::by_rest(error, None, true))
                 }
                 answer => {
@@ -304,7 +305,7 @@ impl Inquiry<'_> {
         };
         let is_cut = error == GitHubError::Deadline;
         if !is_cut {
-            account.met = Some(error);
+            account.last_error = Some(error);
         }
         if account.stopped.is_some() || is_cut || part.places.len() == 1 {
             return self.unanswered(&part, !is_cut || part.depth > 0);
@@ -319,20 +320,20 @@ impl Inquiry<'_> {
         self.accounts[part.account].divided.push(part.places);
     }
 
-    /// These are left to REST, unless that would meet the same.
+    /// Leaves these to REST, unless that would fail in the same way.
     fn unanswered(&mut self, part: &Part, has_failed: bool) {
         let account = &self.accounts[part.account];
         let not_probed = match &account.stopped {
             Some(Stop::Final(error)) => NotProbed::Final(error.clone()),
             Some(Stop::Refused(why)) => NotProbed::by_rest(why.clone().into(), Some(why.clone()), false),
-            Some(Stop::Failing) | None => match &account.met {
-                Some(met) => NotProbed::by_rest(met.clone(), None, has_failed),
+            Some(Stop::Failing) | None => match &account.last_error {
+                Some(last_error) => NotProbed::by_rest(last_error.clone(), None, has_failed),
                 // Nothing failed: there was no time left.
                 None => NotProbed::Final(GitHubError::Deadline),
             },
         };
         for place in &part.places {
-            self.looks[*place] = Some(Err(not_probed.clone()));
+            self.results[*place] = Some(Err(not_probed.clone()));
         }
     }
 
@@ -344,32 +345,32 @@ impl Inquiry<'_> {
         }
         let accounts = std::mem::take(&mut self.accounts);
         let limits = accounts.iter().map(|account| self.learn(account, now)).collect();
-        let looks = self.looks.into_iter();
-        // Everything was queried, or is unanswered.
+        let results = self.results.into_iter();
+        // Every repository has a result by now.
         let nothing = || Err(NotProbed::Final(GitHubError::Deadline));
-        Probed { looks: looks.map(|look| look.unwrap_or_else(nothing)).collect(), limits }
+        Probed { results: results.map(|result| result.unwrap_or_else(nothing)).collect(), limits }
     }
 
-    /// What this probe says about an account's next ones.
+    /// How large the account's next queries may be, and when.
     fn learn(&mut self, account: &Account, now: Timestamp) -> Learned {
         let Account { fingerprint, before, size, .. } = account;
         let limit = |size, backoff| Some(QueryLimit { account: Some(fingerprint.clone()), size, backoff });
         let at_once = |times| Backoff { until: now, times };
         let known = before.as_ref().map(|limit| limit.backoff);
-        let (learned, needs_proof) = match (&account.stopped, &account.met) {
+        let (learned, needs_proof) = match (&account.stopped, &account.last_error) {
             (Some(Stop::Final(_) | Stop::Refused(NoGraphql::UsedUp(_))), _) => (before.clone(), false),
-            // Nothing was asked.
+            // Nothing was sent.
             (None, None) if !account.has_answered => (before.clone(), false),
-            // That is answered at once: the next probe begins with one query.
+            // Such a refusal is answered at once: the next probe begins with one query.
             (Some(Stop::Refused(_)), _) => (limit(0, at_once(0)), false),
-            // One failure alone leaves open which of its repositories it lies with, and took all the time there was.
+            // A single failure took all the time, and does not show which of its repositories caused it.
             (None, Some(_)) if !account.has_answered && account.failed == 1 && account.places.len() > 1 => {
-                self.lies_with_all(account, None);
+                self.clear_suspects(account, None);
                 let size = account.places.len().min(*size) / SLOW_QUERY_PARTS;
                 (limit(size.max(1), Backoff::after(known, now)), false)
             }
-            (_, Some(met)) if !account.has_answered => {
-                self.lies_with_all(account, Some(&NoGraphql::Failing(met.to_string())));
+            (_, Some(last_error)) if !account.has_answered => {
+                self.clear_suspects(account, Some(&NoGraphql::Failing(last_error.to_string())));
                 let known = known.filter(|_| before.as_ref().is_some_and(|limit| limit.size == 0));
                 (limit(0, Backoff::after(known, now)), true)
             }
@@ -386,29 +387,29 @@ impl Inquiry<'_> {
         Learned { account: fingerprint.clone(), before: before.clone(), now: learned, needs_proof }
     }
 
-    /// GraphQL answered for none of the account's repositories: no single one is to blame.
-    fn lies_with_all(&mut self, account: &Account, why: Option<&NoGraphql>) {
+    /// GraphQL answered for none of the account's repositories, so no single one is the cause.
+    fn clear_suspects(&mut self, account: &Account, why: Option<&NoGraphql>) {
         for place in &account.places {
-            if let Some(Err(NotProbed::ByRest { no_graphql, fails_on_it, .. })) = &mut self.looks[*place] {
+            if let Some(Err(NotProbed::ByRest { no_graphql, fails_on_it, .. })) = &mut self.results[*place] {
                 (*no_graphql, *fails_on_it) = (why.cloned(), false);
             }
         }
     }
 
-    /// The smallest query that GitHub did not answer although it answered for each of its repositories; or, when too
-    /// many stayed unanswered to suspect each of them, the smallest that it did not answer.
+    /// The size of the smallest query that failed although each of its repositories was answered. If too many
+    /// repositories have no answer to suspect each, the size of the smallest query that failed.
     fn too_large(&mut self, account: &Account) -> Option<usize> {
-        let is_suspect = |looks: &[Option<_>], place: usize| {
-            matches!(looks[place], Some(Err(NotProbed::ByRest { fails_on_it: true, .. })))
+        let is_suspect = |results: &[Option<_>], place: usize| {
+            matches!(results[place], Some(Err(NotProbed::ByRest { fails_on_it: true, .. })))
         };
-        let suspects = account.places.iter().filter(|place| is_suspect(&self.looks, **place)).count();
+        let suspects = account.places.iter().filter(|place| is_suspect(&self.results, **place)).count();
         if suspects <= MAX_SUSPECTS {
             let is_too_large =
-                |places: &&Vec<usize>| !places.iter().any(|place| is_suspect(&self.looks, *place));
+                |places: &&Vec<usize>| !places.iter().any(|place| is_suspect(&self.results, *place));
             return account.divided.iter().filter(is_too_large).map(Vec::len).min();
         }
         for place in account.divided.iter().flatten() {
-            if let Some(Err(NotProbed::ByRest { fails_on_it, .. })) = &mut self.looks[*place] {
+            if let Some(Err(NotProbed::ByRest { fails_on_it, .. })) = &mut self.results[*place] {
                 *fails_on_it = false;
             }
         }

@@ -21,14 +21,14 @@ pub(super) struct InstallationTokens(Mutex<HashMap<Fingerprint, Arc<Installation
 #[derive(Debug, Default)]
 pub(super) struct InstallationToken {
     current: Mutex<Option<Issued>>,
-    // Locked while a token is requested, so that many callers cause one request.
-    pub(super) asking: tokio::sync::Mutex<()>,
+    /// Locked while a token is requested, so that many callers cause one request.
+    pub(super) requesting: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Issued {
     pub(super) token: Token,
-    /// From then on it is to be renewed, and serves on.
+    /// When it should be renewed. It stays usable until it expires.
     pub(super) due_at: Timestamp,
     pub(super) expires_at: Timestamp,
 }
@@ -42,7 +42,7 @@ impl InstallationTokens {
 
 impl InstallationToken {
     /// The current token, if it has not expired.
-    pub(super) fn at_hand(&self, now: Timestamp) -> Option<Issued> {
+    pub(super) fn unexpired(&self, now: Timestamp) -> Option<Issued> {
         self.current.lock().expect(NOTHING_PANICS).clone().filter(|issued| now < issued.expires_at)
     }
 
@@ -50,8 +50,8 @@ impl InstallationToken {
         *self.current.lock().expect(NOTHING_PANICS) = Some(issued);
     }
 
-    /// It could not be renewed yet.
-    pub(super) fn put_off(&self, now: Timestamp) {
+    /// Waits with the next renewal, because this one failed.
+    pub(super) fn postpone_renewal(&self, now: Timestamp) {
         if let Some(issued) = self.current.lock().expect(NOTHING_PANICS).as_mut() {
             issued.due_at = later(now, BETWEEN_RENEWALS);
         }

@@ -1,4 +1,4 @@
-//! Where a listing goes on: GitHub's Link header.
+//! The address of a listing's next page in GitHub's Link header.
 
 use url::Url;
 
@@ -16,7 +16,7 @@ mod tests {
     use super::next;
 
     #[test]
-    fn the_next_link_is_found_wherever_it_stands() {
+    fn next_link_in_any_place_is_found() {
         let header = r#"<https://a/repositories/1/issues?page=1>; rel="prev", <https://a/repositories/1/issues?after=Y3Vy%3D>; rel="next""#;
         assert_eq!(next(header).unwrap().as_str(), "https://a/repositories/1/issues?after=Y3Vy%3D");
         assert_eq!(next(r#"<https://a/?page=1>; rel="first""#), None);

@@ -1,7 +1,7 @@
-//! Reading a repository's issues page by page, by value.
+//! Lists a repository's issues page by page, with keyset pagination.
 //!
-//! A page number is a position: an issue edited or closed between two pages shifts the rest, and the next page
-//! skips its neighbour. So the next request lists what changed since the newest `updated_at` read so far.
+//! Page numbers are not stable: an issue that is edited or closed between two pages shifts the others, and the next
+//! page skips one. So the next request lists what changed since the newest `updated_at` read so far.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -11,7 +11,7 @@ use crate::domain::{Observation, PageLength, PullRequest, RepositoryName, ShortP
 
 use super::answer::Answer;
 use super::records::Records;
-use super::{GitHubError, Held, OddRecord, Session, Target, pages};
+use super::{GitHubError, OddRecord, ReservedMemory, Session, Target, pages};
 
 /// Which issues are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,38 +22,38 @@ pub enum Scope {
     All,
 }
 
-/// The proof that a listing was read to its end. Only [`Listing::next_page`] and [`super::OpenIssues::next_page`] make
-/// one.
+/// Proof that a listing was read to its end. Only [`Listing::next_page`] and [`super::OpenIssues::next_page`] create
+/// it.
 #[derive(Clone, Copy, Debug)]
 pub struct Complete(pub(super) ());
 
 /// One page of a listing.
 #[derive(Debug)]
 pub struct Page {
-    /// Its issues, without the pull requests that stood among them.
+    /// Its issues, without the pull requests among them.
     pub issues: Vec<Observation>,
     /// Those pull requests.
     pub pull_requests: Vec<PullRequest>,
-    /// Those of its issues that cannot be read.
+    /// Issues on it that cannot be parsed.
     pub odd: Vec<OddRecord>,
-    /// The newest `updated_at` on it, pull requests included; none on an empty page.
+    /// The newest `updated_at` on it, pull requests included. `None` on an empty page.
     pub newest: Option<Timestamp>,
     /// The newest one that is not after the answer's `Date`.
     pub newest_by_date: Option<Timestamp>,
-    /// The query of the next page, when only its position leads there.
+    /// The query of GitHub's own link to the next page, if keyset pagination cannot reach it.
     pub next_page: Option<String>,
     /// The `Date` of the answer.
     pub date: Timestamp,
-    /// Set when it was reached by its position, which an edit in the meantime shifts: the newest `updated_at` before
-    /// it. More issues than fit on a page share that second.
-    pub by_position: Option<Timestamp>,
+    /// The newest `updated_at` before this page, if it was reached by GitHub's own link because more issues than fit on
+    /// a page share that second. Edits in the meantime shift such a page.
+    pub crowded_second: Option<Timestamp>,
     /// Set on the last page.
     pub complete: Option<Complete>,
-    /// The room that it takes in memory.
-    pub held: Held,
+    /// The memory reserved for it.
+    pub memory: ReservedMemory,
 }
 
-/// A listing under way, ascending by `updated_at`.
+/// A listing in progress, ascending by `updated_at`.
 #[derive(Debug)]
 pub struct Listing {
     repository: RepositoryName,
@@ -69,15 +69,15 @@ pub struct Listing {
 
 #[derive(Debug)]
 enum Next {
-    ByValue,
+    Keyset,
     ByLink(Url),
-    /// By the query of a link that an earlier listing was given.
+    /// By the query of a link that an earlier listing received.
     ByQuery(String),
     Nothing,
 }
 
 impl Listing {
-    /// A listing of what changed at `from` or later; of everything without it.
+    /// A listing of what changed at `from` or later, or of everything without it.
     pub fn new(
         Target { name, account_owner }: Target<'_>,
         scope: Scope,
@@ -89,14 +89,15 @@ impl Listing {
             account_owner: account_owner.to_owned(),
             scope,
             length,
-            next: Next::ByValue,
+            next: Next::Keyset,
             from,
             since: from.map(second_before),
             newest: None,
         }
     }
 
-    /// Continues with the page of this query, which [`Page::next_page`] named to an earlier listing of the same start.
+    /// Continues with the page of this query, which is the [`Page::next_page`] of an earlier listing with the same
+    /// start.
     pub fn at_page(mut self, query: Option<String>) -> Self {
         if let Some(query) = query {
             self.newest = self.from;
@@ -115,13 +116,15 @@ impl Listing {
         matches!(self.next, Next::Nothing)
     }
 
-    /// The pages that the repository's next listing begins with, where its longest ones fail.
+    /// The shorter pages that the repository's next listing begins with, if the longest ones fail.
     pub fn short_pages(&self) -> Option<ShortPages> {
         self.length.short_pages()
     }
 
-    /// Reads the next page. `None` after the last one. A page that fails is requested in shorter ones. After an error
-    /// the same page is read by another call.
+    /// Reads the next page. `None` after the last one. If a page fails, shorter ones are requested.
+    ///
+    /// # Errors
+    /// [`GitHubError`] if the page cannot be read. Another call requests the same page again.
     pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<Page>, GitHubError> {
         let mut shortening = session.shortening(self.length);
         while !self.is_complete() {
@@ -135,8 +138,8 @@ impl Listing {
             let length = self.length;
             let again = shortening.after(error, &mut self.length, session).await;
             if self.length != length {
-                // A link is one to pages of its own length. From the last second read, pages lead there again.
-                self.next = Next::ByValue;
+                // A link leads to pages of its own length only. Keyset pagination restarts from the last second read.
+                self.next = Next::Keyset;
             }
             again?;
         }
@@ -144,18 +147,18 @@ impl Listing {
     }
 
     async fn request(&mut self, session: &Session<'_>) -> Result<Page, GitHubError> {
-        let (url, by_position) = match &self.next {
+        let (url, crowded_second) = match &self.next {
             Next::ByLink(url) => (url.clone(), self.newest),
             Next::ByQuery(query) => {
                 let mut url = session.url(&format!("repos/{}/issues", self.repository));
                 url.set_query(Some(query));
                 (url, self.newest)
             }
-            Next::ByValue | Next::Nothing => (self.url(session), None),
+            Next::Keyset | Next::Nothing => (self.url(session), None),
         };
         let mut answer = session.list(&self.account_owner, url, pages::is_transient).await?;
         let (date, link) = (answer.date, answer.next.take());
-        let (records, held) = page_of(answer)?;
+        let (records, memory) = page_of(answer)?;
         let (newest, newest_by_date) = (records.newest(), records.newest_by(date));
         let Records { issues, pull_requests, odd, .. } = records;
         let pull_requests = pull_requests.into_iter();
@@ -164,7 +167,7 @@ impl Listing {
         self.next = self.after(newest, link);
         let next_page = match &self.next {
             Next::ByLink(url) => url.query().map(str::to_owned),
-            Next::ByValue | Next::ByQuery(_) | Next::Nothing => None,
+            Next::Keyset | Next::ByQuery(_) | Next::Nothing => None,
         };
         Ok(Page {
             issues: issues.into_iter().map(|issue| Observation { issue, read_at: date }).collect(),
@@ -174,22 +177,22 @@ impl Listing {
             newest_by_date,
             next_page,
             date,
-            by_position,
+            crowded_second,
             complete: self.is_complete().then_some(Complete(())),
-            held,
+            memory,
         })
     }
 
-    /// Where to go on. GitHub's own link serves only while a page brings nothing newer than the listing had:
-    /// more than a page of issues share a second, and no value can step over it.
+    /// How to reach the next page. GitHub's own link is used only after a page with nothing newer: more issues than fit
+    /// on a page share a second, and keyset pagination cannot get past it.
     fn after(&mut self, newest: Option<Timestamp>, link: Option<Url>) -> Next {
         let Some(link) = link else { return Next::Nothing };
-        let brings_newer = newest > self.newest;
+        let has_newer = newest > self.newest;
         self.newest = self.newest.max(newest);
         let since = self.newest.map(second_before);
-        if brings_newer && since > self.since {
+        if has_newer && since > self.since {
             self.since = since;
-            Next::ByValue
+            Next::Keyset
         } else {
             Next::ByLink(link)
         }
@@ -217,8 +220,11 @@ impl Listing {
 }
 
 impl Session<'_> {
-    /// The newest `updated_at` of any issue or pull request, open or closed (none in an empty repository), and
-    /// the `Date` of the answer.
+    /// The newest `updated_at` of any issue or pull request, open or closed (`None` in an empty repository), and the
+    /// `Date` of the answer.
+    ///
+    /// # Errors
+    /// [`GitHubError`] if the request fails or the answer cannot be used.
     pub async fn newest_update(
         &self,
         Target { name, account_owner }: Target<'_>,
@@ -228,14 +234,14 @@ impl Session<'_> {
         let date = answer.date;
         let (records, _) = page_of(answer)?;
         if records.newest().is_none() && !records.is_empty() {
-            return Err(GitHubError::Unexpected("an issue without the time of its last update".to_owned()));
+            return Err(GitHubError::Unexpected("an issue without updated_at".to_owned()));
         }
         Ok((records.newest(), date))
     }
 }
 
-/// The page of a listing's answer, and the room that it takes.
-fn page_of(answer: Answer) -> Result<(Records, Held), GitHubError> {
+/// The page of a listing's answer, and the memory reserved for it.
+fn page_of(answer: Answer) -> Result<(Records, ReservedMemory), GitHubError> {
     match answer.status {
         StatusCode::OK => answer.page(),
         _ => Err(answer.refusal()),

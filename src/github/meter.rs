@@ -1,4 +1,4 @@
-//! Reads off GitHub's answers what is left of an account's budgets, and until when GitHub wants to hear nothing.
+//! Reads the limits in GitHub's answers: what is left of an account's budgets, and until when requests are blocked.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::domain::{AccountLimits, Api, Budget};
 
-/// The wait that GitHub documents for a secondary limit that names none.
+/// The wait that GitHub documents for a secondary limit without a time.
 const SECONDARY_LIMIT_WAIT: Duration = Duration::from_secs(60);
 
-/// GitHub's words for a used-up budget: "API rate limit exceeded for installation ID 1.", "API rate limit already
-/// exceeded for user ID 1." They are right also where no header says so, or `x-ratelimit-remaining` is not 0 (upptime
-/// issue 786).
+/// GitHub's messages for a used-up budget: "API rate limit exceeded for installation ID 1.", "API rate limit already
+/// exceeded for user ID 1." They hold even without such headers, or with an `x-ratelimit-remaining` other than 0
+/// (upptime issue 786).
 const PRIMARY_WORDS: [&[u8]; 2] = [b"api rate limit exceeded", b"api rate limit already exceeded"];
 
-/// Those for a secondary limit. The second ones are of Enterprise Servers and of years ago (sourcegraph issue 3582,
-/// ossf/scorecard issue 206).
+/// GitHub's messages for a secondary limit. The second one is that of Enterprise Servers and of years ago (sourcegraph
+/// issue 3582, ossf/scorecard issue 206).
 const SECONDARY_WORDS: [&[u8]; 2] = [b"secondary rate limit", b"abuse detection mechanism"];
 
-/// GitHub's limits end within the hour; after that a request is tried whatever the answer said.
+/// The longest time that a limit is obeyed. GitHub's limits end within the hour.
 const MAX_LIMIT: Duration = Duration::from_secs(3_600);
 
 /// A limit that an answer reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Limit {
-    /// The budget of the API that was asked is used up.
+    /// The budget of the requested API is used up.
     Primary(Timestamp),
-    /// Too much at once: GitHub counts both APIs together.
+    /// Too many requests at once. GitHub counts both APIs together.
     Secondary(Timestamp),
 }
 
@@ -40,10 +40,10 @@ impl Limit {
         }
     }
 
-    /// Closes what it forbids.
-    pub(super) fn close(self, limits: &mut AccountLimits, asked: Api) {
+    /// Blocks the APIs that it applies to.
+    pub(super) fn block(self, limits: &mut AccountLimits, requested: Api) {
         match self {
-            Self::Primary(until) => limits.block(asked, until),
+            Self::Primary(until) => limits.block(requested, until),
             Self::Secondary(until) => {
                 limits.block(Api::Rest, until);
                 limits.block(Api::GraphQl, until);
@@ -52,7 +52,7 @@ impl Limit {
     }
 }
 
-/// What is left of the budget that the answer was taken from.
+/// The state of the budget that the request counted against.
 pub(super) fn budget(headers: &HeaderMap, now: Timestamp) -> Option<Budget> {
     let number = |name| header(headers, name).and_then(|text| text.parse().ok());
     Some(Budget {
@@ -62,29 +62,29 @@ pub(super) fn budget(headers: &HeaderMap, now: Timestamp) -> Option<Budget> {
     })
 }
 
-/// The limit that an answer reports. `None` if the answer is about something else.
+/// The limit that an answer reports, if any.
 pub(super) fn limit(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Option<Limit> {
     if !matches!(status, StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
         return None;
     }
-    told_by(headers, now).or_else(|| worded(headers, body, now)).or_else(|| {
+    limit_in_headers(headers, now).or_else(|| limit_in_text(headers, body, now)).or_else(|| {
         let is_limit = status == StatusCode::TOO_MANY_REQUESTS;
-        is_limit.then(|| unnamed(now))
+        is_limit.then(|| without_end(now))
     })
 }
 
-/// The limit that only a text reports.
-fn worded(headers: &HeaderMap, text: &[u8], now: Timestamp) -> Option<Limit> {
-    let speaks_of = |words: [&[u8]; 2]| words.into_iter().any(|words| contains(text, words));
-    if speaks_of(SECONDARY_WORDS) {
-        return Some(unnamed(now));
+/// The limit that the message alone reports.
+fn limit_in_text(headers: &HeaderMap, text: &[u8], now: Timestamp) -> Option<Limit> {
+    let mentions = |words: [&[u8]; 2]| words.into_iter().any(|words| contains(text, words));
+    if mentions(SECONDARY_WORDS) {
+        return Some(without_end(now));
     }
-    // One that lifts by now was read off a header that lags behind.
+    // A reset in the past comes from a header that is out of date.
     let until = || resets_at(headers, now).filter(|until| *until > now).unwrap_or_else(|| a_minute_from(now));
-    speaks_of(PRIMARY_WORDS).then(|| Limit::Primary(until()))
+    mentions(PRIMARY_WORDS).then(|| Limit::Primary(until()))
 }
 
-/// What an answer of GraphQL says of limits, should one of its errors be about one.
+/// Until when limits apply, if an error in a GraphQL answer reports one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GraphqlLimits {
     /// When a used-up budget of points lifts.
@@ -102,14 +102,13 @@ impl GraphqlLimits {
         Self { points: retry.or(reset).unwrap_or(secondary), secondary }
     }
 
-    /// The limit that an error of this type and with these words reports. The type is of the budget of points, whatever
-    /// `x-ratelimit-remaining` says: the REST API has another.
-    pub(super) fn told_by(self, kind: Option<&str>, words: &str) -> Option<Limit> {
-        let speaks_of =
-            |all: [&[u8]; 2]| all.into_iter().any(|words_of| contains(words.as_bytes(), words_of));
-        if speaks_of(SECONDARY_WORDS) {
+    /// The limit that an error with this type and message reports. The type is about the budget of points, whatever
+    /// `x-ratelimit-remaining` is: that header may be about the REST API's.
+    pub(super) fn limit(self, kind: Option<&str>, words: &str) -> Option<Limit> {
+        let mentions = |all: [&[u8]; 2]| all.into_iter().any(|words_of| contains(words.as_bytes(), words_of));
+        if mentions(SECONDARY_WORDS) {
             Some(Limit::Secondary(self.secondary))
-        } else if matches!(kind, Some("RATE_LIMITED" | "RATE_LIMIT")) || speaks_of(PRIMARY_WORDS) {
+        } else if matches!(kind, Some("RATE_LIMITED" | "RATE_LIMIT")) || mentions(PRIMARY_WORDS) {
             Some(Limit::Primary(self.points))
         } else {
             None
@@ -117,12 +116,12 @@ impl GraphqlLimits {
     }
 }
 
-/// Whether a text has these words, in whatever case.
+/// Whether a text contains these words in upper or lower case.
 pub(super) fn contains(text: &[u8], words: &[u8]) -> bool {
     text.windows(words.len()).any(|found| found.eq_ignore_ascii_case(words))
 }
 
-fn told_by(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {
+fn limit_in_headers(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {
     match header(headers, RETRY_AFTER.as_str()).and_then(|text| retry_after(text, now)) {
         Some(until) => Some(Limit::Secondary(at_most(until, now))),
         None => used_up(headers, now),
@@ -130,7 +129,7 @@ fn told_by(headers: &HeaderMap, now: Timestamp) -> Option<Limit> {
 }
 
 /// A limit without an end in GitHub's answer.
-fn unnamed(now: Timestamp) -> Limit {
+fn without_end(now: Timestamp) -> Limit {
     Limit::Secondary(a_minute_from(now))
 }
 

@@ -1,7 +1,7 @@
-//! The client for GitHub: what we read of its REST and GraphQL APIs, one request at a time, within a deadline.
+//! The client for GitHub's REST and GraphQL APIs: single requests within a deadline.
 //!
-//! It follows no redirect blindly, since a redirect means a rename or a transfer. It obeys GitHub's limits
-//! and repeats transient failures. It decides nothing about issues.
+//! It checks each redirect before it follows it, since a redirect means a rename or a transfer. It obeys GitHub's
+//! limits and repeats requests after transient failures. It decides nothing about issues.
 
 mod allowances;
 mod answer;
@@ -39,7 +39,7 @@ mod web;
 mod wire;
 mod words;
 
-pub use body::Held;
+pub use body::ReservedMemory;
 pub use client::{Addresses, GitHub, Unreachable};
 pub use credentials::{Account, Credentials, Identity, Installation, ParsedCredentials, Token};
 pub use error::{BadCredentials, Blocked, GitHubError, NoGraphql, Policy, Refusal, Unauthorized};

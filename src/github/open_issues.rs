@@ -1,7 +1,7 @@
-//! A repository's open issues, with only what an audit compares of them.
+//! A repository's open issues, with only the fields that an audit compares.
 //!
-//! Cheaper than a listing by the REST API: pull requests take no place on a page, no page repeats what the one before
-//! ended with, and bodies stay at GitHub.
+//! Cheaper than a listing by the REST API: its pages contain no pull requests and no bodies, and none repeats the end
+//! of the one before.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -25,18 +25,19 @@ pub struct SeenOpen {
     pub labels: Vec<String>,
 }
 
-/// One page of them.
+/// One page of open issues.
 #[derive(Debug)]
 pub struct OpenPage {
     /// The issues, ascending by update.
     pub issues: Vec<SeenOpen>,
-    /// How many issues are open in all, or were updated since the listing's start.
+    /// How many issues are open in total, or were updated since the start of the listing.
     pub open: u64,
     /// Set on the last page.
     pub complete: Option<Complete>,
 }
 
-/// The open issues under way. GitHub's cursor keeps its place by value: what is edited meanwhile moves to the end.
+/// A listing of open issues in progress. GitHub's cursor is a keyset: an issue that is edited meanwhile moves to the
+/// end.
 #[derive(Debug)]
 pub struct OpenIssues {
     id: RepositoryId,
@@ -64,7 +65,7 @@ struct Filter {
 }
 
 impl OpenIssues {
-    /// Those that were updated at `from` or later; all without it.
+    /// A listing of the open issues that were updated at `from` or later, or of all without it.
     pub fn new(
         id: RepositoryId,
         Target { name, account_owner }: Target<'_>,
@@ -82,13 +83,15 @@ impl OpenIssues {
         }
     }
 
-    /// The pages that the repository's next audit begins with, where its longest ones fail.
+    /// The shorter pages that the repository's next audit begins with, if the longest ones fail.
     pub fn short_pages(&self) -> Option<ShortPages> {
         self.length.short_pages()
     }
 
-    /// Reads the next page. `None` after the last one. A page that fails is requested in shorter ones. A page with an
-    /// error in it is none.
+    /// Reads the next page. `None` after the last one. If a page fails, shorter ones are requested.
+    ///
+    /// # Errors
+    /// [`GitHubError`] if the page cannot be read, or GitHub reports an error for a part of it.
     pub async fn next_page(&mut self, session: &Session<'_>) -> Result<Option<OpenPage>, GitHubError> {
         let mut shortening = session.shortening(self.length);
         while !self.is_complete {
@@ -123,28 +126,28 @@ impl OpenIssues {
             return Err(failed.error);
         }
         let (issues, open, page_info) =
-            self.page_in(reply.data).map_err(|error| reply.received.failed(error))?;
+            self.page_in(reply.data).map_err(|error| reply.received.logged(error))?;
         self.after = page_info.end_cursor;
         self.is_complete = !page_info.has_next_page;
         Ok(OpenPage { issues, open, complete: self.is_complete.then_some(Complete(())) })
     }
 
-    /// The issues of a page, how many are open in all, and where it goes on.
+    /// The issues of a page, how many are open in total, and the cursor of the next page.
     fn page_in(&self, data: wire::OpenIssues) -> Result<(Vec<SeenOpen>, u64, wire::PageInfo), GitHubError> {
-        // GitHub reports what it does not show as an error.
-        let unexplained = || GitHubError::Unexpected("nothing about the repository".to_owned());
+        // GitHub reports a repository that it does not show as an error.
+        let unexplained = || GitHubError::Unexpected("no data for the repository".to_owned());
         let repository = data.repository.ok_or_else(unexplained)?;
         if repository.database_id != Some(self.id.0) {
-            return Err(GitHubError::Unexpected("another repository has taken the name".to_owned()));
+            return Err(GitHubError::Unexpected("the name belongs to another repository now".to_owned()));
         }
         let wire::OpenIssuesPage { total_count: open, page_info, nodes } = repository.issues;
-        // Without a cursor there is no way on, and what is missing would look deleted.
+        // Without a new cursor the listing would end too early, and the missing issues would look deleted.
         if page_info.has_next_page && (page_info.end_cursor.is_none() || page_info.end_cursor == self.after) {
-            return Err(GitHubError::Unexpected("a page that leads nowhere".to_owned()));
+            return Err(GitHubError::Unexpected("no cursor for the next page".to_owned()));
         }
         let issues: Option<Vec<SeenOpen>> = nodes
             .and_then(|nodes| nodes.into_iter().map(|node| node.and_then(wire::OpenIssue::seen)).collect());
-        let issues = issues.ok_or_else(|| GitHubError::Unexpected("a page with gaps".to_owned()))?;
+        let issues = issues.ok_or_else(|| GitHubError::Unexpected("missing issues on a page".to_owned()))?;
         Ok((issues, open, page_info))
     }
 }
@@ -157,7 +160,7 @@ impl From<&Observation> for SeenOpen {
 }
 
 impl wire::OpenIssue {
-    /// None when a part of it is missing.
+    /// `None` if a part of it is missing.
     fn seen(self) -> Option<SeenOpen> {
         let labels: Option<Vec<String>> =
             self.labels?.nodes?.into_iter().map(|label| label.map(|label| label.name)).collect();

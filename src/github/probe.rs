@@ -1,5 +1,4 @@
-//! The probe's query: one look at many repositories, to see which of them changed. `inquiry.rs` says which are asked
-//! for together.
+//! The probe's query: it shows which of many repositories changed. `inquiry.rs` decides which of them share a query.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -12,16 +11,16 @@ use super::effort::Effort;
 use super::graphql::Reply;
 use super::{GitHubError, Probe, Repository, Session, wire};
 
-/// How many repositories one question looks at, at most. Each costs two connections of 100 to a point: 100
-/// repositories are two points.
+/// The most repositories in one query. Each costs two connections, and 100 connections cost a point: 100 repositories
+/// cost two points.
 pub(super) const BATCH: usize = 100;
 
-/// Looks at one repository; what a batch is composed of.
+/// The query for one repository, from which a batch is composed.
 const ONE: &str = include_str!("probe.graphql");
 
 impl Session<'_> {
-    /// What GitHub shows of these repositories, in their order, in one query. All belong to the same account.
-    pub(super) async fn look_at(
+    /// Queries these repositories at once, and returns the results in their order. All must belong to one account.
+    pub(super) async fn probe_batch(
         &self,
         names: &[&RepositoryName],
         effort: Effort,
@@ -43,9 +42,9 @@ impl Session<'_> {
             }
             let found = reply.data.remove(&alias).flatten();
             found
-                .ok_or_else(|| GitHubError::Unexpected("nothing about it".to_owned()))
+                .ok_or_else(|| GitHubError::Unexpected("no data for the repository".to_owned()))
                 .and_then(|found| found.seen_at(date))
-                .map_err(|error| reply.received.failed(error))
+                .map_err(|error| reply.received.logged(error))
         });
         Ok(found.collect())
     }
@@ -60,11 +59,11 @@ impl wire::Probed {
             return Err(GitHubError::IssuesDisabled);
         }
         let newest: Option<Vec<_>> = self.newest.nodes.and_then(|nodes| nodes.into_iter().collect());
-        let newest = newest.ok_or_else(|| GitHubError::Unexpected("issues with a gap".to_owned()))?;
+        let newest = newest.ok_or_else(|| GitHubError::Unexpected("missing issues".to_owned()))?;
         Ok(Repository {
             id: RepositoryId(id),
             name: RepositoryName::parse(&self.name_with_owner)
-                .map_err(|_| GitHubError::Unexpected("a repository's name of another form".to_owned()))?,
+                .map_err(|_| GitHubError::Unexpected("an invalid repository name".to_owned()))?,
             disabled: self.is_disabled,
             probe: Some(Probe {
                 newest: newest.into_iter().map(|issue| issue.updated_at).max(),
@@ -75,8 +74,7 @@ impl wire::Probed {
     }
 }
 
-/// The document for this number of repositories: the one for a single repository, with its variables and field
-/// repeated.
+/// The document for this number of repositories: that for one, with its variables and field repeated.
 fn document(repositories: usize) -> String {
     let (operation, fragment) = ONE.split_once("\n\n").expect("an operation and a fragment");
     let (head, field) = operation.rsplit_once("  r0: ").expect("a field for the repository");
@@ -84,13 +82,14 @@ fn document(repositories: usize) -> String {
     let mut document = before.to_owned();
     for n in 0..repositories {
         let comma = if n == 0 { "" } else { ", " };
-        write!(document, "{comma}$owner{n}: String!, $name{n}: String!").expect("a text takes all");
+        write!(document, "{comma}$owner{n}: String!, $name{n}: String!")
+            .expect("writing to a String never fails");
     }
     document.push_str(after);
     let field = field.trim_end_matches("\n}");
     for n in 0..repositories {
         let field = field.replace("$owner0", &format!("$owner{n}")).replace("$name0", &format!("$name{n}"));
-        writeln!(document, "  r{n}: {field}").expect("a text takes all");
+        writeln!(document, "  r{n}: {field}").expect("writing to a String never fails");
     }
     document.push_str("}\n\n");
     document.push_str(fragment);
@@ -102,12 +101,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_of_one_is_the_document_as_it_is_written() {
+    fn batch_of_one_is_the_document_itself() {
         assert_eq!(document(1), ONE);
     }
 
     #[test]
-    fn a_batch_repeats_the_variables_and_the_field_of_the_repository() {
+    fn batch_of_two_repeats_the_variables_and_the_field() {
         let (operation, _) = ONE.split_once("\n\n").unwrap();
         let both = document(2);
         let (of_both, _) = both.split_once("\n\n").unwrap();

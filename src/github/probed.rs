@@ -1,4 +1,4 @@
-//! What the pass hands to the probe, and what it gets back.
+//! The probe's input from a pass, and its result.
 
 use jiff::Timestamp;
 
@@ -6,10 +6,10 @@ use crate::domain::{Backoff, Fingerprint, ProbeMemory, QueryLimit};
 
 use super::{GitHubError, NoGraphql, Repository};
 
-/// What the pass grants the probe, and what is known from earlier passes.
+/// The time that the probe may take, and what earlier passes learned.
 #[derive(Clone, Debug)]
 pub struct ProbeTerms<'a> {
-    /// No answer is waited for any more then.
+    /// The probe waits for no answer after this time.
     pub until: Timestamp,
     /// The accounts' limits.
     pub memory: &'a ProbeMemory,
@@ -17,11 +17,11 @@ pub struct ProbeTerms<'a> {
     pub by_rest: &'a [Option<Backoff>],
 }
 
-/// What the probe came to.
+/// The result of the probe.
 #[derive(Debug)]
 pub struct Probed {
-    /// What was seen, in the order of the names.
-    pub looks: Vec<Result<Repository, NotProbed>>,
+    /// One result per repository, in the order of the names.
+    pub results: Vec<Result<Repository, NotProbed>>,
     /// The accounts' limits from now on.
     pub limits: Vec<Learned>,
 }
@@ -31,26 +31,26 @@ pub struct Probed {
 pub struct Learned {
     /// The account.
     pub account: Fingerprint,
-    /// What was known.
+    /// Its limit before the probe.
     pub before: Option<QueryLimit>,
-    /// What is known now.
+    /// Its limit from now on.
     pub now: Option<QueryLimit>,
-    /// Whether that holds only if REST answers: else GitHub itself fails, and not its GraphQL API.
+    /// Whether the new limit holds only if REST answers. If REST fails too, GraphQL is not the cause.
     pub needs_proof: bool,
 }
 
-/// Why a repository was not seen.
+/// Why the probe has no data of a repository.
 #[derive(Clone, Debug)]
 pub enum NotProbed {
-    /// GitHub's answer, or what REST would meet as well.
+    /// GitHub's answer about it, or an error that REST would meet as well.
     Final(GitHubError),
-    /// GraphQL did not answer: REST may.
+    /// GraphQL did not answer, but REST may.
     ByRest {
-        /// What was met.
+        /// The error of the query.
         why: GitHubError,
         /// Why GraphQL cannot be used for any repository of the account.
         no_graphql: Option<NoGraphql>,
-        /// Whether it may lie with this repository.
+        /// Whether this repository may be the cause.
         fails_on_it: bool,
     },
 }

@@ -1,4 +1,4 @@
-//! What GitHub's support needs to find an answer in GitHub's own logs, and the log line of each failed one.
+//! The log line of each failed answer, with the request id by which GitHub Support finds it in GitHub's own logs.
 
 use std::fmt::Display;
 
@@ -11,7 +11,7 @@ use super::meter::header;
 /// The longest request id that is logged, in characters. GitHub's have some 45.
 const MAX_REQUEST_ID: usize = 100;
 
-/// An answer of GitHub's, by its status and GitHub's id of the request. Both are for the log and never leave it.
+/// The status of an answer, and GitHub's id of the request, which is for the log alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Received {
     status: StatusCode,
@@ -24,19 +24,24 @@ impl Received {
         Self { status, request_id: request_id.map(str::to_owned) }
     }
 
-    /// Logs that the answer is a failure, or cannot be used, and gives the error back.
-    pub(super) fn failed(&self, error: GitHubError) -> GitHubError {
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Logs an error that ends the request, and returns it.
+    pub(super) fn logged(&self, error: GitHubError) -> GitHubError {
         self.log_failure(&error);
         error
     }
 
-    /// The same for what is no error yet: another attempt may succeed.
+    /// Logs a failure after which another attempt may succeed.
     pub(super) fn log_failure(&self, cause: &dyn Display) {
         tracing::warn!(
             github.request_id = self.request_id,
             github.status = self.status.as_u16(),
             %cause,
-            "A request to GitHub failed."
+            "A request to GitHub failed with status {}.",
+            self.status.as_u16()
         );
     }
 }

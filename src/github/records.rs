@@ -1,7 +1,8 @@
-//! A page of a listing, read while it arrives: each record is parsed, its body digested and dropped, before the next.
+//! Parses a page of a listing while it arrives. Each record is parsed, and its body digested and dropped, before the
+//! next.
 //!
-//! A record that cannot be read costs the others nothing. It is returned with its number, so that it can be requested
-//! by itself.
+//! A record that cannot be parsed does not affect the others. Its number is returned, so that it can be requested
+//! alone.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,56 +19,58 @@ use super::web::Web;
 use super::wire::Entry;
 use super::{GitHubError, foreign, unicode};
 
-/// The most that is kept of one issue, in bytes: its title, labels and so on. GitHub's own limits allow a quarter.
+/// The most that is kept of one issue, in bytes: its title, labels and so on. GitHub's own limits allow a quarter of
+/// it.
 const MAX_KEPT_OF_ISSUE: usize = 64 * 1024;
 
-/// The most that is kept of a page, in bytes. A page with more is requested in shorter ones.
+/// The most that is kept of a page, in bytes. If a page has more, shorter ones are requested.
 pub(super) const MAX_KEPT: usize = 1024 * 1024;
 
 /// GitHub's longest page, in records.
 const MAX_RECORDS: usize = 100;
 
-/// The most that a page takes while it is read, in bytes.
+/// The most memory that a page takes while it is read, in bytes.
 pub(super) const MAX_HELD: usize = MAX_ELEMENT + MAX_KEPT;
 
-/// What a page of a listing showed.
+/// The records of a page.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     pub(super) issues: Vec<Issue>,
     /// The pull requests among them, with their `updated_at`.
     pub(super) pull_requests: Vec<(IssueNumber, Timestamp)>,
-    /// Those that cannot be read. Pull requests are none of them.
+    /// The issues that cannot be parsed.
     pub(super) odd: Vec<OddRecord>,
     /// Each `updated_at`, those of pull requests and odd records included.
     updates: Vec<Timestamp>,
-    /// How many records there were, and of how many the number is known.
+    /// How many records there were.
     all: usize,
+    /// How many of them have a number that can be read.
     numbered: usize,
     /// The bytes that are kept.
     pub(super) kept: usize,
 }
 
-/// An issue in a form that cannot be read.
+/// An issue that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OddRecord {
-    /// Its number, where that can be read.
+    /// Its number, if that can be read.
     pub number: Option<IssueNumber>,
-    /// When it was last updated, where that can be read.
+    /// When it was last updated, if that can be read.
     pub updated_at: Option<Timestamp>,
-    /// The digest of the issue as it reads once its text is made Unicode; `None` where that is not what is wrong.
+    /// The digest of the issue after its text was converted to Unicode. `None` if it cannot be parsed then either.
     pub digest: Option<String>,
 }
 
-/// Why a page is not read to its end.
+/// Why a page was not read to its end.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// Too much is to be kept.
+    /// It has more than may be kept.
     TooLarge,
-    /// It is not GitHub's, or not understood.
+    /// It is not from GitHub's API, or not understood.
     NotUnderstood(GitHubError),
 }
 
-/// A page on its way.
+/// A page that is arriving.
 #[derive(Debug)]
 pub(super) struct PageReader<'w> {
     web: &'w Web,
@@ -80,7 +83,7 @@ impl<'w> PageReader<'w> {
         Self { web, splitter: Splitter::new(), records: Records::default() }
     }
 
-    /// Takes what arrived.
+    /// Parses the bytes that arrived.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), Unread> {
         let (web, records, mut failure) = (self.web, &mut self.records, None);
         self.splitter.push(bytes, |element| {
@@ -99,9 +102,9 @@ impl<'w> PageReader<'w> {
     pub(super) fn end(self) -> Result<Records, Unread> {
         self.splitter.end()?;
         match self.records {
-            // Nothing says that these are issues at all.
+            // Without a single number, these may not be issues at all.
             Records { all: 1.., numbered: 0, .. } => {
-                Err(Unread::NotUnderstood(GitHubError::Unexpected("JSON of another shape".to_owned())))
+                Err(Unread::NotUnderstood(GitHubError::Unexpected("unexpected JSON structure".to_owned())))
             }
             records => Ok(records),
         }
@@ -110,10 +113,14 @@ impl<'w> PageReader<'w> {
 
 impl From<NotSplit> for Unread {
     fn from(NotSplit { is_json, is_at_start, line, column }: NotSplit) -> Self {
-        let what = if is_json { "JSON of another shape" } else { "not JSON" };
+        let what = if is_json { "unexpected JSON structure" } else { "not JSON" };
         let what = format!("{what} (line {line}, column {column})");
         let is_foreign = is_at_start && !is_json;
-        Self::NotUnderstood(GitHubError::Unexpected(if is_foreign { foreign::hinted(&what) } else { what }))
+        Self::NotUnderstood(GitHubError::Unexpected(if is_foreign {
+            foreign::with_hint(&what)
+        } else {
+            what
+        }))
     }
 }
 
@@ -193,7 +200,7 @@ fn kept_of(issue: &Issue) -> usize {
     size_of::<Issue>() + texts.map(|text| size_of::<String>() + text.len()).sum::<usize>()
 }
 
-/// What can be read of a record that cannot be read as a whole.
+/// The readable fields of a record that cannot be parsed as a whole.
 #[derive(Default)]
 struct Outline {
     number: Option<u64>,
@@ -206,7 +213,7 @@ struct Outline {
 impl Outline {
     fn of(json: &[u8]) -> Self {
         let mut outline = Self::default();
-        // Whatever was found before an error counts.
+        // The fields before an error count.
         let _ = serde_json::Deserializer::from_slice(json).deserialize_map(Fields(&mut outline));
         outline
     }

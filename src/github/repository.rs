@@ -1,4 +1,4 @@
-//! What GitHub says of one repository, and of one issue.
+//! Requests about one repository, and about one issue.
 
 use jiff::Timestamp;
 use reqwest::StatusCode;
@@ -11,13 +11,13 @@ use super::effort::Effort;
 use super::words::Words;
 use super::{GitHubError, Session, wire};
 
-/// How often a renamed repository's redirect is followed.
+/// The most redirects that are followed from a renamed repository.
 const MAX_REDIRECTS: u32 = 3;
 
 /// A repository to request.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
-    /// Its name today.
+    /// Its current name.
     pub name: &'a RepositoryName,
     /// The owner whose account requests it: the configured one, because that account can see it. Its
     /// name may have another owner: the same one under a new login, or the one it was transferred to.
@@ -33,14 +33,14 @@ pub struct Repository {
     pub name: RepositoryName,
     /// Whether GitHub has disabled it.
     pub disabled: bool,
-    /// What the probe saw of its issues; none where it was looked up without one.
+    /// What the probe saw of its issues. `None` if it was looked up without the probe.
     pub probe: Option<Probe>,
 }
 
-/// What the probe sees of a repository's issues. Pull requests are none.
+/// What the probe sees of a repository's issues, without pull requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// The newest `updated_at` of any issue, open or closed; none where there is no issue.
+    /// The newest `updated_at` of any issue, open or closed. `None` if there is no issue.
     pub newest: Option<Timestamp>,
     /// How many are open.
     pub open: u64,
@@ -48,52 +48,57 @@ pub struct Probe {
     pub date: Timestamp,
 }
 
-/// What GitHub says of one issue.
+/// GitHub's answer about one issue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IssueAnswer {
-    /// It is here, as shown.
+    /// It is in this repository.
     Here(Box<Observation>),
     /// It was deleted, moved to another repository or turned into a pull request.
     Gone(Gone),
-    /// GitHub shows nothing and does not say why (404), at this `Date`.
+    /// GitHub does not show it and gives no reason (404), at this `Date`.
     NotVisible(Timestamp),
 }
 
 impl<'a> Target<'a> {
-    /// The repository of this name, which is configured under that one.
+    /// The repository with this `name` today, which is `configured` under another or the same name.
     pub fn new(name: &'a RepositoryName, configured: &'a RepositoryName) -> Self {
         Self { name, account_owner: configured.owner() }
     }
 }
 
 impl Session<'_> {
-    /// Looks a repository up by its name, following a rename, where there is no probe. Nothing is waited for after
-    /// `until`.
+    /// Looks a repository up by its name without the probe, following a rename. Waits for no answer after `until`.
+    ///
+    /// # Errors
+    /// [`GitHubError`] if the repository is not shown, or the request fails.
     pub async fn repository(
         &self,
-        asked: &RepositoryName,
+        requested: &RepositoryName,
         until: Timestamp,
     ) -> Result<Repository, GitHubError> {
         let effort = Effort { until, ..self.effort(|_| true) };
-        let mut url = self.url(&format!("repos/{asked}"));
+        let mut url = self.url(&format!("repos/{requested}"));
         let mut redirects = 0;
         loop {
-            let answer = self.get_with(asked.owner(), url, effort).await?;
+            let answer = self.get_with(requested.owner(), url, effort).await?;
             if answer.status == StatusCode::OK {
-                let asked = Some(asked).filter(|_| redirects == 0);
-                return repository_in(&answer, asked);
+                let requested = Some(requested).filter(|_| redirects == 0);
+                return repository_in(&answer, requested);
             }
             url = answer.redirect().ok_or_else(|| answer.refusal())?;
             redirects += 1;
             if redirects > MAX_REDIRECTS {
                 let why = "too many redirects".to_owned();
-                return Err(answer.received.failed(GitHubError::Unexpected(why)));
+                return Err(answer.received.logged(GitHubError::Unexpected(why)));
             }
         }
     }
 
-    /// Requests one issue of the repository with this id. A redirect is not followed blindly: it is GitHub's sign of a
-    /// transfer.
+    /// Requests one issue of the repository with this id. A redirect shows that the repository was renamed, or that the
+    /// issue was transferred.
+    ///
+    /// # Errors
+    /// [`GitHubError`] if the answer shows nothing about this issue, or the request fails.
     pub async fn issue(
         &self,
         id: RepositoryId,
@@ -102,7 +107,7 @@ impl Session<'_> {
     ) -> Result<IssueAnswer, GitHubError> {
         let answer = self.get(account_owner, self.url(&format!("repos/{name}/issues/{number}"))).await;
         let answer = answer.map_err(|error| match error {
-            // That says nothing of the repository.
+            // The repository itself may not be blocked.
             GitHubError::Blocked(_) => GitHubError::Unexpected(format!("issue {number} is blocked")),
             error => error,
         })?;
@@ -114,7 +119,7 @@ impl Session<'_> {
             // The repository was renamed since the pass looked it up; the issue itself stays.
             return self.issue_in(&there?, number, None);
         }
-        // The redirect is the proof. Where it leads may be nothing that this token may read.
+        // The redirect is the proof. This token may not be allowed to read the issue at its new place.
         let moved_to = match there {
             Ok(there) if there.status == StatusCode::OK => match self.issue_in(&there, place.1, None)? {
                 IssueAnswer::Here(seen) => Some(seen.issue.url),
@@ -127,7 +132,7 @@ impl Session<'_> {
         Ok(IssueAnswer::Gone(Gone { removal: Removal::Moved { to: moved_to }, proved_at: answer.date }))
     }
 
-    /// Where an issue is now, when GitHub says in its own words and its own form of address that it moved.
+    /// Where an issue is now, if GitHub reports that it moved, in GitHub's own words and form of address.
     fn moved_to(&self, answer: &Answer) -> Option<(Url, (RepositoryId, IssueNumber))> {
         if answer.words() != Some(Words::Moved) {
             return None;
@@ -139,7 +144,8 @@ impl Session<'_> {
         Some((location, place))
     }
 
-    /// What an answer says about the issue with this number, requested by the repository's name or else by its id.
+    /// What an answer shows about the issue with this number, requested by the repository's name, or by its id if that
+    /// is `None`.
     fn issue_in(
         &self,
         answer: &Answer,
@@ -157,11 +163,11 @@ impl Session<'_> {
                     Ok((is_it, entry.into_issue(web)))
                 })?;
                 if !is_it {
-                    let why = format!("it shows another issue than {number}");
-                    return Err(answer.received.failed(GitHubError::Unexpected(why)));
+                    let why = format!("another issue than {number}");
+                    return Err(answer.received.logged(GitHubError::Unexpected(why)));
                 }
                 // A pull request of this number was the issue: it keeps the number.
-                Ok(match issue.map_err(|error| answer.received.failed(error))? {
+                Ok(match issue.map_err(|error| answer.received.logged(error))? {
                     Some(issue) => IssueAnswer::Here(Box::new(Observation { issue, read_at })),
                     None => gone(Removal::Converted),
                 })
@@ -173,18 +179,17 @@ impl Session<'_> {
     }
 }
 
-/// The repository that an answer shows: the one of this name, where no redirect led to it.
-fn repository_in(answer: &Answer, asked: Option<&RepositoryName>) -> Result<Repository, GitHubError> {
+/// The repository in an answer. It must have the requested name, unless a redirect led to it.
+fn repository_in(answer: &Answer, requested: Option<&RepositoryName>) -> Result<Repository, GitHubError> {
     let wire::Repository { id, full_name, disabled, has_issues } = answer.json()?;
-    let unexpected = |why: &str| answer.received.failed(GitHubError::Unexpected(why.to_owned()));
-    let name =
-        RepositoryName::parse(&full_name).map_err(|_| unexpected("a repository's name of another form"))?;
-    if asked.is_some_and(|asked| asked.key() != name.key()) {
-        return Err(unexpected("it shows another repository"));
+    let unexpected = |why: &str| answer.received.logged(GitHubError::Unexpected(why.to_owned()));
+    let name = RepositoryName::parse(&full_name).map_err(|_| unexpected("an invalid repository name"))?;
+    if requested.is_some_and(|requested| requested.key() != name.key()) {
+        return Err(unexpected("another repository than requested"));
     }
-    // The listing of a repository whose issues are off may be empty instead of refused.
+    // GitHub may answer the listing of a repository with disabled issues with an empty page instead of an error.
     if has_issues == Some(false) {
-        return Err(answer.received.failed(GitHubError::IssuesDisabled));
+        return Err(answer.received.logged(GitHubError::IssuesDisabled));
     }
     Ok(Repository { id: RepositoryId(id), name, disabled, probe: None })
 }

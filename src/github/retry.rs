@@ -7,7 +7,7 @@ use backon::ExponentialBuilder;
 use super::failure::Failure;
 use super::unreachable::unreachable;
 
-/// How often and how patiently one request is tried.
+/// How often one request is tried, and how long each attempt may take.
 #[derive(Clone, Copy, Debug)]
 pub struct RetryPolicy {
     /// Attempts at one request, the first included.
@@ -35,19 +35,18 @@ impl RetryPolicy {
             .with_jitter_seed(random)
     }
 
-    /// The waits before a new token that GitHub refused is sent again: 1, 2 and 4 s by default.
+    /// The waits before a new token that GitHub refused is used again: 1, 2 and 4 s by default.
     pub(super) fn new_token_waits(&self) -> [Duration; 3] {
         [5, 10, 20].map(|times| self.first_wait * times)
     }
 }
 
-/// The transient failure in an answer: GitHub's own. Everything else stays the same, however
-/// often it is asked.
+/// The transient failure of a 5xx answer. Any other answer would stay the same at another attempt.
 pub(super) fn transient_status(status: u16) -> Option<Failure> {
     (500..=599).contains(&status).then_some(Failure::Status(status))
 }
 
-/// The transient failure where there was no complete answer: each of them is one.
+/// The failure of a request without a complete answer.
 pub(super) fn transient_error(error: &reqwest::Error) -> Failure {
     if error.is_timeout() {
         Failure::TimedOut

@@ -1,4 +1,4 @@
-//! The requests of one pass: by owner, as the account that the secret names for the owner.
+//! The requests of one pass: each is sent with the account that the secret names for the repository's owner.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,24 +14,24 @@ use super::client::GitHub;
 use super::credentials::{Account, ParsedCredentials};
 use super::effort::Effort;
 use super::error::{GitHubError, Unauthorized};
-use super::exchange::{Exchange, Question};
+use super::exchange::{Exchange, Request};
 use super::failure::Failure;
 use super::foreign;
 use super::tokens::Tokens;
 
-/// The requests of one pass. None is sent after its deadline, or against a limit.
+/// The requests of one pass. None is sent after its deadline or while a limit blocks it.
 #[derive(Debug)]
 pub struct Session<'a> {
     tokens: Tokens<'a>,
     /// The account that was used last for the repositories of an owner, by the owner's login in lower case.
     accounts: Mutex<HashMap<String, Fingerprint>>,
-    /// The accounts that GitHub refused and that have no newer token: more requests would only look like an attack.
+    /// The accounts that GitHub refused and that have no newer token. More requests would only look like an attack.
     refused: Mutex<HashMap<Fingerprint, Unauthorized>>,
 }
 
 impl GitHub {
-    /// The requests of one pass. None is sent after `deadline`, nor against the limits that are `known` from other
-    /// execution environments.
+    /// The requests of one pass. None is sent after `deadline`, or while one of the limits blocks it that are `known`
+    /// from other execution environments.
     pub fn session(&self, deadline: Timestamp, known: &[AccountLimits]) -> Session<'_> {
         self.learn(known);
         Session {
@@ -43,7 +43,7 @@ impl GitHub {
 }
 
 impl<'a> Session<'a> {
-    /// Sends single requests, and knows the time and the deadline.
+    /// Where single requests are sent.
     pub(super) fn exchange(&self) -> &Exchange<'a> {
         &self.tokens.exchange
     }
@@ -84,14 +84,14 @@ impl<'a> Session<'a> {
         self.accounts.lock().expect(NOTHING_PANICS).get(&owner.to_ascii_lowercase()).cloned()
     }
 
-    /// Sends one GET with this owner's account, and returns the answers that can be understood: 2xx,
-    /// 3xx, 404, 410 and 422. The token goes to the configured API only, wherever GitHub's answers lead: an
-    /// Enterprise Server has people's pages on the same host.
+    /// Sends one GET with this owner's account, and returns an answer with 2xx, 3xx, 404, 410 or 422. The token goes
+    /// only to the configured API, whatever address an answer names: an Enterprise Server has its users' pages on the
+    /// same host.
     pub(super) async fn get(&self, owner: &str, url: Url) -> Result<Answer, GitHubError> {
         self.get_with(owner, url, self.effort(|_| true)).await
     }
 
-    /// The same, tried as hard as `effort` says.
+    /// As [`Self::get`], with this effort.
     pub(super) async fn get_with(
         &self,
         owner: &str,
@@ -99,10 +99,10 @@ impl<'a> Session<'a> {
         effort: Effort,
     ) -> Result<Answer, GitHubError> {
         self.check_address(&url)?;
-        self.send(&[owner], Question::Get(url), effort).await
+        self.send(&[owner], Request::Get(url), effort).await
     }
 
-    /// As [`Self::get`], for a page of a listing. `is_transient` says which failures are repeated.
+    /// As [`Self::get`], for a page of a listing. Failures that are `is_transient` are repeated.
     pub(super) async fn list(
         &self,
         owner: &str,
@@ -110,44 +110,44 @@ impl<'a> Session<'a> {
         is_transient: fn(Failure) -> bool,
     ) -> Result<Answer, GitHubError> {
         self.check_address(&url)?;
-        self.send(&[owner], Question::List(url), self.effort(is_transient)).await
+        self.send(&[owner], Request::List(url), self.effort(is_transient)).await
     }
 
     fn check_address(&self, url: &Url) -> Result<(), GitHubError> {
         let api = &self.github().api_url;
         let is_below = url.path().strip_prefix(api.path().trim_end_matches('/'));
-        // A name in the address would be sent along, as another authorization.
+        // A user name in the address would be sent as another authorization.
         let is_anonymous = url.username().is_empty() && url.password().is_none();
         if url.origin() != api.origin()
             || !is_anonymous
             || !is_below.is_some_and(|rest| rest.starts_with('/'))
         {
-            return Err(GitHubError::Unexpected(foreign::elsewhere()));
+            return Err(GitHubError::Unexpected(foreign::redirect_elsewhere()));
         }
         Ok(())
     }
 
-    /// Sends a request with the account of these owners, and once more with a newer token, where there is one,
-    /// when GitHub refuses the current one.
+    /// Sends a request with the account of these owners. If GitHub refuses the token and the secret has a newer one,
+    /// the request is sent once more.
     pub(super) async fn send(
         &self,
         owners: &[&str],
-        question: Question,
+        request: Request,
         effort: Effort,
     ) -> Result<Answer, GitHubError> {
         let credentials = &self.github().credentials;
         let mut version = credentials.current().await?;
-        let mut account = self.account_of_all(&version.says, owners)?;
+        let mut account = self.account_of_all(&version.parsed, owners)?;
         if let Some(why) = self.refusal_of(account) {
             return Err(why.into());
         }
-        let mut answered = self.send_as(account, &question, effort).await;
+        let mut answered = self.send_as(account, &request, effort).await;
         if matches!(answered, Err(GitHubError::Unauthorized(_)))
-            && let Some(newer) = credentials.instead_of(&version).await
+            && let Some(newer) = credentials.newer_than(&version).await
         {
             version = newer;
-            account = self.account_of_all(&version.says, owners)?;
-            answered = self.send_as(account, &question, effort).await;
+            account = self.account_of_all(&version.parsed, owners)?;
+            answered = self.send_as(account, &request, effort).await;
         }
         if let Err(GitHubError::Unauthorized(why)) = answered {
             self.refused.lock().expect(NOTHING_PANICS).insert(account.refused_account(why).clone(), why);
@@ -158,23 +158,23 @@ impl<'a> Session<'a> {
     /// The account that this version of the secret names for an owner.
     pub(super) fn account_in<'r>(
         &self,
-        reading: &'r ParsedCredentials,
+        parsed: &'r ParsedCredentials,
         owner: &str,
     ) -> Result<&'r Account, GitHubError> {
-        let account = reading.as_ref().map_err(Clone::clone)?.account(owner)?;
+        let account = parsed.as_ref().map_err(Clone::clone)?.account(owner)?;
         let mut accounts = self.accounts.lock().expect(NOTHING_PANICS);
         accounts.insert(owner.to_ascii_lowercase(), account.fingerprint().clone());
         Ok(account)
     }
 
-    /// The account of all these owners. They share a query because they share an account; should the
-    /// secret have changed since, and they do not any more, that is for the next pass.
+    /// The account of all these owners. They share a query because they share an account. If the secret has changed
+    /// since and they no longer do, the query waits for the next pass.
     fn account_of_all<'r>(
         &self,
-        reading: &'r ParsedCredentials,
+        parsed: &'r ParsedCredentials,
         owners: &[&str],
     ) -> Result<&'r Account, GitHubError> {
-        let mut accounts = owners.iter().map(|owner| self.account_in(reading, owner));
+        let mut accounts = owners.iter().map(|owner| self.account_in(parsed, owner));
         let first = accounts.next().ok_or(GitHubError::Deadline)??;
         for other in accounts {
             if other?.fingerprint() != first.fingerprint() {
@@ -186,29 +186,30 @@ impl<'a> Session<'a> {
 
     fn refusal_of(&self, account: &Account) -> Option<Unauthorized> {
         let refused = self.refused.lock().expect(NOTHING_PANICS);
-        refused.iter().find(|(other, _)| account.is_or_is_of(other)).map(|(_, why)| *why)
+        refused.iter().find(|(other, _)| account.is_or_belongs_to(other)).map(|(_, why)| *why)
     }
 
-    /// Sends a request with this account, and once more with a new token where its tokens expire.
+    /// Sends a request with this account. If GitHub refuses the token of an installation, the request is sent once more
+    /// with a new one.
     async fn send_as(
         &self,
         account: &Account,
-        question: &Question,
+        request: &Request,
         effort: Effort,
     ) -> Result<Answer, GitHubError> {
-        let token = self.tokens.token(account, question.api()).await?;
-        let answered = self.tokens.ask_with(&token, question, effort).await;
+        let token = self.tokens.token(account, request.api()).await?;
+        let answered = self.tokens.send_with(&token, request, effort).await;
         if !matches!(answered, Err(GitHubError::Unauthorized(_))) {
             return answered;
         }
         match self.tokens.renewed(account, &token).await? {
-            Some(renewed) => self.tokens.ask_with(&renewed, question, effort).await,
+            Some(renewed) => self.tokens.send_with(&renewed, request, effort).await,
             None => answered,
         }
     }
 }
 
-/// However a pass ends, the remaining budget is measured: of the account with the smallest share left.
+/// However a pass ends, the remaining budget is measured: that of the account with the smallest share left.
 impl Drop for Session<'_> {
     fn drop(&mut self) {
         let now = self.now();

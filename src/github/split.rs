@@ -1,7 +1,7 @@
-//! Splits a JSON array of objects into its elements while it arrives: never more than one element is held.
+//! Splits a JSON array of objects into its elements while it arrives. Never more than one element is in memory.
 //!
-//! It finds where elements end and leaves their contents to whoever parses them, so that an element that cannot be
-//! parsed costs the others nothing.
+//! It only finds where elements end and does not parse them, so an element that cannot be parsed does not affect the
+//! others.
 
 use memchr::memchr2;
 
@@ -22,27 +22,27 @@ pub(super) struct Element<'a> {
     pub(super) is_cut: bool,
 }
 
-/// Why a text is not an array of objects, and where that shows.
+/// Where a text turns out not to be an array of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotSplit {
     /// Whether it may be JSON of another structure.
     pub(super) is_json: bool,
-    /// Whether nothing of an array has come.
+    /// Whether not even the start of an array arrived.
     pub(super) is_at_start: bool,
     /// From 1.
     pub(super) line: usize,
-    /// In that line; 0 is before its first character.
+    /// In that line. 0 is before its first character.
     pub(super) column: usize,
 }
 
-/// An array on its way.
+/// An array that is arriving.
 #[derive(Debug)]
 pub(super) struct Splitter {
     place: Place,
     /// How many objects and arrays are open within the element.
     depth: usize,
     string: Option<InString>,
-    /// What is kept of the element under way.
+    /// The element that is arriving, as far as it is kept.
     element: Vec<u8>,
     is_cut: bool,
     line: usize,
@@ -81,7 +81,7 @@ impl Splitter {
         }
     }
 
-    /// Takes what arrived and hands out the elements that it completes.
+    /// Reads the bytes that arrived, and calls `each` with every element that they complete.
     pub(super) fn push(
         &mut self,
         mut bytes: &[u8],
@@ -109,7 +109,7 @@ impl Splitter {
         if self.place == Place::End { Ok(()) } else { Err(self.not_split(false)) }
     }
 
-    /// Takes one byte between two elements, or the first one of an element.
+    /// Reads one byte between two elements, or the first one of an element.
     fn between(&mut self, byte: u8) -> Result<usize, NotSplit> {
         if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
             self.count(byte);
@@ -138,7 +138,7 @@ impl Splitter {
         Ok(1)
     }
 
-    /// Takes what belongs to an element up to its end or its next string.
+    /// Reads an element up to its end or its next string.
     fn object(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         for byte in bytes {
@@ -158,7 +158,7 @@ impl Splitter {
         taken
     }
 
-    /// Takes what belongs to a string up to its end or its next escape.
+    /// Reads a string up to its end or its next escape.
     fn string(&mut self, bytes: &[u8]) -> usize {
         let mut string = self.string.take().unwrap_or_default();
         let taken = if std::mem::take(&mut string.is_escape) {
@@ -191,7 +191,7 @@ impl Splitter {
         taken
     }
 
-    /// Keeps a part of a string while that is short enough. No escape is left half.
+    /// Keeps a part of a string while the string is short enough. It never keeps half an escape.
     fn keep_of(&mut self, string: &mut InString, bytes: &[u8]) {
         string.length += bytes.len();
         if !string.is_cut && string.length > MAX_STRING {

@@ -1,7 +1,7 @@
-//! Makes Unicode of JSON whose strings are not: GitHub stores what people send, and hands some of it out.
+//! Repairs JSON whose strings are not valid Unicode: GitHub stores some of what people send as it is.
 
-/// Replaces bytes that are not UTF-8 by question marks, and lone surrogates by U+FFFD. The length stays the same. Says
-/// whether anything was replaced.
+/// Replaces bytes that are not UTF-8 with question marks, and lone surrogates with U+FFFD. The length stays the same.
+/// Returns whether anything was replaced.
 pub(super) fn mend(json: &mut [u8]) -> bool {
     mend_bytes(json) | mend_surrogates(json)
 }

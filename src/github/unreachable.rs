@@ -1,4 +1,4 @@
-//! Why no connection to GitHub came about: a certificate that is not accepted, a proxy, or nothing that answers.
+//! Why a connection to GitHub failed: a certificate that is not accepted, a proxy, or a host that does not answer.
 
 use std::error::Error;
 use std::io;
@@ -7,7 +7,7 @@ use rustls::{AlertDescription, CertificateError};
 
 use super::failure::{Failure, ProxyFailure, TlsFailure};
 
-/// The cause of a connection that failed, read off the chain of errors.
+/// The cause of a failed connection, found in the chain of errors.
 pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
     let mut next: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -26,7 +26,7 @@ pub(super) fn unreachable(error: &reqwest::Error) -> Failure {
     Failure::Unreachable
 }
 
-/// hyper-util has no public type for it: each of its texts begins alike.
+/// hyper-util has no public type for these errors, but all their texts have this prefix.
 fn proxy(text: &str) -> Option<ProxyFailure> {
     Some(match text.strip_prefix("tunnel error: ")? {
         "failed to create underlying connection" => ProxyFailure::Unreachable,
@@ -62,7 +62,7 @@ fn refused(certificate: &CertificateError) -> TlsFailure {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             TlsFailure::OtherName
         }
-        // rustls has no name of its own for it, and hands on its verifier's.
+        // rustls has no variant for it and passes on the verifier's error.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             TlsFailure::CaAsServer
         }

@@ -1,5 +1,5 @@
-//! The web addresses of issues. They are built: the site is the configured one, and only the path is GitHub's word,
-//! since an Enterprise Server may be reached by another name than it has for itself.
+//! The web addresses of issues, built from the configured site and the path in GitHub's answer: an Enterprise Server
+//! may be reached under another host name than it uses for itself.
 
 use url::Url;
 
@@ -15,8 +15,8 @@ impl Web {
         Self(server.as_str().trim_end_matches('/').to_owned())
     }
 
-    /// The address of an issue's page, given the one that GitHub names, which must be `…/owner/name/issues/N` with that
-    /// number. The repository is any: it may have been renamed, or the issue transferred.
+    /// The address of an issue's page. The one that GitHub names must be `…/owner/name/issues/N` with this number. Any
+    /// repository is accepted: it may have been renamed, or the issue transferred.
     pub(super) fn page(&self, number: IssueNumber, named: &str) -> Option<String> {
         let (scheme, rest) = named.split_once("://")?;
         let path = matches!(scheme, "https" | "http").then(|| rest.split_once('/'))??.1;

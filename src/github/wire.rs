@@ -1,4 +1,4 @@
-//! GitHub's JSON: only the fields we read.
+//! GitHub's JSON, with only the fields that this service reads.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ pub(super) struct Repository {
     pub(super) has_issues: Option<bool>,
 }
 
-/// A repository as the probe selects it. What GitHub's schema allows to be null is null where a part failed.
+/// A repository as the probe selects it. A nullable field is null if that part of the query failed.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Probed {
@@ -101,7 +101,7 @@ pub(super) struct LabelName {
     pub(super) name: String,
 }
 
-/// One entry of a listing: an issue, or a pull request when it has `pull_request`.
+/// One entry of a listing: an issue, or a pull request if it has `pull_request`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Entry<'a> {
     number: u64,
@@ -148,20 +148,20 @@ impl Entry<'_> {
         IssueNumber(self.number)
     }
 
-    /// Whether it does not say that it is of another repository than that of this name.
+    /// Whether it may belong to the repository with this name. It may not name its repository.
     pub(super) fn may_be_of(&self, name: &RepositoryName) -> bool {
         let of = self.repository_url.as_deref().and_then(|url| url.rsplit_once("/repos/"));
         of.is_none_or(|(_, of)| of.eq_ignore_ascii_case(name.as_str()))
     }
 
-    /// The issue; `None` for a pull request.
+    /// The issue. `None` for a pull request.
     pub(super) fn into_issue(self, web: &Web) -> Result<Option<Issue>, GitHubError> {
         if self.pull_request.is_some() {
             return Ok(None);
         }
         let number = IssueNumber(self.number);
         let url = web.page(number, &self.html_url).ok_or_else(|| {
-            GitHubError::Unexpected(format!("the html_url of issue {number} is not an issue's page"))
+            GitHubError::Unexpected(format!("html_url of issue {number} is not an issue page"))
         })?;
         let issue = Issue {
             number,

@@ -1,5 +1,5 @@
-//! GitHub's own words in an answer that is no success. A status alone proves nothing: proxies, gateways and an API
-//! version that has ended answer 404, 410 and 301 too.
+//! GitHub's own message in an unsuccessful answer. The status alone proves nothing: proxies, gateways and a
+//! discontinued API version answer 404, 410 and 301 too.
 
 use reqwest::StatusCode;
 use serde_json::{Map, Value};
@@ -8,21 +8,21 @@ use super::answer::Answer;
 use super::closing_down::API_VERSION;
 use super::{GitHubError, foreign};
 
-/// What GitHub says in words that are known here.
+/// The messages that this service understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Words {
     /// 404: not there, or not for this token.
     NotFound,
     /// 410: the requested issue was deleted.
     IssueDeleted,
-    /// 410: the repository's issues are switched off. A listing and a single issue are answered so.
+    /// 410: the repository's issues are disabled. GitHub answers so to requests for a listing or a single issue.
     IssuesOff,
-    /// 301: it is at another address, which `Location` gives.
+    /// 301: it is at another address, which is in `Location`.
     Moved,
 }
 
 impl Answer {
-    /// What GitHub says; `None` where the body is no error of GitHub's, or has other words.
+    /// GitHub's message. `None` if the body is not an error of GitHub's, or has another message.
     pub(super) fn words(&self) -> Option<Words> {
         if self.status.is_success() {
             return None;
@@ -32,7 +32,7 @@ impl Answer {
         match (self.status, message.as_str()) {
             (StatusCode::NOT_FOUND, "not found") => Some(Words::NotFound),
             (StatusCode::GONE, "this issue was deleted") => Some(Words::IssueDeleted),
-            // The words of today, and those of older Enterprise Servers.
+            // Today's message, and that of older Enterprise Servers.
             (
                 StatusCode::GONE,
                 "issues has been disabled in this repository" | "issues are disabled for this repo",
@@ -42,28 +42,28 @@ impl Answer {
         }
     }
 
-    /// Whether the body is an error as GitHub writes it, whatever it says.
+    /// Whether the body is an error in GitHub's form, with any message.
     pub(super) fn is_githubs_error(&self) -> bool {
         self.message().is_some()
     }
 
-    /// What an unexpected answer means.
+    /// The error of an unsuccessful answer.
     pub(super) fn refusal(&self) -> GitHubError {
         match self.words() {
-            Some(Words::NotFound) => self.received.failed(GitHubError::NotFound),
-            Some(Words::IssuesOff) => self.received.failed(GitHubError::IssuesDisabled),
+            Some(Words::NotFound) => self.received.logged(GitHubError::NotFound),
+            Some(Words::IssuesOff) => self.received.logged(GitHubError::IssuesDisabled),
             Some(Words::IssueDeleted | Words::Moved) | None => self.unexpected(),
         }
     }
 
-    /// An answer that nothing follows from. The message gives its status and never its body.
+    /// The error of an answer that proves nothing. It gives the status and never the body.
     pub(super) fn unexpected(&self) -> GitHubError {
-        let foreign = foreign::what_it_is(self.status, self.bytes());
-        self.received.failed(GitHubError::Unexpected(foreign.unwrap_or_else(|| match self.status {
+        let foreign = foreign::description(self.status, self.bytes());
+        self.received.logged(GitHubError::Unexpected(foreign.unwrap_or_else(|| match self.status {
             StatusCode::GONE => format!(
-                "status 410 without GitHub's words for a deleted issue or switched-off issues; GitHub answers 410 to \
-                 everything once it has ended the REST API version {API_VERSION}, and a newer release of this \
-                 service is needed then"
+                "status 410 without GitHub's message for a deleted issue or disabled issues; GitHub answers 410 to \
+                 every request once it discontinues the REST API version {API_VERSION}, and a newer release of \
+                 this service is needed then"
             ),
             status => format!("status {}", status.as_u16()),
         })))

@@ -47,10 +47,10 @@ impl Authorized {
     async fn check(app: &App, given: &str, agent: &Result<AgentName, Refusal>) -> Result<Self, Refusal> {
         let judged = |tokens: &AgentTokens| Self::judge(app, tokens, given, agent);
         let version = app.agent_tokens.get().await?;
-        match judged(&version.says) {
+        match judged(&version.parsed) {
             Err(refusal) if refusal.is_about_the_token() => {
                 let newer = app.agent_tokens.reread(&version).await;
-                newer.map_or(Err(refusal), |newer| judged(&newer.says))
+                newer.map_or(Err(refusal), |newer| judged(&newer.parsed))
             }
             judged => judged,
         }

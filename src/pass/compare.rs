@@ -9,7 +9,8 @@ use jiff::Timestamp;
 
 use crate::domain::{AuditProgress, IssueNumber, Observation, PageLength, labels_digest, second_before};
 use crate::github::{
-    Complete, GitHubError, Held, IssueAnswer, Listing, OddRecord, OpenIssues, OpenPage, Scope, SeenOpen,
+    Complete, GitHubError, IssueAnswer, Listing, OddRecord, OpenIssues, OpenPage, ReservedMemory, Scope,
+    SeenOpen,
 };
 use crate::store::OpenIssue;
 
@@ -41,7 +42,7 @@ struct Page {
     open: Option<u64>,
     complete: Option<Complete>,
     /// The reservation for the memory that it occupies.
-    _held: Option<Held>,
+    _memory: Option<ReservedMemory>,
 }
 
 impl Pass<'_> {
@@ -145,7 +146,7 @@ impl Pass<'_> {
             open: None,
             complete: page.complete,
             whole: Some(page.issues),
-            _held: Some(page.held),
+            _memory: Some(page.memory),
         }))
     }
 
@@ -188,7 +189,7 @@ impl Page {
             whole: None,
             open: Some(page.open),
             complete: page.complete,
-            _held: None,
+            _memory: None,
         }
     }
 }

@@ -215,7 +215,7 @@ impl Pass<'_> {
     fn move_checkpoint(&self, work: &mut Work, page: &Page, first_date: Timestamp, has_changes: bool) {
         let Some(listing) = &mut work.listing else { return };
         if has_changes {
-            listing.crowded = listing.crowded.or(page.by_position);
+            listing.crowded = listing.crowded.or(page.crowded_second);
         }
         let (settles, crowded) = (listing.settles, listing.crowded);
         // Only a listing without progress would read the same page again if it started from its start.

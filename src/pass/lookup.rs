@@ -83,7 +83,7 @@ impl Pass<'_> {
             failed: Mutex::default(),
             answered: Mutex::default(),
         };
-        let looks = names.into_iter().zip(probed.looks).zip(by_rest).enumerate();
+        let looks = names.into_iter().zip(probed.results).zip(by_rest).enumerate();
         let lookups = futures_util::stream::iter(looks)
             .map(|(place, ((name, look), by_rest))| {
                 let rest = &rest;

@@ -114,8 +114,11 @@ async fn each_line_has_lambdas_ids() {
         // The cause follows the colon.
         let sentences = warned.filter_map(|line| line["message"].as_str()?.split(": ").next());
         let warned: Vec<_> = sentences.collect();
-        let expected =
-            ["A request to GitHub failed.", "A request to GitHub failed.", "Sync of acme/api failed"];
+        let expected = [
+            "A request to GitHub failed with status 404.",
+            "A request to GitHub failed with status 403.",
+            "Sync of acme/api failed",
+        ];
         assert_eq!(warned, expected, "{level}: {:#?}", log.0);
         assert_eq!(ours.iter().any(|line| line["level"] == "INFO"), level == "debug");
         for line in ours {

@@ -12,7 +12,7 @@ use crate::support::log::Log;
 /// An id in GitHub's form.
 const ID: &str = "C0DE:1A2B3C:4D5E6F:708192:65F0A1B2";
 
-const FAILED: &str = "A request to GitHub failed.";
+const FAILED: &str = "A request to GitHub failed with status";
 
 fn answer(status: u16, id: &str, body: &str) -> Fault {
     let headers = vec![("x-github-request-id", id.to_owned())];
@@ -27,7 +27,10 @@ async fn beat_against(app: TestApp, matching: Matching, fault: Fault) -> (Vec<se
     app.world.github.fault(matching, fault.forever());
     let log = Log::begin();
     let answer = app.agent("alpha").beat().await;
-    let failed = log.lines("WARN").into_iter().filter(|line| line["message"] == FAILED);
+    let failed = log
+        .lines("WARN")
+        .into_iter()
+        .filter(|line| line["message"].as_str().is_some_and(|message| message.starts_with(FAILED)));
     let ids = failed.map(|line| line["github.request_id"].clone()).collect();
     (ids, format!("{} {:?}", answer.0, app.world.dynamodb.items(TABLE_NAME)))
 }
