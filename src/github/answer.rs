@@ -58,7 +58,7 @@ impl Answer {
         self.body.bytes()
     }
 
-    /// The JSON of an answer that is held as a whole.
+    /// The JSON of an answer that is kept as a whole.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, GitHubError> {
         self.json_or(GitHubError::Unexpected)
     }

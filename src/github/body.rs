@@ -77,7 +77,7 @@ impl MemoryBudget {
     /// Waits for the memory that an answer may take while it is read.
     pub(super) async fn reserve(&self, wanted: Wanted) -> ReservedMemory {
         let bytes = match wanted {
-            Wanted::Page => records::MAX_HELD,
+            Wanted::Page => records::MAX_MEMORY,
             Wanted::Whole | Wanted::Beginning => MAX_WHOLE,
         };
         let permit = Arc::clone(&self.0).acquire_many_owned(units(bytes)).await;

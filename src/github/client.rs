@@ -68,7 +68,7 @@ impl GitHub {
             .client()
             // GitHub refuses requests without one.
             .user_agent(concat!("agent-heartbeat/", env!("CARGO_PKG_VERSION")))
-            // GitHub allows 100 concurrent requests; a pass has far fewer under way.
+            // GitHub allows 100 concurrent requests; a pass has far fewer in flight.
             .pool_idle_timeout(Duration::from_secs(50))
             .build()?;
         let Addresses { api, graphql, server } = addresses;

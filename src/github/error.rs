@@ -307,8 +307,8 @@ fn found(form: Option<&str>) -> String {
 fn forbidden(lacks: Option<&str>) -> String {
     match lacks {
         Some(permission) => format!(
-            "GitHub forbids this request (403): the permission {permission} is missing; grant it to the token; for \
-             an App, grant it in the App's settings and accept it where the App is installed"
+            "GitHub forbids this request (403): the permission {permission} is missing; grant it to the token. \
+             For an App, grant it in the App's settings and accept it where the App is installed"
         ),
         None => {
             "GitHub forbids this request (403); grant the token read access to the repository's issues, and \
@@ -437,7 +437,7 @@ mod tests {
         GitHub does not accept the App's key (401); check in the App's settings on GitHub that the privateKey in GITHUB_CREDENTIALS_SECRET_ID is still listed and the appId is the App's, and that the function's clock is right
         GitHub does not accept the token of the App's installation (401), not even a new one; check in the App's settings on GitHub that it is still installed
         installation 7 not found for this App (404): uninstalled, or appId and installationId in GITHUB_CREDENTIALS_SECRET_ID do not match
-        GitHub forbids this request (403): the permission issues=read is missing; grant it to the token; for an App, grant it in the App's settings and accept it where the App is installed
+        GitHub forbids this request (403): the permission issues=read is missing; grant it to the token. For an App, grant it in the App's settings and accept it where the App is installed
         GitHub forbids this request (403); grant the token read access to the repository's issues, and authorise it for single sign-on if the organisation requires that
         the GitHub App's installation is suspended (403); end that in the installation's settings on GitHub
         the organisation's IP allow list does not contain the function's address (403); give the functions a fixed address (a VPC with a NAT gateway) and have an owner of the organisation add it to the list

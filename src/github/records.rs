@@ -30,7 +30,7 @@ pub(super) const MAX_KEPT: usize = 1024 * 1024;
 const MAX_RECORDS: usize = 100;
 
 /// The most memory that a page takes while it is read, in bytes.
-pub(super) const MAX_HELD: usize = MAX_ELEMENT + MAX_KEPT;
+pub(super) const MAX_MEMORY: usize = MAX_ELEMENT + MAX_KEPT;
 
 /// The records of a page.
 #[derive(Debug, Default)]

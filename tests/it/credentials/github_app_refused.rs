@@ -188,7 +188,7 @@ async fn incomplete_app_is_an_error_that_names_the_missing_field() {
         (with("token", json!("a-token")), &["token", "GitHub App"]),
         (with("privateKey", json!("key-material")), &["privateKey", "PEM", "base64"]),
         (with("privateKey", json!(half_a_key)), &["privateKey", "PEM"]),
-        (with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "PRIVATE"))), &["privateKey", "cut off"]),
+        (with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "PRIVATE"))), &["privateKey", "truncated"]),
         (with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "EC PRIVATE"))), &["privateKey", "EC"]),
         (
             with("privateKey", json!(APP_KEY.replace("RSA PRIVATE", "ENCRYPTED PRIVATE"))),
