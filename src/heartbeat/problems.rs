@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use crate::domain::{Phase, Problem, ProblemCode, RepositoryName};
 use crate::pass::{self, Panicked};
+use crate::store::StoreError;
 
 /// Why a confirmation is rejected if no pass could process it.
 const NO_PASS_FOR_CONFIRMATION: &str = "no pass could run now; confirm again in a minute";
 
-pub(super) fn table_unavailable(error: &impl Display) -> Problem {
-    let message = format!("{error}; check TABLE_NAME and the function's IAM policy, then retry");
+pub(super) fn table_unavailable(error: &StoreError) -> Problem {
+    let retry = if error.is_misconfiguration() { ", then retry" } else { "; retry later" };
+    let message = format!("{error}{retry}");
     Problem::error(ProblemCode::StoreUnavailable, Phase::Sync, message)
 }
 
@@ -53,19 +55,19 @@ mod tests {
     #[test]
     fn every_problem_of_a_heartbeat_has_its_sentence() {
         let sentences = [
-            table_unavailable(&"DYNAMODB ERROR"),
+            table_unavailable(&StoreError::contended()),
             first_pass_running(),
             stale(Duration::from_secs(91)),
-            run_not_recorded(&"DYNAMODB ERROR"),
+            run_not_recorded(&Cause::Store(StoreError::contended())),
             run_not_recorded(&Cause::TakenOver),
             run_not_recorded(&Cause::KeyUnknown),
         ];
         let lines = sentences.map(|problem| problem.line());
         insta::assert_snapshot!(lines.join("\n"), @r"
-        sync: DYNAMODB ERROR; check TABLE_NAME and the function's IAM policy, then retry
+        sync: DynamoDB table unavailable (PutItem: the row kept changing); retry later
         sync: the first pass is still running; send another heartbeat in a few seconds
         sync: the last pass finished 91 s ago; the running pass has not finished yet
-        record: run not fully recorded: DYNAMODB ERROR; the next heartbeat reports these changes again
+        record: run not fully recorded: DynamoDB table unavailable (PutItem: the row kept changing); the next heartbeat reports these changes again
         record: run not fully recorded: a later attempt at the same request has taken over; the next heartbeat reports these changes again
         record: run not fully recorded: the stored state of its Idempotency-Key could not be read or written; the next heartbeat reports these changes again
         ");

@@ -258,7 +258,7 @@ mod tests {
             line(&deferred_by_failure(failure, 2), Some(&failure)),
             line(&budget_low(until, now), None),
             line(&throttled(until, now), None),
-            line(&store(&contended, Phase::Sync), Some(&contended)),
+            line(&store(&contended, Phase::Sync), None),
             line(&panicked(Phase::Sync), None),
             line(&audit_on_hold(&api, on_hold, false), None),
             line(&audit_on_hold(&api, on_hold, true), None),
@@ -296,7 +296,7 @@ mod tests {
         github_unavailable: {cause}; 2 repositories deferred to the next pass
         github_budget_low: less than a tenth of GitHub's hourly budget is left; backfills and audits wait until 2026-07-01T09:30:00Z
         github_budget_low: throttled so that GitHub's hourly budget lasts; the next sync is after 2026-07-01T09:30:00Z
-        store_unavailable: {cause}; the next pass retries
+        store_unavailable: DynamoDB table unavailable (PutItem: the row kept changing); the next pass retries
         phase_crashed: internal error (panic); see this run's log; the next pass retries
         audit_held: audit on hold: 21 of 21 cached open issues are missing from GitHub's listing, above the safety threshold. Nothing was removed. If they are really gone, run `make confirm-audit`
         audit_held: audit on hold: 21 of 21 cached open issues are missing from GitHub's listing, above the safety threshold. Nothing was removed. An operator confirmed that they are gone; the next passes continue with the removal

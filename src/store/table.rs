@@ -52,7 +52,7 @@ pub struct Store {
 
 /// Why a call to DynamoDB failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("DynamoDB table unavailable ({operation}: {code}); {}", self.advice())]
+#[error("DynamoDB table unavailable ({operation}: {code}){}", self.advice())]
 pub struct StoreError {
     /// DynamoDB's name of the operation.
     operation: &'static str,
@@ -90,12 +90,14 @@ impl StoreError {
         Self::new("PutItem", "the row kept changing")
     }
 
+    /// Whether it lasts until somebody corrects the deployment.
+    pub fn is_misconfiguration(&self) -> bool {
+        let codes = ["AccessDenied", "ResourceNotFound", "Unrecognized", "InvalidSignature"];
+        codes.iter().any(|code| self.code.starts_with(code))
+    }
+
     fn advice(&self) -> &'static str {
-        let is_setup = ["AccessDenied", "ResourceNotFound", "Unrecognized", "InvalidSignature"];
-        match is_setup.iter().any(|code| self.code.starts_with(code)) {
-            true => "check TABLE_NAME and the function's IAM policy, then retry",
-            false => "retry later",
-        }
+        if self.is_misconfiguration() { "; check TABLE_NAME and the function's IAM policy" } else { "" }
     }
 }
 
@@ -277,12 +279,12 @@ mod tests {
             StoreError::contended(),
         ];
         insta::assert_snapshot!(errors.map(|error| error.to_string()).join("\n"), @"
-        DynamoDB table unavailable (PutItem: AccessDeniedException); check TABLE_NAME and the function's IAM policy, then retry
-        DynamoDB table unavailable (GetItem: ResourceNotFoundException); check TABLE_NAME and the function's IAM policy, then retry
-        DynamoDB table unavailable (Query: ThrottlingException); retry later
-        DynamoDB table unavailable (BatchGetItem: timeout); retry later
-        DynamoDB table unavailable (read: unexpected item format); retry later
-        DynamoDB table unavailable (PutItem: the row kept changing); retry later
+        DynamoDB table unavailable (PutItem: AccessDeniedException); check TABLE_NAME and the function's IAM policy
+        DynamoDB table unavailable (GetItem: ResourceNotFoundException); check TABLE_NAME and the function's IAM policy
+        DynamoDB table unavailable (Query: ThrottlingException)
+        DynamoDB table unavailable (BatchGetItem: timeout)
+        DynamoDB table unavailable (read: unexpected item format)
+        DynamoDB table unavailable (PutItem: the row kept changing)
         ");
     }
 }
