@@ -7,7 +7,7 @@
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
-# The functions run beside the local world, so both must know where cargo puts binaries.
+# The functions run beside the test world, so both must know where cargo puts binaries.
 export CARGO_TARGET_DIR ?= target
 TEST_WORLD := $(CARGO_TARGET_DIR)/debug/test-world
 
@@ -70,7 +70,7 @@ else
 	@echo '{"confirmAudit":"$(REPOSITORY)"}' | $(TEST_WORLD) invoke /dev/stdin
 endif
 
-# One package at a time: built together, the local world's test client would get the service's features, whose TLS needs a
+# One package at a time: built together, the test world's test client would get the service's features, whose TLS needs a
 # provider that only the service installs.
 .PHONY: test
 test: ## Run all tests that need only Rust and a C compiler
@@ -129,7 +129,7 @@ costs: ## Calculate a month's bill from what `make bench` counted
 	@python3 infra/costs.py $(CARGO_TARGET_DIR)/bench/pass.json
 
 # The functions as cargo builds them for this machine; `make build` differs only in the C library's version. Each is built
-# alone, so that it gets no features of another. The local world and the clients need no optimisation.
+# alone, so that it gets no features of another. The test world and the clients need no optimisation.
 BENCH_START := $(CARGO_TARGET_DIR)/bench/start
 
 .PHONY: bench-start

@@ -22,7 +22,7 @@ pub(super) const MAX_ANSWER: usize = 16 * 1024 * 1024;
 /// The largest answer that is kept in memory as a whole, in bytes.
 pub(super) const MAX_WHOLE: usize = 2 * 1024 * 1024;
 
-/// How much is kept of an answer of which only the beginning is wanted, in bytes.
+/// The kept beginning of an answer whose end does not matter, in bytes.
 const MAX_BEGINNING: usize = 64 * 1024;
 
 /// The memory for all answers together, in bytes.

@@ -31,7 +31,7 @@ const REPOSITORIES_CHUNK: u16 = 50;
 pub(super) struct Backlog<'a> {
     app: &'a App,
     limits: BacklogLimits,
-    position: DeliveryCursor,
+    cursor: DeliveryCursor,
     last_pass: &'a LastPass,
     /// No read starts later, except the first.
     stop_at: Timestamp,
@@ -47,14 +47,14 @@ pub(super) struct Backlog<'a> {
 }
 
 impl<'a> Backlog<'a> {
-    pub(super) fn new(app: &'a App, position: DeliveryCursor, last_pass: &'a LastPass) -> Self {
+    pub(super) fn new(app: &'a App, cursor: DeliveryCursor, last_pass: &'a LastPass) -> Self {
         let now = app.clock.now();
         let limits = app.timing.backlog;
         let stop_at = now.checked_add(limits.time).unwrap_or(now);
         Self {
             app,
             limits,
-            position,
+            cursor,
             last_pass,
             stop_at,
             read_units: 0.0,
@@ -67,7 +67,7 @@ impl<'a> Backlog<'a> {
 
     /// Reads as far as one response needs.
     pub(super) async fn read(mut self, mut repositories: Repositories) -> Result<ChangePage, StoreError> {
-        if let Some(Within::Sweep(sweep)) = self.position.within {
+        if let Some(Within::Sweep(sweep)) = self.cursor.within {
             return self.sweep(repositories.from(sweep), Some(sweep)).await;
         }
         while !repositories.is_end && self.are_few(&repositories) && !self.is_over() {
@@ -96,7 +96,7 @@ impl<'a> Backlog<'a> {
 
     /// Searches the next tracked repositories for those that may have changes.
     async fn find_more(&mut self, repositories: &mut Repositories) -> Result<(), StoreError> {
-        let from = self.position.complete_fence() + 1;
+        let from = self.cursor.complete_fence() + 1;
         let with_untracked = self.last_pass.retired_fence >= from;
         let store = &self.app.store;
         let read = store.repositories(repositories.searched_upto, REPOSITORIES_CHUNK, with_untracked).await?;
@@ -115,10 +115,10 @@ impl<'a> Backlog<'a> {
     async fn merge(mut self, ids: Vec<RepositoryId>) -> Result<ChangePage, StoreError> {
         let chunk = (self.limits.changes / ids.len().max(1)).clamp(MIN_CHUNK, MAX_CHUNK) as u16;
         let store = &self.app.store;
-        let position = self.position;
+        let cursor = self.cursor;
         let mut sources: Vec<Source> = futures_util::stream::iter(ids)
             .map(|id| async move {
-                let after = position.start_in(id);
+                let after = cursor.start_in(id);
                 Ok::<_, StoreError>((id, after, store.changes(id, after, None, chunk).await?))
             })
             .buffered(self.limits.merged.max(1))
@@ -158,26 +158,26 @@ impl<'a> Backlog<'a> {
         };
         let has_reported_all = self.fences_read.len() == self.changes.len();
         if next == Some(None) && has_reported_all {
-            let position = DeliveryCursor::after(self.position.fence.max(self.last_pass.fence));
-            return Ok(self.page(position, false, true));
+            let cursor = DeliveryCursor::after(self.cursor.fence.max(self.last_pass.fence));
+            return Ok(self.page(cursor, false, true));
         }
         let has_ended = |(fence, _): &Place| *fence <= self.last_pass.fence;
         let has_more = match next {
             Some(next) => !has_reported_all || next.as_ref().is_some_and(has_ended),
             None => true,
         };
-        let kinds_after = self.position.kinds_after;
+        let kinds_after = self.cursor.kinds_after;
         let stopped_at = full_at.or(reached).filter(has_ended).filter(|_| has_more);
         let Some((fence, (repository, issue))) = stopped_at else {
-            let position = DeliveryCursor::after(self.position.fence.max(self.last_pass.fence));
-            return Ok(self.page(DeliveryCursor { kinds_after, ..position }, false, true));
+            let cursor = DeliveryCursor::after(self.cursor.fence.max(self.last_pass.fence));
+            return Ok(self.page(DeliveryCursor { kinds_after, ..cursor }, false, true));
         };
         if self.counted.is_none() {
             self.count().await?;
         }
         let of_fence = self.changes.iter().filter(|((of, _), _)| *of == fence).count() as u64;
-        let goes_on = self.position.complete_fence() + 1 == fence;
-        let reported = of_fence + if goes_on { self.position.reported } else { 0 };
+        let goes_on = self.cursor.complete_fence() + 1 == fence;
+        let reported = of_fence + if goes_on { self.cursor.reported } else { 0 };
         let is_exact = match next {
             Some(None) => true,
             Some(Some(next)) => self.has_counted_up_to(next),
@@ -185,7 +185,7 @@ impl<'a> Backlog<'a> {
         };
         if next != Some(None) {
             let is_known = self.counted.is_some_and(|counted| counted.unknown_upto.is_none());
-            self.add_counted(if is_known { self.position.reported } else { 0 });
+            self.add_counted(if is_known { self.cursor.reported } else { 0 });
         }
         let within = Some(Within::Fence(repository, issue));
         Ok(self.page(DeliveryCursor { fence, within, kinds_after, reported }, true, is_exact))
@@ -197,7 +197,7 @@ impl<'a> Backlog<'a> {
         mut repositories: Repositories,
         sweep: Option<Sweep>,
     ) -> Result<ChangePage, StoreError> {
-        let complete = self.position.complete_fence();
+        let complete = self.cursor.complete_fence();
         let (after, upto) = sweep.map_or((complete, self.last_pass.fence), |sweep| (sweep.after, sweep.upto));
         // The repositories searched so far have no changes.
         let passed = repositories.searched_upto.filter(|_| repositories.next.is_empty()).map(|id| (id, None));
@@ -207,7 +207,7 @@ impl<'a> Backlog<'a> {
             let Some(id) = in_progress.take().or_else(|| repositories.next.pop_front()) else {
                 if repositories.is_end {
                     let has_more = self.last_pass.last_change_fence > upto;
-                    let kinds_after = self.position.kinds_after;
+                    let kinds_after = self.cursor.kinds_after;
                     return Ok(self.page(
                         DeliveryCursor { kinds_after, ..DeliveryCursor::after(upto) },
                         has_more,
@@ -240,17 +240,17 @@ impl<'a> Backlog<'a> {
         }
         self.count().await?;
         let is_exact = self.counted.is_some_and(|counted| counted.unknown_upto.is_none());
-        let reported_before = if sweep.is_some() { self.position.reported } else { 0 };
+        let reported_before = if sweep.is_some() { self.cursor.reported } else { 0 };
         let reported = reported_before + self.changes.len() as u64;
         self.add_counted(reported_before);
-        let position = match reached {
+        let cursor = match reached {
             Some((repository, last)) => {
                 let within = Within::Sweep(Sweep { after, upto, repository, last });
-                DeliveryCursor { within: Some(within), reported, ..self.position }
+                DeliveryCursor { within: Some(within), reported, ..self.cursor }
             }
-            None => self.position,
+            None => self.cursor,
         };
-        Ok(self.page(position, true, is_exact))
+        Ok(self.page(cursor, true, is_exact))
     }
 
     /// Reads how many changes passes have counted.
@@ -260,7 +260,7 @@ impl<'a> Backlog<'a> {
         let excluded = &self.app.config.excluded_labels;
         let counts = counts
             .filter(|counts| counts.upto >= self.last_pass.last_change_fence && counts.excludes(excluded));
-        let after = self.position.complete_fence();
+        let after = self.cursor.complete_fence();
         self.counted = counts.map(|counts| counts.between(after, self.last_pass.fence));
         Ok(())
     }
@@ -285,7 +285,7 @@ impl<'a> Backlog<'a> {
 
     /// Adds an issue, unless it has no change to report up to the fence `upto`.
     fn add(&mut self, repository: RepositoryId, changed: ChangedIssue, upto: u64) {
-        let kinds_after = self.position.kinds_after;
+        let kinds_after = self.cursor.kinds_after;
         let Some((fence, change)) = change_to_report(&changed, kinds_after, upto) else { return };
         if has_label_in(&changed.labels, &self.app.config.excluded_labels) {
             return;
@@ -298,7 +298,7 @@ impl<'a> Backlog<'a> {
         }
     }
 
-    fn page(mut self, position: DeliveryCursor, has_more: bool, is_exact: bool) -> ChangePage {
+    fn page(mut self, cursor: DeliveryCursor, has_more: bool, is_exact: bool) -> ChangePage {
         self.changes.sort_by_key(|(place, _)| *place);
         let count = self.fences_read.len() as u64 + self.unread;
         ChangePage {
@@ -306,7 +306,7 @@ impl<'a> Backlog<'a> {
             count: count.min(MAX_COUNTED),
             is_exact: is_exact && count <= MAX_COUNTED,
             has_more,
-            position,
+            cursor,
         }
     }
 }

@@ -12,12 +12,12 @@ pub(super) struct ChangePage {
     pub(super) is_exact: bool,
     /// Whether the next heartbeat has more to report.
     pub(super) has_more: bool,
-    pub(super) position: DeliveryCursor,
+    pub(super) cursor: DeliveryCursor,
 }
 
 impl ChangePage {
     /// No changes.
-    pub(super) fn empty(position: DeliveryCursor) -> Self {
-        Self { changes: Vec::new(), count: 0, is_exact: true, has_more: false, position }
+    pub(super) fn empty(cursor: DeliveryCursor) -> Self {
+        Self { changes: Vec::new(), count: 0, is_exact: true, has_more: false, cursor }
     }
 }

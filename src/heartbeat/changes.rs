@@ -17,12 +17,12 @@ pub(super) async fn unreported(
     heartbeat: &Heartbeat<'_>,
     result: &ServeResult,
 ) -> (ChangePage, Option<StoreError>) {
-    let position = heartbeat.known.map_or(result.first_position, |agent| agent.delivery_cursor);
-    let Some(last_pass) = result.served.last_pass() else { return (ChangePage::empty(position), None) };
-    match changes_after(app, last_pass, position).await {
+    let cursor = heartbeat.known.map_or(result.first_cursor, |agent| agent.delivery_cursor);
+    let Some(last_pass) = result.served.last_pass() else { return (ChangePage::empty(cursor), None) };
+    match changes_after(app, last_pass, cursor).await {
         // Nothing is delivered to the schedule: it reports what its own passes changed, and nothing later.
         Ok(page) => (ChangePage { has_more: page.has_more && heartbeat.origin.is_agent(), ..page }, None),
-        Err(error) => (ChangePage::empty(position), Some(error)),
+        Err(error) => (ChangePage::empty(cursor), Some(error)),
     }
 }
 
@@ -30,18 +30,18 @@ pub(super) async fn unreported(
 async fn changes_after(
     app: &App,
     last_pass: &LastPass,
-    position: DeliveryCursor,
+    cursor: DeliveryCursor,
 ) -> Result<ChangePage, StoreError> {
-    if position.within.is_none() && position.fence >= last_pass.last_change_fence {
-        let now = DeliveryCursor::after(position.fence.max(last_pass.fence));
-        let are_kinds_reported = position.kinds_after == position.fence;
-        let kinds_after = if are_kinds_reported { now.kinds_after } else { position.kinds_after };
+    if cursor.within.is_none() && cursor.fence >= last_pass.last_change_fence {
+        let now = DeliveryCursor::after(cursor.fence.max(last_pass.fence));
+        let are_kinds_reported = cursor.kinds_after == cursor.fence;
+        let kinds_after = if are_kinds_reported { now.kinds_after } else { cursor.kinds_after };
         return Ok(ChangePage::empty(DeliveryCursor { kinds_after, ..now }));
     }
-    let from = position.complete_fence() + 1;
+    let from = cursor.complete_fence() + 1;
     let repositories = match last_pass.recent.since(from) {
         Some(ids) if last_pass.search_all_fence < from => Repositories::known(ids),
         _ => Repositories::all(),
     };
-    Backlog::new(app, position, last_pass).read(repositories).await
+    Backlog::new(app, cursor, last_pass).read(repositories).await
 }

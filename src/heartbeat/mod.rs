@@ -52,7 +52,7 @@ async fn run(app: &App, Admitted { heartbeat, state }: Admitted<'_>) -> AgentHea
     }
     let interval = app.config.heartbeat_interval;
     let mut response = response::build(&heartbeat, &result, &page, app.clock.now(), interval);
-    let recorded = record::record(app, &heartbeat, &result.served, &response, page.position).await;
+    let recorded = record::record(app, &heartbeat, &result.served, &response, page.cursor).await;
     if let Err(failure) = recorded {
         result.outcome.add(problems::run_not_recorded(&failure.cause));
         response = response::build(&heartbeat, &result, &page, app.clock.now(), interval);

@@ -70,7 +70,7 @@ pub(super) async fn record(
     heartbeat: &Heartbeat<'_>,
     served: &Served,
     response: &AgentHeartbeatResponse,
-    position: DeliveryCursor,
+    cursor: DeliveryCursor,
 ) -> Result<(), NotRecorded> {
     let failed = |is_run_stored| move |cause| NotRecorded { cause, is_run_stored };
     put_run(app, heartbeat, &finished_run(heartbeat, served, response)).await.map_err(failed(false))?;
@@ -78,7 +78,7 @@ pub(super) async fn record(
     if heartbeat.origin.is_agent() && !matches!(served, Served::TableUnavailable) {
         let answered = AnsweredHeartbeat {
             minute: Minute::of(heartbeat.started_at),
-            delivery_cursor: position,
+            delivery_cursor: cursor,
             at: response.finished_at,
             token: heartbeat.origin.token(),
         };

@@ -46,7 +46,7 @@ pub(super) async fn serve(
 }
 
 async fn run_or_join(app: &App, heartbeat: &Heartbeat<'_>, state: FleetState) -> ServeResult {
-    let first_position = DeliveryCursor::after(state.ended_fence());
+    let first_cursor = DeliveryCursor::after(state.ended_fence());
     let last_pass = state.ended.clone();
     match passes::acquire_lease(app, state).await {
         Ok(lease) => {
@@ -56,16 +56,16 @@ async fn run_or_join(app: &App, heartbeat: &Heartbeat<'_>, state: FleetState) ->
         Err(LeaseError::Lost(state)) => join(app, *state).await,
         Err(LeaseError::Store(error)) => {
             let served = Served::Failed { pass_id: None, last_pass, failure: PassFailure::Table };
-            ServeResult::new(served, first_position).with(problems::table_unavailable(&error))
+            ServeResult::new(served, first_cursor).with(problems::table_unavailable(&error))
         }
     }
 }
 
 async fn run(app: &App, heartbeat: &Heartbeat<'_>, lease: Lease) -> ServeResult {
-    let first_position = DeliveryCursor::after(lease.before().ended_fence());
+    let first_cursor = DeliveryCursor::after(lease.before().ended_fence());
     let (result, passes) = passes::run_passes(app, heartbeat, lease).await;
     let result = match result {
-        PassResult::Finished(report) => finished(*report, first_position),
+        PassResult::Finished(report) => finished(*report, first_cursor),
         PassResult::LeaseLost(state) => join(app, *state).await,
         PassResult::Failed { pass_id, last_pass, cause } => {
             let (failure, problem) = match cause {
@@ -74,16 +74,16 @@ async fn run(app: &App, heartbeat: &Heartbeat<'_>, lease: Lease) -> ServeResult 
             };
             let served =
                 Served::Failed { pass_id: Some(pass_id), last_pass: last_pass.map(|pass| *pass), failure };
-            ServeResult::new(served, first_position).with(problem)
+            ServeResult::new(served, first_cursor).with(problem)
         }
     };
-    ServeResult { first_position, passes, ..result }
+    ServeResult { first_cursor, passes, ..result }
 }
 
-fn finished(report: PassReport, first_position: DeliveryCursor) -> ServeResult {
+fn finished(report: PassReport, first_cursor: DeliveryCursor) -> ServeResult {
     let served =
         Served::Ran { last_pass: report.ended, summary: report.summary, has_succeeded: report.succeeded };
-    let result = ServeResult { outcome: report.outcome, ..ServeResult::new(served, first_position) };
+    let result = ServeResult { outcome: report.outcome, ..ServeResult::new(served, first_cursor) };
     report.confirmation_error.into_iter().fold(result, ServeResult::with)
 }
 
@@ -98,10 +98,10 @@ async fn join(app: &App, state: FleetState) -> ServeResult {
     let age = Duration::try_from(now.duration_since(last_pass.at)).unwrap_or_default();
     let is_stale = age > Duration::from_secs(last_pass.freshness_seconds) + STALE_AFTER;
     let problems_from = last_pass.problems_from;
-    let first_position = DeliveryCursor::after(last_pass.fence.saturating_sub(1));
+    let first_cursor = DeliveryCursor::after(last_pass.fence.saturating_sub(1));
     let is_fresh = now < last_pass.fresh_until() && last_pass.status != Status::Error;
     let served = Served::Joined { last_pass, age, is_fresh, lease_until };
-    let mut result = ServeResult::new(served, first_position);
+    let mut result = ServeResult::new(served, first_cursor);
     if is_stale {
         result = result.with(problems::stale(age));
     }

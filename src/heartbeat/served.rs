@@ -103,15 +103,15 @@ impl Served {
 pub(super) struct ServeResult {
     pub(super) served: Served,
     /// Where delivery starts for an agent without a delivery cursor: earlier changes are not reported.
-    pub(super) first_position: DeliveryCursor,
+    pub(super) first_cursor: DeliveryCursor,
     pub(super) outcome: Outcome,
     /// The passes that this heartbeat ran.
     pub(super) passes: PassTotals,
 }
 
 impl ServeResult {
-    pub(super) fn new(served: Served, first_position: DeliveryCursor) -> Self {
-        Self { served, first_position, outcome: Outcome::default(), passes: PassTotals::default() }
+    pub(super) fn new(served: Served, first_cursor: DeliveryCursor) -> Self {
+        Self { served, first_cursor, outcome: Outcome::default(), passes: PassTotals::default() }
     }
 
     pub(super) fn with(mut self, problem: Problem) -> Self {

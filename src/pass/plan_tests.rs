@@ -166,6 +166,9 @@ fn history() -> impl Strategy<Value = (Vec<Observation>, HashMap<IssueNumber, Is
 }
 
 proptest! {
+    // A failing case is printed with its seed; no file of it is written into the tree.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn applying_a_plan_twice_is_applying_it_once(
         mut rows in rows(), seen in observations(), source in source(), fence in 1..FENCES + 3,

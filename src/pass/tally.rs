@@ -125,10 +125,8 @@ pub(super) fn add_failures(
         worklist.unknown.iter().filter_map(|unknown| Some((&unknown.name, unknown.result.problem()?)));
     let mut alike: Vec<(Problem, Vec<&RepositoryName>)> = Vec::new();
     for (name, problem) in of_work.chain(of_unknown) {
-        let (cause, part) = match problem.phase {
-            Phase::Reconcile => (&problem.message, "Audit"),
-            Phase::Sync | Phase::Record => (&problem.message, "Sync"),
-        };
+        let cause = &problem.message;
+        let part = if problem.phase == Phase::Reconcile { "Audit" } else { "Sync" };
         tracing::warn!(repository.name = %name, phase = problem.phase.as_str(), cause, "{part} of {name} failed: {cause}");
         match alike.iter_mut().find(|(known, _)| known == problem) {
             Some((_, names)) => names.push(name),

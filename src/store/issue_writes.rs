@@ -28,13 +28,6 @@ const MAX_TRANSACTION_ATTEMPTS: u32 = 5;
 /// How many rows are written concurrently.
 const MAX_CONCURRENT_WRITES: usize = 32;
 
-/// The condition of a row's first write.
-const IS_NEW: &str = "attribute_not_exists(pk)";
-/// The condition of every later one.
-const IS_PLANNED_ON: &str = "revision = :planned_on";
-/// Its parameter: the revision of the row that is replaced.
-const PLANNED_ON: &str = ":planned_on";
-
 /// The result of one row's write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowWrite {
@@ -60,6 +53,17 @@ fn issue_item(repository: RepositoryId, row: &CachedIssue) -> Item {
         item.insert(CHANGE_ORDER.to_owned(), text(order_as_text(fence, row.number)));
     }
     item
+}
+
+/// The condition that the stored row is the one that the write was planned on, and the values of its parameters.
+fn is_planned_on(row: &CachedIssue) -> (&'static str, Option<Item>) {
+    match row.revision {
+        0 | 1 => ("attribute_not_exists(pk)", None),
+        revision => {
+            let values = Item::from([(":planned_on".to_owned(), number(revision - 1))]);
+            ("revision = :planned_on", Some(values))
+        }
+    }
 }
 
 impl Store {
@@ -90,18 +94,15 @@ impl Store {
     }
 
     async fn put_issue(&self, repository: RepositoryId, row: &CachedIssue) -> Result<RowWrite, StoreError> {
+        let (condition, values) = is_planned_on(row);
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
             .set_item(Some(issue_item(repository, row)))
+            .condition_expression(condition)
+            .set_expression_attribute_values(values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let put = match row.revision {
-            0 | 1 => put.condition_expression(IS_NEW),
-            revision => put
-                .condition_expression(IS_PLANNED_ON)
-                .expression_attribute_values(PLANNED_ON, number(revision - 1)),
-        };
         match put.send().await {
             Ok(_) => Ok(RowWrite::Written),
             Err(error) => match error.as_service_error() {
@@ -135,16 +136,13 @@ impl Store {
             .expression_attribute_values(":me", text(lease.pass_id()))
             .build()
             .expect("all required fields of a check are set");
+        let (condition, values) = is_planned_on(row);
         let put = Put::builder()
             .table_name(&self.table)
             .set_item(Some(issue_item(repository, row)))
+            .condition_expression(condition)
+            .set_expression_attribute_values(values)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let put = match row.revision {
-            0 | 1 => put.condition_expression(IS_NEW),
-            revision => put
-                .condition_expression(IS_PLANNED_ON)
-                .expression_attribute_values(PLANNED_ON, number(revision - 1)),
-        };
         let put = put.build().expect("all required fields of a put are set");
         for _ in 0..MAX_TRANSACTION_ATTEMPTS {
             if !may_start() {

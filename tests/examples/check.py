@@ -1,4 +1,4 @@
-"""Runs the examples of docs/examples against the local world, and reads what they print.
+"""Runs the examples of docs/examples against the test world, and reads what they print.
 
 `make examples` starts it beside that world. Each example has an agent name of its own and runs three times: before
 anything changed, after one issue was closed, and once more. Then each runs with a wrong token.

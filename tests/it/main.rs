@@ -1,4 +1,4 @@
-//! The service through its front door, against the local world: one binary, one sentence a test.
+//! The service through its front door, against the test world: one binary with all tests.
 
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 

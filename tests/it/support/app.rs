@@ -1,4 +1,4 @@
-//! The service under test, in the local world.
+//! The service under test, in the test world.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub use crate::support::roles::{Agent, Answer, Reply, Schedule, Stranger};
 /// The time at which every test's world begins.
 pub const START: &str = "2026-11-22T06:00:00Z";
 
-/// The local world and the service in it. Dropping it fails the test if a fault or a hold was never used.
+/// The test world and the service in it. Dropping it fails the test if a fault or a hold was never used.
 pub struct TestApp {
     pub world: TestWorld,
     pub app: Arc<App>,

@@ -1,4 +1,4 @@
-//! A deployed function: a process of its own in the local world, with a Lambda that sends it events.
+//! A deployed function: a process of its own in the test world, with a Lambda that sends it events.
 
 use std::process::Stdio;
 use std::time::Duration;

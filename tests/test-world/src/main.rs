@@ -1,4 +1,4 @@
-//! The local world as a program, to try the service without an account.
+//! The test world as a program, to try the service without an account.
 //!
 //! `run` sends three heartbeats and ends. `dev` keeps the functions reachable until it is interrupted. `invoke EVENT`
 //! sends one event to a function that `dev` runs. The Makefile's targets of these names build what they need first.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::Failure;
 
-/// The first characters of a line of metrics. Such lines are for CloudWatch, which the local world lacks.
+/// The first characters of a line of metrics. Such lines are for CloudWatch, which the test world lacks.
 const METRICS: &str = r#"{"_aws":"#;
 
 /// A running process. Dropping it kills the process and waits for its end.
