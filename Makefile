@@ -70,12 +70,9 @@ else
 	@echo '{"confirmAudit":"$(REPOSITORY)"}' | $(TEST_WORLD) invoke /dev/stdin
 endif
 
-# One package at a time: built together, the test world's test client would get the service's features, whose TLS needs a
-# provider that only the service installs.
 .PHONY: test
 test: ## Run all tests that need only Rust and a C compiler
-	cargo test -p agent-heartbeat
-	cargo test -p test-world
+	cargo test -p agent-heartbeat -p test-world
 
 # Each run has other cases. It prints its seed first; the same seed repeats the same cases.
 .PHONY: fuzz
@@ -119,7 +116,7 @@ openapi: binaries $(CARGO_LAMBDA) ## Write docs/openapi.json as the service serv
 		'curl --silent --show-error --fail "$$SERVICE_URL/api/openapi.json" --output target/openapi.json'
 	@python3 -m json.tool --no-ensure-ascii --indent 2 target/openapi.json docs/openapi.json
 
-# The root package alone, for the reason given at `test`.
+# The root package alone, so that it gets no features of another.
 .PHONY: bench
 bench: ## Measure heartbeats and passes against their targets (five minutes; ROW=idle_10000 or ROW=largest_bodies measures one row)
 	@cargo bench --locked -p agent-heartbeat --bench pass

@@ -63,7 +63,7 @@ impl TestWorld {
     pub async fn start_with(clock: Clock, storage: Storage) -> Self {
         let scheduler = Scheduler::default();
         let dynamodb = DynamoDb::start_behind(scheduler.clone(), clock.clone(), storage).await;
-        dynamodb.create_table(TABLE_NAME, &Template::of_the_project()).await;
+        dynamodb.create_table(TABLE_NAME, Template::of_the_project()).await;
         let secrets = SecretsManager::start_behind(scheduler.clone(), clock.clone()).await;
         secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENT_TOKEN);
         secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN);

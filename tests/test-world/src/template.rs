@@ -5,6 +5,7 @@
 //! (`!Ref Name`) become the long ones (`{"Ref": "Name"}`), and one in a property that the table needs is an error.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value, json};
@@ -38,12 +39,14 @@ struct Table {
 pub struct TemplateError(String);
 
 impl Template {
-    /// The project's template, as it was when this crate was compiled. Panics if it does not define a table.
-    pub fn of_the_project() -> Self {
-        match Self::parse(OF_THE_PROJECT) {
+    /// The project's template, as it was when this crate was compiled; parsed once for all worlds of a process. Panics
+    /// if it does not define a table.
+    pub fn of_the_project() -> &'static Self {
+        static PARSED: LazyLock<Template> = LazyLock::new(|| match Template::parse(OF_THE_PROJECT) {
             Ok(template) => template,
             Err(error) => panic!("infra/template.yaml: {error}"),
-        }
+        });
+        &PARSED
     }
 
     /// Reads a template with the resource `Table`.

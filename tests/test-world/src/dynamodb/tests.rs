@@ -15,7 +15,7 @@ const TABLE: &str = "heartbeat";
 
 async fn dynamodb() -> DynamoDb {
     let dynamodb = DynamoDb::start(Clock::manual(Timestamp::UNIX_EPOCH), Storage::Memory).await;
-    dynamodb.create_table(TABLE, &Template::of_the_project()).await;
+    dynamodb.create_table(TABLE, Template::of_the_project()).await;
     dynamodb
 }
 
@@ -255,7 +255,7 @@ async fn items_are_plain_json_and_can_be_changed() {
 async fn items_expire_by_the_worlds_clock_and_only_by_expire() {
     let clock = Clock::manual(Timestamp::UNIX_EPOCH);
     let dynamodb = DynamoDb::start(clock.clone(), Storage::Memory).await;
-    dynamodb.create_table(TABLE, &Template::of_the_project()).await;
+    dynamodb.create_table(TABLE, Template::of_the_project()).await;
     dynamodb.put_item(TABLE, &json!({ "pk": "PASSES", "sk": "1", "expiresAt": 60 }));
     assert_eq!(dynamodb.expire(), 0);
     clock.advance(Duration::from_secs(61));

@@ -35,11 +35,13 @@ struct Answered {
 impl Scene {
     async fn new() -> Self {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH + Duration::from_secs(1_507_651_200));
+        // The client wants a provider of TLS even for plain HTTP. A second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .user_agent("contract")
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .expect("a client without TLS needs nothing");
+            .expect("a client");
         Self { github: GitHub::start(clock).await, client }
     }
 

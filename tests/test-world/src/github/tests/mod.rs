@@ -29,11 +29,13 @@ impl Scene {
         let clock = Clock::manual("2026-11-22T06:00:00Z".parse().expect("a literal"));
         let github = GitHub::start(clock.clone()).await;
         github.world().create_repository("acme/api");
+        // The client wants a provider of TLS even for plain HTTP. A second installation changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .user_agent("tests")
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .expect("a client without TLS needs nothing");
+            .expect("a client");
         Self { github, clock, client }
     }
 
