@@ -9,6 +9,8 @@ pub mod domain;
 pub mod heartbeat;
 pub mod pass;
 
+pub mod views;
+
 pub mod github;
 pub mod store;
 

@@ -12,6 +12,7 @@ mod issue;
 mod limits;
 mod page_length;
 mod pasted;
+mod presence;
 mod probing;
 mod problem;
 mod repository;
@@ -41,6 +42,7 @@ pub use issue::{
 pub use limits::{AccountLimits, Api, Budget};
 pub use page_length::{PageLength, ShortPages};
 pub use pasted::{looks_like, only_value, unwrapped};
+pub use presence::{Presence, is_quiet};
 pub use probing::{Backoff, ProbeMemory, QueryLimit};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};

@@ -1,7 +1,7 @@
 //! The record of one heartbeat.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -31,7 +31,7 @@ impl Status {
 }
 
 /// What started the heartbeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RunType {
     /// A request of an agent.
@@ -67,7 +67,7 @@ pub struct IssueChange {
 }
 
 /// The record of one heartbeat, kept for `RUN_RETENTION_DAYS`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentRun {
     /// A UUID of version 7: runs sort by their start.
@@ -78,13 +78,13 @@ pub struct AgentRun {
     #[serde(rename = "type")]
     pub run_type: RunType,
     /// Its result; `None` while it runs, stored as `running`. The record of a crashed heartbeat stays `running`.
-    #[serde(serialize_with = "or_running")]
+    #[serde(serialize_with = "or_running", deserialize_with = "unless_running")]
     pub status: Option<Status>,
     /// When it started.
     #[serde(with = "millis")]
     pub started_at: Timestamp,
     /// When it was answered; absent while it runs.
-    #[serde(with = "optional_millis", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     /// What the heartbeat did, in one sentence with counts.
     pub summary: String,
@@ -97,15 +97,26 @@ pub struct AgentRun {
     /// The number of issues that were to be reported, at most 10,000.
     pub touched_count: u64,
     /// The pass that the heartbeat ran or joined; absent if none has ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_id: Option<Uuid>,
     /// Whether another heartbeat ran that pass.
     pub coalesced: bool,
 }
 
+/// The stored status of a run that is not finished.
+const RUNNING: &str = "running";
+
 fn or_running<S: Serializer>(status: &Option<Status>, serializer: S) -> Result<S::Ok, S::Error> {
     match status {
         Some(status) => status.serialize(serializer),
-        None => serializer.serialize_str("running"),
+        None => serializer.serialize_str(RUNNING),
     }
+}
+
+fn unless_running<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Status>, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    if word == RUNNING {
+        return Ok(None);
+    }
+    Status::deserialize(serde::de::value::StringDeserializer::new(word)).map(Some)
 }

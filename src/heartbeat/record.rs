@@ -81,6 +81,8 @@ pub(super) async fn record(
             delivery_cursor: cursor,
             at: response.finished_at,
             token: heartbeat.origin.token(),
+            run_id: heartbeat.run_id,
+            status: response.status,
         };
         let put = app.store.put_agent(heartbeat.agent, heartbeat.known, answered).await;
         put.map_err(Cause::from).map_err(failed(true))?;

@@ -7,13 +7,14 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::domain::{
-    AgentName, BeatRate, DeliveryCursor, Fingerprint, IssueNumber, Minute, RepositoryId, Sweep, Within,
-    iso_millis,
+    AgentName, BeatRate, DeliveryCursor, Fingerprint, IssueNumber, Minute, RepositoryId, Status, Sweep,
+    Within, iso_millis,
 };
 
-use super::keys::{Item, Key};
+use super::keys::{AGENTS, Item, Key};
 use super::table::{Store, StoreError, number, store_error, text, value_of};
 
 /// The stored state of one agent.
@@ -37,6 +38,34 @@ pub struct AnsweredHeartbeat<'a> {
     /// The fingerprint of the heartbeat's token, if it had one. Stored for operators: a token that no agent's item
     /// names is no longer used and can be removed.
     pub token: Option<&'a Fingerprint>,
+    /// The heartbeat's AgentRun.
+    pub run_id: Uuid,
+    /// Its result.
+    pub status: Status,
+}
+
+/// What can be read of an agent that has sent a heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentRecord {
+    /// Its name.
+    pub name: AgentName,
+    /// When its last heartbeat was answered.
+    pub last_beat_at: Option<Timestamp>,
+    /// The AgentRun of that heartbeat.
+    pub last_run_id: Option<Uuid>,
+    /// The result of that heartbeat.
+    pub last_status: Option<Status>,
+    /// The fingerprint of the token that it was sent with.
+    pub token_fingerprint: Option<Fingerprint>,
+}
+
+/// One page of the agents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentsRead {
+    /// Ascending by name.
+    pub agents: Vec<AgentRecord>,
+    /// Whether this is the last page.
+    pub is_end: bool,
 }
 
 /// The attributes of an agent's item. The delivery cursor is one string that sorts as cursors do, so that DynamoDB can
@@ -53,6 +82,16 @@ struct AgentItem {
     beats_in_minute: Option<u64>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordItem {
+    sk: String,
+    last_beat_at: Option<Timestamp>,
+    last_run_id: Option<Uuid>,
+    last_status: Option<Status>,
+    token_fingerprint: Option<Fingerprint>,
+}
+
 /// The result of an update.
 enum AgentUpdate {
     Written,
@@ -61,6 +100,40 @@ enum AgentUpdate {
 }
 
 impl Store {
+    /// What is stored of an agent; `None` before its first heartbeat. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or the item cannot be read.
+    pub async fn agent(&self, name: &AgentName) -> Result<Option<AgentRecord>, StoreError> {
+        Ok(self.get::<RecordItem>(&Key::agent(name)).await?.and_then(AgentRecord::of))
+    }
+
+    /// At most `limit` agents with names after `after`. One read, not consistent.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
+    pub async fn agents(&self, after: Option<&AgentName>, limit: u16) -> Result<AgentsRead, StoreError> {
+        // A space sorts before every character of a name.
+        let after = after.map_or(" ", AgentName::as_str);
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :agents AND sk > :after")
+            .expression_attribute_values(":agents", text(AGENTS))
+            .expression_attribute_values(":after", text(after))
+            .limit(limit.into())
+            .send()
+            .await
+            .map_err(store_error("Query"))?;
+        let records = answer.items.unwrap_or_default().into_iter().map(value_of::<RecordItem>);
+        let records = records.collect::<Result<Vec<_>, _>>()?;
+        Ok(AgentsRead {
+            agents: records.into_iter().filter_map(AgentRecord::of).collect(),
+            is_end: answer.last_evaluated_key.is_none(),
+        })
+    }
+
     /// Stores an answered heartbeat in its agent's item, last read as `known`: moves the delivery cursor (forward only)
     /// and counts the heartbeat in the minute in which it arrived. One write, unless a concurrent heartbeat of the
     /// agent has moved the item to another minute or past this cursor.
@@ -112,6 +185,14 @@ impl Store {
     }
 }
 
+impl AgentRecord {
+    fn of(item: RecordItem) -> Option<Self> {
+        let RecordItem { sk, last_beat_at, last_run_id, last_status, token_fingerprint } = item;
+        let name = AgentName::parse(&sk).ok()?;
+        Some(Self { name, last_beat_at, last_run_id, last_status, token_fingerprint })
+    }
+}
+
 impl Agent {
     pub(super) fn read(item: Item) -> Result<Self, StoreError> {
         let item: AgentItem = value_of(item)?;
@@ -157,13 +238,15 @@ impl Update {
             Ordering::Greater => return None,
         }
         if is_behind {
-            update.set.push("told = :told, kindsAfter = :kinds, reported = :reported, lastBeatAt = :at");
+            update.set.push("told = :told, kindsAfter = :kinds, reported = :reported");
+            update.set.push("lastBeatAt = :at, lastRunId = :run, lastStatus = :status");
             update.require("(attribute_not_exists(told) OR told <= :told)");
             update.values([(":told", text(cursor)), (":kinds", number(beat.delivery_cursor.kinds_after))]);
             update.values([
                 (":reported", number(beat.delivery_cursor.reported)),
                 (":at", text(iso_millis(beat.at))),
             ]);
+            update.values([(":run", text(beat.run_id)), (":status", text(beat.status.as_str()))]);
             if let Some(token) = beat.token {
                 update.set.push("tokenFingerprint = :token");
                 update.values([(":token", text(token.as_str()))]);

@@ -13,7 +13,7 @@
 //! | the progress of an unfinished audit | `REPO#<id>` | `AUDIT` |
 //! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
 //! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |
-//! | an agent: its delivery cursor, its heartbeats of the latest minute | `AGENTS` | `<name>` |
+//! | an agent: its delivery cursor, its last heartbeat, its heartbeats of the latest minute | `AGENTS` | `<name>` |
 //! | an AgentRun | `AGENT#<name>` | `RUN#<uuid v7>` |
 //! | a request with an `Idempotency-Key`, and its response | `AGENT#<name>` | `KEY#<SHA-256 of the key>` |
 //!
@@ -43,6 +43,12 @@ pub(super) type Item = HashMap<String, AttributeValue>;
 pub(super) const FLEET: &str = "FLEET";
 /// The partition of repositories that are no longer tracked. It is read for agents that were away for a long time.
 pub(super) const UNTRACKED: &str = "UNTRACKED";
+/// The partition of the agents.
+pub(super) const AGENTS: &str = "AGENTS";
+/// The partition of the passes' records.
+pub(super) const PASSES: &str = "PASSES";
+/// The start of an AgentRun's sort key.
+pub(super) const RUN_PREFIX: &str = "RUN#";
 /// The sort key of the fleet's state.
 pub(super) const STATE: &str = "STATE";
 /// The sort key of the counts of changes.
@@ -104,19 +110,19 @@ impl Key {
     }
 
     pub(super) fn pass(id: Uuid) -> Self {
-        Self::new("PASSES", id.to_string())
+        Self::new(PASSES, id.to_string())
     }
 
     pub(super) fn agent(name: &AgentName) -> Self {
-        Self::new("AGENTS", name.as_str())
+        Self::new(AGENTS, name.as_str())
     }
 
     pub(super) fn run(name: &AgentName, id: Uuid) -> Self {
-        Self::new(format!("AGENT#{name}"), format!("RUN#{id}"))
+        Self::new(agent_partition(name), format!("{RUN_PREFIX}{id}"))
     }
 
     pub(super) fn request(name: &AgentName, key: &IdempotencyKey) -> Self {
-        Self::new(format!("AGENT#{name}"), format!("KEY#{}", key.as_str()))
+        Self::new(agent_partition(name), format!("KEY#{}", key.as_str()))
     }
 
     pub(super) fn attributes(&self) -> Item {
@@ -139,6 +145,11 @@ impl Key {
 /// The partition of a repository's issues.
 pub(super) fn issues_of(id: RepositoryId) -> String {
     format!("REPO#{id}")
+}
+
+/// The partition of an agent's AgentRuns and requests with a key.
+pub(super) fn agent_partition(name: &AgentName) -> String {
+    format!("AGENT#{name}")
 }
 
 /// The number in an issue's sort key.

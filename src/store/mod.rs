@@ -21,7 +21,7 @@ mod requests;
 mod runs;
 mod table;
 
-pub use agents::{Agent, AnsweredHeartbeat};
+pub use agents::{Agent, AgentRecord, AgentsRead, AnsweredHeartbeat};
 pub use fleet::{FleetState, LastPass};
 pub use initial_state::InitialState;
 pub use issue_writes::RowWrite;
@@ -30,5 +30,5 @@ pub use lease::{Lease, LeaseError};
 pub use recent::{RecentChanges, RepositoriesRead};
 pub use repositories::{ConfiguredName, Fleet, NameTarget};
 pub use requests::AttemptStart;
-pub use runs::PassRecord;
+pub use runs::{PassRecord, RecordsRead};
 pub use table::{ConnectError, Store, StoreError, StorePatience, WriteError};

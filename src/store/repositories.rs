@@ -124,7 +124,30 @@ pub struct Fleet {
     pub counts: Option<ChangeCounts>,
 }
 
+impl Fleet {
+    /// The repository of a configured name; `None` if it has not been read yet.
+    pub fn tracked_as(&self, configured: &RepositoryName) -> Option<&TrackedRepository> {
+        self.repositories.get(&self.names.get(&configured.key())?.id()?)
+    }
+}
+
 impl Store {
+    /// What is stored of a configured name; `None` before a pass has looked it up. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or the item cannot be read.
+    pub async fn name(&self, name: &RepositoryName) -> Result<Option<ConfiguredName>, StoreError> {
+        self.get(&Key::name(&name.key())).await
+    }
+
+    /// A tracked repository; `None` if there is none with this id. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or the item cannot be read.
+    pub async fn repository(&self, id: RepositoryId) -> Result<Option<TrackedRepository>, StoreError> {
+        self.get(&Key::repository(id)).await
+    }
+
     /// Reads the fleet's partition, consistently. About 100 repositories fit into one page of 1 MB.
     ///
     /// # Errors

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::{AgentName, AgentRun, Attempt, Problem, RepositoryName, Status, millis};
 
-use super::keys::{EXPIRES_AT, Item, Key};
-use super::table::{Store, StoreError, WriteError, item_of, number, text, unless_superseded};
+use super::keys::{self, EXPIRES_AT, Item, Key, PASSES, RUN_PREFIX};
+use super::table::{
+    Store, StoreError, WriteError, item_of, number, store_error, text, unless_superseded, value_of,
+};
 
 /// The record of a pass that changed something or had a problem, kept for `RUN_RETENTION_DAYS`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,15 @@ pub struct PassRecord {
     pub deferred: Vec<RepositoryName>,
     /// The number of its requests to GitHub.
     pub github_requests: u64,
+}
+
+/// One page of records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordsRead<T> {
+    /// The newest first.
+    pub records: Vec<T>,
+    /// Whether this is the last page.
+    pub is_end: bool,
 }
 
 impl Store {
@@ -85,6 +97,80 @@ impl Store {
     /// [`StoreError`] if DynamoDB fails or an item cannot be read.
     pub async fn pass(&self, id: Uuid) -> Result<Option<PassRecord>, StoreError> {
         self.get(&Key::pass(id)).await
+    }
+
+    /// At most `limit` records of passes that began before the pass `before`, without those that had expired at `now`.
+    /// One read, not consistent.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
+    pub async fn passes(
+        &self,
+        before: Option<Uuid>,
+        limit: u16,
+        now: Timestamp,
+    ) -> Result<RecordsRead<PassRecord>, StoreError> {
+        self.records(PASSES.to_owned(), "", before.map(Key::pass), limit, now).await
+    }
+
+    /// An AgentRun; `None` if there is none, or if DynamoDB has deleted it. One consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
+    pub async fn run(&self, agent: &AgentName, id: Uuid) -> Result<Option<AgentRun>, StoreError> {
+        self.get(&Key::run(agent, id)).await
+    }
+
+    /// At most `limit` AgentRuns of an agent that began before the run `before`, without those that had expired at
+    /// `now`. One read, not consistent.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
+    pub async fn runs(
+        &self,
+        agent: &AgentName,
+        before: Option<Uuid>,
+        limit: u16,
+        now: Timestamp,
+    ) -> Result<RecordsRead<AgentRun>, StoreError> {
+        let before = before.map(|id| Key::run(agent, id));
+        self.records(keys::agent_partition(agent), RUN_PREFIX, before, limit, now).await
+    }
+
+    /// The records of a partition whose sort keys have this prefix, from the newest. DynamoDB deletes expired items with
+    /// a delay of some days, so they are left out here
+    /// (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ttl-expired-items.html>).
+    async fn records<T: DeserializeOwned>(
+        &self,
+        partition: String,
+        prefix: &str,
+        before: Option<Key>,
+        limit: u16,
+        now: Timestamp,
+    ) -> Result<RecordsRead<T>, StoreError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .expression_attribute_values(":partition", text(partition))
+            .filter_expression("expiresAt > :now")
+            .expression_attribute_values(":now", number(now.as_second()))
+            .set_exclusive_start_key(before.map(|key| key.attributes()))
+            .scan_index_forward(false)
+            .limit(limit.into());
+        let query = match prefix {
+            // DynamoDB refuses an empty prefix.
+            "" => query.key_condition_expression("pk = :partition"),
+            prefix => query
+                .key_condition_expression("pk = :partition AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":prefix", text(prefix)),
+        };
+        let answer = query.send().await.map_err(store_error("Query"))?;
+        let records = answer.items.unwrap_or_default().into_iter().map(value_of);
+        Ok(RecordsRead {
+            records: records.collect::<Result<_, _>>()?,
+            is_end: answer.last_evaluated_key.is_none(),
+        })
     }
 }
 

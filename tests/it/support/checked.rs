@@ -158,6 +158,8 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
                 "beatMinute",
                 "beatsInMinute",
                 "lastBeatAt",
+                "lastRunId",
+                "lastStatus",
                 "tokenFingerprint",
             ],
         ),

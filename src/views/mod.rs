@@ -1,0 +1,21 @@
+//! What can be read: the fleet's status, agents and their runs, passes, repositories, and issues. Each function answers
+//! one route. It reads the table and nothing else, so it never delays a pass.
+//!
+//! Responses hold instants and never ages, so equal state makes equal bytes. Lists are read page by page
+//! ([`page`]): a cursor is the position of the last item, so an item that stays is on exactly one page.
+
+mod agents;
+mod page;
+mod passes;
+mod read_error;
+mod repositories;
+mod runs;
+mod status;
+
+pub use agents::{AgentFilter, AgentPage, AgentView, agent, agents};
+pub use page::{Cursor, InvalidCursor, MAX_LIMIT, PageRequest, Position};
+pub use passes::{PassPage, PassView, pass, passes};
+pub use read_error::ReadError;
+pub use repositories::{RepositoryPage, RepositoryState, RepositoryView, repositories, repository};
+pub use runs::{RunPage, RunStatus, RunView, run, runs};
+pub use status::{FleetStatus, LastPassView, status};

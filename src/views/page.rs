@@ -1,0 +1,155 @@
+//! Pages of lists: how many items, and where a list continues.
+//!
+//! A cursor names the last item of its page by a key that never changes. It also holds a digest of everything that
+//! determines what the list contains, so that it continues no other list by mistake.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::domain::Fingerprint;
+
+/// The most items of a page.
+pub const MAX_LIMIT: u16 = 200;
+
+/// The start of every cursor of this version.
+const VERSION: &str = "1";
+
+/// The longest cursor that is read, in characters. Ours are shorter.
+const MAX_LENGTH: usize = 256;
+
+/// A cursor as a client sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// Why a cursor cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCursor {
+    /// No response of this API contains it.
+    #[error("is not a cursor of this list; pass on the nextCursor of a response unchanged")]
+    Unknown,
+    /// It continues a list with other filters.
+    #[error("belongs to a list with other filters; send the same filters with it, or start without a cursor")]
+    OtherList,
+}
+
+/// The request for one page.
+#[derive(Clone, Debug)]
+pub struct PageRequest {
+    /// The most items, 1 to [`MAX_LIMIT`].
+    pub limit: u16,
+    /// Where to continue; `None` for the first page.
+    pub cursor: Option<Cursor>,
+}
+
+/// Where a list continues: after the item with this key, in the form of the list's own.
+pub trait Position: Sized {
+    /// The key as text.
+    fn to_text(&self) -> String;
+    /// Reads [`Self::to_text`], and nothing else.
+    fn from_text(text: &str) -> Option<Self>;
+}
+
+impl PageRequest {
+    /// The position after which the list `list` continues; `None` from the start. `list` is the list's name with all
+    /// its filters.
+    ///
+    /// # Errors
+    /// [`InvalidCursor`] if the cursor is not one of this list.
+    pub fn after<P: Position>(&self, list: &str) -> Result<Option<P>, InvalidCursor> {
+        let Some(Cursor(text)) = &self.cursor else { return Ok(None) };
+        let bytes = Some(text).filter(|text| text.len() <= MAX_LENGTH);
+        let bytes = bytes.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+        let plain = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(InvalidCursor::Unknown)?;
+        let mut parts = plain.splitn(3, ' ');
+        let (Some(VERSION), Some(digest), Some(position)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(InvalidCursor::Unknown);
+        };
+        if digest != Fingerprint::of(list).as_str() {
+            return Err(InvalidCursor::OtherList);
+        }
+        P::from_text(position).map(Some).ok_or(InvalidCursor::Unknown)
+    }
+}
+
+/// The cursor after `position` of the list `list`.
+pub(super) fn cursor_after(list: &str, position: &impl Position) -> String {
+    let digest = Fingerprint::of(list);
+    URL_SAFE_NO_PAD.encode(format!("{VERSION} {} {}", digest.as_str(), position.to_text()))
+}
+
+/// Takes the page out of what was read: the items that `show` shows, at most `limit` of them. The cursor is that of the
+/// last item that was looked at; `None` if nothing is left.
+pub(super) fn cut<T, P: Position, V>(
+    read: Vec<T>,
+    is_end: bool,
+    limit: u16,
+    list: &str,
+    position: impl Fn(&T) -> P,
+    show: impl Fn(&T) -> Option<V>,
+) -> (Vec<V>, Option<String>) {
+    let mut shown = Vec::new();
+    let mut seen = 0;
+    while shown.len() < usize::from(limit)
+        && let Some(item) = read.get(seen)
+    {
+        shown.extend(show(item));
+        seen += 1;
+    }
+    let is_rest = seen < read.len() || !is_end;
+    let last = seen.checked_sub(1).and_then(|last| read.get(last)).filter(|_| is_rest);
+    (shown, last.map(|last| cursor_after(list, &position(last))))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Number(u64);
+
+    impl Position for Number {
+        fn to_text(&self) -> String {
+            self.0.to_string()
+        }
+
+        fn from_text(text: &str) -> Option<Self> {
+            text.parse().ok().map(Self).filter(|number| number.to_text() == text)
+        }
+    }
+
+    fn after(cursor: String, list: &str) -> Result<Option<Number>, InvalidCursor> {
+        PageRequest { limit: 50, cursor: Some(Cursor(cursor)) }.after(list)
+    }
+
+    #[test]
+    fn cursor_continues_its_own_list_only() {
+        let cursor = cursor_after("issues state=open", &Number(7));
+        assert_eq!(after(cursor.clone(), "issues state=open"), Ok(Some(Number(7))));
+        assert_eq!(after(cursor.clone(), "issues state=all"), Err(InvalidCursor::OtherList));
+        assert_eq!(after(format!("{cursor}A"), "issues state=open"), Err(InvalidCursor::Unknown));
+        assert_eq!(after(String::new(), "issues state=open"), Err(InvalidCursor::Unknown));
+    }
+
+    #[test]
+    fn every_mistake_in_a_cursor_has_its_sentence() {
+        let sentences = [InvalidCursor::Unknown, InvalidCursor::OtherList].map(|wrong| wrong.to_string());
+        insta::assert_snapshot!(sentences.join("\n"), @"
+        is not a cursor of this list; pass on the nextCursor of a response unchanged
+        belongs to a list with other filters; send the same filters with it, or start without a cursor
+        ");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_cursor_or_a_mistake(text in any::<String>()) {
+            prop_assert!(after(text, "issues").is_err());
+        }
+
+        #[test]
+        fn position_survives(number in any::<u64>()) {
+            prop_assert_eq!(after(cursor_after("issues", &Number(number)), "issues"), Ok(Some(Number(number))));
+        }
+    }
+}

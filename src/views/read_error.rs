@@ -1,0 +1,27 @@
+//! How a read can fail.
+
+use crate::store::StoreError;
+
+use super::page::InvalidCursor;
+
+/// Why a read has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing has this name or id. Holds a sentence for the caller.
+    #[error("{0}")]
+    NotFound(&'static str),
+    /// The cursor cannot be used.
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
+    /// A parameter has a value that the table rules out.
+    #[error("{detail}")]
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it, and what is allowed.
+        detail: String,
+    },
+    /// DynamoDB failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

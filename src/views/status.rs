@@ -1,0 +1,89 @@
+//! The fleet's status: whether the cached issues can be relied on and, if not, why.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::domain::{Problem, Status, millis, optional_millis};
+use crate::store::{FleetState, LastPass};
+
+use super::read_error::ReadError;
+
+/// The fleet's status.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FleetStatus {
+    /// The version of the service.
+    pub version: &'static str,
+    /// Everything that GitHub showed until then is in the table, for every tracked repository; null before that was so
+    /// for the first time.
+    #[serde(with = "optional_millis")]
+    #[schema(required)]
+    pub fresh_at: Option<Timestamp>,
+    /// When the lease of the running pass expires; null if no pass runs.
+    #[serde(with = "optional_millis")]
+    #[schema(required)]
+    pub pass_running_until: Option<Timestamp>,
+    /// The number of tracked repositories in `REPOSITORIES`.
+    pub repositories: usize,
+    /// The last pass that ended; null before the first one.
+    #[schema(required)]
+    pub last_pass: Option<LastPassView>,
+    /// The problems of the last pass.
+    pub problems: Vec<Problem>,
+}
+
+/// The last pass.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = LastPass)]
+pub struct LastPassView {
+    /// Its id. Only a pass that changed something or had a problem has a record.
+    pub pass_id: Uuid,
+    /// When it ended.
+    #[serde(with = "millis")]
+    pub ended_at: Timestamp,
+    /// Its status.
+    pub status: Status,
+    /// Until when it serves heartbeats. The first heartbeat after that runs the next pass.
+    #[serde(with = "millis")]
+    pub fresh_until: Timestamp,
+}
+
+/// Reads the fleet's status. Two read units at most.
+///
+/// # Errors
+/// [`ReadError::Store`] if DynamoDB fails or an item cannot be read.
+pub async fn status(app: &App) -> Result<FleetStatus, ReadError> {
+    let state = app.store.state().await?;
+    let problems = problems(app, &state).await?;
+    Ok(FleetStatus {
+        version: env!("CARGO_PKG_VERSION"),
+        fresh_at: state.ended.as_ref().and_then(|ended| ended.fresh_at),
+        pass_running_until: state.leased_until(app.clock.now()),
+        repositories: app.config.repositories.len(),
+        last_pass: state.ended.as_ref().map(LastPassView::of),
+        problems,
+    })
+}
+
+/// The problems of the last pass, from its record.
+async fn problems(app: &App, state: &FleetState) -> Result<Vec<Problem>, ReadError> {
+    let Some(record) = state.ended.as_ref().and_then(|ended| ended.problems_from) else {
+        return Ok(Vec::new());
+    };
+    Ok(app.store.pass(record).await?.map(|record| record.problems).unwrap_or_default())
+}
+
+impl LastPassView {
+    fn of(ended: &LastPass) -> Self {
+        Self {
+            pass_id: ended.pass_id,
+            ended_at: ended.at,
+            status: ended.status,
+            fresh_until: ended.fresh_until(),
+        }
+    }
+}
