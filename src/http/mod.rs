@@ -8,6 +8,8 @@ mod headers;
 mod lambda;
 mod openapi;
 mod path;
+#[cfg_attr(not(test), expect(dead_code, reason = "the reading routes use it"))]
+mod query;
 mod refusal;
 mod router;
 
