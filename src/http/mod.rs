@@ -12,5 +12,6 @@ mod path;
 mod query;
 mod refusal;
 mod router;
+mod sent_query;
 
 pub use lambda::service;
