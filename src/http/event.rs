@@ -3,9 +3,11 @@
 //!
 //! Every event gets an answer, whatever a caller puts into it. `lambda_http` panics if host, path and query do not form
 //! a URL, or a body is not base64. It may keep only the last of several headers with one name, and it rejects a whole
-//! event for one member of an unexpected type. So it gets only what an answer depends on: method, path, headers and
-//! body. The request context is left out: `RequestExt::request_context()` is empty, and so are the query, the path
-//! parameters and the stage variables.
+//! event for one member of an unexpected type. So it gets only what an answer depends on: method, path, query, headers
+//! and body. The query stands behind the path, encoded and validated, so that `lambda_http` parses none;
+//! [`with_uri_as_sent`] makes the request's URI of both. The request context is left out:
+//! `RequestExt::request_context()` is empty, and so are the query parameters, the path parameters and the stage
+//! variables that `RequestExt` has.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use base64::Engine as _;
@@ -13,12 +15,15 @@ use base64::engine::general_purpose::STANDARD;
 use lambda_http::aws_lambda_events::alb::AlbTargetGroupRequest;
 use lambda_http::aws_lambda_events::apigw::{ApiGatewayProxyRequest, ApiGatewayV2httpRequest};
 use lambda_http::request::LambdaRequest;
+use lambda_http::{Request, RequestExt as _};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::body::InvalidBody;
 use super::path;
+use super::query::InvalidQuery;
 use super::refusal::Refusal;
+use super::sent_query::{self, Parts};
 
 /// The sender of an event. It determines where the event has its method and path, and the form of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,31 @@ impl Sender {
         self.request(Method::GET, "/".to_owned(), HeaderMap::new(), None, false)
     }
 
+    /// The query, percent-encoded, with the meaning that it has for the client. Empty if there is none.
+    fn query(self, event: &Value) -> Result<String, Refusal> {
+        let [all, last] =
+            ["multiValueQueryStringParameters", "queryStringParameters"].map(|name| &event[name]);
+        match self {
+            // As the client sent it, percent-encoded (<https://github.com/aws/aws-lambda-dotnet/issues/720>), also from
+            // `cargo lambda watch` (its `trigger_router.rs`). Function URLs turn `+` into a space and leave `%20` and
+            // `%2B` as they are (<https://github.com/aws/aws-lambda-web-adapter/issues/491>). `queryStringParameters`
+            // is no substitute: it joins repeated parameters with commas, which values may contain
+            // (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>).
+            Self::HttpApi => sent_query::of_text(&event["rawQueryString"]),
+            // Decoded: `%2B` arrives as `+` (<https://github.com/micronaut-projects/micronaut-aws/pull/1412>), and `+`
+            // as a space (<https://github.com/aws/aws-cdk/issues/19827>). The members are null without a query.
+            // `queryStringParameters` has the last value of each parameter, and the order of names is lost
+            // (<https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html>).
+            // Amazon's own emulator of HTTP APIs with payload format 1.0 decodes too (`Tools/LambdaTestTool-v2` in
+            // <https://github.com/aws/aws-lambda-dotnet>, which is compared with API Gateway).
+            Self::RestApi => sent_query::of_parameters(all, last, Parts::Decoded),
+            // Not decoded, and only one of the two members: with multi-value headers all values, otherwise the last
+            // (<https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html>).
+            Self::LoadBalancer => sent_query::of_parameters(all, last, Parts::AsSent),
+        }
+    }
+
+    /// `path` is the path, and the query behind it.
     fn request(
         self,
         method: Method,
@@ -105,9 +135,16 @@ pub(super) fn read(mut event: Value, sender: Sender) -> Result<LambdaRequest, Re
     let method = method.map_err(|_| Refusal::Event)?;
     let stage = event["requestContext"]["stage"].as_str();
     let proxied = event["pathParameters"]["proxy"].as_str();
-    let path = path::routed(sent_path.as_str().ok_or(Refusal::Event)?, stage, proxied);
+    let mut path = path::routed(sent_path.as_str().ok_or(Refusal::Event)?, stage, proxied);
     if Uri::try_from(&path).is_err() {
         return Err(Refusal::Path);
+    }
+    let query = sender.query(&event)?;
+    if !query.is_empty() {
+        path = format!("{path}?{query}");
+        if Uri::try_from(&path).is_err() {
+            return Err(InvalidQuery::TooLong.into());
+        }
     }
     let headers = headers(event["multiValueHeaders"].take(), event["headers"].take())?;
     let is_base64 = event["isBase64Encoded"] == true;
@@ -117,6 +154,15 @@ pub(super) fn read(mut event: Value, sender: Sender) -> Result<LambdaRequest, Re
         _ => return Err(InvalidBody::NotAnObject.into()),
     };
     Ok(sender.request(method, path, headers, body, is_base64))
+}
+
+/// Gives the request the URI of its event. `lambda_http` takes the path for a path alone, and it resolves dot segments,
+/// so `/x/../api/health` would become another path.
+pub(super) fn with_uri_as_sent(mut request: Request) -> Request {
+    if let Ok(uri) = Uri::try_from(request.raw_http_path()) {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 /// All values of all headers. If there is `multiValueHeaders`, `headers` has only the last value of each header.
@@ -151,3 +197,7 @@ fn header_value(value: &Value) -> HeaderValue {
     let value = value.as_str().and_then(|value| HeaderValue::from_str(value).ok());
     value.unwrap_or(HeaderValue::from_static(""))
 }
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;

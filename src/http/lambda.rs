@@ -7,11 +7,10 @@ use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use lambda_http::{Adapter, Body, Context, LambdaEvent, Request, RequestExt as _, Service, service_fn};
+use lambda_http::{Adapter, Body, Context, LambdaEvent, Request, Service, service_fn};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tower::util::{MapRequest, MapResponse};
@@ -32,7 +31,7 @@ pub fn service(
     Error = Infallible,
     Future: Send + 'static,
 > + Clone {
-    let routes = MapResponse::new(MapRequest::new(router(app), with_path_as_sent), Text);
+    let routes = MapResponse::new(MapRequest::new(router(app), event::with_uri_as_sent), Text);
     service_fn(move |LambdaEvent { payload, context }: LambdaEvent<Box<RawValue>>| {
         let event = event::parse(&payload);
         let sender = Sender::of(&event);
@@ -52,15 +51,6 @@ fn convert<T>(make: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
         tracing::error!("Failed to convert an HTTP event (panic); the request is refused with 400.");
         Err(Refusal::Event)
     })
-}
-
-/// Restores the path as it was sent: `lambda_http` resolves dot segments, so `/x/../api/health` would become another
-/// path.
-fn with_path_as_sent(mut request: Request) -> Request {
-    if let Ok(uri) = Uri::try_from(request.raw_http_path()) {
-        *request.uri_mut() = uri;
-    }
-    request
 }
 
 /// A response with a text body. `lambda_http` would send unknown media types in base64.

@@ -15,6 +15,7 @@ use crate::secrets::SecretUnavailable;
 use crate::telemetry::Count;
 
 use super::body::InvalidBody;
+use super::query::{InvalidQuery, ParameterError};
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,8 @@ pub(super) enum Refusal {
     AgentName,
     #[error("the path is not valid percent-encoded UTF-8")]
     Path,
+    #[error(transparent)]
+    Query(#[from] InvalidQuery),
     #[error(transparent)]
     Body(#[from] InvalidBody),
     #[error("missing or invalid agent token; send exactly one header `Authorization: Bearer <token>`")]
@@ -59,7 +62,7 @@ pub(super) enum Refusal {
     CredentialsUnavailable,
 }
 
-/// RFC 9457's members, and `error` for clients that look for one.
+/// RFC 9457's members, `error` for clients that look for one, and `errors` if query parameters are invalid.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ProblemDetails {
     /// Always `about:blank`: the status defines the problem's type.
@@ -72,6 +75,10 @@ pub(super) struct ProblemDetails {
     detail: String,
     /// The same as `title`.
     error: &'static str,
+    /// Every mistake in the query's parameters; only if there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(min_items = 1, required = false)]
+    errors: Vec<ParameterError>,
 }
 
 impl From<InvalidAgentName> for Refusal {
@@ -128,6 +135,7 @@ impl Refusal {
             Self::Event
             | Self::AgentName
             | Self::Path
+            | Self::Query(_)
             | Self::Body(InvalidBody::NotAnObject)
             | Self::IdempotencyKey => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
@@ -154,6 +162,10 @@ impl IntoResponse for Refusal {
             status: status.as_u16(),
             detail: self.to_string(),
             error: title,
+            errors: match &self {
+                Self::Query(invalid) => invalid.errors().to_vec(),
+                _ => Vec::new(),
+            },
         };
         let mut response = (status, Json(details)).into_response();
         let headers = response.headers_mut();
@@ -175,7 +187,31 @@ impl IntoResponse for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt as _;
+    use serde_json::{Value, json};
+
     use super::*;
+
+    fn body(refusal: Refusal) -> Value {
+        let body = axum::body::to_bytes(refusal.into_response().into_body(), usize::MAX).now_or_never();
+        serde_json::from_slice(&body.expect("it is in memory").expect("a body")).expect("JSON")
+    }
+
+    #[test]
+    fn invalid_parameters_are_listed_beside_the_other_members() {
+        let detail = "must be a whole number from 1 to 200";
+        let expected = json!({
+            "type": "about:blank",
+            "title": "Bad Request",
+            "status": 400,
+            "detail": format!("invalid query: limit {detail}"),
+            "error": "Bad Request",
+            "errors": [{"parameter": "limit", "detail": detail}],
+        });
+        assert_eq!(body(InvalidQuery::of("limit", detail).into()), expected);
+        assert_eq!(body(InvalidQuery::TooLong.into()).get("errors"), None);
+        assert_eq!(body(Refusal::NotFound).get("errors"), None);
+    }
 
     #[test]
     fn every_refusal_has_its_status_and_sentence() {
@@ -183,6 +219,9 @@ mod tests {
             Refusal::Event,
             Refusal::AgentName,
             Refusal::Path,
+            InvalidQuery::TooLong.into(),
+            InvalidQuery::TooManyParameters.into(),
+            InvalidQuery::of("limit", "must be a whole number from 1 to 200").into(),
             InvalidBody::NotAnObject.into(),
             Refusal::IdempotencyKey,
             Refusal::Unauthorized,
@@ -200,6 +239,9 @@ mod tests {
         400 the event is not a readable HTTP request
         400 invalid agent name: must be 1 to 64 of the characters A-Z a-z 0-9 . _ - and start with a letter or a digit
         400 the path is not valid percent-encoded UTF-8
+        400 the query exceeds 8192 bytes
+        400 the query has more than 50 parameters
+        400 invalid query: limit must be a whole number from 1 to 200
         400 the body must be empty or a JSON object
         400 invalid Idempotency-Key: must be one value of 1 to 255 visible ASCII characters except " , ; and \, optionally in quotation marks
         401 missing or invalid agent token; send exactly one header `Authorization: Bearer <token>`

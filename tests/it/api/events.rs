@@ -7,12 +7,15 @@ use serde_json::json;
 use crate::support::app::TestApp;
 use crate::support::roles::invoke;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 10] = [
     "confirm-audit.json",
     "heartbeat-function-url.json",
     "heartbeat-rest-api.json",
     "heartbeat-unauthorized.json",
     "heartbeat.json",
+    "issues-function-url.json",
+    "issues-rest-api.json",
+    "issues.json",
     "schedule-rule.json",
     "schedule.json",
 ];
@@ -32,7 +35,8 @@ fn events_folder_has_exactly_the_documented_events() {
 fn contributors_page_has_a_cargo_lambda_command_for_each_sample_event() {
     let page = include_str!("../../../CONTRIBUTING.md");
     for file in FILES {
-        let function = if file.starts_with("heartbeat") { "api" } else { "schedule" };
+        let is_http = file.starts_with("heartbeat") || file.starts_with("issues");
+        let function = if is_http { "api" } else { "schedule" };
         let command = format!("\ncargo lambda invoke {function} --data-file events/{file} ");
         assert_eq!(page.matches(&command).count(), 1, "{command}");
     }
@@ -55,6 +59,8 @@ async fn each_event_is_answered_by_its_function() {
             let reply = app.stranger().sends(&event).await;
             assert_eq!(reply.status, 401);
             assert_eq!(app.items("AGENT", ""), [json!(null); 0]);
+        } else if file.starts_with("issues") {
+            assert_eq!(app.stranger().sends(&event).await.status, 404, "{file}");
         } else {
             let reply = app.stranger().sends(&event).await;
             assert_eq!((reply.status, &reply.body["status"]), (200, &json!("ok")), "{file}");
@@ -101,6 +107,9 @@ async fn answer_has_the_members_that_its_kind_of_event_requires() {
         ("heartbeat-function-url.json", true),
         ("heartbeat-unauthorized.json", true),
         ("heartbeat-rest-api.json", false),
+        ("issues.json", true),
+        ("issues-function-url.json", true),
+        ("issues-rest-api.json", false),
     ] {
         let app = TestApp::tracking(&["acme/api"]).start().await;
         let answer = invoke(app.app.clone(), TestApp::event(file).to_string(), None).await;

@@ -12,11 +12,14 @@ use crate::support::roles::{invoke, invoke_in};
 /// These take about ten seconds.
 const CASES: u32 = 600;
 
-const SAMPLES: [&str; 4] = [
+const SAMPLES: [&str; 7] = [
     "heartbeat.json",
     "heartbeat-function-url.json",
     "heartbeat-rest-api.json",
     "heartbeat-unauthorized.json",
+    "issues.json",
+    "issues-function-url.json",
+    "issues-rest-api.json",
 ];
 
 /// A change of an event.
@@ -26,6 +29,8 @@ enum Hostility {
     /// At a place that the answer depends on, or that may become part of a URL.
     At(&'static str, Value),
     Header(String, Vec<Value>),
+    /// A query parameter, in each form in which an event has it.
+    Parameter(String, Vec<Value>),
 }
 
 fn hostility() -> impl Strategy<Value = Hostility> {
@@ -48,6 +53,7 @@ fn hostility() -> impl Strategy<Value = Hostility> {
         "/headers/content-length",
         "/cookies",
         "/queryStringParameters",
+        "/multiValueQueryStringParameters",
         "/pathParameters",
         "/version",
     ];
@@ -60,10 +66,15 @@ fn hostility() -> impl Strategy<Value = Hostility> {
     let names = ["authorization", "Authorization", "host", "content-type", "transfer-encoding", "x"];
     let name = prop_oneof![prop::sample::select(names.to_vec()).prop_map(str::to_owned), cases::text()];
     let values = prop::collection::vec(value.clone(), 0..4);
+    let parameters = ["label", "state", "limit", "cursor", "repository", "lable"];
+    let parameter =
+        prop_oneof![prop::sample::select(parameters.to_vec()).prop_map(str::to_owned), cases::text()];
+    let parameter_values = values.clone();
     prop_oneof![
         2 => cases::mutation().prop_map(Hostility::Anywhere),
         3 => (prop::sample::select(places.to_vec()), value).prop_map(|(place, value)| Hostility::At(place, value)),
         1 => (name, values).prop_map(|(name, values)| Hostility::Header(name, values)),
+        2 => (parameter, parameter_values).prop_map(|(name, values)| Hostility::Parameter(name, values)),
     ]
 }
 
@@ -83,6 +94,15 @@ impl Hostility {
                         headers.insert(name.clone(), values.clone().into());
                     }
                 }
+            }
+            Self::Parameter(name, values) => {
+                let Some(fields) = event.as_object_mut() else { return };
+                let part = |value: &Value| format!("&{name}={}", value.as_str().unwrap_or("{}"));
+                let query: String = values.iter().map(part).collect();
+                fields.insert("rawQueryString".to_owned(), query.into());
+                let last = values.last().cloned().unwrap_or_default();
+                fields.insert("queryStringParameters".to_owned(), json!({ &name: last }));
+                fields.insert("multiValueQueryStringParameters".to_owned(), json!({ name: values }));
             }
         }
     }
@@ -152,6 +172,25 @@ async fn unused_event_fields_may_have_any_value() {
     }
     for query in ["a b", "%zz", "\0", "é", "&=&", "x=\u{202e}"] {
         assert_eq!(statuses(&app, changed("/rawQueryString", &query.into())).await, [200, 200], "{query:?}");
+    }
+}
+
+/// No sender has such events. Routes without parameters ignore any query, but not an event that is not one.
+#[tokio::test]
+async fn query_of_an_unexpected_type_or_length_is_a_bad_request() {
+    let app = app().await;
+    for value in [json!(7), json!(false), json!([]), json!({"x": 7}), json!({"x": [null]})] {
+        assert_eq!(statuses(&app, changed("/rawQueryString", &value)).await, [400, 200], "{value}");
+        for place in ["/queryStringParameters", "/multiValueQueryStringParameters"] {
+            assert_eq!(statuses(&app, changed(place, &value)).await, [200, 400], "{value} at {place}");
+        }
+    }
+    for (length, status) in [(60_000, 200), (65_536, 400), (1_000_000, 400)] {
+        let query = "x".repeat(length);
+        assert_eq!(statuses(&app, changed("/rawQueryString", &query.clone().into())).await, [status, 200]);
+        let parameters = json!({"x": [query]});
+        let place = "/multiValueQueryStringParameters";
+        assert_eq!(statuses(&app, changed(place, &parameters)).await, [200, status], "{length}");
     }
 }
 

@@ -375,6 +375,33 @@ async fn path_behind_a_base_path_or_with_surplus_slashes_is_routed() {
     assert_eq!(mapped.status, 200, "a mapping called api: {mapped:#?}");
 }
 
+/// As clients send it, valid for a route with parameters or not.
+#[tokio::test]
+async fn query_of_a_route_without_parameters_is_ignored() {
+    let app = TestApp::tracking(&["acme/api"]).with("BEATS_PER_MINUTE", "6000").start().await;
+    for (name, value) in [("x", "1"), ("limit", "0"), ("", ""), ("%zz", "%FF"), ("a b", "<é🐛#?&=>")] {
+        for (front, mut event) in fronts("/api/agents/alpha/heartbeat") {
+            event["rawQueryString"] = format!("{name}={value}&{name}={value}").into();
+            event["queryStringParameters"] = json!({name: value});
+            assert_eq!(app.stranger().sends(&event).await.status, 200, "{front}: {name}={value}");
+            event["multiValueQueryStringParameters"] = json!({name: [value, value]});
+            let reply = app.stranger().sends(&event).await;
+            assert_eq!(
+                (reply.status, &reply.body["agentName"]),
+                (200, &json!("alpha")),
+                "{front}: {name}={value}"
+            );
+        }
+        for path in ["/api/health", "/api/openapi.json"] {
+            let changed = |event: &mut Value| {
+                ask(event, "GET", path);
+                event["rawQueryString"] = format!("{name}={value}").into();
+            };
+            assert_eq!(app.stranger().sends_changed(changed).await.status, 200, "{path}: {name}={value}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn load_balancer_gets_its_answer_in_the_form_of_its_event() {
     let app = app().await;
