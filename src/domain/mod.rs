@@ -14,6 +14,7 @@ mod page_length;
 mod pasted;
 mod probing;
 mod problem;
+mod read_rates;
 mod repository;
 mod request_rate;
 mod run;
@@ -22,7 +23,7 @@ mod tracking;
 mod usage;
 
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
-pub use agent_tokens::{AgentToken, AgentTokens};
+pub use agent_tokens::{AgentToken, AgentTokens, Right};
 pub use beat_rate::{BeatRate, Minute, RateLimitExceeded};
 pub use change_counts::{ChangeCounts, CountedAfter, MAX_COUNTED, Recount};
 pub use delivery_cursor::{
@@ -43,6 +44,7 @@ pub use page_length::{PageLength, ShortPages};
 pub use pasted::{looks_like, only_value, unwrapped};
 pub use probing::{Backoff, ProbeMemory, QueryLimit};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
+pub use read_rates::ReadRates;
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use request_rate::MAX_REQUESTS_PER_MINUTE;
 pub use run::{AgentRun, IssueChange, RunType, Status};
