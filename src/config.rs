@@ -42,8 +42,8 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// `BEATS_PER_MINUTE`: the rate limit of each agent. Further heartbeats are refused until the minute ends.
     pub beats_per_minute: u64,
-    /// `READS_PER_MINUTE`: the rate limit of each token's reads, in each execution environment. Further reads are refused
-    /// until the minute ends.
+    /// `READS_PER_MINUTE`: the rate limit of each token's reads, in each execution environment. Further reads are
+    /// refused until the minute ends.
     pub reads_per_minute: u64,
     /// `AUDIT_INTERVAL_SECONDS`: the longest time between two audits of a repository.
     pub audit_interval: Duration,

@@ -201,7 +201,7 @@ impl AgentTokens {
         found.is_valid(now).then(|| found.clone())
     }
 
-    /// The agents that the secret names one by one, without a `*`, and that may send heartbeats now. They may not have
+    /// The agents that the secret names one by one (without a `*`), and that may send heartbeats now. They may not have
     /// sent any yet.
     pub fn named_agents(&self, now: Timestamp) -> BTreeSet<&AgentName> {
         let senders = self.valid.iter().filter(|token| token.is_valid(now) && token.may(Right::Beat));

@@ -1,7 +1,7 @@
 //! The reads of each token per minute, and their limit.
 //!
-//! They are counted in the memory of an execution environment: a read writes nothing to the table. So the limit holds for
-//! each execution environment.
+//! They are counted in the memory of an execution environment, because a read writes nothing to the table. So the limit
+//! holds for each execution environment.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use super::{Fingerprint, Minute, RateLimitExceeded};
 
-/// The reads that were admitted in the current minute, by their token. Valid tokens alone are counted, and the counts of
-/// earlier minutes are dropped, so the secret bounds the memory.
+/// The reads that were admitted in the current minute, by their token. Callers count valid tokens only, and the counts
+/// of earlier minutes are dropped, so the length of the secret bounds the memory.
 #[derive(Debug, Default)]
 pub struct ReadRates {
     /// `None` before the first read.
