@@ -71,10 +71,12 @@ logs: $(PYTHON_TOOLS)/installed ## Follow both functions' logs, from SINCE=10m a
 	@api=$$($(call output,ApiLogGroup)) && schedule=$$($(call output,ScheduleLogGroup)) && \
 	$(SAM) logs --cw-log-group "$$api" --cw-log-group "$$schedule" --start-time '$(SINCE) ago' --tail
 
-# The secret is a plain token or JSON with several. Of several, this prints the newest for all agents, or else the newest.
+# The secret is a plain token or JSON with several. Of those that may send heartbeats, this prints the newest for all
+# agents, or else the newest.
 token = id=$$($(call output,AgentTokensSecret)) && secret=$$($(AWS) secretsmanager get-secret-value --secret-id "$$id" \
 	--query SecretString --output text) && printf %s "$$secret" | $(PYTHON) -c 'import json, sys; secret = sys.stdin.read().strip(); \
 	entries = json.loads(secret)["tokens"] if secret.startswith("{") else [{"token": secret, "agents": ["*"]}]; \
+	entries = [entry for entry in entries if "beat" in (entry.get("may") or ["beat"])] or sys.exit("no token may send heartbeats"); \
 	print([*entries, *(entry for entry in entries if "*" in entry["agents"])][-1]["token"])'
 
 .PHONY: token
@@ -84,9 +86,9 @@ token: $(PYTHON_TOOLS)/installed ## Print the token that agents send with heartb
 HOURS ?= 24
 
 .PHONY: rotate-token
-rotate-token: $(PYTHON_TOOLS)/installed ## Create and print a new token for AGENT=… (alpha, ci-* or *); the old one expires in HOURS=24
+rotate-token: $(PYTHON_TOOLS)/installed ## Create and print a new token for AGENT=… (alpha, ci-* or *); the old one expires in HOURS=24; MAY=read: one that reads
 	@test -n '$(AGENT)' || { echo "Name the agent, or * for all: make rotate-token AGENT='*'" >&2; exit 1; }
-	@id=$$($(call output,AgentTokensSecret)) && $(in_region) $(PYTHON) infra/rotate_token.py "$$id" '$(AGENT)' '$(HOURS)'
+	@id=$$($(call output,AgentTokensSecret)) && $(in_region) $(PYTHON) infra/rotate_token.py "$$id" '$(AGENT)' '$(HOURS)' '$(MAY)'
 
 # curl reads the token from standard input, because every user of the machine can see a command's arguments.
 .PHONY: beat

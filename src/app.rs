@@ -1,6 +1,7 @@
 //! The long-lived handles, built once per cold start and shared by all invocations of an execution environment.
 
 use std::fmt::Display;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use aws_config::environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider};
@@ -9,7 +10,7 @@ use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::AgentTokens;
+use crate::domain::{AgentTokens, ReadRates};
 use crate::github::{Addresses, Credentials, GitHub, Identity, RetryPolicy};
 use crate::secrets::{CachedSecret, ReadFailed, Secret, SecretLifetimes};
 use crate::store::{Store, StorePatience};
@@ -26,6 +27,8 @@ pub struct App {
     pub clock: Clock,
     /// The agents' tokens, cached from Secrets Manager.
     pub agent_tokens: CachedSecret<AgentTokens>,
+    /// The reads of this minute. A read writes nothing, so other execution environments do not know them.
+    pub read_rates: Mutex<ReadRates>,
     /// The client of GitHub's APIs.
     pub github: GitHub,
     /// The DynamoDB table.
@@ -184,6 +187,7 @@ impl App {
                 timing.secrets,
                 clock.clone(),
             ),
+            read_rates: Mutex::default(),
             github: GitHub::new(
                 transport,
                 Addresses {

@@ -42,6 +42,9 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// `BEATS_PER_MINUTE`: the rate limit of each agent. Further heartbeats are refused until the minute ends.
     pub beats_per_minute: u64,
+    /// `READS_PER_MINUTE`: the rate limit of each token's reads, in each execution environment. Further reads are
+    /// refused until the minute ends.
+    pub reads_per_minute: u64,
     /// `AUDIT_INTERVAL_SECONDS`: the longest time between two audits of a repository.
     pub audit_interval: Duration,
     /// `SCHEDULE_AGENT_NAME`: the agent name of scheduled heartbeats in their records.
@@ -102,6 +105,7 @@ impl Config {
                 86_400,
             )),
             beats_per_minute: reader.number("BEATS_PER_MINUTE", 60, 1, 6_000),
+            reads_per_minute: reader.number("READS_PER_MINUTE", 600, 1, 60_000),
             audit_interval: Duration::from_secs(reader.number(
                 "AUDIT_INTERVAL_SECONDS",
                 21_600,

@@ -21,6 +21,7 @@ fn unset_variable_has_its_documented_default() {
     assert_eq!(config.freshness.as_secs(), 30);
     assert_eq!(config.heartbeat_interval.as_secs(), 900);
     assert_eq!(config.beats_per_minute, 60);
+    assert_eq!(config.reads_per_minute, 600);
     assert_eq!(config.audit_interval.as_secs(), 21_600);
     assert_eq!(config.schedule_agent_name.as_str(), "scheduler");
     assert_eq!(config.run_retention.as_secs(), 90 * 86_400);
@@ -49,6 +50,7 @@ fn mistakes_are_reported_together_and_name_their_variables() {
         ("FRESHNESS_SECONDS", "soon"),
         ("HEARTBEAT_INTERVAL_SECONDS", "0"),
         ("BEATS_PER_MINUTE", "6001"),
+        ("READS_PER_MINUTE", "60001"),
         ("AUDIT_INTERVAL_SECONDS", "0"),
         ("SCHEDULE_AGENT_NAME", "the scheduler"),
         ("RUN_RETENTION_DAYS", "-1"),
@@ -67,6 +69,7 @@ fn mistakes_are_reported_together_and_name_their_variables() {
     FRESHNESS_SECONDS must be an integer from 1 to 3600 (got `soon`)
     HEARTBEAT_INTERVAL_SECONDS must be an integer from 1 to 86400 (got `0`)
     BEATS_PER_MINUTE must be an integer from 1 to 6000 (got `6001`)
+    READS_PER_MINUTE must be an integer from 1 to 60000 (got `60001`)
     AUDIT_INTERVAL_SECONDS must be an integer from 60 to 2592000 (got `0`)
     SCHEDULE_AGENT_NAME is invalid (`the scheduler`): an agent name must be 1 to 64 of the characters A-Z a-z 0-9 . _ - and start with a letter or a digit
     RUN_RETENTION_DAYS must be an integer from 1 to 3650 (got `-1`)

@@ -1,9 +1,10 @@
-//! The agents' tokens: which token is valid for which agent, as configured in the secret.
+//! The agents' tokens: which token is valid for which agents and what its holder may do, as configured in the secret.
 //!
 //! Only digests of tokens are kept. Messages about mistakes in the secret name the place, and never repeat the text.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -19,9 +20,14 @@ const MIN_LENGTH: usize = 32;
 /// The valid tokens of the secret, and the mistakes in the others.
 #[derive(Debug)]
 pub struct AgentTokens {
-    valid: Vec<ValidToken>,
+    valid: Vec<AgentToken>,
     mistakes: Vec<Mistake>,
 }
+
+/// A valid token. Its holder may not necessarily do what it requests: see [`AgentToken::may`] and
+/// [`AgentToken::covers`].
+#[derive(Clone, Debug)]
+pub struct AgentToken(Arc<ValidToken>);
 
 #[derive(Debug)]
 struct ValidToken {
@@ -29,16 +35,23 @@ struct ValidToken {
     binding: Binding,
 }
 
-/// The agents and the expiry of a token.
+/// The agents, the rights and the expiry of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Binding {
     agents: BTreeSet<AgentPattern>,
+    /// Never empty.
+    may: BTreeSet<Right>,
     expires_at: Option<Timestamp>,
 }
 
-/// A token that is valid, but not necessarily for the agent that sent it: see [`AgentToken::is_for`].
-#[derive(Clone, Copy, Debug)]
-pub struct AgentToken<'a>(&'a ValidToken);
+/// What the holder of a token may do. Each holder may read the agents that the token covers, and their runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Right {
+    /// `beat`: send heartbeats as the agents that the token covers.
+    Beat,
+    /// `read`: read the fleet: its status, repositories, issues, passes and changes.
+    Read,
+}
 
 /// One mistake in the secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +67,10 @@ enum Wrong {
     Form(String),
     #[error("invalid token: it looks like {0}")]
     TokenForm(String),
-    #[error("must have the form {{\"token\":\"…\",\"agents\":[\"…\"],\"expiresAt\":\"…\"}}")]
+    #[error(
+        "must have the form {{\"token\":\"…\",\"agents\":[\"…\"],\"may\":[\"…\"],\"expiresAt\":\"…\"}}; `may` and \
+         `expiresAt` are optional"
+    )]
     EntryForm,
     #[error("token with fewer than {MIN_LENGTH} characters")]
     Short,
@@ -64,9 +80,11 @@ enum Wrong {
     NoAgents,
     #[error("invalid agent name; `*` is allowed only at the end")]
     AgentName,
+    #[error("may must be [\"beat\"], [\"read\"] or [\"beat\",\"read\"]")]
+    May,
     #[error("expiresAt must be a time like 2026-12-01T00:00:00Z")]
     ExpiresAt,
-    #[error("duplicate token with different agents or expiry")]
+    #[error("duplicate token with different agents, rights or expiry")]
     Contradiction,
 }
 
@@ -81,12 +99,14 @@ struct Form {
 struct Entry {
     token: String,
     agents: Vec<String>,
+    /// Of any type, so that a wrong one gets the sentence about rights.
+    may: Option<Value>,
     expires_at: Option<String>,
 }
 
 impl AgentTokens {
-    /// Reads the secret: one plain token for all agents, or `{"tokens":[…]}`. Skips wrong entries, so that the others
-    /// keep working. Either form may be the only value of an object, as in `{"AGENT_TOKENS":"…"}`.
+    /// Reads the secret: one plain token for all agents with all rights, or `{"tokens":[…]}`. Skips wrong entries, so
+    /// that the others keep working. Either form may be the only value of an object, as in `{"AGENT_TOKENS":"…"}`.
     pub fn read(text: &str) -> Self {
         let object = serde_json::from_str::<Map<String, Value>>(text).ok();
         match object
@@ -103,11 +123,15 @@ impl AgentTokens {
         let form =
             || Wrong::Form(looks_like(text).unwrap_or_else(|| "JSON with another structure".to_owned()));
         if !text.starts_with(['{', '[']) && !text.is_empty() {
-            let all = Binding { agents: BTreeSet::from([AgentPattern::All]), expires_at: None };
+            let binding = Binding {
+                agents: BTreeSet::from([AgentPattern::All]),
+                may: BTreeSet::from([Right::Beat, Right::Read]),
+                expires_at: None,
+            };
             return match check(text) {
                 Err(wrong) => Self::without(wrong),
                 Ok(()) => {
-                    let only = ValidToken { digest: sha256(text), binding: all };
+                    let only = AgentToken::new(sha256(text), binding);
                     Self { valid: vec![only], mistakes: Vec::new() }
                 }
             };
@@ -138,9 +162,8 @@ impl AgentTokens {
             });
             match (digest, binding) {
                 (Some(digest), Ok(binding)) if !is_contradicted => {
-                    let token = ValidToken { digest: *digest, binding: binding.clone() };
-                    if tokens.valid.iter().all(|known| known.digest != token.digest) {
-                        tokens.valid.push(token);
+                    if tokens.valid.iter().all(|known| known.0.digest != *digest) {
+                        tokens.valid.push(AgentToken::new(*digest, binding.clone()));
                     }
                 }
                 (_, binding) => {
@@ -168,33 +191,71 @@ impl AgentTokens {
     ///
     /// Takes constant time: compares the whole digests of all tokens and selects the match without a branch. The time
     /// reveals neither a token's length, nor a correct prefix, nor its place in the secret.
-    pub fn find(&self, given: &str, now: Timestamp) -> Option<AgentToken<'_>> {
+    pub fn find(&self, given: &str, now: Timestamp) -> Option<AgentToken> {
         let given = sha256(given);
         let mut place = 0_u32;
         for (n, token) in (1..).zip(&self.valid) {
-            place.conditional_assign(&n, token.digest.ct_eq(&given));
+            place.conditional_assign(&n, token.0.digest.ct_eq(&given));
         }
         let found = self.valid.get(usize::try_from(place).ok()?.checked_sub(1)?)?;
-        let is_valid = found.binding.expires_at.is_none_or(|expires_at| now < expires_at);
-        is_valid.then_some(AgentToken(found))
+        found.is_valid(now).then(|| found.clone())
+    }
+
+    /// The agents that the secret names one by one (without a `*`), and that may send heartbeats now. They may not have
+    /// sent any yet.
+    pub fn named_agents(&self, now: Timestamp) -> BTreeSet<&AgentName> {
+        let senders = self.valid.iter().filter(|token| token.is_valid(now) && token.may(Right::Beat));
+        let patterns = senders.flat_map(|token| &token.0.binding.agents);
+        let names = patterns.filter_map(|pattern| match pattern {
+            AgentPattern::Only(name) => Some(name),
+            AgentPattern::All | AgentPattern::Prefix(_) => None,
+        });
+        names.collect()
     }
 }
 
-impl AgentToken<'_> {
-    /// Whether this agent may send heartbeats with the token.
-    pub fn is_for(self, agent: &AgentName) -> bool {
+impl AgentToken {
+    fn new(digest: [u8; 32], binding: Binding) -> Self {
+        Self(Arc::new(ValidToken { digest, binding }))
+    }
+
+    /// Whether its holder has this right.
+    pub fn may(&self, right: Right) -> bool {
+        self.0.binding.may.contains(&right)
+    }
+
+    /// Whether the token is for this agent. What its holder may do with it is up to its rights.
+    pub fn covers(&self, agent: &AgentName) -> bool {
         self.0.binding.agents.iter().any(|pattern| pattern.covers(agent))
     }
 
     /// The token's fingerprint.
-    pub fn fingerprint(self) -> Fingerprint {
+    pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of_digest(&self.0.digest)
+    }
+
+    fn is_valid(&self, now: Timestamp) -> bool {
+        self.0.binding.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+}
+
+impl Right {
+    /// The rights of an entry. One without `may` sends heartbeats only: it may be older than the right to read.
+    fn read(may: Option<Value>) -> Option<BTreeSet<Self>> {
+        let Some(may) = may else { return Some(BTreeSet::from([Self::Beat])) };
+        let words = may.as_array()?.iter().map(|word| match word.as_str()? {
+            "beat" => Some(Self::Beat),
+            "read" => Some(Self::Read),
+            _ => None,
+        });
+        words.collect::<Option<BTreeSet<_>>>().filter(|rights| !rights.is_empty())
     }
 }
 
 impl Binding {
     fn read(entry: Value) -> Result<Self, Wrong> {
-        let Entry { token, agents, expires_at } = Entry::deserialize(entry).map_err(|_| Wrong::EntryForm)?;
+        let Entry { token, agents, may, expires_at } =
+            Entry::deserialize(entry).map_err(|_| Wrong::EntryForm)?;
         check(&unwrapped(&token))?;
         if agents.is_empty() {
             return Err(Wrong::NoAgents);
@@ -202,6 +263,7 @@ impl Binding {
         let agents = agents.iter().map(|agent| AgentPattern::parse(&unwrapped(agent)));
         Ok(Self {
             agents: agents.collect::<Result<_, _>>().map_err(|_| Wrong::AgentName)?,
+            may: Right::read(may).ok_or(Wrong::May)?,
             expires_at: expires_at
                 .map(|at| unwrapped(&at).parse())
                 .transpose()
@@ -246,19 +308,21 @@ mod tests {
             Wrong::Characters,
             Wrong::NoAgents,
             Wrong::AgentName,
+            Wrong::May,
             Wrong::ExpiresAt,
             Wrong::Contradiction,
         ];
         insta::assert_snapshot!(mistakes.map(|what| Mistake { entry: Some(1), what }.to_string()).join("\n"), @r#"
         entry 1: must be one plain token or {"tokens":[…]}, but is a JSON list
         entry 1: invalid token: it looks like a JSON list
-        entry 1: must have the form {"token":"…","agents":["…"],"expiresAt":"…"}
+        entry 1: must have the form {"token":"…","agents":["…"],"may":["…"],"expiresAt":"…"}; `may` and `expiresAt` are optional
         entry 1: token with fewer than 32 characters
         entry 1: token with characters that are not allowed in a header
         entry 1: no agents listed
         entry 1: invalid agent name; `*` is allowed only at the end
+        entry 1: may must be ["beat"], ["read"] or ["beat","read"]
         entry 1: expiresAt must be a time like 2026-12-01T00:00:00Z
-        entry 1: duplicate token with different agents or expiry
+        entry 1: duplicate token with different agents, rights or expiry
         "#);
     }
 }

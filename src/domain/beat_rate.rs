@@ -1,4 +1,4 @@
-//! The heartbeats of an agent per minute, and their limit.
+//! What is counted per minute, and the limit of an agent's heartbeats.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,19 @@ impl Minute {
     pub fn of(at: Timestamp) -> Self {
         Self(at.as_second().div_euclid(60))
     }
+
+    /// Checks whether one more request, arriving at `now`, stays within `limit` requests per minute if `counted` were
+    /// answered in this minute.
+    ///
+    /// # Errors
+    /// [`RateLimitExceeded`] if the minute is not over and `limit` requests of it have been answered.
+    pub fn check(self, counted: u64, limit: u64, now: Timestamp) -> Result<(), RateLimitExceeded> {
+        if self != Self::of(now) || counted < limit {
+            return Ok(());
+        }
+        let elapsed = now.as_second().rem_euclid(60).unsigned_abs();
+        Err(RateLimitExceeded { limit, retry_after_seconds: 60 - elapsed })
+    }
 }
 
 /// The number of an agent's heartbeats that arrived in one minute and were answered.
@@ -24,10 +37,10 @@ pub struct BeatRate {
     pub beats: u64,
 }
 
-/// The agent has reached its rate limit. The refusal of a request has the sentence about it.
+/// A rate limit is reached. The refusal of a request has the sentence about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimitExceeded {
-    /// The limit: heartbeats per minute.
+    /// The limit: requests per minute.
     pub limit: u64,
     /// Seconds until the minute ends: at least 1.
     pub retry_after_seconds: u64,
@@ -39,11 +52,7 @@ impl BeatRate {
     /// # Errors
     /// [`RateLimitExceeded`] if `limit` heartbeats of this minute have been answered.
     pub fn check(&self, limit: u64, now: Timestamp) -> Result<(), RateLimitExceeded> {
-        if self.minute != Minute::of(now) || self.beats < limit {
-            return Ok(());
-        }
-        let elapsed = now.as_second().rem_euclid(60).unsigned_abs();
-        Err(RateLimitExceeded { limit, retry_after_seconds: 60 - elapsed })
+        self.minute.check(self.beats, limit, now)
     }
 }
 

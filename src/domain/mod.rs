@@ -15,6 +15,7 @@ mod pasted;
 mod presence;
 mod probing;
 mod problem;
+mod read_rates;
 mod repository;
 mod request_rate;
 mod run;
@@ -23,7 +24,7 @@ mod tracking;
 mod usage;
 
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
-pub use agent_tokens::{AgentToken, AgentTokens};
+pub use agent_tokens::{AgentToken, AgentTokens, Right};
 pub use beat_rate::{BeatRate, Minute, RateLimitExceeded};
 pub use change_counts::{ChangeCounts, CountedAfter, MAX_COUNTED, Recount};
 pub use delivery_cursor::{
@@ -45,6 +46,7 @@ pub use pasted::{looks_like, only_value, unwrapped};
 pub use presence::{Presence, is_quiet};
 pub use probing::{Backoff, ProbeMemory, QueryLimit};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
+pub use read_rates::ReadRates;
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use request_rate::MAX_REQUESTS_PER_MINUTE;
 pub use run::{AgentRun, IssueChange, RunType, Status};

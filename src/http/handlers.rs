@@ -66,7 +66,7 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
             headers(("WWW-Authenticate" = String, description = "`Bearer`")),
         ),
         (
-            status = 403, description = "The token is not valid for this agent",
+            status = 403, description = "The token is not valid for this agent, or may not send heartbeats",
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         (

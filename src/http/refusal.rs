@@ -38,6 +38,17 @@ pub(super) enum Refusal {
     Unauthorized,
     #[error("this token is not valid for this agent")]
     NotForThisAgent,
+    #[error(
+        "this token may not send heartbeats; use another one, or add `beat` to `may` of its entry in the secret with the \
+         agents' tokens"
+    )]
+    MayNotBeat,
+    #[error(
+        "this token may not read the fleet; use another one, or give its entry in the secret with the agents' tokens \
+         `\"may\":[\"beat\",\"read\"]`"
+    )]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the reading routes use it"))]
+    MayNotRead,
     #[error("no such endpoint; send heartbeats with POST /api/agents/{{agentName}}/heartbeat")]
     NotFound,
     #[error("method not allowed for this path; see the Allow header")]
@@ -56,6 +67,10 @@ pub(super) enum Refusal {
         "rate limit exceeded: {limit} heartbeats per minute for this agent; retry in {retry_after_seconds} s"
     )]
     RateLimited { limit: u64, retry_after_seconds: u64 },
+    #[error(
+        "rate limit exceeded: {limit} reads per minute with this token; retry in {retry_after_seconds} s"
+    )]
+    TooManyReads { limit: u64, retry_after_seconds: u64 },
     /// The tokens cannot be read, or the secret contains no usable token. Sent instead of 401, so that valid clients
     /// are not misled.
     #[error("the agent tokens cannot be read; retry later")]
@@ -116,15 +131,22 @@ impl From<SecretUnavailable> for Refusal {
 impl Refusal {
     /// Whether a newer version of the secret may accept the token.
     pub(super) fn is_about_the_token(&self) -> bool {
-        matches!(self, Self::Unauthorized | Self::NotForThisAgent | Self::CredentialsUnavailable)
+        matches!(
+            self,
+            Self::Unauthorized
+                | Self::NotForThisAgent
+                | Self::MayNotBeat
+                | Self::MayNotRead
+                | Self::CredentialsUnavailable
+        )
     }
 
     /// Seconds until a retry makes sense; `None` if a retry cannot succeed.
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::RateLimited { retry_after_seconds, .. } | Self::StillRunning { retry_after_seconds } => {
-                Some(*retry_after_seconds)
-            }
+            Self::RateLimited { retry_after_seconds, .. }
+            | Self::TooManyReads { retry_after_seconds, .. }
+            | Self::StillRunning { retry_after_seconds } => Some(*retry_after_seconds),
             Self::CredentialsUnavailable => Some(10),
             _ => None,
         }
@@ -139,11 +161,11 @@ impl Refusal {
             | Self::Body(InvalidBody::NotAnObject)
             | Self::IdempotencyKey => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::NotForThisAgent => StatusCode::FORBIDDEN,
+            Self::NotForThisAgent | Self::MayNotBeat | Self::MayNotRead => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body(InvalidBody::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited { .. } | Self::TooManyReads { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::StillRunning { .. } => StatusCode::CONFLICT,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::CredentialsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -175,7 +197,7 @@ impl IntoResponse for Refusal {
                 Count::RequestsUnauthorized.add(1);
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::RateLimited { .. } => Count::RequestsTooMany.add(1),
+            Self::RateLimited { .. } | Self::TooManyReads { .. } => Count::RequestsTooMany.add(1),
             _ => {}
         }
         if let Some(seconds) = self.retry_after_seconds() {
@@ -226,12 +248,15 @@ mod tests {
             Refusal::IdempotencyKey,
             Refusal::Unauthorized,
             Refusal::NotForThisAgent,
+            Refusal::MayNotBeat,
+            Refusal::MayNotRead,
             Refusal::NotFound,
             Refusal::MethodNotAllowed,
             Refusal::StillRunning { retry_after_seconds: 2 },
             InvalidBody::TooLarge.into(),
             Refusal::KeyReused,
             Refusal::RateLimited { limit: 60, retry_after_seconds: 5 },
+            Refusal::TooManyReads { limit: 600, retry_after_seconds: 5 },
             Refusal::CredentialsUnavailable,
         ];
         let lines = refusals.map(|refusal| format!("{} {refusal}", refusal.status().as_u16()));
@@ -246,12 +271,15 @@ mod tests {
         400 invalid Idempotency-Key: must be one value of 1 to 255 visible ASCII characters except " , ; and \, optionally in quotation marks
         401 missing or invalid agent token; send exactly one header `Authorization: Bearer <token>`
         403 this token is not valid for this agent
+        403 this token may not send heartbeats; use another one, or add `beat` to `may` of its entry in the secret with the agents' tokens
+        403 this token may not read the fleet; use another one, or give its entry in the secret with the agents' tokens `"may":["beat","read"]`
         404 no such endpoint; send heartbeats with POST /api/agents/{agentName}/heartbeat
         405 method not allowed for this path; see the Allow header
         409 a request with this Idempotency-Key is still running; retry in 2 s
         413 the body exceeds 65536 bytes
         422 this Idempotency-Key was used with another body; use a new key for each request
         429 rate limit exceeded: 60 heartbeats per minute for this agent; retry in 5 s
+        429 rate limit exceeded: 600 reads per minute with this token; retry in 5 s
         503 the agent tokens cannot be read; retry later
         "#);
     }

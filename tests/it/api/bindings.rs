@@ -1,4 +1,4 @@
-//! Tokens bound to agents: names, expiry, and secrets with mistakes.
+//! Tokens bound to agents: names, rights, expiry, and secrets with mistakes.
 
 use serde_json::{Value, json};
 use test_world::{AGENT_TOKEN, AGENT_TOKENS_SECRET_ID};
@@ -76,6 +76,33 @@ async fn bound_token_under_another_name_is_forbidden_and_nothing_runs() {
     "#);
     assert_eq!(app.world.dynamodb.requests(), []);
     assert_eq!(app.world.github.requests(), []);
+}
+
+#[tokio::test]
+async fn token_without_the_right_to_beat_is_forbidden_and_nothing_runs() {
+    let app = with(&[
+        json!({"token": ALPHAS, "agents": ["alpha"]}),
+        json!({"token": CIS, "agents": ["ci-*"], "may": ["read", "beat", "read"]}),
+        json!({"token": OLD, "agents": ["*"], "may": ["read"]}),
+    ])
+    .await;
+    let reply = beat(&app, "alpha", OLD).await;
+    assert_eq!((reply.status, reply.headers["content-type"].as_str()), (403, "application/problem+json"));
+    insta::assert_json_snapshot!(reply.body["detail"], @r#""this token may not send heartbeats; use another one, or add `beat` to `may` of its entry in the secret with the agents' tokens""#);
+    assert_eq!(app.world.dynamodb.requests(), []);
+    assert_eq!(app.world.github.requests(), []);
+    assert_eq!(statuses(&app, OLD, &[".alpha", "%FF"]).await, [400, 400]);
+    assert_eq!(statuses(&app, ALPHAS, &["alpha", "ci-7"]).await, [200, 403]);
+    assert_eq!(statuses(&app, CIS, &["alpha", "ci-7"]).await, [403, 200]);
+}
+
+#[tokio::test]
+async fn new_right_to_beat_works_at_once() {
+    let app = with(&[json!({"token": ALPHAS, "agents": ["alpha"], "may": ["read"]})]).await;
+    assert_eq!(statuses(&app, ALPHAS, &["alpha"]).await, [403]);
+    app.pass_time(10);
+    store(&app, &[json!({"token": ALPHAS, "agents": ["alpha"], "may": null})]);
+    assert_eq!(statuses(&app, ALPHAS, &["alpha"]).await, [200]);
 }
 
 #[tokio::test]
@@ -162,6 +189,14 @@ async fn invalid_entry_is_logged_by_its_place_and_the_others_keep_working() {
         (json!({"token": CIS, "agents": ["alpha", ".alpha"]}), "agent name"),
         (json!({"token": CIS, "agents": ["*-ci"]}), "agent name"),
         (json!({"token": CIS, "agents": ["al*ha*"]}), "agent name"),
+        (json!({"token": CIS, "agents": ["*"], "may": []}), r#"may must be ["beat"], ["read"] or"#),
+        (json!({"token": CIS, "agents": ["*"], "may": ["beat", "write"]}), "may must be"),
+        (json!({"token": CIS, "agents": ["*"], "may": ["Beat"]}), "may must be"),
+        (json!({"token": CIS, "agents": ["*"], "may": ["beat", 1]}), "may must be"),
+        (json!({"token": CIS, "agents": ["*"], "may": "beat"}), "may must be"),
+        (json!({"token": CIS, "agents": ["*"], "may": {"beat": null}}), "may must be"),
+        (json!({"token": CIS, "agents": ["*"], "may": true}), "may must be"),
+        (json!({"token": CIS, "agents": ["*"], "mayRead": true}), r#"{"token":"…""#),
         (json!({"token": CIS, "agents": ["*"], "expiresAt": "next year"}), "expiresAt must"),
         (json!({"token": CIS, "agents": ["*"], "expiresAt": "2026-12-01"}), "expiresAt must"),
         (json!({"token": CIS, "agents": ["*"], "expiresAt": 1_796_083_200}), r#"{"token":"…""#),
@@ -196,6 +231,7 @@ async fn duplicate_token_with_different_bindings_is_refused() {
         json!({"token": CIS, "agents": ["*"]}),
         json!({"token": CIS, "agents": ["a"]}),
         json!({"token": CIS, "agents": ["a", "b"], "expiresAt": "2026-12-01T00:00:00Z"}),
+        json!({"token": CIS, "agents": ["a", "b"], "may": ["beat", "read"]}),
         json!({"token": CIS, "agents": "a"}),
     ] {
         let app = with(&[once.clone(), json!({"token": ALPHAS, "agents": ["a"]}), again.clone()]).await;
@@ -213,7 +249,7 @@ async fn duplicate_token_with_different_bindings_is_refused() {
 async fn duplicate_token_with_the_same_binding_is_accepted() {
     let app = with(&[
         json!({"token": CIS, "agents": ["a", "b"]}),
-        json!({"token": CIS, "agents": ["b", "a", "a"]}),
+        json!({"token": CIS, "agents": ["b", "a", "a"], "may": ["beat"]}),
     ])
     .await;
     let log = Log::begin();

@@ -20,6 +20,8 @@ fn secret() -> impl Strategy<Value = String> {
     let forms = vec![
         json!({ "tokens": [{ "token": MARK, "agents": ["alpha", "ci-*"], "expiresAt": "2026-12-01T00:00:00Z" }] }),
         json!({ "tokens": [{ "token": MARK, "agents": ["*"] }, { "token": MARK, "agents": ["beta"] }] }),
+        json!({ "tokens": [{ "token": MARK, "agents": ["*"], "may": ["read"] }] }),
+        json!({ "tokens": [{ "token": MARK, "agents": ["alpha"], "may": ["beat", "read", MARK] }] }),
         json!({ "token": MARK }),
         json!({ "appId": 1, "installationId": 2, "privateKey": MARK }),
         json!({ "appId": 1, "installations": { "acme": 2, "globex": MARK }, "privateKey": APP_KEY }),

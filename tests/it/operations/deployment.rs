@@ -107,7 +107,7 @@ fn parameter_bounds_are_the_services_bounds() {
             assert_eq!(read.is_ok(), is_taken, "{parameter}: {number}");
         }
     }
-    assert_eq!(checked, 5);
+    assert_eq!(checked, 6);
 }
 
 #[test]
