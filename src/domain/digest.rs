@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Identifies a secret without revealing it: the first 64 bits of its SHA-256 as 16 hexadecimal digits.
+/// Identifies a text, for example a secret, without revealing it: the first 64 bits of its SHA-256 as 16 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
@@ -12,6 +12,11 @@ impl Fingerprint {
     /// The fingerprint of a secret.
     pub fn of(secret: &str) -> Self {
         Self::of_digest(&sha256(secret))
+    }
+
+    /// The fingerprint of bytes.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self::of_digest(&sha256(bytes))
     }
 
     /// The 16 hexadecimal digits.

@@ -33,7 +33,6 @@ pub(super) struct Reader {
 }
 
 /// The proof of a [`Reader`] who may read the fleet: its status, repositories, issues, passes and changes.
-#[cfg_attr(not(test), expect(dead_code, reason = "the reading routes use it"))]
 #[derive(Clone, Debug)]
 pub(super) struct FleetReader(());
 
@@ -109,7 +108,6 @@ impl Authorized {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the reading routes use it"))]
 impl Reader {
     /// Authenticates a read, and counts it if its token's rate permits it. A refused one is not counted.
     async fn admit<T>(
@@ -151,7 +149,6 @@ impl Reader {
     }
 }
 
-#[cfg_attr(not(test), expect(dead_code, reason = "the reading routes use it"))]
 impl AgentReader {
     /// The agent in the path.
     pub(super) fn agent(&self) -> &AgentName {

@@ -8,10 +8,12 @@ mod headers;
 mod lambda;
 mod openapi;
 mod path;
-#[cfg_attr(not(test), expect(dead_code, reason = "the reading routes use it"))]
 mod query;
+mod read_answers;
+mod reading;
 mod refusal;
 mod router;
 mod sent_query;
+mod shown;
 
 pub use lambda::service;

@@ -6,12 +6,24 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::handlers;
+use super::{handlers, reading};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "agent-heartbeat"),
-    paths(handlers::heartbeat, handlers::health),
+    paths(
+        handlers::heartbeat,
+        reading::status,
+        reading::agents,
+        reading::agent,
+        reading::runs,
+        reading::run,
+        reading::passes,
+        reading::pass,
+        reading::repositories,
+        reading::repository,
+        handlers::health,
+    ),
     modifiers(&AgentToken, &OptionalBody),
 )]
 struct Description;

@@ -29,6 +29,8 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::views::{Cursor, MAX_LIMIT, PageRequest};
+
 /// The longest query, in bytes, percent-encoded.
 const MAX_QUERY: usize = 8 * 1024;
 
@@ -39,8 +41,8 @@ const MAX_PARAMETERS: usize = 50;
 const MAX_REPEATED_NAME: usize = 64;
 
 /// How many items a list has if the client gives no `limit`, and how many it may have.
-const DEFAULT_LIMIT: usize = 50;
-const LIMITS: RangeInclusive<usize> = 1..=200;
+const DEFAULT_LIMIT: u16 = 50;
+const LIMITS: RangeInclusive<u16> = 1..=MAX_LIMIT;
 
 /// Why a query is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,14 +146,15 @@ impl Query {
     }
 
     /// How many items the client wants of a list: 1 to 200, and 50 if it does not say.
-    pub(super) fn limit(&mut self) -> usize {
+    pub(super) fn limit(&mut self) -> u16 {
         self.one("limit", whole_number(LIMITS)).unwrap_or(DEFAULT_LIMIT)
     }
 
-    /// Where a list continues. Only the list that issued the cursor can tell whether it is valid; see
+    /// The page that the client wants of a list. Only the list that issued the cursor can tell whether it is valid; see
     /// [`InvalidQuery::of`].
-    pub(super) fn cursor(&mut self) -> Option<String> {
-        self.one("cursor", text)
+    pub(super) fn page(&mut self) -> PageRequest {
+        let cursor = self.one("cursor", text).map(Cursor);
+        PageRequest { limit: self.limit(), cursor }
     }
 
     fn parse(query: &str) -> Result<Self, InvalidQuery> {

@@ -18,7 +18,7 @@ const STATES: [(&str, State); 2] = [("open", State::Open), ("closed", State::Clo
 struct Filters {
     labels: Vec<String>,
     state: Option<State>,
-    limit: usize,
+    limit: u16,
     cursor: Option<String>,
 }
 
@@ -28,7 +28,7 @@ fn filters(query: &str) -> Result<Filters, InvalidQuery> {
         labels: query.all("label", text),
         state: query.one("state", one_of(&STATES)),
         limit: query.limit(),
-        cursor: query.cursor(),
+        cursor: query.one("cursor", text),
     })
 }
 

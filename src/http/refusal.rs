@@ -12,7 +12,9 @@ use crate::domain::{
 };
 use crate::heartbeat::Rejected;
 use crate::secrets::SecretUnavailable;
+use crate::store::StoreError;
 use crate::telemetry::Count;
+use crate::views::ReadError;
 
 use super::body::InvalidBody;
 use super::query::{InvalidQuery, ParameterError};
@@ -47,10 +49,12 @@ pub(super) enum Refusal {
         "this token may not read the fleet; use another one, or give its entry in the secret with the agents' tokens \
          `\"may\":[\"beat\",\"read\"]`"
     )]
-    #[cfg_attr(not(test), expect(dead_code, reason = "the reading routes use it"))]
     MayNotRead,
     #[error("no such endpoint; send heartbeats with POST /api/agents/{{agentName}}/heartbeat")]
     NotFound,
+    /// A valid request for something that does not exist. Holds the sentence.
+    #[error("{0}")]
+    NoSuchThing(&'static str),
     #[error("method not allowed for this path; see the Allow header")]
     MethodNotAllowed,
     #[error(
@@ -75,6 +79,9 @@ pub(super) enum Refusal {
     /// are not misled.
     #[error("the agent tokens cannot be read; retry later")]
     CredentialsUnavailable,
+    /// A read failed at the table. A heartbeat reports that in its response instead.
+    #[error(transparent)]
+    TableUnavailable(StoreError),
 }
 
 /// RFC 9457's members, `error` for clients that look for one, and `errors` if query parameters are invalid.
@@ -122,6 +129,16 @@ impl From<Rejected> for Refusal {
     }
 }
 
+impl From<ReadError> for Refusal {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::NotFound(sentence) => Self::NoSuchThing(sentence),
+            ReadError::Cursor(cursor) => InvalidQuery::of("cursor", cursor.to_string()).into(),
+            ReadError::Store(error) => Self::TableUnavailable(error),
+        }
+    }
+}
+
 impl From<SecretUnavailable> for Refusal {
     fn from(_: SecretUnavailable) -> Self {
         Self::CredentialsUnavailable
@@ -147,7 +164,7 @@ impl Refusal {
             Self::RateLimited { retry_after_seconds, .. }
             | Self::TooManyReads { retry_after_seconds, .. }
             | Self::StillRunning { retry_after_seconds } => Some(*retry_after_seconds),
-            Self::CredentialsUnavailable => Some(10),
+            Self::CredentialsUnavailable | Self::TableUnavailable(_) => Some(10),
             _ => None,
         }
     }
@@ -162,13 +179,13 @@ impl Refusal {
             | Self::IdempotencyKey => StatusCode::BAD_REQUEST,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotForThisAgent | Self::MayNotBeat | Self::MayNotRead => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuchThing(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body(InvalidBody::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited { .. } | Self::TooManyReads { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::StillRunning { .. } => StatusCode::CONFLICT,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::CredentialsUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CredentialsUnavailable | Self::TableUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

@@ -11,12 +11,22 @@ use crate::app::App;
 use super::body::MAX_BODY;
 use super::handlers::{health, heartbeat};
 use super::openapi::openapi;
+use super::reading;
 use super::refusal::Refusal;
 
 /// The routes. Their responses have no security headers yet: `lambda.rs` adds them to each one.
 pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/api/agents/{agent_name}/heartbeat", post(heartbeat))
+        .route("/api/status", get(reading::status))
+        .route("/api/agents", get(reading::agents))
+        .route("/api/agents/{agent_name}", get(reading::agent))
+        .route("/api/agents/{agent_name}/runs", get(reading::runs))
+        .route("/api/agents/{agent_name}/runs/{run_id}", get(reading::run))
+        .route("/api/passes", get(reading::passes))
+        .route("/api/passes/{pass_id}", get(reading::pass))
+        .route("/api/repositories", get(reading::repositories))
+        .route("/api/repositories/{owner}/{name}", get(reading::repository))
         .route("/api/health", get(health))
         .route("/api/openapi.json", get(openapi))
         .fallback(async || Refusal::NotFound)

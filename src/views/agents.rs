@@ -47,7 +47,7 @@ pub struct AgentFilter<'a> {
     /// Only agents with this presence.
     pub state: Option<Presence>,
     /// The agents that tokens name, whether or not they have ever sent a heartbeat.
-    pub named: &'a BTreeSet<AgentName>,
+    pub named: &'a BTreeSet<&'a AgentName>,
 }
 
 /// A page of agents.
@@ -86,12 +86,12 @@ pub async fn agents(
     let after: Option<AgentName> = request.after(&list)?;
     let read = app.store.agents(after.as_ref(), request.limit).await?;
     let upto = read.agents.last().map(|last| last.name.clone()).filter(|_| !read.is_end);
-    let is_new = |name: &&AgentName| {
-        after.as_ref().is_none_or(|after| *name > after)
-            && upto.as_ref().is_none_or(|upto| *name < upto)
-            && read.agents.iter().all(|stored| stored.name != **name)
+    let is_new = |name: &AgentName| {
+        after.as_ref().is_none_or(|after| name > after)
+            && upto.as_ref().is_none_or(|upto| name < upto)
+            && read.agents.iter().all(|stored| stored.name != *name)
     };
-    let new = filter.named.iter().filter(is_new).map(|name| (name.clone(), None));
+    let new = filter.named.iter().filter(|name| is_new(name)).map(|name| ((*name).clone(), None));
     let stored = read.agents.iter().map(|record| (record.name.clone(), Some(record)));
     let mut all: Vec<(AgentName, Option<&AgentRecord>)> = stored.chain(new).collect();
     all.sort_by(|(one, _), (other, _)| one.cmp(other));

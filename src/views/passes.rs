@@ -70,7 +70,8 @@ pub async fn passes(app: &App, request: &PageRequest) -> Result<PassPage, ReadEr
 /// [`ReadError::NotFound`] if there is no record with this id; [`ReadError::Store`] if DynamoDB fails.
 pub async fn pass(app: &App, id: Uuid) -> Result<PassView, ReadError> {
     let record = app.store.pass(id).await?;
-    let none = "no pass with this id has a record: passes that changed nothing leave none, and old ones are deleted";
+    let none =
+        "no pass with this id has a record: passes that changed nothing leave none, and old ones are deleted";
     record.map(PassView::from).ok_or(ReadError::NotFound(none))
 }
 

@@ -13,14 +13,6 @@ pub enum ReadError {
     /// The cursor cannot be used.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
-    /// A parameter has a value that the table rules out.
-    #[error("{detail}")]
-    Parameter {
-        /// Its name.
-        name: &'static str,
-        /// What is wrong with it, and what is allowed.
-        detail: String,
-    },
     /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),

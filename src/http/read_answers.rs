@@ -1,0 +1,41 @@
+//! What the reading routes answer beside their views, described once for all of them.
+
+use utoipa::IntoResponses;
+
+use super::refusal::ProblemDetails;
+
+/// Of every reading route.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "the description alone uses it")]
+pub(super) enum Refusals {
+    /// The client has the current version: its `If-None-Match` names it
+    #[response(status = 304, headers(("ETag" = String, description = "Identifies the current version")))]
+    NotModified,
+    /// An invalid query or path
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(ProblemDetails),
+    /// Missing or invalid agent token
+    #[response(
+        status = 401,
+        content_type = "application/problem+json",
+        headers(("WWW-Authenticate" = String, description = "`Bearer`"))
+    )]
+    Unauthorized(ProblemDetails),
+    /// The token may not read this
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(ProblemDetails),
+    /// This token exceeds its rate of reads
+    #[response(
+        status = 429,
+        content_type = "application/problem+json",
+        headers(("Retry-After" = u64, description = "Seconds until the limit resets"))
+    )]
+    TooManyRequests(ProblemDetails),
+    /// The agent tokens or the table cannot be read
+    #[response(
+        status = 503,
+        content_type = "application/problem+json",
+        headers(("Retry-After" = u64, description = "Seconds until a retry makes sense"))
+    )]
+    Unavailable(ProblemDetails),
+}
