@@ -7,6 +7,7 @@ mod audit;
 mod credentials;
 mod limits;
 mod operations;
+mod reading;
 mod records;
 mod simulation;
 mod support;

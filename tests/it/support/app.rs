@@ -18,10 +18,10 @@ use serde_json::Value;
 use test_world::dynamodb::Outcome;
 use test_world::fault::Held;
 use test_world::github::World;
-use test_world::{TABLE_NAME, TestWorld};
+use test_world::{AGENT_TOKEN, TABLE_NAME, TestWorld};
 
 use crate::support::checked::Checked;
-pub use crate::support::roles::{Agent, Answer, Reply, Schedule, Stranger};
+pub use crate::support::roles::{Agent, Answer, Client, Reply, Schedule, Stranger};
 
 /// The time at which every test's world begins.
 pub const START: &str = "2026-11-22T06:00:00Z";
@@ -187,6 +187,16 @@ impl TestApp {
     /// A caller who may send anything.
     pub fn stranger(&self) -> Stranger<'_> {
         Stranger { test: self }
+    }
+
+    /// A client that reads with the token that may do everything.
+    pub fn client(&self) -> Client<'_> {
+        self.client_with(AGENT_TOKEN)
+    }
+
+    /// A client that reads with this token.
+    pub fn client_with(&self, token: &str) -> Client<'_> {
+        Client { test: self, token: token.to_owned() }
     }
 
     /// EventBridge's schedule.

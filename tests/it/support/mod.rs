@@ -6,6 +6,7 @@ pub mod backlogs;
 pub mod cases;
 pub mod changed;
 pub mod checked;
+pub mod described;
 pub mod environment;
 pub mod github_app;
 pub mod installations;

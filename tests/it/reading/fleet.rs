@@ -1,0 +1,109 @@
+//! The fleet's status, and the tracked repositories.
+
+use serde_json::{Value, json};
+use test_world::github::{Fault, Matching};
+
+use crate::support::app::{TestApp, until_held};
+
+#[tokio::test]
+async fn status_of_a_new_table_says_that_nothing_was_read() {
+    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
+    let status = app.client().read("/api/status").await;
+    let expected = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "freshAt": null,
+        "passRunningUntil": null,
+        "repositories": 2,
+        "lastPass": null,
+        "problems": [],
+    });
+    assert_eq!(status, expected);
+    let repositories = app.client().read("/api/repositories").await;
+    assert_eq!(repositories["repositories"][1]["state"], "waiting");
+}
+
+#[tokio::test]
+async fn status_shows_the_running_pass_the_last_one_and_its_problems() {
+    let app = TestApp::after_a_first_beat().await;
+    let client = app.client();
+    let before = client.read("/api/status").await;
+    assert_eq!((&before["lastPass"]["status"], &before["problems"]), (&json!("ok"), &json!([])));
+    assert!(before["freshAt"].is_string());
+    app.world.github.arrange(|github| github.hide_repository("acme/web"));
+    let mut held = app.world.github.hold(Matching::graphql());
+    let alpha = app.agent("alpha");
+    let mut beat = Box::pin(alpha.beat());
+    assert!(until_held(&mut beat, &mut held).await.is_none());
+    assert_eq!(client.read("/api/status").await["passRunningUntil"], "2026-11-22T06:01:01.000Z");
+    held.release();
+    let beat = beat.await;
+    let after = client.read("/api/status").await;
+    assert_eq!(after["passRunningUntil"], Value::Null);
+    assert_eq!((&after["problems"], &after["freshAt"]), (&beat.0["problems"], &before["freshAt"]));
+}
+
+#[tokio::test]
+async fn repositories_say_how_fresh_they_are_and_what_is_wrong() {
+    let app = TestApp::tracking(&["acme/api", "acme/web", "acme/none"]).start().await;
+    app.world.github.arrange(|github| {
+        github.open_issues("acme/api", 3);
+        github.open_issues("acme/web", 2);
+        github.hide_repository("acme/none");
+    });
+    app.agent("alpha").beat().await;
+    let client = app.client();
+    let all = client.read("/api/repositories").await["repositories"].clone();
+    let of = |repository: &Value| (repository["name"].clone(), repository["state"].clone());
+    let states: Vec<_> = all.as_array().expect("a list").iter().map(of).collect();
+    let expected = [("acme/api", "in_sync"), ("acme/web", "in_sync"), ("acme/none", "failing")];
+    assert_eq!(states, expected.map(|(name, state)| (json!(name), json!(state))));
+    assert_eq!((&all[0]["openIssues"], &all[0]["freshAt"]), (&json!(3), &json!("2026-11-22T06:00:00.000Z")));
+    assert_eq!(
+        all[2]["failure"],
+        json!({ "code": "repository_not_found", "since": "2026-11-22T06:00:00.000Z" })
+    );
+
+    app.pass_time(600);
+    app.world.github.fault(Matching::rest().containing("acme/web"), Fault::server_error().forever());
+    app.world.github.arrange(|github| drop(github.open_issue("acme/web", "New")));
+    app.agent("alpha").beat().await;
+    let web = client.read("/api/repositories/acme/web").await;
+    assert_eq!(
+        (&web["state"], &web["failure"]["since"]),
+        (&json!("failing"), &json!("2026-11-22T06:10:00.000Z"))
+    );
+    assert_ne!(web["freshAt"], "2026-11-22T06:10:00.000Z");
+    let api = client.read("/api/repositories/ACME/Api").await;
+    assert_eq!((&api["state"], &api["freshAt"]), (&json!("in_sync"), &json!("2026-11-22T06:10:00.000Z")));
+    assert_eq!(client.get("/api/repositories/acme/other").await.status, 404);
+    assert_eq!(client.get("/api/repositories/acme/%20").await.status, 404);
+}
+
+#[tokio::test]
+async fn renamed_repository_is_found_under_both_names() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.rename_repository("acme/api", "acme/server"));
+    app.outlive_freshness();
+    app.agent("alpha").beat().await;
+    for name in ["acme/api", "acme/server"] {
+        let repository = app.client().read(&format!("/api/repositories/{name}")).await;
+        assert_eq!(
+            (&repository["name"], &repository["configuredName"]),
+            (&json!("acme/server"), &json!("acme/api"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn repositories_are_paged_in_the_configured_order() {
+    let names: Vec<String> = (0..7).map(|n| format!("acme/r{}", (n * 3) % 7)).collect();
+    let app = TestApp::tracking(&names.iter().map(String::as_str).collect::<Vec<_>>()).start().await;
+    app.agent("alpha").beat().await;
+    for limit in [1, 3, 7] {
+        let target = format!("/api/repositories?limit={limit}");
+        let (all, _) = app.client().read_all(&target, "repositories").await;
+        let read: Vec<_> = all.iter().filter_map(|repository| repository["name"].as_str()).collect();
+        assert_eq!(read, names);
+    }
+}
