@@ -1,8 +1,7 @@
 //! The format of instants, the same in responses and in stored items.
 //!
 //! Reading accepts two formats: milliseconds, and the format of older versions, which omits zero decimals. No item is
-//! sorted or compared by text in this format: DynamoDB compares numbers, and `openUpdatedAt`, which keeps the format of
-//! GitHub's `updated_at`.
+//! sorted or compared by text in this format: DynamoDB compares numbers.
 
 use jiff::Timestamp;
 

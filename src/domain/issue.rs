@@ -299,8 +299,6 @@ pub struct CachedIssue {
     pub closed_at: Option<Timestamp>,
     /// [`Issue::digest`] of the read issue.
     pub digest: String,
-    /// [`labels_digest`] of the labels.
-    pub labels_digest: String,
     /// The `Date` of the response that it was read from.
     #[serde(with = "millis")]
     pub read_at: Timestamp,
@@ -342,7 +340,6 @@ impl CachedIssue {
             state,
             state_reason,
             status: WorkStatus::of(state, &labels),
-            labels_digest: labels_digest(&labels),
             labels,
             assignees,
             author,

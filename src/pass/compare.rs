@@ -51,14 +51,14 @@ impl Pass<'_> {
     pub(super) async fn compare(&self, audit: &mut AuditUnderWay<'_>) -> Result<Complete, StepError> {
         let AuditUnderWay { work, progress } = audit;
         let from = progress.position.map(second_before);
-        let cached = self.app.store.open_issues(work.id(), from).await?;
+        let open = self.app.store.open_issues(work.id()).await?;
+        // The whole index has been read, so correcting the count costs nothing.
+        work.tracked.open_count = open.len() as u64;
+        // What is older was compared before the pause.
+        let is_left = |open: &OpenIssue| from.is_none_or(|from| open.updated_at >= from);
         let cached: HashMap<IssueNumber, OpenIssue> =
-            cached.into_iter().map(|open| (open.number, open)).collect();
+            open.into_iter().filter(is_left).map(|open| (open.number, open)).collect();
         let mut unseen: HashSet<IssueNumber> = cached.keys().copied().collect();
-        if from.is_none() {
-            // The whole index has been read, so correcting the count costs nothing.
-            work.tracked.open_count = cached.len() as u64;
-        }
         let listing = |progress: &AuditProgress, work: &Work| {
             let length = PageLength::begin(work.tracked.short_pages, self.app.clock.now());
             Pages::Whole(Listing::new(work.target(), Scope::Open, progress.position, length))

@@ -15,7 +15,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use crate::domain::{CachedIssue, RepositoryId, order_as_text};
 
 use super::conflicts;
-use super::keys::{CHANGE_ORDER, Item, Key, OPEN_UPDATED_AT};
+use super::keys::{CHANGE_ORDER, Item, Key, OPEN_NUMBER};
 use super::lease::Lease;
 use super::table::{Store, StoreError, item_of, number, store_error, text, value_of};
 
@@ -47,7 +47,7 @@ pub enum RowWrite {
 fn issue_item(repository: RepositoryId, row: &CachedIssue) -> Item {
     let mut item = item_of(&Key::issue(repository, row.number), row);
     if row.is_open() {
-        item.insert(OPEN_UPDATED_AT.to_owned(), text(row.updated_at.to_string()));
+        item.insert(OPEN_NUMBER.to_owned(), number(row.number));
     }
     if let Some(fence) = row.change_marker.fence {
         item.insert(CHANGE_ORDER.to_owned(), text(order_as_text(fence, row.number)));

@@ -1,29 +1,26 @@
-//! The cached issues and their two indexes.
+//! The rows of issues, and the index of changes.
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
-use jiff::Timestamp;
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use serde::Deserialize;
 
 use crate::domain::{
     CachedIssue, ChangeMarker, ChangePoint, IssueNumber, RepositoryId, fence_of_order, point_as_text,
 };
 
-use super::keys::{self, CHANGES, Key, OPEN_ISSUES};
+use super::keys::{self, CHANGES, Key};
 use super::table::{Store, StoreError, read_units, store_error, text, value_of};
 
-/// An entry of the index of open issues.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OpenIssue {
-    /// The issue.
-    pub number: IssueNumber,
-    /// Its cached `updated_at`.
-    pub updated_at: Timestamp,
-    /// The digest of its cached labels.
-    pub labels_digest: String,
-    /// When GitHub answered 404 for the issue, if it has not been seen since.
-    pub missing_since: Option<Timestamp>,
+/// One page of a repository's rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IssuePageRead {
+    /// Ascending by number: open and closed issues, and tombstones.
+    pub issues: Vec<CachedIssue>,
+    /// Whether DynamoDB reached the end. If not, the next page may be empty.
+    pub is_end: bool,
+    /// Read request units that DynamoDB bills for the page.
+    pub read_units: f64,
 }
 
 /// An entry of the index of changes.
@@ -52,16 +49,6 @@ pub struct ChangesRead {
     pub is_end: bool,
     /// Read request units that DynamoDB bills for the page.
     pub read_units: f64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct OpenEntry {
-    sk: String,
-    open_updated_at: Timestamp,
-    labels_digest: String,
-    #[serde(default)]
-    missing_since: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -99,92 +86,50 @@ impl Store {
         Ok(found)
     }
 
-    /// The cached open issues, ascending by `updated_at`; with `from`, those updated at or after it. Consistent.
+    /// The cached row of an issue, if there is one. One consistent read.
     ///
     /// # Errors
-    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
-    pub async fn open_issues(
+    /// [`StoreError`] if DynamoDB fails or the item cannot be read.
+    pub async fn issue(
         &self,
         repository: RepositoryId,
-        from: Option<Timestamp>,
-    ) -> Result<Vec<OpenIssue>, StoreError> {
-        let query = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(OPEN_ISSUES)
-            .consistent_read(true)
-            .expression_attribute_values(":repository", text(keys::issues_of(repository)));
-        let query = match from {
-            None => query.key_condition_expression("pk = :repository"),
-            Some(from) => query
-                .key_condition_expression("pk = :repository AND openUpdatedAt >= :from")
-                .expression_attribute_values(":from", text(from.to_string())),
-        };
-        let mut entries = query.into_paginator().items().send();
-        let mut open = Vec::new();
-        while let Some(item) = entries.next().await {
-            let entry: OpenEntry = value_of(item.map_err(store_error("Query"))?)?;
-            if let Some(number) = keys::issue_number(&entry.sk) {
-                open.push(OpenIssue {
-                    number,
-                    updated_at: entry.open_updated_at,
-                    labels_digest: entry.labels_digest,
-                    missing_since: entry.missing_since,
-                });
-            }
-        }
-        Ok(open)
+        number: IssueNumber,
+    ) -> Result<Option<CachedIssue>, StoreError> {
+        self.get(&Key::issue(repository, number)).await
     }
 
-    /// The `at_most` cached open issues that were updated longest ago. One consistent read.
+    /// The first `limit` (at least 1) rows after the number `after`, or from the first one: all that are cached, closed
+    /// issues and tombstones included. One consistent read. There may be fewer before the end: DynamoDB reads at most
+    /// 1 MB at once.
     ///
     /// # Errors
     /// [`StoreError`] if DynamoDB fails or an item cannot be read.
-    pub async fn some_open_issues(
+    pub async fn issue_page(
         &self,
         repository: RepositoryId,
-        at_most: usize,
-    ) -> Result<Vec<IssueNumber>, StoreError> {
+        after: Option<IssueNumber>,
+        limit: u16,
+    ) -> Result<IssuePageRead, StoreError> {
+        let [first, last] = keys::issues_after(after);
         let answer = self
             .client
             .query()
             .table_name(&self.table)
-            .index_name(OPEN_ISSUES)
             .consistent_read(true)
-            .key_condition_expression("pk = :repository")
+            .key_condition_expression("pk = :repository AND sk BETWEEN :first AND :last")
             .expression_attribute_values(":repository", text(keys::issues_of(repository)))
-            .limit(i32::try_from(at_most).unwrap_or(i32::MAX))
+            .expression_attribute_values(":first", text(first))
+            .expression_attribute_values(":last", text(last))
+            .limit(limit.into())
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             .send()
             .await
             .map_err(store_error("Query"))?;
-        let entries = answer.items.unwrap_or_default().into_iter().map(value_of::<OpenEntry>);
-        let entries = entries.collect::<Result<Vec<_>, _>>()?;
-        Ok(entries.iter().filter_map(|entry| keys::issue_number(&entry.sk)).collect())
-    }
-
-    /// The number of cached open issues. Consistent.
-    ///
-    /// # Errors
-    /// [`StoreError`] if DynamoDB fails.
-    pub async fn count_open(&self, repository: RepositoryId) -> Result<u64, StoreError> {
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .index_name(OPEN_ISSUES)
-            .consistent_read(true)
-            .select(Select::Count)
-            .key_condition_expression("pk = :repository")
-            .expression_attribute_values(":repository", text(keys::issues_of(repository)))
-            .into_paginator()
-            .send();
-        let mut count = 0;
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(store_error("Query"))?;
-            count += u64::try_from(page.count).unwrap_or_default();
-        }
-        Ok(count)
+        Ok(IssuePageRead {
+            is_end: answer.last_evaluated_key.is_none(),
+            read_units: read_units(answer.consumed_capacity.as_ref()),
+            issues: answer.items.unwrap_or_default().into_iter().map(value_of).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The first `limit` changes of a repository after the point `after`; with `upto`, only those of fences up to and

@@ -19,8 +19,10 @@
 //!
 //! Issues have two local secondary indexes. Both are sparse and read consistently.
 //!
-//! - `OpenIssues` is sorted by `openUpdatedAt`, which only open issues have. Audits read it, and it counts the open
-//!   issues.
+//! - `OpenIssues` is sorted by `openNumber`, the number of an open issue, which only open issues have. Lists and audits
+//!   read it, and it counts the open issues. A number never changes, so paging by it is strictly consistent, and an edit
+//!   replaces the entry in its place. It holds what a list shows, so that a list reads no row. The template explains
+//!   both decisions; `docs/benchmarks.md` has their figures.
 //! - `Changes` is sorted by `changeOrder`, which only issues have that changed after their backfill. It lists what
 //!   changed since an agent's last heartbeat. The sort key is the fence of the last change and the issue's number,
 //!   because DynamoDB guarantees no order among equal sort keys.
@@ -59,8 +61,8 @@ pub(super) const REPOSITORY_PREFIX: &str = "REPO#";
 pub(super) const NAME_PREFIX: &str = "NAME#";
 /// The index of open issues.
 pub(super) const OPEN_ISSUES: &str = "OpenIssues";
-/// Its sort key: the `updatedAt` of an open issue.
-pub(super) const OPEN_UPDATED_AT: &str = "openUpdatedAt";
+/// Its sort key: the number of an open issue.
+pub(super) const OPEN_NUMBER: &str = "openNumber";
 /// The index of changes.
 pub(super) const CHANGES: &str = "Changes";
 /// Its sort key: the fence of an issue's last change, then the issue's number.
@@ -106,7 +108,7 @@ impl Key {
     }
 
     pub(super) fn issue(id: RepositoryId, number: IssueNumber) -> Self {
-        Self::new(issues_of(id), format!("ISSUE#{:010}", number.0))
+        Self::new(issues_of(id), issue_sort_key(number))
     }
 
     pub(super) fn pass(id: Uuid) -> Self {
@@ -150,6 +152,18 @@ pub(super) fn issues_of(id: RepositoryId) -> String {
 /// The partition of an agent's AgentRuns and requests with a key.
 pub(super) fn agent_partition(name: &AgentName) -> String {
     format!("AGENT#{name}")
+}
+
+/// The sort keys between which a repository's issues after this number are, or all of them.
+pub(super) fn issues_after(number: Option<IssueNumber>) -> [String; 2] {
+    let first = number.map_or(0, |IssueNumber(number)| number.saturating_add(1));
+    // `~` sorts after each digit.
+    [issue_sort_key(IssueNumber(first)), "ISSUE#~".to_owned()]
+}
+
+/// The digits make the order of the text the order of the numbers.
+fn issue_sort_key(number: IssueNumber) -> String {
+    format!("ISSUE#{:010}", number.0)
 }
 
 /// The number in an issue's sort key.

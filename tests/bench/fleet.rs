@@ -191,7 +191,7 @@ fn bursts(world: &World, count: u64, repositories: &[String], idle: &Row) -> [Ro
         let changed = count as f64;
         row.at_most("GitHub requests", requests, 2.0)
             .at_most("RRU beyond an idle pass", reads - idle.read_units, 2.0 * changed)
-            .at_most("WRU beyond an idle pass", writes - idle.write_units, 5.0 * changed + 4.0)
+            .at_most("WRU beyond an idle pass", writes - idle.write_units, 4.0 * changed + 4.0)
     };
     let (row, what) = (format!("changed_{count}"), format!("{count} {issues} of one repository changed"));
     [

@@ -68,13 +68,13 @@ pub fn measure(runtime: &Runtime, world: &World, scale: &Scale) -> Vec<Overhead>
     let key = json!({ "pk": { "S": "FLEET" }, "sk": { "S": "STATE" } });
     let get = json!({ "TableName": TABLE_NAME, "Key": key });
     // As large as the row of an issue, and in the index of open ones.
-    let put = |n| {
+    let put = |n: u32| {
         let item = json!({
             "pk": { "S": "REPO#0" },
             "sk": { "S": format!("ISSUE#{n:010}") },
-            "openUpdatedAt": { "S": "2026-11-22T06:00:00Z" },
-            "labelsDigest": { "S": "0123456789abcdef" },
-            "rest": { "S": "-".repeat(500) },
+            "openNumber": { "N": n.to_string() },
+            "title": { "S": "An issue with a title of usual length" },
+            "rest": { "S": "-".repeat(450) },
         });
         json!({ "TableName": TABLE_NAME, "Item": item, "ConditionExpression": "attribute_not_exists(pk)" })
     };

@@ -209,6 +209,7 @@ impl World {
         let fence = order.split_once('#').expect("a fence and a number").0.to_owned();
         for number in 2..=changes {
             row["number"] = number.into();
+            row["openNumber"] = number.into();
             row["sk"] = format!("ISSUE#{number:010}").into();
             row["changeOrder"] = format!("{fence}#{number:010}").into();
             row["url"] = format!("https://github.com/{repository}/issues/{number}").into();
@@ -231,7 +232,7 @@ impl World {
     /// How many rows of open issues are in the table.
     pub fn open_rows(&self) -> usize {
         let items = self.local.dynamodb.items(TABLE_NAME);
-        items.iter().filter(|item| item.get("openUpdatedAt").is_some()).count()
+        items.iter().filter(|item| item.get("openNumber").is_some()).count()
     }
 
     /// Resets the counters.

@@ -98,7 +98,7 @@ class Journey:
         repositories = [item["sk"]["S"] for item in self.items("FLEET") if item["sk"]["S"].startswith("REPO#")]
         claim(len(repositories) == len(REPOSITORIES), f"the table tracks {repositories}")
         issues = [item for repository in repositories for item in self.items(repository)]
-        return {issue["url"]["S"] for issue in issues if "openUpdatedAt" in issue}
+        return {issue["url"]["S"] for issue in issues if "openNumber" in issue}
 
     def second_heartbeat_is_served_by_the_same_pass(self):
         claim(any(self.beat()["coalesced"] for _ in range(BEATS)), f"each of {BEATS} heartbeats ran its own pass")

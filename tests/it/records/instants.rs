@@ -15,9 +15,6 @@ use crate::support::samples;
 
 const API: &str = "acme/api";
 
-/// DynamoDB compares it, so it keeps the format of GitHub's `updated_at`.
-const SORT_KEY: &str = "openUpdatedAt";
-
 /// Calls `with` for each instant in a JSON document, with the name of its field.
 fn with_instants(name: &str, value: &mut Value, with: &mut impl FnMut(&str, &mut String)) {
     match value {
@@ -30,13 +27,12 @@ fn with_instants(name: &str, value: &mut Value, with: &mut impl FnMut(&str, &mut
     }
 }
 
-/// The names of the fields that hold instants. All but the sort key have exactly three decimals.
+/// The names of the fields that hold instants, which have exactly three decimals.
 fn checked_instants(item: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     with_instants("", &mut item.clone(), &mut |name, text| {
-        let decimals = if name == SORT_KEY { 0 } else { 3 };
         let at: Timestamp = text.parse().expect("an instant");
-        assert_eq!(*text, format!("{at:.decimals$}"), "{name} of {item:#}");
+        assert_eq!(*text, format!("{at:.3}"), "{name} of {item:#}");
         names.insert(name.to_owned());
     });
     names
@@ -85,9 +81,7 @@ async fn stored_instant_of_every_kind_of_item_has_milliseconds() {
     ];
     assert_eq!(kinds, all.map(str::to_owned).into());
     let names: BTreeSet<String> = items.iter().flat_map(|item| checked_instants(item)).collect();
-    for name in
-        ["startedAt", "finishedAt", "endedAt", "at", "lastBeatAt", "cursor", "since", "beganAt", SORT_KEY]
-    {
+    for name in ["startedAt", "finishedAt", "endedAt", "at", "lastBeatAt", "cursor", "since", "beganAt"] {
         assert!(names.contains(name), "{name}: {names:?}");
     }
 }

@@ -3,5 +3,6 @@
 pub mod conflicts;
 pub mod costs;
 pub mod instants;
+pub mod open_index;
 pub mod runs;
 pub mod writes;

@@ -225,7 +225,7 @@ impl Names {
         for name in &self.current {
             let id = app.world.github.arrange(|github| github.repository_id(name));
             let mut open = app.items(&format!("REPO#{id}"), "ISSUE#");
-            open.retain(|row| row.get("openUpdatedAt").is_some());
+            open.retain(|row| row.get("openNumber").is_some());
             assert_eq!(
                 app.checkpoints(name)["openCount"].as_u64(),
                 Some(open.len() as u64),

@@ -243,7 +243,7 @@ impl TestApp {
         let id = self.world.github.arrange(|github| github.repository_id(repository));
         self.items(&format!("REPO#{id}"), "ISSUE#")
             .iter()
-            .filter(|row| row.get("openUpdatedAt").is_some())
+            .filter(|row| row.get("openNumber").is_some())
             .filter_map(|row| row["number"].as_u64())
             .collect()
     }
@@ -364,6 +364,14 @@ pub fn open_spread(github: &mut World, repository: &str, count: u64, first: Time
     for second in 0..count {
         github.open_issue_at(repository, "Spread", first + Duration::from_secs(second));
     }
+}
+
+/// Opens an issue with the longest title and the most and longest labels that GitHub allows: its row has 21 KB.
+pub fn open_largest(github: &mut World, repository: &str) {
+    let number = github.open_issue(repository, &"🐌".repeat(256));
+    github.edit_issue(repository, number, |issue| {
+        issue.labels = (0..100).map(|n| format!("{n:02}{}", "🐌".repeat(48))).collect();
+    });
 }
 
 /// Runs a beat until one of its requests is held. Returns the beat's output if it ends without reaching the hold.

@@ -143,7 +143,7 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             own(fields_of::<TrackedRepository>()),
             &["fence", "seq", "expiresAt"],
         ),
-        kind("ISSUE#", "REPO", Some("ISSUE"), keys(&samples::issue()), &["openUpdatedAt", "changeOrder"]),
+        kind("ISSUE#", "REPO", Some("ISSUE"), keys(&samples::issue()), &["openNumber", "changeOrder"]),
         kind("PASSES", "PASSES", None, own(fields_of::<PassRecord>()), &["expiresAt"]),
         // No type has this item's fields: it is only ever updated.
         kind(

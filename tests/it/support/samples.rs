@@ -38,7 +38,6 @@ pub fn issue() -> Value {
         updated_at: at(),
         closed_at: Some(at()),
         digest: String::new(),
-        labels_digest: String::new(),
         read_at: at(),
         gone: Some(Gone { removal: Removal::Moved { to: Some("elsewhere".to_owned()) }, proved_at: at() }),
         moved_to: Some("elsewhere".to_owned()),

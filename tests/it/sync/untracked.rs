@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use test_world::scheduler::{Admission, Driven, Stop};
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, open_largest};
 use crate::support::checked::Checked;
 
 const API: &str = "acme/api";
@@ -140,6 +140,27 @@ async fn many_issues_of_an_untracked_repository_are_reported_by_several_passes()
     assert!((2..=4).contains(&passes), "{passes} passes");
     let issues: BTreeSet<&String> = alpha_changes.iter().collect();
     assert_eq!((issues.len(), alpha_changes.len()), (250, 250));
+}
+
+#[tokio::test]
+async fn large_issues_of_an_untracked_repository_are_all_reported_as_hidden() {
+    // Their index entries have more than 1 MB together, so that DynamoDB returns them in parts.
+    let mut app = both_known(1).await;
+    app.world.github.arrange(|github| (0..70).for_each(|_| open_largest(github, WEB)));
+    reported(&app, "alpha").await;
+    app.pass_time(150);
+    app.restart_with("REPOSITORIES", API);
+    reported(&app, "alpha").await;
+    app.pass_time(FOR_GOOD);
+    // The pass hides all of them. The changes are as large, so the agent receives them by several heartbeats.
+    let mut changes = reported(&app, "alpha").await;
+    assert_eq!((app.open_rows(WEB), remembered(&app)), (vec![], vec![]));
+    while changes.len() < 73 {
+        let more = reported(&app, "alpha").await;
+        assert!(!more.is_empty(), "{changes:?}");
+        changes.extend(more);
+    }
+    assert_eq!(changes, hidden(WEB, 1..=73));
 }
 
 #[tokio::test]

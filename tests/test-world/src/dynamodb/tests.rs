@@ -48,10 +48,19 @@ fn issue(number: u32) -> Value {
     json!({ "pk": { "S": "REPO#1" }, "sk": { "S": format!("ISSUE#{number:07}") }, "title": { "S": "A title" } })
 }
 
-fn open_issue(number: u32, updated_at: &str) -> Value {
+/// An open issue, which is in the index of open issues.
+fn open_issue(number: u32, title: &str) -> Value {
     let mut item = issue(number);
-    item["openUpdatedAt"] = json!({ "S": updated_at });
-    item["labelsDigest"] = json!({ "S": "d1" });
+    item["openNumber"] = json!({ "N": number.to_string() });
+    item["title"] = json!({ "S": title });
+    item["url"] = json!({ "S": "https://github.com/acme/api/issues/1" });
+    item
+}
+
+/// An issue that changed under this fencing token, which is in the index of changes.
+fn changed_issue(number: u32, fence: u32) -> Value {
+    let mut item = issue(number);
+    item["changeOrder"] = json!({ "S": format!("{fence:020}#{number:010}") });
     item
 }
 
@@ -75,16 +84,16 @@ async fn open_issues(dynamodb: &DynamoDb) -> Vec<Value> {
 async fn open_index_is_sparse_ordered_and_consistent() {
     let dynamodb = dynamodb().await;
     assert_eq!(open_issues(&dynamodb).await, Vec::<Value>::new());
-    send(&dynamodb, "PutItem", json!({ "Item": open_issue(1, "2026-11-22T06:00:00Z") })).await;
-    send(&dynamodb, "PutItem", json!({ "Item": open_issue(2, "2026-11-22T05:00:00Z") })).await;
+    send(&dynamodb, "PutItem", json!({ "Item": open_issue(10, "Ten") })).await;
+    send(&dynamodb, "PutItem", json!({ "Item": open_issue(9, "Nine") })).await;
     send(&dynamodb, "PutItem", json!({ "Item": issue(3) })).await;
     let found = open_issues(&dynamodb).await;
     let numbers: Vec<_> = found.iter().filter_map(|item| item["sk"]["S"].as_str()).collect();
-    assert_eq!(numbers, ["ISSUE#0000002", "ISSUE#0000001"]);
-    assert_eq!(found[0]["labelsDigest"]["S"], "d1");
-    assert_eq!(found[0].get("title"), None, "the index holds only what it projects");
+    assert_eq!(numbers, ["ISSUE#0000009", "ISSUE#0000010"], "numbers are compared as numbers");
+    assert_eq!(found[0]["title"]["S"], "Nine");
+    assert_eq!(found[0].get("url"), None, "the index holds only what it projects");
 
-    let close = json!({ "Key": key(2), "UpdateExpression": "REMOVE openUpdatedAt" });
+    let close = json!({ "Key": key(9), "UpdateExpression": "REMOVE openNumber" });
     assert_eq!(send(&dynamodb, "UpdateItem", close).await.0, 200);
     assert_eq!(open_issues(&dynamodb).await.len(), 1);
 }
@@ -93,8 +102,8 @@ async fn open_index_is_sparse_ordered_and_consistent() {
 async fn writes_cost_what_aws_bills_for_rows_and_indexes() {
     let dynamodb = dynamodb().await;
     let put = |item: Value| json!({ "Item": item });
-    let opened = open_issue(1, "2026-11-22T06:00:00Z");
-    let moved = open_issue(1, "2026-11-22T07:00:00Z");
+    let opened = open_issue(1, "A title");
+    let renamed = open_issue(1, "Another title");
     assert_eq!(write_units(&dynamodb, "PutItem", put(issue(2))).await, 1.0, "a row in no index");
     assert_eq!(
         write_units(&dynamodb, "PutItem", put(opened.clone())).await,
@@ -102,9 +111,12 @@ async fn writes_cost_what_aws_bills_for_rows_and_indexes() {
         "a row and its index entry"
     );
     assert_eq!(write_units(&dynamodb, "PutItem", put(opened)).await, 1.0, "an entry that stays is free");
-    assert_eq!(write_units(&dynamodb, "PutItem", put(moved)).await, 3.0, "one that moves is deleted and put");
+    assert_eq!(write_units(&dynamodb, "PutItem", put(renamed)).await, 2.0, "one that changes is replaced");
     let delete = json!({ "Key": key(1) });
     assert_eq!(write_units(&dynamodb, "DeleteItem", delete).await, 2.0, "the row and its entry");
+    assert_eq!(write_units(&dynamodb, "PutItem", put(changed_issue(3, 1))).await, 2.0);
+    let moved = put(changed_issue(3, 2));
+    assert_eq!(write_units(&dynamodb, "PutItem", moved).await, 3.0, "one that moves is deleted and put");
 
     let transaction = json!({ "TransactItems": [
         { "Put": { "TableName": TABLE, "Item": issue(4) } },
@@ -136,7 +148,7 @@ async fn reads_cost_half_unless_they_are_consistent() {
 #[tokio::test]
 async fn caller_that_requests_the_capacity_gets_it() {
     let dynamodb = dynamodb().await;
-    let put = json!({ "Item": open_issue(1, "2026-11-22T06:00:00Z"), "ReturnConsumedCapacity": "INDEXES" });
+    let put = json!({ "Item": open_issue(1, "A title"), "ReturnConsumedCapacity": "INDEXES" });
     let (_, body) = send(&dynamodb, "PutItem", put).await;
     assert_eq!(body["ConsumedCapacity"]["LocalSecondaryIndexes"]["OpenIssues"]["CapacityUnits"], 1.0);
     assert_eq!(dynamodb.capacity(), Capacity { read_units: 0.0, write_units: 2.0 });
