@@ -23,7 +23,7 @@ impl fmt::Display for IssueNumber {
 }
 
 /// GitHub's state of an issue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IssueState {
     /// Open.
@@ -33,7 +33,7 @@ pub enum IssueState {
 }
 
 /// The status of the work on an issue, derived from GitHub's state and `status/*` labels, never written back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorkStatus {
     /// Somebody works on it.

@@ -22,6 +22,8 @@ use super::{handlers, reading};
         reading::pass,
         reading::repositories,
         reading::repository,
+        reading::issues,
+        reading::issue,
         handlers::health,
     ),
     modifiers(&AgentToken, &OptionalBody),

@@ -6,19 +6,20 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
+use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::domain::{Presence, RepositoryName};
+use crate::domain::{IssueNumber, Presence, RepositoryName, WorkStatus};
 use crate::views::{
-    self, AgentFilter, AgentPage, AgentView, FleetStatus, PassPage, PassView, RepositoryPage, RepositoryView,
-    RunPage, RunStatus, RunView,
+    self, AgentFilter, AgentPage, AgentView, Assignee, FleetStatus, IssueDetail, IssueFilter, IssuePage,
+    PassPage, PassView, Reading, RepositoryPage, RepositoryView, RunPage, RunStatus, RunView, StateFilter,
 };
 
 use super::auth::{AgentReader, FleetReader, Reader};
 use super::query;
 use super::read_answers::Refusals;
 use super::refusal::{ProblemDetails, Refusal};
-use super::shown::{page, shown};
+use super::shown::{KnownTags, linked, page, shown, tagged, unchanged};
 
 /// Read the fleet's status
 ///
@@ -327,6 +328,140 @@ pub(super) async fn repository(
     query::read(uri.query(), |_| ())?;
     let Path((owner, name)) = path.map_err(|_| Refusal::Path)?;
     Ok(shown(&headers, &views::repository(&app, &repository_name(&owner, &name)?).await?))
+}
+
+/// List issues
+///
+/// Lists cached issues, by repository as configured, and then by number. Issues with an excluded label never appear. A
+/// list of open issues costs the least; closed ones are read a few hundred at a time, so pages may be short.
+#[utoipa::path(
+    get,
+    path = "/api/issues",
+    tag = "reading",
+    security(("agentToken" = [])),
+    params(
+        ("repository" = Option<String>, Query, description = "Only issues of this repository: `owner/name`"),
+        ("label" = Option<Vec<String>>, Query, style = Form, explode,
+            description = "Only issues with this label; repeated, only those with all of them"),
+        ("status" = Option<IssueStatus>, Query, description = "Only issues with this status of the work"),
+        ("assignee" = Option<String>, Query,
+            description = "Only issues assigned to this login; `none` for those without assignee, `*` for those with one"),
+        ("state" = Option<IssueStates>, Query, description = "`open` by default"),
+        ("limit" = Option<u16>, Query, description = "The most items of a page, 1 to 200; 50 by default",
+            minimum = 1, maximum = 200),
+        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before"),
+    ),
+    responses(
+        (
+            status = 200, description = "A page of issues", body = IssuePage,
+            headers(
+                ("ETag" = String, description = "Identifies this version"),
+                ("Link" = Option<String>, description = "The next page, with `rel=\"next\"`; absent on the last one"),
+            ),
+        ),
+        Refusals,
+    ),
+)]
+pub(super) async fn issues(
+    _reader: FleetReader,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let (filter, request) = query::read(uri.query(), |query| {
+        let filter = IssueFilter {
+            repository: query.one("repository", RepositoryName::parse),
+            labels: query.all("label", query::text),
+            status: query.one("status", query::one_of(&IssueStatus::NAMES)),
+            assignee: query.one("assignee", Assignee::parse),
+            state: query.one("state", query::one_of(&IssueStates::NAMES)).unwrap_or_default(),
+        };
+        (filter, query.page())
+    })?;
+    let known = KnownTags::of(&headers);
+    Ok(match views::issues(&app, &filter, &request, |tag| known.has(tag)).await? {
+        Reading::Unchanged { tag } => unchanged(&tag),
+        Reading::Read { tag, page } => linked(tagged(&tag, &page), &uri, page.next_cursor.as_deref()),
+    })
+}
+
+/// Read one issue
+///
+/// Also shows what became of an issue that GitHub no longer has in the repository.
+#[utoipa::path(
+    get,
+    path = "/api/repositories/{owner}/{name}/issues/{number}",
+    tag = "reading",
+    security(("agentToken" = [])),
+    params(
+        ("owner" = String, Path, description = "The repository's owner", pattern = "^[A-Za-z0-9_-]{1,39}$"),
+        ("name" = String, Path, description = "The repository's name", pattern = "^[A-Za-z0-9._-]{1,100}$"),
+        ("number" = u64, Path, description = "The issue's number"),
+    ),
+    responses(
+        (
+            status = 200, description = "The issue", body = IssueDetail,
+            headers(("ETag" = String, description = "Identifies this version")),
+        ),
+        (
+            status = 404, description = "There is no such thing",
+            body = ProblemDetails, content_type = "application/problem+json",
+        ),
+        Refusals,
+    ),
+)]
+pub(super) async fn issue(
+    _reader: FleetReader,
+    State(app): State<Arc<App>>,
+    path: Result<Path<(String, String, String)>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    query::read(uri.query(), |_| ())?;
+    let Path((owner, name, number)) = path.map_err(|_| Refusal::Path)?;
+    let number =
+        number.parse().map_err(|_| Refusal::NoSuchThing("the number of an issue must be a whole number"))?;
+    let issue = views::issue(&app, &repository_name(&owner, &name)?, IssueNumber(number)).await?;
+    Ok(shown(&headers, &issue))
+}
+
+/// The values of `status`: the work's statuses, and `none`.
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+#[expect(dead_code, reason = "the description alone uses its variants")]
+pub(super) enum IssueStatus {
+    InProgress,
+    InReview,
+    Ready,
+    Backlog,
+    Done,
+    None,
+}
+
+impl IssueStatus {
+    const NAMES: [(&str, Option<WorkStatus>); 6] = [
+        ("in-progress", Some(WorkStatus::InProgress)),
+        ("in-review", Some(WorkStatus::InReview)),
+        ("ready", Some(WorkStatus::Ready)),
+        ("backlog", Some(WorkStatus::Backlog)),
+        ("done", Some(WorkStatus::Done)),
+        ("none", None),
+    ];
+}
+
+/// The values of `state`.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "the description alone uses its variants")]
+pub(super) enum IssueStates {
+    Open,
+    Closed,
+    All,
+}
+
+impl IssueStates {
+    const NAMES: [(&str, StateFilter); 3] =
+        [("open", StateFilter::Open), ("closed", StateFilter::Closed), ("all", StateFilter::All)];
 }
 
 /// A repository's name in a path.

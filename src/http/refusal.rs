@@ -134,6 +134,7 @@ impl From<ReadError> for Refusal {
         match error {
             ReadError::NotFound(sentence) => Self::NoSuchThing(sentence),
             ReadError::Cursor(cursor) => InvalidQuery::of("cursor", cursor.to_string()).into(),
+            ReadError::Parameter { name, detail } => InvalidQuery::of(name, detail).into(),
             ReadError::Store(error) => Self::TableUnavailable(error),
         }
     }

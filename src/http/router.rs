@@ -27,6 +27,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/api/passes/{pass_id}", get(reading::pass))
         .route("/api/repositories", get(reading::repositories))
         .route("/api/repositories/{owner}/{name}", get(reading::repository))
+        .route("/api/repositories/{owner}/{name}/issues/{number}", get(reading::issue))
+        .route("/api/issues", get(reading::issues))
         .route("/api/health", get(health))
         .route("/api/openapi.json", get(openapi))
         .fallback(async || Refusal::NotFound)

@@ -31,9 +31,8 @@ fn opaque(tag: &str) -> &str {
 /// A body, tagged by its digest.
 pub(super) fn shown(headers: &HeaderMap, body: &impl Serialize) -> Response {
     let body = serde_json::to_vec(body).expect("a view serializes to JSON");
-    let digest = Fingerprint::of_bytes(&body);
-    let tag = format!("\"{}\"", digest.as_str());
-    if KnownTags::of(headers).has(&tag) { unchanged(&tag) } else { tagged(&tag, body) }
+    let tag = format!("\"{}\"", Fingerprint::of_bytes(&body).as_str());
+    if KnownTags::of(headers).has(&tag) { unchanged(&tag) } else { with_tag(json(body), &tag) }
 }
 
 /// A page of a list, with the link to the next one.
@@ -43,7 +42,8 @@ pub(super) fn page(
     body: &impl Serialize,
     next_cursor: Option<&str>,
 ) -> Response {
-    linked(shown(headers, body), uri, next_cursor)
+    let shown = shown(headers, body);
+    if shown.status() == StatusCode::OK { linked(shown, uri, next_cursor) } else { shown }
 }
 
 /// The response to a client that has it already.
@@ -51,10 +51,9 @@ pub(super) fn unchanged(tag: &str) -> Response {
     with_tag(StatusCode::NOT_MODIFIED.into_response(), tag)
 }
 
-/// A JSON body with a tag.
-pub(super) fn tagged(tag: &str, body: Vec<u8>) -> Response {
-    let json = HeaderValue::from_static("application/json");
-    with_tag(([(header::CONTENT_TYPE, json)], body).into_response(), tag)
+/// A body with a tag of its own.
+pub(super) fn tagged(tag: &str, body: &impl Serialize) -> Response {
+    with_tag(json(serde_json::to_vec(body).expect("a view serializes to JSON")), tag)
 }
 
 /// Adds the link to the next page: a reference by query alone, so that it is right behind any base path.
@@ -72,6 +71,10 @@ pub(super) fn linked(mut response: Response, uri: &Uri, next_cursor: Option<&str
 
 fn is_cursor(part: &str) -> bool {
     part == "cursor" || part.starts_with("cursor=")
+}
+
+fn json(body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
 fn with_tag(mut response: Response, tag: &str) -> Response {

@@ -15,6 +15,7 @@ mod context;
 mod end;
 mod enroll;
 mod health;
+mod listed;
 mod listings;
 mod lookup;
 mod on_hold;

@@ -69,6 +69,10 @@ pub struct LastPass {
     /// cursor is behind it, retired repositories are searched, too.
     #[serde(default)]
     pub retired_fence: u64,
+    /// A digest of what lists of issues show of the repositories: their names, their failures, how many issues are open.
+    /// Together with `last_change_fence` it tells whether a list may have changed.
+    #[serde(default)]
+    pub repositories_digest: String,
     /// The pass whose record holds the current problems; `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,

@@ -5,6 +5,9 @@
 //! ([`page`]): a cursor is the position of the last item, so an item that stays is on exactly one page.
 
 mod agents;
+mod issue_filter;
+mod issue_view;
+mod issues;
 mod page;
 mod passes;
 mod read_error;
@@ -13,9 +16,14 @@ mod runs;
 mod status;
 
 pub use agents::{AgentFilter, AgentPage, AgentView, agent, agents};
+pub use issue_filter::{Assignee, IssueFilter, StateFilter};
+pub use issue_view::{GoneView, IssueDetail, IssueView};
+pub use issues::{IncompleteView, IssuePage, Reading, issue, issues};
 pub use page::{Cursor, InvalidCursor, MAX_LIMIT, PageRequest, Position};
 pub use passes::{PassPage, PassView, pass, passes};
 pub use read_error::ReadError;
-pub use repositories::{RepositoryPage, RepositoryState, RepositoryView, repositories, repository};
+pub use repositories::{
+    AuditOnHoldView, FailureView, RepositoryPage, RepositoryState, RepositoryView, repositories, repository,
+};
 pub use runs::{RunPage, RunStatus, RunView, run, runs};
 pub use status::{FleetStatus, LastPassView, status};

@@ -13,6 +13,14 @@ pub enum ReadError {
     /// The cursor cannot be used.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
+    /// A parameter has a value that does not fit the configuration.
+    #[error("{name} {detail}")]
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong, and the way out.
+        detail: &'static str,
+    },
     /// DynamoDB failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -65,6 +65,9 @@ pub struct RepositoryView {
     /// The issues that GitHub lists in a form that cannot be read.
     #[schema(value_type = Vec<u64>)]
     pub unread_issues: Vec<IssueNumber>,
+    /// Whether the table may have more open issues than `open_issues` says.
+    #[serde(skip)]
+    pub(super) is_count_unsure: bool,
 }
 
 /// Why a repository cannot be read.
@@ -139,35 +142,56 @@ pub async fn repositories(app: &App, request: &PageRequest) -> Result<Repository
 /// [`ReadError::NotFound`] if no tracked repository has this name; [`ReadError::Store`] if DynamoDB fails.
 pub async fn repository(app: &App, name: &RepositoryName) -> Result<RepositoryView, ReadError> {
     let state = app.store.state().await?;
-    let freshness = Freshness::read(app, &state).await?;
+    view_of(app, name, &state).await
+}
+
+/// The same, with the fleet's state already read.
+pub(super) async fn view_of(
+    app: &App,
+    name: &RepositoryName,
+    state: &FleetState,
+) -> Result<RepositoryView, ReadError> {
     let found = find(app, name).await?;
-    Ok(RepositoryView::of(&found.configured, found.known.as_ref(), found.tracked.as_ref(), &freshness))
+    let id = found.id();
+    let tracked = match (found.tracked, id) {
+        (None, Some(id)) => app.store.repository(id).await?,
+        (tracked, _) => tracked,
+    };
+    let freshness = Freshness::read(app, state).await?;
+    Ok(RepositoryView::of(&found.configured, found.known.as_ref(), tracked.as_ref(), &freshness))
+}
+
+/// The id of a tracked repository; `None` before it was read. One read, if it has its configured name.
+///
+/// # Errors
+/// As [`repository`].
+pub(super) async fn find_id(app: &App, name: &RepositoryName) -> Result<Option<RepositoryId>, ReadError> {
+    Ok(find(app, name).await?.id())
 }
 
 /// A tracked repository that was asked for.
-pub(super) struct Found {
+struct Found {
     /// Its configured name.
-    pub(super) configured: RepositoryName,
-    /// What is stored of that name.
-    pub(super) known: Option<ConfiguredName>,
-    /// Its checkpoints and health; `None` before it was read.
-    pub(super) tracked: Option<TrackedRepository>,
+    configured: RepositoryName,
+    /// What is stored of that name; `None` before it was looked up.
+    known: Option<ConfiguredName>,
+    /// Its checkpoints and health, if they were read on the way.
+    tracked: Option<TrackedRepository>,
 }
 
-/// Finds a tracked repository by its configured name with two reads, or by its name on GitHub with one of all
+impl Found {
+    fn id(&self) -> Option<RepositoryId> {
+        self.known.as_ref().and_then(ConfiguredName::id)
+    }
+}
+
+/// Finds a tracked repository by its configured name with one read, or by its name on GitHub with one of all
 /// repositories.
-///
-/// # Errors
-/// [`ReadError::NotFound`] if no tracked repository has this name; [`ReadError::Store`] if DynamoDB fails.
-pub(super) async fn find(app: &App, name: &RepositoryName) -> Result<Found, ReadError> {
+async fn find(app: &App, name: &RepositoryName) -> Result<Found, ReadError> {
     let is_it = |configured: &&RepositoryName| configured.key() == name.key();
     if let Some(configured) = app.config.repositories.iter().find(is_it) {
         let known = app.store.name(name).await?;
-        let tracked = match known.as_ref().and_then(ConfiguredName::id) {
-            Some(id) => app.store.repository(id).await?,
-            None => None,
-        };
-        return Ok(Found { configured: configured.clone(), known, tracked });
+        return Ok(Found { configured: configured.clone(), known, tracked: None });
     }
     let fleet = app.store.fleet().await?;
     let has_name = |configured: &&RepositoryName| {
@@ -246,6 +270,7 @@ impl RepositoryView {
             audited_at: None,
             audit_on_hold: None,
             unread_issues: Vec::new(),
+            is_count_unsure: true,
         };
         let Some(tracked) = tracked else {
             return match known.map(|known| known.target) {
@@ -267,6 +292,7 @@ impl RepositoryView {
             audited_at: tracked.audited_at,
             audit_on_hold: tracked.held.map(|AuditOnHold { absent, of }| AuditOnHoldView { absent, of }),
             unread_issues: tracked.unread.iter().map(|unread| unread.number).collect(),
+            is_count_unsure: tracked.recount,
             ..waiting
         }
     }

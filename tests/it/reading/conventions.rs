@@ -9,16 +9,24 @@ use crate::support::app::{Reply, TestApp};
 const ALPHAS: &str = "alphas-token-not-a-secret-0123456789";
 
 /// Every list, with the name of its items.
-const LISTS: [(&str, &str); 4] = [
+const LISTS: [(&str, &str); 5] = [
     ("/api/agents", "agents"),
     ("/api/agents/alpha/runs", "runs"),
     ("/api/passes", "passes"),
     ("/api/repositories", "repositories"),
+    ("/api/issues", "issues"),
 ];
 
 /// What is read of the whole fleet, not of one agent.
-const OF_THE_FLEET: [&str; 5] =
-    ["/api/status", "/api/passes", "/api/passes/0", "/api/repositories", "/api/repositories/acme/api"];
+const OF_THE_FLEET: [&str; 7] = [
+    "/api/status",
+    "/api/passes",
+    "/api/passes/0",
+    "/api/repositories",
+    "/api/repositories/acme/api",
+    "/api/issues",
+    "/api/repositories/acme/api/issues/0",
+];
 
 const OF_ALPHA: [&str; 4] =
     ["/api/agents", "/api/agents/alpha", "/api/agents/alpha/runs", "/api/agents/alpha/runs/0"];
@@ -82,6 +90,12 @@ async fn misspelt_and_misplaced_parameters_are_named() {
         ("/api/agents?state=down!", "state"),
         ("/api/agents/alpha/runs?status=good", "status"),
         ("/api/status?limit=1", "limit"),
+        ("/api/issues?state=opened", "state"),
+        ("/api/issues?status=wip", "status"),
+        ("/api/issues?repository=acme", "repository"),
+        ("/api/issues?repository=acme/other", "repository"),
+        ("/api/issues?assignee=a+b", "assignee"),
+        ("/api/issues?label=a&label=", "label"),
         ("/api/agents/alpha?state=new", "state"),
     ] {
         assert_eq!(mistaken(&client.get(target).await), parameter, "{target}");
@@ -153,7 +167,9 @@ async fn reads_have_a_rate_of_their_own() {
 async fn unavailable_table_is_503_and_nothing_is_invented() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
-    for path in ["/api/status", "/api/agents", "/api/agents/alpha", "/api/repositories", "/api/passes"] {
+    for path in
+        ["/api/status", "/api/agents", "/api/agents/alpha", "/api/repositories", "/api/passes", "/api/issues"]
+    {
         app.world.dynamodb.fault(On::anything(), Fault::AccessDenied);
         let reply = app.client().get(path).await;
         assert_eq!((reply.status, reply.headers["retry-after"].as_str()), (503, "10"), "{path}");

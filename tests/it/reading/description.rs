@@ -49,6 +49,13 @@ async fn routes(app: &TestApp) -> Vec<Route> {
             Some("/api/repositories/acme/none"),
             true,
         ),
+        route("/api/issues", "/api/issues?limit=1", None, true),
+        route(
+            "/api/repositories/{owner}/{name}/issues/{number}",
+            "/api/repositories/acme/api/issues/1",
+            Some("/api/repositories/acme/api/issues/99"),
+            true,
+        ),
     ]
 }
 

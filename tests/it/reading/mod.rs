@@ -4,4 +4,6 @@ mod agents;
 mod conventions;
 mod description;
 mod fleet;
+mod issue_pages;
+mod issues;
 mod runs;

@@ -1,0 +1,371 @@
+//! The cached issues, as lists and one by one.
+//!
+//! A list is ordered by repository, as configured, and then by number. Neither ever changes, so whoever reads page by
+//! page sees every issue that stays, once, whatever passes do meanwhile. A list of open issues is read from their index
+//! alone, any other from the rows.
+//!
+//! A list's tag follows from the fleet's state: whoever has the current list pays for one read of the state. Everything
+//! is read consistently, so that a tag never covers older issues than the state says.
+
+use std::collections::{HashSet, VecDeque};
+
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::domain::{Fingerprint, IssueNumber, RepositoryId, RepositoryName, has_label_in, optional_millis};
+use crate::store::{FleetState, StoreError};
+
+use super::issue_filter::{IssueFilter, StateFilter};
+use super::issue_view::{IssueDetail, IssueView};
+use super::page::{self, MAX_LIMIT, PageRequest, Position};
+use super::read_error::ReadError;
+use super::repositories::{self, FailureView, Freshness, RepositoryState, RepositoryView};
+
+/// How many repositories are read at the same time.
+const AT_ONCE: usize = 8;
+
+/// No read of issues starts after the previous ones have cost this many read units. The page is short then.
+const MAX_READ_UNITS: f64 = 40.0;
+
+/// A page of issues.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuePage {
+    /// The issues, by repository as configured, and then by number.
+    pub issues: Vec<IssueView>,
+    /// The `cursor` of the next page; null on the last page. A filter may leave a page short, or empty, although there
+    /// is a next one.
+    #[schema(required)]
+    pub next_cursor: Option<String>,
+    /// Everything that GitHub showed until then is in the list; null if that has not been so yet. A client that is told
+    /// `304 Not Modified` keeps an older time; `/api/status` has the current one.
+    #[serde(with = "optional_millis")]
+    #[schema(required)]
+    pub fresh_at: Option<Timestamp>,
+    /// The repositories that may have issues or changes that the list lacks.
+    pub incomplete: Vec<IncompleteView>,
+}
+
+/// A repository that may have issues or changes that a list lacks, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Incomplete)]
+pub struct IncompleteView {
+    /// `owner/name` of the repository.
+    #[schema(value_type = String)]
+    pub repository: RepositoryName,
+    /// How it stands.
+    pub state: RepositoryState,
+    /// Why it cannot be read; null if it is only not read to the end.
+    #[schema(required)]
+    pub failure: Option<FailureView>,
+}
+
+/// What a client gets of a list.
+#[derive(Clone, Debug)]
+pub enum Reading<T> {
+    /// It has the current list already.
+    Unchanged {
+        /// The list's tag.
+        tag: String,
+    },
+    /// The list.
+    Read {
+        /// Its tag.
+        tag: String,
+        /// The page.
+        page: T,
+    },
+}
+
+/// A place in a list: the repository's place in `REPOSITORIES`, and an issue's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    repository: usize,
+    number: IssueNumber,
+}
+
+impl Position for Place {
+    fn to_text(&self) -> String {
+        format!("{}:{}", self.repository, self.number)
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        let (repository, number) = text.split_once(':')?;
+        let place = Self { repository: repository.parse().ok()?, number: IssueNumber(number.parse().ok()?) };
+        (place.to_text() == text).then_some(place)
+    }
+}
+
+/// A repository whose issues a list shows.
+#[derive(Clone, Debug)]
+struct Source {
+    place: usize,
+    id: RepositoryId,
+    name: RepositoryName,
+    open_count: u64,
+    /// After which issue to read.
+    after: Option<IssueNumber>,
+}
+
+/// A page while it is read.
+struct Reader<'a> {
+    app: &'a App,
+    filter: &'a IssueFilter,
+    limit: usize,
+    shown: Vec<IssueView>,
+    read_units: f64,
+    /// Everything up to there was looked at.
+    reached: Option<Place>,
+}
+
+/// Some issues of one repository.
+struct Chunk {
+    issues: Vec<IssueView>,
+    /// The number of the last issue that was read, whether or not a list may show it.
+    last: Option<IssueNumber>,
+    is_end: bool,
+    read_units: f64,
+}
+
+/// Lists issues, unless `is_known` says of the list's tag that the client has it.
+///
+/// # Errors
+/// [`ReadError`] if the cursor is not one of this list, the filter names a repository that is not tracked, or DynamoDB
+/// fails.
+pub async fn issues(
+    app: &App,
+    filter: &IssueFilter,
+    request: &PageRequest,
+    is_known: impl Fn(&str) -> bool,
+) -> Result<Reading<IssuePage>, ReadError> {
+    let list = identity(app, filter);
+    let after: Option<Place> = request.after(&list)?;
+    let state = app.store.state().await?;
+    let tag = tag(&list, request, &state);
+    if is_known(&tag) {
+        return Ok(Reading::Unchanged { tag });
+    }
+    let repositories = in_scope(app, filter, &state).await?;
+    let sources = repositories.iter().filter_map(|(place, view)| source(filter, *place, view, after));
+    let mut reader = Reader {
+        app,
+        filter,
+        limit: request.limit.into(),
+        shown: Vec::new(),
+        read_units: 0.0,
+        reached: None,
+    };
+    let is_end = reader.read(sources.collect()).await?;
+    let reached = reader.reached.or(after).filter(|_| !is_end);
+    let page = IssuePage {
+        next_cursor: reached.map(|reached| page::cursor_after(&list, &reached)),
+        issues: reader.shown,
+        fresh_at: repositories.iter().map(|(_, view)| view.fresh_at).min().flatten(),
+        incomplete: repositories.iter().filter_map(|(_, view)| IncompleteView::of(view)).collect(),
+    };
+    Ok(Reading::Read { tag, page })
+}
+
+/// One issue, by the name of its repository and its number. Two read units.
+///
+/// # Errors
+/// [`ReadError::NotFound`] if the repository is not tracked or the issue is not in the table, or if it has an excluded
+/// label; [`ReadError::Store`] if DynamoDB fails.
+pub async fn issue(
+    app: &App,
+    repository: &RepositoryName,
+    number: IssueNumber,
+) -> Result<IssueDetail, ReadError> {
+    let none = ReadError::NotFound("the table has no such issue of this repository");
+    let id = repositories::find_id(app, repository).await?.ok_or(none.clone())?;
+    let row = app.store.issue(id, number).await?.ok_or(none.clone())?;
+    if row.has_label_in(&app.config.excluded_labels) {
+        return Err(none);
+    }
+    let server = app.config.github_server_url.as_str().trim_end_matches('/');
+    let path = row.url.strip_prefix(server).and_then(|path| path.trim_matches('/').split_once("/issues/"));
+    let named = path.and_then(|(name, _)| RepositoryName::parse(name).ok());
+    Ok(IssueDetail::of(row, named.unwrap_or_else(|| repository.clone())))
+}
+
+/// Everything that determines what the list contains, except the table.
+fn identity(app: &App, filter: &IssueFilter) -> String {
+    let mut excluded: Vec<&String> = app.config.excluded_labels.iter().collect();
+    excluded.sort_unstable();
+    let (names, server) = (repositories::names(app), &app.config.github_server_url);
+    let repository = filter.repository.as_ref().map(RepositoryName::key);
+    let IssueFilter { labels, status, assignee, state, .. } = filter;
+    format!(
+        "issues {repository:?} {labels:?} {status:?} {assignee:?} {state:?} {names} {excluded:?} {server}"
+    )
+}
+
+/// The tag of a page. Weak, because a later reading of the same list may have a later `freshAt`.
+fn tag(list: &str, request: &PageRequest, state: &FleetState) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let listed = match &state.ended {
+        None => format!("{}", state.fence),
+        Some(ended) => {
+            format!("{} {} {}", ended.last_change_fence, ended.search_all_fence, ended.repositories_digest,)
+        }
+    };
+    let digest = Fingerprint::of(&format!("{version} {list} {request:?} {listed}"));
+    format!("W/\"{}\"", digest.as_str())
+}
+
+/// The repositories of the list, with their places in `REPOSITORIES`. Two names of one repository count once.
+async fn in_scope(
+    app: &App,
+    filter: &IssueFilter,
+    state: &FleetState,
+) -> Result<Vec<(usize, RepositoryView)>, ReadError> {
+    let configured = app.config.repositories.iter().enumerate();
+    if let Some(name) = &filter.repository {
+        let view = repositories::view_of(app, name, state).await.map_err(|error| match error {
+            ReadError::NotFound(_) => ReadError::Parameter {
+                name: "repository",
+                detail: "is not tracked; GET /api/repositories lists those that are",
+            },
+            error => error,
+        })?;
+        let place = configured.clone().find(|(_, name)| **name == view.configured_name);
+        return Ok(place.map(|(place, _)| (place, view)).into_iter().collect());
+    }
+    let fleet = app.store.fleet().await?;
+    let freshness = Freshness::read(app, state).await?;
+    let mut views: Vec<(usize, RepositoryView)> = Vec::new();
+    let mut ids = HashSet::new();
+    for (place, name) in configured {
+        let view = RepositoryView::in_fleet(name, &fleet, &freshness);
+        if view.id.is_none_or(|id| ids.insert(id)) {
+            views.push((place, view));
+        }
+    }
+    Ok(views)
+}
+
+/// What to read of a repository; `None` if the list has passed it, or if it has nothing to show.
+fn source(filter: &IssueFilter, place: usize, view: &RepositoryView, after: Option<Place>) -> Option<Source> {
+    let is_empty = filter.state == StateFilter::Open
+        && view.open_issues == 0
+        && view.state == RepositoryState::InSync
+        && !view.is_count_unsure;
+    let id = view.id.filter(|_| !is_empty)?;
+    let after = match after {
+        Some(after) if after.repository > place => return None,
+        Some(after) if after.repository == place => Some(after.number),
+        _ => None,
+    };
+    Some(Source { place, id, name: view.name.clone(), open_count: view.open_issues, after })
+}
+
+impl Reader<'_> {
+    /// Reads until the page is full, the repositories are read, or it has cost enough. Returns whether nothing is left.
+    async fn read(&mut self, mut sources: VecDeque<Source>) -> Result<bool, StoreError> {
+        while !sources.is_empty() {
+            if self.is_full() || self.read_units >= MAX_READ_UNITS {
+                return Ok(false);
+            }
+            let next: Vec<Source> = sources.drain(..self.needed(&sources)).collect();
+            let this = &*self;
+            let chunks: Vec<(Source, Chunk)> = futures_util::stream::iter(next)
+                .map(|source| async move {
+                    let chunk = this.chunk(&source).await?;
+                    Ok::<_, StoreError>((source, chunk))
+                })
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+            self.read_units += chunks.iter().map(|(_, chunk)| chunk.read_units).sum::<f64>();
+            for (source, chunk) in chunks {
+                if !self.show_all(source, chunk).await? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Shows the rest of a repository. Returns false if the page ends before it does.
+    async fn show_all(&mut self, mut source: Source, mut chunk: Chunk) -> Result<bool, StoreError> {
+        loop {
+            for issue in chunk.issues {
+                if self.is_full() {
+                    return Ok(false);
+                }
+                self.reached = Some(Place { repository: source.place, number: issue.number });
+                if self.filter.shows(&issue) {
+                    self.shown.push(issue);
+                }
+            }
+            if chunk.is_end {
+                self.reached = Some(Place { repository: source.place + 1, number: IssueNumber(0) });
+                return Ok(true);
+            }
+            source.after = chunk.last.or(source.after);
+            self.reached = source.after.map(|number| Place { repository: source.place, number });
+            if self.read_units >= MAX_READ_UNITS {
+                return Ok(false);
+            }
+            chunk = self.chunk(&source).await?;
+            self.read_units += chunk.read_units;
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.shown.len() >= self.limit
+    }
+
+    /// How many of the next repositories are read at once: no more than the page needs, if that is known.
+    fn needed(&self, sources: &VecDeque<Source>) -> usize {
+        let most = sources.len().min(AT_ONCE);
+        if !self.filter.shows_all_open() {
+            return most;
+        }
+        let mut left = (self.limit - self.shown.len()) as u64;
+        let is_needed = |source: &&Source| {
+            let is_needed = left > 0;
+            left = left.saturating_sub(source.open_count);
+            is_needed
+        };
+        sources.iter().take_while(is_needed).count().clamp(1, most)
+    }
+
+    /// The next issues of a repository: one more than the page needs, so that its end is known; with a filter, as many
+    /// as a page can have.
+    async fn chunk(&self, source: &Source) -> Result<Chunk, StoreError> {
+        let left = self.limit - self.shown.len();
+        let limit = if self.filter.shows_all_open() { left + 1 } else { MAX_LIMIT.into() };
+        let limit = u16::try_from(limit).unwrap_or(MAX_LIMIT);
+        let Source { id, after, name, .. } = source;
+        let server = &self.app.config.github_server_url;
+        let (mut issues, last, is_end, read_units): (Vec<IssueView>, _, _, _) = match self.filter.state {
+            StateFilter::Open => {
+                let read = self.app.store.open_page(*id, *after, limit).await?;
+                let last = read.issues.last().map(|last| last.number);
+                let views = read.issues.into_iter().map(|issue| IssueView::open(issue, name, server));
+                (views.collect(), last, read.is_end, read.read_units)
+            }
+            StateFilter::Closed | StateFilter::All => {
+                let read = self.app.store.issue_page(*id, *after, limit).await?;
+                let last = read.issues.last().map(|last| last.number);
+                let here = read.issues.into_iter().filter(|row| row.gone.is_none());
+                (here.map(|row| IssueView::row(row, name)).collect(), last, read.is_end, read.read_units)
+            }
+        };
+        issues.retain(|issue| !has_label_in(&issue.labels, &self.app.config.excluded_labels));
+        Ok(Chunk { issues, last, is_end, read_units })
+    }
+}
+
+impl IncompleteView {
+    fn of(view: &RepositoryView) -> Option<Self> {
+        let is_whole = view.state == RepositoryState::InSync && view.unread_issues.is_empty();
+        let (repository, state, failure) = (view.name.clone(), view.state, view.failure);
+        (!is_whole).then_some(Self { repository, state, failure })
+    }
+}
