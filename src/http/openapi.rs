@@ -24,6 +24,7 @@ use super::{handlers, reading};
         reading::repository,
         reading::issues,
         reading::issue,
+        reading::changes,
         handlers::health,
     ),
     modifiers(&AgentToken, &OptionalBody),

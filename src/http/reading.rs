@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderName, Uri};
 use axum::response::Response;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::{IssueNumber, Presence, RepositoryName, WorkStatus};
 use crate::views::{
-    self, AgentFilter, AgentPage, AgentView, Assignee, FleetStatus, IssueDetail, IssueFilter, IssuePage,
-    PassPage, PassView, Reading, RepositoryPage, RepositoryView, RunPage, RunStatus, RunView, StateFilter,
+    self, AgentFilter, AgentPage, AgentView, Assignee, ChangePage, FleetStatus, IssueDetail, IssueFilter,
+    IssuePage, PassPage, PassView, Reading, RepositoryPage, RepositoryView, RunPage, RunStatus, RunView,
+    StateFilter,
 };
 
 use super::auth::{AgentReader, FleetReader, Reader};
@@ -20,6 +21,9 @@ use super::query;
 use super::read_answers::Refusals;
 use super::refusal::{ProblemDetails, Refusal};
 use super::shown::{KnownTags, linked, page, shown, tagged, unchanged};
+
+/// When polling again makes sense, as in GitHub's own feeds.
+const POLL_INTERVAL: HeaderName = HeaderName::from_static("x-poll-interval");
 
 /// Read the fleet's status
 ///
@@ -423,6 +427,48 @@ pub(super) async fn issue(
         number.parse().map_err(|_| Refusal::NoSuchThing("the number of an issue must be a whole number"))?;
     let issue = views::issue(&app, &repository_name(&owner, &name)?, IssueNumber(number)).await?;
     Ok(shown(&headers, &issue))
+}
+
+/// Follow the changes
+///
+/// Lists the issues that changed after a cursor. Without one it starts now: with an empty page and the present cursor.
+/// Whoever passes on each `nextCursor` sees every issue that changes, at least with its latest change.
+#[utoipa::path(
+    get,
+    path = "/api/changes",
+    tag = "reading",
+    security(("agentToken" = [])),
+    params(
+        ("after" = Option<String>, Query, description = "The `nextCursor` of the response before"),
+        ("limit" = Option<u16>, Query, description = "The most items of a page, 1 to 200; 50 by default",
+            minimum = 1, maximum = 200),
+    ),
+    responses(
+        (
+            status = 200, description = "A page of changes", body = ChangePage,
+            headers(
+                ("ETag" = String, description = "Identifies this version"),
+                ("X-Poll-Interval" = u64, description = "After how many seconds new changes may be there"),
+            ),
+        ),
+        (
+            status = 410, description = "The cursor is of a table that was replaced or restored since",
+            body = ProblemDetails, content_type = "application/problem+json",
+        ),
+        Refusals,
+    ),
+)]
+pub(super) async fn changes(
+    _reader: FleetReader,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let (after, limit) = query::read(uri.query(), |query| (query.one("after", query::text), query.limit()))?;
+    let page = views::changes(&app, after.as_deref(), limit).await?;
+    let mut response = shown(&headers, &page);
+    response.headers_mut().insert(POLL_INTERVAL, page.poll_seconds.into());
+    Ok(response)
 }
 
 /// The values of `status`: the work's statuses, and `none`.

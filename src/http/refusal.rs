@@ -55,6 +55,9 @@ pub(super) enum Refusal {
     /// A valid request for something that does not exist. Holds the sentence.
     #[error("{0}")]
     NoSuchThing(&'static str),
+    /// What a cursor belongs to is no longer there. Holds the sentence.
+    #[error("{0}")]
+    Gone(&'static str),
     #[error("method not allowed for this path; see the Allow header")]
     MethodNotAllowed,
     #[error(
@@ -133,6 +136,7 @@ impl From<ReadError> for Refusal {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::NotFound(sentence) => Self::NoSuchThing(sentence),
+            ReadError::Gone(sentence) => Self::Gone(sentence),
             ReadError::Cursor(cursor) => InvalidQuery::of("cursor", cursor.to_string()).into(),
             ReadError::Parameter { name, detail } => InvalidQuery::of(name, detail).into(),
             ReadError::Store(error) => Self::TableUnavailable(error),
@@ -181,6 +185,7 @@ impl Refusal {
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotForThisAgent | Self::MayNotBeat | Self::MayNotRead => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NoSuchThing(_) => StatusCode::NOT_FOUND,
+            Self::Gone(_) => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Body(InvalidBody::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RateLimited { .. } | Self::TooManyReads { .. } => StatusCode::TOO_MANY_REQUESTS,

@@ -29,6 +29,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/api/repositories/{owner}/{name}", get(reading::repository))
         .route("/api/repositories/{owner}/{name}/issues/{number}", get(reading::issue))
         .route("/api/issues", get(reading::issues))
+        .route("/api/changes", get(reading::changes))
         .route("/api/health", get(health))
         .route("/api/openapi.json", get(openapi))
         .fallback(async || Refusal::NotFound)

@@ -5,7 +5,7 @@ use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, Select};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::{IssueNumber, RepositoryId, WorkStatus, labels_digest};
+use crate::domain::{CachedIssue, IssueNumber, RepositoryId, WorkStatus, labels_digest};
 
 use super::keys::{self, OPEN_ISSUES, OPEN_NUMBER};
 use super::table::{Store, StoreError, number, read_units, store_error, text, value_of};
@@ -23,7 +23,7 @@ pub struct OpenIssue {
     pub missing_since: Option<Timestamp>,
 }
 
-/// What a list shows of an open issue.
+/// What a list shows of an issue.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListedIssue {
@@ -46,6 +46,21 @@ pub struct ListedIssue {
     pub created_at: Timestamp,
     /// GitHub's `updated_at`.
     pub updated_at: Timestamp,
+}
+
+impl From<CachedIssue> for ListedIssue {
+    fn from(row: CachedIssue) -> Self {
+        Self {
+            number: row.number,
+            title: row.title,
+            status: row.status,
+            labels: row.labels,
+            assignees: row.assignees,
+            author: row.author,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
 }
 
 /// One page of a repository's open issues.

@@ -1,8 +1,7 @@
 //! Which issues a list shows.
 
 use crate::domain::{IssueState, RepositoryName, WorkStatus};
-
-use super::issue_view::IssueView;
+use crate::store::ListedIssue;
 
 /// Which issues a list shows: those that meet every condition.
 #[derive(Clone, Debug, Default)]
@@ -62,8 +61,8 @@ impl Assignee {
 }
 
 impl IssueFilter {
-    /// Whether a list shows the issue.
-    pub(super) fn shows(&self, issue: &IssueView) -> bool {
+    /// Whether a list shows the issue in this state.
+    pub(super) fn shows(&self, state: IssueState, issue: &ListedIssue) -> bool {
         let has_label = |label: &String| {
             let label = label.to_lowercase();
             issue.labels.iter().any(|given| given.to_lowercase() == label)
@@ -75,8 +74,8 @@ impl IssueFilter {
             Some(Assignee::Login(login)) => issue.assignees.iter().any(|it| it.eq_ignore_ascii_case(login)),
         };
         let is_in_state = match self.state {
-            StateFilter::Open => issue.state == IssueState::Open,
-            StateFilter::Closed => issue.state == IssueState::Closed,
+            StateFilter::Open => state == IssueState::Open,
+            StateFilter::Closed => state == IssueState::Closed,
             StateFilter::All => true,
         };
         let has_status = self.status.is_none_or(|status| issue.status == status);

@@ -110,31 +110,19 @@ pub struct GoneView {
 }
 
 impl IssueView {
-    /// An open issue, from the index of open issues.
-    pub(super) fn open(issue: ListedIssue, repository: &RepositoryName, server: &Url) -> Self {
+    /// An issue of the repository that has this name on GitHub.
+    pub(super) fn of(
+        issue: ListedIssue,
+        state: IssueState,
+        repository: &RepositoryName,
+        server: &Url,
+    ) -> Self {
         Self {
             url: format!("{}/{repository}/issues/{}", server.as_str().trim_end_matches('/'), issue.number),
             repository: repository.clone(),
             number: issue.number,
             title: issue.title,
-            state: IssueState::Open,
-            status: issue.status,
-            labels: issue.labels,
-            assignees: issue.assignees,
-            author: issue.author,
-            created_at: issue.created_at,
-            updated_at: issue.updated_at,
-        }
-    }
-
-    /// An issue that is not gone, from its row.
-    pub(super) fn row(issue: CachedIssue, repository: &RepositoryName) -> Self {
-        Self {
-            repository: repository.clone(),
-            number: issue.number,
-            url: issue.url,
-            title: issue.title,
-            state: issue.state,
+            state,
             status: issue.status,
             labels: issue.labels,
             assignees: issue.assignees,

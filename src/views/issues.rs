@@ -7,17 +7,18 @@
 //! A list's tag follows from the fleet's state: whoever has the current list pays for one read of the state. Everything
 //! is read consistently, so that a tag never covers older issues than the state says.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::{Fingerprint, IssueNumber, RepositoryId, RepositoryName, has_label_in, optional_millis};
-use crate::store::{FleetState, StoreError};
+use crate::store::{FleetState, ListedIssue, StoreError};
 
+use super::changes;
 use super::issue_filter::{IssueFilter, StateFilter};
 use super::issue_view::{IssueDetail, IssueView};
 use super::page::{self, MAX_LIMIT, PageRequest, Position};
@@ -100,12 +101,15 @@ impl Position for Place {
     }
 }
 
+/// Repositories with their places in `REPOSITORIES`.
+type Views = Vec<(usize, RepositoryView)>;
+
 /// A repository whose issues a list shows.
 #[derive(Clone, Debug)]
 struct Source {
     place: usize,
     id: RepositoryId,
-    name: RepositoryName,
+    /// How many open issues it has, or more.
     open_count: u64,
     /// After which issue to read.
     after: Option<IssueNumber>,
@@ -116,7 +120,8 @@ struct Reader<'a> {
     app: &'a App,
     filter: &'a IssueFilter,
     limit: usize,
-    shown: Vec<IssueView>,
+    /// The issues of the page, with the places of their repositories.
+    shown: Vec<(usize, IssueState, ListedIssue)>,
     read_units: f64,
     /// Everything up to there was looked at.
     reached: Option<Place>,
@@ -124,7 +129,7 @@ struct Reader<'a> {
 
 /// Some issues of one repository.
 struct Chunk {
-    issues: Vec<IssueView>,
+    issues: Vec<(IssueState, ListedIssue)>,
     /// The number of the last issue that was read, whether or not a list may show it.
     last: Option<IssueNumber>,
     is_end: bool,
@@ -149,8 +154,6 @@ pub async fn issues(
     if is_known(&tag) {
         return Ok(Reading::Unchanged { tag });
     }
-    let repositories = in_scope(app, filter, &state).await?;
-    let sources = repositories.iter().filter_map(|(place, view)| source(filter, *place, view, after));
     let mut reader = Reader {
         app,
         filter,
@@ -159,11 +162,20 @@ pub async fn issues(
         read_units: 0.0,
         reached: None,
     };
-    let is_end = reader.read(sources.collect()).await?;
+    let (repositories, is_end) = match &filter.repository {
+        Some(name) => reader.read_one(name, &state, after).await?,
+        None => reader.read_all(&state, after).await?,
+    };
     let reached = reader.reached.or(after).filter(|_| !is_end);
+    let names: HashMap<usize, &RepositoryName> =
+        repositories.iter().map(|(place, view)| (*place, &view.name)).collect();
+    let server = &app.config.github_server_url;
+    let shown = reader.shown.into_iter();
     let page = IssuePage {
         next_cursor: reached.map(|reached| page::cursor_after(&list, &reached)),
-        issues: reader.shown,
+        issues: shown
+            .map(|(place, state, issue)| IssueView::of(issue, state, names[&place], server))
+            .collect(),
         fresh_at: repositories.iter().map(|(_, view)| view.fresh_at).min().flatten(),
         incomplete: repositories.iter().filter_map(|(_, view)| IncompleteView::of(view)).collect(),
     };
@@ -186,9 +198,7 @@ pub async fn issue(
     if row.has_label_in(&app.config.excluded_labels) {
         return Err(none);
     }
-    let server = app.config.github_server_url.as_str().trim_end_matches('/');
-    let path = row.url.strip_prefix(server).and_then(|path| path.trim_matches('/').split_once("/issues/"));
-    let named = path.and_then(|(name, _)| RepositoryName::parse(name).ok());
+    let named = changes::repository_of(&row.url, &app.config.github_server_url);
     Ok(IssueDetail::of(row, named.unwrap_or_else(|| repository.clone())))
 }
 
@@ -217,53 +227,71 @@ fn tag(list: &str, request: &PageRequest, state: &FleetState) -> String {
     format!("W/\"{}\"", digest.as_str())
 }
 
-/// The repositories of the list, with their places in `REPOSITORIES`. Two names of one repository count once.
-async fn in_scope(
-    app: &App,
-    filter: &IssueFilter,
-    state: &FleetState,
-) -> Result<Vec<(usize, RepositoryView)>, ReadError> {
-    let configured = app.config.repositories.iter().enumerate();
-    if let Some(name) = &filter.repository {
-        let view = repositories::view_of(app, name, state).await.map_err(|error| match error {
+/// What to read of a repository; `None` if the list has passed it.
+fn source(place: usize, id: RepositoryId, open_count: u64, after: Option<Place>) -> Option<Source> {
+    let after = match after {
+        Some(after) if after.repository > place => return None,
+        Some(after) if after.repository == place => Some(after.number),
+        _ => None,
+    };
+    Some(Source { place, id, open_count, after })
+}
+
+impl Reader<'_> {
+    /// Reads the issues of one repository, and at the same time how it stands.
+    async fn read_one(
+        &mut self,
+        name: &RepositoryName,
+        state: &FleetState,
+        after: Option<Place>,
+    ) -> Result<(Views, bool), ReadError> {
+        let found = repositories::find(self.app, name).await.map_err(|error| match error {
             ReadError::NotFound(_) => ReadError::Parameter {
                 name: "repository",
                 detail: "is not tracked; GET /api/repositories lists those that are",
             },
             error => error,
         })?;
-        let place = configured.clone().find(|(_, name)| **name == view.configured_name);
-        return Ok(place.map(|(place, _)| (place, view)).into_iter().collect());
+        let place =
+            self.app.config.repositories.iter().position(|name| *name == found.configured).unwrap_or(0);
+        let source = found.id().and_then(|id| source(place, id, u64::MAX, after));
+        let app = self.app;
+        let (view, is_end) = futures_util::join!(
+            repositories::view_of(app, found, state).boxed(),
+            self.read(source.into_iter().collect()).boxed()
+        );
+        Ok((vec![(place, view?)], is_end?))
     }
-    let fleet = app.store.fleet().await?;
-    let freshness = Freshness::read(app, state).await?;
-    let mut views: Vec<(usize, RepositoryView)> = Vec::new();
-    let mut ids = HashSet::new();
-    for (place, name) in configured {
-        let view = RepositoryView::in_fleet(name, &fleet, &freshness);
-        if view.id.is_none_or(|id| ids.insert(id)) {
+
+    /// Reads the issues of all repositories. Two names of one repository count once.
+    async fn read_all(
+        &mut self,
+        state: &FleetState,
+        after: Option<Place>,
+    ) -> Result<(Views, bool), ReadError> {
+        let app = self.app;
+        let (fleet, freshness) =
+            futures_util::join!(app.store.fleet().boxed(), Freshness::read(app, state).boxed());
+        let (fleet, freshness) = (fleet?, freshness?);
+        let (mut views, mut ids, mut sources) = (Vec::new(), HashSet::new(), VecDeque::new());
+        for (place, name) in app.config.repositories.iter().enumerate() {
+            let view = RepositoryView::in_fleet(name, &fleet, &freshness);
+            if view.id.is_some_and(|id| !ids.insert(id)) {
+                continue;
+            }
+            let is_empty = self.filter.state == StateFilter::Open
+                && view.open_issues == 0
+                && view.state == RepositoryState::InSync
+                && !view.is_count_unsure;
+            if let Some(id) = view.id.filter(|_| !is_empty) {
+                sources.extend(source(place, id, view.open_issues, after));
+            }
             views.push((place, view));
         }
+        let is_end = self.read(sources).await?;
+        Ok((views, is_end))
     }
-    Ok(views)
-}
 
-/// What to read of a repository; `None` if the list has passed it, or if it has nothing to show.
-fn source(filter: &IssueFilter, place: usize, view: &RepositoryView, after: Option<Place>) -> Option<Source> {
-    let is_empty = filter.state == StateFilter::Open
-        && view.open_issues == 0
-        && view.state == RepositoryState::InSync
-        && !view.is_count_unsure;
-    let id = view.id.filter(|_| !is_empty)?;
-    let after = match after {
-        Some(after) if after.repository > place => return None,
-        Some(after) if after.repository == place => Some(after.number),
-        _ => None,
-    };
-    Some(Source { place, id, name: view.name.clone(), open_count: view.open_issues, after })
-}
-
-impl Reader<'_> {
     /// Reads until the page is full, the repositories are read, or it has cost enough. Returns whether nothing is left.
     async fn read(&mut self, mut sources: VecDeque<Source>) -> Result<bool, StoreError> {
         while !sources.is_empty() {
@@ -293,13 +321,13 @@ impl Reader<'_> {
     /// Shows the rest of a repository. Returns false if the page ends before it does.
     async fn show_all(&mut self, mut source: Source, mut chunk: Chunk) -> Result<bool, StoreError> {
         loop {
-            for issue in chunk.issues {
+            for (state, issue) in chunk.issues {
                 if self.is_full() {
                     return Ok(false);
                 }
                 self.reached = Some(Place { repository: source.place, number: issue.number });
-                if self.filter.shows(&issue) {
-                    self.shown.push(issue);
+                if self.filter.shows(state, &issue) {
+                    self.shown.push((source.place, state, issue));
                 }
             }
             if chunk.is_end {
@@ -341,23 +369,23 @@ impl Reader<'_> {
         let left = self.limit - self.shown.len();
         let limit = if self.filter.shows_all_open() { left + 1 } else { MAX_LIMIT.into() };
         let limit = u16::try_from(limit).unwrap_or(MAX_LIMIT);
-        let Source { id, after, name, .. } = source;
-        let server = &self.app.config.github_server_url;
-        let (mut issues, last, is_end, read_units): (Vec<IssueView>, _, _, _) = match self.filter.state {
-            StateFilter::Open => {
-                let read = self.app.store.open_page(*id, *after, limit).await?;
-                let last = read.issues.last().map(|last| last.number);
-                let views = read.issues.into_iter().map(|issue| IssueView::open(issue, name, server));
-                (views.collect(), last, read.is_end, read.read_units)
-            }
-            StateFilter::Closed | StateFilter::All => {
-                let read = self.app.store.issue_page(*id, *after, limit).await?;
-                let last = read.issues.last().map(|last| last.number);
-                let here = read.issues.into_iter().filter(|row| row.gone.is_none());
-                (here.map(|row| IssueView::row(row, name)).collect(), last, read.is_end, read.read_units)
-            }
-        };
-        issues.retain(|issue| !has_label_in(&issue.labels, &self.app.config.excluded_labels));
+        let Source { id, after, .. } = *source;
+        let (mut issues, last, is_end, read_units): (Vec<(IssueState, ListedIssue)>, _, _, _) =
+            match self.filter.state {
+                StateFilter::Open => {
+                    let read = self.app.store.open_page(id, after, limit).await?;
+                    let last = read.issues.last().map(|last| last.number);
+                    let open = read.issues.into_iter().map(|issue| (IssueState::Open, issue));
+                    (open.collect(), last, read.is_end, read.read_units)
+                }
+                StateFilter::Closed | StateFilter::All => {
+                    let read = self.app.store.issue_page(id, after, limit).await?;
+                    let last = read.issues.last().map(|last| last.number);
+                    let here = read.issues.into_iter().filter(|row| row.gone.is_none());
+                    (here.map(|row| (row.state, row.into())).collect(), last, read.is_end, read.read_units)
+                }
+            };
+        issues.retain(|(_, issue)| !has_label_in(&issue.labels, &self.app.config.excluded_labels));
         Ok(Chunk { issues, last, is_end, read_units })
     }
 }

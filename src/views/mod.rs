@@ -5,6 +5,7 @@
 //! ([`page`]): a cursor is the position of the last item, so an item that stays is on exactly one page.
 
 mod agents;
+mod changes;
 mod issue_filter;
 mod issue_view;
 mod issues;
@@ -16,6 +17,7 @@ mod runs;
 mod status;
 
 pub use agents::{AgentFilter, AgentPage, AgentView, agent, agents};
+pub use changes::{ChangePage, ChangeView, changes};
 pub use issue_filter::{Assignee, IssueFilter, StateFilter};
 pub use issue_view::{GoneView, IssueDetail, IssueView};
 pub use issues::{IncompleteView, IssuePage, Reading, issue, issues};

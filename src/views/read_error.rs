@@ -10,6 +10,9 @@ pub enum ReadError {
     /// Nothing has this name or id. Holds a sentence for the caller.
     #[error("{0}")]
     NotFound(&'static str),
+    /// What a cursor belongs to is no longer there. Holds a sentence for the caller.
+    #[error("{0}")]
+    Gone(&'static str),
     /// The cursor cannot be used.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),

@@ -1,5 +1,6 @@
 //! The tracked repositories: how far each has been read, and what is wrong with it.
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -124,8 +125,8 @@ impl Position for Place {
 pub async fn repositories(app: &App, request: &PageRequest) -> Result<RepositoryPage, ReadError> {
     let list = format!("repositories {}", names(app));
     let after: Option<Place> = request.after(&list)?;
-    let state = app.store.state().await?;
-    let fleet = app.store.fleet().await?;
+    let (state, fleet) = futures_util::join!(app.store.state().boxed(), app.store.fleet().boxed());
+    let (state, fleet) = (state?, fleet?);
     let freshness = Freshness::read(app, &state).await?;
     let first = after.map_or(0, |Place(last)| last + 1);
     let read: Vec<_> = app.config.repositories.iter().enumerate().skip(first).collect();
@@ -141,17 +142,16 @@ pub async fn repositories(app: &App, request: &PageRequest) -> Result<Repository
 /// # Errors
 /// [`ReadError::NotFound`] if no tracked repository has this name; [`ReadError::Store`] if DynamoDB fails.
 pub async fn repository(app: &App, name: &RepositoryName) -> Result<RepositoryView, ReadError> {
-    let state = app.store.state().await?;
-    view_of(app, name, &state).await
+    let (state, found) = futures_util::join!(app.store.state().boxed(), find(app, name).boxed());
+    view_of(app, found?, &state?).await
 }
 
-/// The same, with the fleet's state already read.
+/// How a repository stands that was asked for.
 pub(super) async fn view_of(
     app: &App,
-    name: &RepositoryName,
+    found: Found,
     state: &FleetState,
 ) -> Result<RepositoryView, ReadError> {
-    let found = find(app, name).await?;
     let id = found.id();
     let tracked = match (found.tracked, id) {
         (None, Some(id)) => app.store.repository(id).await?,
@@ -170,9 +170,9 @@ pub(super) async fn find_id(app: &App, name: &RepositoryName) -> Result<Option<R
 }
 
 /// A tracked repository that was asked for.
-struct Found {
+pub(super) struct Found {
     /// Its configured name.
-    configured: RepositoryName,
+    pub(super) configured: RepositoryName,
     /// What is stored of that name; `None` before it was looked up.
     known: Option<ConfiguredName>,
     /// Its checkpoints and health, if they were read on the way.
@@ -180,14 +180,15 @@ struct Found {
 }
 
 impl Found {
-    fn id(&self) -> Option<RepositoryId> {
+    /// Its id; `None` before it was read.
+    pub(super) fn id(&self) -> Option<RepositoryId> {
         self.known.as_ref().and_then(ConfiguredName::id)
     }
 }
 
 /// Finds a tracked repository by its configured name with one read, or by its name on GitHub with one of all
 /// repositories.
-async fn find(app: &App, name: &RepositoryName) -> Result<Found, ReadError> {
+pub(super) async fn find(app: &App, name: &RepositoryName) -> Result<Found, ReadError> {
     let is_it = |configured: &&RepositoryName| configured.key() == name.key();
     if let Some(configured) = app.config.repositories.iter().find(is_it) {
         let known = app.store.name(name).await?;

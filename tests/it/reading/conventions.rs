@@ -18,13 +18,14 @@ const LISTS: [(&str, &str); 5] = [
 ];
 
 /// What is read of the whole fleet, not of one agent.
-const OF_THE_FLEET: [&str; 7] = [
+const OF_THE_FLEET: [&str; 8] = [
     "/api/status",
     "/api/passes",
     "/api/passes/0",
     "/api/repositories",
     "/api/repositories/acme/api",
     "/api/issues",
+    "/api/changes",
     "/api/repositories/acme/api/issues/0",
 ];
 
@@ -91,6 +92,8 @@ async fn misspelt_and_misplaced_parameters_are_named() {
         ("/api/agents/alpha/runs?status=good", "status"),
         ("/api/status?limit=1", "limit"),
         ("/api/issues?state=opened", "state"),
+        ("/api/changes?after=not-a-cursor", "after"),
+        ("/api/changes?cursor=a", "cursor"),
         ("/api/issues?status=wip", "status"),
         ("/api/issues?repository=acme", "repository"),
         ("/api/issues?repository=acme/other", "repository"),

@@ -49,6 +49,7 @@ async fn routes(app: &TestApp) -> Vec<Route> {
             Some("/api/repositories/acme/none"),
             true,
         ),
+        route("/api/changes", "/api/changes", None, true),
         route("/api/issues", "/api/issues?limit=1", None, true),
         route(
             "/api/repositories/{owner}/{name}/issues/{number}",
@@ -95,6 +96,13 @@ async fn every_reading_route_answers_as_described_and_with_each_described_status
         assert_eq!(others.status, if route.is_refused { 403 } else { 200 }, "{}", route.good);
         description.covers(&operation, &others);
     }
+    // The cursor of another table's life.
+    let other = TestApp::tracking(&["acme/api"]).start().await;
+    other.agent("alpha").beat().await;
+    let cursor = other.client().read("/api/changes").await["nextCursor"].clone();
+    let gone = client.get(&format!("/api/changes?after={}", cursor.as_str().expect("a cursor"))).await;
+    assert_eq!(gone.status, 410);
+    description.covers(&operation("get", "/api/changes"), &gone);
     let mut slow = TestApp::tracking(&["acme/api"]).with("READS_PER_MINUTE", "1").start().await;
     slow.client().get("/api/agents").await;
     for route in &routes {
