@@ -19,10 +19,10 @@
 //!
 //! Issues have two local secondary indexes. Both are sparse and read consistently.
 //!
-//! - `OpenIssues` is sorted by `openNumber`, the number of an open issue, which only open issues have. Lists and audits
-//!   read it, and it counts the open issues. A number never changes, so paging by it is strictly consistent, and an edit
-//!   replaces the entry in its place. It holds what a list shows, so that a list reads no row. The template explains
-//!   both decisions; `docs/benchmarks.md` has their figures.
+//! - `OpenIssues` is sorted by `openNumber`, an issue's number, which only open issues have. Lists and audits read it,
+//!   and it counts the open issues. A number never changes, so paging by it is strictly consistent, and an edit
+//!   replaces the entry in its place. The index holds what a list shows, so that a list reads no row. The template
+//!   explains both decisions, and `docs/benchmarks.md` has their figures.
 //! - `Changes` is sorted by `changeOrder`, which only issues have that changed after their backfill. It lists what
 //!   changed since an agent's last heartbeat. The sort key is the fence of the last change and the issue's number,
 //!   because DynamoDB guarantees no order among equal sort keys.

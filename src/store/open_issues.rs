@@ -92,7 +92,7 @@ struct NumberEntry {
 
 impl Store {
     /// All cached open issues, ascending by number. Consistent. Costs one read unit for each 4 KB of entries: an entry
-    /// has about 250 bytes.
+    /// has some 220 bytes.
     ///
     /// # Errors
     /// [`StoreError`] if DynamoDB fails or an entry cannot be read.

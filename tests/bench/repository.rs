@@ -125,7 +125,7 @@ fn audits(world: &World, issues: u64, repeats: usize) -> [Row; 2] {
     let (reads, writes) = (audit.read_units - idle.read_units, audit.write_units - idle.write_units);
     let audit = audit
         .at_most("GitHub requests beyond an idle pass", requests, f64::from(pages))
-        // The entries of the index of open issues, which also holds what lists show: up to 286 bytes each.
+        // The index of open issues holds what lists show, so an audit reads up to 286 bytes of each issue.
         .at_most("RRU beyond an idle pass", reads, 0.07 * issues as f64)
         .at_most("WRU beyond an idle pass", writes, 1.0);
     [idle, audit]

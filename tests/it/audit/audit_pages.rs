@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use test_world::TABLE_NAME;
 use test_world::github::{Fault, Matching, Request, World};
 
 use crate::support::app::{TestApp, open_spread};
@@ -245,6 +246,22 @@ async fn audit_cut_between_two_pages_by_a_deadline_resumes_there() {
         app.row(API, 100)["updatedAt"].as_str().and_then(|at| at.parse().ok()).expect("an instant");
     assert_eq!(since, vec![last_of_the_first_page.to_string(); 2]);
     assert_eq!(app.items("REPO#", "AUDIT").len(), 0);
+}
+
+#[tokio::test]
+async fn resumed_audit_corrects_the_number_of_open_issues() {
+    let app = settled(150).await;
+    app.world.github.fault(audited_page(2), Fault::Status(500).times(3));
+    audit(&app).await;
+    assert_eq!(app.items("REPO#", "AUDIT").len(), 1);
+    let mut checkpoints = app.checkpoints(API);
+    checkpoints["openCount"] = 7.into();
+    app.world.dynamodb.put_item(TABLE_NAME, &checkpoints);
+    app.outlive_freshness();
+    app.clear_requests();
+    app.agent("alpha").beat().await;
+    assert_eq!((asked_for(&app), app.items("REPO#", "AUDIT").len()), ((1, 0, 0), 0), "it resumed");
+    assert_eq!(app.checkpoints(API)["openCount"], 150);
 }
 
 #[tokio::test]

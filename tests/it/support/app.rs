@@ -366,7 +366,8 @@ pub fn open_spread(github: &mut World, repository: &str, count: u64, first: Time
     }
 }
 
-/// Opens an issue with the longest title and the most and longest labels that GitHub allows: its row has 21 KB.
+/// Opens an issue whose row has 21 KB: as many and as long labels as GitHub allows (github/docs#161, github/docs#32156),
+/// in characters of four bytes, and a title of 1,024 bytes.
 pub fn open_largest(github: &mut World, repository: &str) {
     let number = github.open_issue(repository, &"🐌".repeat(256));
     github.edit_issue(repository, number, |issue| {
