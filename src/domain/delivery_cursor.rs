@@ -1,11 +1,11 @@
-//! How far the changes have been delivered to an agent.
+//! How far the changes have been delivered to an agent, or to a program that follows them.
 
 use super::{IssueNumber, RepositoryId};
 
 /// A point in the changes of one repository: after this issue under this fence, or after all issues under it.
 pub type ChangePoint = (u64, Option<IssueNumber>);
 
-/// An agent's delivery cursor. Changes are delivered in the order fence, repository, issue, each issue under the fence
+/// A delivery cursor. Changes are delivered in the order fence, repository, issue, each issue under the fence
 /// of its last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeliveryCursor {

@@ -22,7 +22,7 @@ async fn text_that_is_no_cursor_is_refused_without_a_read() {
     let (app, cursor) = fleet().await;
     app.clear_requests();
     for text in
-        ["", "v1", "v1.~", "0", "%00", "é", &cursor[1..], &format!("{cursor}0"), &cursor.to_uppercase()]
+        ["", "v1", "v1.~", "0", "%00", "é", &cursor[1..], &format!("{cursor} "), &cursor.to_uppercase()]
     {
         assert_eq!(follow(&app.app, Some(text), 50).await, Err(FollowError::InvalidCursor), "{text}");
     }

@@ -164,8 +164,8 @@ async fn excluded_issue_is_followed_from_when_it_is_no_longer_excluded() {
     });
     app.agent("alpha").beat().await;
     assert_eq!(as_words(&follower.catch_up(&app, 1).await), ["edited acme/api#2"]);
-    app.world.github.arrange(|github| github.edit_issue(API, 1, |issue| issue.labels.clear()));
     app.outlive_freshness();
+    app.world.github.arrange(|github| github.edit_issue(API, 1, |issue| issue.labels.clear()));
     app.agent("alpha").beat().await;
     assert_eq!(as_words(&follower.catch_up(&app, 1).await), ["edited acme/api#1"]);
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use agent_heartbeat::app::App;
 use agent_heartbeat::domain::{IssueNumber, RepositoryId};
 use agent_heartbeat::feed::{self, FeedPage, FollowError, ReportedChange};
+use serde_json::Value;
 use test_world::TABLE_NAME;
 
 use crate::support::app::TestApp;
@@ -31,11 +32,13 @@ impl Follower {
 
     /// Reads one page and keeps its cursor. `None` if the table could not be read.
     pub async fn page(&mut self, app: &TestApp, limit: usize) -> Option<FeedPage> {
-        let before = app.world.dynamodb.requests().len();
+        let before = app.world.dynamodb.capacity().write_units;
         let page = feed::follow(&self.environment, self.cursor.as_deref(), limit).await;
-        for request in &app.world.dynamodb.requests()[before..] {
-            assert!(["GetItem", "Query"].contains(&&*request.operation), "{request:#?}");
-        }
+        assert_eq!(
+            app.world.dynamodb.capacity().write_units,
+            before,
+            "a read takes no lease and writes nothing"
+        );
         let page = match page {
             Ok(page) => page,
             Err(FollowError::Store(_)) => return None,
@@ -45,8 +48,7 @@ impl Follower {
         assert!(places.is_sorted() && page.changes.len() <= limit, "{limit}: {page:#?}");
         for change in &page.changes {
             let row = row_of(app, change.repository, change.number);
-            let labels = row["labels"].as_array().expect("a list");
-            assert!(!labels.contains(&self.excluded.into()), "{change:#?} of {row:#}");
+            assert!(!self.excludes(&row["labels"]), "{change:#?} of {row:#}");
             let issue = (change.repository, change.number);
             assert!(self.last_received(issue).is_none_or(|last| last.fence <= change.fence), "{change:#?}");
         }
@@ -70,14 +72,27 @@ impl Follower {
         self.received.iter().rev().find(|change| (change.repository, change.number) == issue)
     }
 
+    /// The last change of every changed issue that is not excluded was received.
+    pub fn assert_has_latest(&self, app: &TestApp) {
+        for row in app.items("REPO#", "ISSUE#") {
+            let Some(fence) = row["changeFence"].as_u64().filter(|_| !self.excludes(&row["labels"])) else {
+                continue;
+            };
+            let id = row["pk"].as_str().and_then(|key| key.strip_prefix("REPO#")?.parse().ok());
+            let number = row["number"].as_u64().expect("a number");
+            let last = self.last_received((RepositoryId(id.expect("an id")), IssueNumber(number)));
+            assert_eq!(last.map(|change| change.fence), Some(fence), "{row:#}");
+        }
+    }
+
     /// Whether an issue with these labels is excluded for it.
-    pub fn excludes(&self, labels: &serde_json::Value) -> bool {
+    pub fn excludes(&self, labels: &Value) -> bool {
         labels.as_array().is_some_and(|labels| labels.contains(&self.excluded.into()))
     }
 }
 
 /// The row of a changed issue.
-fn row_of(app: &TestApp, repository: RepositoryId, number: IssueNumber) -> serde_json::Value {
+fn row_of(app: &TestApp, repository: RepositoryId, number: IssueNumber) -> Value {
     let (pk, sk) = (format!("REPO#{repository}"), format!("ISSUE#{:010}", number.0));
     app.world.dynamodb.item(TABLE_NAME, &pk, &sk).expect("a changed issue has a row")
 }

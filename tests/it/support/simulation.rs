@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use agent_heartbeat::app::App;
-use agent_heartbeat::domain::{IssueNumber, RepositoryId};
 use serde_json::Value;
 use test_world::TABLE_NAME;
 use test_world::dynamodb::On;
@@ -284,16 +283,7 @@ impl<'a> Run<'a> {
             self.scenario.changes().iter().map(|&change| change.to_owned()).collect();
         let excluded: BTreeSet<String> = BTreeSet::from(["edited acme/site#1".to_owned()]);
         assert_eq!(received, &changes - &excluded);
-        for row in self.app.items("REPO#", "ISSUE#") {
-            let Some(fence) = row["changeFence"].as_u64() else { continue };
-            if !self.follower.excludes(&row["labels"]) {
-                let id = row["pk"].as_str().and_then(|key| key.strip_prefix("REPO#")?.parse().ok());
-                let issue =
-                    (RepositoryId(id.expect("an id")), IssueNumber(row["number"].as_u64().expect("one")));
-                let last = self.follower.last_received(issue).map(|change| change.fence);
-                assert_eq!(last, Some(fence), "{row:#}");
-            }
-        }
+        self.follower.assert_has_latest(self.app);
     }
 
     /// The rows and the checkpoints, without the fields that depend on the path.
