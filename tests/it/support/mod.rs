@@ -8,6 +8,7 @@ pub mod changed;
 pub mod checked;
 pub mod described;
 pub mod environment;
+pub mod follower;
 pub mod github_app;
 pub mod installations;
 pub mod log;
