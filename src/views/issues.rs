@@ -15,7 +15,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::domain::{Fingerprint, IssueNumber, RepositoryId, RepositoryName, has_label_in, optional_millis};
+use crate::domain::{
+    Fingerprint, IssueNumber, IssueState, RepositoryId, RepositoryName, has_label_in, optional_millis,
+};
 use crate::store::{FleetState, ListedIssue, StoreError};
 
 use super::changes;
@@ -219,9 +221,10 @@ fn tag(list: &str, request: &PageRequest, state: &FleetState) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let listed = match &state.ended {
         None => format!("{}", state.fence),
-        Some(ended) => {
-            format!("{} {} {}", ended.last_change_fence, ended.search_all_fence, ended.repositories_digest,)
-        }
+        Some(ended) => format!(
+            "{:?} {} {} {}",
+            state.generation, ended.last_change_fence, ended.search_all_fence, ended.repositories_digest
+        ),
     };
     let digest = Fingerprint::of(&format!("{version} {list} {request:?} {listed}"));
     format!("W/\"{}\"", digest.as_str())

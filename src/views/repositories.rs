@@ -153,12 +153,14 @@ pub(super) async fn view_of(
     state: &FleetState,
 ) -> Result<RepositoryView, ReadError> {
     let id = found.id();
-    let tracked = match (found.tracked, id) {
-        (None, Some(id)) => app.store.repository(id).await?,
-        (tracked, _) => tracked,
+    let tracked = async {
+        match (found.tracked, id) {
+            (None, Some(id)) => app.store.repository(id).await,
+            (tracked, _) => Ok(tracked),
+        }
     };
-    let freshness = Freshness::read(app, state).await?;
-    Ok(RepositoryView::of(&found.configured, found.known.as_ref(), tracked.as_ref(), &freshness))
+    let (tracked, freshness) = futures_util::join!(tracked.boxed(), Freshness::read(app, state).boxed());
+    Ok(RepositoryView::of(&found.configured, found.known.as_ref(), tracked?.as_ref(), &freshness?))
 }
 
 /// The id of a tracked repository; `None` before it was read. One read, if it has its configured name.
