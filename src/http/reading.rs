@@ -456,6 +456,13 @@ pub(super) async fn issue(
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         Refusals,
+        (
+            status = 304, description = "Nothing has changed since the version that `If-None-Match` names",
+            headers(
+                ("ETag" = String, description = "Identifies the current version"),
+                ("X-Poll-Interval" = u64, description = "After how many seconds new changes may be there"),
+            ),
+        ),
     ),
 )]
 pub(super) async fn changes(
