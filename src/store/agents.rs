@@ -8,10 +8,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailur
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::{
-    AgentName, BeatRate, DeliveryCursor, Fingerprint, IssueNumber, Minute, RepositoryId, Sweep, Within,
-    iso_millis,
-};
+use crate::domain::{AgentName, BeatRate, DeliveryCursor, Fingerprint, Minute, iso_millis};
 
 use super::keys::{Item, Key};
 use super::table::{Store, StoreError, number, store_error, text, value_of};
@@ -115,7 +112,7 @@ impl Store {
 impl Agent {
     pub(super) fn read(item: Item) -> Result<Self, StoreError> {
         let item: AgentItem = value_of(item)?;
-        let cursor = cursor_from_text(&item.delivery_cursor)
+        let cursor = DeliveryCursor::from_text(&item.delivery_cursor)
             .ok_or_else(|| StoreError::new("read", "unexpected format of an agent's delivery cursor"))?;
         let kinds_after = item.kinds_after.unwrap_or(cursor.kinds_after);
         let delivery_cursor = DeliveryCursor { kinds_after, reported: item.reported, ..cursor };
@@ -138,8 +135,8 @@ struct Update {
 impl Update {
     /// The update that stores a heartbeat in an item in the state `known`; `None` if there is nothing to store.
     fn of(beat: &AnsweredHeartbeat<'_>, known: Option<Agent>) -> Option<Self> {
-        let cursor = cursor_as_text(beat.delivery_cursor);
-        let is_behind = known.is_none_or(|known| cursor_as_text(known.delivery_cursor) <= cursor);
+        let cursor = beat.delivery_cursor.to_text();
+        let is_behind = known.is_none_or(|known| known.delivery_cursor.to_text() <= cursor);
         let minute = known.and_then(|known| known.rate).map(|rate| rate.minute);
         let mut update = Self::default();
         match minute.cmp(&Some(beat.minute)) {
@@ -186,78 +183,5 @@ impl Update {
     fn expression(&self) -> String {
         let set = if self.set.is_empty() { String::new() } else { format!("SET {} ", self.set.join(", ")) };
         set + self.add
-    }
-}
-
-/// `<fence>#<repository>#<issue>`, or `<fence>#~` if all changes of the fence were delivered (`~` sorts after digits).
-/// A sweep appends `#<after>#<upto>#<repository>` to the latter, with the repository's id without leading zeros, as in
-/// the key of its own item. To that it appends `#<fence>#<issue>`, or `#~` if all of the repository was delivered.
-fn cursor_as_text(DeliveryCursor { fence, within, .. }: DeliveryCursor) -> String {
-    match within {
-        None => format!("{fence:020}#~"),
-        Some(Within::Fence(repository, issue)) => format!("{fence:020}#{:020}#{:010}", repository.0, issue.0),
-        Some(Within::Sweep(Sweep { after, upto, repository, last })) => {
-            let last = last.map_or("~".to_owned(), |(fence, issue)| format!("{fence:020}#{:010}", issue.0));
-            format!("{fence:020}#~#{after:020}#{upto:020}#{repository}#{last}")
-        }
-    }
-}
-
-fn cursor_from_text(text: &str) -> Option<DeliveryCursor> {
-    let number = |part: &str| part.parse::<u64>().ok();
-    let parts: Vec<&str> = text.split('#').collect();
-    let (fence, within) = match parts[..] {
-        [fence, "~"] => (fence, None),
-        [fence, repository, issue] => {
-            let (repository, issue) = (number(repository)?, number(issue)?);
-            (fence, Some(Within::Fence(RepositoryId(repository), IssueNumber(issue))))
-        }
-        [fence, "~", after, upto, repository, ref last @ ..] => {
-            let last = match *last {
-                ["~"] => None,
-                [fence, issue] => Some((number(fence)?, IssueNumber(number(issue)?))),
-                _ => return None,
-            };
-            let (after, upto, repository) =
-                (number(after)?, number(upto)?, RepositoryId(number(repository)?));
-            (fence, Some(Within::Sweep(Sweep { after, upto, repository, last })))
-        }
-        _ => return None,
-    };
-    let cursor = DeliveryCursor { fence: number(fence)?, within, kinds_after: 0, reported: 0 };
-    Some(DeliveryCursor { kinds_after: cursor.complete_fence(), ..cursor })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cursor_texts_sort_like_the_cursors() {
-        let at = |fence, within: Option<Within>| {
-            let cursor = DeliveryCursor { fence, within, kinds_after: 0, reported: 0 };
-            DeliveryCursor { kinds_after: cursor.complete_fence(), ..cursor }
-        };
-        let issue = |repository, issue| Some(Within::Fence(RepositoryId(repository), IssueNumber(issue)));
-        let sweep = |repository, last: Option<(u64, u64)>| {
-            let last = last.map(|(fence, issue)| (fence, IssueNumber(issue)));
-            Some(Within::Sweep(Sweep { after: 8, upto: 30, repository: RepositoryId(repository), last }))
-        };
-        let ascending = [
-            at(0, None),
-            at(9, issue(2, 10)),
-            at(9, issue(10, 2)),
-            at(9, None),
-            at(9, sweep(10, Some((11, 7)))),
-            at(9, sweep(10, Some((12, 3)))),
-            at(9, sweep(10, None)),
-            at(9, sweep(101, Some((10, 1)))),
-            at(9, sweep(2, None)),
-            at(10, issue(1, 1)),
-            at(30, None),
-        ];
-        let texts = ascending.map(cursor_as_text);
-        assert!(texts.is_sorted(), "{texts:?}");
-        assert_eq!(texts.map(|text| cursor_from_text(&text)), ascending.map(Some));
     }
 }
