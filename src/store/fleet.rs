@@ -17,7 +17,7 @@ use super::table::{Store, StoreError};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FleetState {
-    /// The fencing token of the last lease. Each lease takes the next number.
+    /// The fencing token of the last lease. Each lease takes a higher one.
     #[serde(default)]
     pub fence: u64,
     /// The pass that holds the lease.
@@ -31,6 +31,12 @@ pub struct FleetState {
         skip_serializing_if = "Option::is_none"
     )]
     pub(super) lease_until: Option<Timestamp>,
+    /// The generation of the table: when its first lease was taken, in epoch milliseconds. Every later write keeps it. A
+    /// new table gets another one, so that a client's cursor of the previous table is recognized. `None` before the
+    /// first lease, and in a table of an older version before its next lease. A number takes a fifth of a pass's id: the
+    /// item stays below 1 KB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// The result of the last pass; `None` before the first one ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<LastPass>,

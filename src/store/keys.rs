@@ -4,7 +4,7 @@
 //!
 //! | item | pk | sk |
 //! | --- | --- | --- |
-//! | the fleet's state, with the lease | `FLEET` | `STATE` |
+//! | the fleet's state, with the lease and the table's generation | `FLEET` | `STATE` |
 //! | the number of issues by the fence of their last change | `FLEET` | `COUNTS` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
 //! | a configured name: its id, or why it has none and since when; until when it is looked up by REST | `FLEET` |

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
@@ -13,6 +14,11 @@ use uuid::Uuid;
 use super::fleet::{FleetState, LastPass};
 use super::keys::{Item, Key};
 use super::table::{Store, StoreError, is_written, number, store_error, text, value_of};
+
+/// The shortest time between a pass and the next one if the table was restored from a backup in between. A table can be
+/// restored to a time some five minutes ago, and restoring takes minutes more:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PointInTimeRecoveryDescription.html>
+const MIN_RESTORE: Duration = Duration::from_secs(300);
 
 /// The exclusive right to run the pass until the lease expires. Only [`Store::acquire_lease`] creates one.
 #[derive(Clone, Debug)]
@@ -63,7 +69,7 @@ impl Lease {
 
     /// Whether an earlier pass crashed while it held the lease.
     pub fn takes_over(&self) -> bool {
-        self.fence != self.before.ended_fence() + 1
+        self.before.fence != self.before.ended_fence()
     }
 }
 
@@ -90,6 +96,19 @@ fn conflicting_item<R>(error: &SdkError<UpdateItemError, R>) -> Option<Item> {
     }
 }
 
+/// The fencing token of the next lease: the next number, or after a pause one number for each second of it.
+///
+/// After a restore from a backup the table's numbers go back, but cursors that clients hold, and passes that still run,
+/// have later ones. Passes end at most once a second (`FRESHNESS_SECONDS` is at least 1), so after the pause that a
+/// restore takes, none of the numbers that the restore undid is given to another pass. What the restored table's passes
+/// change is after every cursor.
+fn next_fence(before: &FleetState, now: Timestamp) -> u64 {
+    let next = before.fence + 1;
+    let Some(ended) = &before.ended else { return next };
+    let pause = Duration::try_from(now.duration_since(ended.at)).unwrap_or_default();
+    if pause < MIN_RESTORE { next } else { next.max(ended.fence + pause.as_secs()) }
+}
+
 impl Store {
     /// Takes the lease for the pass `pass_id` until `until`, if the fleet's state is still `before`. A repeated call
     /// for the same pass succeeds again.
@@ -103,13 +122,21 @@ impl Store {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<Lease, LeaseError> {
-        let fence = before.fence + 1;
+        let fence = next_fence(&before, now);
+        // No cursor names a generation before its first pass has ended. Until then each lease makes a new one: the table
+        // may have been restored to such an early state.
+        let generation = match before.ended {
+            Some(_) => "if_not_exists(generation, :now)",
+            None => ":now",
+        };
         let answer = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(Key::state().attributes()))
-            .update_expression("SET fence = :next, claimOwner = :me, claimUntil = :until")
+            .update_expression(format!(
+                "SET fence = :next, claimOwner = :me, claimUntil = :until, generation = {generation}"
+            ))
             .condition_expression(
                 "claimOwner = :me OR ((attribute_not_exists(fence) OR fence = :read) \
                  AND (attribute_not_exists(claimUntil) OR claimUntil <= :now))",
