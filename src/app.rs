@@ -42,7 +42,7 @@ pub struct Timing {
     /// The duration of a pass lease whose holder dies. It exceeds the pass budget, so that a live pass is never taken
     /// over.
     pub lease: Duration,
-    /// How much of an agent's backlog of changes one heartbeat reads, and for how long.
+    /// How much of the changes after a cursor one response reads, and for how long.
     pub backlog: BacklogLimits,
     /// The time of an invocation that is reserved for the response after the pass.
     pub answering: Duration,
@@ -78,13 +78,14 @@ impl Default for Timing {
     }
 }
 
-/// How much of its agent's backlog of changes one heartbeat reads and reports. The next heartbeats report the rest.
+/// How much of the changes after a cursor one response reads and reports: of an agent's backlog, or of the feed. The next
+/// responses report the rest.
 #[derive(Clone, Copy, Debug)]
 pub struct BacklogLimits {
-    /// The most changes in one response. Part of the API contract.
+    /// The most changes in the response to a heartbeat. Part of the API contract.
     pub changes: usize,
     /// No read starts after the previous ones have cost this many read request units. With the last read and everything
-    /// else that a heartbeat reads, the total is below 40.
+    /// else that a heartbeat or the feed reads, the total is below 40.
     pub read_units: f64,
     /// No read starts later than this after the first one.
     pub time: Duration,

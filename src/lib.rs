@@ -6,6 +6,7 @@
 
 pub mod domain;
 
+pub mod feed;
 pub mod heartbeat;
 pub mod pass;
 

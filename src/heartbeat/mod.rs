@@ -4,8 +4,6 @@
 //! An admitted heartbeat is always answered. Whatever fails on the way becomes a problem in the response.
 
 mod admission;
-mod backlog;
-mod change_page;
 mod changes;
 mod contract;
 mod passes;
@@ -15,7 +13,6 @@ mod request;
 mod response;
 mod serve;
 mod served;
-mod sources;
 mod summary;
 
 use crate::app::App;

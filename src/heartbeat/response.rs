@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::domain::{Problem, ProblemCode, Severity, Status, seconds_until};
+use crate::feed::ChangePage;
 use crate::store::LastPass;
 
-use super::change_page::ChangePage;
 use super::contract::AgentHeartbeatResponse;
 use super::request::Heartbeat;
 use super::served::ServeResult;
@@ -30,11 +30,11 @@ pub(super) fn build(
         summary: summary::sentence(served, result.passes.count, page, heartbeat.known.is_some()),
         warnings: outcome.lines(Severity::Warning),
         errors: outcome.lines(Severity::Error),
-        touched_issue_urls: page.changes.iter().map(|change| change.url.clone()).collect(),
+        touched_issue_urls: page.changes.iter().map(|change| change.issue.url.clone()).collect(),
         run_id: heartbeat.run_id,
         coalesced: served.is_coalesced(),
         fresh_at: served.last_pass().and_then(|last_pass| last_pass.fresh_at),
-        touched: page.changes.clone(),
+        touched: page.changes.iter().map(|change| change.issue.clone()).collect(),
         touched_count: page.count,
         problems: outcome.problems().to_vec(),
         next_heartbeat_in_seconds: if page.has_more {

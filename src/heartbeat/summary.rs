@@ -1,9 +1,9 @@
 //! Sums up a heartbeat: in one sentence for the agent, in metrics and one log line for the operator.
 
 use crate::domain::{Status, counted};
+use crate::feed::ChangePage;
 use crate::telemetry::{Count, Measure};
 
-use super::change_page::ChangePage;
 use super::contract::AgentHeartbeatResponse;
 use super::request::Heartbeat;
 use super::served::{PassFailure, ServeResult, Served};

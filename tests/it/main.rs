@@ -5,6 +5,7 @@
 mod api;
 mod audit;
 mod credentials;
+mod feed;
 mod limits;
 mod operations;
 mod records;

@@ -6,12 +6,13 @@ use std::path::Path;
 use crate::support::source_files::{SourceFile, SourceTree};
 
 /// What each module may use of the others. `domain` is open to all and uses none of them.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("bin", &["http", "schedule", "start"]),
     ("http", &["heartbeat", "app", "secrets", "telemetry"]),
     ("schedule", &["heartbeat", "app"]),
     ("start", &["app", "config", "telemetry"]),
-    ("heartbeat", &["pass", "app", "store", "telemetry"]),
+    ("heartbeat", &["pass", "feed", "app", "store", "telemetry"]),
+    ("feed", &["app", "store"]),
     ("pass", &["app", "github", "store", "telemetry"]),
     ("app", &["config", "secrets", "github", "store", "clock", "transport"]),
     ("github", &["secrets", "clock", "telemetry", "transport"]),

@@ -7,6 +7,7 @@ pub mod cases;
 pub mod changed;
 pub mod checked;
 pub mod environment;
+pub mod follower;
 pub mod github_app;
 pub mod installations;
 pub mod log;

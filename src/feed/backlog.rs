@@ -1,5 +1,5 @@
-//! Reads the changes that an agent has not received yet, in order and only as far as one response needs: time, memory
-//! and DynamoDB's bill do not grow with the size of the backlog.
+//! Reads the changes after a cursor, in order and only as far as one response needs: time, memory and DynamoDB's bill
+//! do not grow with the size of the backlog.
 //!
 //! The changes of a few repositories are merged in the order of [`DeliveryCursor`]. Those of many are read one
 //! repository after another: merging them all would take a read of each before the first change could be reported.
@@ -15,7 +15,7 @@ use crate::domain::{
 };
 use crate::store::{ChangedIssue, LastPass, StoreError};
 
-use super::change_page::ChangePage;
+use super::change_page::{ChangePage, ReportedChange};
 use super::sources::{Place, Repositories, Source};
 
 /// The most changes per read: one more than a page of GitHub's, so that the changes of one page take one read.
@@ -27,17 +27,27 @@ const MIN_CHUNK: usize = 12;
 /// The most tracked repositories per read.
 const REPOSITORIES_CHUNK: u16 = 50;
 
-/// The changes that an agent has not received yet, while they are read.
+/// How much one page has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PageSize {
+    /// The most changes; at least 1.
+    pub(super) changes: usize,
+    /// Whether to find out how many changes there are beyond the page. That can cost more reads than the page.
+    pub(super) counts_rest: bool,
+}
+
+/// The changes after a cursor, while they are read.
 pub(super) struct Backlog<'a> {
     app: &'a App,
     limits: BacklogLimits,
+    size: PageSize,
     cursor: DeliveryCursor,
     last_pass: &'a LastPass,
     /// No read starts later, except the first.
     stop_at: Timestamp,
     read_units: f64,
     /// The changes that this response reports.
-    changes: Vec<(Place, IssueChange)>,
+    changes: Vec<ReportedChange>,
     /// The fences of all changes read so far, including those that a later response reports.
     fences_read: Vec<u64>,
     /// How many changes passes have counted since the last fence that is delivered completely; `None` if unknown.
@@ -47,13 +57,14 @@ pub(super) struct Backlog<'a> {
 }
 
 impl<'a> Backlog<'a> {
-    pub(super) fn new(app: &'a App, cursor: DeliveryCursor, last_pass: &'a LastPass) -> Self {
+    pub(super) fn new(app: &'a App, cursor: DeliveryCursor, last_pass: &'a LastPass, size: PageSize) -> Self {
         let now = app.clock.now();
         let limits = app.timing.backlog;
         let stop_at = now.checked_add(limits.time).unwrap_or(now);
         Self {
             app,
             limits,
+            size,
             cursor,
             last_pass,
             stop_at,
@@ -80,14 +91,14 @@ impl<'a> Backlog<'a> {
         }
     }
 
-    /// Whether no further read may start. The first one always may, so that every heartbeat makes progress.
+    /// Whether no further read may start. The first one always may, so that every response makes progress.
     fn is_over(&self) -> bool {
         self.read_units > 0.0
             && (self.read_units >= self.limits.read_units || self.app.clock.now() >= self.stop_at)
     }
 
     fn is_full(&self) -> bool {
-        self.changes.len() >= self.limits.changes
+        self.changes.len() >= self.size.changes
     }
 
     fn are_few(&self, repositories: &Repositories) -> bool {
@@ -113,7 +124,7 @@ impl<'a> Backlog<'a> {
     /// Reports the changes of a few repositories, oldest first, and counts those that do not fit as far as they are
     /// read. Issues that a running pass has changed come last; only their earlier changes are reported.
     async fn merge(mut self, ids: Vec<RepositoryId>) -> Result<ChangePage, StoreError> {
-        let chunk = (self.limits.changes / ids.len().max(1)).clamp(MIN_CHUNK, MAX_CHUNK) as u16;
+        let chunk = (self.size.changes / ids.len().max(1)).clamp(MIN_CHUNK, MAX_CHUNK) as u16;
         let store = &self.app.store;
         let cursor = self.cursor;
         let mut sources: Vec<Source> = futures_util::stream::iter(ids)
@@ -175,7 +186,7 @@ impl<'a> Backlog<'a> {
         if self.counted.is_none() {
             self.count().await?;
         }
-        let of_fence = self.changes.iter().filter(|((of, _), _)| *of == fence).count() as u64;
+        let of_fence = self.changes.iter().filter(|change| change.fence == fence).count() as u64;
         let goes_on = self.cursor.complete_fence() + 1 == fence;
         let reported = of_fence + if goes_on { self.cursor.reported } else { 0 };
         let is_exact = match next {
@@ -224,7 +235,7 @@ impl<'a> Backlog<'a> {
                 Some((reached, Some((fence, issue)))) if reached == id => (fence, Some(issue)),
                 _ => (after, None),
             };
-            let room = (self.limits.changes - self.changes.len()).min(MAX_CHUNK) as u16;
+            let room = (self.size.changes - self.changes.len()).min(MAX_CHUNK) as u16;
             let read = self.app.store.changes(id, point, Some(upto), room).await?;
             self.read_units += read.read_units;
             let last = read.changes.last().map(|last| (last.fence, last.number));
@@ -253,8 +264,11 @@ impl<'a> Backlog<'a> {
         Ok(self.page(cursor, true, is_exact))
     }
 
-    /// Reads how many changes passes have counted.
+    /// Reads how many changes passes have counted, if that is wanted.
     async fn count(&mut self) -> Result<(), StoreError> {
+        if !self.size.counts_rest {
+            return Ok(());
+        }
         let counts = self.app.store.change_counts().await?;
         self.read_units += 1.0;
         let excluded = &self.app.config.excluded_labels;
@@ -265,14 +279,15 @@ impl<'a> Backlog<'a> {
         Ok(())
     }
 
-    /// Whether the change at this place, and all later ones, are counted without being read.
+    /// Whether the change at this place, and all later ones, need not be read to be counted.
     fn has_counted_up_to(&self, (fence, _): Place) -> bool {
-        self.counted.is_some_and(|counted| {
+        let is_counted = self.counted.is_some_and(|counted| {
             counted.issues >= MAX_COUNTED || counted.unknown_upto.is_none_or(|upto| fence > upto)
-        })
+        });
+        is_counted || !self.size.counts_rest
     }
 
-    /// Counts the changes that were not read. This agent has received `before` of them already.
+    /// Counts the changes that were not read. `before` of them were delivered already.
     fn add_counted(&mut self, before: u64) {
         let read = self.fences_read.len() as u64;
         let Some(counted) = self.counted else { return };
@@ -293,16 +308,16 @@ impl<'a> Backlog<'a> {
         self.fences_read.push(fence);
         if !self.is_full() {
             let moved_to = changed.moved_to.filter(|_| change == Change::Moved);
-            let place = (fence, (repository, changed.number));
-            self.changes.push((place, IssueChange { url: changed.url, change, moved_to }));
+            let issue = IssueChange { url: changed.url, change, moved_to };
+            self.changes.push(ReportedChange { fence, repository, number: changed.number, issue });
         }
     }
 
     fn page(mut self, cursor: DeliveryCursor, has_more: bool, is_exact: bool) -> ChangePage {
-        self.changes.sort_by_key(|(place, _)| *place);
+        self.changes.sort_by_key(|change| (change.fence, change.repository, change.number));
         let count = self.fences_read.len() as u64 + self.unread;
         ChangePage {
-            changes: self.changes.into_iter().map(|(_, change)| change).collect(),
+            changes: self.changes,
             count: count.min(MAX_COUNTED),
             is_exact: is_exact && count <= MAX_COUNTED,
             has_more,
