@@ -44,7 +44,7 @@ fn arrive_again(app: &TestApp, writes: &[Exchange], later: usize) {
 /// beyond its last request, they arrive after the answer. With `is_late` they arrive again after the next heartbeat.
 async fn copies_arrive(scenario: Scenario, at: usize, later: usize, is_late: bool, end: &[Value]) {
     let app = scenario.begin().await;
-    let mut run = Run::of(scenario, &app);
+    let mut run = Run::of(scenario, &app).await;
     let scheduler = &app.world.scheduler;
     app.clear_requests();
     let alpha = app.agent(ALPHA);
@@ -55,6 +55,7 @@ async fn copies_arrive(scenario: Scenario, at: usize, later: usize, is_late: boo
             let mut writes = app.world.dynamodb.requests();
             writes.retain(|exchange| exchange.outcome == test_world::dynamodb::Outcome::Ok);
             arrive_again(&app, &writes, later);
+            run.follow().await;
             stopped.resume();
             heartbeat.await
         }

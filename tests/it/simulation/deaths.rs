@@ -17,7 +17,7 @@ async fn dies_at_each(
     let (order, end) = undisturbed(scenario, admission).await;
     for k in places(order.len()) {
         let app = scenario.begin().await;
-        let mut run = Run::of(scenario, &app);
+        let mut run = Run::of(scenario, &app).await;
         let mut case = Case::new(test, stop(k));
         let scheduler = &app.world.scheduler;
         let alpha = app.agent(ALPHA);
@@ -40,6 +40,7 @@ async fn dies_at_each(
         scheduler.idle().await;
         assert_eq!(scheduler.arrived(), arrived, "a dead heartbeat sent more requests");
         run.alpha_has_died();
+        run.follow().await;
         let in_flight = match next {
             Next::Reads => in_flight,
             Next::CannotRead => {

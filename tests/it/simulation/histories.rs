@@ -1,5 +1,5 @@
 //! Random histories: whatever people do on GitHub, whatever fails, and whenever agents send heartbeats, in the end the
-//! cached open issues equal GitHub's, and no agent has missed a change.
+//! cached open issues equal GitHub's, and neither an agent nor a follower of the feed has missed a change.
 //!
 //! The same seed gives the same histories each time, and a history that fails is shrunk. It is printed completely, so
 //! nothing is kept in files. `HISTORIES` (how many) and `HISTORIES_SEED` try others.
@@ -11,12 +11,13 @@ use test_world::dynamodb::{Fault as TableFault, On, Outcome};
 use test_world::github::{Fault, Matching, Poison};
 use test_world::scheduler::{Admission, Driven, Stop, Stopped};
 
-use crate::simulation::histories_edits::{Edit, HOME, Names, Seen, edit};
+use crate::simulation::histories_edits::{EXCLUDED, Edit, HOME, Names, Seen, edit};
 use crate::simulation::histories_reports::Reports;
 use crate::support::app::TestApp;
 use crate::support::audits::INTERVAL;
 use crate::support::backlogs::{catch_up, narrow};
 use crate::support::cases::wish;
+use crate::support::follower::Follower;
 
 /// The most steps of a history.
 const MAX_STEPS: usize = 40;
@@ -45,6 +46,8 @@ enum Step {
     Beat(usize),
     /// An agent's heartbeat dies at one of its requests, if it sends that many.
     Die(usize, Stop),
+    /// A program that follows the feed reads a page of at most this many changes.
+    Follow(usize),
     /// The requests in flight of dead heartbeats arrive.
     Arrive,
     /// Copies of ten late writes arrive, before this many last ones: the network was slow.
@@ -112,6 +115,7 @@ fn step(seen: Seen) -> impl Strategy<Value = Step> {
         8 => prop::sample::select(waits).prop_map(Step::Wait),
         8 => agent.clone().prop_map(Step::Beat),
         2 => (agent, stop).prop_map(|(agent, stop)| Step::Die(agent, stop)),
+        4 => (1..4_usize).prop_map(Step::Follow),
         1 => Just(Step::Arrive),
         1 => (0..30_usize).prop_map(Step::Again),
         1 => any::<bool>().prop_map(Step::Track),
@@ -144,6 +148,7 @@ struct Simulation {
     app: TestApp,
     names: Names,
     reports: Reports,
+    follower: Follower,
     /// The requests in flight of dead heartbeats.
     in_flight: Vec<Stopped>,
 }
@@ -157,7 +162,8 @@ impl Simulation {
         // Faults that a history sets may stay unused.
         app.allows_unused_faults();
         let names = Names::new(&app);
-        Self { seen, app, names, reports: Reports::default(), in_flight: Vec::new() }
+        let follower = Follower::new(&app, EXCLUDED);
+        Self { seen, app, names, reports: Reports::default(), follower, in_flight: Vec::new() }
     }
 
     async fn apply(&mut self, step: &Step) {
@@ -172,6 +178,11 @@ impl Simulation {
                 }
             }
             Step::Die(agent, stop) => self.die(AGENTS[*agent], *stop).await,
+            Step::Follow(limit) => {
+                if let Some(page) = self.follower.page(&self.app, *limit).await {
+                    self.reports.follow(&page);
+                }
+            }
             Step::Arrive => self.arrive().await,
             Step::Again(but) => {
                 let writes = self.app.world.dynamodb.requests();
@@ -272,10 +283,19 @@ impl Simulation {
             catch_up(&self.app, agent).await;
         }
         self.reports.observe(&self.app, &ALL);
+        loop {
+            let page = self.follower.page(&self.app, 2).await.expect("nothing fails");
+            self.reports.follow(&page);
+            if !page.has_more {
+                break;
+            }
+        }
     }
 
-    /// Sends one more heartbeat of each agent: nothing is reported.
-    async fn assert_quiet(&self) {
+    /// Sends one more heartbeat of each agent: nothing is reported. Nor does the follower receive anything: its cursor
+    /// stays the same.
+    async fn assert_quiet(&mut self) {
+        let cursor = self.follower.cursor.clone();
         self.app.pass_time(A_WHILE);
         for agent in ALL {
             assert_eq!(
@@ -284,6 +304,8 @@ impl Simulation {
                 "a change was reported to {agent} again"
             );
         }
+        let page = self.follower.page(&self.app, 2).await.expect("nothing fails");
+        assert_eq!((page.changes, &page.next_cursor), (Vec::new(), &cursor));
     }
 }
 
@@ -294,7 +316,8 @@ async fn live(seen: Seen, reading: BacklogReads, steps: &[Step]) {
     }
     simulation.end().await;
     simulation.names.assert_in_sync(&simulation.app);
-    simulation.reports.assert_nothing_missed(|issue| simulation.names.lacks_issue(&simulation.app, issue));
+    let is_gone = |issue: &_| simulation.names.lacks_issue(&simulation.app, issue);
+    simulation.reports.assert_nothing_missed(&simulation.follower, is_gone);
     simulation.assert_quiet().await;
 }
 

@@ -19,6 +19,9 @@ const AWAY: &str = "acme/away";
 
 const LABELS: [&str; 2] = ["bug", "status/ready"];
 
+/// The label whose issues are excluded for the follower of the feed.
+pub const EXCLUDED: &str = LABELS[0];
+
 /// An edit of an issue of a tracked repository, or of the repository.
 #[derive(Clone, Debug)]
 pub struct Edit {

@@ -1,5 +1,5 @@
-//! What each agent knows of each issue in a random history, according to the changes reported to it, and what it has
-//! missed.
+//! What each agent, and a follower of the feed, knows of each issue in a random history, according to the changes
+//! reported to it, and what it has missed.
 //!
 //! An agent that receives a change looks at the issue, and knows it as of the last pass that had ended then. In the end
 //! it must know every issue as it is. The issues of a repository's first listing need not be reported. Whether the rows
@@ -7,11 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use agent_heartbeat::feed::FeedPage;
 use serde_json::Value;
 use test_world::TABLE_NAME;
 
 use crate::simulation::histories_edits::version;
 use crate::support::app::TestApp;
+use crate::support::follower::Follower;
 
 /// An issue: its repository's partition and its sort key.
 pub type Key = (String, String);
@@ -31,6 +33,8 @@ pub struct Reports {
     /// The partitions of the repositories whose first listing is complete, and when that was observed.
     read: BTreeMap<String, String>,
     agents: BTreeMap<String, Agent>,
+    /// What the follower knows; `None` before its first page with a cursor.
+    followed: Option<Issues>,
 }
 
 #[derive(Default)]
@@ -78,21 +82,56 @@ impl Reports {
         }
     }
 
-    /// Every agent with a heartbeat knows each issue as it is. The exception is an issue that `is_gone` from GitHub: a
-    /// late write may leave a closed row of it that was never reported, and no agent needs it.
-    pub fn assert_nothing_missed(&self, is_gone: impl Fn(&Key) -> bool) {
-        for (name, agent) in &self.agents {
-            let Some(knows) = &agent.knows else { continue };
-            for (key, issue) in &self.ended {
-                let known = knows.get(key);
-                let is_reported = known == Some(issue) || self.first_read.get(key) == Some(issue);
-                assert!(
-                    is_reported
-                        || self.was_over(key, issue)
-                        || (known.is_none() && issue["state"] == "closed" && is_gone(key)),
-                    "{name} missed {key:?}, which it knows as {known:#?}: {issue:#}"
-                );
+    /// Notes the page that the follower has just read.
+    pub fn follow(&mut self, page: &FeedPage) {
+        if page.next_cursor.is_none() {
+            return;
+        }
+        // What it finds when it takes its first cursor and then lists the issues.
+        let knows = self.followed.get_or_insert_with(|| self.ended.clone());
+        for change in &page.changes {
+            let key = (format!("REPO#{}", change.repository), format!("ISSUE#{:010}", change.number.0));
+            if let Some(issue) = self.ended.get(&key) {
+                knows.insert(key, issue.clone());
             }
+        }
+    }
+
+    /// Every agent with a heartbeat knows each issue as it is, and the follower each one that is not excluded. The
+    /// exception is an issue that `is_gone` from GitHub: a late write may leave a closed row of it that was never
+    /// reported, and no agent needs it.
+    pub fn assert_nothing_missed(&self, follower: &Follower, is_gone: impl Fn(&Key) -> bool) {
+        for (name, agent) in &self.agents {
+            if let Some(knows) = &agent.knows {
+                self.assert_knows_all(name, knows, |_| true, &is_gone);
+            }
+        }
+        if let Some(knows) = &self.followed {
+            self.assert_knows_all(
+                "the follower",
+                knows,
+                |issue| !follower.excludes(&issue["labels"]),
+                &is_gone,
+            );
+        }
+    }
+
+    fn assert_knows_all(
+        &self,
+        name: &str,
+        knows: &Issues,
+        concerns: impl Fn(&Value) -> bool,
+        is_gone: impl Fn(&Key) -> bool,
+    ) {
+        for (key, issue) in self.ended.iter().filter(|(_, issue)| concerns(issue)) {
+            let known = knows.get(key);
+            let is_reported = known == Some(issue) || self.first_read.get(key) == Some(issue);
+            assert!(
+                is_reported
+                    || self.was_over(key, issue)
+                    || (known.is_none() && issue["state"] == "closed" && is_gone(key)),
+                "{name} missed {key:?}, which it knows as {known:#?}: {issue:#}"
+            );
         }
     }
 

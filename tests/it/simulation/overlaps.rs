@@ -17,7 +17,7 @@ async fn stalls_at_each(
     let (order, end) = undisturbed(scenario, admission).await;
     for k in places(order.len()) {
         let app = scenario.begin().await;
-        let mut run = Run::of(scenario, &app);
+        let mut run = Run::of(scenario, &app).await;
         let mut case = Case::new(test, stop(k));
         let scheduler = &app.world.scheduler;
         let alpha = app.agent(ALPHA);
@@ -26,6 +26,7 @@ async fn stalls_at_each(
             panic!("there is no such request");
         };
         case.is_of(&stopped);
+        run.follow().await;
         app.pass_time(A_WHILE);
         match next {
             Next::Reads => {

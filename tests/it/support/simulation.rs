@@ -18,6 +18,7 @@ use test_world::scheduler::{Admission, Driven, Stop, Stopped};
 use crate::support::app::{Agent, Answer, TestApp, open_spread, until_held};
 use crate::support::audits::{INTERVAL, tracking};
 use crate::support::checked::Checked;
+use crate::support::follower::{Follower, as_words};
 
 const API: &str = "acme/api";
 const DOCS: &str = "acme/docs";
@@ -37,6 +38,12 @@ pub const NEWCOMER: &str = "newcomer";
 
 /// An agent that has sent heartbeats before, and sends the next one only at the end.
 pub const ABSENT: &str = "absent";
+
+/// The label whose issues the follower never receives. Among the changes is one that adds it to an issue.
+const EXCLUDED: &str = "bug";
+
+/// The length of the follower's pages.
+const FEW: usize = 3;
 
 /// The fields that depend on how the end was reached. All others must be equal.
 const PATH_DEPENDENT: [(&str, &str); 12] = [
@@ -166,10 +173,14 @@ pub struct Run<'a> {
     ended_before: Value,
     /// The last pass that had ended when the newcomer came; `None` before that.
     ended_for_newcomer: Option<Value>,
+    /// A program that has followed the changes since before the first of them.
+    follower: Follower,
 }
 
 impl<'a> Run<'a> {
-    pub fn of(scenario: Scenario, app: &'a TestApp) -> Self {
+    pub async fn of(scenario: Scenario, app: &'a TestApp) -> Self {
+        let mut follower = Follower::new(app, EXCLUDED);
+        follower.page(app, FEW).await.expect("a page");
         Self {
             app,
             elsewhere: app.another_environment(),
@@ -178,7 +189,13 @@ impl<'a> Run<'a> {
             alpha_at: cursor(app, ALPHA),
             ended_before: ended(app),
             ended_for_newcomer: None,
+            follower,
         }
+    }
+
+    /// Lets the follower read one page.
+    pub async fn follow(&mut self) {
+        self.follower.page(self.app, FEW).await.expect("a page");
     }
 
     /// Sends an agent's heartbeat. The newcomer's first one finds no running pass, and runs one.
@@ -193,6 +210,7 @@ impl<'a> Run<'a> {
         assert_eq!(answer.status(), "ok", "{:#}", answer.0);
         assert!(!(is_first && answer.is_coalesced()), "{:#}", answer.0);
         self.answered(name, &answer);
+        self.follow().await;
     }
 
     /// Lets beta run a pass while GitHub answers nothing.
@@ -200,6 +218,7 @@ impl<'a> Run<'a> {
         let beta = self.app.agent(BETA).in_environment(Arc::clone(&self.elsewhere));
         let answer = cannot_read(self.app, &beta).await;
         self.answered(BETA, &answer);
+        self.follow().await;
     }
 
     /// Notes the changes reported to an agent. They must be among the scenario's, and in the heartbeat's AgentRun.
@@ -238,6 +257,7 @@ impl<'a> Run<'a> {
         for agent in [ALPHA, BETA, NEWCOMER, ABSENT] {
             self.beat(agent).await;
         }
+        self.follower.catch_up(self.app, FEW).await;
         [once, self.end()]
     }
 
@@ -253,6 +273,17 @@ impl<'a> Run<'a> {
                 assert_eq!(self.reported.get(agent), Some(&changes), "reported to {agent}");
             }
         }
+        self.assert_all_followed();
+    }
+
+    /// The follower received every change, except of the excluded issue, and each issue's latest one.
+    fn assert_all_followed(&self) {
+        let received: BTreeSet<String> = as_words(&self.follower.received).into_iter().collect();
+        let changes: BTreeSet<String> =
+            self.scenario.changes().iter().map(|&change| change.to_owned()).collect();
+        let excluded: BTreeSet<String> = BTreeSet::from(["edited acme/site#1".to_owned()]);
+        assert_eq!(received, &changes - &excluded);
+        self.follower.assert_has_latest(self.app);
     }
 
     /// The rows and the checkpoints, without the fields that depend on the path.
@@ -300,7 +331,7 @@ fn issues(run: &Value) -> impl Iterator<Item = String> {
 /// A run that nothing disturbs: the requests of alpha's heartbeat, in order, and the table in the end.
 pub async fn undisturbed(scenario: Scenario, admission: Admission) -> (Vec<String>, Vec<Value>) {
     let app = scenario.begin().await;
-    let mut run = Run::of(scenario, &app);
+    let mut run = Run::of(scenario, &app).await;
     let alpha = app.agent(ALPHA);
     let mut heartbeat = Box::pin(alpha.beat());
     let Driven::Finished(answer) = app.world.scheduler.drive(admission, None, &mut heartbeat).await else {
