@@ -87,10 +87,11 @@ contract: ## Check the local GitHub against GitHub's published API descriptions 
 	tests/test-world/contract/fetch
 	cargo test -p test-world --features contract --test contract
 
-# The limit is high enough that no heartbeat gets 429, which would hide other answers.
+# The limits are high enough that no heartbeat and no read gets 429, which would hide other answers.
 .PHONY: schemathesis
 schemathesis: binaries $(CARGO_LAMBDA) $(SCHEMATHESIS)/installed ## Check the running function against the OpenAPI description that it serves
-	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 PYTHONDONTWRITEBYTECODE=1 $(TEST_WORLD) with sh -c \
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 READS_PER_MINUTE=60000 PYTHONDONTWRITEBYTECODE=1 \
+		$(TEST_WORLD) with-history sh -c \
 		'exec "$$0" --config-file tests/schemathesis/config.toml run "$$SERVICE_URL/api/openapi.json"' \
 		'$(SCHEMATHESIS)/schemathesis'
 
