@@ -1,6 +1,6 @@
 //! The feed of changes: reads what changed after a cursor, page by page, in order and at a bounded cost.
 //!
-//! An agent's cursor is stored in the table and moves with its heartbeats ([`changes_after`]). A program that follows
+//! An agent's cursor is stored in the table and moves with its heartbeats (`changes_after`). A program that follows
 //! all changes keeps its cursor itself ([`follow`]). Reading the feed writes nothing and takes no lease.
 
 mod backlog;

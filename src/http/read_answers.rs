@@ -21,9 +21,6 @@ pub(super) enum Refusals {
         headers(("WWW-Authenticate" = String, description = "`Bearer`"))
     )]
     Unauthorized(ProblemDetails),
-    /// The token may not read this
-    #[response(status = 403, content_type = "application/problem+json")]
-    Forbidden(ProblemDetails),
     /// This token exceeds its rate of reads
     #[response(
         status = 429,
@@ -39,3 +36,13 @@ pub(super) enum Refusals {
     )]
     Unavailable(ProblemDetails),
 }
+
+/// Of every reading route but the list of agents, which shows those that the token covers.
+#[derive(IntoResponses)]
+#[response(
+    status = 403,
+    description = "The token may not read this",
+    content_type = "application/problem+json"
+)]
+#[expect(dead_code, reason = "the description alone uses it")]
+pub(super) struct Forbidden(ProblemDetails);

@@ -18,7 +18,7 @@ use crate::views::{
 
 use super::auth::{AgentReader, FleetReader, Reader};
 use super::query;
-use super::read_answers::Refusals;
+use super::read_answers::{Forbidden, Refusals};
 use super::refusal::{ProblemDetails, Refusal};
 use super::shown::{KnownTags, linked, page, shown, tagged, unchanged};
 
@@ -39,6 +39,7 @@ const POLL_INTERVAL: HeaderName = HeaderName::from_static("x-poll-interval");
             headers(("ETag" = String, description = "Identifies this version")),
         ),
         Refusals,
+        Forbidden,
     ),
 )]
 pub(super) async fn status(
@@ -109,6 +110,7 @@ pub(super) async fn agents(
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         Refusals,
+        Forbidden,
     ),
 )]
 pub(super) async fn agent(
@@ -147,6 +149,7 @@ pub(super) async fn agent(
             ),
         ),
         Refusals,
+        Forbidden,
     ),
 )]
 pub(super) async fn runs(
@@ -183,6 +186,7 @@ pub(super) async fn runs(
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         Refusals,
+        Forbidden,
     ),
 )]
 pub(super) async fn run(
@@ -220,6 +224,7 @@ pub(super) async fn run(
             ),
         ),
         Refusals,
+        Forbidden,
     ),
 )]
 pub(super) async fn passes(
@@ -250,6 +255,7 @@ pub(super) async fn passes(
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         Refusals,
+        Forbidden,
     ),
 )]
 pub(super) async fn pass(
@@ -287,6 +293,7 @@ pub(super) async fn pass(
             ),
         ),
         Refusals,
+        Forbidden,
     ),
 )]
 pub(super) async fn repositories(
@@ -320,6 +327,7 @@ pub(super) async fn repositories(
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         Refusals,
+        Forbidden,
     ),
 )]
 pub(super) async fn repository(
@@ -364,6 +372,7 @@ pub(super) async fn repository(
             ),
         ),
         Refusals,
+        Forbidden,
     ),
 )]
 pub(super) async fn issues(
@@ -412,6 +421,7 @@ pub(super) async fn issues(
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         Refusals,
+        Forbidden,
     ),
 )]
 pub(super) async fn issue(
@@ -456,6 +466,14 @@ pub(super) async fn issue(
             body = ProblemDetails, content_type = "application/problem+json",
         ),
         Refusals,
+        Forbidden,
+        (
+            status = 304, description = "Nothing has changed since the version that `If-None-Match` names",
+            headers(
+                ("ETag" = String, description = "Identifies the current version"),
+                ("X-Poll-Interval" = u64, description = "After how many seconds new changes may be there"),
+            ),
+        ),
     ),
 )]
 pub(super) async fn changes(

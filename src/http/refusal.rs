@@ -12,7 +12,6 @@ use crate::domain::{
 };
 use crate::heartbeat::Rejected;
 use crate::secrets::SecretUnavailable;
-use crate::store::StoreError;
 use crate::telemetry::Count;
 use crate::views::ReadError;
 
@@ -83,8 +82,8 @@ pub(super) enum Refusal {
     #[error("the agent tokens cannot be read; retry later")]
     CredentialsUnavailable,
     /// A read failed at the table. A heartbeat reports that in its response instead.
-    #[error(transparent)]
-    TableUnavailable(StoreError),
+    #[error("{0}; retry later")]
+    TableUnavailable(String),
 }
 
 /// RFC 9457's members, `error` for clients that look for one, and `errors` if query parameters are invalid.
@@ -139,7 +138,7 @@ impl From<ReadError> for Refusal {
             ReadError::Gone(sentence) => Self::Gone(sentence),
             ReadError::Cursor(cursor) => InvalidQuery::of("cursor", cursor.to_string()).into(),
             ReadError::Parameter { name, detail } => InvalidQuery::of(name, detail).into(),
-            ReadError::Store(error) => Self::TableUnavailable(error),
+            ReadError::Store(error) => Self::TableUnavailable(error.to_string()),
         }
     }
 }
@@ -274,13 +273,16 @@ mod tests {
             Refusal::MayNotBeat,
             Refusal::MayNotRead,
             Refusal::NotFound,
+            Refusal::NoSuchThing("this repository is not tracked"),
             Refusal::MethodNotAllowed,
             Refusal::StillRunning { retry_after_seconds: 2 },
             InvalidBody::TooLarge.into(),
+            Refusal::Gone("this cursor is of a table that was replaced or restored since"),
             Refusal::KeyReused,
             Refusal::RateLimited { limit: 60, retry_after_seconds: 5 },
             Refusal::TooManyReads { limit: 600, retry_after_seconds: 5 },
             Refusal::CredentialsUnavailable,
+            Refusal::TableUnavailable("DynamoDB table unavailable (Query: ThrottlingException)".to_owned()),
         ];
         let lines = refusals.map(|refusal| format!("{} {refusal}", refusal.status().as_u16()));
         insta::assert_snapshot!(lines.join("\n"), @r#"
@@ -297,13 +299,16 @@ mod tests {
         403 this token may not send heartbeats; use another one, or add `beat` to `may` of its entry in the secret with the agents' tokens
         403 this token may not read the fleet; use another one, or give its entry in the secret with the agents' tokens `"may":["beat","read"]`
         404 no such endpoint; send heartbeats with POST /api/agents/{agentName}/heartbeat
+        404 this repository is not tracked
         405 method not allowed for this path; see the Allow header
         409 a request with this Idempotency-Key is still running; retry in 2 s
         413 the body exceeds 65536 bytes
+        410 this cursor is of a table that was replaced or restored since
         422 this Idempotency-Key was used with another body; use a new key for each request
         429 rate limit exceeded: 60 heartbeats per minute for this agent; retry in 5 s
         429 rate limit exceeded: 600 reads per minute with this token; retry in 5 s
         503 the agent tokens cannot be read; retry later
+        503 DynamoDB table unavailable (Query: ThrottlingException); retry later
         "#);
     }
 }

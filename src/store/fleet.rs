@@ -31,11 +31,12 @@ pub struct FleetState {
         skip_serializing_if = "Option::is_none"
     )]
     pub(super) lease_until: Option<Timestamp>,
-    /// The generation of the table: the pass whose lease set it, and every later write keeps it. A new table gets
-    /// another one, so that a client's cursor of the previous table is recognized. `None` before the first lease, and in
-    /// a table of an older version before its next lease.
+    /// The generation of the table: when its first lease was taken, in epoch milliseconds. Every later write keeps it. A
+    /// new table gets another one, so that a client's cursor of the previous table is recognized. `None` before the
+    /// first lease, and in a table of an older version before its next lease. A number takes a fifth of a pass's id: the
+    /// item stays below 1 KB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation: Option<Uuid>,
+    pub generation: Option<u64>,
     /// The result of the last pass; `None` before the first one ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<LastPass>,
@@ -77,7 +78,7 @@ pub struct LastPass {
     /// A digest of what lists of issues show of the repositories: their names, their failures, how many issues are open.
     /// Together with `last_change_fence` it tells whether a list may have changed.
     #[serde(default)]
-    pub repositories_digest: String,
+    pub listed: String,
     /// The pass whose record holds the current problems; `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,

@@ -126,8 +126,8 @@ impl Store {
         // No cursor names a generation before its first pass has ended. Until then each lease makes a new one: the table
         // may have been restored to such an early state.
         let generation = match before.ended {
-            Some(_) => "if_not_exists(generation, :me)",
-            None => ":me",
+            Some(_) => "if_not_exists(generation, :now)",
+            None => ":now",
         };
         let answer = self
             .client

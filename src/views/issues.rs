@@ -223,7 +223,7 @@ fn tag(list: &str, request: &PageRequest, state: &FleetState) -> String {
         None => format!("{}", state.fence),
         Some(ended) => format!(
             "{:?} {} {} {}",
-            state.generation, ended.last_change_fence, ended.search_all_fence, ended.repositories_digest
+            state.generation, ended.last_change_fence, ended.search_all_fence, ended.listed
         ),
     };
     let digest = Fingerprint::of(&format!("{version} {list} {request:?} {listed}"));

@@ -60,7 +60,16 @@ async fn each_event_is_answered_by_its_function() {
             assert_eq!(reply.status, 401);
             assert_eq!(app.items("AGENT", ""), [json!(null); 0]);
         } else if file.starts_with("issues") {
-            assert_eq!(app.stranger().sends(&event).await.status, 404, "{file}");
+            app.world.github.arrange(|github| {
+                github.open_issues("acme/api", 2);
+                ["good first issue", "area:c++"]
+                    .iter()
+                    .for_each(|label| github.add_label("acme/api", 2, label));
+            });
+            app.agent("alpha").beat().await;
+            let reply = app.stranger().sends(&event).await;
+            assert_eq!((reply.status, &reply.body["issues"][0]["number"]), (200, &json!(2)), "{file}");
+            assert_eq!(reply.body["issues"].as_array().map(Vec::len), Some(1), "{file}");
         } else {
             let reply = app.stranger().sends(&event).await;
             assert_eq!((reply.status, &reply.body["status"]), (200, &json!("ok")), "{file}");

@@ -59,7 +59,7 @@ fn made_up_cursor_of_this_table_is_read_or_refused() {
         }
         app
     });
-    let generation = app.state()["generation"].as_str().expect("a generation").replace('-', "");
+    let generation = app.state()["generation"].as_u64().expect("a generation");
     let id = app.world.github.arrange(|github| github.repository_id("acme/api"));
     let fence = || prop_oneof![Just(0), 1..5_u64, Just(u64::MAX)];
     let number = || prop_oneof![Just(0), Just(1), Just(id - 1), Just(id), Just(id + 1), Just(u64::MAX)];

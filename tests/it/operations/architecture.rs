@@ -6,12 +6,13 @@ use std::path::Path;
 use crate::support::source_files::{SourceFile, SourceTree};
 
 /// What each module may use of the others. `domain` is open to all and uses none of them.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("bin", &["http", "schedule", "start"]),
-    ("http", &["heartbeat", "app", "secrets", "telemetry"]),
+    ("http", &["heartbeat", "views", "app", "secrets", "telemetry"]),
     ("schedule", &["heartbeat", "app"]),
     ("start", &["app", "config", "telemetry"]),
     ("heartbeat", &["pass", "feed", "app", "store", "telemetry"]),
+    ("views", &["feed", "app", "store"]),
     ("feed", &["app", "store"]),
     ("pass", &["app", "github", "store", "telemetry"]),
     ("app", &["config", "secrets", "github", "store", "clock", "transport"]),
@@ -37,7 +38,7 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("axum", &["http"]),
     // Only its derive outside `http`: what agents are shown describes itself, as it serializes itself with serde. It is
     // no client and does nothing until the description is asked for.
-    ("utoipa", &["http", "heartbeat", "domain"]),
+    ("utoipa", &["http", "heartbeat", "views", "domain"]),
     ("tokio", &["bin", "app", "github", "secrets", "pass"]),
 ];
 

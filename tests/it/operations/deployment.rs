@@ -134,6 +134,8 @@ fn functions_have_exactly_the_permissions_that_the_code_uses() {
     let sent = code.matches(".send()").count();
     let known: usize = OPERATIONS.iter().map(|(call, _)| code.matches(call).count()).sum::<usize>()
         - code.matches("ConditionCheck::builder()").count();
+    // The queries of open issues begin with the same lines.
+    let known = known + code.matches(".open_index(repository)").count() - 1;
     assert_eq!(known + code.matches(".transact_write_items()").count(), sent);
 
     let template = template();
@@ -168,7 +170,7 @@ fn table_has_exactly_the_indexes_that_the_code_may_read() {
     for index in &defined {
         assert!(keys.contains(&format!(": &str = \"{index}\";")), "{index}");
     }
-    assert_eq!(calling_sources().matches(".index_name(").count(), 4, "and each names one of them");
+    assert_eq!(calling_sources().matches(".index_name(").count(), 2, "and each names one of them");
     let statements = property(&template, "Work", "/PolicyDocument/Statement").as_array().expect("statements");
     let allowed = statements.iter().find(|statement| statement["Sid"] == "Indexes").expect("a statement");
     let allowed: BTreeSet<String> = allowed["Resource"]

@@ -140,7 +140,8 @@ async fn what_a_client_has_already_is_not_sent_again() {
         let first = client.get(path).await;
         assert_eq!(first.headers["cache-control"], "no-store");
         let tag = &first.headers["etag"];
-        for known in [tag.clone(), format!("\"other\", W/{tag}"), "*".to_owned()] {
+        let opaque = tag.trim_start_matches("W/");
+        for known in [opaque.to_owned(), format!("\"other\", W/{opaque}"), "*".to_owned()] {
             let again = client.get_unless(path, Some(&known)).await;
             assert_eq!((again.status, &again.headers["etag"]), (304, tag), "{path} {known}");
             assert_eq!(*again.body, Value::Null);

@@ -64,7 +64,7 @@ async fn repositories_say_how_fresh_they_are_and_what_is_wrong() {
     );
 
     app.pass_time(600);
-    app.world.github.fault(Matching::rest().containing("acme/web"), Fault::server_error().forever());
+    app.world.github.fault(Matching::listing("acme/web"), Fault::refusal(502, "down").forever());
     app.world.github.arrange(|github| drop(github.open_issue("acme/web", "New")));
     app.agent("alpha").beat().await;
     let web = client.read("/api/repositories/acme/web").await;

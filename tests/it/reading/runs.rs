@@ -44,7 +44,7 @@ async fn run_that_was_never_answered_has_died_after_200_seconds() {
     // The run is written when its pass begins; the one that would finish it fails.
     app.world
         .dynamodb
-        .fault(On::operation("PutItem").containing("finishedAt"), Fault::AccessDenied.forever());
+        .fault(On::operation("PutItem").containing(r#""finishedAt":{"S""#), Fault::AccessDenied.forever());
     app.agent("alpha").beat().await;
     let client = app.client();
     let status = async || client.read("/api/agents/alpha/runs").await["runs"][0]["status"].clone();

@@ -120,6 +120,7 @@ fn ended() -> Value {
         search_all_fence: 1,
         counts_lag: true,
         retired_fence: 1,
+        listed: String::new(),
         problems_from: Some(Uuid::nil()),
         limits: vec![limits],
         probe: ProbeMemory::new(vec![QueryLimit { account: None, size: 1, backoff: backoff() }], true),
