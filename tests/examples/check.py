@@ -292,7 +292,7 @@ def following(service, folder):
         if any(line.startswith("open ") for line in before):
             raise Failed(f"follow.py started again: {before}")
     cursor = file.read_text(encoding="utf-8")
-    other = re.sub(r"^v1\.[0-9a-f]{8}", "v1.00000000", cursor)
+    other = re.sub(r"^v1\.[^.]+", "v1.1", cursor)
     if other == cursor:
         raise Failed(f"another form of cursor: {cursor}")
     file.write_text(other, encoding="utf-8")

@@ -1,5 +1,5 @@
 //! A history for the local world, so that everything that can be read has something to show: agents that send
-//! heartbeats, one of them quiet; changed, closed and moved issues; a repository that cannot be read; passes and runs
+//! heartbeats, one of them quiet; changed and closed issues; a repository that cannot be read; passes and runs
 //! with problems.
 
 use jiff::{SignedDuration, Timestamp};

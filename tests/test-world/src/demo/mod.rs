@@ -35,7 +35,7 @@ use surroundings::{Surroundings, Tracked};
 pub(crate) use failure::Failure;
 
 /// How long a command may run.
-const MAX_COMMAND: Duration = Duration::from_secs(180);
+const MAX_COMMAND: Duration = Duration::from_secs(600);
 
 /// Sends heartbeats and prints the answers: three over the made-up repositories, or one over real ones.
 pub(crate) async fn run() -> Result<(), Failure> {

@@ -49,15 +49,14 @@ pub fn legacy(world: &mut World) {
     legacy.issue("The old export omits the last day of a month", ago, &["bug"]);
 }
 
-/// What people did next in the worlds of [`demo`] and [`legacy`]: an issue is closed, edited, assigned, moved or opened in
-/// each of the first three, and `acme/legacy` no longer has issues. Issue 1 of `acme/api` stays open.
+/// What people did next in the worlds of [`demo`] and [`legacy`]: an issue each was closed, assigned, renamed and opened,
+/// and `acme/legacy` has no issues any more. Issue 1 of `acme/api` stays open.
 pub fn later(world: &mut World) {
     world.close_issue("acme/docs", 2);
     world.assign("acme/api", 6, "beta-bot");
     world.edit_issue("acme/web", 4, |issue| {
         issue.title = "Show prices in the visitor's own currency 💶".to_owned()
     });
-    world.transfer_issue("acme/web", 2, "acme/docs");
     let number = world.open_issue("acme/web", "The price tag is upside down");
     world.edit_issue("acme/web", number, |issue| issue.labels.push("status/ready".to_owned()));
     world.disable_issues("acme/legacy");
