@@ -28,10 +28,17 @@ use super::read_error::ReadError;
 use super::repositories::{self, FailureView, Freshness, RepositoryState, RepositoryView};
 
 /// How many repositories are read at the same time.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 32;
 
 /// No read of issues starts after the previous ones have cost this many read units. The page is short then.
 const MAX_READ_UNITS: f64 = 40.0;
+
+/// What a read of open issues costs beside the issues, and for each of them, in read units: an entry of the index has
+/// about 250 bytes, and a read unit is 4 KB.
+const COST: (f64, f64) = (1.0, 0.06);
+
+/// What a read of a page of rows may cost, in read units. How many closed issues a repository has is not known.
+const COST_OF_ROWS: f64 = 10.0;
 
 /// A page of issues.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -351,19 +358,21 @@ impl Reader<'_> {
         self.shown.len() >= self.limit
     }
 
-    /// How many of the next repositories are read at once: no more than the page needs, if that is known.
+    /// How many of the next repositories are read at once: as many as the page needs, if that is known, and as many as
+    /// may be paid for.
     fn needed(&self, sources: &VecDeque<Source>) -> usize {
-        let most = sources.len().min(AT_ONCE);
-        if !self.filter.shows_all_open() {
-            return most;
-        }
-        let mut left = (self.limit - self.shown.len()) as u64;
+        let mut issues = (self.limit - self.shown.len()) as u64;
+        let mut units = MAX_READ_UNITS - self.read_units;
         let is_needed = |source: &&Source| {
-            let is_needed = left > 0;
-            left = left.saturating_sub(source.open_count);
+            let is_needed = units > 0.0 && (issues > 0 || !self.filter.shows_all_open());
+            issues = issues.saturating_sub(source.open_count);
+            units -= match self.filter.state {
+                StateFilter::Open => COST.0 + COST.1 * source.open_count.min(MAX_LIMIT.into()) as f64,
+                StateFilter::Closed | StateFilter::All => COST_OF_ROWS,
+            };
             is_needed
         };
-        sources.iter().take_while(is_needed).count().clamp(1, most)
+        sources.iter().take(AT_ONCE).take_while(is_needed).count().max(1)
     }
 
     /// The next issues of a repository: one more than the page needs, so that its end is known; with a filter, as many

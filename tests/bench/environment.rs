@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::wire::{Done, Order, READY};
+use crate::wire::{Done, Order, READY, Request};
 use crate::world::{Counted, World};
 
 /// The longest wait for a child, longer than any row takes: a child that hangs ends the run.
@@ -25,9 +25,9 @@ pub struct Environment<'w> {
     done: BufReader<UnixStream>,
 }
 
-/// The result of one heartbeat, or of several at once.
+/// The result of one request, or of several at once.
 pub struct Sample {
-    /// The answers, in the order of the agents.
+    /// The answers, in the order of the requests.
     pub answers: Vec<Answer>,
     /// The requests to the world meanwhile.
     pub counted: Counted,
@@ -41,7 +41,7 @@ pub struct Sample {
     pub peak_rss_kib: u64,
 }
 
-/// The answer to a heartbeat.
+/// The answer to a heartbeat, or to a read with its status and tag.
 #[derive(Debug)]
 pub struct Answer(Value);
 
@@ -85,8 +85,17 @@ impl<'w> Environment<'w> {
 
     /// Sends the heartbeats of several agents at the same time.
     pub fn beat_at_once(&mut self, agents: &[String]) -> Sample {
+        self.send(agents.iter().cloned().map(Request::Heartbeat).collect())
+    }
+
+    /// Reads a path with its query, as a client that has the version with this tag.
+    pub fn read(&mut self, target: &str, tag: Option<&str>) -> Sample {
+        self.send(vec![Request::Read { target: target.to_owned(), tag: tag.map(str::to_owned) }])
+    }
+
+    fn send(&mut self, requests: Vec<Request>) -> Sample {
         self.world.forget_requests();
-        let order = Order { ahead_millis: self.world.ahead_millis(), agents: agents.to_vec() };
+        let order = Order { ahead_millis: self.world.ahead_millis(), requests };
         let order = serde_json::to_string(&order).expect("an order is JSON");
         writeln!(self.orders, "{order}")
             .expect("the child listens; if it has ended, its last lines are above");
@@ -123,6 +132,25 @@ impl Drop for Environment<'_> {
 }
 
 impl Sample {
+    /// The only answer.
+    pub fn answer(&self) -> &Answer {
+        let [answer] = &self.answers[..] else { panic!("{} answers to one request", self.answers.len()) };
+        answer
+    }
+
+    /// This work and more, done after it.
+    pub fn and(mut self, next: Self) -> Self {
+        self.answers.extend(next.answers);
+        self.counted = self.counted.and(next.counted);
+        Self {
+            has_deferred: next.has_deferred,
+            wall: self.wall + next.wall,
+            cpu: self.cpu + next.cpu,
+            peak_rss_kib: self.peak_rss_kib.max(next.peak_rss_kib),
+            ..self
+        }
+    }
+
     /// The only answer is that of a pass without problems which changed this many issues.
     pub fn ran_a_pass(self, changed: u64) -> Self {
         let [answer] = &self.answers[..] else { panic!("{} answers to one heartbeat", self.answers.len()) };
@@ -145,6 +173,21 @@ impl Sample {
 }
 
 impl Answer {
+    /// The status of a read.
+    pub fn status(&self) -> u64 {
+        self.0["status"].as_u64().expect("a status")
+    }
+
+    /// The tag of a read.
+    pub fn tag(&self) -> String {
+        self.0["tag"].as_str().expect("a tag").to_owned()
+    }
+
+    /// A member of what was read.
+    pub fn member(&self, name: &str) -> &Value {
+        &self.0["body"][name]
+    }
+
     /// Aborts the run if the heartbeat met a problem.
     pub fn expect_well(&self) {
         let is_well = self.0["status"] == "ok" && self.0["problems"].as_array().is_some_and(Vec::is_empty);

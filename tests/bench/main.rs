@@ -24,6 +24,7 @@ mod fleet;
 mod overhead;
 mod peer;
 mod progress;
+mod reads;
 mod report;
 mod repository;
 mod row;
@@ -75,6 +76,7 @@ fn measure(scale: &Scale) -> ExitCode {
         rows.extend(fleet::rows(&runtime, &progress, scale));
         rows.extend(fleet::idle_by_size(&runtime, &progress, scale));
         rows.extend(unreported::rows(&runtime, &progress, &scale.unreported));
+        rows.extend(reads::rows(&runtime, &progress, scale));
         rows.extend(repository::rows(&runtime, &progress, scale));
         rows.push(repository::largest_bodies(&runtime, &progress, scale));
         // The function has 256 MB, and needs some of them for what is not measured here.

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use test_world::GITHUB_TOKEN;
 
-use crate::wire::{self, Function, Time};
+use crate::wire::{self, Function, Request, Time};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -74,8 +74,11 @@ impl Function for Peer {
     /// The agent's name.
     type Event = String;
 
-    fn event(&self, agent: &str) -> String {
-        agent.to_owned()
+    fn event(&self, request: &Request) -> String {
+        match request {
+            Request::Heartbeat(agent) => agent.clone(),
+            Request::Read { .. } => panic!("the peer has nothing to read"),
+        }
     }
 
     async fn invoke(&self, agent: String) -> String {

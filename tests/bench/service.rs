@@ -10,13 +10,13 @@ use agent_heartbeat::transport::Transport;
 use agent_heartbeat::{http, start};
 use jiff::SignedDuration;
 use lambda_runtime::{Context, LambdaEvent};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 use test_world::AGENT_TOKEN;
 use tower::Service;
 use tower::util::ServiceExt as _;
 
-use crate::wire::{self, Function, Time};
+use crate::wire::{self, Function, Request, Time};
 
 /// API Gateway's limit for an answer, which is also the functions' timeout.
 const INVOCATION: SignedDuration = SignedDuration::from_secs(30);
@@ -29,8 +29,11 @@ pub fn run() {
     let app = runtime.block_on(app(&time)).expect("the benchmark's environment is right");
     let metrics = Metrics::begin(&app.config.table_name);
     runtime.block_on(app.prepare());
-    let event = serde_json::from_str(include_str!("../../events/heartbeat.json")).expect("an event");
-    let handler = Handler { service: http::service(Arc::new(app)), event, time: time.clone(), metrics };
+    let [heartbeat, read] =
+        [include_str!("../../events/heartbeat.json"), include_str!("../../events/issues.json")]
+            .map(|event| serde_json::from_str(event).expect("an event"));
+    let service = http::service(Arc::new(app));
+    let handler = Handler { service, heartbeat, read, time: time.clone(), metrics };
     wire::serve(&runtime, &time, &handler).expect("the connection to the benchmark works");
 }
 
@@ -46,7 +49,9 @@ async fn app(time: &Time) -> Result<App, StartError> {
 struct Handler<S> {
     service: S,
     /// The sample event from which each heartbeat's event is made.
-    event: Value,
+    heartbeat: Value,
+    /// The sample event from which each read's event is made.
+    read: Value,
     time: Time,
     metrics: Metrics,
 }
@@ -55,19 +60,30 @@ impl<S> Function for Handler<S>
 where
     S: Service<LambdaEvent<Box<RawValue>>, Response: serde::Serialize, Error: std::fmt::Debug> + Clone,
 {
-    /// The event's text, as Lambda delivers it.
-    type Event = String;
+    /// The event's text, as Lambda delivers it, and whether it is a read.
+    type Event = (String, bool);
 
-    fn event(&self, agent: &str) -> String {
-        let mut event = self.event.clone();
-        let path = format!("/api/agents/{agent}/heartbeat");
+    fn event(&self, request: &Request) -> Self::Event {
+        let (mut event, path, query, tag) = match request {
+            Request::Heartbeat(agent) => {
+                (self.heartbeat.clone(), format!("/api/agents/{agent}/heartbeat"), String::new(), None)
+            }
+            Request::Read { target, tag } => {
+                let (path, query) = target.split_once('?').unwrap_or((target, ""));
+                (self.read.clone(), path.to_owned(), query.to_owned(), tag.as_ref())
+            }
+        };
         event["rawPath"] = path.clone().into();
+        event["rawQueryString"] = query.into();
         event["requestContext"]["http"]["path"] = path.into();
         event["headers"]["authorization"] = format!("Bearer {AGENT_TOKEN}").into();
-        event.to_string()
+        if let Some(tag) = tag {
+            event["headers"]["if-none-match"] = tag.clone().into();
+        }
+        (event.to_string(), matches!(request, Request::Read { .. }))
     }
 
-    async fn invoke(&self, event: String) -> String {
+    async fn invoke(&self, (event, is_read): Self::Event) -> String {
         let mut context = Context::default();
         let deadline = (self.time.now() + INVOCATION).as_millisecond();
         context.deadline = u64::try_from(deadline).expect("after 1970");
@@ -75,6 +91,11 @@ where
         let answer = self.service.clone().oneshot(event).await.expect("handlers always answer");
         self.metrics.emit("a benchmark's invocation");
         let answer = serde_json::to_value(answer).expect("an answer is JSON");
-        answer["body"].as_str().expect("a text").to_owned()
+        if !is_read {
+            return answer["body"].as_str().expect("a text").to_owned();
+        }
+        let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok());
+        let body: Value = body.unwrap_or_default();
+        json!({ "status": answer["statusCode"], "tag": answer["headers"]["etag"], "body": body }).to_string()
     }
 }

@@ -22,14 +22,28 @@ use tokio::runtime::Runtime;
 pub struct Order {
     /// By how much the world's clock is ahead of the system's.
     pub ahead_millis: i64,
-    /// The agents, which send heartbeats at the same time.
-    pub agents: Vec<String>,
+    /// The requests, which arrive at the same time.
+    pub requests: Vec<Request>,
+}
+
+/// A request to the service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Request {
+    /// The heartbeat of this agent.
+    Heartbeat(String),
+    /// A read.
+    Read {
+        /// The path with its query.
+        target: String,
+        /// The tag of what the client has.
+        tag: Option<String>,
+    },
 }
 
 /// The result of an order.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Done {
-    /// The answers' bodies, in the order of the agents.
+    /// The answers' bodies, in the order of the requests. A read is answered with its status and its tag, too.
     pub answers: Vec<String>,
     /// From the first event to the last answer.
     pub wall: Duration,
@@ -44,8 +58,8 @@ pub trait Function {
     /// The input of a call.
     type Event;
 
-    /// The input of a heartbeat of `agent`.
-    fn event(&self, agent: &str) -> Self::Event;
+    /// The input of a request.
+    fn event(&self, request: &Request) -> Self::Event;
 
     /// Answers one call.
     async fn invoke(&self, event: Self::Event) -> String;
@@ -75,7 +89,7 @@ pub fn serve(runtime: &Runtime, time: &Time, function: &impl Function) -> io::Re
     for line in BufReader::new(answers.try_clone()?).lines() {
         let order: Order = serde_json::from_str(&line?)?;
         time.ahead_millis.store(order.ahead_millis, Ordering::Relaxed);
-        let events: Vec<_> = order.agents.iter().map(|agent| function.event(agent)).collect();
+        let events: Vec<_> = order.requests.iter().map(|request| function.event(request)).collect();
         let (began, cpu_before) = (Instant::now(), processor_time());
         let bodies = runtime.block_on(join_all(events.into_iter().map(|event| function.invoke(event))));
         let (wall, cpu) = (began.elapsed(), processor_time() - cpu_before);

@@ -59,6 +59,19 @@ pub struct Counted {
 }
 
 impl Counted {
+    /// These and others.
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            rest_requests: self.rest_requests + other.rest_requests,
+            graphql_requests: self.graphql_requests + other.graphql_requests,
+            graphql_points: self.graphql_points + other.graphql_points,
+            dynamodb_requests: self.dynamodb_requests + other.dynamodb_requests,
+            read_units: self.read_units + other.read_units,
+            write_units: self.write_units + other.write_units,
+            refused: self.refused + other.refused,
+        }
+    }
+
     /// Requests to GitHub by either API.
     pub fn github_requests(&self) -> u64 {
         self.rest_requests + self.graphql_requests

@@ -97,7 +97,8 @@ async fn every_reading_route_answers_as_described_and_with_each_described_status
         description.covers(&operation, &others);
     }
     // The cursor of another table's life.
-    let other = TestApp::tracking(&["acme/api"]).start().await;
+    let later = app.world.clock.now() + jiff::SignedDuration::from_secs(1);
+    let other = TestApp::tracking(&["acme/api"]).beginning(later).start().await;
     other.agent("alpha").beat().await;
     let cursor = other.client().read("/api/changes").await["nextCursor"].clone();
     let gone = client.get(&format!("/api/changes?after={}", cursor.as_str().expect("a cursor"))).await;

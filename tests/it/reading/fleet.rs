@@ -65,7 +65,9 @@ async fn repositories_say_how_fresh_they_are_and_what_is_wrong() {
 
     app.pass_time(600);
     app.world.github.fault(Matching::listing("acme/web"), Fault::refusal(502, "down").forever());
-    app.world.github.arrange(|github| drop(github.open_issue("acme/web", "New")));
+    app.world.github.arrange(|github| {
+        github.open_issue("acme/web", "New");
+    });
     app.agent("alpha").beat().await;
     let web = client.read("/api/repositories/acme/web").await;
     assert_eq!(

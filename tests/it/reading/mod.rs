@@ -5,6 +5,7 @@ mod changes;
 mod conventions;
 mod description;
 mod fleet;
+mod hostile;
 mod issue_pages;
 mod issues;
 mod runs;

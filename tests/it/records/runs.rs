@@ -237,13 +237,15 @@ async fn agent_item_holds_rate_cursor_and_token_and_never_expires() {
     app.agent("alpha").beat().await;
     app.pass_time(5);
     app.agent("alpha").beat().await;
-    assert_json_snapshot!(app.items("AGENTS", ""), @r#"
+    assert_json_snapshot!(app.items("AGENTS", ""), { "[].lastRunId" => "a run" }, @r#"
     [
       {
         "beatMinute": 29922120,
         "beatsInMinute": 2,
         "kindsAfter": 1,
         "lastBeatAt": "2026-11-22T06:00:05.000Z",
+        "lastRunId": "a run",
+        "lastStatus": "ok",
         "pk": "AGENTS",
         "reported": 0,
         "sk": "alpha",

@@ -11,6 +11,7 @@ pub mod environment;
 pub mod follower;
 pub mod github_app;
 pub mod installations;
+pub mod item_size;
 pub mod log;
 pub mod logged;
 pub mod probe;
