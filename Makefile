@@ -98,7 +98,7 @@ schemathesis: binaries $(CARGO_LAMBDA) $(SCHEMATHESIS)/installed ## Check the ru
 # `cargo lambda`, as CONTRIBUTING.md has it, is found by the search path.
 .PHONY: sample-events
 sample-events: binaries $(CARGO_LAMBDA) ## Run CONTRIBUTING.md's `cargo lambda` commands: each sample event, and `watch` beside the local world
-	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' PATH='$(dir $(CARGO_LAMBDA))':"$$PATH" $(TEST_WORLD) with \
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' PATH='$(dir $(CARGO_LAMBDA))':"$$PATH" $(TEST_WORLD) with-history \
 		python3 -B tests/sample-events/check.py
 
 # LangGraph, which one example uses, has an environment of its own.
