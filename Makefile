@@ -87,17 +87,18 @@ contract: ## Check the local GitHub against GitHub's published API descriptions 
 	tests/test-world/contract/fetch
 	cargo test -p test-world --features contract --test contract
 
-# The limit is high enough that no heartbeat gets 429, which would hide other answers.
+# The limits are high enough that no heartbeat and no read gets 429, which would hide other answers.
 .PHONY: schemathesis
 schemathesis: binaries $(CARGO_LAMBDA) $(SCHEMATHESIS)/installed ## Check the running function against the OpenAPI description that it serves
-	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 PYTHONDONTWRITEBYTECODE=1 $(TEST_WORLD) with sh -c \
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 READS_PER_MINUTE=60000 PYTHONDONTWRITEBYTECODE=1 \
+		$(TEST_WORLD) with-history sh -c \
 		'exec "$$0" --config-file tests/schemathesis/config.toml run "$$SERVICE_URL/api/openapi.json"' \
 		'$(SCHEMATHESIS)/schemathesis'
 
 # `cargo lambda`, as CONTRIBUTING.md has it, is found by the search path.
 .PHONY: sample-events
 sample-events: binaries $(CARGO_LAMBDA) ## Run CONTRIBUTING.md's `cargo lambda` commands: each sample event, and `watch` beside the local world
-	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' PATH='$(dir $(CARGO_LAMBDA))':"$$PATH" $(TEST_WORLD) with \
+	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' PATH='$(dir $(CARGO_LAMBDA))':"$$PATH" $(TEST_WORLD) with-history \
 		python3 -B tests/sample-events/check.py
 
 # LangGraph, which one example uses, has an environment of its own.

@@ -27,6 +27,8 @@ use super::{handlers, reading};
         reading::changes,
         handlers::health,
     ),
+    // What only parameters refer to is not found by itself.
+    components(schemas(reading::Label, reading::IssueStatus, reading::IssueStates)),
     modifiers(&AgentToken, &OptionalBody),
 )]
 struct Description;

@@ -64,7 +64,8 @@ pub(super) async fn status(
         ("state" = Option<Presence>, Query, description = "Only agents with this state"),
         ("limit" = Option<u16>, Query, description = "The most items of a page, 1 to 200; 50 by default",
             minimum = 1, maximum = 200),
-        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before",
+            min_length = 1, max_length = 256),
     ),
     responses(
         (
@@ -138,7 +139,8 @@ pub(super) async fn agent(
         ("status" = Option<RunStatus>, Query, description = "Only runs with this status"),
         ("limit" = Option<u16>, Query, description = "The most items of a page, 1 to 200; 50 by default",
             minimum = 1, maximum = 200),
-        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before",
+            min_length = 1, max_length = 256),
     ),
     responses(
         (
@@ -213,7 +215,8 @@ pub(super) async fn run(
     params(
         ("limit" = Option<u16>, Query, description = "The most items of a page, 1 to 200; 50 by default",
             minimum = 1, maximum = 200),
-        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before",
+            min_length = 1, max_length = 256),
     ),
     responses(
         (
@@ -282,7 +285,8 @@ pub(super) async fn pass(
     params(
         ("limit" = Option<u16>, Query, description = "The most items of a page, 1 to 200; 50 by default",
             minimum = 1, maximum = 200),
-        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before",
+            min_length = 1, max_length = 256),
     ),
     responses(
         (
@@ -352,16 +356,19 @@ pub(super) async fn repository(
     tag = "reading",
     security(("agentToken" = [])),
     params(
-        ("repository" = Option<String>, Query, description = "Only issues of this repository: `owner/name`"),
-        ("label" = Option<Vec<String>>, Query, style = Form, explode,
+        ("repository" = Option<String>, Query, description = "Only issues of this tracked repository: `owner/name`",
+            pattern = "^[A-Za-z0-9_-]{1,39}/[A-Za-z0-9._-]{1,100}$"),
+        ("label" = Option<Vec<Label>>, Query, style = Form, explode,
             description = "Only issues with this label; repeated, only those with all of them"),
         ("status" = Option<IssueStatus>, Query, description = "Only issues with this status of the work"),
         ("assignee" = Option<String>, Query,
-            description = "Only issues assigned to this login; `none` for those without assignee, `*` for those with one"),
+            description = "Only issues assigned to this login; `none` for those without assignee, `*` for those with one",
+            pattern = r"^([A-Za-z0-9_\[\]-]{1,100}|\*)$"),
         ("state" = Option<IssueStates>, Query, description = "`open` by default"),
         ("limit" = Option<u16>, Query, description = "The most items of a page, 1 to 200; 50 by default",
             minimum = 1, maximum = 200),
-        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before"),
+        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before",
+            min_length = 1, max_length = 256),
     ),
     responses(
         (
@@ -449,7 +456,7 @@ pub(super) async fn issue(
     tag = "reading",
     security(("agentToken" = [])),
     params(
-        ("after" = Option<String>, Query, description = "The `nextCursor` of the response before"),
+        ("after" = Option<String>, Query, description = "The `nextCursor` of the response before", min_length = 1),
         ("limit" = Option<u16>, Query, description = "The most items of a page, 1 to 200; 50 by default",
             minimum = 1, maximum = 200),
     ),
@@ -488,6 +495,12 @@ pub(super) async fn changes(
     response.headers_mut().insert(POLL_INTERVAL, page.poll_seconds.into());
     Ok(response)
 }
+
+/// A label's name.
+#[derive(ToSchema)]
+#[schema(min_length = 1)]
+#[expect(dead_code, reason = "the description alone uses it")]
+pub(super) struct Label(String);
 
 /// The values of `status`: the work's statuses, and `none`.
 #[derive(ToSchema)]

@@ -1,16 +1,19 @@
 """Runs the examples of docs/examples against the test world, and reads what they print.
 
-`make examples` starts it beside that world. Each example has an agent name of its own and runs three times: before
-anything changed, after one issue was closed, and once more. Then each runs with a wrong token.
+`make examples` starts it beside that world. Each example that sends heartbeats has an agent name of its own and runs
+three times: before anything changed, after one issue was closed, and once more. Those that read run before the first
+heartbeat, beside the others, and when no work is left. Then each runs with a wrong token.
 """
 
 import json
 import os
+import queue
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -23,6 +26,11 @@ EXAMPLES = Path("docs/examples").absolute()
 GITHUB_TOKEN = "local-github-token-not-a-secret-012345678"
 
 SECONDS = 60
+
+WRONG_TOKEN = "a-token-that-was-never-issued-0123456789"
+
+# A page of issues has at most 200.
+MORE_THAN_A_PAGE = 205
 
 NOTHING, WORK, ERROR = "nothing", "work", "error"
 BY_STATUS = {0: WORK, 10: NOTHING, 1: ERROR}
@@ -134,6 +142,67 @@ def langgraph(service, _):
     return outcome(run([sys.executable, "-B", "-c", LANGGRAPH], service | {"PYTHONPATH": str(EXAMPLES)}))
 
 
+def ready_work(service, _):
+    return outcome(run([EXAMPLES / "ready-work.sh"], service))
+
+
+def status_line(service, stale="900"):
+    """What the line says; an empty line if the example failed without a word."""
+    ended = run([EXAMPLES / "status-line.sh"], service | {"HEARTBEAT_STALE_SECONDS": stale, "TZ": "UTC"})
+    if ended.stderr or (ended.returncode, bool(ended.stdout)) not in [(0, True), (1, False)]:
+        raise Failed(f"status-line.sh ended with {ended.returncode}: {ended.stdout}{ended.stderr}")
+    return ended.stdout.rstrip("\n")
+
+
+def expect_line(pattern, *arguments):
+    """Runs the status line and compares it with a pattern."""
+    found = status_line(*arguments)
+    if not re.fullmatch(pattern, found):
+        raise Failed(f"status-line.sh should say {pattern}, not {found}")
+    print(f"{'line':>8}  {found or '(nothing)'}", file=sys.stderr)
+
+
+class Follower:
+    """A running follow.py, whose lines are read one by one. What it says on standard error is among them."""
+
+    def __init__(self, service, file):
+        command = [sys.executable, "-B", EXAMPLES / "follow.py", file]
+        environment = {"PATH": os.environ["PATH"]} | service
+        self.process = subprocess.Popen(
+            command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        self.lines = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+        self.lines.put(None)
+
+    def until(self, expected):
+        """Returns the lines before the expected one."""
+        before = []
+        while (line := self.next()) != expected:
+            if line is None:
+                raise Failed(f"follow.py ended without saying {expected}: {before}")
+            before.append(line)
+        print(f"{'follow':>8}  {expected}", file=sys.stderr)
+        return before
+
+    def next(self):
+        try:
+            return self.lines.get(timeout=SECONDS)
+        except queue.Empty as silence:
+            raise Failed(f"follow.py said nothing for {SECONDS} s") from silence
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
 RUNS = [gate, plain_python, crontab, claude_code, github_actions, langgraph]
 
 
@@ -153,14 +222,93 @@ def fresh_for(service):
         return json.load(answer)["nextHeartbeatInSeconds"]
 
 
-def close_an_issue():
-    """Closes issue 1 of acme/api on the local GitHub."""
+def on_github(method, path, change):
+    """Makes a change on the local GitHub."""
     environment = Path(os.environ["ENV_FILE"]).read_text(encoding="utf-8")
     api = re.search(r"^GITHUB_API_URL=['\"]?([^'\"\n]+)", environment, re.MULTILINE)[1]
     headers = {"Authorization": f"Bearer {GITHUB_TOKEN}", "Content-Type": "application/json"}
-    change = urllib.request.Request(f"{api}/repos/acme/api/issues/1", b'{"state":"closed"}', headers, method="PATCH")
-    with urllib.request.urlopen(change, timeout=SECONDS):
+    request = urllib.request.Request(f"{api}/repos/{path}", json.dumps(change).encode(), headers, method=method)
+    with urllib.request.urlopen(request, timeout=SECONDS):
         pass
+
+
+def sync(service):
+    """Waits until the last pass serves no longer, and lets a heartbeat run the next one."""
+    time.sleep(fresh_for(service) + 0.1)
+    fresh_for(service)
+
+
+def before_the_first_pass(service, folder):
+    """Nothing can be said about work that nobody has looked for."""
+    expect(ERROR, ready_work, service, folder, "acme/web is not complete: waiting")
+    expect_line("heartbeat: not complete yet", service)
+    for number in range(MORE_THAN_A_PAGE):
+        new = {"title": f"Translate page {number}\tof the manual", "labels": ["status/ready"]}
+        on_github("POST", "acme/docs/issues", new)
+
+
+def while_work_is_there(service, folder):
+    """The list has all its pages, and a copy that is too old is not trusted."""
+    _, printed, complained = ready_work(service, folder)
+    lines = printed.splitlines()
+    names = [line.split(" ")[0] for line in lines]
+    first = "acme/api#1 Refuse uploads larger than the quota before reading them"
+    if lines[0] != first or complained or len(lines) < MORE_THAN_A_PAGE or len(set(names)) != len(names):
+        raise Failed(f"ready-work.sh lists {len(lines)} issues, {len(set(names))} different ones: {lines[0]}{complained}")
+    if lines[-1] != f"{names[-1]} Translate page {MORE_THAN_A_PAGE - 1} of the manual":
+        raise Failed(f"ready-work.sh ends with {lines[-1]}")
+    expect(WORK, ready_work, service, folder, first)
+    expect_line(r"heartbeat: fresh \d+s ago, 2\d\d open", service)
+    expect_line(r"heartbeat: stale since \d\d:\d\d", service, "-1")
+    return names
+
+
+def when_none_is_left(service, folder, names):
+    """No work, and not that nobody could look."""
+    for name in names:
+        repository, number = name.split("#")
+        on_github("PATCH", f"{repository}/issues/{number}", {"assignees": ["alpha-bot"]})
+    sync(service)
+    expect(NOTHING, ready_work, service, folder)
+    expect(ERROR, ready_work, service | {"READY_WORK_MAX_AGE": "-1"}, folder, "nothing is newer than")
+
+
+def following(service, folder):
+    """The follower continues where it was, and starts again with the cursor of another table."""
+    file = folder / "cursor"
+    with Follower(service, file) as follower:
+        opened = follower.until("open https://github.com/acme/docs/issues/1")
+        if opened[0] != "open https://github.com/acme/api/issues/1":
+            raise Failed(f"follow.py begins with {opened}")
+        follower.until(f"open https://github.com/acme/docs/issues/{4 + MORE_THAN_A_PAGE}")
+        close_an_issue()
+        sync(service)
+        follower.until("closed https://github.com/acme/api/issues/1")
+    on_github("PATCH", "acme/web/issues/1", {"title": "The cart forgets its discount"})
+    sync(service)
+    with Follower(service, file) as follower:
+        # The closed issue comes first if the cursor was not stored yet.
+        before = follower.until("edited https://github.com/acme/web/issues/1")
+        if any(line.startswith("open ") for line in before):
+            raise Failed(f"follow.py started again: {before}")
+    cursor = file.read_text(encoding="utf-8")
+    other = re.sub(r"^v1\.[^.]+", "v1.1", cursor)
+    if other == cursor:
+        raise Failed(f"another form of cursor: {cursor}")
+    file.write_text(other, encoding="utf-8")
+    with Follower(service, file) as follower:
+        if said := follower.until("the cursor is of another table: starting again"):
+            raise Failed(f"follow.py said {said}")
+        follower.until("open https://github.com/acme/web/issues/1")
+    wrong = service | {"HEARTBEAT_TOKEN": WRONG_TOKEN}
+    with Follower(wrong, file) as follower:
+        if not follower.next().startswith("HTTP 401: ") or follower.process.wait(SECONDS) != 1:
+            raise Failed("follow.py does not end because of a wrong token")
+
+
+def close_an_issue():
+    """Closes issue 1 of acme/api."""
+    on_github("PATCH", "acme/api/issues/1", {"state": "closed"})
 
 
 def main():
@@ -171,21 +319,25 @@ def main():
     if missing:
         raise Failed(f"docs/examples/README.md does not list {missing}")
     with tempfile.TemporaryDirectory() as top:
+        before_the_first_pass(service, None)
         folders = {example: Path(top, example.__name__) for example in RUNS}
         for example, folder in folders.items():
             folder.mkdir()
             expect(NOTHING, example, service, folder)
-        close_an_issue()
-        # A pass that is fresh serves every heartbeat without a look at GitHub.
-        time.sleep(fresh_for(service) + 0.1)
+        names = while_work_is_there(service, None)
+        following(service, Path(top))
         for example, folder in folders.items():
             expect(WORK, example, service, folder, "closed https://github.com/acme/api/issues/1")
         for example, folder in folders.items():
             expect(NOTHING, example, service, folder)
-        wrong = service | {"HEARTBEAT_TOKEN": "a-token-that-was-never-issued-0123456789"}
+        when_none_is_left(service, None, [name for name in names if name != "acme/api#1"])
+        wrong = service | {"HEARTBEAT_TOKEN": WRONG_TOKEN}
         for example, folder in folders.items():
             expect(ERROR, example, wrong, folder, "401")
-
+        expect(ERROR, ready_work, wrong, None, "401")
+        expect_line("", wrong)
+        nowhere = service | {"HEARTBEAT_URL": "http://127.0.0.1:9"}
+        expect_line("", nowhere)
 
 if __name__ == "__main__":
     try:

@@ -138,3 +138,42 @@ async fn every_field_of_a_view_is_required() {
         assert_eq!(names(&schema["properties"]), required, "{name}");
     }
 }
+
+#[tokio::test]
+async fn filters_are_valid_exactly_as_described() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    let description = Description::served(&app).await;
+    let operation = description.document.pointer(&operation("get", "/api/issues")).expect("it is described");
+    let parameters = operation["parameters"].as_array().expect("parameters");
+    for (name, text, is_good) in [
+        ("repository", json!("acme/api"), true),
+        ("repository", json!("acme"), false),
+        ("repository", json!("acme/a/b"), false),
+        ("label", json!(["bug", "good first issue"]), true),
+        ("label", json!(["bug", ""]), false),
+        ("status", json!("in-progress"), true),
+        ("status", json!("none"), true),
+        ("status", json!("in_progress"), false),
+        ("assignee", json!("dependabot[bot]"), true),
+        ("assignee", json!("none"), true),
+        ("assignee", json!("*"), true),
+        ("assignee", json!("**"), false),
+        ("assignee", json!("a b"), false),
+        ("state", json!("all"), true),
+        ("state", json!("any"), false),
+        ("limit", json!(200), true),
+        ("limit", json!(201), false),
+        ("cursor", json!(""), false),
+    ] {
+        let parameter =
+            parameters.iter().find(|parameter| parameter["name"] == name).expect("it is described");
+        let is_described = description.validator(&parameter["schema"]).is_valid(&text);
+        let values = text.as_array().cloned().unwrap_or_else(|| vec![text.clone()]);
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for value in &values {
+            query.append_pair(name, &value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        }
+        let reply = app.client().get(&format!("/api/issues?{}", query.finish())).await;
+        assert_eq!((is_described, reply.status == 200), (is_good, is_good), "{name} {text}");
+    }
+}

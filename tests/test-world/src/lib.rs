@@ -30,6 +30,9 @@ pub const TABLE_NAME: &str = "heartbeat";
 /// The token that agents send with heartbeats.
 pub const AGENT_TOKEN: &str = "local-agent-token-not-a-secret-0123456789";
 
+/// A token that only reads, in the worlds whose secret lists it (`make dev`).
+pub const VIEWER_TOKEN: &str = "local-viewer-token-not-a-secret-012345678";
+
 /// The token that the service sends to GitHub.
 pub const GITHUB_TOKEN: &str = "local-github-token-not-a-secret-012345678";
 

@@ -2,7 +2,8 @@
 //!
 //! `run` sends three heartbeats and ends. `dev` keeps the functions reachable until it is interrupted. `invoke EVENT`
 //! sends one event to a function that `dev` runs. The Makefile's targets of these names build what they need first.
-//! `with COMMAND` runs a command that uses the functions (`make schemathesis`, `make sample-events`, `make examples`).
+//! `with COMMAND` runs a command that uses the functions (`make examples`, `make openapi`), `with-history COMMAND` one that
+//! finds what `dev` shows (`make schemathesis`, `make sample-events`).
 //! `github` serves only the simulated GitHub until it is interrupted, for the functions of a deployment
 //! (`infra/checks/deployment`). Standard output gets answers only; everything else goes to standard error. Nothing here
 //! is part of the service.
@@ -39,7 +40,8 @@ async fn execute(words: &[&str]) -> Result<(), Failure> {
         ["run"] => demo::run().await,
         ["dev"] => demo::dev().await,
         ["invoke", event] => demo::invoke(Path::new(event)).await,
-        ["with", program, arguments @ ..] => demo::with(program, arguments).await,
+        ["with", program, arguments @ ..] => demo::with(false, program, arguments).await,
+        ["with-history", program, arguments @ ..] => demo::with(true, program, arguments).await,
         ["github"] => demo::github().await,
         _ => Err(Failure::Usage),
     }

@@ -7,7 +7,9 @@ use std::process::{ExitCode, ExitStatus};
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("Usage: test-world run | dev | invoke EVENT | with COMMAND | github   (or use make: make help)")]
+    #[error(
+        "Usage: test-world run | dev | invoke EVENT | with COMMAND | with-history COMMAND | github   (or use make: make help)"
+    )]
     Usage,
     #[error(
         "GITHUB_TOKEN is required, because REPOSITORIES names repositories on the real GitHub. The token must be able to \

@@ -71,7 +71,7 @@ impl ForwardedPort {
 
     /// Its HTTP address.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}:{}", Ipv4Addr::LOCALHOST, self.port)
+        url(self.port)
     }
 
     /// The options with which `cargo lambda invoke` finds it; empty if the defaults work.
@@ -85,6 +85,11 @@ impl ForwardedPort {
         }
         options
     }
+}
+
+/// The HTTP address of a port that [`ForwardedPort::open`] opens.
+pub(crate) fn url(port: u16) -> String {
+    format!("http://{}:{port}", Ipv4Addr::LOCALHOST)
 }
 
 /// Binds the port on each loopback address that the machine has.

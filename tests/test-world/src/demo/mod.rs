@@ -1,14 +1,17 @@
 //! The program's commands, each in one function that reads from top to bottom.
 //!
 //! `functions` starts the processes, and `answer` formats answers. The commands use the service from outside only: they
-//! send heartbeats as an agent does, and read the table as an operator does.
+//! send heartbeats as an agent does, and read the table as an operator does. Only `history` changes an item.
 
 mod answer;
 mod env_file;
 mod failure;
 mod forwarded_port;
 mod functions;
+mod heartbeat;
+mod history;
 mod process;
+mod reading;
 mod records;
 mod session;
 mod surroundings;
@@ -17,25 +20,22 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use test_world::clock::Clock;
 use test_world::github::GitHub;
 use test_world::{AGENT_TOKEN, GITHUB_TOKEN, TABLE_NAME, TestWorld};
 
 use answer::Answer;
 use env_file::{DEV_ENV, EnvFile};
-use forwarded_port::{ANY_PORT, ForwardedPort};
+use forwarded_port::{ANY_PORT, DEFAULT_PORT, ForwardedPort};
 use functions::{API, Functions, SCHEDULE};
+use heartbeat::{HEARTBEAT, HeartbeatAnswer, read, wait_until_stale};
 use session::Session;
-use surroundings::{LOCAL_FRESHNESS, Surroundings, Tracked};
+use surroundings::{Surroundings, Tracked};
 
 pub(crate) use failure::Failure;
 
 /// How long a command may run.
-const MAX_COMMAND: Duration = Duration::from_secs(180);
-
-/// The event of a heartbeat of the agent `alpha`.
-const HEARTBEAT: &str = "events/heartbeat.json";
+const MAX_COMMAND: Duration = Duration::from_secs(600);
 
 /// Sends heartbeats and prints the answers: three over the made-up repositories, or one over real ones.
 pub(crate) async fn run() -> Result<(), Failure> {
@@ -53,6 +53,10 @@ pub(crate) async fn run() -> Result<(), Failure> {
     }
     eprintln!("\nThe table {TABLE_NAME} in the local DynamoDB ({}):", surroundings.storage_description());
     eprint!("{}", records::table(&world.dynamodb.items(TABLE_NAME)));
+    // The service ends here, so these commands need `dev`.
+    let url = functions::function_url(&forwarded_port::url(DEFAULT_PORT), API);
+    eprintln!("\nAll of it can be read. `make dev` keeps the service running; then, in another terminal:");
+    eprint!("{}", reading::commands(&url, surroundings.is_made_up()));
     Ok(())
 }
 
@@ -80,22 +84,24 @@ async fn three_heartbeats(functions: &mut Functions, world: &TestWorld) -> Resul
 
 /// Keeps the functions running at the address that `cargo lambda invoke` uses, until this future is dropped.
 pub(crate) async fn dev() -> Result<(), Failure> {
-    let surroundings = Surroundings::from_env()?;
+    let mut surroundings = Surroundings::from_env()?;
+    surroundings.has_history = true;
     // First, so that a port in use is reported at once.
     let mut port = ForwardedPort::open(surroundings.port()?).await?;
     let world = surroundings.start_world().await?;
     let mut functions = surroundings.start_functions(&world, &[API, SCHEDULE], "info").await?;
+    if surroundings.is_made_up() {
+        history::fill(&mut functions, &world).await?;
+    }
     port.forward_to(functions.address());
     let _session = Session::open(&port.url())?;
     let env_file = EnvFile::write(DEV_ENV.into(), &surroundings.environment(&world))?;
 
     let github = world.github.url();
     let invoke = format!("cargo lambda invoke{}", port.invoke_options());
+    let url = functions::function_url(&port.url(), API);
     eprintln!("\nThe service runs until Ctrl-C. Send a heartbeat:");
-    eprintln!(
-        "  curl -X POST -H 'Authorization: Bearer {AGENT_TOKEN}' {}/api/agents/alpha/heartbeat",
-        functions::function_url(&port.url(), API)
-    );
+    eprintln!("  curl -X POST -H 'Authorization: Bearer {AGENT_TOKEN}' {url}/api/agents/alpha/heartbeat");
     eprintln!("or send sample events in another terminal (CONTRIBUTING.md lists all):");
     eprintln!("  {invoke} {API} --data-file {HEARTBEAT}");
     eprintln!("  {invoke} {SCHEDULE} --data-file events/schedule.json");
@@ -103,9 +109,11 @@ pub(crate) async fn dev() -> Result<(), Failure> {
         eprintln!("`cargo lambda` is not on your PATH. To add the one that runs here:");
         eprintln!("  export PATH=\"{}:$PATH\"", folder.display());
     }
+    eprintln!("Read what is stored, with a token that may only read (docs/reading.md):");
+    eprint!("{}", reading::commands(&url, surroundings.is_made_up()));
     eprintln!("Run your own build of the functions in the same local world, rebuilt on each change:");
     eprintln!("  cargo lambda watch --invoke-port 9001 --env-file {}", env_file.path().display());
-    if matches!(surroundings.tracked, Tracked::MadeUp) {
+    if surroundings.is_made_up() {
         eprintln!("Close an issue on the local GitHub:");
         eprintln!(
             "  curl -X PATCH -H 'Authorization: Bearer {GITHUB_TOKEN}' {github}/repos/acme/api/issues/1 \\\n    \
@@ -137,11 +145,16 @@ pub(crate) async fn invoke(event: &Path) -> Result<(), Failure> {
 }
 
 /// Runs a command beside the functions, and fails if the command fails. The command gets `SERVICE_URL`, `AGENT_TOKEN`,
-/// `INVOKE_PORT` (for `cargo lambda invoke`), and `ENV_FILE`, a file with the functions' environment.
-pub(crate) async fn with(program: &str, arguments: &[&str]) -> Result<(), Failure> {
-    let surroundings = Surroundings::from_env()?;
+/// `INVOKE_PORT` (for `cargo lambda invoke`), and `ENV_FILE`, a file with the functions' environment. The table is empty,
+/// or has a history as with [`dev`].
+pub(crate) async fn with(has_history: bool, program: &str, arguments: &[&str]) -> Result<(), Failure> {
+    let mut surroundings = Surroundings::from_env()?;
+    surroundings.has_history = has_history;
     let world = surroundings.start_world().await?;
     let mut functions = surroundings.start_functions(&world, &[API, SCHEDULE], "error").await?;
+    if has_history && surroundings.is_made_up() {
+        history::fill(&mut functions, &world).await?;
+    }
     let mut port = ForwardedPort::open(ANY_PORT).await?;
     port.forward_to(functions.address());
     let env_file = std::env::temp_dir().join(format!("agent-heartbeat-{}.env", std::process::id()));
@@ -170,41 +183,7 @@ pub(crate) async fn github() -> Result<(), Failure> {
 async fn send_heartbeat(functions: &mut Functions) -> Result<HeartbeatAnswer, Failure> {
     let answer = functions.invoke(API, &read(Path::new(HEARTBEAT))?).await?;
     print(&answer)?;
-    if answer.http_status != Some(200) {
-        return Err(Failure::Refused(answer.http_status));
-    }
-    let heartbeat: HeartbeatAnswer = serde_json::from_str(&answer.body).map_err(|_| {
-        Failure::Unreadable("the answer to the heartbeat lacks a field that every answer has")
-    })?;
-    if heartbeat.status == "error" {
-        return Err(Failure::HeartbeatFailed);
-    }
-    Ok(heartbeat)
-}
-
-/// The fields of an answer that the commands use.
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct HeartbeatAnswer {
-    status: String,
-    finished_at: Timestamp,
-}
-
-/// Waits until the pass that ended at `finished` no longer serves heartbeats.
-async fn wait_until_stale(world: &TestWorld, finished: Timestamp) {
-    // From the table, because the service may let a pass serve longer than configured, to save GitHub's rate limit.
-    let state = world.dynamodb.item(TABLE_NAME, "FLEET", "STATE").unwrap_or_default();
-    let seconds = state["ended"]["freshnessSeconds"].as_u64();
-    let freshness = seconds.map_or(LOCAL_FRESHNESS, Duration::from_secs);
-    let age = Duration::try_from(world.clock.now().duration_since(finished)).unwrap_or_default();
-    eprintln!("A pass serves all heartbeats for {} s. Waiting until it no longer does.", freshness.as_secs());
-    // 50 ms more, because clocks round to milliseconds.
-    tokio::time::sleep(freshness.saturating_sub(age) + Duration::from_millis(50)).await;
-}
-
-fn read(event: &Path) -> Result<serde_json::Value, Failure> {
-    let text = std::fs::read(event).map_err(|error| Failure::file(event, error))?;
-    serde_json::from_slice(&text).map_err(|error| Failure::file(event, error.into()))
+    heartbeat::parse(&answer)
 }
 
 fn print(answer: &Answer) -> Result<(), Failure> {

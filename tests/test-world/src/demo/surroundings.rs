@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serde_json::json;
 use test_world::clock::Clock;
 use test_world::dynamodb::Storage;
 use test_world::github::GitHub;
-use test_world::{GITHUB_CREDENTIALS_SECRET_ID, TestWorld, github};
+use test_world::{
+    AGENT_TOKEN, AGENT_TOKENS_SECRET_ID, GITHUB_CREDENTIALS_SECRET_ID, TestWorld, VIEWER_TOKEN, github,
+};
 
 use super::Failure;
 use super::forwarded_port::DEFAULT_PORT;
@@ -16,6 +19,9 @@ use super::functions::Functions;
 pub(crate) const LOCAL_FRESHNESS: Duration = Duration::from_secs(3);
 
 const MADE_UP: &str = "acme/api acme/web acme/docs";
+
+/// Also tracked if there is a history; it cannot be read in the end.
+const LEGACY: &str = "acme/legacy";
 
 /// The tracked repositories.
 pub(crate) enum Tracked {
@@ -34,9 +40,22 @@ pub(crate) fn make_up(github: &GitHub) {
     });
 }
 
+/// Lists the agents' tokens with their rights: the one that serves all agents, one of an agent that never sent a
+/// heartbeat, and a viewer's.
+fn list_tokens(world: &TestWorld) {
+    let tokens = json!({ "tokens": [
+        { "token": AGENT_TOKEN, "agents": ["*"], "may": ["beat", "read"] },
+        { "token": "local-release-token-not-a-secret-012345678", "agents": ["release"] },
+        { "token": VIEWER_TOKEN, "agents": ["*"], "may": ["read"] },
+    ]});
+    world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, &tokens.to_string());
+}
+
 /// The environment, read once.
 pub(crate) struct Surroundings {
     pub(crate) tracked: Tracked,
+    /// Whether several tokens are stored, and the made-up repositories are as the module `history` needs them.
+    pub(crate) has_history: bool,
     cargo_lambda: PathBuf,
     search_path: String,
     port: Option<String>,
@@ -60,12 +79,18 @@ impl Surroundings {
         };
         Ok(Self {
             tracked,
+            has_history: false,
             cargo_lambda: variable("CARGO_LAMBDA").map(PathBuf::from).ok_or(Failure::CargoLambdaMissing)?,
             search_path: variable("PATH").unwrap_or_default(),
             port: variable("PORT"),
             storage: variable("TABLE_FILE").map_or(Storage::Memory, |path| Storage::File(path.into())),
             log_level: variable("RUST_LOG"),
         })
+    }
+
+    /// Whether the local GitHub is used, with its made-up repositories.
+    pub(crate) fn is_made_up(&self) -> bool {
+        matches!(self.tracked, Tracked::MadeUp)
     }
 
     /// `PORT`, at which `dev` takes invocations. The default is cargo-lambda's.
@@ -102,8 +127,16 @@ impl Surroundings {
             std::fs::create_dir_all(folder).map_err(|error| Failure::file(folder, error))?;
         }
         let world = TestWorld::start_with(Clock::system(), self.storage.clone()).await;
+        if self.has_history {
+            list_tokens(&world);
+        }
         match &self.tracked {
-            Tracked::MadeUp => make_up(&world.github),
+            Tracked::MadeUp => {
+                make_up(&world.github);
+                if self.has_history {
+                    world.github.arrange(github::seed::legacy);
+                }
+            }
             Tracked::OnGitHub { token: Some(token), .. } => {
                 world.secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, token);
             }
@@ -117,7 +150,8 @@ impl Surroundings {
         let mut environment = world.environment();
         match &self.tracked {
             Tracked::MadeUp => {
-                environment.push(("REPOSITORIES", MADE_UP.to_owned()));
+                let legacy = if self.has_history { LEGACY } else { "" };
+                environment.push(("REPOSITORIES", format!("{MADE_UP} {legacy}")));
                 environment.push(("FRESHNESS_SECONDS", LOCAL_FRESHNESS.as_secs().to_string()));
                 // A proxy could not reach the loopback.
                 environment.push(("NO_PROXY", "127.0.0.1".to_owned()));

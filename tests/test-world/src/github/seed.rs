@@ -1,11 +1,11 @@
-//! Three made-up repositories for people who try the service out.
+//! Made-up repositories for people who try the service out.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::world::World;
 
-/// Creates `acme/api`, `acme/web` and `acme/docs` in an empty world, with a dozen open issues, a few closed ones, and
-/// pull requests of the last weeks.
+/// Creates `acme/api`, `acme/web` and `acme/docs` in an empty world, with a dozen open issues, some of them
+/// assigned, a few closed ones, and pull requests of the last weeks.
 pub fn demo(world: &mut World) {
     let now = world.now();
     let ago = |hours: i64| now - SignedDuration::from_hours(hours);
@@ -32,6 +32,34 @@ pub fn demo(world: &mut World) {
     docs.issue("The quick start names a command that is gone", ago(77), &["bug"]);
     docs.pull_request("Correct the quick start", ago(70));
     docs.issue("Draw the path of a request", ago(20), &["status/backlog"]);
+
+    for (repository, number, login) in [("acme/api", 4, "alpha-bot"), ("acme/web", 1, "hubert")] {
+        world.edit_issue(repository, number, |issue| {
+            issue.updated_at = issue.created_at;
+            issue.assignees.push(login.to_owned());
+        });
+    }
+}
+
+/// Creates `acme/legacy`, with two open issues.
+pub fn legacy(world: &mut World) {
+    let ago = world.now() - SignedDuration::from_hours(2_000);
+    let mut legacy = Seeding::of(world, "acme/legacy");
+    legacy.issue("Print invoices in black and white", ago, &["status/backlog"]);
+    legacy.issue("The old export omits the last day of a month", ago, &["bug"]);
+}
+
+/// What people did next in the worlds of [`demo`] and [`legacy`]: an issue each was closed, assigned, renamed and opened,
+/// and `acme/legacy` has no issues any more. Issue 1 of `acme/api` stays open.
+pub fn later(world: &mut World) {
+    world.close_issue("acme/docs", 2);
+    world.assign("acme/api", 6, "beta-bot");
+    world.edit_issue("acme/web", 4, |issue| {
+        issue.title = "Show prices in the visitor's own currency 💶".to_owned()
+    });
+    let number = world.open_issue("acme/web", "The price tag is upside down");
+    world.edit_issue("acme/web", number, |issue| issue.labels.push("status/ready".to_owned()));
+    world.disable_issues("acme/legacy");
 }
 
 struct Seeding<'a> {
