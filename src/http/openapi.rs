@@ -6,29 +6,29 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{handlers, reading};
+use super::{handlers, read_agents, read_fleet, read_issues};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "agent-heartbeat"),
     paths(
         handlers::heartbeat,
-        reading::status,
-        reading::agents,
-        reading::agent,
-        reading::runs,
-        reading::run,
-        reading::passes,
-        reading::pass,
-        reading::repositories,
-        reading::repository,
-        reading::issues,
-        reading::issue,
-        reading::changes,
+        read_fleet::status,
+        read_agents::agents,
+        read_agents::agent,
+        read_agents::runs,
+        read_agents::run,
+        read_fleet::passes,
+        read_fleet::pass,
+        read_fleet::repositories,
+        read_fleet::repository,
+        read_issues::issues,
+        read_issues::issue,
+        read_issues::changes,
         handlers::health,
     ),
     // What only parameters refer to is not found by itself.
-    components(schemas(reading::Label, reading::IssueStatus, reading::IssueStates)),
+    components(schemas(read_issues::Label, read_issues::IssueStatus, read_issues::IssueStates)),
     modifiers(&AgentToken, &OptionalBody),
 )]
 struct Description;

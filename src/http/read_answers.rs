@@ -1,10 +1,24 @@
-//! What the reading routes answer beside their views, described once for all of them.
+//! What the reading routes have in common, described once for all of them: the parameters of pages, and the answers
+//! beside their views.
 
-use utoipa::IntoResponses;
+use utoipa::{IntoParams, IntoResponses};
 
 use super::refusal::ProblemDetails;
 
-/// Of every reading route.
+/// The parameters of every list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the description alone uses it")]
+pub(super) struct PageParameters {
+    /// The most items of a page, 1 to 200; 50 by default
+    #[param(minimum = 1, maximum = 200)]
+    limit: Option<u16>,
+    /// The `nextCursor` of the page before
+    #[param(min_length = 1, max_length = 256)]
+    cursor: Option<String>,
+}
+
+/// The answers of every reading route.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "the description alone uses it")]
 pub(super) enum Refusals {
@@ -37,7 +51,7 @@ pub(super) enum Refusals {
     Unavailable(ProblemDetails),
 }
 
-/// Of every reading route but the list of agents, which shows those that the token covers.
+/// The answer of every reading route but the list of agents, which shows those that the token covers.
 #[derive(IntoResponses)]
 #[response(
     status = 403,

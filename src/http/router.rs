@@ -11,25 +11,25 @@ use crate::app::App;
 use super::body::MAX_BODY;
 use super::handlers::{health, heartbeat};
 use super::openapi::openapi;
-use super::reading;
 use super::refusal::Refusal;
+use super::{read_agents, read_fleet, read_issues};
 
 /// The routes. Their responses have no security headers yet: `lambda.rs` adds them to each one.
 pub(super) fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/api/agents/{agent_name}/heartbeat", post(heartbeat))
-        .route("/api/status", get(reading::status))
-        .route("/api/agents", get(reading::agents))
-        .route("/api/agents/{agent_name}", get(reading::agent))
-        .route("/api/agents/{agent_name}/runs", get(reading::runs))
-        .route("/api/agents/{agent_name}/runs/{run_id}", get(reading::run))
-        .route("/api/passes", get(reading::passes))
-        .route("/api/passes/{pass_id}", get(reading::pass))
-        .route("/api/repositories", get(reading::repositories))
-        .route("/api/repositories/{owner}/{name}", get(reading::repository))
-        .route("/api/repositories/{owner}/{name}/issues/{number}", get(reading::issue))
-        .route("/api/issues", get(reading::issues))
-        .route("/api/changes", get(reading::changes))
+        .route("/api/status", get(read_fleet::status))
+        .route("/api/agents", get(read_agents::agents))
+        .route("/api/agents/{agent_name}", get(read_agents::agent))
+        .route("/api/agents/{agent_name}/runs", get(read_agents::runs))
+        .route("/api/agents/{agent_name}/runs/{run_id}", get(read_agents::run))
+        .route("/api/passes", get(read_fleet::passes))
+        .route("/api/passes/{pass_id}", get(read_fleet::pass))
+        .route("/api/repositories", get(read_fleet::repositories))
+        .route("/api/repositories/{owner}/{name}", get(read_fleet::repository))
+        .route("/api/repositories/{owner}/{name}/issues/{number}", get(read_issues::issue))
+        .route("/api/issues", get(read_issues::issues))
+        .route("/api/changes", get(read_issues::changes))
         .route("/api/health", get(health))
         .route("/api/openapi.json", get(openapi))
         .fallback(async || Refusal::NotFound)

@@ -1,0 +1,164 @@
+//! The routes of agents and their runs, each with its description for the OpenAPI document.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+
+use crate::app::App;
+use crate::domain::Presence;
+use crate::views::{self, AgentFilter, AgentPage, AgentView, RunPage, RunStatus, RunView};
+
+use super::auth::{AgentReader, Reader};
+use super::query;
+use super::read_answers::{Forbidden, PageParameters, Refusals};
+use super::refusal::{ProblemDetails, Refusal};
+use super::shown::{page, shown};
+
+/// List the agents
+///
+/// Lists the agents that the token covers: those that have sent a heartbeat, and those that a token names.
+#[utoipa::path(
+    get,
+    path = "/api/agents",
+    tag = "reading",
+    security(("agentToken" = [])),
+    params(
+        ("state" = Option<Presence>, Query, description = "Only agents with this state"),
+        PageParameters,
+    ),
+    responses(
+        (
+            status = 200, description = "A page of agents", body = AgentPage,
+            headers(
+                ("ETag" = String, description = "Identifies this version"),
+                ("Link" = Option<String>, description = "The next page, with `rel=\"next\"`; absent on the last one"),
+            ),
+        ),
+        Refusals,
+    ),
+)]
+pub(super) async fn agents(
+    reader: Reader,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let states = Presence::ALL.map(|state| (state.as_str(), state));
+    let (state, request) =
+        query::read(uri.query(), |query| (query.one("state", query::one_of(&states)), query.page()))?;
+    let named = reader.named_agents(app.clock.now());
+    let filter = AgentFilter { state, named: &named };
+    let agents = views::agents(&app, &filter, |name| reader.covers(name), &request).await?;
+    Ok(page(&headers, &uri, &agents, agents.next_cursor.as_deref()))
+}
+
+/// Read one agent
+#[utoipa::path(
+    get,
+    path = "/api/agents/{agentName}",
+    tag = "reading",
+    security(("agentToken" = [])),
+    params(("agentName" = String, Path, description = "The agent's name",
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")),
+    responses(
+        (
+            status = 200, description = "The agent", body = AgentView,
+            headers(("ETag" = String, description = "Identifies this version")),
+        ),
+        (
+            status = 404, description = "There is no such thing",
+            body = ProblemDetails, content_type = "application/problem+json",
+        ),
+        Refusals,
+        Forbidden,
+    ),
+)]
+pub(super) async fn agent(
+    reader: AgentReader,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    query::read(uri.query(), |_| ())?;
+    let is_named = reader.reader().named_agents(app.clock.now()).contains(reader.agent());
+    Ok(shown(&headers, &views::agent(&app, reader.agent(), is_named).await?))
+}
+
+/// List an agent's runs
+///
+/// Lists the records of the agent's heartbeats, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/agents/{agentName}/runs",
+    tag = "reading",
+    security(("agentToken" = [])),
+    params(
+        ("agentName" = String, Path, description = "The agent's name",
+            pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+        ("status" = Option<RunStatus>, Query, description = "Only runs with this status"),
+        PageParameters,
+    ),
+    responses(
+        (
+            status = 200, description = "A page of runs", body = RunPage,
+            headers(
+                ("ETag" = String, description = "Identifies this version"),
+                ("Link" = Option<String>, description = "The next page, with `rel=\"next\"`; absent on the last one"),
+            ),
+        ),
+        Refusals,
+        Forbidden,
+    ),
+)]
+pub(super) async fn runs(
+    reader: AgentReader,
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let statuses = RunStatus::ALL.map(|status| (status.as_str(), status));
+    let (status, request) =
+        query::read(uri.query(), |query| (query.one("status", query::one_of(&statuses)), query.page()))?;
+    let runs = views::runs(&app, reader.agent(), status, &request).await?;
+    Ok(page(&headers, &uri, &runs, runs.next_cursor.as_deref()))
+}
+
+/// Read one run
+#[utoipa::path(
+    get,
+    path = "/api/agents/{agentName}/runs/{runId}",
+    tag = "reading",
+    security(("agentToken" = [])),
+    params(
+        ("agentName" = String, Path, description = "The agent's name",
+            pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
+        ("runId" = Uuid, Path, description = "The run's id"),
+    ),
+    responses(
+        (
+            status = 200, description = "The run", body = RunView,
+            headers(("ETag" = String, description = "Identifies this version")),
+        ),
+        (
+            status = 404, description = "There is no such thing",
+            body = ProblemDetails, content_type = "application/problem+json",
+        ),
+        Refusals,
+        Forbidden,
+    ),
+)]
+pub(super) async fn run(
+    reader: AgentReader,
+    State(app): State<Arc<App>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    query::read(uri.query(), |_| ())?;
+    let Path((_, id)) = path.map_err(|_| Refusal::Path)?;
+    let id = id.parse().map_err(|_| Refusal::NoSuchThing("no run has this id: it must be a UUID"))?;
+    Ok(shown(&headers, &views::run(&app, reader.agent(), id).await?))
+}
