@@ -11,7 +11,7 @@ pub(super) fn digest(worklist: &Worklist) -> String {
     let mut text = String::new();
     for work in &worklist.work {
         let tracked = &work.tracked;
-        let is_whole = tracked.backfill.is_none() && !tracked.cut_short;
+        let is_whole = tracked.backfill.is_none() && !tracked.cut_short && !tracked.has_drifted();
         let _ = writeln!(
             text,
             "{} {} {} {:?} {is_whole} {} {:?}",

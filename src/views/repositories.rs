@@ -25,6 +25,8 @@ pub enum RepositoryState {
     Backfilling,
     /// A listing was cut short. The next passes read the rest.
     CatchingUp,
+    /// GitHub counts another number of open issues than the table has. An audit finds out why, or is on hold.
+    Drifted,
     /// It cannot be read: see `failure`.
     Failing,
     /// No pass has read it yet.
@@ -244,7 +246,11 @@ impl Freshness {
         }
         match (&self.last_pass, tracked.failure) {
             (_, Some(failure)) => self.fleet.map(|fleet| fleet.min(failure.since)),
-            (Some((started_at, deferred)), None) if !deferred.contains(configured) => Some(*started_at),
+            (Some((started_at, deferred)), None)
+                if !tracked.has_drifted() && !deferred.contains(configured) =>
+            {
+                Some(*started_at)
+            }
             _ => self.fleet,
         }
     }
@@ -309,6 +315,8 @@ impl RepositoryState {
             Self::Backfilling
         } else if tracked.cut_short {
             Self::CatchingUp
+        } else if tracked.has_drifted() {
+            Self::Drifted
         } else {
             Self::InSync
         }
