@@ -12,8 +12,8 @@ use crate::app::App;
 use crate::domain::{IssueNumber, Presence, RepositoryName, WorkStatus};
 use crate::views::{
     self, AgentFilter, AgentPage, AgentView, Assignee, ChangePage, FleetStatus, IssueDetail, IssueFilter,
-    IssuePage, PassPage, PassView, Reading, RepositoryPage, RepositoryView, RunPage, RunStatus, RunView,
-    StateFilter,
+    IssuePage, PassPage, PassView, Readable, Reading, RepositoryPage, RepositoryView, RunPage, RunStatus,
+    RunView, StateFilter,
 };
 
 use super::auth::{AgentReader, FleetReader, Reader};
@@ -88,7 +88,9 @@ pub(super) async fn agents(
         query::read(uri.query(), |query| (query.one("state", query::one_of(&states)), query.page()))?;
     let named = reader.named_agents(app.clock.now());
     let filter = AgentFilter { state, named: &named };
-    let agents = views::agents(&app, &filter, |name| reader.covers(name), &request).await?;
+    let readable =
+        Readable { covers: &|name| reader.covers(name), next: &|after| reader.next_covered(after).cloned() };
+    let agents = views::agents(&app, &filter, readable, &request).await?;
     Ok(page(&headers, &uri, &agents, agents.next_cursor.as_deref()))
 }
 
