@@ -28,7 +28,9 @@ pub enum InvalidCursor {
     #[error("is not a cursor of this list; pass on the nextCursor of a response unchanged")]
     Unknown,
     /// It continues a list with other filters.
-    #[error("belongs to a list with other filters; send the same filters with it, or start without a cursor")]
+    #[error(
+        "belongs to a list with other filters or of another configuration; send the same filters with it, or start without a cursor"
+    )]
     OtherList,
 }
 
@@ -78,10 +80,10 @@ pub(super) fn cursor_after(list: &str, position: &impl Position) -> String {
 }
 
 /// Takes the page out of what was read: the items that `show` shows, at most `limit` of them. The cursor is that of the
-/// last item that was looked at; `None` if nothing is left.
+/// last item that was looked at or, if all were, where the list continues after them (`rest`); `None` if nothing is left.
 pub(super) fn cut<T, P: Position, V>(
     read: Vec<T>,
-    is_end: bool,
+    rest: Option<P>,
     limit: u16,
     list: &str,
     position: impl Fn(&T) -> P,
@@ -95,9 +97,8 @@ pub(super) fn cut<T, P: Position, V>(
         shown.extend(show(item));
         seen += 1;
     }
-    let is_rest = seen < read.len() || !is_end;
-    let last = seen.checked_sub(1).and_then(|last| read.get(last)).filter(|_| is_rest);
-    (shown, last.map(|last| cursor_after(list, &position(last))))
+    let next = if seen < read.len() { read.get(seen - 1).map(position) } else { rest };
+    (shown, next.map(|next| cursor_after(list, &next)))
 }
 
 #[cfg(test)]
@@ -137,7 +138,7 @@ mod tests {
         let sentences = [InvalidCursor::Unknown, InvalidCursor::OtherList].map(|wrong| wrong.to_string());
         insta::assert_snapshot!(sentences.join("\n"), @"
         is not a cursor of this list; pass on the nextCursor of a response unchanged
-        belongs to a list with other filters; send the same filters with it, or start without a cursor
+        belongs to a list with other filters or of another configuration; send the same filters with it, or start without a cursor
         ");
     }
 

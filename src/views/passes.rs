@@ -60,7 +60,7 @@ pub async fn passes(app: &App, request: &PageRequest) -> Result<PassPage, ReadEr
     let read = app.store.passes(before, request.limit, app.clock.now()).await?;
     let show = |pass: &PassRecord| Some(PassView::from(pass.clone()));
     let (passes, next_cursor) =
-        page::cut(read.records, read.is_end, request.limit, "passes", |pass| pass.pass_id, show);
+        page::cut(read.records, read.reached, request.limit, "passes", |pass| pass.pass_id, show);
     Ok(PassPage { passes, next_cursor })
 }
 

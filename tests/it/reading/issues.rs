@@ -1,6 +1,7 @@
 //! Lists of issues, what they filter, and one issue.
 
 use serde_json::{Value, json};
+use test_world::dynamodb::{Fault, On};
 
 use crate::support::app::TestApp;
 
@@ -208,4 +209,43 @@ async fn tag_changes_with_all_that_a_list_shows() {
     assert_ne!(app.client().get("/api/issues").await.headers["etag"], waiting);
     app.restart_with("EXCLUDED_LABELS", "wontfix");
     next(&app, "other excluded labels").await;
+}
+
+/// An issue that was closed before its repository was tracked is stored without being reported as a change.
+#[tokio::test]
+async fn tag_of_closed_issues_changes_with_one_that_is_not_reported() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world.github.arrange(|github| {
+        github.open_issues("acme/api", 2);
+        github.close_issue("acme/api", 1);
+    });
+    app.agent("alpha").beat().await;
+    let target = "/api/issues?state=closed";
+    let first = app.client().get(target).await;
+    assert_eq!(first.body["issues"], json!([]));
+    app.pass_time(200);
+    app.agent("alpha").beat().await;
+    let again = app.client().get_unless(target, Some(&first.headers["etag"])).await;
+    assert_eq!(listed(&app, target).await, ["acme/api#1"]);
+    assert_eq!(again.status, 200);
+}
+
+/// A pass that cannot store a checkpoint leaves the list as it is. The next one changes it.
+#[tokio::test]
+async fn tag_changes_once_a_checkpoint_can_be_stored() {
+    let app = two_repositories().await;
+    app.agent("alpha").beat().await;
+    app.pass_time(200);
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.rename_repository("acme/web", "acme/site"));
+    app.world.dynamodb.fault(On::anything().containing("acme/site"), Fault::AccessDenied);
+    app.pass_time(31);
+    app.agent("alpha").beat().await;
+    let before = app.client().get("/api/issues").await;
+    assert_eq!(before.body["issues"][0]["repository"], "acme/web");
+    app.pass_time(31);
+    app.agent("alpha").beat().await;
+    let again = app.client().get_unless("/api/issues", Some(&before.headers["etag"])).await;
+    assert_eq!(listed(&app, "/api/issues").await[0], "acme/site#1");
+    assert_eq!(again.status, 200);
 }
