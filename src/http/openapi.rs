@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 description of the API. It is public: it says nothing that `docs/api.md` does not say.
 //!
 //! It follows from the response types and the attributes of the handlers ([`description`]). The service serves it as the
-//! text `docs/openapi.json`, which a test compares with them: so the function carries the text, and not the code that
-//! makes it, which is some ten times as large.
+//! text `docs/openapi.json`, which a test compares with them. So the function carries the text, which takes 9 KB of its
+//! zip, and not the code that makes it, which took 155 KB.
 
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;

@@ -5,11 +5,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 
 use crate::domain::Fingerprint;
 
 /// The most items of a page.
 pub const MAX_LIMIT: u16 = 200;
+
+/// A page ends with the item that makes its items longer than this, in bytes of JSON. A load balancer passes on 1 MB,
+/// in which the page is a text with escapes, and Lambda 6 MB.
+pub(super) const MAX_BYTES: usize = 500_000;
 
 /// The start of every cursor of this version.
 const VERSION: &str = "1";
@@ -79,9 +84,10 @@ pub(super) fn cursor_after(list: &str, position: &impl Position) -> String {
     URL_SAFE_NO_PAD.encode(format!("{VERSION} {} {}", digest.as_str(), position.to_text()))
 }
 
-/// Takes the page out of what was read: the items that `show` shows, at most `limit` of them. The cursor is that of the
-/// last item that was looked at or, if all were, where the list continues after them (`rest`); `None` if nothing is left.
-pub(super) fn cut<T, P: Position, V>(
+/// Takes the page out of what was read: the items that `show` shows, at most `limit` of them, and about [`MAX_BYTES`].
+/// The cursor is that of the last item that was looked at or, if all were, where the list continues after them (`rest`);
+/// `None` if nothing is left.
+pub(super) fn cut<T, P: Position, V: Serialize>(
     read: Vec<T>,
     rest: Option<P>,
     limit: u16,
@@ -90,11 +96,15 @@ pub(super) fn cut<T, P: Position, V>(
     show: impl Fn(&T) -> Option<V>,
 ) -> (Vec<V>, Option<String>) {
     let mut shown = Vec::new();
-    let mut seen = 0;
+    let (mut seen, mut bytes) = (0, 0);
     while shown.len() < usize::from(limit)
+        && bytes < MAX_BYTES
         && let Some(item) = read.get(seen)
     {
-        shown.extend(show(item));
+        if let Some(view) = show(item) {
+            bytes += serde_json::to_vec(&view).map_or(0, |json| json.len());
+            shown.push(view);
+        }
         seen += 1;
     }
     let next = if seen < read.len() { read.get(seen - 1).map(position) } else { rest };

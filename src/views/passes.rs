@@ -46,7 +46,8 @@ pub struct PassView {
 pub struct PassPage {
     /// The passes, the newest first.
     pub passes: Vec<PassView>,
-    /// The `cursor` of the next page; null on the last page.
+    /// The `cursor` of the next page; null on the last page. Long or expired items may leave a page short, or empty,
+    /// although there is a next one.
     #[schema(required)]
     pub next_cursor: Option<String>,
 }

@@ -101,7 +101,7 @@ pub struct AuditOnHoldView {
 pub struct RepositoryPage {
     /// The repositories, in the order of `REPOSITORIES`.
     pub repositories: Vec<RepositoryView>,
-    /// The `cursor` of the next page; null on the last page.
+    /// The `cursor` of the next page; null on the last page. Long items may leave a page short.
     #[schema(required)]
     pub next_cursor: Option<String>,
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use test_world::dynamodb::{Fault, On};
+use test_world::github::{Fault as GitHubFault, Matching};
 
 use crate::support::app::TestApp;
 
@@ -248,4 +249,34 @@ async fn tag_changes_once_a_checkpoint_can_be_stored() {
     let again = app.client().get_unless("/api/issues", Some(&before.headers["etag"])).await;
     assert_eq!(listed(&app, "/api/issues").await[0], "acme/site#1");
     assert_eq!(again.status, 200);
+}
+
+/// An issue that cannot be read is requested again and again, which changes no list.
+#[tokio::test]
+async fn tag_stays_while_an_issue_stays_unreadable() {
+    let app = two_repositories().await;
+    let odd = GitHubFault::changed(|_, _, text| {
+        let text_before = String::from_utf8_lossy(text).into_owned();
+        let Ok(mut answer) = serde_json::from_str::<Value>(&text_before) else { return };
+        let records = match &mut answer {
+            Value::Array(records) => records.iter_mut().collect(),
+            record => vec![record],
+        };
+        let odd = records.into_iter().filter(|record| record["number"] == 2);
+        odd.for_each(|record| record["state"] = json!("archived"));
+        *text = answer.to_string().into_bytes();
+    });
+    app.world.github.fault(Matching::any_of("acme/api"), odd.forever());
+    for _ in 0..3 {
+        app.agent("alpha").beat().await;
+        app.pass_time(1_800);
+    }
+    app.agent("alpha").beat().await;
+    let page = app.client().get("/api/issues").await;
+    assert_eq!(page.body["incomplete"][0]["repository"], "acme/api");
+    for _ in 0..4 {
+        app.pass_time(1_800);
+        app.agent("alpha").beat().await;
+        assert_eq!(app.client().get_unless("/api/issues", Some(&page.headers["etag"])).await.status, 304);
+    }
 }
