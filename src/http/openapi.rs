@@ -4,8 +4,11 @@
 //! text `docs/openapi.json`, which a test compares with them. So the function carries the text, which takes 9 KB of its
 //! zip, and not the code that makes it, which took 155 KB.
 
+use std::collections::HashMap;
+
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
+use serde_json::Value;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -33,7 +36,7 @@ use super::{handlers, read_agents, read_fleet, read_issues};
     ),
     // What only parameters refer to is not found by itself.
     components(schemas(read_issues::Label, read_issues::IssueStatus, read_issues::IssueStates)),
-    modifiers(&AgentToken, &OptionalBody),
+    modifiers(&AgentToken, &OptionalBody, &Examples),
 )]
 struct Description;
 
@@ -57,6 +60,27 @@ impl Modify for OptionalBody {
         for body in posts.filter_map(|post| post.request_body.as_mut()) {
             if let RefOr::T(body) = body {
                 body.required = None;
+            }
+        }
+    }
+}
+
+/// Adds an example to each answer with the status 200: answers of the local world, shortened.
+struct Examples;
+
+impl Modify for Examples {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let examples: HashMap<String, Value> =
+            serde_json::from_str(include_str!("examples.json")).expect("examples are JSON, by path");
+        for (path, item) in &mut description.paths.paths {
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                if let Some(RefOr::T(answer)) = operation.responses.responses.get_mut("200") {
+                    for body in answer.content.values_mut() {
+                        if let RefOr::T(body) = body {
+                            body.example = examples.get(path).cloned();
+                        }
+                    }
+                }
             }
         }
     }

@@ -49,7 +49,7 @@ pub(super) enum Refusal {
          `\"may\":[\"beat\",\"read\"]`"
     )]
     MayNotRead,
-    #[error("no such endpoint; send heartbeats with POST /api/agents/{{agentName}}/heartbeat")]
+    #[error("no such endpoint; GET /api/openapi.json describes those that exist")]
     NotFound,
     /// A valid request for something that does not exist. Holds the sentence.
     #[error("{0}")]
@@ -298,7 +298,7 @@ mod tests {
         403 this token is not valid for this agent
         403 this token may not send heartbeats; use another one, or add `beat` to `may` of its entry in the secret with the agents' tokens
         403 this token may not read the fleet; use another one, or give its entry in the secret with the agents' tokens `"may":["beat","read"]`
-        404 no such endpoint; send heartbeats with POST /api/agents/{agentName}/heartbeat
+        404 no such endpoint; GET /api/openapi.json describes those that exist
         404 this repository is not tracked
         405 method not allowed for this path; see the Allow header
         409 a request with this Idempotency-Key is still running; retry in 2 s

@@ -122,6 +122,21 @@ async fn every_reading_route_answers_as_described_and_with_each_described_status
     }
 }
 
+#[tokio::test]
+async fn every_answer_has_an_example_of_its_schema() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    let description = Description::served(&app).await;
+    for (path, item) in description.document["paths"].as_object().expect("paths") {
+        for operation in item.as_object().expect("operations").values() {
+            let body = &operation["responses"]["200"]["content"]["application/json"];
+            let validator = description.validator(&body["schema"]);
+            let errors: Vec<String> =
+                validator.iter_errors(&body["example"]).map(|error| error.to_string()).collect();
+            assert_eq!(errors, [""; 0], "{path}");
+        }
+    }
+}
+
 /// Answers always have all fields, so a client needs no defaults. Problems leave out what does not apply, as in the
 /// answers to heartbeats, and so do problem details.
 #[tokio::test]
