@@ -2,7 +2,7 @@
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
-use test_world::AGENT_TOKENS_SECRET_ID;
+use test_world::{AGENT_TOKENS_SECRET_ID, TABLE_NAME};
 
 use crate::support::app::TestApp;
 
@@ -90,4 +90,19 @@ async fn cursor_of_agents_names_none_that_the_token_does_not_cover() {
             next = format!("/api/agents?limit=1&cursor={cursor}");
         }
     }
+}
+
+#[tokio::test]
+async fn all_pages_of_500_agents_cost_few_read_units() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.agent("agent-000").beat().await;
+    let mut item = app.world.dynamodb.item(TABLE_NAME, "AGENTS", "agent-000").expect("it sent a heartbeat");
+    for n in 1..500 {
+        item["sk"] = format!("agent-{n:03}").into();
+        app.world.dynamodb.put_item(TABLE_NAME, &item);
+    }
+    app.clear_requests();
+    let (agents, pages) = app.client().read_all("/api/agents?limit=200", "agents").await;
+    assert_eq!((agents.len(), pages), (500, 3));
+    insta::assert_snapshot!(app.world.dynamodb.capacity().read_units, @"14");
 }
