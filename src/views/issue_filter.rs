@@ -18,7 +18,7 @@ pub struct IssueFilter {
     pub state: StateFilter,
 }
 
-/// Whom an issue is assigned to.
+/// Which assignees an issue has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Assignee {
     /// Nobody.
