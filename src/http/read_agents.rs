@@ -13,8 +13,8 @@ use crate::views::{self, AgentFilter, AgentPage, AgentView, Readable, RunPage, R
 
 use super::auth::{AgentReader, Reader};
 use super::query;
-use super::read_answers::{Forbidden, PageParameters, Refusals};
-use super::refusal::{ProblemDetails, Refusal};
+use super::read_answers::{Forbidden, NotFound, PageParameters, Refusals};
+use super::refusal::Refusal;
 use super::shown::{page, shown};
 
 /// List the agents
@@ -70,10 +70,7 @@ pub(super) async fn agents(
             status = 200, description = "The agent", body = AgentView,
             headers(("ETag" = String, description = "Identifies this version")),
         ),
-        (
-            status = 404, description = "There is no such thing",
-            body = ProblemDetails, content_type = "application/problem+json",
-        ),
+        NotFound,
         Refusals,
         Forbidden,
     ),
@@ -144,10 +141,7 @@ pub(super) async fn runs(
             status = 200, description = "The run", body = RunView,
             headers(("ETag" = String, description = "Identifies this version")),
         ),
-        (
-            status = 404, description = "There is no such thing",
-            body = ProblemDetails, content_type = "application/problem+json",
-        ),
+        NotFound,
         Refusals,
         Forbidden,
     ),

@@ -60,3 +60,9 @@ pub(super) enum Refusals {
 )]
 #[expect(dead_code, reason = "the description alone uses it")]
 pub(super) struct Forbidden(ProblemDetails);
+
+/// The answer of every reading route that shows one thing.
+#[derive(IntoResponses)]
+#[response(status = 404, description = "There is no such thing", content_type = "application/problem+json")]
+#[expect(dead_code, reason = "the description alone uses it")]
+pub(super) struct NotFound(ProblemDetails);

@@ -13,8 +13,8 @@ use crate::views::{self, FleetStatus, PassPage, PassView, RepositoryPage, Reposi
 
 use super::auth::FleetReader;
 use super::query;
-use super::read_answers::{Forbidden, PageParameters, Refusals};
-use super::refusal::{ProblemDetails, Refusal};
+use super::read_answers::{Forbidden, NotFound, PageParameters, Refusals};
+use super::refusal::Refusal;
 use super::shown::{page, shown};
 
 /// Read the fleet's status
@@ -90,10 +90,7 @@ pub(super) async fn passes(
             status = 200, description = "The pass", body = PassView,
             headers(("ETag" = String, description = "Identifies this version")),
         ),
-        (
-            status = 404, description = "There is no such thing",
-            body = ProblemDetails, content_type = "application/problem+json",
-        ),
+        NotFound,
         Refusals,
         Forbidden,
     ),
@@ -160,10 +157,7 @@ pub(super) async fn repositories(
             status = 200, description = "The repository", body = RepositoryView,
             headers(("ETag" = String, description = "Identifies this version")),
         ),
-        (
-            status = 404, description = "There is no such thing",
-            body = ProblemDetails, content_type = "application/problem+json",
-        ),
+        NotFound,
         Refusals,
         Forbidden,
     ),

@@ -14,7 +14,7 @@ use crate::views::{self, Assignee, ChangePage, IssueDetail, IssueFilter, IssuePa
 
 use super::auth::FleetReader;
 use super::query;
-use super::read_answers::{Forbidden, PageParameters, Refusals};
+use super::read_answers::{Forbidden, NotFound, PageParameters, Refusals};
 use super::read_fleet::repository_name;
 use super::refusal::{ProblemDetails, Refusal};
 use super::shown::{KnownTags, linked, shown, tagged, unchanged};
@@ -97,10 +97,7 @@ pub(super) async fn issues(
             status = 200, description = "The issue", body = IssueDetail,
             headers(("ETag" = String, description = "Identifies this version")),
         ),
-        (
-            status = 404, description = "There is no such thing",
-            body = ProblemDetails, content_type = "application/problem+json",
-        ),
+        NotFound,
         Refusals,
         Forbidden,
     ),

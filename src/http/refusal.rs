@@ -82,7 +82,7 @@ pub(super) enum Refusal {
     #[error("the agent tokens cannot be read; retry later")]
     CredentialsUnavailable,
     /// A read failed at the table. A heartbeat reports that in its response instead.
-    #[error("{0}; retry later")]
+    #[error("{0}")]
     TableUnavailable(String),
 }
 
@@ -308,7 +308,7 @@ mod tests {
         429 rate limit exceeded: 60 heartbeats per minute for this agent; retry in 5 s
         429 rate limit exceeded: 600 reads per minute with this token; retry in 5 s
         503 the agent tokens cannot be read; retry later
-        503 DynamoDB table unavailable (Query: ThrottlingException); retry later
+        503 DynamoDB table unavailable (Query: ThrottlingException)
         "#);
     }
 }
