@@ -62,6 +62,14 @@ impl AgentPattern {
         }
     }
 
+    /// The first text that it matches, which is not always a name; `None` for `*`.
+    pub fn first(&self) -> Option<&AgentName> {
+        match self {
+            Self::All => None,
+            Self::Prefix(first) | Self::Only(first) => Some(first),
+        }
+    }
+
     /// Whether the pattern matches a name.
     pub fn covers(&self, name: &AgentName) -> bool {
         match self {

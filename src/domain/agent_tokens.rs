@@ -229,6 +229,16 @@ impl AgentToken {
         self.0.binding.agents.iter().any(|pattern| pattern.covers(agent))
     }
 
+    /// Where the names that the token covers go on after a name that it does not cover, or where they begin; `None` if
+    /// nowhere, or if it covers all.
+    pub fn next_covered(&self, after: Option<&AgentName>) -> Option<&AgentName> {
+        let patterns = &self.0.binding.agents;
+        if patterns.contains(&AgentPattern::All) {
+            return None;
+        }
+        patterns.iter().filter_map(AgentPattern::first).filter(|first| Some(*first) > after).min()
+    }
+
     /// The token's fingerprint.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of_digest(&self.0.digest)

@@ -307,6 +307,12 @@ impl TrackedRepository {
         self.backfill.is_none() && !self.cut_short && self.settled >= newest.min(self.cursor)
     }
 
+    /// Whether GitHub was last seen to have another number of open issues than the last audit can explain, or its audit
+    /// is on hold.
+    pub fn has_drifted(&self) -> bool {
+        self.drift.is_some() || self.held.is_some()
+    }
+
     /// Whether GitHub's number of open issues differs from the cached one only by the unexplained difference of the
     /// last audit.
     pub fn agrees_with(&self, open: u64) -> bool {

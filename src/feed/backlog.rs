@@ -214,7 +214,9 @@ impl<'a> Backlog<'a> {
         let passed = repositories.searched_upto.filter(|_| repositories.next.is_empty()).map(|id| (id, None));
         let mut reached = sweep.map_or(passed, |sweep| Some((sweep.repository, sweep.last)));
         let mut in_progress = sweep.filter(|sweep| sweep.last.is_some()).map(|sweep| sweep.repository);
-        while !self.is_full() && !self.is_over() {
+        // The search may have cost everything already. Without one read of changes the cursor would stay where it is.
+        let begin = reached;
+        while !self.is_full() && (reached == begin || !self.is_over()) {
             let Some(id) = in_progress.take().or_else(|| repositories.next.pop_front()) else {
                 if repositories.is_end {
                     let has_more = self.last_pass.last_change_fence > upto;

@@ -143,6 +143,11 @@ impl Reader {
         self.token.covers(agent)
     }
 
+    /// Where the names that it may read go on after one that it may not, or where they begin.
+    pub(super) fn next_covered(&self, after: Option<&AgentName>) -> Option<&AgentName> {
+        self.token.next_covered(after)
+    }
+
     /// The fingerprint of its token.
     pub(super) fn fingerprint(&self) -> Fingerprint {
         self.token.fingerprint()

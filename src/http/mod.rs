@@ -19,3 +19,4 @@ mod sent_query;
 mod shown;
 
 pub use lambda::service;
+pub use openapi::description;

@@ -2,7 +2,7 @@
 //!
 //! A handler names its parameters and gets their values only if there is no mistake in the whole query:
 //!
-//! ```ignore
+//! ```text
 //! let (labels, state, limit) = query::read(uri.query(), |query| {
 //!     (query.all("label", text), query.one("state", one_of(&STATES)), query.limit())
 //! })?;

@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::domain::Presence;
-use crate::views::{self, AgentFilter, AgentPage, AgentView, RunPage, RunStatus, RunView};
+use crate::views::{self, AgentFilter, AgentPage, AgentView, Readable, RunPage, RunStatus, RunView};
 
 use super::auth::{AgentReader, Reader};
 use super::query;
@@ -51,7 +51,9 @@ pub(super) async fn agents(
         query::read(uri.query(), |query| (query.one("state", query::one_of(&states)), query.page()))?;
     let named = reader.named_agents(app.clock.now());
     let filter = AgentFilter { state, named: &named };
-    let agents = views::agents(&app, &filter, |name| reader.covers(name), &request).await?;
+    let readable =
+        Readable { covers: &|name| reader.covers(name), next: &|after| reader.next_covered(after).cloned() };
+    let agents = views::agents(&app, &filter, readable, &request).await?;
     Ok(page(&headers, &uri, &agents, agents.next_cursor.as_deref()))
 }
 

@@ -40,7 +40,8 @@ const POLL_INTERVAL: HeaderName = HeaderName::from_static("x-poll-interval");
         ("assignee" = Option<String>, Query,
             description = "Only issues assigned to this login; `none` for those without assignee, `*` for those with one",
             pattern = r"^([A-Za-z0-9_\[\]-]{1,100}|\*)$"),
-        ("state" = Option<IssueStates>, Query, description = "`open` by default"),
+        ("state" = Option<IssueStates>, Query,
+            description = "`open` by default. Issues that were closed before their repository was tracked are not cached"),
         PageParameters,
     ),
     responses(

@@ -34,7 +34,7 @@ impl Pass<'_> {
         let tally = Tally::of(&worklist, self.fence());
         let freshness = self.freshness(&worklist);
         let outcome = self.outcome(&mut worklist, &tally, freshness, now);
-        let last_change_fence = self.last_change_fence(&tally);
+        let last_change_fence = self.last_change_fence(&worklist, &tally);
         let counted_before = worklist.fleet.counts.take();
         let counts = (last_change_fence == self.fence())
             .then(|| self.counts(&worklist, counted_before, is_all_stored));
@@ -55,7 +55,7 @@ impl Pass<'_> {
             search_all_fence: self.search_all_fence(is_all_stored && !worklist.is_search_incomplete),
             counts_lag: self.lease.takes_over() || !is_all_stored,
             retired_fence: self.retired_fence(worklist.has_retired),
-            listed: listed::digest(&worklist),
+            listed: listed::digest(&self.app.config.repositories, &worklist),
             problems_from: has_problems.then_some(self.lease.pass_id()),
             limits: self.github.limits(),
             probe: self.probe_memory.lock().expect("nothing panics while noting").clone(),
@@ -204,8 +204,9 @@ impl Pass<'_> {
         }
     }
 
-    fn last_change_fence(&self, tally: &Tally) -> u64 {
-        if tally.may_have_changed || self.lease.takes_over() {
+    fn last_change_fence(&self, worklist: &Worklist, tally: &Tally) -> u64 {
+        let changes_lists = worklist.all_work().any(|work| work.changes_lists);
+        if tally.may_have_changed || changes_lists || self.lease.takes_over() {
             return self.fence();
         }
         self.lease.before().ended.as_ref().map_or(0, |ended| ended.last_change_fence)

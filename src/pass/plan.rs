@@ -45,6 +45,8 @@ pub struct Write {
     pub was_open: bool,
     /// Whether the change is reported to agents.
     pub is_reported: bool,
+    /// Whether lists of issues may show what it changes.
+    pub is_shown: bool,
     /// The last change of the row it replaces, if there was one.
     pub before: Option<ChangedBefore>,
 }
@@ -67,7 +69,7 @@ impl ChangedBefore {
 impl Write {
     /// A new row that is not reported to agents.
     fn unreported(row: CachedIssue) -> Self {
-        Self { row, was_open: false, is_reported: false, before: None }
+        Self { row, was_open: false, is_reported: false, is_shown: true, before: None }
     }
 
     /// By how much the write changes the open-issue count.
@@ -117,7 +119,7 @@ pub fn observed(row: Option<&CachedIssue>, seen: &Observation, source: Source, f
             next.change_marker = row.change_marker.with(change_between(row, &next), fence);
         }
         let before = ChangedBefore::of(row);
-        return Some(Write { row: next, was_open: row.is_open(), is_reported, before });
+        return Some(Write { row: next, was_open: row.is_open(), is_reported, is_shown: true, before });
     }
     let is_there_again = row.missing_since.is_some_and(|since| seen.read_at > since);
     let may_be_unreported = row.digest == seen.issue.digest
@@ -134,7 +136,8 @@ pub fn observed(row: Option<&CachedIssue>, seen: &Observation, source: Source, f
         next.change_marker = row.change_marker.renewed(fence);
     }
     let before = ChangedBefore::of(row);
-    Some(Write { row: next, was_open: row.is_open(), is_reported: may_be_unreported, before })
+    let is_reported = may_be_unreported;
+    Some(Write { row: next, was_open: row.is_open(), is_reported, is_shown: false, before })
 }
 
 /// Whether a pass that did not end may have written this row, so that its change is unreported. `updated_at` is the
@@ -159,7 +162,7 @@ pub fn converted(row: &CachedIssue, seen: &PullRequest, source: Source, fence: u
             revision: row.revision + 1,
             ..row.clone()
         };
-        return Some(Write { row, was_open: false, is_reported: true, before });
+        return Some(Write { row, was_open: false, is_reported: true, is_shown: false, before });
     }
     removed(row, &gone, fence)
 }
@@ -180,6 +183,7 @@ pub fn removed(row: &CachedIssue, gone: &Gone, fence: u64) -> Option<Write> {
         },
         was_open: true,
         is_reported: true,
+        is_shown: true,
         before: ChangedBefore::of(row),
     })
 }
@@ -190,6 +194,7 @@ pub fn missing(row: &CachedIssue, at: Timestamp) -> Option<Write> {
         row: CachedIssue { missing_since: Some(at), revision: row.revision + 1, ..row.clone() },
         was_open: true,
         is_reported: false,
+        is_shown: false,
         before: None,
     })
 }
@@ -251,7 +256,7 @@ fn first_seen(seen: &Observation, source: Source, fence: u64) -> Write {
         IssueState::Closed => Change::Edited,
     };
     row.change_marker = row.change_marker.with(change, fence);
-    Write { row, was_open: false, is_reported: true, before: None }
+    Write { row, was_open: false, is_reported: true, is_shown: true, before: None }
 }
 
 /// What happened between two versions of an issue. If it was closed and reopened in between, the state is the same, but

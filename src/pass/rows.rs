@@ -23,6 +23,8 @@ pub(super) struct Applied {
     pub(super) changed: u64,
     /// Those that are reported to agents: issues without an excluded label.
     pub(super) recount: Recount,
+    /// Whether lists of issues may show an unreported change, other than by the number of open issues.
+    pub(super) changes_lists: bool,
     /// Whether the page brought a change to report, other than another version within the same second.
     pub(super) brings_newer: bool,
     /// Whether it is unknown if a write was carried out. Its row then has to be searched for.
@@ -139,6 +141,8 @@ impl Pass<'_> {
 
     fn count(&self, applied: &mut Applied, write: &Write) {
         if !write.is_reported {
+            // A backfill's new rows show in the number of open issues.
+            applied.changes_lists |= write.is_shown && write.open_difference() <= 0;
             return;
         }
         let excluded = &self.app.config.excluded_labels;

@@ -48,6 +48,8 @@ pub(super) struct Work {
     pub(super) recount: Recount,
     /// Whether rows may have been written that `recount` lacks.
     pub(super) has_uncounted: bool,
+    /// Whether lists of issues may have changed although no change is reported to agents.
+    pub(super) changes_lists: bool,
     /// How many of its issues a backfill imported in this pass.
     pub(super) imported: u64,
     /// Whether the pass read anything that no pass had read before.
@@ -203,6 +205,7 @@ impl Work {
             audit_result: None,
             recount: Recount::default(),
             has_uncounted: false,
+            changes_lists: false,
             imported: 0,
             got_further: false,
             has_unnumbered: false,
@@ -265,6 +268,7 @@ impl Work {
         self.recount.add(&applied.recount);
         self.has_uncounted |= applied.is_unsure;
         self.is_too_soon |= applied.is_too_soon;
+        self.changes_lists |= applied.changes_lists;
         if applied.changed > 0 || applied.is_unsure {
             self.tracked.last_change_fence = fence;
         }

@@ -68,6 +68,15 @@ pub struct AgentRecord {
     pub token_fingerprint: Option<Fingerprint>,
 }
 
+/// Where a page of the agents begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentsFrom {
+    /// After this name.
+    After(AgentName),
+    /// At this name, or at the next one.
+    At(AgentName),
+}
+
 /// One page of the agents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentsRead {
@@ -119,20 +128,24 @@ impl Store {
         Ok(self.get::<RecordItem>(&Key::agent(name)).await?.and_then(AgentRecord::of))
     }
 
-    /// At most `limit` agents with names after `after`. One read, not consistent.
+    /// At most `limit` agents from there, or from the first one. One read, not consistent.
     ///
     /// # Errors
     /// [`StoreError`] if DynamoDB fails or an item cannot be read.
-    pub async fn agents(&self, after: Option<&AgentName>, limit: u16) -> Result<AgentsRead, StoreError> {
-        // A space sorts before every character of a name.
-        let after = after.map_or(" ", AgentName::as_str);
+    pub async fn agents(&self, from: Option<&AgentsFrom>, limit: u16) -> Result<AgentsRead, StoreError> {
+        let (is_from, name) = match from {
+            // A space sorts before every character of a name.
+            None => (">", " "),
+            Some(AgentsFrom::After(name)) => (">", name.as_str()),
+            Some(AgentsFrom::At(name)) => (">=", name.as_str()),
+        };
         let answer = self
             .client
             .query()
             .table_name(&self.table)
-            .key_condition_expression("pk = :agents AND sk > :after")
+            .key_condition_expression(format!("pk = :agents AND sk {is_from} :name"))
             .expression_attribute_values(":agents", text(AGENTS))
-            .expression_attribute_values(":after", text(after))
+            .expression_attribute_values(":name", text(name))
             .limit(limit.into())
             .send()
             .await

@@ -22,7 +22,7 @@ mod requests;
 mod runs;
 mod table;
 
-pub use agents::{Agent, AgentRecord, AgentsRead, AnsweredHeartbeat};
+pub use agents::{Agent, AgentRecord, AgentsFrom, AgentsRead, AnsweredHeartbeat};
 pub use fleet::{FleetState, LastPass};
 pub use initial_state::InitialState;
 pub use issue_writes::RowWrite;

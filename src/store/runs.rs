@@ -47,8 +47,8 @@ pub struct PassRecord {
 pub struct RecordsRead<T> {
     /// The newest first.
     pub records: Vec<T>,
-    /// Whether this is the last page.
-    pub is_end: bool,
+    /// The last record that was looked at, expired ones included; `None` at the end. The page may be empty before it.
+    pub reached: Option<Uuid>,
 }
 
 impl Store {
@@ -167,10 +167,9 @@ impl Store {
         };
         let answer = query.send().await.map_err(store_error("Query"))?;
         let records = answer.items.unwrap_or_default().into_iter().map(value_of);
-        Ok(RecordsRead {
-            records: records.collect::<Result<_, _>>()?,
-            is_end: answer.last_evaluated_key.is_none(),
-        })
+        let reached = answer.last_evaluated_key.as_ref().and_then(|key| key.get("sk")?.as_s().ok());
+        let reached = reached.and_then(|sk| Uuid::try_parse(sk.strip_prefix(prefix)?).ok());
+        Ok(RecordsRead { records: records.collect::<Result<_, _>>()?, reached })
     }
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::{AgentName, Fingerprint, Presence, Status, is_quiet, optional_millis};
-use crate::store::AgentRecord;
+use crate::store::{AgentRecord, AgentsFrom};
 
 use super::page::{self, PageRequest, Position};
 use super::read_error::ReadError;
@@ -62,48 +62,74 @@ pub struct AgentPage {
     pub next_cursor: Option<String>,
 }
 
-impl Position for AgentName {
+/// The agents that a client may read.
+#[derive(Clone, Copy)]
+pub struct Readable<'a> {
+    /// Whether it may read this one.
+    pub covers: &'a (dyn Fn(&AgentName) -> bool + Sync),
+    /// Where those that it may read go on after one that it may not, or where they begin; `None` if nowhere, or if it
+    /// may read all. A cursor names none that it may not read, and such agents are not read page by page.
+    pub next: &'a (dyn Fn(Option<&AgentName>) -> Option<AgentName> + Sync),
+}
+
+impl Position for AgentsFrom {
     fn to_text(&self) -> String {
-        self.to_string()
+        match self {
+            Self::After(name) => name.to_string(),
+            Self::At(name) => format!("={name}"),
+        }
     }
 
     fn from_text(text: &str) -> Option<Self> {
-        Self::parse(text).ok()
+        match text.strip_prefix('=') {
+            Some(name) => AgentName::parse(name).ok().map(Self::At),
+            None => AgentName::parse(text).ok().map(Self::After),
+        }
     }
 }
 
-/// Lists the agents that `covers` allows.
+/// Lists the agents that the client may read.
 ///
 /// # Errors
 /// [`ReadError`] if the cursor is not one of this list, or if DynamoDB fails.
 pub async fn agents(
     app: &App,
     filter: &AgentFilter<'_>,
-    covers: impl Fn(&AgentName) -> bool,
+    readable: Readable<'_>,
     request: &PageRequest,
 ) -> Result<AgentPage, ReadError> {
     let list = format!("agents {}", filter.state.map_or("", Presence::as_str));
-    let after: Option<AgentName> = request.after(&list)?;
-    let read = app.store.agents(after.as_ref(), request.limit).await?;
+    let from = request.after(&list)?.or_else(|| (readable.next)(None).map(AgentsFrom::At));
+    let read = app.store.agents(from.as_ref(), request.limit).await?;
     let upto = read.agents.last().map(|last| last.name.clone()).filter(|_| !read.is_end);
+    let is_in_page = |name: &AgentName| match &from {
+        None => true,
+        Some(AgentsFrom::After(after)) => name > after,
+        Some(AgentsFrom::At(first)) => name >= first,
+    };
     let is_new = |name: &AgentName| {
-        after.as_ref().is_none_or(|after| name > after)
+        is_in_page(name)
             && upto.as_ref().is_none_or(|upto| name < upto)
             && read.agents.iter().all(|stored| stored.name != *name)
     };
     let new = filter.named.iter().filter(|name| is_new(name)).map(|name| ((*name).clone(), None));
     let stored = read.agents.iter().map(|record| (record.name.clone(), Some(record)));
     let mut all: Vec<(AgentName, Option<&AgentRecord>)> = stored.chain(new).collect();
+    all.retain(|(name, _)| (readable.covers)(name));
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let rest = upto.and_then(|upto| match (readable.covers)(&upto) {
+        true => Some(AgentsFrom::After(upto)),
+        false => (readable.next)(Some(&upto)).map(AgentsFrom::At),
+    });
     let (shown, next_cursor) = page::cut(
         all,
-        read.is_end,
+        rest,
         request.limit,
         &list,
-        |(name, _)| name.clone(),
+        |(name, _)| AgentsFrom::After(name.clone()),
         |(name, record)| {
             let view = AgentView::of(app, name, *record);
-            (covers(name) && filter.state.is_none_or(|state| state == view.state)).then_some(view)
+            filter.state.is_none_or(|state| state == view.state).then_some(view)
         },
     );
     Ok(AgentPage { agents: shown, next_cursor })

@@ -23,7 +23,7 @@ use crate::store::{FleetState, ListedIssue, StoreError};
 use super::changes;
 use super::issue_filter::{IssueFilter, StateFilter};
 use super::issue_view::{IssueDetail, IssueView};
-use super::page::{self, MAX_LIMIT, PageRequest, Position};
+use super::page::{self, MAX_BYTES, MAX_LIMIT, PageRequest, Position};
 use super::read_error::ReadError;
 use super::repositories::{self, FailureView, Freshness, RepositoryState, RepositoryView};
 
@@ -50,7 +50,7 @@ pub struct IssuePage {
     /// is a next one.
     #[schema(required)]
     pub next_cursor: Option<String>,
-    /// Everything that GitHub showed until then is in the list; null if that has not been so yet. A client that is told
+    /// Everything that GitHub showed until then is in the list; null if that has not been so yet. A client that gets
     /// `304 Not Modified` keeps an older time; `/api/status` has the current one.
     #[serde(with = "optional_millis")]
     #[schema(required)]
@@ -131,6 +131,8 @@ struct Reader<'a> {
     limit: usize,
     /// The issues of the page, with the places of their repositories.
     shown: Vec<(usize, IssueState, ListedIssue)>,
+    /// About how many bytes of JSON they take.
+    bytes: usize,
     read_units: f64,
     /// Everything up to there was looked at.
     reached: Option<Place>,
@@ -168,6 +170,7 @@ pub async fn issues(
         filter,
         limit: request.limit.into(),
         shown: Vec::new(),
+        bytes: 0,
         read_units: 0.0,
         reached: None,
     };
@@ -235,6 +238,12 @@ fn tag(list: &str, request: &PageRequest, state: &FleetState) -> String {
     };
     let digest = Fingerprint::of(&format!("{version} {list} {request:?} {listed}"));
     format!("W/\"{}\"", digest.as_str())
+}
+
+/// About how many bytes of JSON an issue takes.
+fn size(issue: &ListedIssue) -> usize {
+    let names = issue.labels.iter().chain(&issue.assignees).map(|name| name.len() + 3);
+    500 + issue.title.len() + names.sum::<usize>()
 }
 
 /// What to read of a repository; `None` if the list has passed it.
@@ -337,6 +346,7 @@ impl Reader<'_> {
                 }
                 self.reached = Some(Place { repository: source.place, number: issue.number });
                 if self.filter.shows(state, &issue) {
+                    self.bytes += size(&issue);
                     self.shown.push((source.place, state, issue));
                 }
             }
@@ -355,7 +365,7 @@ impl Reader<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.shown.len() >= self.limit
+        self.shown.len() >= self.limit || self.bytes >= MAX_BYTES
     }
 
     /// How many of the next repositories are read at once: as many as the page needs, if that is known, and as many as

@@ -2,7 +2,7 @@
 //! one route. It reads the table and nothing else, so it never delays a pass.
 //!
 //! Responses hold instants and never ages, so equal state makes equal bytes. Lists are read page by page
-//! ([`page`]): a cursor is the position of the last item, so an item that stays is on exactly one page.
+//! (`page.rs`): a cursor is the position of the last item, so an item that stays is on exactly one page.
 
 mod agents;
 mod changes;
@@ -16,7 +16,7 @@ mod repositories;
 mod runs;
 mod status;
 
-pub use agents::{AgentFilter, AgentPage, AgentView, agent, agents};
+pub use agents::{AgentFilter, AgentPage, AgentView, Readable, agent, agents};
 pub use changes::{ChangePage, ChangeView, changes};
 pub use issue_filter::{Assignee, IssueFilter, StateFilter};
 pub use issue_view::{GoneView, IssueDetail, IssueView};

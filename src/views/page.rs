@@ -5,11 +5,16 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
 
 use crate::domain::Fingerprint;
 
 /// The most items of a page.
 pub const MAX_LIMIT: u16 = 200;
+
+/// A page ends with the item that makes its items longer than this, in bytes of JSON. A load balancer passes on 1 MB,
+/// in which the page is a text with escapes, and Lambda 6 MB.
+pub(super) const MAX_BYTES: usize = 500_000;
 
 /// The start of every cursor of this version.
 const VERSION: &str = "1";
@@ -28,7 +33,9 @@ pub enum InvalidCursor {
     #[error("is not a cursor of this list; pass on the nextCursor of a response unchanged")]
     Unknown,
     /// It continues a list with other filters.
-    #[error("belongs to a list with other filters; send the same filters with it, or start without a cursor")]
+    #[error(
+        "belongs to a list with other filters or of another configuration; send the same filters with it, or start without a cursor"
+    )]
     OtherList,
 }
 
@@ -77,27 +84,31 @@ pub(super) fn cursor_after(list: &str, position: &impl Position) -> String {
     URL_SAFE_NO_PAD.encode(format!("{VERSION} {} {}", digest.as_str(), position.to_text()))
 }
 
-/// Takes the page out of what was read: the items that `show` shows, at most `limit` of them. The cursor is that of the
-/// last item that was looked at; `None` if nothing is left.
-pub(super) fn cut<T, P: Position, V>(
+/// Takes the page out of what was read: the items that `show` shows, at most `limit` of them, and about [`MAX_BYTES`].
+/// The cursor is that of the last item that was looked at or, if all were, where the list continues after them (`rest`);
+/// `None` if nothing is left.
+pub(super) fn cut<T, P: Position, V: Serialize>(
     read: Vec<T>,
-    is_end: bool,
+    rest: Option<P>,
     limit: u16,
     list: &str,
     position: impl Fn(&T) -> P,
     show: impl Fn(&T) -> Option<V>,
 ) -> (Vec<V>, Option<String>) {
     let mut shown = Vec::new();
-    let mut seen = 0;
+    let (mut seen, mut bytes) = (0, 0);
     while shown.len() < usize::from(limit)
+        && bytes < MAX_BYTES
         && let Some(item) = read.get(seen)
     {
-        shown.extend(show(item));
+        if let Some(view) = show(item) {
+            bytes += serde_json::to_vec(&view).map_or(0, |json| json.len());
+            shown.push(view);
+        }
         seen += 1;
     }
-    let is_rest = seen < read.len() || !is_end;
-    let last = seen.checked_sub(1).and_then(|last| read.get(last)).filter(|_| is_rest);
-    (shown, last.map(|last| cursor_after(list, &position(last))))
+    let next = if seen < read.len() { read.get(seen - 1).map(position) } else { rest };
+    (shown, next.map(|next| cursor_after(list, &next)))
 }
 
 #[cfg(test)]
@@ -137,7 +148,7 @@ mod tests {
         let sentences = [InvalidCursor::Unknown, InvalidCursor::OtherList].map(|wrong| wrong.to_string());
         insta::assert_snapshot!(sentences.join("\n"), @"
         is not a cursor of this list; pass on the nextCursor of a response unchanged
-        belongs to a list with other filters; send the same filters with it, or start without a cursor
+        belongs to a list with other filters or of another configuration; send the same filters with it, or start without a cursor
         ");
     }
 

@@ -46,7 +46,8 @@ pub struct PassView {
 pub struct PassPage {
     /// The passes, the newest first.
     pub passes: Vec<PassView>,
-    /// The `cursor` of the next page; null on the last page.
+    /// The `cursor` of the next page; null on the last page. Long or expired items may leave a page short, or empty,
+    /// although there is a next one.
     #[schema(required)]
     pub next_cursor: Option<String>,
 }
@@ -60,7 +61,7 @@ pub async fn passes(app: &App, request: &PageRequest) -> Result<PassPage, ReadEr
     let read = app.store.passes(before, request.limit, app.clock.now()).await?;
     let show = |pass: &PassRecord| Some(PassView::from(pass.clone()));
     let (passes, next_cursor) =
-        page::cut(read.records, read.is_end, request.limit, "passes", |pass| pass.pass_id, show);
+        page::cut(read.records, read.reached, request.limit, "passes", |pass| pass.pass_id, show);
     Ok(PassPage { passes, next_cursor })
 }
 

@@ -25,6 +25,8 @@ pub enum RepositoryState {
     Backfilling,
     /// A listing was cut short. The next passes read the rest.
     CatchingUp,
+    /// GitHub counts another number of open issues than the table has. An audit finds out why, or is on hold.
+    Drifted,
     /// It cannot be read: see `failure`.
     Failing,
     /// No pass has read it yet.
@@ -99,7 +101,7 @@ pub struct AuditOnHoldView {
 pub struct RepositoryPage {
     /// The repositories, in the order of `REPOSITORIES`.
     pub repositories: Vec<RepositoryView>,
-    /// The `cursor` of the next page; null on the last page.
+    /// The `cursor` of the next page; null on the last page. Long items may leave a page short.
     #[schema(required)]
     pub next_cursor: Option<String>,
 }
@@ -128,12 +130,12 @@ pub async fn repositories(app: &App, request: &PageRequest) -> Result<Repository
     let (state, fleet) = futures_util::join!(app.store.state().boxed(), app.store.fleet().boxed());
     let (state, fleet) = (state?, fleet?);
     let freshness = Freshness::read(app, &state).await?;
-    let first = after.map_or(0, |Place(last)| last + 1);
+    let first = after.map_or(0, |Place(last)| last.saturating_add(1));
     let read: Vec<_> = app.config.repositories.iter().enumerate().skip(first).collect();
     let show =
         |(_, name): &(usize, &RepositoryName)| Some(RepositoryView::in_fleet(name, &fleet, &freshness));
     let (repositories, next_cursor) =
-        page::cut(read, true, request.limit, &list, |(place, _)| Place(*place), show);
+        page::cut(read, None, request.limit, &list, |(place, _)| Place(*place), show);
     Ok(RepositoryPage { repositories, next_cursor })
 }
 
@@ -244,6 +246,8 @@ impl Freshness {
         }
         match (&self.last_pass, tracked.failure) {
             (_, Some(failure)) => self.fleet.map(|fleet| fleet.min(failure.since)),
+            // The last pass saw another number of open issues at GitHub, which only an audit can explain.
+            _ if tracked.has_drifted() => self.fleet,
             (Some((started_at, deferred)), None) if !deferred.contains(configured) => Some(*started_at),
             _ => self.fleet,
         }
@@ -309,6 +313,8 @@ impl RepositoryState {
             Self::Backfilling
         } else if tracked.cut_short {
             Self::CatchingUp
+        } else if tracked.has_drifted() {
+            Self::Drifted
         } else {
             Self::InSync
         }

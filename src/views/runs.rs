@@ -139,7 +139,7 @@ pub async fn runs(
         status.is_none_or(|status| status == view.status).then_some(view)
     };
     let (runs, next_cursor) =
-        page::cut(read.records, read.is_end, request.limit, &list, |run| run.run_id, show);
+        page::cut(read.records, read.reached, request.limit, &list, |run| run.run_id, show);
     Ok(RunPage { runs, next_cursor })
 }
 

@@ -1,5 +1,6 @@
 //! The list of agents, and one agent.
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 use test_world::AGENT_TOKENS_SECRET_ID;
 
@@ -71,4 +72,22 @@ async fn agents_are_listed_by_name_as_far_as_the_token_covers_them() {
     assert_eq!(names(&new), ["ci-9"]);
     let (unwatched, _) = viewer.read_all("/api/agents?state=unwatched", "agents").await;
     assert_eq!(names(&unwatched), ["alpha", "ci-1", "ci-2"]);
+}
+
+/// A cursor is opaque, but anybody can decode it.
+#[tokio::test]
+async fn cursor_of_agents_names_none_that_the_token_does_not_cover() {
+    let app = with_tokens().await;
+    for (token, hidden) in [(ALPHAS, ["ci-1", "ci-2", "ci-9"]), (CIS, ["alpha"; 3])] {
+        let client = app.client_with(token);
+        let mut next = "/api/agents?limit=1".to_owned();
+        loop {
+            let page = client.read(&next).await;
+            let Some(cursor) = page["nextCursor"].as_str() else { break };
+            let decoded = BASE64_URL_SAFE_NO_PAD.decode(cursor).expect("base64");
+            let decoded = String::from_utf8(decoded).expect("text");
+            assert!(!hidden.iter().any(|name| decoded.ends_with(name)), "{decoded}");
+            next = format!("/api/agents?limit=1&cursor={cursor}");
+        }
+    }
 }

@@ -83,3 +83,30 @@ async fn excluded_issues_are_not_in_the_feed() {
     app.agent("alpha").beat().await;
     assert_eq!(follow(&app, &start, 1).await.0, ["opened acme/api#2"]);
 }
+
+/// Searching the repositories for changes may cost all that one response may. It goes on all the same.
+#[tokio::test]
+async fn follower_gets_on_however_much_the_search_for_changes_costs() {
+    let names: Vec<String> = (0..60).map(|n| format!("acme/r{n:02}")).collect();
+    let setup = TestApp::tracking(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let app =
+        setup.timing(|timing| (timing.backlog.read_units, timing.backlog.named) = (1.0, 0)).start().await;
+    for _ in 0..2 {
+        app.agent("alpha").beat().await;
+        app.pass_time(200);
+    }
+    let mut cursor = present(&app).await;
+    app.world.github.arrange(|github| names.iter().take(3).for_each(|name| github.open_issues(name, 1)));
+    app.agent("alpha").beat().await;
+    let mut seen = 0;
+    for _ in 0..20 {
+        let page = app.client().read(&format!("/api/changes?after={cursor}")).await;
+        seen += page["changes"].as_array().map_or(0, Vec::len);
+        cursor = page["nextCursor"].as_str().expect("a cursor").to_owned();
+        if page["hasMore"] == false {
+            assert_eq!(seen, 3);
+            return;
+        }
+    }
+    panic!("{seen} changes, and no end");
+}

@@ -1,5 +1,6 @@
 //! The fleet's status, and the tracked repositories.
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
 use test_world::github::{Fault, Matching};
 
@@ -108,4 +109,39 @@ async fn repositories_are_paged_in_the_configured_order() {
         let read: Vec<_> = all.iter().filter_map(|repository| repository["name"].as_str()).collect();
         assert_eq!(read, names);
     }
+}
+
+/// A repository whose number of open issues differs from GitHub's waits for its audit: the table does not have all that
+/// GitHub shows, whatever fails elsewhere.
+#[tokio::test]
+async fn repository_that_waits_for_its_audit_gets_no_fresher() {
+    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
+    app.world.github.arrange(|github| github.open_issues("acme/api", 3));
+    for _ in 0..2 {
+        app.agent("alpha").beat().await;
+        app.pass_time(200);
+    }
+    let fresh_at = async || app.client().read("/api/repositories/acme/api").await["freshAt"].clone();
+    let before = fresh_at().await;
+    app.world.github.arrange(|github| {
+        github.delete_issue("acme/api", 1);
+        github.hide_repository("acme/web");
+    });
+    app.agent("alpha").beat().await;
+    assert_eq!(app.open_rows("acme/api"), [1, 2, 3]);
+    assert_eq!(fresh_at().await, before);
+}
+
+/// Whatever a client makes of a cursor.
+#[tokio::test]
+async fn cursor_past_every_repository_ends_the_list() {
+    let app = TestApp::tracking(&["acme/api", "acme/web"]).start().await;
+    let page = app.client().read("/api/repositories?limit=1").await;
+    let cursor =
+        BASE64_URL_SAFE_NO_PAD.decode(page["nextCursor"].as_str().expect("a cursor")).expect("base64");
+    let cursor = String::from_utf8(cursor).expect("text");
+    let (list, _) = cursor.rsplit_once(' ').expect("a position");
+    let past = BASE64_URL_SAFE_NO_PAD.encode(format!("{list} {}", u64::MAX));
+    let page = app.client().get(&format!("/api/repositories?cursor={past}")).await;
+    assert_eq!((page.status, &page.body["repositories"]), (200, &json!([])));
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, open_largest};
 
 fn key(issue: &Value) -> (String, u64) {
     let repository = issue["repository"].as_str().expect("a name").to_owned();
@@ -117,5 +117,28 @@ async fn one_request_reads_a_bounded_part_of_the_table() {
             next = format!("{target}&cursor={cursor}");
         }
         assert!(requests > 1, "{target}");
+    }
+}
+
+/// 200 issues with all the labels that GitHub permits, in four bytes a character: 4 MB. A load balancer passes on 1 MB.
+#[tokio::test]
+async fn page_of_the_largest_issues_is_one_that_every_front_door_passes_on() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world.github.arrange(|github| (0..200).for_each(|_| open_largest(github, "acme/api")));
+    for _ in 0..2 {
+        app.agent("alpha").beat().await;
+        app.outlive_freshness();
+    }
+    for target in ["/api/issues?limit=200", "/api/issues?limit=200&state=all"] {
+        let mut next = target.to_owned();
+        let mut listed = 0;
+        loop {
+            let page = app.client().read(&next).await;
+            assert!(page.to_string().len() < 800_000, "{}", page.to_string().len());
+            listed += page["issues"].as_array().map_or(0, Vec::len);
+            let Some(cursor) = page["nextCursor"].as_str() else { break };
+            next = format!("{target}&cursor={cursor}");
+        }
+        assert_eq!(listed, 200);
     }
 }

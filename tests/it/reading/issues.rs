@@ -1,6 +1,8 @@
 //! Lists of issues, what they filter, and one issue.
 
 use serde_json::{Value, json};
+use test_world::dynamodb::{Fault, On};
+use test_world::github::{Fault as GitHubFault, Matching};
 
 use crate::support::app::TestApp;
 
@@ -208,4 +210,73 @@ async fn tag_changes_with_all_that_a_list_shows() {
     assert_ne!(app.client().get("/api/issues").await.headers["etag"], waiting);
     app.restart_with("EXCLUDED_LABELS", "wontfix");
     next(&app, "other excluded labels").await;
+}
+
+/// An issue that was closed before its repository was tracked is stored without being reported as a change.
+#[tokio::test]
+async fn tag_of_closed_issues_changes_with_one_that_is_not_reported() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world.github.arrange(|github| {
+        github.open_issues("acme/api", 2);
+        github.close_issue("acme/api", 1);
+    });
+    app.agent("alpha").beat().await;
+    let target = "/api/issues?state=closed";
+    let first = app.client().get(target).await;
+    assert_eq!(first.body["issues"], json!([]));
+    app.pass_time(200);
+    app.agent("alpha").beat().await;
+    let again = app.client().get_unless(target, Some(&first.headers["etag"])).await;
+    assert_eq!(listed(&app, target).await, ["acme/api#1"]);
+    assert_eq!(again.status, 200);
+}
+
+/// A pass that cannot store a checkpoint leaves the list as it is. The next one changes it.
+#[tokio::test]
+async fn tag_changes_once_a_checkpoint_can_be_stored() {
+    let app = two_repositories().await;
+    app.agent("alpha").beat().await;
+    app.pass_time(200);
+    app.agent("alpha").beat().await;
+    app.world.github.arrange(|github| github.rename_repository("acme/web", "acme/site"));
+    app.world.dynamodb.fault(On::anything().containing("acme/site"), Fault::AccessDenied);
+    app.pass_time(31);
+    app.agent("alpha").beat().await;
+    let before = app.client().get("/api/issues").await;
+    assert_eq!(before.body["issues"][0]["repository"], "acme/web");
+    app.pass_time(31);
+    app.agent("alpha").beat().await;
+    let again = app.client().get_unless("/api/issues", Some(&before.headers["etag"])).await;
+    assert_eq!(listed(&app, "/api/issues").await[0], "acme/site#1");
+    assert_eq!(again.status, 200);
+}
+
+/// An issue that cannot be read is requested again and again, which changes no list.
+#[tokio::test]
+async fn tag_stays_while_an_issue_stays_unreadable() {
+    let app = two_repositories().await;
+    let odd = GitHubFault::changed(|_, _, text| {
+        let text_before = String::from_utf8_lossy(text).into_owned();
+        let Ok(mut answer) = serde_json::from_str::<Value>(&text_before) else { return };
+        let records = match &mut answer {
+            Value::Array(records) => records.iter_mut().collect(),
+            record => vec![record],
+        };
+        let odd = records.into_iter().filter(|record| record["number"] == 2);
+        odd.for_each(|record| record["state"] = json!("archived"));
+        *text = answer.to_string().into_bytes();
+    });
+    app.world.github.fault(Matching::any_of("acme/api"), odd.forever());
+    for _ in 0..3 {
+        app.agent("alpha").beat().await;
+        app.pass_time(1_800);
+    }
+    app.agent("alpha").beat().await;
+    let page = app.client().get("/api/issues").await;
+    assert_eq!(page.body["incomplete"][0]["repository"], "acme/api");
+    for _ in 0..4 {
+        app.pass_time(1_800);
+        app.agent("alpha").beat().await;
+        assert_eq!(app.client().get_unless("/api/issues", Some(&page.headers["etag"])).await.status, 304);
+    }
 }

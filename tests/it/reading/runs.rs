@@ -72,3 +72,26 @@ async fn expired_records_are_not_listed() {
         assert_eq!(client.read_all(list, items).await.0, [Value::Null; 0]);
     }
 }
+
+/// After `RUN_RETENTION_DAYS` was reduced, newer records expire before older ones, and DynamoDB deletes them later.
+#[tokio::test]
+async fn expired_records_do_not_end_a_list_before_older_ones() {
+    let mut app = TestApp::tracking(&["acme/api"]).start().await;
+    app.agent("alpha").beat().await;
+    app.outlive_freshness();
+    app.world.github.arrange(|github| github.open_issues("acme/api", 1));
+    app.agent("alpha").beat().await;
+    app.restart_with("RUN_RETENTION_DAYS", "1");
+    for _ in 0..3 {
+        app.pass_time(200);
+        app.world.github.arrange(|github| github.comment("acme/api", 1));
+        app.agent("alpha").beat().await;
+    }
+    app.pass_time(2 * 86_400);
+    for (list, items, expected) in [("/api/agents/alpha/runs", "runs", 2), ("/api/passes", "passes", 1)] {
+        for limit in [1, 2, 3, 50] {
+            let (kept, _) = app.client().read_all(&format!("{list}?limit={limit}"), items).await;
+            assert_eq!(kept.len(), expected, "{list} {limit}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! `run` sends three heartbeats and ends. `dev` keeps the functions reachable until it is interrupted. `invoke EVENT`
 //! sends one event to a function that `dev` runs. The Makefile's targets of these names build what they need first.
-//! `with COMMAND` runs a command that uses the functions (`make examples`, `make openapi`), `with-history COMMAND` one that
+//! `with COMMAND` runs a command that uses the functions (`make examples`), `with-history COMMAND` one that
 //! finds what `dev` shows (`make schemathesis`, `make sample-events`).
 //! `github` serves only the simulated GitHub until it is interrupted, for the functions of a deployment
 //! (`infra/checks/deployment`). Standard output gets answers only; everything else goes to standard error. Nothing here
