@@ -244,6 +244,11 @@ impl AgentToken {
         Fingerprint::of_digest(&self.0.digest)
     }
 
+    /// When it expires; `None` if it does not.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.0.binding.expires_at
+    }
+
     fn is_valid(&self, now: Timestamp) -> bool {
         self.0.binding.expires_at.is_none_or(|expires_at| now < expires_at)
     }

@@ -1,11 +1,14 @@
 //! The service's domain: its values and rules. No I/O and no client crates.
 
+mod active_issues;
 mod agent;
 mod agent_tokens;
 mod beat_rate;
 mod change_counts;
+mod declaration;
 mod delivery_cursor;
 mod digest;
+mod heartbeat_body;
 mod idempotency;
 mod instants;
 mod issue;
@@ -23,14 +26,17 @@ mod text;
 mod tracking;
 mod usage;
 
+pub use active_issues::{ActiveIssue, ActiveIssues};
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
 pub use agent_tokens::{AgentToken, AgentTokens, Right};
 pub use beat_rate::{BeatRate, Minute, RateLimitExceeded};
 pub use change_counts::{ChangeCounts, CountedAfter, MAX_COUNTED, Recount};
+pub use declaration::{Declaration, Promise};
 pub use delivery_cursor::{
     ChangePoint, DeliveryCursor, Sweep, Within, fence_of_order, order_as_text, point_as_text,
 };
 pub use digest::Fingerprint;
+pub use heartbeat_body::{HeartbeatBody, Member, WrongMember};
 pub use idempotency::{
     Attempt, IdempotencyKey, InvalidIdempotencyKey, KeptRequest, KeyRefused, KeyedRequest, Verdict,
     kept_until,

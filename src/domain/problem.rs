@@ -9,6 +9,8 @@ use super::{RepositoryName, Status};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
+    /// Reading the heartbeat's body.
+    Request,
     /// Taking the pass's lease and listing changes.
     Sync,
     /// The audit: comparing the open issues on GitHub with the cached ones.
@@ -21,6 +23,7 @@ impl Phase {
     /// The first word of a problem's line.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Request => "request",
             Self::Sync => "sync",
             Self::Reconcile => "reconcile",
             Self::Record => "record",
@@ -80,6 +83,8 @@ pub enum ProblemCode {
     FirstPassRunning,
     /// The last pass ended too long ago for fresh results.
     Stale,
+    /// A known member of the heartbeat's body is wrong, so it changes nothing.
+    BodyMemberIgnored,
     /// The AgentRun could not be written.
     RunNotRecorded,
     /// Internal error: a part of the service panicked.

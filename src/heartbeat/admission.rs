@@ -2,12 +2,13 @@
 //! request was sent before.
 
 use jiff::Timestamp;
+use url::Url;
 
 use crate::app::App;
-use crate::domain::{KeyRefused, KeyedRequest, Verdict};
+use crate::domain::{ActiveIssue, ActiveIssues, HeartbeatBody, KeyRefused, KeyedRequest, Member, Verdict};
 use crate::store::{AttemptStart, FleetState, InitialState, StoreError};
 
-use super::request::{Heartbeat, HeartbeatRequest, Origin, Recording, Rejected, ScheduledRequest};
+use super::request::{Heartbeat, HeartbeatRequest, Origin, Recording, Rejected, ScheduledRequest, Sender};
 
 /// How often the decision is repeated if the stored request changes in between. One repetition is enough, unless the
 /// item expires at that moment.
@@ -56,6 +57,7 @@ pub(super) async fn admit_scheduled<'a>(app: &'a App, request: ScheduledRequest<
         started_at,
         deadline: request.deadline,
         known: None,
+        active_issues: None,
         recording: Recording::Plain,
     };
     Admitted { heartbeat, state: initial.map(|initial| initial.state) }
@@ -102,7 +104,7 @@ impl<'r> Arrival<'_, 'r> {
     }
 
     fn check_rate(&self, initial: &InitialState) -> Result<(), Rejected> {
-        let rate = initial.agent.and_then(|agent| agent.rate);
+        let rate = initial.agent.as_ref().and_then(|agent| agent.rate);
         let limit = self.app.config.beats_per_minute;
         rate.map_or(Ok(()), |rate| rate.check(limit, self.at)).map_err(Rejected::RateLimitExceeded)
     }
@@ -120,15 +122,28 @@ impl<'r> Arrival<'_, 'r> {
             Recording::Attempt(_, attempt) => attempt.run_id,
             Recording::Plain | Recording::Off => self.app.clock.new_id(),
         };
+        let HeartbeatRequest { token, token_expires_at, body, .. } = self.request;
         let heartbeat = Heartbeat {
             agent: self.request.agent,
-            origin: Origin::Agent(self.request.token),
+            origin: Origin::Agent(Sender { token, token_expires_at, body }),
             run_id,
             started_at: self.at,
             deadline: self.request.deadline,
-            known: initial.as_ref().ok().and_then(|initial| initial.agent),
+            known: initial.as_ref().ok().and_then(|initial| initial.agent.clone()),
+            active_issues: active_issues(body, &self.app.config.github_server_url),
             recording,
         };
         Admission::Admitted(Box::new(Admitted { heartbeat, state: initial.map(|initial| initial.state) }))
+    }
+}
+
+/// The issues that a body declares as active, by their pages on the web site `web`; `None` if it says nothing about them.
+fn active_issues(body: &HeartbeatBody, web: &Url) -> Option<ActiveIssues> {
+    match &body.active_issue_urls {
+        Member::Absent => None,
+        Member::Null => Some(ActiveIssues::default()),
+        Member::Value(urls) => {
+            Some(ActiveIssues::of(urls.iter().filter_map(|url| ActiveIssue::at(url, web))))
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(super) async fn unreported(
     heartbeat: &Heartbeat<'_>,
     result: &ServeResult,
 ) -> (ChangePage, Option<StoreError>) {
-    let cursor = heartbeat.known.map_or(result.first_cursor, |agent| agent.delivery_cursor);
+    let cursor = heartbeat.known.as_ref().map_or(result.first_cursor, |agent| agent.delivery_cursor);
     let Some(last_pass) = result.served.last_pass() else { return (ChangePage::empty(cursor), None) };
     match feed::changes_after(app, last_pass, cursor, app.timing.backlog.changes).await {
         // Nothing is delivered to the schedule: it reports what its own passes changed, and nothing later.

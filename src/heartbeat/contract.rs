@@ -53,4 +53,31 @@ pub struct AgentHeartbeatResponse {
     /// or a rate limit of GitHub blocks all repositories. If none of these applies, the configured heartbeat interval.
     /// 0 if there are more changes to report.
     pub next_heartbeat_in_seconds: u64,
+
+    /// What the agent has promised with `intervalSeconds`; null if nothing, or if it leaves.
+    #[schema(required = true)]
+    pub watch: Option<Watch>,
+    /// The names of the body's members that this version does not know, at most 20, each cut to 64 characters.
+    #[schema(max_items = 20)]
+    pub ignored_members: Vec<String>,
+    /// When the token of this heartbeat expires, within seven days before that; null earlier, and if it does not expire.
+    #[serde(with = "optional_millis")]
+    #[schema(required = true)]
+    pub token_expires_at: Option<Timestamp>,
+}
+
+/// What a watched agent has promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Watch {
+    /// The seconds to the next heartbeat.
+    pub interval_seconds: u64,
+    /// How many seconds late it may be.
+    pub grace_seconds: u64,
+    /// When the next heartbeat is due.
+    #[serde(with = "millis")]
+    pub due_at: Timestamp,
+    /// When the agent counts as down if none comes.
+    #[serde(with = "millis")]
+    pub down_at: Timestamp,
 }

@@ -43,6 +43,9 @@ pub(crate) async fn handle_scheduled(app: &App, request: ScheduledRequest<'_>) -
 /// The steps of one heartbeat.
 async fn run(app: &App, Admitted { heartbeat, state }: Admitted<'_>) -> AgentHeartbeatResponse {
     let mut result = serve::serve(app, &heartbeat, state).await;
+    for wrong in heartbeat.origin.sender().iter().flat_map(|sender| &sender.body.wrong) {
+        result.outcome.add(problems::body_member_ignored(wrong));
+    }
     let (page, unread) = changes::unreported(app, &heartbeat, &result).await;
     if let Some(error) = unread {
         result.outcome.add(problems::table_unavailable(&error));

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
-use crate::domain::{Phase, Problem, ProblemCode, RepositoryName};
+use crate::domain::{Phase, Problem, ProblemCode, RepositoryName, WrongMember};
 use crate::pass::{self, Panicked};
 use crate::store::StoreError;
 
@@ -14,6 +14,10 @@ pub(super) fn table_unavailable(error: &StoreError) -> Problem {
     let retry = if error.is_misconfiguration() { ", then retry" } else { "; retry later" };
     let message = format!("{error}{retry}");
     Problem::error(ProblemCode::StoreUnavailable, Phase::Sync, message)
+}
+
+pub(super) fn body_member_ignored(wrong: &WrongMember) -> Problem {
+    Problem::warning(ProblemCode::BodyMemberIgnored, Phase::Request, wrong.to_string()).lasting()
 }
 
 pub(super) fn first_pass_running() -> Problem {

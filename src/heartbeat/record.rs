@@ -75,16 +75,20 @@ pub(super) async fn record(
     let failed = |is_run_stored| move |cause| NotRecorded { cause, is_run_stored };
     put_run(app, heartbeat, &finished_run(heartbeat, served, response)).await.map_err(failed(false))?;
     keep_response(app, heartbeat, response).await.map_err(failed(true))?;
-    if heartbeat.origin.is_agent() && !matches!(served, Served::TableUnavailable) {
+    let sender = heartbeat.origin.sender().filter(|_| !matches!(served, Served::TableUnavailable));
+    if let Some(sender) = sender {
         let answered = AnsweredHeartbeat {
             minute: Minute::of(heartbeat.started_at),
             delivery_cursor: cursor,
             at: response.finished_at,
-            token: heartbeat.origin.token(),
+            token: sender.token,
             run_id: heartbeat.run_id,
             status: response.status,
+            body: sender.body,
+            active_issues: heartbeat.active_issues.as_ref(),
+            retention: app.config.run_retention,
         };
-        let put = app.store.put_agent(heartbeat.agent, heartbeat.known, answered).await;
+        let put = app.store.put_agent(heartbeat.agent, heartbeat.known.clone(), answered).await;
         put.map_err(Cause::from).map_err(failed(true))?;
     }
     Ok(())

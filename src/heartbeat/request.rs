@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::domain::{
-    AgentName, Attempt, Fingerprint, IdempotencyKey, KeyRefused, KeyedRequest, RateLimitExceeded,
-    RepositoryName, RunType,
+    ActiveIssues, AgentName, Attempt, Declaration, Fingerprint, HeartbeatBody, IdempotencyKey, KeyRefused,
+    KeyedRequest, RateLimitExceeded, RepositoryName, RunType,
 };
 use crate::store::Agent;
 
@@ -18,6 +18,10 @@ pub(crate) struct HeartbeatRequest<'a> {
     pub(crate) agent: &'a AgentName,
     /// The token that the agent authenticated with.
     pub(crate) token: &'a Fingerprint,
+    /// When that token expires; `None` if it does not.
+    pub(crate) token_expires_at: Option<Timestamp>,
+    /// What the agent declares.
+    pub(crate) body: &'a HeartbeatBody,
     /// When the invocation ends, if known.
     pub(crate) deadline: Option<Timestamp>,
     /// The idempotency key and the body, if the client may repeat the request.
@@ -63,19 +67,41 @@ pub(super) struct Heartbeat<'a> {
     /// What is stored about the agent. `None` at its first heartbeat, for scheduled heartbeats, and if the table could
     /// not be read.
     pub(super) known: Option<Agent>,
+    /// The issues that the body declares as active; `None` if it says nothing about them.
+    pub(super) active_issues: Option<ActiveIssues>,
     pub(super) recording: Recording<'a>,
+}
+
+impl Heartbeat<'_> {
+    /// What the agent has declared once this heartbeat is answered at `at`; `None` for a scheduled heartbeat.
+    pub(super) fn declaration(&self, at: Timestamp) -> Option<Declaration> {
+        let sender = self.origin.sender()?;
+        let before = self.known.as_ref().map(|known| known.declaration.clone()).unwrap_or_default();
+        Some(before.after(sender.body, self.active_issues.as_ref(), at))
+    }
 }
 
 /// Who sent a heartbeat.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Origin<'a> {
-    /// An agent, with this token.
-    Agent(&'a Fingerprint),
+    /// An agent.
+    Agent(Sender<'a>),
     /// EventBridge Scheduler or an operator. Nothing is delivered to them.
     Schedule {
         /// The repository whose audit on hold an operator confirms.
         confirmed: Option<&'a RepositoryName>,
     },
+}
+
+/// What an agent sends with its heartbeat.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sender<'a> {
+    /// The token that it authenticated with.
+    pub(super) token: &'a Fingerprint,
+    /// When that token expires; `None` if it does not.
+    pub(super) token_expires_at: Option<Timestamp>,
+    /// What the agent declares.
+    pub(super) body: &'a HeartbeatBody,
 }
 
 impl<'a> Origin<'a> {
@@ -90,9 +116,10 @@ impl<'a> Origin<'a> {
         matches!(self, Self::Agent(_))
     }
 
-    pub(super) fn token(self) -> Option<&'a Fingerprint> {
+    /// What the agent sends; `None` for a scheduled heartbeat, which declares nothing.
+    pub(super) fn sender(self) -> Option<Sender<'a>> {
         match self {
-            Self::Agent(token) => Some(token),
+            Self::Agent(sender) => Some(sender),
             Self::Schedule { .. } => None,
         }
     }

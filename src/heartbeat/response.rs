@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{Problem, ProblemCode, Severity, Status, seconds_until};
+use crate::domain::{Declaration, Problem, ProblemCode, Severity, Status, seconds_until};
 use crate::feed::ChangePage;
 use crate::store::LastPass;
 
-use super::contract::AgentHeartbeatResponse;
+use super::contract::{AgentHeartbeatResponse, Watch};
 use super::request::Heartbeat;
-use super::served::ServeResult;
+use super::served::{ServeResult, Served};
 use super::summary;
+
+/// How long before a token expires its agent learns that.
+const TOKEN_NOTICE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Builds the response. `heartbeat_interval` is the configured one.
 pub(super) fn build(
@@ -22,6 +25,11 @@ pub(super) fn build(
     heartbeat_interval: Duration,
 ) -> AgentHeartbeatResponse {
     let ServeResult { served, outcome, .. } = result;
+    let sender = heartbeat.origin.sender();
+    // Without the table nothing is known of earlier heartbeats, and nothing is kept of this one.
+    let declaration =
+        heartbeat.declaration(finished_at).filter(|_| !matches!(served, Served::TableUnavailable));
+    let is_soon = |expires_at: &Timestamp| expires_at.duration_since(finished_at) <= TOKEN_NOTICE;
     AgentHeartbeatResponse {
         status: outcome.status().max(served.joined_status().unwrap_or(Status::Ok)),
         agent_name: heartbeat.agent.to_string(),
@@ -42,7 +50,21 @@ pub(super) fn build(
         } else {
             next_heartbeat_in(result, finished_at, heartbeat_interval)
         },
+        watch: declaration.and_then(|declaration| watch(&declaration, finished_at)),
+        ignored_members: sender.map(|sender| sender.body.ignored.clone()).unwrap_or_default(),
+        token_expires_at: sender.and_then(|sender| sender.token_expires_at).filter(is_soon),
     }
+}
+
+/// What the agent has promised, from the heartbeat on that was answered at `last`.
+fn watch(declaration: &Declaration, last: Timestamp) -> Option<Watch> {
+    let promise = declaration.promise().filter(|_| !declaration.is_leaving)?;
+    Some(Watch {
+        interval_seconds: promise.interval.as_secs(),
+        grace_seconds: promise.grace.as_secs(),
+        due_at: promise.due_at(last),
+        down_at: promise.down_at(last),
+    })
 }
 
 /// Seconds until another heartbeat can report anything new.

@@ -22,6 +22,7 @@ use super::refusal::Refusal;
 pub(super) struct Authorized {
     agent: AgentName,
     token: Fingerprint,
+    token_expires_at: Option<Timestamp>,
 }
 
 /// The proof that a request carries a valid token, and is within its rate of reads.
@@ -53,7 +54,9 @@ impl FromRequestParts<Arc<App>> for Authorized {
             match (token.may(Right::Beat), token.covers(&agent)) {
                 (false, _) => Err(Refusal::MayNotBeat),
                 (true, false) => Err(Refusal::NotForThisAgent),
-                (true, true) => Ok(Self { agent, token: token.fingerprint() }),
+                (true, true) => {
+                    Ok(Self { agent, token: token.fingerprint(), token_expires_at: token.expires_at() })
+                }
             }
         })
         .await
@@ -105,6 +108,11 @@ impl Authorized {
     /// The token that it authenticated with.
     pub(super) fn token(&self) -> &Fingerprint {
         &self.token
+    }
+
+    /// When that token expires; `None` if it does not.
+    pub(super) fn token_expires_at(&self) -> Option<Timestamp> {
+        self.token_expires_at
     }
 }
 

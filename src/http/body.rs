@@ -1,7 +1,8 @@
-//! The body of a heartbeat. It has no meaning yet; it is checked so that it can get one later.
+//! The body of a heartbeat: nothing, or a JSON object.
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
+use serde_json::{Map, Value};
 
 /// The longest body, in bytes.
 pub(super) const MAX_BODY: usize = 64 * 1024;
@@ -17,12 +18,14 @@ pub(super) enum InvalidBody {
     NotAnObject,
 }
 
-/// Accepts an empty body or a JSON object.
-pub(super) fn checked(body: Result<Bytes, BytesRejection>) -> Result<Bytes, InvalidBody> {
+/// Accepts an empty body or a JSON object. Returns it as it was sent, and its members.
+pub(super) fn checked(
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(Bytes, Map<String, Value>), InvalidBody> {
     let body = body.map_err(|_| InvalidBody::TooLarge)?;
-    if !body.trim_ascii().is_empty() {
-        let object: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(&body);
-        object.map_err(|_| InvalidBody::NotAnObject)?;
-    }
-    Ok(body)
+    let members = match body.trim_ascii() {
+        [] => Map::new(),
+        object => serde_json::from_slice(object).map_err(|_| InvalidBody::NotAnObject)?,
+    };
+    Ok((body, members))
 }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::domain::{IdempotencyKey, InvalidIdempotencyKey, KeyedRequest};
+use crate::domain::{HeartbeatBody, IdempotencyKey, InvalidIdempotencyKey, KeyedRequest};
 use crate::heartbeat::{self, AgentHeartbeatResponse, HeartbeatRequest, Reply};
 
 use super::auth::Authorized;
@@ -24,6 +24,40 @@ use super::refusal::{ProblemDetails, Refusal};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Set on replayed responses.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
+/// A body with a wrong member is valid: that member is ignored, and `problems` names it and its limit. So no member has a
+/// type here.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "domain::HeartbeatBody reads bodies")]
+struct DescribedBody {
+    /// In how many seconds the agent sends its next heartbeat: a whole number from 30 to 86400. It makes the agent a
+    /// watched one.
+    #[schema(value_type = Value, required = false)]
+    interval_seconds: (),
+    /// How many seconds late a heartbeat may be: a whole number from 0 to 86400. By default the interval, but at least 60
+    /// and at most 3600.
+    #[schema(value_type = Value, required = false)]
+    grace_seconds: (),
+    /// The addresses of the issues that the agent works on: a list of at most 50 texts of at most 300 bytes.
+    #[schema(value_type = Value, required = false)]
+    active_issue_urls: (),
+    /// What the agent does: a text of at most 80 bytes without control characters.
+    #[schema(value_type = Value, required = false)]
+    progress: (),
+    /// After how many seconds without progress the agent counts as stalled: a whole number from 60 to 604800.
+    #[schema(value_type = Value, required = false)]
+    stalled_after_seconds: (),
+    /// The agent's login at GitHub: 1 to 39 characters.
+    #[schema(value_type = Value, required = false)]
+    login: (),
+    /// The program that sends the heartbeats: 1 to 40 printable ASCII characters.
+    #[schema(value_type = Value, required = false)]
+    client: (),
+    /// `true` if this is the agent's last heartbeat for now. It holds for this heartbeat alone.
+    #[schema(value_type = Value, required = false)]
+    leaving: (),
+}
 
 /// Send a heartbeat
 ///
@@ -47,8 +81,9 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
         ),
     ),
     request_body(
-        content = Object,
-        description = "Reserved: empty or a JSON object, at most 64 KiB",
+        content = inline(DescribedBody),
+        description = "What the agent declares: empty or a JSON object, at most 64 KiB. It is a merge patch (RFC 7396): an \
+            absent member changes nothing, null forgets, a value replaces",
         content_type = "application/json",
     ),
     responses(
@@ -101,7 +136,8 @@ pub(super) async fn heartbeat(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
-    let body = body::checked(body)?;
+    let (body, members) = body::checked(body)?;
+    let declared = HeartbeatBody::read(&members);
     let keyed = idempotency_key(&headers)?.map(|key| KeyedRequest::new(key, &body));
     let deadline = context
         .and_then(|context| i64::try_from(context.deadline).ok())
@@ -109,6 +145,8 @@ pub(super) async fn heartbeat(
     let request = HeartbeatRequest {
         agent: authorized.agent(),
         token: authorized.token(),
+        token_expires_at: authorized.token_expires_at(),
+        body: &declared,
         deadline,
         keyed: keyed.as_ref(),
     };

@@ -257,7 +257,7 @@ impl Work {
         let result = WorkResult::after(phase, &error, now);
         match phase {
             Phase::Reconcile => self.audit_result = Some(result),
-            Phase::Sync | Phase::Record => self.result = result,
+            Phase::Request | Phase::Sync | Phase::Record => self.result = result,
         }
     }
 

@@ -1,7 +1,8 @@
-//! Agents' items: the delivery cursor and the heartbeats per minute of each agent.
+//! Agents' items: the delivery cursor, the heartbeats per minute and the declaration of each agent.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
@@ -9,18 +10,23 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::domain::{AgentName, BeatRate, DeliveryCursor, Fingerprint, Minute, Status, iso_millis};
+use crate::domain::{
+    ActiveIssues, AgentName, BeatRate, Declaration, DeliveryCursor, Fingerprint, HeartbeatBody, Minute,
+    Status, iso_millis,
+};
 
-use super::keys::{AGENTS, Item, Key};
+use super::keys::{AGENTS, EXPIRES_AT, Item, Key};
 use super::table::{Store, StoreError, number, store_error, text, value_of};
 
 /// The stored state of one agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agent {
     /// The agent's delivery cursor: the changes up to it were reported to the agent.
     pub delivery_cursor: DeliveryCursor,
     /// The agent's heartbeats in the latest minute that had any; `None` if none was counted.
     pub rate: Option<BeatRate>,
+    /// What the agent has declared.
+    pub declaration: Declaration,
 }
 
 /// What an answered heartbeat stores in its agent's item.
@@ -32,13 +38,19 @@ pub struct AnsweredHeartbeat<'a> {
     pub delivery_cursor: DeliveryCursor,
     /// When the heartbeat was answered.
     pub at: Timestamp,
-    /// The fingerprint of the heartbeat's token, if it had one. Stored for operators: a token that no agent's item
-    /// names is no longer used and can be removed.
-    pub token: Option<&'a Fingerprint>,
+    /// The fingerprint of the heartbeat's token. Stored for operators: a token that no agent's item names is no longer
+    /// used and can be removed.
+    pub token: &'a Fingerprint,
     /// The heartbeat's AgentRun.
     pub run_id: Uuid,
     /// Its result.
     pub status: Status,
+    /// What it declares.
+    pub body: &'a HeartbeatBody,
+    /// The issues that it declares as active; `None` if it says nothing about them.
+    pub active_issues: Option<&'a ActiveIssues>,
+    /// How long AgentRuns are kept.
+    pub retention: Duration,
 }
 
 /// What can be read of an agent that has sent a heartbeat.
@@ -86,6 +98,8 @@ struct AgentItem {
     reported: u64,
     beat_minute: Option<Minute>,
     beats_in_minute: Option<u64>,
+    #[serde(flatten)]
+    declaration: Declaration,
 }
 
 #[derive(Deserialize)]
@@ -102,7 +116,7 @@ struct RecordItem {
 enum AgentUpdate {
     Written,
     /// The item is not as expected. Holds its current state; `None` if the item is gone.
-    Refused(Option<Agent>),
+    Refused(Option<Box<Agent>>),
 }
 
 impl Store {
@@ -148,6 +162,9 @@ impl Store {
     /// and counts the heartbeat in the minute in which it arrived. One write, unless a concurrent heartbeat of the
     /// agent has moved the item to another minute or past this cursor.
     ///
+    /// What the heartbeat declares is stored even if its cursor is behind: of heartbeats at the same time, the one that
+    /// is answered last counts.
+    ///
     /// Concurrent heartbeats are all counted, including a slower one whose cursor is behind the stored one. A heartbeat
     /// of an earlier minute than the item's is not counted, because that minute is never checked again.
     ///
@@ -166,10 +183,10 @@ impl Store {
         // Other heartbeats can move the item's minute twice (from earlier to equal to later) and its cursor once (from
         // behind to ahead): at most three failed conditions.
         for _ in 0..4 {
-            let Some(update) = Update::of(&beat, known) else { return Ok(()) };
+            let Some(update) = Update::of(&beat, known.as_ref()) else { return Ok(()) };
             match self.update_agent(name, update).await? {
                 AgentUpdate::Written => return Ok(()),
-                AgentUpdate::Refused(current) => known = current,
+                AgentUpdate::Refused(current) => known = current.map(|current| *current),
             }
         }
         Err(StoreError::new("UpdateItem", "the agent's item kept changing"))
@@ -183,7 +200,8 @@ impl Store {
             .set_key(Some(Key::agent(name).attributes()))
             .update_expression(update.expression())
             .condition_expression(update.conditions.join(" AND "))
-            .set_expression_attribute_values(Some(update.values))
+            .set_expression_attribute_names(Some(update.names).filter(|names| !names.is_empty()))
+            .set_expression_attribute_values(Some(update.values).filter(|values| !values.is_empty()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -191,7 +209,8 @@ impl Store {
         let Some(UpdateItemError::ConditionalCheckFailedException(refused)) = error.as_service_error() else {
             return Err(store_error("UpdateItem")(error));
         };
-        Ok(AgentUpdate::Refused(refused.item().cloned().map(Agent::read).transpose()?))
+        let current = refused.item().cloned().map(Agent::read).transpose()?;
+        Ok(AgentUpdate::Refused(current.map(Box::new)))
     }
 }
 
@@ -212,7 +231,7 @@ impl Agent {
         let delivery_cursor = DeliveryCursor { kinds_after, reported: item.reported, ..cursor };
         let rate =
             item.beat_minute.zip(item.beats_in_minute).map(|(minute, beats)| BeatRate { minute, beats });
-        Ok(Self { delivery_cursor, rate })
+        Ok(Self { delivery_cursor, rate, declaration: item.declaration })
     }
 }
 
@@ -220,22 +239,27 @@ impl Agent {
 /// `ADD`, so that concurrent heartbeats do not fail each other's conditions.
 #[derive(Default)]
 struct Update {
-    set: Vec<&'static str>,
+    set: Vec<String>,
+    remove: Vec<String>,
     add: &'static str,
     conditions: Vec<&'static str>,
+    names: HashMap<String, String>,
     values: HashMap<String, AttributeValue>,
 }
 
 impl Update {
     /// The update that stores a heartbeat in an item in the state `known`; `None` if there is nothing to store.
-    fn of(beat: &AnsweredHeartbeat<'_>, known: Option<Agent>) -> Option<Self> {
+    fn of(beat: &AnsweredHeartbeat<'_>, known: Option<&Agent>) -> Option<Self> {
         let cursor = beat.delivery_cursor.to_text();
         let is_behind = known.is_none_or(|known| known.delivery_cursor.to_text() <= cursor);
         let minute = known.and_then(|known| known.rate).map(|rate| rate.minute);
         let mut update = Self::default();
+        let before = known.map(|known| known.declaration.clone()).unwrap_or_default();
+        let declaration = before.after(beat.body, beat.active_issues, beat.at);
+        update.declare(&before, &declaration);
         match minute.cmp(&Some(beat.minute)) {
             Ordering::Less => {
-                update.set.push("beatMinute = :minute, beatsInMinute = :one");
+                update.set("beatMinute = :minute, beatsInMinute = :one");
                 update.require("(attribute_not_exists(beatMinute) OR beatMinute < :minute)");
                 update.values([(":minute", number(beat.minute.0)), (":one", number(1))]);
             }
@@ -244,12 +268,13 @@ impl Update {
                 update.require("beatMinute = :minute");
                 update.values([(":minute", number(beat.minute.0)), (":one", number(1))]);
             }
-            Ordering::Greater if is_behind => {}
+            Ordering::Greater if is_behind || declaration != before => {}
             Ordering::Greater => return None,
         }
         if is_behind {
-            update.set.push("told = :told, kindsAfter = :kinds, reported = :reported");
-            update.set.push("lastBeatAt = :at, lastRunId = :run, lastStatus = :status");
+            update.set("told = :told, kindsAfter = :kinds, reported = :reported");
+            update.set("lastBeatAt = :at, lastRunId = :run, lastStatus = :status");
+            update.set(&format!("tokenFingerprint = :token, {EXPIRES_AT} = :expires"));
             update.require("(attribute_not_exists(told) OR told <= :told)");
             update.values([(":told", text(cursor)), (":kinds", number(beat.delivery_cursor.kinds_after))]);
             update.values([
@@ -257,15 +282,42 @@ impl Update {
                 (":at", text(iso_millis(beat.at))),
             ]);
             update.values([(":run", text(beat.run_id)), (":status", text(beat.status.as_str()))]);
-            if let Some(token) = beat.token {
-                update.set.push("tokenFingerprint = :token");
-                update.values([(":token", text(token.as_str()))]);
-            }
+            let kept_for = declaration.kept_for(beat.retention);
+            let expires_at = beat.at.as_second().saturating_add_unsigned(kept_for.as_secs());
+            update.values([(":token", text(beat.token.as_str())), (":expires", number(expires_at))]);
         } else {
             // An item without a cursor cannot be read.
             update.require("attribute_exists(told)");
         }
         Some(update)
+    }
+
+    /// Sets what the heartbeat declares anew, and removes what it forgets. Names of attributes may be reserved words.
+    fn declare(&mut self, before: &Declaration, after: &Declaration) {
+        let attributes = |of: &Declaration| -> Item {
+            serde_dynamo::to_item(of).expect("a declaration consists of texts, numbers and flags")
+        };
+        let (mut old, new) = (attributes(before), attributes(after));
+        let mut set: Vec<(String, AttributeValue)> = new
+            .into_iter()
+            .filter(|(name, value)| old.remove(name).is_none_or(|known| known != *value))
+            .collect();
+        set.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut remove: Vec<String> = old.into_keys().collect();
+        remove.sort_unstable();
+        for (name, value) in set {
+            self.set.push(format!("#{name} = :{name}"));
+            self.names.insert(format!("#{name}"), name.clone());
+            self.values.insert(format!(":{name}"), value);
+        }
+        for name in remove {
+            self.remove.push(format!("#{name}"));
+            self.names.insert(format!("#{name}"), name);
+        }
+    }
+
+    fn set(&mut self, assignments: &str) {
+        self.set.push(assignments.to_owned());
     }
 
     fn require(&mut self, condition: &'static str) {
@@ -277,7 +329,10 @@ impl Update {
     }
 
     fn expression(&self) -> String {
-        let set = if self.set.is_empty() { String::new() } else { format!("SET {} ", self.set.join(", ")) };
-        set + self.add
+        let clause = |word, parts: &[String]| match parts {
+            [] => String::new(),
+            parts => format!("{word} {} ", parts.join(", ")),
+        };
+        clause("SET", &self.set) + &clause("REMOVE", &self.remove) + self.add
     }
 }

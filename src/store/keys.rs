@@ -13,7 +13,7 @@
 //! | the progress of an unfinished audit | `REPO#<id>` | `AUDIT` |
 //! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
 //! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |
-//! | an agent: its delivery cursor, its last heartbeat, its heartbeats of the latest minute | `AGENTS` | `<name>` |
+//! | an agent: its delivery cursor, its last heartbeat, its heartbeats of the latest minute, what it declared | `AGENTS` | `<name>` |
 //! | an AgentRun | `AGENT#<name>` | `RUN#<uuid v7>` |
 //! | a request with an `Idempotency-Key`, and its response | `AGENT#<name>` | `KEY#<SHA-256 of the key>` |
 //!

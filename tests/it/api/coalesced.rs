@@ -19,12 +19,14 @@ async fn coalesced_beat_reports_the_changes_of_another_agents_pass() {
       "errors": [],
       "finishedAt": "2026-11-22T06:00:38.000Z",
       "freshAt": "2026-11-22T06:00:31.000Z",
+      "ignoredMembers": [],
       "nextHeartbeatInSeconds": 23,
       "problems": [],
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:38.000Z",
       "status": "ok",
       "summary": "Answered from the pass that finished 7 s ago: 3 issues changed.",
+      "tokenExpiresAt": null,
       "touched": [
         {
           "change": "closed",
@@ -45,7 +47,8 @@ async fn coalesced_beat_reports_the_changes_of_another_agents_pass() {
         "https://github.com/acme/api/issues/2",
         "https://github.com/acme/web/issues/1"
       ],
-      "warnings": []
+      "warnings": [],
+      "watch": null
     }
     "#);
     assert_eq!(app.world.github.requests(), []);
@@ -82,6 +85,7 @@ async fn beat_during_the_first_pass_does_not_wait_for_it() {
       "errors": [],
       "finishedAt": "2026-11-22T06:00:00.000Z",
       "freshAt": null,
+      "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [
         {
@@ -96,12 +100,14 @@ async fn beat_during_the_first_pass_does_not_wait_for_it() {
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "warning",
       "summary": "The first pass is still running.",
+      "tokenExpiresAt": null,
       "touched": [],
       "touchedCount": 0,
       "touchedIssueUrls": [],
       "warnings": [
         "sync: the first pass is still running; send another heartbeat in a few seconds"
-      ]
+      ],
+      "watch": null
     }
     "#);
 }

@@ -8,7 +8,7 @@ use test_world::github::{Fault, Matching};
 use crate::support::app::{Answer, TestApp};
 
 /// The only fields of an answer. The first eight are the public type and never change.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 18] = [
     "status",
     "agentName",
     "startedAt",
@@ -24,6 +24,9 @@ const FIELDS: [&str; 15] = [
     "touchedCount",
     "problems",
     "nextHeartbeatInSeconds",
+    "watch",
+    "ignoredMembers",
+    "tokenExpiresAt",
 ];
 
 #[tokio::test]
@@ -38,16 +41,19 @@ async fn first_beat_of_all_reports_no_changes() {
       "errors": [],
       "finishedAt": "2026-11-22T06:00:00.000Z",
       "freshAt": "2026-11-22T06:00:00.000Z",
+      "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [],
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "ok",
       "summary": "Synced 1 of 1 repository: 0 issues changed, 2 imported.",
+      "tokenExpiresAt": null,
       "touched": [],
       "touchedCount": 0,
       "touchedIssueUrls": [],
-      "warnings": []
+      "warnings": [],
+      "watch": null
     }
     "#);
 }
@@ -63,12 +69,14 @@ async fn later_beat_reports_each_changed_issue_and_its_change() {
       "errors": [],
       "finishedAt": "2026-11-22T06:00:31.000Z",
       "freshAt": "2026-11-22T06:00:31.000Z",
+      "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [],
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:31.000Z",
       "status": "ok",
       "summary": "Synced 2 of 2 repositories: 3 issues changed.",
+      "tokenExpiresAt": null,
       "touched": [
         {
           "change": "closed",
@@ -89,7 +97,8 @@ async fn later_beat_reports_each_changed_issue_and_its_change() {
         "https://github.com/acme/api/issues/2",
         "https://github.com/acme/web/issues/1"
       ],
-      "warnings": []
+      "warnings": [],
+      "watch": null
     }
     "#);
 }
@@ -106,6 +115,7 @@ async fn failed_repository_beside_a_synced_one_is_a_warning() {
       "errors": [],
       "finishedAt": "2026-11-22T06:00:31.000Z",
       "freshAt": "2026-11-22T06:00:00.000Z",
+      "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [
         {
@@ -122,6 +132,7 @@ async fn failed_repository_beside_a_synced_one_is_a_warning() {
       "startedAt": "2026-11-22T06:00:31.000Z",
       "status": "warning",
       "summary": "Synced 1 of 2 repositories: 2 issues changed.",
+      "tokenExpiresAt": null,
       "touched": [
         {
           "change": "closed",
@@ -139,7 +150,8 @@ async fn failed_repository_beside_a_synced_one_is_a_warning() {
       ],
       "warnings": [
         "sync: acme/web: GitHub answered 502 three times; the next pass retries"
-      ]
+      ],
+      "watch": null
     }
     "#);
 }
@@ -159,6 +171,7 @@ async fn beat_when_every_repository_fails_is_an_answered_error() {
       ],
       "finishedAt": "2026-11-22T06:00:31.000Z",
       "freshAt": "2026-11-22T06:00:00.000Z",
+      "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [
         {
@@ -184,10 +197,12 @@ async fn beat_when_every_repository_fails_is_an_answered_error() {
       "startedAt": "2026-11-22T06:00:31.000Z",
       "status": "error",
       "summary": "Synced 0 of 2 repositories: 0 issues changed.",
+      "tokenExpiresAt": null,
       "touched": [],
       "touchedCount": 0,
       "touchedIssueUrls": [],
-      "warnings": []
+      "warnings": [],
+      "watch": null
     }
     "#);
 }
@@ -205,6 +220,7 @@ async fn beat_without_configured_repositories_is_an_error() {
       ],
       "finishedAt": "2026-11-22T06:00:00.000Z",
       "freshAt": null,
+      "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [
         {
@@ -219,10 +235,12 @@ async fn beat_without_configured_repositories_is_an_error() {
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "error",
       "summary": "Synced nothing: no repositories are configured.",
+      "tokenExpiresAt": null,
       "touched": [],
       "touchedCount": 0,
       "touchedIssueUrls": [],
-      "warnings": []
+      "warnings": [],
+      "watch": null
     }
     "#);
 }

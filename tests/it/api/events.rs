@@ -7,8 +7,9 @@ use serde_json::json;
 use crate::support::app::TestApp;
 use crate::support::roles::invoke;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "confirm-audit.json",
+    "heartbeat-declaring.json",
     "heartbeat-function-url.json",
     "heartbeat-rest-api.json",
     "heartbeat-unauthorized.json",

@@ -3,6 +3,7 @@
 pub mod bindings;
 pub mod coalesced;
 pub mod contract;
+pub mod declarations;
 pub mod description;
 pub mod events;
 pub mod heartbeat_limit;

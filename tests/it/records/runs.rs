@@ -232,7 +232,7 @@ async fn pass_without_a_change_or_a_problem_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn agent_item_holds_rate_cursor_and_token_and_never_expires() {
+async fn agent_item_holds_rate_cursor_and_token_and_expires_after_a_week() {
     let app = tracking_two().await;
     app.agent("alpha").beat().await;
     app.pass_time(5);
@@ -242,6 +242,7 @@ async fn agent_item_holds_rate_cursor_and_token_and_never_expires() {
       {
         "beatMinute": 29922120,
         "beatsInMinute": 2,
+        "expiresAt": 1795932005,
         "kindsAfter": 1,
         "lastBeatAt": "2026-11-22T06:00:05.000Z",
         "lastRunId": "a run",
@@ -257,7 +258,7 @@ async fn agent_item_holds_rate_cursor_and_token_and_never_expires() {
 }
 
 #[tokio::test]
-async fn records_alone_expire_after_the_configured_days() {
+async fn records_expire_after_the_configured_days_and_the_copy_never() {
     let app = TestApp::tracking(&["acme/api"]).with("RUN_RETENTION_DAYS", "7").start().await;
     app.world.github.arrange(|github| github.open_issues("acme/api", 1));
     app.agent("alpha").beat().await;
@@ -269,7 +270,7 @@ async fn records_alone_expire_after_the_configured_days() {
             record["startedAt"].as_str().expect("a text").parse().expect("an instant");
         assert_eq!(record["expiresAt"], started.as_second() + 7 * 86_400);
     }
-    for kept in ["FLEET", "REPO#", "AGENTS"] {
+    for kept in ["FLEET", "REPO#"] {
         let items = app.items(kept, "");
         assert!(!items.is_empty(), "{kept}");
         assert!(items.iter().all(|item| !item.has("expiresAt")), "{kept}");

@@ -10,7 +10,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut, Index, IndexMut};
 use std::sync::{Arc, LazyLock};
 
-use agent_heartbeat::domain::{Attempt, AuditProgress, ChangeCounts, TrackedRepository};
+use agent_heartbeat::domain::{Attempt, AuditProgress, ChangeCounts, Declaration, TrackedRepository};
 use agent_heartbeat::heartbeat::AgentHeartbeatResponse;
 use agent_heartbeat::store::{ConfiguredName, FleetState, PassRecord};
 use agent_heartbeat::telemetry::{Count, Measure};
@@ -150,13 +150,14 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             "AGENTS",
             "AGENTS",
             None,
-            BTreeSet::new(),
+            own(fields_of::<Declaration>()),
             &[
                 "told",
                 "kindsAfter",
                 "reported",
                 "beatMinute",
                 "beatsInMinute",
+                "expiresAt",
                 "lastBeatAt",
                 "lastRunId",
                 "lastStatus",
