@@ -10,7 +10,7 @@ use aws_sdk_secretsmanager::config::timeout::TimeoutConfig;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::{AgentTokens, ReadRates};
+use crate::domain::{AgentTokens, KnownNames, ReadRates};
 use crate::github::{Addresses, Credentials, GitHub, Identity, RetryPolicy};
 use crate::secrets::{CachedSecret, ReadFailed, Secret, SecretLifetimes};
 use crate::store::{Store, StorePatience};
@@ -29,6 +29,8 @@ pub struct App {
     pub agent_tokens: CachedSecret<AgentTokens>,
     /// The reads of this minute. A read writes nothing, so other execution environments do not know them.
     pub read_rates: Mutex<ReadRates>,
+    /// Which repositories names refer to.
+    pub known_names: Mutex<KnownNames>,
     /// The client of GitHub's APIs.
     pub github: GitHub,
     /// The DynamoDB table.
@@ -189,6 +191,7 @@ impl App {
                 clock.clone(),
             ),
             read_rates: Mutex::default(),
+            known_names: Mutex::default(),
             github: GitHub::new(
                 transport,
                 Addresses {

@@ -12,6 +12,8 @@ pub mod pass;
 
 pub mod views;
 
+mod names;
+
 pub mod github;
 pub mod store;
 

@@ -3,18 +3,20 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{ActiveIssues, HeartbeatBody, Member, optional_millis};
+use super::{ActiveIssues, HeartbeatBody, Member, Verdict, millis};
 
 /// The grace of an agent that declares none: its interval, within these seconds.
 const DEFAULT_GRACE: (u64, u64) = (60, 3_600);
 
-/// How long an agent is kept that has not promised when its next heartbeat comes.
-const UNWATCHED_KEPT_FOR: Duration = Duration::from_secs(7 * 86_400);
+/// How long, at least, an agent's item is kept: an agent that comes once a month finds its delivery cursor.
+const KEPT_FOR: Duration = Duration::from_secs(35 * 86_400);
 
-/// How long, at least, a watched agent may be silent before it counts as left.
-const LEFT_AFTER: Duration = Duration::from_secs(7 * 86_400);
+/// How long, at least, an agent may be silent before it counts as left.
+pub(super) const LEFT_AFTER: Duration = Duration::from_secs(7 * 86_400);
 
 /// What an agent has declared. Everything is optional.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,11 +31,18 @@ pub struct Declaration {
     /// The issues that it works on.
     #[serde(default, skip_serializing_if = "ActiveIssues::is_empty")]
     pub active_issues: ActiveIssues,
+    /// The version of the copy for which their verdicts hold; `None` if they have to be judged again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<String>,
+    /// Since when it has been told, in each heartbeat, to stop work on one of them. In epoch milliseconds: a number takes
+    /// a third of a text's bytes.
+    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
+    pub stop_at: Option<Timestamp>,
     /// What it does, in its own words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
-    /// When its progress or its active issues last changed.
-    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
+    /// When its progress or its active issues last changed, in epoch milliseconds.
+    #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
     pub progress_at: Option<Timestamp>,
     /// After how many seconds without progress it counts as stalled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +58,15 @@ pub struct Declaration {
     pub is_leaving: bool,
 }
 
+/// An agent's active issues after a heartbeat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgedIssues {
+    /// The issues, with their verdicts.
+    pub issues: ActiveIssues,
+    /// The version of the copy that the verdicts were made from; `None` if they have to be made again.
+    pub version: Option<String>,
+}
+
 /// An agent's promise: in which time its next heartbeat comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Promise {
@@ -58,15 +76,37 @@ pub struct Promise {
     pub grace: Duration,
 }
 
+/// What a watched agent has promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Watch {
+    /// The seconds to the next heartbeat.
+    pub interval_seconds: u64,
+    /// How many seconds late it may be.
+    pub grace_seconds: u64,
+    /// When the next heartbeat is due.
+    #[serde(with = "millis")]
+    pub due_at: Timestamp,
+    /// When the agent counts as down if none comes.
+    #[serde(with = "millis")]
+    pub down_at: Timestamp,
+}
+
 impl Declaration {
-    /// The declaration after a heartbeat with this body, which was answered at `now`. `active_issues` are the issues
-    /// that the body declares; `None` if it says nothing about them.
+    /// The declaration after a heartbeat with this body, which was answered at `now`. `judged` are the agent's active
+    /// issues from then on; `None` if the table could not be read, so that they stay as they are.
     #[must_use]
-    pub fn after(&self, body: &HeartbeatBody, active_issues: Option<&ActiveIssues>, now: Timestamp) -> Self {
+    pub fn after(&self, body: &HeartbeatBody, judged: Option<&JudgedIssues>, now: Timestamp) -> Self {
+        let known = JudgedIssues { issues: self.active_issues.clone(), version: self.judged_by.clone() };
+        let JudgedIssues { issues, version } = judged.unwrap_or(&known).clone();
+        let is_told_again = issues.stopped().any(|stop| self.active_issues.verdict(stop) == Some(Verdict::Stop));
+        let stop_at = issues.stopped().next().map(|_| self.stop_at.filter(|_| is_told_again).unwrap_or(now));
         let mut after = Self {
             interval_seconds: merged(&body.interval_seconds, &self.interval_seconds),
             grace_seconds: merged(&body.grace_seconds, &self.grace_seconds),
-            active_issues: active_issues.unwrap_or(&self.active_issues).clone(),
+            stop_at,
+            judged_by: version.filter(|_| !issues.is_empty()),
+            active_issues: issues,
             progress: merged(&body.progress, &self.progress),
             progress_at: self.progress_at,
             stalled_after_seconds: merged(&body.stalled_after_seconds, &self.stalled_after_seconds),
@@ -87,11 +127,31 @@ impl Declaration {
         Some(Promise { interval: Duration::from_secs(interval), grace: Duration::from_secs(grace) })
     }
 
-    /// How long the agent's item is kept after its last heartbeat. `retention` is how long AgentRuns are kept. An agent
-    /// with a promise is kept at least until it counts as left.
-    pub fn kept_for(&self, retention: Duration) -> Duration {
-        self.promise().map_or(UNWATCHED_KEPT_FOR, |promise| retention.max(promise.left_after()))
+}
+
+impl Declaration {
+    /// What the agent has promised, from the heartbeat on that was answered at `last`; `None` if it has promised nothing, or
+    /// has left.
+    pub fn watch(&self, last: Timestamp) -> Option<Watch> {
+        let promise = self.promise().filter(|_| !self.is_leaving)?;
+        Some(Watch {
+            interval_seconds: promise.interval.as_secs(),
+            grace_seconds: promise.grace.as_secs(),
+            due_at: promise.due_at(last),
+            down_at: promise.down_at(last),
+        })
     }
+
+    /// After how long without progress the agent counts as stalled; `None` if it has not said so.
+    pub fn stalled_after(&self) -> Option<Duration> {
+        self.stalled_after_seconds.map(Duration::from_secs)
+    }
+}
+
+/// How long an agent's item is kept after its last heartbeat, if AgentRuns are kept for `retention`: at least 35 days, so
+/// always longer than until the agent counts as left. After that it is a new agent.
+pub fn agent_kept_for(retention: Duration) -> Duration {
+    retention.max(KEPT_FOR)
 }
 
 fn merged<T: Clone>(member: &Member<T>, known: &Option<T>) -> Option<T> {
@@ -159,27 +219,40 @@ mod tests {
         assert_eq!(same.progress_at, Some(at(1)));
         assert_eq!(after(&same, json!({"progress": "writing"}), 3).progress_at, Some(at(3)));
         assert_eq!(after(&same, json!({"progress": null}), 3).progress_at, Some(at(3)));
-        let issues = |text: &str| ActiveIssues::try_from(text.to_owned()).expect("issues");
         let active = |known: &Declaration, text: &str, second| {
-            known.after(&HeartbeatBody::default(), Some(&issues(text)), at(second))
+            let issues = ActiveIssues::try_from(text.to_owned()).expect("issues");
+            let judged = JudgedIssues { issues, version: None };
+            known.after(&HeartbeatBody::default(), Some(&judged), at(second))
         };
-        let working = active(&same, "acme/api#1 acme/api#2", 4);
+        let working = active(&same, "a.1 a.2", 4);
         assert_eq!(working.progress_at, Some(at(4)));
-        assert_eq!(active(&working, "Acme/API#2 acme/api#1", 5).progress_at, Some(at(4)));
-        assert_eq!(active(&working, "acme/api#1", 5).progress_at, Some(at(5)));
+        assert_eq!(active(&working, "a.2! a.1", 5).progress_at, Some(at(4)));
+        assert_eq!(active(&working, "a.1", 5).progress_at, Some(at(5)));
     }
 
     #[test]
-    fn watched_agent_is_kept_as_long_as_runs_and_at_least_until_it_has_left() {
-        let day = Duration::from_secs(86_400);
-        let kept_for = |body: Value, days| {
-            let declared = after(&Declaration::default(), body, 0);
-            declared.kept_for(day * days).as_secs() / 86_400
+    fn agent_is_kept_until_it_has_left_whatever_it_promises() {
+        let body = json!({"intervalSeconds": 86_400, "graceSeconds": 86_400});
+        let promise = after(&Declaration::default(), body, 0).promise().expect("a promise");
+        assert!(promise.left_after() < agent_kept_for(Duration::ZERO));
+        assert_eq!(agent_kept_for(Duration::from_secs(90 * 86_400)).as_secs(), 90 * 86_400);
+    }
+
+    #[test]
+    fn agent_is_told_to_stop_since_the_first_of_the_heartbeats_that_say_so() {
+        let judged = |known: &Declaration, text: &str, second| {
+            let issues = ActiveIssues::try_from(text.to_owned()).expect("issues");
+            let judged = JudgedIssues { issues, version: Some("v".to_owned()) };
+            known.after(&HeartbeatBody::default(), Some(&judged), at(second))
         };
-        assert_eq!(kept_for(json!({}), 90), 7);
-        assert_eq!(kept_for(json!({"intervalSeconds": 60}), 90), 90);
-        assert_eq!(kept_for(json!({"intervalSeconds": 60}), 1), 7);
-        assert_eq!(kept_for(json!({"intervalSeconds": 86_400, "graceSeconds": 86_400}), 1), 20);
+        let going = judged(&Declaration::default(), "a.1 a.2", 1);
+        assert_eq!(going.stop_at, None);
+        let stopped = judged(&going, "a.1! a.2", 2);
+        assert_eq!(stopped.stop_at, Some(at(2)));
+        assert_eq!(judged(&stopped, "a.1! a.2!", 3).stop_at, Some(at(2)));
+        assert_eq!(judged(&stopped, "a.2!", 3).stop_at, Some(at(3)), "it has let go of the first one");
+        assert_eq!(judged(&stopped, "a.2", 3).stop_at, None);
+        assert_eq!(judged(&stopped, "", 3).judged_by, None);
     }
 
     fn any_body() -> impl Strategy<Value = Value> {

@@ -101,7 +101,7 @@ pub struct KeptRequest {
 
 /// The decision about a keyed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum KeyDecision {
     /// Run the heartbeat as this attempt.
     Try(Attempt),
     /// Send the stored response again.
@@ -130,18 +130,18 @@ pub enum KeyRefused {
 impl KeyedRequest {
     /// Decides about the request, given the stored one under its key. A new attempt gets the id `id` and expires at
     /// `until`.
-    pub fn judge(&self, kept: Option<&KeptRequest>, now: Timestamp, id: Uuid, until: Timestamp) -> Verdict {
+    pub fn judge(&self, kept: Option<&KeptRequest>, now: Timestamp, id: Uuid, until: Timestamp) -> KeyDecision {
         let kept = kept.filter(|kept| now.as_second() < kept.attempt.expires_at);
         match kept {
-            Some(kept) if kept.attempt.body != self.body => Verdict::Refused(KeyRefused::OtherRequest),
+            Some(kept) if kept.attempt.body != self.body => KeyDecision::Refused(KeyRefused::OtherRequest),
             Some(KeptRequest { attempt, answer: Some(answer) }) => {
-                Verdict::Answered { run_id: attempt.run_id, answer: answer.clone() }
+                KeyDecision::Answered { run_id: attempt.run_id, answer: answer.clone() }
             }
             Some(KeptRequest { attempt, .. }) if now < attempt.until => {
                 let left = seconds_until(attempt.until, now).unwrap_or(1);
-                Verdict::Refused(KeyRefused::Running { retry_after_seconds: left.min(MAX_WAIT) })
+                KeyDecision::Refused(KeyRefused::Running { retry_after_seconds: left.min(MAX_WAIT) })
             }
-            expired => Verdict::Try(Attempt {
+            expired => KeyDecision::Try(Attempt {
                 id,
                 run_id: expired.map_or(id, |expired| expired.attempt.run_id),
                 body: self.body.clone(),

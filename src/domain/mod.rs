@@ -9,9 +9,12 @@ mod declaration;
 mod delivery_cursor;
 mod digest;
 mod heartbeat_body;
+mod hold;
 mod idempotency;
 mod instants;
 mod issue;
+mod issue_address;
+mod known_names;
 mod limits;
 mod page_length;
 mod pasted;
@@ -25,20 +28,22 @@ mod run;
 mod text;
 mod tracking;
 mod usage;
+mod verdict;
 
-pub use active_issues::{ActiveIssue, ActiveIssues};
+pub use active_issues::{ActiveIssue, ActiveIssues, MAX_ACTIVE_ISSUES};
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
 pub use agent_tokens::{AgentToken, AgentTokens, Right};
 pub use beat_rate::{BeatRate, Minute, RateLimitExceeded};
 pub use change_counts::{ChangeCounts, CountedAfter, MAX_COUNTED, Recount};
-pub use declaration::{Declaration, Promise};
+pub use declaration::{Declaration, JudgedIssues, Promise, Watch, agent_kept_for};
 pub use delivery_cursor::{
     ChangePoint, DeliveryCursor, Sweep, Within, fence_of_order, order_as_text, point_as_text,
 };
 pub use digest::Fingerprint;
 pub use heartbeat_body::{HeartbeatBody, Member, WrongMember};
+pub use hold::{Hold, Holds, InvalidHold};
 pub use idempotency::{
-    Attempt, IdempotencyKey, InvalidIdempotencyKey, KeptRequest, KeyRefused, KeyedRequest, Verdict,
+    Attempt, IdempotencyKey, InvalidIdempotencyKey, KeptRequest, KeyDecision, KeyRefused, KeyedRequest,
     kept_until,
 };
 pub use instants::{iso_millis, millis, optional_millis};
@@ -46,10 +51,12 @@ pub use issue::{
     CachedIssue, Change, ChangeMarker, Gone, Issue, IssueNumber, IssueState, Observation, PullRequest,
     Removal, WorkStatus, has_label_in, labels_digest,
 };
+pub use issue_address::IssueAddress;
+pub use known_names::KnownNames;
 pub use limits::{AccountLimits, Api, Budget};
 pub use page_length::{PageLength, ShortPages};
 pub use pasted::{looks_like, only_value, unwrapped};
-pub use presence::{Presence, is_quiet};
+pub use presence::{Judged, Listening, Presence, Work};
 pub use probing::{Backoff, ProbeMemory, QueryLimit};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use read_rates::ReadRates;
@@ -62,3 +69,4 @@ pub use tracking::{
     RepositoryFailure, Settling, TrackedRepository, UnreadIssue, Untracked, second_before,
 };
 pub use usage::{RequestCounts, Usage};
+pub use verdict::{IssueVerdict, Standing, Verdict, VerdictReason};

@@ -1,4 +1,5 @@
-//! Whether an agent is still there, judged by its heartbeats alone.
+//! Whether an agent is still there, and whether its work goes on. Nothing of this is stored: it follows from the last
+//! heartbeat, from what the agent declared, and from the time. Responses, lists and alerts ask the same function.
 
 use std::time::Duration;
 
@@ -6,76 +7,153 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Whether an agent is still there. Nothing of it is stored: it follows from the last heartbeat and the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+use super::declaration::LEFT_AFTER;
+use super::{Declaration, optional_millis};
+
+/// Whether an agent is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Presence {
     /// A token names the agent, and no heartbeat has come yet.
     New,
-    /// The agent has sent heartbeats. It has not promised when the next one comes, so nobody is alerted if none does.
+    /// The agent has not promised when its next heartbeat comes, so nobody is alerted if none does.
     Unwatched,
-    /// No heartbeat has come for a week or longer.
+    /// The next heartbeat is not due yet.
+    Up,
+    /// The next heartbeat is due, and may still come within the agent's grace.
+    Late,
+    /// The next heartbeat has not come in time.
+    Down,
+    /// The agent's last heartbeat said that it leaves, or none has come for a week, or for ten times as long as it may
+    /// take if that is longer.
     Left,
+}
+
+/// Whether an agent's work goes on, apart from whether it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// It has no active issues.
+    Idle,
+    /// It has active issues.
+    Working,
+    /// It has active issues, and neither its progress nor its issues have changed for `stalledAfterSeconds`.
+    Stalled,
+    /// It was told to stop an issue, and still declares it two intervals later.
+    IgnoresStop,
+}
+
+/// Since when the service could hear agents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listening {
+    /// Since when, without a gap; `None` if that is not known, so that no agent counts as down.
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Since when it cannot be reached, if so: nothing that happens from then on counts against an agent.
+    #[serde(default, with = "optional_millis", skip_serializing_if = "Option::is_none")]
+    pub blind_since: Option<Timestamp>,
+}
+
+/// An agent, judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Whether it is still there.
+    pub presence: Presence,
+    /// Whether its work goes on.
+    pub work: Work,
+    /// Whether it has missed two of the intervals that the service suggests, for an agent that promised nothing.
+    pub is_quiet: bool,
 }
 
 impl Presence {
     /// All of them, in the order of an agent's life.
-    pub const ALL: [Self; 3] = [Self::New, Self::Unwatched, Self::Left];
-
-    /// How long an agent without a promise may be silent before it counts as left.
-    const AWAY: Duration = Duration::from_secs(7 * 86_400);
-
-    /// The presence of an agent whose last heartbeat was answered at `last_heartbeat`. A clock that went back changes
-    /// nothing.
-    pub fn of(last_heartbeat: Option<Timestamp>, now: Timestamp) -> Self {
-        match last_heartbeat {
-            None => Self::New,
-            Some(last) if has_passed(last, Self::AWAY, now) => Self::Left,
-            Some(_) => Self::Unwatched,
-        }
-    }
+    pub const ALL: [Self; 6] = [Self::New, Self::Unwatched, Self::Up, Self::Late, Self::Down, Self::Left];
 
     /// The word in queries and responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
             Self::Unwatched => "unwatched",
+            Self::Up => "up",
+            Self::Late => "late",
+            Self::Down => "down",
             Self::Left => "left",
         }
     }
 }
 
-/// Whether an agent that promised nothing has missed two of the intervals that the service suggests.
-pub fn is_quiet(last_heartbeat: Timestamp, interval: Duration, now: Timestamp) -> bool {
-    has_passed(last_heartbeat, interval.saturating_mul(2), now)
+impl Work {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Idle, Self::Working, Self::Stalled, Self::IgnoresStop];
+
+    /// The word in queries and responses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Working => "working",
+            Self::Stalled => "stalled",
+            Self::IgnoresStop => "ignores_stop",
+        }
+    }
 }
 
+impl Judged {
+    /// An agent that a token names and that has never sent a heartbeat.
+    pub const NEW: Self = Self { presence: Presence::New, work: Work::Idle, is_quiet: false };
+
+    /// The agent with this declaration, whose last heartbeat was answered at `last`. `suggested` is the interval that the
+    /// service suggests to all agents (`HEARTBEAT_INTERVAL_SECONDS`).
+    ///
+    /// All times are the service's own, and a clock that went back makes nobody late.
+    pub fn of(
+        declaration: &Declaration,
+        last: Timestamp,
+        listening: Listening,
+        suggested: Duration,
+        now: Timestamp,
+    ) -> Self {
+        let promise = declaration.promise();
+        let presence = match promise {
+            _ if declaration.is_leaving => Presence::Left,
+            None if has_passed(last, LEFT_AFTER, now) => Presence::Left,
+            None => Presence::Unwatched,
+            Some(promise) if has_passed(last, promise.left_after(), now) => Presence::Left,
+            Some(promise) if now < promise.due_at(last) => Presence::Up,
+            Some(promise) => {
+                let heard_until = listening.blind_since.map_or(now, |blind| blind.min(now));
+                let is_down = |since: Timestamp| heard_until >= promise.down_at(last.max(since));
+                if listening.since.is_some_and(is_down) { Presence::Down } else { Presence::Late }
+            }
+        };
+        let interval = promise.map_or(suggested, |promise| promise.interval);
+        Self {
+            presence,
+            work: work(declaration, interval, now),
+            is_quiet: presence == Presence::Unwatched && has_passed(last, suggested.saturating_mul(2), now),
+        }
+    }
+}
+
+fn work(declaration: &Declaration, interval: Duration, now: Timestamp) -> Work {
+    let stalled_after = declaration.stalled_after();
+    let is_stalled = |progress_at| stalled_after.is_some_and(|time| has_passed(progress_at, time, now));
+    if declaration.active_issues.is_empty() {
+        Work::Idle
+    } else if declaration.stop_at.is_some_and(|stop_at| has_passed(stop_at, interval * 2, now)) {
+        Work::IgnoresStop
+    } else if declaration.progress_at.is_some_and(is_stalled) {
+        Work::Stalled
+    } else {
+        Work::Working
+    }
+}
+
+/// Whether at least this time has passed since then.
 fn has_passed(from: Timestamp, time: Duration, now: Timestamp) -> bool {
     Duration::try_from(now.duration_since(from)).is_ok_and(|passed| passed >= time)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn after(seconds: i64) -> Timestamp {
-        Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_secs(1_000_000 + seconds)
-    }
-
-    #[test]
-    fn silent_agent_has_left_after_a_week_to_the_second() {
-        let week = 7 * 86_400;
-        assert_eq!(Presence::of(None, after(0)), Presence::New);
-        assert_eq!(Presence::of(Some(after(0)), after(-5)), Presence::Unwatched);
-        assert_eq!(Presence::of(Some(after(0)), after(week - 1)), Presence::Unwatched);
-        assert_eq!(Presence::of(Some(after(0)), after(week)), Presence::Left);
-    }
-
-    #[test]
-    fn agent_is_quiet_from_two_intervals_on() {
-        let interval = Duration::from_secs(900);
-        assert!(!is_quiet(after(0), interval, after(-1)));
-        assert!(!is_quiet(after(0), interval, after(1_799)));
-        assert!(is_quiet(after(0), interval, after(1_800)));
-    }
-}
+#[path = "presence_tests.rs"]
+mod tests;

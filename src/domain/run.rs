@@ -94,6 +94,9 @@ pub struct AgentRun {
     pub errors: Vec<String>,
     /// The URLs of the reported issues, at most 200.
     pub touched_issue_urls: Vec<String>,
+    /// The URLs of the active issues that the agent was told to stop, at most 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stop_issue_urls: Vec<String>,
     /// The number of issues that were to be reported, at most 10,000.
     pub touched_count: u64,
     /// The pass that the heartbeat ran or joined; absent if none has ended.

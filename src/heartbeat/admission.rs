@@ -2,10 +2,9 @@
 //! request was sent before.
 
 use jiff::Timestamp;
-use url::Url;
 
 use crate::app::App;
-use crate::domain::{ActiveIssue, ActiveIssues, HeartbeatBody, KeyRefused, KeyedRequest, Member, Verdict};
+use crate::domain::{KeyDecision, KeyRefused, KeyedRequest};
 use crate::store::{AttemptStart, FleetState, InitialState, StoreError};
 
 use super::request::{Heartbeat, HeartbeatRequest, Origin, Recording, Rejected, ScheduledRequest, Sender};
@@ -57,7 +56,6 @@ pub(super) async fn admit_scheduled<'a>(app: &'a App, request: ScheduledRequest<
         started_at,
         deadline: request.deadline,
         known: None,
-        active_issues: None,
         recording: Recording::Plain,
     };
     Admitted { heartbeat, state: initial.map(|initial| initial.state) }
@@ -80,9 +78,9 @@ impl<'r> Arrival<'_, 'r> {
         let mut stored = initial.request.clone();
         for _ in 0..MAX_TRIES {
             let attempt = match keyed.judge(stored.as_ref(), self.at, id, self.attempt_ends()) {
-                Verdict::Try(attempt) => attempt,
-                Verdict::Refused(why) => return Err(Rejected::Key(why)),
-                Verdict::Answered { run_id, answer } => {
+                KeyDecision::Try(attempt) => attempt,
+                KeyDecision::Refused(why) => return Err(Rejected::Key(why)),
+                KeyDecision::Answered { run_id, answer } => {
                     tracing::info!(
                         agent.name = %agent,
                         run.id = %run_id,
@@ -130,20 +128,8 @@ impl<'r> Arrival<'_, 'r> {
             started_at: self.at,
             deadline: self.request.deadline,
             known: initial.as_ref().ok().and_then(|initial| initial.agent.clone()),
-            active_issues: active_issues(body, &self.app.config.github_server_url),
             recording,
         };
         Admission::Admitted(Box::new(Admitted { heartbeat, state: initial.map(|initial| initial.state) }))
-    }
-}
-
-/// The issues that a body declares as active, by their pages on the web site `web`; `None` if it says nothing about them.
-fn active_issues(body: &HeartbeatBody, web: &Url) -> Option<ActiveIssues> {
-    match &body.active_issue_urls {
-        Member::Absent => None,
-        Member::Null => Some(ActiveIssues::default()),
-        Member::Value(urls) => {
-            Some(ActiveIssues::of(urls.iter().filter_map(|url| ActiveIssue::at(url, web))))
-        }
     }
 }

@@ -5,7 +5,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{IssueChange, Problem, Status, millis, optional_millis};
+use crate::domain::{
+    Hold, IssueChange, IssueVerdict, Problem, Status, Verdict, VerdictReason, Watch, millis, optional_millis,
+};
 
 /// The response to a heartbeat. The first eight fields never change; later versions only add fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -54,6 +56,16 @@ pub struct AgentHeartbeatResponse {
     /// 0 if there are more changes to report.
     pub next_heartbeat_in_seconds: u64,
 
+    /// What to do about each issue that the agent works on: all that this heartbeat declares, or else those that earlier
+    /// ones declared. Empty if the table could not be read, which is a problem then.
+    #[schema(max_items = 50)]
+    pub active_issues: Vec<ActiveIssueVerdict>,
+    /// The addresses of those to stop, which are all of them while the agent is on hold.
+    #[schema(max_items = 50)]
+    pub stop_issue_urls: Vec<String>,
+    /// The operator's hold on this agent: it must not work on anything. Null if there is none.
+    #[schema(required = true)]
+    pub hold: Option<Hold>,
     /// What the agent has promised with `intervalSeconds`; null if nothing, or if it leaves.
     #[schema(required = true)]
     pub watch: Option<Watch>,
@@ -66,18 +78,42 @@ pub struct AgentHeartbeatResponse {
     pub token_expires_at: Option<Timestamp>,
 }
 
-/// What a watched agent has promised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+/// What to do about an issue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Watch {
-    /// The seconds to the next heartbeat.
-    pub interval_seconds: u64,
-    /// How many seconds late it may be.
-    pub grace_seconds: u64,
-    /// When the next heartbeat is due.
-    #[serde(with = "millis")]
-    pub due_at: Timestamp,
-    /// When the agent counts as down if none comes.
-    #[serde(with = "millis")]
-    pub down_at: Timestamp,
+#[schema(as = ActiveIssue)]
+pub struct ActiveIssueVerdict {
+    /// Its address as the agent declared it, or that of its page.
+    pub url: String,
+    /// `go`: go on. `check`: the service cannot tell, so look for yourself. `stop`: stop.
+    pub verdict: Verdict,
+    /// Why, for programs.
+    pub reason: VerdictReason,
+    /// Why, in words.
+    pub detail: String,
+    /// GitHub's reason for closing a closed issue.
+    #[schema(required = true)]
+    pub state_reason: Option<String>,
+    /// The page of a transferred issue in its new repository, if GitHub shows it.
+    #[schema(required = true, format = "uri")]
+    pub moved_to: Option<String>,
+    /// The verdict holds as of then, by GitHub's clock; null if the issue was never seen.
+    #[serde(with = "optional_millis")]
+    #[schema(required = true)]
+    pub seen_at: Option<Timestamp>,
+}
+
+impl ActiveIssueVerdict {
+    /// The verdict about the issue at this address, as of `seen_at`.
+    pub(super) fn of(url: String, verdict: IssueVerdict, seen_at: Option<Timestamp>) -> Self {
+        Self {
+            url,
+            verdict: verdict.verdict(),
+            reason: verdict.reason,
+            detail: verdict.to_string(),
+            state_reason: verdict.state_reason,
+            moved_to: verdict.moved_to,
+            seen_at,
+        }
+    }
 }

@@ -6,6 +6,7 @@
 mod admission;
 mod changes;
 mod contract;
+mod declared;
 mod passes;
 mod problems;
 mod record;
@@ -14,6 +15,7 @@ mod response;
 mod serve;
 mod served;
 mod summary;
+mod verdicts;
 
 use crate::app::App;
 
@@ -21,6 +23,9 @@ pub use contract::AgentHeartbeatResponse;
 pub(crate) use request::{HeartbeatRequest, Rejected, Reply, ScheduledRequest};
 
 use admission::{Admission, Admitted};
+use record::Kept;
+use response::ForAgent;
+use verdicts::Verdicts;
 
 /// Answers an agent's heartbeat, or replays the response to an earlier copy of the same request.
 ///
@@ -42,20 +47,28 @@ pub(crate) async fn handle_scheduled(app: &App, request: ScheduledRequest<'_>) -
 
 /// The steps of one heartbeat.
 async fn run(app: &App, Admitted { heartbeat, state }: Admitted<'_>) -> AgentHeartbeatResponse {
+    let holds = state.as_ref().map(|state| state.holds.clone()).unwrap_or_default();
+    let hold = holds.of(heartbeat.agent).filter(|_| heartbeat.origin.is_agent());
     let mut result = serve::serve(app, &heartbeat, state).await;
     for wrong in heartbeat.origin.sender().iter().flat_map(|sender| &sender.body.wrong) {
         result.outcome.add(problems::body_member_ignored(wrong));
     }
     let (page, unread) = changes::unreported(app, &heartbeat, &result).await;
-    if let Some(error) = unread {
+    let (verdicts, unjudged) = match verdicts::judge(app, &heartbeat, &result.served, hold).await {
+        Ok(verdicts) => (verdicts, None),
+        Err(error) => (Verdicts::default(), Some(error)),
+    };
+    if let Some(error) = unread.or(unjudged) {
         result.outcome.add(problems::table_unavailable(&error));
     }
     let interval = app.config.heartbeat_interval;
-    let mut response = response::build(&heartbeat, &result, &page, app.clock.now(), interval);
-    let recorded = record::record(app, &heartbeat, &result.served, &response, page.cursor).await;
+    let for_agent = ForAgent { page: &page, verdicts: &verdicts, hold };
+    let mut response = response::build(&heartbeat, &result, &for_agent, app.clock.now(), interval);
+    let kept = Kept { cursor: page.cursor, judged: verdicts.judged.as_ref() };
+    let recorded = record::record(app, &heartbeat, &result.served, &response, kept).await;
     if let Err(failure) = recorded {
         result.outcome.add(problems::run_not_recorded(&failure.cause));
-        response = response::build(&heartbeat, &result, &page, app.clock.now(), interval);
+        response = response::build(&heartbeat, &result, &for_agent, app.clock.now(), interval);
         if failure.is_run_stored {
             record::correct(app, &heartbeat, &result.served, &response).await;
         }

@@ -3,12 +3,20 @@
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{AgentRun, DeliveryCursor, Minute, kept_until};
+use crate::domain::{AgentRun, DeliveryCursor, JudgedIssues, Minute, kept_until};
 use crate::store::{AnsweredHeartbeat, StoreError, WriteError};
 
 use super::contract::AgentHeartbeatResponse;
 use super::request::{Heartbeat, Recording};
 use super::served::Served;
+
+/// What a heartbeat leaves in its agent's item.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept<'a> {
+    pub(super) cursor: DeliveryCursor,
+    /// The agent's active issues; `None` if they stay as they are.
+    pub(super) judged: Option<&'a JudgedIssues>,
+}
 
 /// Why a heartbeat is not fully recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +60,7 @@ pub(super) async fn record_start(app: &App, heartbeat: &Heartbeat<'_>, pass_id: 
         warnings: Vec::new(),
         errors: Vec::new(),
         touched_issue_urls: Vec::new(),
+        stop_issue_urls: Vec::new(),
         touched_count: 0,
         pass_id: Some(pass_id),
         coalesced: false,
@@ -70,7 +79,7 @@ pub(super) async fn record(
     heartbeat: &Heartbeat<'_>,
     served: &Served,
     response: &AgentHeartbeatResponse,
-    cursor: DeliveryCursor,
+    kept: Kept<'_>,
 ) -> Result<(), NotRecorded> {
     let failed = |is_run_stored| move |cause| NotRecorded { cause, is_run_stored };
     put_run(app, heartbeat, &finished_run(heartbeat, served, response)).await.map_err(failed(false))?;
@@ -79,13 +88,13 @@ pub(super) async fn record(
     if let Some(sender) = sender {
         let answered = AnsweredHeartbeat {
             minute: Minute::of(heartbeat.started_at),
-            delivery_cursor: cursor,
+            delivery_cursor: kept.cursor,
             at: response.finished_at,
             token: sender.token,
             run_id: heartbeat.run_id,
             status: response.status,
             body: sender.body,
-            active_issues: heartbeat.active_issues.as_ref(),
+            judged: kept.judged,
             retention: app.config.run_retention,
         };
         let put = app.store.put_agent(heartbeat.agent, heartbeat.known.clone(), answered).await;
@@ -138,6 +147,7 @@ fn finished_run(heartbeat: &Heartbeat<'_>, served: &Served, response: &AgentHear
         warnings: response.warnings.clone(),
         errors: response.errors.clone(),
         touched_issue_urls: response.touched_issue_urls.clone(),
+        stop_issue_urls: response.stop_issue_urls.clone(),
         touched_count: response.touched_count,
         pass_id: served.pass_id(),
         coalesced: served.is_coalesced(),

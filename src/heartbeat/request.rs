@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::domain::{
-    ActiveIssues, AgentName, Attempt, Declaration, Fingerprint, HeartbeatBody, IdempotencyKey, KeyRefused,
+    AgentName, Attempt, Declaration, Fingerprint, HeartbeatBody, IdempotencyKey, KeyRefused,
     KeyedRequest, RateLimitExceeded, RepositoryName, RunType,
 };
 use crate::store::Agent;
@@ -67,8 +67,6 @@ pub(super) struct Heartbeat<'a> {
     /// What is stored about the agent. `None` at its first heartbeat, for scheduled heartbeats, and if the table could
     /// not be read.
     pub(super) known: Option<Agent>,
-    /// The issues that the body declares as active; `None` if it says nothing about them.
-    pub(super) active_issues: Option<ActiveIssues>,
     pub(super) recording: Recording<'a>,
 }
 
@@ -77,7 +75,7 @@ impl Heartbeat<'_> {
     pub(super) fn declaration(&self, at: Timestamp) -> Option<Declaration> {
         let sender = self.origin.sender()?;
         let before = self.known.as_ref().map(|known| known.declaration.clone()).unwrap_or_default();
-        Some(before.after(sender.body, self.active_issues.as_ref(), at))
+        Some(before.after(sender.body, None, at))
     }
 }
 

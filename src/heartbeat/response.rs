@@ -4,27 +4,37 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::{Declaration, Problem, ProblemCode, Severity, Status, seconds_until};
+use crate::domain::{Hold, Problem, ProblemCode, Severity, Status, Verdict, seconds_until};
 use crate::feed::ChangePage;
 use crate::store::LastPass;
 
-use super::contract::{AgentHeartbeatResponse, Watch};
+use super::contract::{ActiveIssueVerdict, AgentHeartbeatResponse};
 use super::request::Heartbeat;
 use super::served::{ServeResult, Served};
 use super::summary;
+use super::verdicts::Verdicts;
 
 /// How long before a token expires its agent learns that.
 const TOKEN_NOTICE: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// What a response says about the agent itself.
+pub(super) struct ForAgent<'a> {
+    pub(super) page: &'a ChangePage,
+    pub(super) verdicts: &'a Verdicts,
+    /// The hold that covers the agent.
+    pub(super) hold: Option<&'a Hold>,
+}
 
 /// Builds the response. `heartbeat_interval` is the configured one.
 pub(super) fn build(
     heartbeat: &Heartbeat<'_>,
     result: &ServeResult,
-    page: &ChangePage,
+    ForAgent { page, verdicts, hold }: &ForAgent<'_>,
     finished_at: Timestamp,
     heartbeat_interval: Duration,
 ) -> AgentHeartbeatResponse {
     let ServeResult { served, outcome, .. } = result;
+    let is_stop = |issue: &&ActiveIssueVerdict| issue.verdict == Verdict::Stop;
     let sender = heartbeat.origin.sender();
     // Without the table nothing is known of earlier heartbeats, and nothing is kept of this one.
     let declaration =
@@ -50,21 +60,13 @@ pub(super) fn build(
         } else {
             next_heartbeat_in(result, finished_at, heartbeat_interval)
         },
-        watch: declaration.and_then(|declaration| watch(&declaration, finished_at)),
+        active_issues: verdicts.issues.clone(),
+        stop_issue_urls: verdicts.issues.iter().filter(is_stop).map(|issue| issue.url.clone()).collect(),
+        hold: hold.cloned(),
+        watch: declaration.and_then(|declaration| declaration.watch(finished_at)),
         ignored_members: sender.map(|sender| sender.body.ignored.clone()).unwrap_or_default(),
         token_expires_at: sender.and_then(|sender| sender.token_expires_at).filter(is_soon),
     }
-}
-
-/// What the agent has promised, from the heartbeat on that was answered at `last`.
-fn watch(declaration: &Declaration, last: Timestamp) -> Option<Watch> {
-    let promise = declaration.promise().filter(|_| !declaration.is_leaving)?;
-    Some(Watch {
-        interval_seconds: promise.interval.as_secs(),
-        grace_seconds: promise.grace.as_secs(),
-        due_at: promise.due_at(last),
-        down_at: promise.down_at(last),
-    })
 }
 
 /// Seconds until another heartbeat can report anything new.

@@ -12,9 +12,6 @@ use super::request::Heartbeat;
 use super::served::{PassFailure, ServeResult, Served};
 use super::{problems, record};
 
-/// How long after its freshness has expired the last pass counts as stale.
-const STALE_AFTER: Duration = Duration::from_secs(60);
-
 /// Runs a pass, or joins the last one. Every failure becomes a problem in the result's outcome.
 pub(super) async fn serve(
     app: &App,
@@ -96,11 +93,11 @@ async fn join(app: &App, state: FleetState) -> ServeResult {
         return result.with(problems::first_pass_running());
     };
     let age = Duration::try_from(now.duration_since(last_pass.at)).unwrap_or_default();
-    let is_stale = age > Duration::from_secs(last_pass.freshness_seconds) + STALE_AFTER;
     let problems_from = last_pass.problems_from;
     let first_cursor = DeliveryCursor::after(last_pass.fence.saturating_sub(1));
     let is_fresh = now < last_pass.fresh_until() && last_pass.status != Status::Error;
     let served = Served::Joined { last_pass, age, is_fresh, lease_until };
+    let is_stale = served.is_stale();
     let mut result = ServeResult::new(served, first_cursor);
     if is_stale {
         result = result.with(problems::stale(age));

@@ -9,6 +9,9 @@ use crate::domain::{DeliveryCursor, Outcome, Problem, Status, Usage};
 use crate::pass::PassReport;
 use crate::store::LastPass;
 
+/// How long after its freshness has expired the last pass counts as stale.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+
 /// How a heartbeat was served.
 pub(super) enum Served {
     /// By a pass that it ran itself.
@@ -86,6 +89,17 @@ impl Served {
         match self {
             Self::Joined { lease_until, .. } | Self::FirstPassRunning { lease_until } => *lease_until,
             _ => None,
+        }
+    }
+
+    /// Whether the last pass is too long ago to rely on, or the one that this heartbeat tried to run failed as a whole.
+    pub(super) fn is_stale(&self) -> bool {
+        match self {
+            Self::Ran { .. } => false,
+            Self::Joined { last_pass, age, .. } => {
+                *age > Duration::from_secs(last_pass.freshness_seconds) + STALE_AFTER
+            }
+            Self::FirstPassRunning { .. } | Self::Failed { .. } | Self::TableUnavailable => true,
         }
     }
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
 use crate::app::App;
-use crate::domain::Presence;
+use crate::domain::{IssueAddress, Presence, Work};
 use crate::views::{self, AgentFilter, AgentPage, AgentView, Readable, RunPage, RunStatus, RunView};
 
 use super::auth::{AgentReader, Reader};
@@ -27,6 +27,9 @@ use super::shown::{page, shown};
     security(("agentToken" = [])),
     params(
         ("state" = Option<Presence>, Query, description = "Only agents with this state"),
+        ("work" = Option<Work>, Query, description = "Only agents whose work is in this state"),
+        ("issue" = Option<String>, Query, format = "uri",
+            description = "Only agents that work on the issue whose page has this address"),
         PageParameters,
     ),
     responses(
@@ -47,10 +50,17 @@ pub(super) async fn agents(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let states = Presence::ALL.map(|state| (state.as_str(), state));
-    let (state, request) =
-        query::read(uri.query(), |query| (query.one("state", query::one_of(&states)), query.page()))?;
+    let works = Work::ALL.map(|work| (work.as_str(), work));
+    let web = &app.config.github_server_url;
+    let issue = |text: &str| {
+        IssueAddress::parse(text, web).ok_or_else(|| format!("must be the address of an issue's page on {web}"))
+    };
+    let (state, work, issue, request) = query::read(uri.query(), |query| {
+        let state = query.one("state", query::one_of(&states));
+        (state, query.one("work", query::one_of(&works)), query.one("issue", issue), query.page())
+    })?;
     let named = reader.named_agents(app.clock.now());
-    let filter = AgentFilter { state, named: &named };
+    let filter = AgentFilter { state, work, issue: issue.as_ref(), named: &named };
     let readable =
         Readable { covers: &|name| reader.covers(name), next: &|after| reader.next_covered(after).cloned() };
     let agents = views::agents(&app, &filter, readable, &request).await?;

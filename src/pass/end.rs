@@ -12,7 +12,7 @@ use crate::store::{LastPass, LeaseError, PassRecord, RecentChanges};
 use super::checkpoints::CHECKPOINTS_AT_ONCE;
 use super::context::Pass;
 use super::health;
-use super::listed;
+use super::listed::{self, Digests};
 use super::problems;
 use super::report::PassReport;
 use super::tally::{self, Tally};
@@ -43,6 +43,7 @@ impl Pass<'_> {
             self.store_counts(counts.as_ref()).boxed()
         );
         let has_problems = is_recorded && !outcome.problems().is_empty();
+        let Digests { listed, named } = listed::digests(&self.app.config.repositories, &worklist);
         let ended = LastPass {
             pass_id: self.lease.pass_id(),
             fence: self.fence(),
@@ -55,7 +56,8 @@ impl Pass<'_> {
             search_all_fence: self.search_all_fence(is_all_stored && !worklist.is_search_incomplete),
             counts_lag: self.lease.takes_over() || !is_all_stored,
             retired_fence: self.retired_fence(worklist.has_retired),
-            listed: listed::digest(&self.app.config.repositories, &worklist),
+            listed,
+            named,
             problems_from: has_problems.then_some(self.lease.pass_id()),
             limits: self.github.limits(),
             probe: self.probe_memory.lock().expect("nothing panics while noting").clone(),

@@ -1,4 +1,4 @@
-//! What lists of issues show of the repositories beside their issues.
+//! What lists of issues show of the repositories beside their issues, and which repositories names refer to.
 
 use std::fmt::Write as _;
 
@@ -6,13 +6,20 @@ use crate::domain::{Fingerprint, RepositoryName};
 
 use super::work::Worklist;
 
-/// A digest of it, as the table holds it: a checkpoint or a name that could not be stored changes no list yet. A list may
-/// have changed if the digest differs, or if an issue has changed.
-pub(super) fn digest(configured: &[RepositoryName], worklist: &Worklist) -> String {
-    let mut text = String::new();
+/// Digests of what the table holds: a checkpoint or a name that could not be stored changes none of them yet.
+pub(super) struct Digests {
+    /// Of what lists show of the repositories. A list may have changed if it differs, or if an issue has changed.
+    pub(super) listed: String,
+    /// Of the repositories' ids and names.
+    pub(super) named: String,
+}
+
+pub(super) fn digests(configured: &[RepositoryName], worklist: &Worklist) -> Digests {
+    let (mut text, mut names) = (String::new(), String::new());
     for name in configured {
         let known = worklist.fleet.names.get(&name.key());
         let _ = write!(text, "{name} {:?}", known.map(|known| known.target));
+        let _ = write!(names, "{name} {:?}", known.and_then(|known| known.id()));
         let id = known.and_then(|known| known.id());
         let in_fleet = || worklist.fleet.repositories.get(&id?);
         let stored = match id.and_then(|id| worklist.of(id)) {
@@ -20,6 +27,7 @@ pub(super) fn digest(configured: &[RepositoryName], worklist: &Worklist) -> Stri
             None => in_fleet(),
         };
         if let Some(tracked) = stored {
+            let _ = write!(names, " {}", tracked.name);
             let _ = write!(
                 text,
                 " {} {:?} {} {} {} {} {}",
@@ -33,6 +41,8 @@ pub(super) fn digest(configured: &[RepositoryName], worklist: &Worklist) -> Stri
             );
         }
         text.push('\n');
+        names.push('\n');
     }
-    Fingerprint::of(&text).as_str().to_owned()
+    let digest = |text: &str| Fingerprint::of(text).as_str().to_owned();
+    Digests { listed: digest(&text), named: digest(&names) }
 }

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::domain::{
-    ActiveIssues, AgentName, BeatRate, Declaration, DeliveryCursor, Fingerprint, HeartbeatBody, Minute,
-    Status, iso_millis,
+    AgentName, BeatRate, Declaration, DeliveryCursor, Fingerprint, HeartbeatBody, JudgedIssues, Minute,
+    Status, agent_kept_for, iso_millis,
 };
 
 use super::keys::{AGENTS, EXPIRES_AT, Item, Key};
@@ -47,8 +47,8 @@ pub struct AnsweredHeartbeat<'a> {
     pub status: Status,
     /// What it declares.
     pub body: &'a HeartbeatBody,
-    /// The issues that it declares as active; `None` if it says nothing about them.
-    pub active_issues: Option<&'a ActiveIssues>,
+    /// The agent's active issues from now on; `None` if they stay as they are.
+    pub judged: Option<&'a JudgedIssues>,
     /// How long AgentRuns are kept.
     pub retention: Duration,
 }
@@ -66,6 +66,8 @@ pub struct AgentRecord {
     pub last_status: Option<Status>,
     /// The fingerprint of the token that it was sent with.
     pub token_fingerprint: Option<Fingerprint>,
+    /// What it has declared.
+    pub declaration: Declaration,
 }
 
 /// Where a page of the agents begins.
@@ -110,6 +112,8 @@ struct RecordItem {
     last_run_id: Option<Uuid>,
     last_status: Option<Status>,
     token_fingerprint: Option<Fingerprint>,
+    #[serde(flatten)]
+    declaration: Declaration,
 }
 
 /// The result of an update.
@@ -216,9 +220,9 @@ impl Store {
 
 impl AgentRecord {
     fn of(item: RecordItem) -> Option<Self> {
-        let RecordItem { sk, last_beat_at, last_run_id, last_status, token_fingerprint } = item;
+        let RecordItem { sk, last_beat_at, last_run_id, last_status, token_fingerprint, declaration } = item;
         let name = AgentName::parse(&sk).ok()?;
-        Some(Self { name, last_beat_at, last_run_id, last_status, token_fingerprint })
+        Some(Self { name, last_beat_at, last_run_id, last_status, token_fingerprint, declaration })
     }
 }
 
@@ -255,7 +259,7 @@ impl Update {
         let minute = known.and_then(|known| known.rate).map(|rate| rate.minute);
         let mut update = Self::default();
         let before = known.map(|known| known.declaration.clone()).unwrap_or_default();
-        let declaration = before.after(beat.body, beat.active_issues, beat.at);
+        let declaration = before.after(beat.body, beat.judged, beat.at);
         update.declare(&before, &declaration);
         match minute.cmp(&Some(beat.minute)) {
             Ordering::Less => {
@@ -282,7 +286,7 @@ impl Update {
                 (":at", text(iso_millis(beat.at))),
             ]);
             update.values([(":run", text(beat.run_id)), (":status", text(beat.status.as_str()))]);
-            let kept_for = declaration.kept_for(beat.retention);
+            let kept_for = agent_kept_for(beat.retention);
             let expires_at = beat.at.as_second().saturating_add_unsigned(kept_for.as_secs());
             update.values([(":token", text(beat.token.as_str())), (":expires", number(expires_at))]);
         } else {

@@ -7,7 +7,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{AccountLimits, ProbeMemory, Status, millis, optional_millis};
+use crate::domain::{AccountLimits, Holds, ProbeMemory, Status, millis, optional_millis};
 
 use super::keys::Key;
 use super::recent::RecentChanges;
@@ -37,6 +37,9 @@ pub struct FleetState {
     /// item stays below 1 KB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// The operator's holds. No pass writes them.
+    #[serde(default, skip_serializing_if = "Holds::is_empty")]
+    pub holds: Holds,
     /// The result of the last pass; `None` before the first one ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<LastPass>,
@@ -79,6 +82,9 @@ pub struct LastPass {
     /// Together with `last_change_fence` it tells whether a list may have changed.
     #[serde(default)]
     pub listed: String,
+    /// A digest of the tracked repositories' ids and names. While it stays, a name refers to the same repository.
+    #[serde(default)]
+    pub named: String,
     /// The pass whose record holds the current problems; `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,

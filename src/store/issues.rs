@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use serde::Deserialize;
 
 use crate::domain::{
-    CachedIssue, ChangeMarker, ChangePoint, IssueNumber, RepositoryId, fence_of_order, point_as_text,
+    ActiveIssue, CachedIssue, ChangeMarker, ChangePoint, IssueNumber, RepositoryId, fence_of_order, point_as_text,
 };
 
 use super::keys::{self, CHANGES, Key};
@@ -82,6 +82,25 @@ impl Store {
         for item in self.get_all(&keys, consistent).await? {
             let row: CachedIssue = value_of(item)?;
             found.insert(row.number, row);
+        }
+        Ok(found)
+    }
+
+    /// The cached rows of these issues of any repositories; those without a row are left out. Consistent.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
+    pub async fn active_rows(
+        &self,
+        issues: &[ActiveIssue],
+    ) -> Result<HashMap<ActiveIssue, CachedIssue>, StoreError> {
+        let keys: Vec<Key> = issues.iter().map(|issue| Key::issue(issue.repository, issue.number)).collect();
+        let mut items = self.get_all(&keys, true).await?;
+        let mut found = HashMap::new();
+        for (key, issue) in keys.iter().zip(issues) {
+            if let Some(item) = key.take_from(&mut items) {
+                found.insert(*issue, value_of(item)?);
+            }
         }
         Ok(found)
     }

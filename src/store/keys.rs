@@ -5,6 +5,7 @@
 //! | item | pk | sk |
 //! | --- | --- | --- |
 //! | the fleet's state, with the lease and the table's generation | `FLEET` | `STATE` |
+//! | since when agents could be heard without a gap | `FLEET` | `WATCH`, which sorts after `STATE`: passes do not read it |
 //! | the number of issues by the fence of their last change | `FLEET` | `COUNTS` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
 //! | a configured name: its id, or why it has none and since when; until when it is looked up by REST | `FLEET` |
@@ -84,6 +85,10 @@ impl Key {
 
     pub(super) fn state() -> Self {
         Self::new(FLEET, STATE)
+    }
+
+    pub(super) fn watch() -> Self {
+        Self::new(FLEET, "WATCH")
     }
 
     pub(super) fn change_counts() -> Self {

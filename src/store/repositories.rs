@@ -140,6 +140,34 @@ impl Store {
         self.get(&Key::name(&name.key())).await
     }
 
+    /// The repositories that these names refer to, by the name in lower case. Consistent.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
+    pub async fn ids_of(
+        &self,
+        names: &[&RepositoryName],
+    ) -> Result<HashMap<String, RepositoryId>, StoreError> {
+        let keys: Vec<Key> = names.iter().map(|name| Key::name(&name.key())).collect();
+        let mut items = self.get_all(&keys, true).await?;
+        let mut found = HashMap::new();
+        for (key, name) in keys.iter().zip(names) {
+            let Some(item) = key.take_from(&mut items) else { continue };
+            let known: ConfiguredName = value_of(item)?;
+            found.extend(known.id().map(|id| (name.key(), id)));
+        }
+        Ok(found)
+    }
+
+    /// These tracked repositories; those that are not there are left out. Consistent.
+    ///
+    /// # Errors
+    /// [`StoreError`] if DynamoDB fails or an item cannot be read.
+    pub async fn tracked(&self, ids: &[RepositoryId]) -> Result<Vec<TrackedRepository>, StoreError> {
+        let keys: Vec<Key> = ids.iter().copied().map(Key::repository).collect();
+        self.get_all(&keys, true).await?.into_iter().map(value_of).collect()
+    }
+
     /// A tracked repository; `None` if there is none with this id. One consistent read.
     ///
     /// # Errors

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{AgentName, Fingerprint, Presence, Status, is_quiet, optional_millis};
+use crate::domain::{
+    ActiveIssue, AgentName, Fingerprint, Hold, Holds, IssueAddress, Judged, Listening, Presence, Status,
+    Verdict, Watch, Work, optional_millis,
+};
+use crate::names;
 use crate::store::{AgentRecord, AgentsFrom};
 
 use super::page::{self, PageRequest, Position};
@@ -21,8 +26,10 @@ use super::read_error::ReadError;
 pub struct AgentView {
     /// Its name.
     pub name: String,
-    /// Whether it is still there.
+    /// Whether it is still there. It follows from its heartbeats and what it declared, and is not stored.
     pub state: Presence,
+    /// Whether its work goes on, whatever its `state` is.
+    pub work: Work,
     /// Whether no heartbeat has come for twice the interval that the service suggests (`HEARTBEAT_INTERVAL_SECONDS`).
     pub is_quiet: bool,
     /// When its last heartbeat was answered; null before the first one.
@@ -39,6 +46,44 @@ pub struct AgentView {
     /// agent's fingerprint names is no longer used.
     #[schema(required, value_type = Option<String>)]
     pub token_fingerprint: Option<Fingerprint>,
+    /// What it has promised; null if nothing, or if it has left.
+    #[schema(required)]
+    pub watch: Option<Watch>,
+    /// The issues that it works on, in the order of its declaration, at most twelve.
+    #[schema(max_items = 12)]
+    pub active_issues: Vec<AgentIssueView>,
+    /// Since when each of its heartbeats has told it to stop one of them; null if none does.
+    #[serde(with = "optional_millis")]
+    #[schema(required)]
+    pub stop_since: Option<Timestamp>,
+    /// What it does, in its own words.
+    #[schema(required)]
+    pub progress: Option<String>,
+    /// When its progress or its active issues last changed.
+    #[serde(with = "optional_millis")]
+    #[schema(required)]
+    pub progress_at: Option<Timestamp>,
+    /// Its login at GitHub, as it declared it.
+    #[schema(required)]
+    pub login: Option<String>,
+    /// The program that sends its heartbeats, as it declared it.
+    #[schema(required)]
+    pub client: Option<String>,
+    /// The operator's hold on it; null if there is none.
+    #[schema(required)]
+    pub hold: Option<Hold>,
+}
+
+/// An issue that an agent works on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AgentIssue)]
+pub struct AgentIssueView {
+    /// Its page on GitHub; null if its repository is no longer tracked.
+    #[schema(required)]
+    pub url: Option<String>,
+    /// What the agent's last heartbeat said about it, apart from a hold.
+    pub verdict: Verdict,
 }
 
 /// Which agents a list shows.
@@ -46,6 +91,10 @@ pub struct AgentView {
 pub struct AgentFilter<'a> {
     /// Only agents with this presence.
     pub state: Option<Presence>,
+    /// Only agents whose work is in this state.
+    pub work: Option<Work>,
+    /// Only agents that work on this issue.
+    pub issue: Option<&'a IssueAddress>,
     /// The agents that tokens name, whether or not they have ever sent a heartbeat.
     pub named: &'a BTreeSet<&'a AgentName>,
 }
@@ -98,9 +147,14 @@ pub async fn agents(
     readable: Readable<'_>,
     request: &PageRequest,
 ) -> Result<AgentPage, ReadError> {
-    let list = format!("agents {}", filter.state.map_or("", Presence::as_str));
+    let list = filter.list();
     let from = request.after(&list)?.or_else(|| (readable.next)(None).map(AgentsFrom::At));
-    let read = app.store.agents(from.as_ref(), request.limit).await?;
+    let (read, moment) = futures_util::join!(
+        app.store.agents(from.as_ref(), request.limit).boxed(),
+        Moment::read(app, filter.issue).boxed()
+    );
+    let (read, moment) = (read?, moment?);
+    moment.learn_pages(app, &read.agents).await?;
     let upto = read.agents.last().map(|last| last.name.clone()).filter(|_| !read.is_end);
     let is_in_page = |name: &AgentName| match &from {
         None => true,
@@ -128,8 +182,15 @@ pub async fn agents(
         &list,
         |(name, _)| AgentsFrom::After(name.clone()),
         |(name, record)| {
-            let view = AgentView::of(app, name, *record);
-            filter.state.is_none_or(|state| state == view.state).then_some(view)
+            let is_at_work = |issue: ActiveIssue| {
+                record.is_some_and(|record| record.declaration.active_issues.verdict(issue).is_some())
+            };
+            let works_on_it = filter.issue.is_none() || moment.issue.is_some_and(is_at_work);
+            let view = AgentView::of(app, &moment, name, *record);
+            let is_wanted = filter.state.is_none_or(|state| state == view.state)
+                && filter.work.is_none_or(|work| work == view.work)
+                && works_on_it;
+            is_wanted.then_some(view)
         },
     );
     Ok(AgentPage { agents: shown, next_cursor })
@@ -141,25 +202,95 @@ pub async fn agents(
 /// [`ReadError::NotFound`] if it has never sent a heartbeat and no token names it; [`ReadError::Store`] if DynamoDB
 /// fails.
 pub async fn agent(app: &App, name: &AgentName, is_named: bool) -> Result<AgentView, ReadError> {
-    match app.store.agent(name).await? {
-        None if !is_named => Err(ReadError::NotFound("this agent has never sent a heartbeat")),
-        record => Ok(AgentView::of(app, name, record.as_ref())),
+    let (record, moment) =
+        futures_util::join!(app.store.agent(name).boxed(), Moment::read(app, None).boxed());
+    let (record, moment) = (record?, moment?);
+    if record.is_none() && !is_named {
+        return Err(ReadError::NotFound("this agent has never sent a heartbeat"));
+    }
+    moment.learn_pages(app, record.as_slice()).await?;
+    Ok(AgentView::of(app, &moment, name, record.as_ref()))
+}
+
+impl AgentFilter<'_> {
+    /// The list's name with its filters.
+    fn list(&self) -> String {
+        let state = self.state.map_or("", Presence::as_str);
+        let work = self.work.map_or("", Work::as_str);
+        let issue = self.issue.map(|issue| format!("{}#{}", issue.repository.key(), issue.number));
+        format!("agents state={state} work={work} issue={}", issue.unwrap_or_default())
+    }
+}
+
+/// What agents are judged by beside their own items.
+struct Moment {
+    now: Timestamp,
+    listening: Listening,
+    holds: Holds,
+    /// The version of the repositories' names.
+    names: String,
+    /// The issue that was asked for, if its repository is tracked.
+    issue: Option<ActiveIssue>,
+}
+
+impl Moment {
+    async fn read(app: &App, issue: Option<&IssueAddress>) -> Result<Self, ReadError> {
+        let (state, listening) =
+            futures_util::join!(app.store.state().boxed(), app.store.listening().boxed());
+        let (state, listening) = (state?, listening?);
+        let names = state.ended.map(|ended| ended.named).unwrap_or_default();
+        names::known(app).keep(&names);
+        let issue = match issue {
+            None => None,
+            Some(IssueAddress { repository, number }) => {
+                let ids = names::ids(app, &names, std::iter::once(repository)).await?;
+                let id = ids.get(&repository.key());
+                id.map(|id| ActiveIssue { repository: *id, number: *number })
+            }
+        };
+        Ok(Self { now: app.clock.now(), listening, holds: state.holds, names, issue })
+    }
+
+    /// Reads where the pages of these agents' issues are, as far as this execution environment does not know.
+    async fn learn_pages(&self, app: &App, agents: &[AgentRecord]) -> Result<(), ReadError> {
+        let issues = agents.iter().flat_map(|agent| agent.declaration.active_issues.iter());
+        let unknown = issues.map(|(issue, _)| issue).filter(|issue| names::page(app, *issue).is_none());
+        let unknown: BTreeSet<_> = unknown.map(|issue| issue.repository).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        for tracked in app.store.tracked(&unknown.into_iter().collect::<Vec<_>>()).await? {
+            names::known(app).learn_page(&self.names, &tracked.name, tracked.id);
+        }
+        Ok(())
     }
 }
 
 impl AgentView {
-    fn of(app: &App, name: &AgentName, record: Option<&AgentRecord>) -> Self {
-        let now = app.clock.now();
+    fn of(app: &App, moment: &Moment, name: &AgentName, record: Option<&AgentRecord>) -> Self {
         let last_heartbeat_at = record.and_then(|record| record.last_beat_at);
-        let interval = app.config.heartbeat_interval;
+        let declaration = record.map(|record| record.declaration.clone()).unwrap_or_default();
+        let judged = last_heartbeat_at.map_or(Judged::NEW, |last| {
+            Judged::of(&declaration, last, moment.listening, app.config.heartbeat_interval, moment.now)
+        });
+        let shown = |(issue, verdict)| AgentIssueView { url: names::page(app, issue), verdict };
         Self {
             name: name.to_string(),
-            state: Presence::of(last_heartbeat_at, now),
-            is_quiet: last_heartbeat_at.is_some_and(|last| is_quiet(last, interval, now)),
+            state: judged.presence,
+            work: judged.work,
+            is_quiet: judged.is_quiet,
             last_heartbeat_at,
             last_status: record.and_then(|record| record.last_status),
             last_run_id: record.and_then(|record| record.last_run_id),
             token_fingerprint: record.and_then(|record| record.token_fingerprint.clone()),
+            watch: last_heartbeat_at.and_then(|last| declaration.watch(last)),
+            active_issues: declaration.active_issues.iter().map(shown).collect(),
+            stop_since: declaration.stop_at,
+            progress: declaration.progress,
+            progress_at: declaration.progress_at,
+            login: declaration.login,
+            client: declaration.client,
+            hold: moment.holds.of(name).cloned(),
         }
     }
 }

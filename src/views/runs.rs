@@ -60,6 +60,8 @@ pub struct RunView {
     pub errors: Vec<String>,
     /// The URLs of the reported issues, at most 200.
     pub touched_issue_urls: Vec<String>,
+    /// The URLs of the active issues that the agent was told to stop, at most 50.
+    pub stop_issue_urls: Vec<String>,
     /// The number of issues that were to be reported, at most 10,000.
     pub touched_count: u64,
     /// The pass that it ran or joined; null if none has ended.
@@ -166,6 +168,7 @@ impl RunView {
             warnings: run.warnings,
             errors: run.errors,
             touched_issue_urls: run.touched_issue_urls,
+            stop_issue_urls: run.stop_issue_urls,
             touched_count: run.touched_count,
             pass_id: run.pass_id,
             coalesced: run.coalesced,

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{Problem, Status, millis, optional_millis};
+use crate::domain::{Hold, Problem, Status, millis, optional_millis};
 use crate::store::{FleetState, LastPass};
 
 use super::read_error::ReadError;
@@ -31,6 +31,8 @@ pub struct FleetStatus {
     /// The last pass that ended; null before the first one.
     #[schema(required)]
     pub last_pass: Option<LastPassView>,
+    /// The operator's holds: which agents are told to stop everything, since when and why.
+    pub holds: Vec<Hold>,
     /// The problems of the last pass.
     pub problems: Vec<Problem>,
 }
@@ -65,6 +67,7 @@ pub async fn status(app: &App) -> Result<FleetStatus, ReadError> {
         pass_running_until: state.leased_until(app.clock.now()),
         repositories: app.config.repositories.len(),
         last_pass: state.ended.as_ref().map(LastPassView::of),
+        holds: state.holds.as_slice().to_vec(),
         problems,
     })
 }

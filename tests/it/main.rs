@@ -13,3 +13,4 @@ mod records;
 mod simulation;
 mod support;
 mod sync;
+mod verdicts;

@@ -6,13 +6,14 @@ use std::path::Path;
 use crate::support::source_files::{SourceFile, SourceTree};
 
 /// What each module may use of the others. `domain` is open to all and uses none of them.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("bin", &["http", "schedule", "start"]),
     ("http", &["heartbeat", "views", "app", "secrets", "telemetry"]),
     ("schedule", &["heartbeat", "app"]),
     ("start", &["app", "config", "telemetry"]),
-    ("heartbeat", &["pass", "feed", "app", "store", "telemetry"]),
-    ("views", &["feed", "app", "store"]),
+    ("heartbeat", &["pass", "feed", "names", "app", "store", "telemetry"]),
+    ("views", &["feed", "names", "app", "store"]),
+    ("names", &["app", "store"]),
     ("feed", &["app", "store"]),
     ("pass", &["app", "github", "store", "telemetry"]),
     ("app", &["config", "secrets", "github", "store", "clock", "transport"]),
