@@ -16,7 +16,7 @@ mod repositories;
 mod runs;
 mod status;
 
-pub use agents::{AgentFilter, AgentPage, AgentView, Readable, agent, agents};
+pub use agents::{AgentFilter, AgentIssueView, AgentPage, AgentView, Readable, agent, agents};
 pub use changes::{ChangePage, ChangeView, changes};
 pub use issue_filter::{Assignee, IssueFilter, StateFilter};
 pub use issue_view::{GoneView, IssueDetail, IssueView};

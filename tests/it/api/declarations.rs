@@ -117,7 +117,7 @@ async fn declaration_is_kept_with_the_agent_and_forgotten_member_by_member() {
     let kept = item(&app);
     assert_eq!(
         (&kept["login"], &kept["progressAt"]),
-        (&json!("x".repeat(39)), &json!("2026-11-22T06:00:00.000Z"))
+        (&json!("x".repeat(39)), &json!(1_795_327_200_000_u64))
     );
     app.pass_time(5);
     declaring(&app, &largest()).beat().await;
@@ -169,7 +169,9 @@ async fn largest_item_of_an_agent_is_one_write_unit() {
     app.agent(&name).with_body(&largest().to_string()).beat().await;
     let mut item = app.items("AGENTS", &name).pop().expect("an item").into_value();
     // The longest text that `domain/active_issues.rs` makes.
-    item["activeIssues"] = "x".repeat(192).into();
+    item["activeIssues"] = "x".repeat(216).into();
+    item["judgedBy"] = "x".repeat(12).into();
+    item["stopAt"] = 1_767_225_600_001_u64.into();
     item["told"] = format!("{0}#~#{0}#{0}#{0}#{0}#{1}", "9".repeat(20), "9".repeat(10)).into();
     for counted in ["kindsAfter", "reported", "beatsInMinute"] {
         item[counted] = u64::MAX.into();
@@ -181,22 +183,19 @@ async fn largest_item_of_an_agent_is_one_write_unit() {
 }
 
 #[tokio::test]
-async fn item_expires_after_a_week_or_with_a_promise_after_the_retention() {
-    let app = TestApp::tracking(&["acme/api"]).with("RUN_RETENTION_DAYS", "30").start().await;
-    let kept_for = |app: &TestApp| {
-        let expires_at = item(app)["expiresAt"].as_i64().expect("a time");
-        (expires_at - app.world.clock.now().as_second()) / DAY
-    };
-    app.agent("alpha").beat().await;
-    assert_eq!(kept_for(&app), 7);
-    app.pass_time(60);
-    declaring(&app, &json!({"intervalSeconds": 60})).beat().await;
-    assert_eq!(kept_for(&app), 30);
-    app.pass_time(60);
-    app.agent("alpha").beat().await;
-    assert_eq!(kept_for(&app), 30, "it counts from the last heartbeat");
-    declaring(&app, &json!({"intervalSeconds": null})).beat().await;
-    assert_eq!(kept_for(&app), 7);
+async fn item_expires_after_the_retention_of_runs_and_at_least_35_days() {
+    for (days, expected) in [(1, 35), (90, 90)] {
+        let app = TestApp::tracking(&["acme/api"])
+            .with("RUN_RETENTION_DAYS", &days.to_string())
+            .start()
+            .await;
+        for _ in 0..2 {
+            app.agent("alpha").beat().await;
+            let expires_at = item(&app)["expiresAt"].as_i64().expect("a time");
+            assert_eq!((expires_at - app.world.clock.now().as_second()) / DAY, expected);
+            app.pass_time(3_600);
+        }
+    }
 }
 
 #[tokio::test]

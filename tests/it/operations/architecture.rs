@@ -9,7 +9,7 @@ use crate::support::source_files::{SourceFile, SourceTree};
 const ARROWS: [(&str, &[&str]); 17] = [
     ("bin", &["http", "schedule", "start"]),
     ("http", &["heartbeat", "views", "app", "secrets", "telemetry"]),
-    ("schedule", &["heartbeat", "app"]),
+    ("schedule", &["heartbeat", "app", "store"]),
     ("start", &["app", "config", "telemetry"]),
     ("heartbeat", &["pass", "feed", "names", "app", "store", "telemetry"]),
     ("views", &["feed", "names", "app", "store"]),

@@ -15,7 +15,7 @@ async fn fleet() -> TestApp {
 }
 
 async fn orders(app: &TestApp, event: Value) -> Result<Value, ScheduledBeatFailed> {
-    app.schedule().sends(event, 60).await.map(|answer| answer.0.into_value())
+    app.schedule().orders(event).await
 }
 
 async fn refused(app: &TestApp, event: Value) -> String {
