@@ -104,5 +104,5 @@ async fn all_pages_of_500_agents_cost_few_read_units() {
     app.clear_requests();
     let (agents, pages) = app.client().read_all("/api/agents?limit=200", "agents").await;
     assert_eq!((agents.len(), pages), (500, 3));
-    insta::assert_snapshot!(app.world.dynamodb.capacity().read_units, @"14");
+    insta::assert_snapshot!(app.world.dynamodb.capacity().read_units, @"21");
 }
