@@ -1,33 +1,35 @@
 #!/bin/sh
-# A PreToolUse and UserPromptSubmit hook of Claude Code: ends the session, with the reason, when its issue was closed,
+# A UserPromptSubmit and PreToolUse hook of Claude Code: ends the session, with the reason, when its issue was closed,
 # moved or the like, or when an operator holds the agent. Start the session with the issue that it works on:
 #
 #     HEARTBEAT_ISSUE=https://github.com/acme/api/issues/42 claude
 #
-# It asks once in HEARTBEAT_MINUTES (1 by default), and while the answer is to stop, each time. Issues that changed become
-# context of the session. Without an answer the session goes on, and the user sees a warning. guard.sh is in the project's
-# folder. Needs jq.
+# It sends a heartbeat for each prompt, and at most one in HEARTBEAT_SECONDS (60 by default) for the tool calls. Issues
+# that changed become context of the session. Without an answer the session goes on, and the user sees a warning. guard.sh
+# is in the project's folder. Needs jq.
 set -u
+umask 077
 
 event=$(jq -r .hook_event_name) || exit 0
 HEARTBEAT_AGENT=${HEARTBEAT_AGENT:-$(hostname -s)}
 export HEARTBEAT_AGENT
-folder=${XDG_CACHE_HOME:-$HOME/.cache}/agent-heartbeat
-asked=$folder/$HEARTBEAT_AGENT
-[ -z "$(find "$asked" -mmin "-${HEARTBEAT_MINUTES:-1}" 2>/dev/null)" ] || exit 0
+kept=${XDG_CACHE_HOME:-$HOME/.cache}/agent-heartbeat/$HEARTBEAT_AGENT
+mkdir -p "$kept" || exit 0
 
-# Standard output, with the changes, into one variable, and standard error into a file that only this user can read.
-mkdir -p "$folder" && why=$(mktemp "$asked.XXXXXX") || exit 0
-trap 'rm -f "$why"' EXIT
-changes=$("$CLAUDE_PROJECT_DIR"/guard.sh "${HEARTBEAT_ISSUE:-}" 2>"$why")
+# Before the heartbeat, so that a service that does not answer delays only one tool call.
+now=$(date +%s)
+asked=$(cat "$kept/asked" 2>/dev/null || echo 0)
+[ "$event" = PreToolUse ] && [ $((now - asked)) -lt "${HEARTBEAT_SECONDS:-60}" ] && exit 0
+echo "$now" >"$kept/asked"
+
+changes=$("$CLAUDE_PROJECT_DIR"/guard.sh "${HEARTBEAT_ISSUE:-}" 2>"$kept/why")
 case $? in
-0) touch "$asked" && go=true ;;
-3 | 4) rm -f "$asked" && go=false ;;
+3 | 4) go=false && rm "$kept/asked" ;;
 *) go=true ;;
 esac
 
-# `continue` ends the session. A version that runs this one tool call nevertheless is denied it.
-jq -n --argjson go "$go" --arg event "$event" --arg changes "$changes" --rawfile why "$why" '
+# `continue` ends the session; some versions run the tool call nevertheless, unless it is denied.
+jq -n --argjson go "$go" --arg event "$event" --arg changes "$changes" --rawfile why "$kept/why" '
     ($why | rtrimstr("\n")) as $why
     | (if $changes != "" then "GitHub issues that changed meanwhile:\n\($changes)" else "" end) as $news
     | if $go then
