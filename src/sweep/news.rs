@@ -100,7 +100,7 @@ pub(super) async fn gather(
     };
     let now = app.clock.now();
     let silent: Vec<&WatchedAgent> = of(AgentChange::Down).map(|(_, agent)| agent).collect();
-    learn_pages(app, state, silent.iter().take(WITH_ISSUES)).await?;
+    learn_pages(app, state, &silent[..silent.len().min(WITH_ISSUES)]).await?;
     let down = of(AgentChange::Down).enumerate().filter_map(|(n, (since, agent))| {
         let promise = agent.declaration.promise()?;
         let issues = agent.declaration.active_issues.iter().take(if n < WITH_ISSUES { usize::MAX } else { 0 });
@@ -149,11 +149,11 @@ async fn invalid_token(app: &App, agents: &[&WatchedAgent], now: Timestamp) -> O
 async fn learn_pages(
     app: &App,
     state: &FleetState,
-    agents: impl Iterator<Item = &&WatchedAgent>,
+    agents: &[&WatchedAgent],
 ) -> Result<(), StoreError> {
     let version = state.ended.as_ref().map(|ended| ended.named.as_str()).unwrap_or_default();
     names::known(app).keep(version);
-    let issues = agents.flat_map(|agent| agent.declaration.active_issues.iter());
+    let issues = agents.iter().flat_map(|agent| agent.declaration.active_issues.iter());
     let unknown = issues.map(|(issue, _)| issue).filter(|issue| names::page(app, *issue).is_none());
     let unknown: BTreeSet<_> = unknown.map(|issue| issue.repository).collect();
     if unknown.is_empty() {

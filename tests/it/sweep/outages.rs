@@ -124,7 +124,8 @@ async fn restored_table_reports_nobody() {
         a_schedule_later(&app, &["alpha", "beta"]).await.expect("a good beat");
     }
     for item in app.world.dynamodb.items(TABLE_NAME) {
-        app.world.dynamodb.delete_item(TABLE_NAME, &item);
+        let key = |name: &str| item[name].as_str().expect("a key").to_owned();
+        app.world.dynamodb.delete_item(TABLE_NAME, &key("pk"), &key("sk"));
     }
     for item in backup {
         app.world.dynamodb.put_item(TABLE_NAME, &item);
