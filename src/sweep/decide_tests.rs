@@ -1,3 +1,5 @@
+//! What sweeps decide, at each boundary and for any fleet.
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -47,6 +49,7 @@ fn watch(members: serde_json::Value) -> Option<WatchState> {
     Some(serde_json::from_value(watch).expect("a watch"))
 }
 
+#[derive(Debug)]
 struct Fleet {
     agents: Vec<WatchedAgent>,
     watch: Option<WatchState>,

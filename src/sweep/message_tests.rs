@@ -1,3 +1,5 @@
+//! Every sentence of a message, and its forms.
+
 use super::*;
 use crate::domain::Fingerprint;
 

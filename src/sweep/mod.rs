@@ -9,6 +9,8 @@ mod message;
 mod news;
 mod topic;
 
+use std::time::Duration;
+
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use jiff::Timestamp;
@@ -35,8 +37,8 @@ pub enum SweepFailed {
     #[error(transparent)]
     NotPublished(#[from] NotPublished),
     /// It took too long.
-    #[error("it took longer than {0} s; the next sweep continues")]
-    TimedOut(u64),
+    #[error("it took longer than {0:?}; the next sweep continues")]
+    TimedOut(Duration),
 }
 
 /// What a sweep works with.
@@ -57,7 +59,7 @@ struct Context<'a> {
 pub async fn sweep(app: &App, topic: Option<&Topic>) -> Result<(), SweepFailed> {
     let limit = app.timing.sweep;
     let swept = tokio::time::timeout(limit, run(app, topic)).await;
-    let swept = swept.unwrap_or(Err(SweepFailed::TimedOut(limit.as_secs())));
+    let swept = swept.unwrap_or(Err(SweepFailed::TimedOut(limit)));
     if let Err(error) = &swept {
         Count::AgentsMessageFailed.add(1);
         tracing::error!(cause = %error, "The sweep for silent agents failed: {error}.");

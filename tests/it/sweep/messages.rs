@@ -10,7 +10,7 @@ use super::{
     BETWEEN_MESSAGES, SCHEDULE, a_schedule_later, beat, fleet, fleet_of, promise, reported,
     until_a_message_may_follow,
 };
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, until_held};
 
 #[tokio::test]
 async fn silence_is_reported_once_and_the_return_too() {
@@ -39,7 +39,37 @@ async fn message_says_what_was_promised_and_what_the_agent_works_on() {
     let [message] = &app.messages()[..] else { panic!("one message") };
     let mut shown = message.clone();
     shown["eventId"] = "an id".into();
-    insta::assert_json_snapshot!(shown, @"");
+    insta::assert_json_snapshot!(shown, @r#"
+    {
+      "at": "2026-11-22T06:05:00.000Z",
+      "down": [
+        {
+          "activeIssueUrls": [
+            "https://github.com/acme/api/issues/2"
+          ],
+          "agent": "alpha",
+          "downAt": "2026-11-22T06:02:00.000Z",
+          "graceSeconds": 60,
+          "intervalSeconds": 60,
+          "missedBeats": 5,
+          "since": "2026-11-22T06:00:00.000Z"
+        }
+      ],
+      "eventId": "an id",
+      "headline": "Agent alpha is down",
+      "more": {
+        "down": 0,
+        "moving": 0,
+        "stalled": 0,
+        "up": 0
+      },
+      "moving": [],
+      "schemaVersion": 1,
+      "stalled": [],
+      "up": [],
+      "watched": 2
+    }
+    "#);
     let published = app.world.notifications.messages();
     assert_eq!(published[0].subject, "Agent alpha is down");
     assert!(!published[0].forms.values().any(|form| form.contains("a secret of")), "progress is the agent's own");
@@ -64,7 +94,7 @@ async fn agent_that_is_back_before_its_message_is_sent_is_left_out() {
     let mut held = app.world.dynamodb.hold(On::operation("PutItem").containing("UNSENT"));
     let schedule = app.schedule();
     let mut sweeping = Box::pin(schedule.beat());
-    assert!(crate::support::app::until_held(&mut sweeping, &mut held).await.is_none());
+    assert!(until_held(&mut sweeping, &mut held).await.is_none());
     beat(&app, "alpha").await;
     held.release();
     sweeping.await.expect("a good beat");
@@ -169,7 +199,7 @@ async fn sweep_that_cannot_use_the_table_fails_the_invocation_after_the_pass() {
     let app = fleet(&["alpha", "beta"]).await;
     app.world.dynamodb.fault(On::operation("Query").containing("\"AGENTS\""), Broken::AccessDenied);
     let failed = a_schedule_later(&app, &["beta"]).await.expect_err("a failed invocation");
-    insta::assert_snapshot!(failed, @"");
+    insta::assert_snapshot!(failed, @"the sweep for silent agents failed: DynamoDB table unavailable (Query: AccessDeniedException); check TABLE_NAME and the function's IAM policy");
     assert_eq!(app.runs("scheduler")[1]["status"], "ok");
     a_schedule_later(&app, &["beta"]).await.expect("a good beat");
     assert_eq!(reported(&app), [["down alpha"]]);
@@ -178,10 +208,16 @@ async fn sweep_that_cannot_use_the_table_fails_the_invocation_after_the_pass() {
 #[tokio::test]
 async fn trouble_with_github_does_not_delay_a_message() {
     let app = fleet(&["alpha", "beta"]).await;
+    app.pass_time(SCHEDULE);
+    let mut held = app.world.github.hold(Matching::anything());
     app.world.github.fault(Matching::anything(), Fault::Status(502).forever());
-    let failed = a_schedule_later(&app, &[]).await.expect_err("a failed pass");
-    assert!(matches!(failed, ScheduledBeatFailed::Beat(_)), "{failed}");
+    let schedule = app.schedule();
+    let mut invocation = Box::pin(schedule.beat());
+    assert!(until_held(&mut invocation, &mut held).await.is_none());
     assert_eq!(reported(&app), [["down alpha", "down beta"]]);
+    held.release();
+    let failed = invocation.await.expect_err("a failed pass");
+    assert!(matches!(failed, ScheduledBeatFailed::Beat(_)), "{failed}");
 }
 
 #[tokio::test]
@@ -215,4 +251,114 @@ async fn heartbeats_keep_what_was_reported() {
     assert!(mark.is_u64() && item["pf"] == mark, "{item:#}");
     app.pass_time(BETWEEN_MESSAGES);
     assert_eq!(reported(&app), [["down alpha"]]);
+}
+
+#[tokio::test]
+async fn message_whose_answer_is_lost_is_published_once_more_with_its_id() {
+    let app = fleet(&["alpha", "beta"]).await;
+    app.world.notifications.fault(
+        notifications::On::operation("Publish"),
+        notifications::Fault::LoseAnswer,
+    );
+    a_schedule_later(&app, &["beta"]).await.expect_err("a failed invocation");
+    assert_eq!(app.messages().len(), 1, "the SDK does not repeat it");
+    until_a_message_may_follow(&app, &["beta"]).await;
+    let [first, second] = &app.messages()[..] else { panic!("two messages") };
+    assert_eq!((&first["eventId"], &first["at"]), (&second["eventId"], &second["at"]));
+}
+
+/// With no other members than those that a schema names.
+fn strict(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(members) => {
+            members.values_mut().for_each(|member| *member = strict(member.take()));
+            if members.get("type") == Some(&json!("object")) && members.contains_key("properties") {
+                members.insert("additionalProperties".to_owned(), false.into());
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| *value = strict(value.take())),
+        _ => {}
+    }
+    schema
+}
+
+/// The schema of <https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html>: only `version` and `source`
+/// are required. Chat shows nothing of a message that does not match it.
+fn custom_notification() -> Value {
+    let (text, texts) = (json!({"type": "string", "minLength": 1}), json!({"type": "array", "items": {"type": "string"}}));
+    json!({
+        "type": "object",
+        "required": ["version", "source"],
+        "properties": {
+            "version": {"const": "1.0"},
+            "source": {"const": "custom"},
+            "id": text,
+            "content": {
+                "type": "object",
+                "required": ["description"],
+                "properties": {
+                    "textType": {"const": "client-markdown"},
+                    "title": text,
+                    "description": text,
+                    "nextSteps": texts,
+                    "keywords": texts,
+                },
+            },
+            "metadata": {
+                "type": "object",
+                "properties": {
+                    "threadId": text,
+                    "summary": text,
+                    "eventType": text,
+                    "relatedResources": texts,
+                    "additionalContext": {"type": "object", "additionalProperties": {"type": "string"}},
+                },
+            },
+        },
+    })
+}
+
+#[tokio::test]
+async fn messages_match_the_schemas_of_programs_and_of_chat() {
+    let app = fleet(&["alpha", "beta", "gamma"]).await;
+    let mut working = promise();
+    working["activeIssueUrls"] = json!(["https://github.com/acme/api/issues/2"]);
+    working["stalledAfterSeconds"] = 60.into();
+    let works = async |agent: &str| {
+        app.agent(agent).with_body(&working.to_string()).beat().await;
+    };
+    works("gamma").await;
+    works("alpha").await;
+    app.pass_time(SCHEDULE);
+    works("gamma").await;
+    app.schedule().beat().await.expect("a good beat");
+    working["progress"] = "more".into();
+    let moves = async |agent: &str| {
+        app.agent(agent).with_body(&working.to_string()).beat().await;
+    };
+    app.pass_time(BETWEEN_MESSAGES - SCHEDULE);
+    app.schedule().beat().await.expect("a good beat");
+    app.pass_time(SCHEDULE);
+    moves("gamma").await;
+    moves("alpha").await;
+    app.schedule().beat().await.expect("a good beat");
+    assert_eq!(
+        reported(&app).concat(),
+        ["down alpha", "down beta", "stalled gamma", "up alpha", "moving gamma"],
+    );
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/agents-message.schema.json");
+    let schema = std::fs::read_to_string(path).expect("a text");
+    let schema = strict(serde_json::from_str(&schema).expect("JSON"));
+    let programs = jsonschema::draft202012::new(&schema).expect("a schema");
+    let chat = jsonschema::draft202012::new(&strict(custom_notification())).expect("a schema");
+    for message in app.world.notifications.messages() {
+        for (protocol, schema) in [("sqs", &programs), ("lambda", &programs), ("http", &programs), ("https", &chat)] {
+            let form: Value = serde_json::from_str(message.form(protocol)).expect("JSON");
+            let mistakes: Vec<String> = schema.iter_errors(&form).map(|mistake| mistake.to_string()).collect();
+            assert_eq!(mistakes, [""; 0], "{protocol}: {form:#}");
+        }
+        let notification: Value = serde_json::from_str(message.form("https")).expect("JSON");
+        assert_eq!(notification["metadata"]["additionalContext"]["event"], message.form("sqs"));
+        assert!(message.subject.is_ascii() && message.subject.len() < 100);
+    }
 }

@@ -3,6 +3,7 @@
 mod costs;
 mod disturbed;
 mod messages;
+mod metrics;
 mod outages;
 
 use agent_heartbeat::schedule::ScheduledBeatFailed;
