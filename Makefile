@@ -145,9 +145,20 @@ bench-smoke: ## Run every benchmark once in its smallest form and check its coun
 	@$(CARGO_TARGET_DIR)/debug/bench-start --smoke $(CARGO_TARGET_DIR)/debug/api $(CARGO_TARGET_DIR)/debug/hello \
 		$(BENCH_START)-peer.mjs $(BENCH_START)-smoke.json
 
+# Each crate with its features, as `make run` or `make test` compiles it.
+RUN_EDGES := normal,build
+TEST_EDGES := normal,build,dev
+features = cargo tree --locked -p agent-heartbeat -p test-world --edges $(1) --format '{p} {f}' --prefix none \
+	| sed 's/ (\*)$$//' | LC_ALL=C sort -u
+
 .PHONY: check
 check: $(CARGO_DENY) $(CARGO_SHEAR) ## Check format, lints, rustdoc, licences, banned crates, unused dependencies
 	cargo fmt --all --check
+	@mkdir -p target
+	@$(call features,$(RUN_EDGES)) >target/run-features.txt && $(call features,$(TEST_EDGES)) >target/test-features.txt
+	@comm -23 target/run-features.txt target/test-features.txt >target/compiled-twice.txt
+	@if [ -s target/compiled-twice.txt ]; then cat target/compiled-twice.txt >&2; \
+	echo 'make test compiles these again with more features: name those in tests/test-world/Cargo.toml' >&2; exit 1; fi
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features
 	$(CARGO_DENY) --locked check bans licenses sources

@@ -86,10 +86,8 @@ fn parsed(text: &str) -> Option<(ActiveIssue, Verdict)> {
     };
     let (repository, number) = text.split_once('.')?;
     let parsed = |text: &str| u64::from_str_radix(text, 16).ok();
-    let issue = ActiveIssue {
-        repository: RepositoryId(parsed(repository)?),
-        number: IssueNumber(parsed(number)?),
-    };
+    let issue =
+        ActiveIssue { repository: RepositoryId(parsed(repository)?), number: IssueNumber(parsed(number)?) };
     Some((issue, verdict))
 }
 

@@ -99,7 +99,8 @@ impl Declaration {
     pub fn after(&self, body: &HeartbeatBody, judged: Option<&JudgedIssues>, now: Timestamp) -> Self {
         let known = JudgedIssues { issues: self.active_issues.clone(), version: self.judged_by.clone() };
         let JudgedIssues { issues, version } = judged.unwrap_or(&known).clone();
-        let is_told_again = issues.stopped().any(|stop| self.active_issues.verdict(stop) == Some(Verdict::Stop));
+        let is_told_again =
+            issues.stopped().any(|stop| self.active_issues.verdict(stop) == Some(Verdict::Stop));
         let stop_at = issues.stopped().next().map(|_| self.stop_at.filter(|_| is_told_again).unwrap_or(now));
         let mut after = Self {
             interval_seconds: merged(&body.interval_seconds, &self.interval_seconds),
@@ -126,7 +127,6 @@ impl Declaration {
         let grace = self.grace_seconds.unwrap_or(interval.clamp(DEFAULT_GRACE.0, DEFAULT_GRACE.1));
         Some(Promise { interval: Duration::from_secs(interval), grace: Duration::from_secs(grace) })
     }
-
 }
 
 impl Declaration {

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn hold_covers_the_agents_of_its_pattern() {
-        let holds = Holds::default().with(hold("ci-*")).and_then(|holds| holds.with(hold("alpha"))).expect("holds");
+        let holds =
+            Holds::default().with(hold("ci-*")).and_then(|holds| holds.with(hold("alpha"))).expect("holds");
         assert_eq!(holds.of(&agent("ci-7")).map(|hold| hold.pattern.as_str()), Some("ci-*"));
         assert_eq!(holds.of(&agent("alpha")).map(|hold| hold.pattern.as_str()), Some("alpha"));
         assert_eq!(holds.of(&agent("beta")), None);
@@ -161,6 +162,14 @@ mod tests {
             Holds::default().without("f").map(|_| ()),
         ];
         let sentences = errors.map(|error| error.expect_err("an error").to_string());
-        insta::assert_snapshot!(sentences.join("\n"), @"");
+        insta::assert_snapshot!(sentences.join("\n"), @"
+        `c i` is not an agent's name, a prefix like `ci-*`, or `*`
+        a hold needs a reason: a text of 1 to 80 bytes without control characters
+        a hold needs a reason: a text of 1 to 80 bytes without control characters
+        a hold needs a reason: a text of 1 to 80 bytes without control characters
+        there are 5 holds, which is the limit; release one, or hold a prefix
+        there is no hold on `f`; held: `a`, `b`, `c`, `d`, `e`
+        there is no hold on `f`; nothing is held
+        ");
     }
 }

@@ -130,7 +130,13 @@ pub enum KeyRefused {
 impl KeyedRequest {
     /// Decides about the request, given the stored one under its key. A new attempt gets the id `id` and expires at
     /// `until`.
-    pub fn judge(&self, kept: Option<&KeptRequest>, now: Timestamp, id: Uuid, until: Timestamp) -> KeyDecision {
+    pub fn judge(
+        &self,
+        kept: Option<&KeptRequest>,
+        now: Timestamp,
+        id: Uuid,
+        until: Timestamp,
+    ) -> KeyDecision {
         let kept = kept.filter(|kept| now.as_second() < kept.attempt.expires_at);
         match kept {
             Some(kept) if kept.attempt.body != self.body => KeyDecision::Refused(KeyRefused::OtherRequest),

@@ -1,3 +1,5 @@
+//! Each boundary of presence and work, and what holds for all of them.
+
 use jiff::SignedDuration;
 use proptest::prelude::*;
 use serde_json::json;
@@ -78,7 +80,11 @@ fn after_an_outage_of_the_service_every_agent_has_its_whole_time() {
     let listening = Listening { since: Some(at(1_000)), blind_since: None };
     assert_eq!(presence(&watched(), listening, 1_359), Presence::Late);
     assert_eq!(presence(&watched(), listening, 1_360), Presence::Down);
-    assert_eq!(presence(&watched(), Listening::default(), 100_000), Presence::Late, "nobody has listened yet");
+    assert_eq!(
+        presence(&watched(), Listening::default(), 100_000),
+        Presence::Late,
+        "nobody has listened yet"
+    );
 }
 
 #[test]

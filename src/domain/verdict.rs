@@ -160,10 +160,7 @@ impl IssueVerdict {
         }
         Self::of(match row.state {
             IssueState::Closed => {
-                return Self {
-                    state_reason: row.state_reason.clone(),
-                    ..Self::of(VerdictReason::Closed)
-                };
+                return Self { state_reason: row.state_reason.clone(), ..Self::of(VerdictReason::Closed) };
             }
             IssueState::Open if row.has_label_in(excluded) => VerdictReason::Excluded,
             IssueState::Open if row.missing_since.is_some() => VerdictReason::Missing,
@@ -212,8 +209,12 @@ impl fmt::Display for IssueVerdict {
             VerdictReason::Missing => "GitHub did not show the issue once; the next audit decides",
             VerdictReason::NotSeen => "no issue with this number has been read in the repository",
             VerdictReason::NotReady => "the first listing of the repository is unfinished",
-            VerdictReason::Untracked => "the repository is not tracked; an operator can add it to REPOSITORIES",
-            VerdictReason::NotAnIssue => "this is not the address of an issue's page on the configured GitHub",
+            VerdictReason::Untracked => {
+                "the repository is not tracked; an operator can add it to REPOSITORIES"
+            }
+            VerdictReason::NotAnIssue => {
+                "this is not the address of an issue's page on the configured GitHub"
+            }
             VerdictReason::Unreadable => "GitHub lists the issue in a form that cannot be read",
             VerdictReason::TooMany => "only the first twelve active issues are judged; declare fewer",
             VerdictReason::Reassigned => "the issue is assigned to somebody else than this agent's login",
@@ -252,18 +253,41 @@ mod tests {
             let word = serde_json::to_value((reason.verdict(), reason)).expect("words");
             format!("{} {}: {}", word[0], word[1], IssueVerdict::of(reason)).replace('"', "")
         });
-        insta::assert_snapshot!(sentences.join("\n"), @"");
+        insta::assert_snapshot!(sentences.join("\n"), @"
+        go open: the issue is open
+        stop closed: the issue was closed
+        stop moved: the issue was transferred to a repository that GitHub does not show
+        stop deleted: the issue was deleted
+        stop hidden: GitHub no longer shows the issue and does not say why
+        stop converted: the issue was turned into a pull request
+        stop excluded: the issue has a label that keeps agents away (EXCLUDED_LABELS)
+        stop held: an operator holds this agent
+        check missing: GitHub did not show the issue once; the next audit decides
+        check not_seen: no issue with this number has been read in the repository
+        check not_ready: the first listing of the repository is unfinished
+        check untracked: the repository is not tracked; an operator can add it to REPOSITORIES
+        check not_an_issue: this is not the address of an issue's page on the configured GitHub
+        check unreadable: GitHub lists the issue in a form that cannot be read
+        check too_many: only the first twelve active issues are judged; declare fewer
+        check reassigned: the issue is assigned to somebody else than this agent's login
+        check stale: the issue was open, but its repository could not be read since
+        ");
         let closed = |why: &str| IssueVerdict {
             state_reason: Some(why.to_owned()),
             ..IssueVerdict::of(VerdictReason::Closed)
         };
         let closed = ["completed", "not_planned", "duplicate", "else"].map(|why| closed(why).to_string());
-        insta::assert_snapshot!(closed.join("\n"), @"");
+        insta::assert_snapshot!(closed.join("\n"), @"
+        the issue was closed as completed
+        the issue was closed as not planned
+        the issue was closed as a duplicate
+        the issue was closed
+        ");
         let moved = IssueVerdict {
             moved_to: Some("https://github.com/a/b/issues/1".to_owned()),
             ..IssueVerdict::of(VerdictReason::Moved)
         };
-        insta::assert_snapshot!(moved, @"");
+        insta::assert_snapshot!(moved, @"the issue was transferred to https://github.com/a/b/issues/1");
     }
 
     #[test]
@@ -280,7 +304,10 @@ mod tests {
         assert_eq!(changed(|row| row.labels = vec!["Epic".to_owned()]), VerdictReason::Excluded);
         assert_eq!(changed(|row| row.missing_since = Some(Timestamp::UNIX_EPOCH)), VerdictReason::Missing);
         assert_eq!(changed(|row| row.assignees = vec!["you".to_owned()]), VerdictReason::Reassigned);
-        assert_eq!(changed(|row| row.assignees = vec!["you".to_owned(), "Me".to_owned()]), VerdictReason::Open);
+        assert_eq!(
+            changed(|row| row.assignees = vec!["you".to_owned(), "Me".to_owned()]),
+            VerdictReason::Open
+        );
         assert_eq!(removed(Removal::Deleted), VerdictReason::Deleted);
         assert_eq!(removed(Removal::Hidden), VerdictReason::Hidden);
         assert_eq!(removed(Removal::Converted), VerdictReason::Converted);

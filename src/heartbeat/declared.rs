@@ -58,6 +58,7 @@ pub(super) async fn declared(
             None => Target::Nothing(VerdictReason::Untracked),
         },
     };
-    let declared = |(url, address): (&String, _)| Declared { url: Some(url.clone()), target: target(address) };
+    let declared =
+        |(url, address): (&String, _)| Declared { url: Some(url.clone()), target: target(address) };
     Ok(urls.iter().zip(addresses).map(declared).collect())
 }

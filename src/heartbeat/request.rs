@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::domain::{
-    AgentName, Attempt, Declaration, Fingerprint, HeartbeatBody, IdempotencyKey, KeyRefused,
-    KeyedRequest, RateLimitExceeded, RepositoryName, RunType,
+    AgentName, Attempt, Declaration, Fingerprint, HeartbeatBody, IdempotencyKey, KeyRefused, KeyedRequest,
+    RateLimitExceeded, RepositoryName, RunType,
 };
 use crate::store::Agent;
 

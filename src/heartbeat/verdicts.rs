@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use crate::app::App;
 use crate::domain::{
     ActiveIssue, ActiveIssues, CachedIssue, Declaration, Fingerprint, Hold, IssueAddress, IssueVerdict,
-    JudgedIssues, MAX_ACTIVE_ISSUES, RepositoryId, RepositoryName, Standing, Status, TrackedRepository, Verdict,
-    VerdictReason,
+    JudgedIssues, MAX_ACTIVE_ISSUES, RepositoryId, RepositoryName, Standing, Status, TrackedRepository,
+    Verdict, VerdictReason,
 };
 use crate::names;
 use crate::store::{LastPass, StoreError};

@@ -53,7 +53,8 @@ pub(super) async fn agents(
     let works = Work::ALL.map(|work| (work.as_str(), work));
     let web = &app.config.github_server_url;
     let issue = |text: &str| {
-        IssueAddress::parse(text, web).ok_or_else(|| format!("must be the address of an issue's page on {web}"))
+        IssueAddress::parse(text, web)
+            .ok_or_else(|| format!("must be the address of an issue's page on {web}"))
     };
     let (state, work, issue, request) = query::read(uri.query(), |query| {
         let state = query.one("state", query::one_of(&states));

@@ -45,7 +45,7 @@ pub struct Write {
     pub was_open: bool,
     /// Whether the change is reported to agents.
     pub is_reported: bool,
-    /// Whether lists of issues may show what it changes.
+    /// Whether lists of issues, or what agents are told about theirs, may show what it changes.
     pub is_shown: bool,
     /// The last change of the row it replaces, if there was one.
     pub before: Option<ChangedBefore>,
@@ -194,7 +194,8 @@ pub fn missing(row: &CachedIssue, at: Timestamp) -> Option<Write> {
         row: CachedIssue { missing_since: Some(at), revision: row.revision + 1, ..row.clone() },
         was_open: true,
         is_reported: false,
-        is_shown: false,
+        // To the agents that work on it.
+        is_shown: true,
         before: None,
     })
 }

@@ -23,7 +23,7 @@ pub(super) struct Applied {
     pub(super) changed: u64,
     /// Those that are reported to agents: issues without an excluded label.
     pub(super) recount: Recount,
-    /// Whether lists of issues may show an unreported change, other than by the number of open issues.
+    /// Whether lists of issues or verdicts may show an unreported change, other than by the number of open issues.
     pub(super) changes_lists: bool,
     /// Whether the page brought a change to report, other than another version within the same second.
     pub(super) brings_newer: bool,

@@ -48,7 +48,7 @@ pub(super) struct Work {
     pub(super) recount: Recount,
     /// Whether rows may have been written that `recount` lacks.
     pub(super) has_uncounted: bool,
-    /// Whether lists of issues may have changed although no change is reported to agents.
+    /// Whether lists of issues, or verdicts about them, may have changed although no change is reported to agents.
     pub(super) changes_lists: bool,
     /// How many of its issues a backfill imported in this pass.
     pub(super) imported: u64,

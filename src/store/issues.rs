@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use serde::Deserialize;
 
 use crate::domain::{
-    ActiveIssue, CachedIssue, ChangeMarker, ChangePoint, IssueNumber, RepositoryId, fence_of_order, point_as_text,
+    ActiveIssue, CachedIssue, ChangeMarker, ChangePoint, IssueNumber, RepositoryId, fence_of_order,
+    point_as_text,
 };
 
 use super::keys::{self, CHANGES, Key};

@@ -85,7 +85,15 @@ impl<'w> Environment<'w> {
 
     /// Sends the heartbeats of several agents at the same time.
     pub fn beat_at_once(&mut self, agents: &[String]) -> Sample {
-        self.send(agents.iter().cloned().map(Request::Heartbeat).collect())
+        self.send(
+            agents.iter().map(|agent| Request::Heartbeat { agent: agent.clone(), body: None }).collect(),
+        )
+    }
+
+    /// Sends a heartbeat of an agent that works on these issues, by their pages.
+    pub fn beat_at_work(&mut self, agent: &str, urls: &[String]) -> Sample {
+        let body = serde_json::json!({ "activeIssueUrls": urls }).to_string();
+        self.send(vec![Request::Heartbeat { agent: agent.to_owned(), body: Some(body) }])
     }
 
     /// Reads a path with its query, as a client that has the version with this tag.

@@ -33,6 +33,8 @@ pub fn rows(runtime: &Runtime, progress: &Progress, scale: &Scale) -> Vec<Row> {
     progress.report(&format!("{} concurrent heartbeats", scale.crowd));
     let crowd = crowd(&world, &idle, scale);
     let mut rows = vec![coalesced, idle.clone(), crowd];
+    progress.report("agents at work");
+    rows.extend(at_work(&world, scale));
     for (turn, &count) in scale.bursts.iter().enumerate() {
         progress.report(&format!("bursts of {count}"));
         rows.extend(bursts(&world, count, repositories_of_burst(&world, scale, turn), &idle));
@@ -81,6 +83,57 @@ fn coalesced(world: &World, scale: &Scale) -> Row {
         .at_most("RRU", reads, 2.0)
         .at_most("WRU", writes, 2.0)
         .takes_at_most("CPU ms", cpu, 1.2)
+}
+
+/// Coalesced heartbeats of an agent that works on five issues: which it has declared before, which are new, and after a
+/// change in the fleet.
+fn at_work(world: &World, scale: &Scale) -> Vec<Row> {
+    let mut environment = Environment::start(world, SERVICE);
+    world.outlive_freshness();
+    environment.catch_up("alpha");
+    let page = |number: u64| format!("https://github.com/{}/issues/{number}", world.repositories[0]);
+    let five: Vec<String> = (1..=5).map(page).collect();
+    // The execution environment learns the name of their repository.
+    environment.beat_at_work("beta", &[page(1)]).was_coalesced();
+    environment.beat_at_work("beta", &[]).was_coalesced();
+    let new = environment.beat_at_work("beta", &five).was_coalesced();
+    let known = |_| environment.beat_at_work("beta", &five).was_coalesced();
+    let known: Vec<Sample> = (0..scale.repeats(50)).map(known).collect();
+    world.edit(&world.repositories[1], 1, "An issue that was renamed meanwhile");
+    world.outlive_settling();
+    environment.catch_up("alpha");
+    environment.beat("beta").was_coalesced();
+    world.edit(&world.repositories[1], 1, "An issue that was renamed again");
+    world.outlive_settling();
+    environment.catch_up("alpha");
+    let changed = environment.beat_at_work("beta", &five).was_coalesced();
+    let reading = || {
+        let verdicts = Chain::of_a_heartbeat().then(To::DynamoDb, 1, "the rows of the agent's issues");
+        verdicts.ends_the_heartbeat()
+    };
+    let rows = [
+        (
+            "at_work",
+            "coalesced heartbeat of an agent at work on 5 issues",
+            known,
+            Chain::of_a_heartbeat().ends_the_heartbeat(),
+            2.0,
+        ),
+        (
+            "at_work_new",
+            "the same, which declares the 5 issues for the first time",
+            vec![new],
+            reading(),
+            7.0,
+        ),
+        ("at_work_changed", "the same, after a change of another issue", vec![changed], reading(), 10.0),
+    ];
+    let rows = rows.into_iter().map(|(name, title, samples, chain, limit)| {
+        let row = Row::of(name, title, &samples, chain);
+        let (reads, writes) = (row.read_units, row.write_units);
+        row.at_most("RRU", reads, limit).at_most("WRU", writes, 2.0)
+    });
+    rows.collect()
 }
 
 fn idle_chain() -> Chain {

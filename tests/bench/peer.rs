@@ -76,7 +76,7 @@ impl Function for Peer {
 
     fn event(&self, request: &Request) -> String {
         match request {
-            Request::Heartbeat(agent) => agent.clone(),
+            Request::Heartbeat { agent, .. } => agent.clone(),
             Request::Read { .. } => panic!("the peer has nothing to read"),
         }
     }

@@ -65,8 +65,13 @@ where
 
     fn event(&self, request: &Request) -> Self::Event {
         let (mut event, path, query, tag) = match request {
-            Request::Heartbeat(agent) => {
-                (self.heartbeat.clone(), format!("/api/agents/{agent}/heartbeat"), String::new(), None)
+            Request::Heartbeat { agent, body } => {
+                let mut event = self.heartbeat.clone();
+                if let Some(body) = body {
+                    event["body"] = body.clone().into();
+                    event["isBase64Encoded"] = false.into();
+                }
+                (event, format!("/api/agents/{agent}/heartbeat"), String::new(), None)
             }
             Request::Read { target, tag } => {
                 let (path, query) = target.split_once('?').unwrap_or((target, ""));

@@ -30,7 +30,11 @@ pub struct Order {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Request {
     /// The heartbeat of this agent.
-    Heartbeat(String),
+    Heartbeat {
+        agent: String,
+        /// Its body; `None` if it has none.
+        body: Option<String>,
+    },
     /// A read.
     Read {
         /// The path with its query.

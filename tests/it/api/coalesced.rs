@@ -14,17 +14,20 @@ async fn coalesced_beat_reports_the_changes_of_another_agents_pass() {
     let answer = app.agent("beta").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
     {
+      "activeIssues": [],
       "agentName": "beta",
       "coalesced": true,
       "errors": [],
       "finishedAt": "2026-11-22T06:00:38.000Z",
       "freshAt": "2026-11-22T06:00:31.000Z",
+      "hold": null,
       "ignoredMembers": [],
       "nextHeartbeatInSeconds": 23,
       "problems": [],
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:38.000Z",
       "status": "ok",
+      "stopIssueUrls": [],
       "summary": "Answered from the pass that finished 7 s ago: 3 issues changed.",
       "tokenExpiresAt": null,
       "touched": [
@@ -80,11 +83,13 @@ async fn beat_during_the_first_pass_does_not_wait_for_it() {
     let (_, answer) = tokio::join!(alpha.beat(), meanwhile);
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
     {
+      "activeIssues": [],
       "agentName": "beta",
       "coalesced": true,
       "errors": [],
       "finishedAt": "2026-11-22T06:00:00.000Z",
       "freshAt": null,
+      "hold": null,
       "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [
@@ -99,6 +104,7 @@ async fn beat_during_the_first_pass_does_not_wait_for_it() {
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "warning",
+      "stopIssueUrls": [],
       "summary": "The first pass is still running.",
       "tokenExpiresAt": null,
       "touched": [],

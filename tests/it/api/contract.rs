@@ -8,7 +8,7 @@ use test_world::github::{Fault, Matching};
 use crate::support::app::{Answer, TestApp};
 
 /// The only fields of an answer. The first eight are the public type and never change.
-const FIELDS: [&str; 18] = [
+const FIELDS: [&str; 21] = [
     "status",
     "agentName",
     "startedAt",
@@ -24,6 +24,9 @@ const FIELDS: [&str; 18] = [
     "touchedCount",
     "problems",
     "nextHeartbeatInSeconds",
+    "activeIssues",
+    "stopIssueUrls",
+    "hold",
     "watch",
     "ignoredMembers",
     "tokenExpiresAt",
@@ -36,17 +39,20 @@ async fn first_beat_of_all_reports_no_changes() {
     let answer = app.agent("alpha").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
     {
+      "activeIssues": [],
       "agentName": "alpha",
       "coalesced": false,
       "errors": [],
       "finishedAt": "2026-11-22T06:00:00.000Z",
       "freshAt": "2026-11-22T06:00:00.000Z",
+      "hold": null,
       "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [],
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "ok",
+      "stopIssueUrls": [],
       "summary": "Synced 1 of 1 repository: 0 issues changed, 2 imported.",
       "tokenExpiresAt": null,
       "touched": [],
@@ -64,17 +70,20 @@ async fn later_beat_reports_each_changed_issue_and_its_change() {
     let answer = app.agent("alpha").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
     {
+      "activeIssues": [],
       "agentName": "alpha",
       "coalesced": false,
       "errors": [],
       "finishedAt": "2026-11-22T06:00:31.000Z",
       "freshAt": "2026-11-22T06:00:31.000Z",
+      "hold": null,
       "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [],
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:31.000Z",
       "status": "ok",
+      "stopIssueUrls": [],
       "summary": "Synced 2 of 2 repositories: 3 issues changed.",
       "tokenExpiresAt": null,
       "touched": [
@@ -110,11 +119,13 @@ async fn failed_repository_beside_a_synced_one_is_a_warning() {
     let answer = app.agent("alpha").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
     {
+      "activeIssues": [],
       "agentName": "alpha",
       "coalesced": false,
       "errors": [],
       "finishedAt": "2026-11-22T06:00:31.000Z",
       "freshAt": "2026-11-22T06:00:00.000Z",
+      "hold": null,
       "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [
@@ -131,6 +142,7 @@ async fn failed_repository_beside_a_synced_one_is_a_warning() {
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:31.000Z",
       "status": "warning",
+      "stopIssueUrls": [],
       "summary": "Synced 1 of 2 repositories: 2 issues changed.",
       "tokenExpiresAt": null,
       "touched": [
@@ -163,6 +175,7 @@ async fn beat_when_every_repository_fails_is_an_answered_error() {
     let answer = app.agent("alpha").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
     {
+      "activeIssues": [],
       "agentName": "alpha",
       "coalesced": false,
       "errors": [
@@ -171,6 +184,7 @@ async fn beat_when_every_repository_fails_is_an_answered_error() {
       ],
       "finishedAt": "2026-11-22T06:00:31.000Z",
       "freshAt": "2026-11-22T06:00:00.000Z",
+      "hold": null,
       "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [
@@ -196,6 +210,7 @@ async fn beat_when_every_repository_fails_is_an_answered_error() {
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:31.000Z",
       "status": "error",
+      "stopIssueUrls": [],
       "summary": "Synced 0 of 2 repositories: 0 issues changed.",
       "tokenExpiresAt": null,
       "touched": [],
@@ -213,6 +228,7 @@ async fn beat_without_configured_repositories_is_an_error() {
     let answer = app.agent("alpha").beat().await;
     assert_json_snapshot!(answer.0, {".runId" => "[id]"}, @r#"
     {
+      "activeIssues": [],
       "agentName": "alpha",
       "coalesced": false,
       "errors": [
@@ -220,6 +236,7 @@ async fn beat_without_configured_repositories_is_an_error() {
       ],
       "finishedAt": "2026-11-22T06:00:00.000Z",
       "freshAt": null,
+      "hold": null,
       "ignoredMembers": [],
       "nextHeartbeatInSeconds": 30,
       "problems": [
@@ -234,6 +251,7 @@ async fn beat_without_configured_repositories_is_an_error() {
       "runId": "[id]",
       "startedAt": "2026-11-22T06:00:00.000Z",
       "status": "error",
+      "stopIssueUrls": [],
       "summary": "Synced nothing: no repositories are configured.",
       "tokenExpiresAt": null,
       "touched": [],

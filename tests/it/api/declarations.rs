@@ -151,7 +151,10 @@ async fn declaration_is_kept_with_the_agent_and_forgotten_member_by_member() {
 async fn declaration_costs_no_more_than_a_heartbeat_without_a_body() {
     let app = app().await;
     app.agent("alpha").beat().await;
-    for body in [json!({}), largest(), largest(), json!({"progress": "done"}), json!({"login": null})] {
+    let mut all = largest();
+    // `verdicts/costs.rs` has what the issues cost.
+    all.as_object_mut().expect("an object").remove("activeIssueUrls");
+    for body in [json!({}), all.clone(), all, json!({"progress": "done"}), json!({"login": null})] {
         app.clear_requests();
         let answer = declaring(&app, &body).beat().await;
         assert!(answer.is_coalesced());
@@ -181,17 +184,15 @@ async fn largest_item_of_an_agent_is_one_write_unit() {
         item[mark] = 17_957_412_345_671_u64.into();
     }
     let size = item_size(&item);
-    insta::assert_snapshot!(size, @"898");
+    insta::assert_snapshot!(size, @"937");
     assert!(size + RESERVED <= 1_024, "{item:#}");
 }
 
 #[tokio::test]
 async fn item_expires_after_the_retention_of_runs_and_at_least_35_days() {
     for (days, expected) in [(1, 35), (90, 90)] {
-        let app = TestApp::tracking(&["acme/api"])
-            .with("RUN_RETENTION_DAYS", &days.to_string())
-            .start()
-            .await;
+        let app =
+            TestApp::tracking(&["acme/api"]).with("RUN_RETENTION_DAYS", &days.to_string()).start().await;
         for _ in 0..2 {
             app.agent("alpha").beat().await;
             let expires_at = item(&app)["expiresAt"].as_i64().expect("a time");

@@ -47,7 +47,8 @@ fn event(token: &str) -> Value {
     event["headers"]["authorization"] = format!("Bearer {token}").into();
     event["headers"]["x-anything"] = HEADER.into();
     event["rawQueryString"] = format!("q={HEADER}").into();
-    event["body"] = format!("{{\"{BODY}\": 1}}").into();
+    // The names of unknown members come back to the client, no value of any.
+    event["body"] = format!("{{\"unknown\": \"{BODY}\", \"intervalSeconds\": \"{BODY}\"}}").into();
     event
 }
 
@@ -79,7 +80,7 @@ fn keyed() -> Vec<Value> {
         event["body"] = body.into();
         event
     };
-    vec![with(KEY, "{}"), with(KEY, "{}"), with(KEY, "{\"mark-body\": 2}"), with("mark key", "{}")]
+    vec![with(KEY, "{}"), with(KEY, "{}"), with(KEY, "{\"unknown\": \"mark-body\"}"), with("mark key", "{}")]
 }
 
 /// Everything that a function wrote: its answers, its output, and the whole table.

@@ -104,5 +104,75 @@ async fn all_pages_of_500_agents_cost_few_read_units() {
     app.clear_requests();
     let (agents, pages) = app.client().read_all("/api/agents?limit=200", "agents").await;
     assert_eq!((agents.len(), pages), (500, 3));
-    insta::assert_snapshot!(app.world.dynamodb.capacity().read_units, @"14");
+    insta::assert_snapshot!(app.world.dynamodb.capacity().read_units, @"21");
+}
+
+/// An agent's heartbeat with this body.
+async fn declares(app: &TestApp, agent: &str, body: &Value) {
+    app.agent(agent).with_body(&body.to_string()).beat().await;
+}
+
+#[tokio::test]
+async fn watched_agent_is_up_then_late() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    let body =
+        json!({"intervalSeconds": 60, "login": "octocat", "client": "guard.sh", "progress": "reading"});
+    declares(&app, "alpha", &body).await;
+    let agent = app.client().read("/api/agents/alpha").await;
+    assert_eq!((&agent["state"], &agent["work"]), (&json!("up"), &json!("idle")));
+    let watch = json!({
+        "intervalSeconds": 60, "graceSeconds": 60,
+        "dueAt": "2026-11-22T06:01:00.000Z", "downAt": "2026-11-22T06:02:00.000Z",
+    });
+    assert_eq!(agent["watch"], watch);
+    assert_eq!([&agent["login"], &agent["client"], &agent["progress"]], ["octocat", "guard.sh", "reading"]);
+    assert_eq!(agent["progressAt"], "2026-11-22T06:00:00.000Z");
+    app.pass_time(60);
+    assert_eq!(app.client().read("/api/agents/alpha").await["state"], "late");
+    declares(&app, "alpha", &json!({"leaving": true})).await;
+    let left = app.client().read("/api/agents/alpha").await;
+    assert_eq!((&left["state"], &left["watch"]), (&json!("left"), &Value::Null));
+}
+
+#[tokio::test]
+async fn agents_are_selected_by_state_by_work_and_by_issue() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world.github.arrange(|github| github.open_issues("acme/api", 3));
+    let page = |number| format!("https://github.com/acme/api/issues/{number}");
+    app.agent("gamma").beat().await;
+    declares(&app, "alpha", &json!({"intervalSeconds": 600, "activeIssueUrls": [page(1), page(2)]})).await;
+    declares(&app, "beta", &json!({"activeIssueUrls": [page(2)], "stalledAfterSeconds": 60})).await;
+    app.pass_time(61);
+    app.world.github.arrange(|github| github.close_issue("acme/api", 1));
+    app.agent("alpha").beat().await;
+    let client = app.client();
+    let selected = async |query: String| {
+        let list = client.read(&format!("/api/agents?{query}")).await;
+        names(list["agents"].as_array().expect("a list")).join(" ")
+    };
+    assert_eq!(selected("state=up".to_owned()).await, "alpha");
+    assert_eq!(selected("work=stalled".to_owned()).await, "beta");
+    assert_eq!(selected("work=idle".to_owned()).await, "gamma");
+    assert_eq!(selected(format!("issue={}", page(2))).await, "alpha beta");
+    assert_eq!(selected(format!("issue={}&state=unwatched", page(2))).await, "beta");
+    assert_eq!(selected("issue=https://github.com/acme/other/issues/2".to_owned()).await, "");
+    let wrong = client.get("/api/agents?issue=acme/api%232").await;
+    let detail = "must be the address of an issue's page on https://github.com/";
+    assert_eq!((wrong.status, &wrong.body["errors"][0]["detail"]), (400, &json!(detail)));
+    let alpha = client.read("/api/agents/alpha").await;
+    let issues = json!([{"url": page(1), "verdict": "stop"}, {"url": page(2), "verdict": "go"}]);
+    assert_eq!((&alpha["activeIssues"], &alpha["work"]), (&issues, &json!("working")));
+    assert_eq!(alpha["stopSince"], "2026-11-22T06:01:01.000Z");
+    app.pass_time(1_200);
+    assert_eq!(selected("work=ignores_stop".to_owned()).await, "alpha");
+}
+
+#[tokio::test]
+async fn new_execution_environment_knows_where_the_issues_of_agents_are() {
+    let mut app = TestApp::tracking(&["acme/api"]).start().await;
+    app.world.github.arrange(|github| github.open_issues("acme/api", 1));
+    let page = "https://github.com/acme/api/issues/1";
+    declares(&app, "alpha", &json!({"activeIssueUrls": [page]})).await;
+    app.app = app.another_environment();
+    assert_eq!(app.client().read("/api/agents/alpha").await["activeIssues"][0]["url"], page);
 }

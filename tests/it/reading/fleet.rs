@@ -16,6 +16,7 @@ async fn status_of_a_new_table_says_that_nothing_was_read() {
         "passRunningUntil": null,
         "repositories": 2,
         "lastPass": null,
+        "holds": [],
         "problems": [],
     });
     assert_eq!(status, expected);

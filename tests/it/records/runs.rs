@@ -232,7 +232,7 @@ async fn pass_without_a_change_or_a_problem_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn agent_item_holds_rate_cursor_and_token_and_expires_after_a_week() {
+async fn agent_item_holds_rate_cursor_and_token_and_expires_after_90_days() {
     let app = tracking_two().await;
     app.agent("alpha").beat().await;
     app.pass_time(5);
@@ -242,7 +242,7 @@ async fn agent_item_holds_rate_cursor_and_token_and_expires_after_a_week() {
       {
         "beatMinute": 29922120,
         "beatsInMinute": 2,
-        "expiresAt": 1795932005,
+        "expiresAt": 1803103205,
         "kindsAfter": 1,
         "lastBeatAt": "2026-11-22T06:00:05.000Z",
         "lastRunId": "a run",

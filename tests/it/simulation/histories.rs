@@ -13,6 +13,7 @@ use test_world::scheduler::{Admission, Driven, Stop, Stopped};
 
 use crate::simulation::histories_edits::{EXCLUDED, Edit, HOME, Names, Seen, edit};
 use crate::simulation::histories_reports::Reports;
+use crate::simulation::histories_verdicts::{assert_verdicts, at_work};
 use crate::support::app::TestApp;
 use crate::support::audits::INTERVAL;
 use crate::support::backlogs::{catch_up, narrow};
@@ -26,6 +27,9 @@ const MAX_STEPS: usize = 40;
 const NEVER: u64 = 30 * 24 * 3_600;
 
 const AGENTS: [&str; 3] = ["alpha", "beta", "gamma"];
+
+/// The one of them that works on issues.
+const WORKER: &str = AGENTS[1];
 
 /// An agent that sends a heartbeat at the beginning of a history, and then none before its end.
 const ABSENT: &str = "absent";
@@ -171,7 +175,11 @@ impl Simulation {
             Step::Edit(edit) => self.app.world.github.arrange(|github| self.names.carry_out(github, edit)),
             Step::Wait(seconds) => self.app.pass_time(*seconds),
             Step::Beat(agent) => {
-                self.app.agent(AGENTS[*agent]).beat().await;
+                if AGENTS[*agent] == WORKER {
+                    assert_verdicts(&self.app, &at_work(&self.app, WORKER).beat().await);
+                } else {
+                    self.app.agent(AGENTS[*agent]).beat().await;
+                }
                 if self.app.runs(ABSENT).is_empty() {
                     self.reports.observe(&self.app, &ALL);
                     self.app.agent(ABSENT).beat().await;
@@ -304,6 +312,7 @@ impl Simulation {
                 "a change was reported to {agent} again"
             );
         }
+        assert_verdicts(&self.app, &at_work(&self.app, WORKER).beat().await);
         let page = self.follower.page(&self.app, 2).await.expect("nothing fails");
         assert_eq!((page.changes, &page.next_cursor), (Vec::new(), &cursor));
     }

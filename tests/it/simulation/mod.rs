@@ -5,4 +5,5 @@ pub mod deaths;
 pub mod histories;
 pub mod histories_edits;
 pub mod histories_reports;
+pub mod histories_verdicts;
 pub mod overlaps;

@@ -59,7 +59,7 @@ pub fn run() -> Value {
         warnings: Vec::new(),
         errors: Vec::new(),
         touched_issue_urls: Vec::new(),
-        stop_issue_urls: Vec::new(),
+        stop_issue_urls: vec![String::new()],
         touched_count: 0,
         pass_id: Some(Uuid::nil()),
         coalesced: false,

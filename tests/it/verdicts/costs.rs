@@ -66,7 +66,10 @@ async fn issue_that_is_to_be_stopped_costs_a_read_unit_until_it_is_let_go() {
     app.world.github.arrange(|github| github.close_issue("acme/api", 1));
     app.agent("alpha").beat().await;
     for _ in 0..2 {
-        assert_eq!(cost(&app, Some(&["acme/api#1", "acme/api#2"]), &["stop closed", "go open"]).await.write_units, 2.0);
+        assert_eq!(
+            cost(&app, Some(&["acme/api#1", "acme/api#2"]), &["stop closed", "go open"]).await.write_units,
+            2.0
+        );
     }
     assert_eq!(cost(&app, None, &["stop closed", "go open"]).await, units(3.0));
     assert_eq!(cost(&app, Some(&["acme/api#2"]), &["go open"]).await, units(2.0));

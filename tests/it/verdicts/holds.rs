@@ -89,13 +89,18 @@ async fn hold_that_is_impossible_is_refused_with_the_way_out() {
     let app = fleet().await;
     let refusals = [
         refused(&app, json!({"hold": "ci-*"})).await,
-        refused(&app, json!({"hold": 7, "why": "x"})).await,
+        refused(&app, json!({"hold": ["ci"], "why": "x"})).await,
         refused(&app, json!({"hold": "", "why": "x"})).await,
         refused(&app, json!({"release": "ci-*"})).await,
     ];
-    insta::assert_snapshot!(refusals.join("\n"), @"");
+    insta::assert_snapshot!(refusals.join("\n"), @r#"
+    the holds are unchanged: a hold needs a reason: a text of 1 to 80 bytes without control characters
+    the holds are unchanged: `["ci"]` is not an agent's name, a prefix like `ci-*`, or `*`
+    the holds are unchanged: `` is not an agent's name, a prefix like `ci-*`, or `*`
+    the holds are unchanged: there is no hold on `ci-*`; nothing is held
+    "#);
     app.world.dynamodb.fault(On::operation("UpdateItem"), Fault::AccessDenied);
-    insta::assert_snapshot!(refused(&app, json!({"hold": "ci-*", "why": "x"})).await, @"");
+    insta::assert_snapshot!(refused(&app, json!({"hold": "ci-*", "why": "x"})).await, @"the holds are unchanged: DynamoDB table unavailable (UpdateItem: AccessDeniedException); check TABLE_NAME and the function's IAM policy");
 }
 
 #[tokio::test]

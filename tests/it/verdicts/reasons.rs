@@ -124,9 +124,10 @@ async fn issue_that_is_missing_for_a_moment_is_to_be_checked_and_hidden_after_th
 
 #[tokio::test]
 async fn issue_that_became_a_pull_request_is_to_be_stopped() {
-    let app = at_work().await;
-    let answer = after(&app, |github| github.convert_to_pull_request(API, 1)).await;
-    assert_eq!(verdicts(&answer), ["stop converted"]);
+    let app = settled(3).await;
+    working_on(&app, &["acme/api#1"]).beat().await;
+    app.world.github.arrange(|github| github.convert_to_pull_request(API, 1));
+    assert_eq!(verdicts(&audit(&app).await), ["stop converted"]);
 }
 
 #[tokio::test]
@@ -194,7 +195,10 @@ async fn issue_is_known_in_any_case_and_twice_declared_it_is_kept_once() {
     assert_eq!(verdicts(&answer), ["go open", "go open"]);
     assert_eq!(answer.0["activeIssues"][0]["url"], urls[0]);
     let answer = app.agent("alpha").beat().await;
-    assert_eq!((verdicts(&answer), &answer.0["activeIssues"][0]["url"]), (vec!["go open".to_owned()], &json!(urls[1])));
+    assert_eq!(
+        (verdicts(&answer), &answer.0["activeIssues"][0]["url"]),
+        (vec!["go open".to_owned()], &json!(urls[1]))
+    );
 }
 
 #[tokio::test]
@@ -232,9 +236,9 @@ async fn name_that_belongs_to_another_repository_now_means_that_one() {
 async fn enterprise_servers_addresses_count_and_githubs_own_do_not() {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 1));
-    let elsewhere = app.agent("alpha").with_body(
-        &json!({ "activeIssueUrls": ["https://ghe.example/acme/api/issues/1"] }).to_string(),
-    );
+    let elsewhere = app
+        .agent("alpha")
+        .with_body(&json!({ "activeIssueUrls": ["https://ghe.example/acme/api/issues/1"] }).to_string());
     assert_eq!(verdicts(&elsewhere.beat().await), ["check not_an_issue"]);
 }
 
@@ -288,7 +292,9 @@ async fn table_that_cannot_be_read_is_a_problem_and_no_verdict() {
     app.agent("beta").beat().await;
     app.world.github.arrange(|github| github.close_issue(API, 1));
     app.outlive_freshness();
-    app.world.dynamodb.fault(On::operation("BatchGetItem").containing("ISSUE#0000000001").nth(2), Broken::AccessDenied);
+    app.world
+        .dynamodb
+        .fault(On::operation("BatchGetItem").containing("ISSUE#0000000001").nth(2), Broken::AccessDenied);
     let answer = app.agent("alpha").beat().await;
     assert_eq!((answer.codes(), verdicts(&answer)), (vec!["store_unavailable"], vec![]));
     assert_eq!(verdicts(&app.agent("alpha").beat().await), ["stop closed"], "what was declared is kept");
