@@ -35,6 +35,10 @@ pub struct App {
     pub github: GitHub,
     /// The DynamoDB table.
     pub store: Store,
+    /// The HTTP stack, for requests to the service's own API.
+    pub transport: Transport,
+    /// For SNS, whose client only the schedule function has.
+    pub sns: SdkConfig,
 }
 
 /// Timeouts, durations and limits. They are constructor arguments, so that tests need not wait.
@@ -63,6 +67,14 @@ pub struct Timing {
     pub github: RetryPolicy,
     /// The timeouts and retries for DynamoDB.
     pub store: StorePatience,
+    /// The longest sweep. It precedes the pass of a scheduled heartbeat.
+    pub sweep: Duration,
+    /// How long a sweep alone may send a message: longer than a sweep lasts, and shorter than the shortest schedule.
+    pub sending: Duration,
+    /// The timeout for publishing a message.
+    pub publish: Duration,
+    /// The timeout of each of two requests to the service's own API.
+    pub own_api: Duration,
 }
 
 impl Default for Timing {
@@ -79,6 +91,10 @@ impl Default for Timing {
             secrets: SecretLifetimes::default(),
             github: RetryPolicy::default(),
             store: StorePatience::default(),
+            sweep: Duration::from_secs(10),
+            sending: Duration::from_secs(20),
+            publish: Duration::from_secs(3),
+            own_api: Duration::from_millis(2_500),
         }
     }
 }
@@ -115,6 +131,8 @@ pub struct Aws {
     pub dynamodb: SdkConfig,
     /// For Secrets Manager.
     pub secrets_manager: SdkConfig,
+    /// For SNS.
+    pub sns: SdkConfig,
 }
 
 impl Aws {
@@ -131,7 +149,7 @@ impl Aws {
             .http_client(transport.aws_client()?)
             .load()
             .await;
-        Ok(Self { dynamodb: config.clone(), secrets_manager: config })
+        Ok(Self { dynamodb: config.clone(), secrets_manager: config.clone(), sns: config })
     }
 }
 
@@ -210,6 +228,8 @@ impl App {
                 clock.clone(),
             )?,
             store: Store::new(&aws.dynamodb, &config.table_name, timing.store),
+            transport: transport.clone(),
+            sns: aws.sns.clone(),
             config,
             timing,
             clock,

@@ -51,6 +51,12 @@ pub struct Config {
     pub schedule_agent_name: AgentName,
     /// `RUN_RETENTION_DAYS`: how long records of AgentRuns and passes are kept.
     pub run_retention: Duration,
+    /// `AGENTS_TOPIC_ARN`: the SNS topic that gets messages about silent agents; `None` if nobody wants any.
+    pub agents_topic_arn: Option<String>,
+    /// `API_URL`: the address of the service's own API, without a slash at the end; `None` if it is not known.
+    pub api_url: Option<Url>,
+    /// `SCHEDULE_SECONDS`: the time between two scheduled heartbeats.
+    pub schedule: Duration,
 }
 
 /// All mistakes in the configuration: one sentence per mistake, which names the variable.
@@ -114,6 +120,9 @@ impl Config {
             )),
             schedule_agent_name: reader.agent_name("SCHEDULE_AGENT_NAME", "scheduler"),
             run_retention: Duration::from_secs(86_400 * reader.number("RUN_RETENTION_DAYS", 90, 1, 3_650)),
+            agents_topic_arn: reader.text("AGENTS_TOPIC_ARN"),
+            api_url: reader.optional_url("API_URL", "https://abc123.execute-api.eu-central-1.amazonaws.com"),
+            schedule: Duration::from_secs(reader.number("SCHEDULE_SECONDS", 300, 30, 86_400)),
         };
         reader.suggest_local_world();
         if reader.mistakes.is_empty() { Ok(config) } else { Err(ConfigError(reader.mistakes)) }

@@ -9,6 +9,7 @@ pub mod domain;
 pub mod feed;
 pub mod heartbeat;
 pub mod pass;
+pub mod sweep;
 
 pub mod views;
 

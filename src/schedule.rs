@@ -1,5 +1,5 @@
-//! Handles what no agent sends: EventBridge Scheduler keeps the cached issues fresh, and an operator confirms an audit on
-//! hold, or tells agents to stop.
+//! Handles what no agent sends: EventBridge Scheduler keeps the cached issues fresh and finds silent agents, and an
+//! operator confirms an audit on hold, or tells agents to stop.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::domain::{Hold, Holds, InvalidHold, InvalidRepositoryName, RepositoryName, Status};
 use crate::heartbeat::{self, AgentHeartbeatResponse, ScheduledRequest};
 use crate::store::HoldError;
+use crate::sweep::{SweepFailed, Topic, sweep};
 
 /// The answer to an invocation.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +30,9 @@ pub enum ScheduledBeatFailed {
     /// The heartbeat's status is `error`.
     #[error("the scheduled beat failed: {}", [&.0.errors[..], &.0.warnings].concat().join("; "))]
     Beat(Box<AgentHeartbeatResponse>),
+    /// The heartbeat succeeded, and the sweep for silent agents before it failed.
+    #[error("the sweep for silent agents failed: {0}")]
+    Sweep(#[from] SweepFailed),
     /// An operator's event does not name a repository.
     #[error("confirmation rejected: confirmAudit must be the name of one repository: {0}")]
     Name(#[from] InvalidRepositoryName),
@@ -47,12 +51,16 @@ enum Order {
 /// Handles any event of the schedule, or an operator's: `{"confirmAudit": "owner/name"}`,
 /// `{"hold": "ci-*", "why": "a freeze"}`, or `{"release": "ci-*"}`. `deadline` is when the invocation ends.
 ///
+/// A scheduled event first sweeps for silent agents, so that trouble with GitHub does not delay that. Messages go to
+/// `topic`. A sweep that fails does not keep the pass from running.
+///
 /// # Errors
 ///
-/// If the heartbeat's status is `error`, if `confirmAudit` is not the name of a repository, or if the holds could not be
-/// changed.
+/// If the heartbeat's status is `error`, if the sweep failed, if `confirmAudit` is not the name of a repository, or if the
+/// holds could not be changed.
 pub async fn handle(
     app: &App,
+    topic: Option<&Topic>,
     event: Value,
     deadline: Option<Timestamp>,
 ) -> Result<ScheduleAnswer, ScheduledBeatFailed> {
@@ -62,11 +70,16 @@ pub async fn handle(
         Some(Order::ConfirmAudit(repository)) => Some(repository),
         None => None,
     };
+    let swept = match confirmed {
+        Some(_) => Ok(()),
+        None => sweep(app, topic).await,
+    };
     let request = ScheduledRequest { deadline, confirmed: confirmed.as_ref() };
     let response = Box::new(heartbeat::handle_scheduled(app, request).await);
     if response.status == Status::Error {
         return Err(ScheduledBeatFailed::Beat(response));
     }
+    swept?;
     Ok(ScheduleAnswer::Heartbeat(response))
 }
 

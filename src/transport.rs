@@ -17,6 +17,7 @@ use aws_smithy_types::body::SdkBody;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
+use url::Url;
 
 /// Why the TLS configuration or a client could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -29,8 +30,8 @@ pub enum TransportError {
         /// What is wrong with it.
         cause: String,
     },
-    /// The HTTP client could not be built.
-    #[error("failed to build the HTTP client: {0}")]
+    /// The HTTP client could not be built, or its request failed.
+    #[error("HTTP client failed: {0}")]
     Client(#[from] reqwest::Error),
 }
 
@@ -69,6 +70,15 @@ impl Transport {
             .tls_backend_preconfigured(self.tls.clone())
             .connect_timeout(self.connect_timeout)
             .redirect(reqwest::redirect::Policy::none())
+    }
+
+    /// The HTTP status with which a GET of this address is answered, on a new connection.
+    ///
+    /// # Errors
+    /// [`TransportError::Client`] if there is no answer within `timeout`.
+    pub async fn status_of(&self, url: Url, timeout: Duration) -> Result<u16, TransportError> {
+        let answer = self.client().timeout(timeout).build()?.get(url).send().await?;
+        Ok(answer.status().as_u16())
     }
 
     /// A client for the AWS SDK, which sets the timeouts of requests itself.

@@ -119,15 +119,14 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
     }
 
     pub(super) fn url(&mut self, name: &str, default: &str) -> Url {
-        let text = self.text(name).unwrap_or_else(|| default.to_owned());
-        match checked_url(text.trim_end_matches('/')) {
-            Ok(url) => url,
-            Err(why) => {
-                // The value is not repeated: it may contain a password.
-                self.mistakes.push(format!("{name} {why}; example: {default}"));
-                Url::parse(default).expect("the default is a URL")
-            }
-        }
+        self.optional_url(name, default).unwrap_or_else(|| Url::parse(default).expect("the default is a URL"))
+    }
+
+    /// A URL; `None` if the variable is not set or is invalid.
+    pub(super) fn optional_url(&mut self, name: &str, example: &str) -> Option<Url> {
+        let checked = checked_url(self.text(name)?.trim_end_matches('/'));
+        // The value is not repeated: it may contain a password.
+        checked.map_err(|why| self.mistakes.push(format!("{name} {why}; example: {example}"))).ok()
     }
 
     pub(super) fn agent_name(&mut self, name: &str, default: &str) -> AgentName {

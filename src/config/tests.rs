@@ -25,6 +25,8 @@ fn unset_variable_has_its_documented_default() {
     assert_eq!(config.audit_interval.as_secs(), 21_600);
     assert_eq!(config.schedule_agent_name.as_str(), "scheduler");
     assert_eq!(config.run_retention.as_secs(), 90 * 86_400);
+    assert_eq!((config.agents_topic_arn, config.api_url), (None, None));
+    assert_eq!(config.schedule.as_secs(), 300);
 }
 
 #[test]
@@ -54,6 +56,8 @@ fn mistakes_are_reported_together_and_name_their_variables() {
         ("AUDIT_INTERVAL_SECONDS", "0"),
         ("SCHEDULE_AGENT_NAME", "the scheduler"),
         ("RUN_RETENTION_DAYS", "-1"),
+        ("API_URL", "http://api.example"),
+        ("SCHEDULE_SECONDS", "29"),
     ])
     .unwrap_err();
     insta::assert_snapshot!(mistakes.join("\n"), @r#"
@@ -73,6 +77,8 @@ fn mistakes_are_reported_together_and_name_their_variables() {
     AUDIT_INTERVAL_SECONDS must be an integer from 60 to 2592000 (got `0`)
     SCHEDULE_AGENT_NAME is invalid (`the scheduler`): an agent name must be 1 to 64 of the characters A-Z a-z 0-9 . _ - and start with a letter or a digit
     RUN_RETENTION_DAYS must be an integer from 1 to 3650 (got `-1`)
+    API_URL must use https (got http://api.example): http is allowed for loopback hosts only (127.0.0.1, localhost, [::1]); example: https://abc123.execute-api.eu-central-1.amazonaws.com
+    SCHEDULE_SECONDS must be an integer from 30 to 86400 (got `29`)
     "#);
 }
 

@@ -201,6 +201,11 @@ impl AgentTokens {
         found.is_valid(now).then(|| found.clone())
     }
 
+    /// Whether the token with this fingerprint is valid now.
+    pub fn has_valid(&self, fingerprint: &Fingerprint, now: Timestamp) -> bool {
+        self.valid.iter().any(|token| token.fingerprint() == *fingerprint && token.is_valid(now))
+    }
+
     /// The agents that the secret names one by one (without a `*`), and that may send heartbeats now. They may not have
     /// sent any yet.
     pub fn named_agents(&self, now: Timestamp) -> BTreeSet<&AgentName> {

@@ -27,6 +27,7 @@ mod request_rate;
 mod run;
 mod text;
 mod tracking;
+mod transition;
 mod usage;
 mod verdict;
 
@@ -68,5 +69,6 @@ pub use tracking::{
     AuditOnHold, AuditProgress, Backfill, ListingStart, MAX_LISTING_DELAY, MAX_UNREAD, PageRead,
     RepositoryFailure, Settling, TrackedRepository, UnreadIssue, Untracked, second_before,
 };
+pub use transition::{AgentChange, ReportMark, Transition};
 pub use usage::{RequestCounts, Usage};
 pub use verdict::{IssueVerdict, Standing, Verdict, VerdictReason};

@@ -273,7 +273,11 @@ mod tests {
                     .http_client(transport.aws_client().expect("a client"))
                     .build()
             };
-            let aws = Aws { dynamodb: aws(world.dynamodb.url()), secrets_manager: aws(world.secrets.url()) };
+            let aws = Aws {
+                dynamodb: aws(world.dynamodb.url()),
+                secrets_manager: aws(world.secrets.url()),
+                sns: aws(world.notifications.url()),
+            };
             let worlds = world.clock.clone();
             let clock = Clock::from_fn(move || worlds.now());
             let app = Arc::new(App::new(config, timing, clock, &transport, &aws).expect("a service"));

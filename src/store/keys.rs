@@ -5,7 +5,9 @@
 //! | item | pk | sk |
 //! | --- | --- | --- |
 //! | the fleet's state, with the lease and the table's generation | `FLEET` | `STATE` |
-//! | since when agents could be heard without a gap | `FLEET` | `WATCH`, which sorts after `STATE`: passes do not read it |
+//! | a message about agents that is being sent | `FLEET` | `UNSENT`, which sorts after `STATE`: passes do not read it |
+//! | since when agents could be heard without a gap, and when the last message about agents was sent | `FLEET` |
+//! `WATCH`, likewise |
 //! | the number of issues by the fence of their last change | `FLEET` | `COUNTS` |
 //! | a tracked repository | `FLEET` | `REPO#<id>` |
 //! | a configured name: its id, or why it has none and since when; until when it is looked up by REST | `FLEET` |
@@ -14,7 +16,8 @@
 //! | the progress of an unfinished audit | `REPO#<id>` | `AUDIT` |
 //! | an issue | `REPO#<id>` | `ISSUE#<number, ten digits>` |
 //! | a pass that changed something or met a problem | `PASSES` | `<uuid v7>` |
-//! | an agent: its delivery cursor, its last heartbeat, its heartbeats of the latest minute, what it declared | `AGENTS` | `<name>` |
+//! | an agent: its delivery cursor, its last heartbeat, its heartbeats of the latest minute, what it declared, what was
+//! reported of it | `AGENTS` | `<name>` |
 //! | an AgentRun | `AGENT#<name>` | `RUN#<uuid v7>` |
 //! | a request with an `Idempotency-Key`, and its response | `AGENT#<name>` | `KEY#<SHA-256 of the key>` |
 //!
@@ -89,6 +92,10 @@ impl Key {
 
     pub(super) fn watch() -> Self {
         Self::new(FLEET, "WATCH")
+    }
+
+    pub(super) fn unsent() -> Self {
+        Self::new(FLEET, "UNSENT")
     }
 
     pub(super) fn change_counts() -> Self {

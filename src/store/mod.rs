@@ -23,6 +23,7 @@ mod requests;
 mod runs;
 mod table;
 mod watch;
+mod watched;
 
 pub use agents::{Agent, AgentRecord, AgentsFrom, AgentsRead, AnsweredHeartbeat};
 pub use fleet::{FleetState, LastPass};
@@ -37,3 +38,5 @@ pub use repositories::{ConfiguredName, Fleet, NameTarget};
 pub use requests::AttemptStart;
 pub use runs::{PassRecord, RecordsRead};
 pub use table::{ConnectError, Store, StoreError, StorePatience, WriteError};
+pub use watch::{SweepState, Unsent, WatchState};
+pub use watched::WatchedAgent;

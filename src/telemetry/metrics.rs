@@ -70,6 +70,11 @@ metrics_named! {
         RequestsUnauthorized: Count,
         /// Requests refused because their agent exceeds its rate limit.
         RequestsTooMany: Count,
+        /// Sweeps in which nobody was heard and the service's own API, or the secret with the agents' tokens, could not
+        /// be reached.
+        ApiUnreachable: Count,
+        /// Sweeps that failed, so that a message about silent agents may be late.
+        AgentsMessageFailed: Count,
         /// Execution environments that were started and invoked.
         ColdStarts: Count,
     }
@@ -88,6 +93,12 @@ metrics_named! {
         OldestRepositoryAge: Seconds,
         /// Repositories whose audit is on hold at the end of a pass.
         AuditsHeld: Count,
+        /// In a sweep, the agents whose next heartbeat is not due yet.
+        AgentsUp: Count,
+        /// In a sweep, the agents whose next heartbeat is due and within its grace.
+        AgentsLate: Count,
+        /// In a sweep, the agents whose next heartbeat has not come in time.
+        AgentsDown: Count,
         /// The remaining share of the smaller of GitHub's two hourly budgets.
         GitHubBudgetRemaining: Percent,
     }

@@ -15,5 +15,6 @@ mod reading;
 mod records;
 mod simulation;
 mod support;
+mod sweep;
 mod sync;
 mod verdicts;

@@ -130,7 +130,11 @@ fn service(
             .http_client(transport.aws_client().expect("a client"))
             .build()
     };
-    let aws = Aws { dynamodb: aws(world.dynamodb.url()), secrets_manager: aws(world.secrets.url()) };
+    let aws = Aws {
+        dynamodb: aws(world.dynamodb.url()),
+        secrets_manager: aws(world.secrets.url()),
+        sns: aws(world.notifications.url()),
+    };
     let local = world.clock.clone();
     let clock = Clock::from_fn(move || local.now() + ahead);
     App::new(config, timing, clock, &transport, &aws).expect("a service")
@@ -201,7 +205,7 @@ impl TestApp {
 
     /// EventBridge's schedule.
     pub fn schedule(&self) -> Schedule<'_> {
-        Schedule { test: self }
+        Schedule { test: self, app: Arc::clone(&self.app) }
     }
 
     /// Advances the clock of GitHub, DynamoDB and the service.
@@ -297,6 +301,12 @@ impl TestApp {
             *counts.entry(revision).or_default() += 1;
         }
         counts.into_iter().collect()
+    }
+
+    /// What was published about agents, as programs get it, in order.
+    pub fn messages(&self) -> Vec<Value> {
+        let messages = self.world.notifications.messages();
+        messages.iter().map(|message| serde_json::from_str(message.form("sqs")).expect("JSON")).collect()
     }
 
     /// Clears the recorded requests to GitHub and DynamoDB.

@@ -12,7 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 use agent_heartbeat::domain::{Attempt, AuditProgress, ChangeCounts, Declaration, TrackedRepository};
 use agent_heartbeat::heartbeat::AgentHeartbeatResponse;
-use agent_heartbeat::store::{ConfiguredName, FleetState, PassRecord};
+use agent_heartbeat::store::{ConfiguredName, FleetState, PassRecord, WatchState};
 use agent_heartbeat::telemetry::{Count, Measure};
 use serde::Serialize;
 use serde_json::Value;
@@ -132,6 +132,8 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
     };
     vec![
         kind("STATE", "FLEET", Some("STATE"), own(fields_of::<FleetState>()), &[]),
+        kind("WATCH", "FLEET", Some("WATCH"), own(fields_of::<WatchState>()), &[]),
+        kind("UNSENT", "FLEET", Some("UNSENT"), own(&["id", "owner", "ownedUntil", "transitions"]), &[]),
         kind("COUNTS", "FLEET", Some("COUNTS"), own(fields_of::<ChangeCounts>()), &["fence", "seq"]),
         kind("REPO#", "FLEET", Some("REPO"), own(fields_of::<TrackedRepository>()), &["fence", "seq"]),
         kind("NAME#", "FLEET", Some("NAME"), own(fields_of::<ConfiguredName>()), &["fence"]),
@@ -162,6 +164,8 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
                 "lastRunId",
                 "lastStatus",
                 "tokenFingerprint",
+                "pf",
+                "sf",
             ],
         ),
         kind("RUN#", "AGENT", Some("RUN"), keys(&samples::run()), &["attempt", "expiresAt"]),

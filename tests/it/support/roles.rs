@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use agent_heartbeat::app::App;
 use agent_heartbeat::schedule::{self, ScheduledBeatFailed};
+use agent_heartbeat::sweep::Topic;
 use jiff::Timestamp;
 use lambda_runtime::{Context, LambdaEvent};
 use serde_json::Value;
@@ -237,9 +238,16 @@ impl Client<'_> {
 /// EventBridge Scheduler.
 pub struct Schedule<'a> {
     pub test: &'a TestApp,
+    pub app: Arc<App>,
 }
 
 impl Schedule<'_> {
+    /// The same schedule, served by another execution environment.
+    pub fn in_environment(mut self, app: Arc<App>) -> Self {
+        self.app = app;
+        self
+    }
+
     /// Sends the scheduled event, in an invocation of five minutes.
     pub async fn beat(&self) -> Result<Answer, ScheduledBeatFailed> {
         self.beat_within(300).await
@@ -267,7 +275,8 @@ impl Schedule<'_> {
 
     async fn invokes(&self, event: Value, seconds: u64) -> Result<Value, ScheduledBeatFailed> {
         let deadline = self.test.world.clock.now() + Duration::from_secs(seconds);
-        let answer = schedule::handle(&self.test.app, event, Some(deadline)).await?;
+        let topic = Topic::of(&self.app);
+        let answer = schedule::handle(&self.app, topic.as_ref(), event, Some(deadline)).await?;
         Ok(serde_json::to_value(answer).expect("an answer is JSON"))
     }
 }

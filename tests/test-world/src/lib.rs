@@ -7,19 +7,23 @@
     reason = "the service must not start servers or read the system's clock; the world around it does"
 )]
 
+pub mod api;
 pub mod clock;
 pub mod dynamodb;
 pub mod fault;
 pub mod github;
 pub mod lambda;
+pub mod notifications;
 pub mod proxy;
 pub mod scheduler;
 pub mod secrets;
 pub mod template;
 
+use api::Api;
 use clock::Clock;
 use dynamodb::{DynamoDb, Storage};
 use github::GitHub;
+use notifications::Notifications;
 use scheduler::Scheduler;
 use secrets::SecretsManager;
 use template::Template;
@@ -52,7 +56,11 @@ pub struct TestWorld {
     pub github: GitHub,
     /// With both secrets, as plain tokens.
     pub secrets: SecretsManager,
-    /// Admits the requests to all three servers.
+    /// With the topic [`notifications::TOPIC_ARN`].
+    pub notifications: Notifications,
+    /// The address of the service's API.
+    pub api: Api,
+    /// Admits the requests to all servers.
     pub scheduler: Scheduler,
 }
 
@@ -71,7 +79,9 @@ impl TestWorld {
         secrets.put_secret(AGENT_TOKENS_SECRET_ID, AGENT_TOKEN);
         secrets.put_secret(GITHUB_CREDENTIALS_SECRET_ID, GITHUB_TOKEN);
         let github = GitHub::start_behind(scheduler.clone(), clock.clone()).await;
-        Self { clock, dynamodb, github, secrets, scheduler }
+        let notifications = Notifications::start_behind(scheduler.clone()).await;
+        let api = Api::start_behind(scheduler.clone()).await;
+        Self { clock, dynamodb, github, secrets, notifications, api, scheduler }
     }
 
     /// The environment variables that point the service to the servers. The caller adds the repositories to track.
@@ -83,6 +93,9 @@ impl TestWorld {
             ("GITHUB_API_URL", self.github.url()),
             ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb.url()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", self.secrets.url()),
+            ("AWS_ENDPOINT_URL_SNS", self.notifications.url()),
+            ("AGENTS_TOPIC_ARN", notifications::TOPIC_ARN),
+            ("API_URL", self.api.url()),
             ("AWS_REGION", "us-east-1"),
             // The SDK signs only if it has these; nothing here looks at the signature.
             ("AWS_ACCESS_KEY_ID", "local-access-key"),
@@ -94,7 +107,8 @@ impl TestWorld {
 
     /// Arranged faults and holds that no request has used: the test does not test what it says.
     pub fn unused(&self) -> Vec<String> {
-        [self.github.unused(), self.dynamodb.unused(), self.secrets.unused()].concat()
+        let aws = [self.dynamodb.unused(), self.secrets.unused(), self.notifications.unused()].concat();
+        [self.github.unused(), aws, self.api.unused()].concat()
     }
 }
 
@@ -112,7 +126,7 @@ mod tests {
             .map(|(_, value)| value.as_str())
             .filter(|value| value.starts_with("http"))
             .collect();
-        assert_eq!(urls.len(), 3);
+        assert_eq!(urls.len(), 5);
         for url in &urls {
             proxy::caller::call(url, "", &serde_json::Value::Null).await.expect("it is up");
         }

@@ -56,11 +56,11 @@ pub enum Fault {
     /// This status with an empty body, as from a broken load balancer. The request has no effect.
     Status(u16),
     /// The service's throttling error: `ProvisionedThroughputExceededException` of DynamoDB, `ThrottlingException` of
-    /// Secrets Manager. The request has no effect.
+    /// Secrets Manager, `Throttled` of SNS. The request has no effect.
     Throttle,
     /// The service's internal error, with status 500. The request has no effect.
     InternalError,
-    /// `AccessDeniedException`. The request has no effect.
+    /// `AccessDeniedException`; `AuthorizationError` of SNS. The request has no effect.
     AccessDenied,
     /// DynamoDB's error for a write that conflicts with a transaction on the same item. The request has no effect.
     Conflict,

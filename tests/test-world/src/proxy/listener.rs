@@ -51,12 +51,21 @@ async fn respond<U: Upstream>(
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     let target = parts.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-    let operation = target.and_then(|target| target.rsplit('.').next()).unwrap_or_default().to_owned();
+    let operation = match target.and_then(|target| target.rsplit('.').next()) {
+        Some(operation) => operation.to_owned(),
+        None => action(&body).unwrap_or_else(|| format!("{} {}", parts.method, parts.uri.path())),
+    };
     let call = Call { operation, headers: parts.headers, body };
     // On its own task: a request that was sent takes effect even if its caller has given up.
     let handled = while_running(running, async move { shared.handle(call).await });
     let answer = tokio::spawn(handled).await.ok().flatten().ok_or(Cut)??;
     Ok(render::<U>(answer))
+}
+
+/// The operation of AWS's query protocol.
+fn action(body: &[u8]) -> Option<String> {
+    let mut fields = form_urlencoded::parse(body);
+    fields.find(|(name, _)| name == "Action").map(|(_, action)| action.into_owned())
 }
 
 fn render<U: Upstream>(answer: Answer) -> Response<Full<Bytes>> {

@@ -12,9 +12,9 @@ use super::Answer;
 /// One request and how it ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Exchange {
-    /// AWS's name of the operation; empty if the request names none.
+    /// AWS's name of the operation; method and path if the request names none.
     pub operation: String,
-    /// The request's JSON as it was sent; null if it is not JSON.
+    /// The request's JSON as it was sent, or an object of a form's fields; null if it is neither.
     pub request: Value,
     /// How it ended.
     pub outcome: Outcome,
@@ -93,13 +93,22 @@ impl fmt::Display for Exchange {
     }
 }
 
+fn form(text: &str) -> Value {
+    let fields = form_urlencoded::parse(text.as_bytes());
+    let fields: serde_json::Map<String, Value> =
+        fields.filter(|_| text.contains('=')).map(|(name, value)| (name.into(), value.into())).collect();
+    if fields.is_empty() { Value::Null } else { Value::Object(fields) }
+}
+
 impl Outcome {
     pub(super) fn of(answer: &Answer) -> Self {
         if (200..300).contains(&answer.status) {
             return Self::Ok;
         }
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        let code = body["__type"].as_str().unwrap_or_default();
+        let text = String::from_utf8_lossy(&answer.body);
+        let in_xml = text.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>"));
+        let code = body["__type"].as_str().or(in_xml.map(|(code, _)| code)).unwrap_or_default();
         let code = code.rsplit('#').next().unwrap_or_default().to_owned();
         Self::Refused { status: answer.status, code }
     }
@@ -124,7 +133,7 @@ impl Log {
         let mut entries = self.entries();
         entries.kept.push(Exchange {
             operation: operation.to_owned(),
-            request: serde_json::from_str(text).unwrap_or_default(),
+            request: serde_json::from_str(text).unwrap_or_else(|_| form(text)),
             outcome: Outcome::Pending,
             capacity: Capacity::default(),
         });

@@ -35,6 +35,13 @@ pub(crate) trait Upstream: Send + Sync + 'static {
     const THROTTLED: (u16, &'static str);
     /// The status and the exception of an internal error.
     const FAILED: (u16, &'static str);
+    /// The status and the exception of a request that is not allowed.
+    const DENIED: (u16, &'static str) = (400, "AccessDeniedException");
+
+    /// An error, as the service renders it.
+    fn exception(code: (u16, &str), message: &str) -> Answer {
+        Answer::exception(code, message)
+    }
 
     /// The answer to a write that conflicts with a transaction on the same item. Panics for a service without
     /// transactions.
@@ -48,7 +55,7 @@ pub(crate) trait Upstream: Send + Sync + 'static {
 
 /// One request as it arrived.
 pub(crate) struct Call {
-    /// AWS's name of the operation; empty if the request names none.
+    /// AWS's name of the operation; method and path if the request names none.
     pub(crate) operation: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -169,11 +176,9 @@ impl<U: Upstream> Shared<U> {
             Some(Fault::Status(status)) => {
                 Some(Answer { status, body: Bytes::new(), capacity: Capacity::default() })
             }
-            Some(Fault::Throttle) => Some(Answer::exception(U::THROTTLED, "Throttled by a fault.")),
-            Some(Fault::InternalError) => Some(Answer::exception(U::FAILED, "Failed by a fault.")),
-            Some(Fault::AccessDenied) => {
-                Some(Answer::exception((400, "AccessDeniedException"), "Denied by a fault."))
-            }
+            Some(Fault::Throttle) => Some(U::exception(U::THROTTLED, "Throttled by a fault.")),
+            Some(Fault::InternalError) => Some(U::exception(U::FAILED, "Failed by a fault.")),
+            Some(Fault::AccessDenied) => Some(U::exception(U::DENIED, "Denied by a fault.")),
             Some(Fault::Conflict) => Some(U::conflict(&call.operation)),
             Some(Fault::Cut) => {
                 self.log.ended(entry, Outcome::Cut, Capacity::default());
