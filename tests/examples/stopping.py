@@ -16,7 +16,7 @@ PAGE = "https://github.com/acme/web/issues/4"
 # Each of these characters means something to make, to a shell or to JSON.
 WHY = """it's a "freeze": $HOME $(shell date) $( ${ `id` \\ # % é"""
 
-# Stands for both programs that invoke a function, and passes what it gets to the function of this world.
+# Replaces both programs that invoke a function, and passes what it gets to the function of this world.
 INVOKES = """#!/bin/sh
 if [ "$1" = lambda ]; then
     [ "$2 $3 $4 $5" = "invoke --remote schedule --data-ascii" ] || exit 9
@@ -103,7 +103,7 @@ def guard(expected, said, service, *words):
 
 def held(pattern):
     """What an agent that this pattern covers says, as a pattern."""
-    return rf"held: {re.escape(WHY)} \({re.escape(pattern)}, since 20\S+Z\)"
+    return rf"held: an operator holds {re.escape(pattern)} since 20\S+Z: {re.escape(WHY)}"
 
 
 class Hook:
@@ -176,7 +176,7 @@ def unknown(service, nowhere, hook):
     guard(GO, "warning: check https://github.com/acme/none/issues/1: the repository is not tracked.*", service,
           "https://github.com/acme/none/issues/1")
     guard(GO, ".*warning: request: .*80 bytes.*", service, PAGE, "x" * 81)
-    failed = "warning: the heartbeat failed, so nobody knows whether to go on"
+    failed = "warning: the heartbeat failed, so it is unknown whether to stop; going on"
     lost = f"curl: .*{failed}"
     guard(GO, lost, nowhere, PAGE)
     guard(GO, f"curl: .* 401.*{failed}", service | {"HEARTBEAT_TOKEN": WRONG_TOKEN}, PAGE)
