@@ -60,7 +60,7 @@ struct Fleet {
 impl Fleet {
     /// A fleet that was heard all the time. An agent that promised nothing was heard just now.
     fn of(mut agents: Vec<WatchedAgent>) -> Self {
-        agents.push(agent("zeta", 1, &json!({})));
+        agents.push(agent("zeta", 0, &json!({})));
         Self { agents, watch: watch(json!({})), last_run: Some(at(NOW - 300)), holds: Holds::default() }
     }
 

@@ -204,7 +204,7 @@ impl Context<'_> {
         let agents = store.watched(&distinct(names)).await?;
         let (mut reported, outdated) = recheck(unsent.transitions, &agents);
         if !reported.is_empty() {
-            let news = news::gather(self.app, &self.state.state, &reported, &agents, self.counted);
+            let news = news::gather(self.app, self.state, &reported, &agents, self.counted);
             let message = message::render(&news.await?, unsent.id);
             self.topic.publish(&message).await?;
             tracing::info!(message.id = %unsent.id, "Sent a message about agents: {}.", message.subject);

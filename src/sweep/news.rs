@@ -8,12 +8,12 @@ use serde::Serialize;
 use crate::app::App;
 use crate::domain::{AgentChange, AgentName, Fingerprint, Transition, millis};
 use crate::names;
-use crate::store::{FleetState, StoreError, WatchedAgent};
+use crate::store::{FleetState, StoreError, SweepState, WatchedAgent};
 
 use super::decide::Counted;
 
-/// Of how many agents the active issues are listed: those that a message names to people.
-const WITH_ISSUES: usize = 20;
+/// Of how many agents the active issues are listed: with more, a message could exceed SNS's 256 KiB.
+const WITH_ISSUES: usize = 10;
 
 /// The facts of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) struct Down {
     /// Its last heartbeat.
     #[serde(with = "millis")]
     pub(super) since: Timestamp,
-    /// When it counted as down.
+    /// When it counted as down: by its promise, or later if the service could not hear it.
     #[serde(with = "millis")]
     pub(super) down_at: Timestamp,
     pub(super) interval_seconds: u64,
@@ -87,7 +87,7 @@ pub(super) struct Moving {
 /// [`StoreError`] if the names of the repositories of their active issues cannot be read.
 pub(super) async fn gather(
     app: &App,
-    state: &FleetState,
+    SweepState { state, watch, .. }: &SweepState,
     transitions: &[Transition],
     agents: &[WatchedAgent],
     counted: Counted,
@@ -99,6 +99,7 @@ pub(super) async fn gather(
         ours.filter_map(|transition| Some((transition.since, *by_name.get(&transition.agent)?)))
     };
     let now = app.clock.now();
+    let listening = watch.and_then(|watch| watch.listening().since).unwrap_or(Timestamp::MIN);
     let silent: Vec<&WatchedAgent> = of(AgentChange::Down).map(|(_, agent)| agent).collect();
     learn_pages(app, state, &silent[..silent.len().min(WITH_ISSUES)]).await?;
     let down = of(AgentChange::Down).enumerate().filter_map(|(n, (since, agent))| {
@@ -108,7 +109,7 @@ pub(super) async fn gather(
         Some(Down {
             agent: agent.name.to_string(),
             since,
-            down_at: promise.down_at(since),
+            down_at: promise.down_at(since.max(listening)),
             interval_seconds: promise.interval.as_secs(),
             grace_seconds: promise.grace.as_secs(),
             missed_beats: silence.checked_div(promise.interval.as_secs()).unwrap_or_default(),

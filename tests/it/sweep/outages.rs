@@ -27,6 +27,7 @@ async fn first_sweep_reports_nobody_and_gives_each_agent_its_time() {
     assert_eq!(reported(&app), NOBODY);
     a_schedule_later(&app, &["beta"]).await.expect("a good beat");
     assert_eq!(reported(&app), [["down alpha"]]);
+    assert_eq!(app.messages()[0]["down"][0]["downAt"], "2026-11-22T07:02:00.000Z");
 }
 
 #[tokio::test]
