@@ -60,15 +60,38 @@ dev: binaries $(CARGO_LAMBDA) ## Keep the local world running for curl and cargo
 $(addprefix invoke-,$(EVENTS)): invoke-%: binaries
 	@exec $(TEST_WORLD) invoke events/$*.json
 
-.PHONY: confirm-audit
-confirm-audit: $(if $(FUNCTION)$(STACK),$(CARGO_LAMBDA) $(PYTHON_TOOLS)/installed,binaries) ## Confirm an audit on hold: REPOSITORY=owner/name, and STACK=… (or FUNCTION=…) for a deployed service
-	@test -n '$(REPOSITORY)' || { echo 'Name the repository: make confirm-audit REPOSITORY=owner/name' >&2; exit 1; }
+# Invokes the schedule function with the JSON in $event: of STACK=… or FUNCTION=…, or else of `make dev`.
+ORDER_NEEDS := $(if $(FUNCTION)$(STACK),$(CARGO_LAMBDA) $(PYTHON_TOOLS)/installed,binaries)
 ifneq ($(FUNCTION)$(STACK),)
-	@function=$(or $(FUNCTION),$$($(call output,ScheduleFunctionName))) && $(in_region) '$(CARGO_LAMBDA)' lambda invoke \
-		--remote "$$function" --data-ascii '{"confirmAudit":"$(REPOSITORY)"}'
+send_order = function=$(or $(FUNCTION),$$($(call output,ScheduleFunctionName))) && $(in_region) '$(CARGO_LAMBDA)' lambda invoke \
+	--remote "$$function" --data-ascii "$$event"
 else
-	@echo '{"confirmAudit":"$(REPOSITORY)"}' | $(TEST_WORLD) invoke /dev/stdin
+send_order = printf '%s\n' "$$event" | $(TEST_WORLD) invoke /dev/stdin
 endif
+
+.PHONY: confirm-audit
+confirm-audit: $(ORDER_NEEDS) ## Confirm an audit on hold: REPOSITORY=owner/name, and STACK=… (or FUNCTION=…) for a deployed service
+	@test -n '$(REPOSITORY)' || { echo 'Name the repository: make confirm-audit REPOSITORY=owner/name' >&2; exit 1; }
+	@event='{"confirmAudit":"$(REPOSITORY)"}'; $(send_order)
+
+# A reason is any text. So neither make nor a shell reads it: it goes through the environment, unexpanded, and Python
+# makes JSON of it.
+unexport AGENT WHY
+hold release: export ORDER_AGENT := $(value AGENT)
+hold release: export ORDER_WHY := $(value WHY)
+comma := ,
+order_with = event=$$(python3 -c 'import json, os; env = os.environ; print(json.dumps($(1)))')
+
+.PHONY: hold
+hold: $(ORDER_NEEDS) ## Make agents stop everything: AGENT='ci-*' WHY='a release freeze', and STACK=… (or FUNCTION=…)
+	@test -n "$$ORDER_AGENT" && test -n "$$ORDER_WHY" || { \
+		echo "Name the agents and the reason: make hold AGENT='ci-*' WHY='a release freeze'" >&2; exit 1; }
+	@$(call order_with,{"hold": env["ORDER_AGENT"]$(comma) "why": env["ORDER_WHY"]}) && $(send_order)
+
+.PHONY: release
+release: $(ORDER_NEEDS) ## Release agents on hold: AGENT='ci-*', as they were held, and STACK=… (or FUNCTION=…)
+	@test -n "$$ORDER_AGENT" || { echo "Name the agents as they were held: make release AGENT='ci-*'" >&2; exit 1; }
+	@$(call order_with,{"release": env["ORDER_AGENT"]}) && $(send_order)
 
 .PHONY: test
 test: ## Run all tests that need only Rust and a C compiler

@@ -99,7 +99,13 @@ fn texts_read_well_on_a_phone() {
     let texts = [
         News { down: vec![working], api: api.clone(), ..news() },
         News { down: vec![down("alpha")], invalid_token: token.clone(), ..news() },
-        News { down: many(2, down), up: vec![up("beta")], stalled: vec![stalled("gamma")], moving: vec![moving("delta")], ..news() },
+        News {
+            down: many(2, down),
+            up: vec![up("beta")],
+            stalled: vec![stalled("gamma")],
+            moving: vec![moving("delta")],
+            ..news()
+        },
         News { down: many(23, down), all_down: 480, invalid_token: token, ..news() },
         News { stalled: vec![stalled("gamma")], api, ..news() },
     ];

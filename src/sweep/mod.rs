@@ -146,7 +146,8 @@ async fn check(
 
 /// Does what a heartbeat needs first: reaches the API by its address, and reads the agents' tokens.
 async fn reach(app: &App) -> Result<(), String> {
-    let secret = app.agent_tokens.prefetch().map_err(|error| format!("the agents' tokens cannot be read: {error}"));
+    let secret =
+        app.agent_tokens.prefetch().map_err(|error| format!("the agents' tokens cannot be read: {error}"));
     let (health, secret) = futures_util::join!(health(app).boxed(), secret.boxed());
     health.and(secret.map(drop))
 }

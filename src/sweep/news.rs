@@ -104,7 +104,8 @@ pub(super) async fn gather(
     learn_pages(app, state, &silent[..silent.len().min(WITH_ISSUES)]).await?;
     let down = of(AgentChange::Down).enumerate().filter_map(|(n, (since, agent))| {
         let promise = agent.declaration.promise()?;
-        let issues = agent.declaration.active_issues.iter().take(if n < WITH_ISSUES { usize::MAX } else { 0 });
+        let issues =
+            agent.declaration.active_issues.iter().take(if n < WITH_ISSUES { usize::MAX } else { 0 });
         let silence = now.duration_since(since).as_secs().max(0).unsigned_abs();
         Some(Down {
             agent: agent.name.to_string(),
@@ -147,11 +148,7 @@ async fn invalid_token(app: &App, agents: &[&WatchedAgent], now: Timestamp) -> O
 }
 
 /// Reads where the pages of these agents' issues are, as far as this execution environment does not know.
-async fn learn_pages(
-    app: &App,
-    state: &FleetState,
-    agents: &[&WatchedAgent],
-) -> Result<(), StoreError> {
+async fn learn_pages(app: &App, state: &FleetState, agents: &[&WatchedAgent]) -> Result<(), StoreError> {
     let version = state.ended.as_ref().map(|ended| ended.named.as_str()).unwrap_or_default();
     names::known(app).keep(version);
     let issues = agents.iter().flat_map(|agent| agent.declaration.active_issues.iter());

@@ -2,7 +2,8 @@
 
 `make examples` starts it beside that world. Each example that sends heartbeats has an agent name of its own and runs
 three times: before anything changed, after one issue was closed, and once more. Those that read run before the first
-heartbeat, beside the others, and when no work is left. Then each runs with a wrong token.
+heartbeat, beside the others, and when no work is left. Then each runs with a wrong token. At last, those that leave do
+so, and those that ask whether to stop are answered go, stop and held.
 """
 
 import json
@@ -18,40 +19,15 @@ import time
 import urllib.request
 from pathlib import Path
 
+import stopping
+import timers
 import yaml
-
-EXAMPLES = Path("docs/examples").absolute()
-
-# As tests/test-world/src/lib.rs has it.
-GITHUB_TOKEN = "local-github-token-not-a-secret-012345678"
-
-SECONDS = 60
-
-WRONG_TOKEN = "a-token-that-was-never-issued-0123456789"
+from support import (
+    AGENT, ERROR, EXAMPLES, NOTHING, SECONDS, WORK, WRONG_TOKEN, Failed, install, on_github, outcome, run,
+)
 
 # A page of issues has at most 200.
 MORE_THAN_A_PAGE = 205
-
-NOTHING, WORK, ERROR = "nothing", "work", "error"
-BY_STATUS = {0: WORK, 10: NOTHING, 1: ERROR}
-
-
-class Failed(Exception):
-    """What was not as it should be."""
-
-
-def run(words, environment, **options):
-    """Runs a command: its exit status, what it printed and what it complained about."""
-    options |= {"env": {"PATH": os.environ["PATH"]} | environment, "timeout": SECONDS}
-    return subprocess.run(words, capture_output=True, text=True, check=False, **options)
-
-
-def outcome(ended):
-    """What an example's exit status means, and what it printed."""
-    if ended.returncode not in BY_STATUS:
-        raise Failed(f"exit status {ended.returncode}: {ended.stdout}{ended.stderr}")
-    return BY_STATUS[ended.returncode], ended.stdout, ended.stderr
-
 
 def gate(service, _):
     return outcome(run([EXAMPLES / "gate.sh", "gate"], service))
@@ -68,11 +44,7 @@ def crontab(service, folder):
     command = re.fullmatch(r"(?:\S+ ){5}(.+)", line)[1]
     if "%" in command:
         raise Failed(f"cron takes % for the end of the command: {command}")
-    (folder / "bin").mkdir(exist_ok=True)
-    shutil.copy(EXAMPLES / "gate.sh", folder / "bin")
-    substitute = folder / "bin" / "claude"
-    substitute.write_text("#!/bin/sh\ncat\n", encoding="utf-8")
-    substitute.chmod(0o755)
+    install(folder, AGENT)
     exports = "".join(f"export {name}='{value}'\n" for name, value in service.items())
     (folder / ".heartbeat").write_text(exports, encoding="utf-8")
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
@@ -203,7 +175,7 @@ class Follower:
         self.process.wait()
 
 
-RUNS = [gate, plain_python, crontab, claude_code, github_actions, langgraph]
+RUNS = [gate, plain_python, crontab, claude_code, github_actions, langgraph, timers.systemd, timers.cronjob]
 
 
 def expect(expected, example, service, folder, said=""):
@@ -220,16 +192,6 @@ def fresh_for(service):
     url = f"{service['HEARTBEAT_URL']}/api/agents/check/heartbeat"
     with urllib.request.urlopen(urllib.request.Request(url, method="POST", headers=headers), timeout=SECONDS) as answer:
         return json.load(answer)["nextHeartbeatInSeconds"]
-
-
-def on_github(method, path, change):
-    """Makes a change on the local GitHub."""
-    environment = Path(os.environ["ENV_FILE"]).read_text(encoding="utf-8")
-    api = re.search(r"^GITHUB_API_URL=['\"]?([^'\"\n]+)", environment, re.MULTILINE)[1]
-    headers = {"Authorization": f"Bearer {GITHUB_TOKEN}", "Content-Type": "application/json"}
-    request = urllib.request.Request(f"{api}/repos/{path}", json.dumps(change).encode(), headers, method=method)
-    with urllib.request.urlopen(request, timeout=SECONDS):
-        pass
 
 
 def sync(service):
@@ -344,6 +306,9 @@ def main():
         expect_line("", wrong)
         nowhere = service | {"HEARTBEAT_URL": "http://127.0.0.1:9"}
         expect_line("", nowhere)
+        timers.leave(service, {example: folders[example] for example in (timers.systemd, timers.cronjob)})
+        stopping.check(service, nowhere, Path(top), sync)
+
 
 if __name__ == "__main__":
     try:

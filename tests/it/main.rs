@@ -2,6 +2,9 @@
 
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod api;
 mod audit;
 mod credentials;

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from emulator import REGION, Broken, Surroundings, claim
-from gaps import BEHAVIOUR, PROPERTIES, TYPES, for_the_emulator, still_needed
+from gaps import BEHAVIOUR, PROPERTIES, TYPES, for_the_emulator, still_needed, with_api_by_path
 from journey import GITHUB_TOKEN, REPOSITORIES, Journey
 from stack import Inspection, Stack
 
@@ -52,7 +52,8 @@ def check(surroundings, template, lambda_folder):
     def deploy(name, template, parameters=None):
         return Stack(surroundings.client, name).create(template, parameters or {})
 
-    still_needed(deploy, surroundings.client("secretsmanager"))
+    still_needed(deploy, surroundings.client)
+    template = with_api_by_path(template, surroundings.url)
     stack = deploy(NAME, for_the_emulator(template), parameters)
     claim(stack.status == "CREATE_COMPLETE", f"the stack is {stack.status}:\n{stack.reasons()}")
     inspection = Inspection(surroundings.client, template, stack, NAME, parameters, packages)
@@ -66,6 +67,7 @@ def check(surroundings, template, lambda_folder):
     proved("the schedule sends a heartbeat", journey.schedule_sends_a_heartbeat)
     event = Path("events/schedule.json").read_bytes()
     proved("the schedule function takes its event", journey.the_schedule_function_takes_its_event, event)
+    proved("a silent agent is reported to a queue", journey.silent_agent_is_reported, event)
     proved("both functions log to their groups, and log no token", journey.both_functions_log_to_their_groups)
 
     journey.the_emulator_still_does_not_act()

@@ -5,8 +5,9 @@ The check fails if something on these lists works, or if something else does not
 
 import copy
 import string
+from urllib.parse import urlsplit
 
-from emulator import Broken, claim
+from emulator import ACCOUNT, Broken, claim
 
 LINT = "cfn-lint knows its form"
 
@@ -23,11 +24,13 @@ PROPERTIES = {
     ("AWS::ApiGatewayV2::Stage", "DefaultRouteSettings"): "rules.guard requires it",
 }
 
-# What the emulator stores as the template says and does not do. `the_emulator_still_does_not_act` tries the first two;
+# What the emulator stores as the template says and does not do. `the_emulator_still_does_not_act` tries the first three;
 # the others have no effect that a check could find.
 BEHAVIOUR = [
     "the API needs no permission for its function",
     "the API writes no access log",
+    "SNS accepts messages that AWS refuses: without the form `default`, or with too long a subject",
+    "SNS sends no e-mail and asks nobody to confirm a subscription",
     "the schedule needs no role, retries nothing, leaves no dead letters, and passes no time or id",
     "alarms do not fire",
     "no traces are kept",
@@ -46,7 +49,17 @@ def for_the_emulator(template):
         generated = resources[name]["Properties"].get("GenerateSecretString", {})
         if generated.pop("ExcludePunctuation", False):
             generated["ExcludeCharacters"] = string.punctuation
+    for resource in resources.values():
+        if resource["Type"] == "AWS::Lambda::Function":
+            variables = resource["Properties"]["Environment"]["Variables"]
+            resource["Properties"]["Environment"]["Variables"] = {key: as_text(value) for key, value in variables.items()}
     return with_secrets_arns(without_mentions(template, taken_out), secrets)
+
+
+def as_text(value):
+    """A variable as text: with a number from a mapping, which CloudFormation makes a text, functions do not start."""
+    is_of_a_mapping = isinstance(value, dict) and list(value) == ["Fn::FindInMap"]
+    return {"Fn::Sub": ["${Text}", {"Text": value}]} if is_of_a_mapping else value
 
 
 def without_mentions(value, taken_out):
@@ -72,7 +85,23 @@ def with_secrets_arns(value, secrets):
     return {key: with_secrets_arns(part, secrets) for key, part in value.items()}
 
 
-def still_needed(deploy, secrets):
+def with_api_by_path(template, url):
+    """Replaces the API's address by one that functions can use.
+
+    On the emulator, an API's own address is http on a subdomain of `localhost`, which name servers need not know and the
+    service refuses.
+    """
+    template = copy.deepcopy(template)
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Lambda::Function":
+            variables = resource["Properties"]["Environment"]["Variables"]
+            match variables.get("API_URL"):
+                case {"Fn::GetAtt": [api, "ApiEndpoint"]}:
+                    variables["API_URL"] = {"Fn::Sub": f"{url}/_aws/execute-api/${{{api}}}"}
+    return template
+
+
+def still_needed(deploy, client):
     """Fails if a change of `for_the_emulator` is no longer needed."""
     for kind in TYPES:
         try:
@@ -82,10 +111,25 @@ def still_needed(deploy, secrets):
         else:
             known = True
         claim(not known, f"the emulator supports {kind} now: remove it from gaps.py and add a reader to observed.py")
+    api = {"Type": "AWS::ApiGatewayV2::Api", "Properties": {"Name": "probe", "ProtocolType": "HTTP"}}
+    outputs = {"Url": {"Value": {"Fn::GetAtt": ["Api", "ApiEndpoint"]}}}
+    address = urlsplit(deploy("probe-api", {"Resources": {"Api": api}, "Outputs": outputs}).outputs()["Url"])
+    claim(
+        address.scheme == "http" and address.hostname.endswith(".localhost"),
+        "functions can use the address of an API now: remove with_api_by_path from gaps.py",
+    )
+    number = {"Fn::FindInMap": ["Numbers", "one", "Value"]}
+    probe = {"Runtime": "python3.12", "Handler": "index.handler", "Role": f"arn:aws:iam::{ACCOUNT}:role/probe"}
+    probe |= {"FunctionName": "probe", "Code": {"ZipFile": "handler = print"}}
+    probe |= {"Environment": {"Variables": {"NUMBER": number}}}
+    function = {"Type": "AWS::Lambda::Function", "Properties": probe}
+    deploy("probe-function", {"Mappings": {"Numbers": {"one": {"Value": 1}}}, "Resources": {"Function": function}})
+    variables = client("lambda").get_function_configuration(FunctionName="probe")["Environment"]["Variables"]
+    claim(variables["NUMBER"] == 1, "the emulator makes variables texts now: remove as_text from gaps.py")
     generated = {"PasswordLength": 512, "ExcludePunctuation": True}
     secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": generated}}
     outputs = {"Secret": {"Value": {"Ref": "Secret"}}}
     name = deploy("probe-secret", {"Resources": {"Secret": secret}, "Outputs": outputs}).outputs()["Secret"]
-    value = secrets.get_secret_value(SecretId=name)["SecretString"]
+    value = client("secretsmanager").get_secret_value(SecretId=name)["SecretString"]
     claim(not name.startswith("arn:"), "the emulator returns a secret's ARN for Ref now: remove that from gaps.py")
     claim(not value.isalnum(), "the emulator supports ExcludePunctuation now: remove that from gaps.py")

@@ -5,7 +5,9 @@ import time
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
-from emulator import claim
+from botocore.exceptions import ClientError
+
+from emulator import Broken, claim
 
 # As `test_world::GITHUB_TOKEN`.
 GITHUB_TOKEN = "local-github-token-not-a-secret-012345678"
@@ -13,6 +15,10 @@ REPOSITORIES = ["acme/api", "acme/web", "acme/docs"]
 
 # `rate(1 minute)` counts from the schedule's creation, and the emulator looks every ten seconds.
 SCHEDULE_SECONDS = 90
+
+# What the silent agent promises: the shortest interval. The sweep that reports it may begin some seconds later.
+SILENT_SECONDS = 30
+REPORT_SECONDS = 20
 
 # A pass serves heartbeats for one second only, so that among this many some are served by it and some are not.
 BEATS = 40
@@ -34,15 +40,16 @@ class Journey:
 
     # --- Requests
 
-    def call(self, method, path, token=None):
+    def call(self, method, path, token=None, body=None):
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        status, headers, body = self.surroundings.request(method, path, headers=headers, host=self.host)
+        data = json.dumps(body) if body else None
+        status, headers, body = self.surroundings.request(method, path, headers=headers, body=data, host=self.host)
         return status, headers, json.loads(body)
 
-    def beat(self):
-        status, _, body = self.call("POST", "/api/agents/alpha/heartbeat", self.token)
+    def beat(self, agent="alpha", declaration=None):
+        status, _, body = self.call("POST", f"/api/agents/{agent}/heartbeat", self.token, declaration)
         claim(status == 200, f"a heartbeat got {status}: {body}")
-        claim(body["status"] == "ok" and body["agentName"] == "alpha", f"a heartbeat got {body}")
+        claim(body["status"] == "ok" and body["agentName"] == agent, f"a heartbeat got {body}")
         return body
 
     def refused(self, status, method, path, token=None):
@@ -137,10 +144,52 @@ class Journey:
 
     def the_schedule_function_takes_its_event(self, event):
         before = self.scheduled()
+        payload = self.invoke_schedule(event)
+        claim(self.scheduled() > before, f"the schedule function recorded no beat: {payload}")
+
+    def invoke_schedule(self, event):
         answer = self.client("lambda").invoke(FunctionName=self.outputs["ScheduleFunctionName"], Payload=event)
         payload = answer["Payload"].read().decode()
         claim("FunctionError" not in answer, f"the schedule function failed: {payload}")
-        claim(self.scheduled() > before, f"the schedule function recorded no beat: {payload}")
+        return payload
+
+    def silent_agent_is_reported(self, event):
+        """The queue is subscribed as docs/operations.md says. Nobody else sends heartbeats, so the API is tried, too."""
+        topic = self.outputs["AgentsTopicArn"]
+        queue = self.subscribed_queue(topic)
+        # Agents are reported only after the schedule has listened for their interval. From here on it has begun to.
+        self.invoke_schedule(event)
+        beat = self.beat("silent", {"intervalSeconds": SILENT_SECONDS, "graceSeconds": 0})
+        promise = {key: (beat.get("watch") or {}).get(key) for key in ("intervalSeconds", "graceSeconds")}
+        claim(promise == {"intervalSeconds": SILENT_SECONDS, "graceSeconds": 0}, f"the promise is not kept: {beat}")
+        time.sleep(SILENT_SECONDS + 1)
+        self.invoke_schedule(event)
+        received = self.received(queue)
+        claim(received, f"the agent `silent` is silent, but no report arrived in the queue within {REPORT_SECONDS} s")
+        claim(len(received) == 1, f"one report should be in the queue, but there are: {received}")
+        [notification] = received
+        claim(notification["TopicArn"] == topic, f"the report comes from another topic: {notification}")
+        report = json.loads(notification["Message"])
+        down = [agent["agent"] for agent in report["down"]]
+        claim(down == ["silent"], f"the report should name the agent `silent` as down: {report}")
+
+    def subscribed_queue(self, topic):
+        sqs = self.client("sqs")
+        queue = sqs.create_queue(QueueName="reports")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        statement = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        statement |= {"Resource": arn, "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+        self.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        return queue
+
+    def received(self, queue):
+        """The notifications in the queue, once there are any."""
+        answer = self.client("sqs").receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=REPORT_SECONDS
+        )
+        return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
     def both_functions_log_to_their_groups(self):
         for output in ("ApiLogGroup", "ScheduleLogGroup"):
@@ -157,6 +206,11 @@ class Journey:
         """On what gaps.py says so of, as far as that shows."""
         streams = self.client("logs").describe_log_streams(logGroupName=self.names["AccessLogs"])["logStreams"]
         claim(not streams, "the emulator writes access logs now: remove them from gaps.py and check them here")
+        message = {"Message": '{"email":"no form for queues"}', "MessageStructure": "json", "Subject": "x" * 101}
+        try:
+            self.client("sns").publish(TopicArn=self.outputs["AgentsTopicArn"], **message)
+        except ClientError as error:
+            raise Broken(f"the emulator checks messages now: remove that from gaps.py: {error}") from error
         permission = {"FunctionName": self.names["ApiFunction"], "StatementId": self.names["ApiMayInvoke"]}
         self.client("lambda").remove_permission(**permission)
         status, _, _ = self.call("GET", "/api/health")

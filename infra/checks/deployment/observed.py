@@ -181,7 +181,7 @@ class Reader:
 
     def SNS_Topic(self, arn, _):
         attributes = self.clients("sns").get_topic_attributes(TopicArn=arn)["Attributes"]
-        return Observed(pick(attributes, "DisplayName"), {})
+        return Observed(pick(attributes, "DisplayName"), {"TopicName": arn.rpartition(":")[2]})
 
     def SNS_Subscription(self, arn, properties):
         listed = self.clients("sns").list_subscriptions_by_topic(TopicArn=properties["TopicArn"])["Subscriptions"]

@@ -26,7 +26,7 @@ fn names(value: &Value) -> BTreeSet<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
-/// The functions' variables, and the parameter that sets each.
+/// The variables of both functions, and the parameter that sets each.
 fn variables(template: &Value) -> BTreeMap<&str, &str> {
     let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
     let variables = variables.as_object().expect("variables");
@@ -58,11 +58,20 @@ fn source(file: &str) -> String {
 
 /// The source files that call AWS's clients.
 fn calling_sources() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store");
-    let files =
-        std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
-    let store: String = files.map(|file| source(&format!("store/{}", file.to_string_lossy()))).collect();
-    store + &source("secrets.rs")
+    let of_folder = |name: &str| -> String {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name);
+        let files =
+            std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        files.map(|file| source(&format!("{name}/{}", file.to_string_lossy()))).collect()
+    };
+    of_folder("store") + &of_folder("sweep") + &source("secrets.rs")
+}
+
+/// The actions of a statement of a policy.
+fn actions(statement: &Value) -> BTreeSet<&str> {
+    let action = &statement["Action"];
+    let list = action.as_array().into_iter().flatten().filter_map(Value::as_str);
+    action.as_str().into_iter().chain(list).collect()
 }
 
 #[test]
@@ -73,7 +82,12 @@ fn functions_have_exactly_the_environment_that_the_code_reads() {
         None
     });
     let template = template();
-    let given = variables(&template).into_keys().map(str::to_owned).collect::<BTreeSet<_>>();
+    let mut given = variables(&template).into_keys().map(str::to_owned).collect::<BTreeSet<_>>();
+    // What is for the sweep alone.
+    let own = names(property(&template, "ScheduleFunction", "/Environment/Variables"));
+    assert_eq!(own, BTreeSet::from(["AGENTS_TOPIC_ARN", "API_URL", "SCHEDULE_SECONDS"]));
+    assert_eq!(template["Resources"]["ApiFunction"]["Properties"]["Environment"], Value::Null);
+    given.extend(own.into_iter().map(str::to_owned));
     let mut read = read.into_inner();
     // Lambda sets it, and so does cargo-lambda, with a value of its own.
     read.remove("AWS_LAMBDA_RUNTIME_API");
@@ -112,7 +126,7 @@ fn parameter_bounds_are_the_services_bounds() {
 
 #[test]
 fn functions_have_exactly_the_permissions_that_the_code_uses() {
-    const OPERATIONS: [(&str, &str); 12] = [
+    const OPERATIONS: [(&str, &str); 13] = [
         (".get_item()", "dynamodb:GetItem"),
         (".batch_get_item()", "dynamodb:BatchGetItem"),
         (".query()", "dynamodb:Query"),
@@ -126,6 +140,7 @@ fn functions_have_exactly_the_permissions_that_the_code_uses() {
         (".describe_table()", "dynamodb:DescribeTable"),
         (".get_secret_value()", "secretsmanager:GetSecretValue"),
         (".put_secret_value()", "secretsmanager:PutSecretValue"),
+        (".publish()", "sns:Publish"),
     ];
     let code = calling_sources();
     let made: BTreeSet<&str> =
@@ -140,17 +155,15 @@ fn functions_have_exactly_the_permissions_that_the_code_uses() {
 
     let template = template();
     let statements = property(&template, "Work", "/PolicyDocument/Statement").as_array().expect("statements");
-    let actions = |sid: &str| -> BTreeSet<&str> {
-        let statement = statements.iter().find(|statement| statement["Sid"] == sid).expect("a statement");
-        let action = &statement["Action"];
-        action
-            .as_str()
-            .into_iter()
-            .chain(action.as_array().into_iter().flatten().filter_map(Value::as_str))
-            .collect()
+    let shared = |sid: &str| {
+        actions(statements.iter().find(|statement| statement["Sid"] == sid).expect("a statement"))
     };
-    assert_eq!(&actions("Table") | &actions("Secrets"), made);
-    assert_eq!(actions("Indexes"), BTreeSet::from(["dynamodb:Query"]));
+    // infra/checks/relations.py checks that no other role may publish.
+    let reports = property(&template, "ScheduleRole", "/Policies/1/PolicyDocument/Statement");
+    assert_eq!(reports.as_array().map(Vec::len), Some(1));
+    assert_eq!(reports[0]["Resource"], json!({ "Ref": "AgentsTopic" }));
+    assert_eq!(&(&shared("Table") | &shared("Secrets")) | &actions(&reports[0]), made);
+    assert_eq!(shared("Indexes"), BTreeSet::from(["dynamodb:Query"]));
     for role in ["ApiRole", "ScheduleRole"] {
         assert_eq!(property(&template, role, "/ManagedPolicyArns"), &json!([{ "Ref": "Work" }]));
     }

@@ -99,7 +99,8 @@ async fn requests(scenario: Scenario) -> usize {
     let app = scenario.begin().await;
     let schedule = app.schedule();
     let mut invocation = Box::pin(schedule.beat());
-    let Driven::Finished(answer) = app.world.scheduler.drive(Admission::OneByOne, None, &mut invocation).await
+    let Driven::Finished(answer) =
+        app.world.scheduler.drive(Admission::OneByOne, None, &mut invocation).await
     else {
         panic!("a request was stopped");
     };

@@ -54,7 +54,9 @@ pub(crate) async fn run() -> Result<(), Failure> {
         }
         Tracked::MadeUp => {
             four_heartbeats(&mut functions, &world).await?;
-            eprintln!("\nThe agent beta promised a heartbeat every 5 min and sends none. Its times go back by 12 min; then");
+            eprintln!(
+                "\nThe agent beta promised a heartbeat every 5 min and sends none. Its times go back by 12 min; then"
+            );
             eprintln!("the schedule runs. Subscribers of the SNS topic get by e-mail:\n");
             print_line(&silence::report(&mut functions, &world).await?)?;
         }
@@ -88,7 +90,9 @@ async fn four_heartbeats(functions: &mut Functions, world: &TestWorld) -> Result
     eprintln!("\nBeat 3 arrives so soon that beat 2's pass serves it, without a request to GitHub:");
     send_heartbeat(functions).await?;
 
-    eprintln!("\nBeat 4 declares that the agent works on the closed issue, and is told to stop (`stopIssueUrls`):");
+    eprintln!(
+        "\nBeat 4 declares that the agent works on the closed issue, and is told to stop (`stopIssueUrls`):"
+    );
     let declared = json!({"intervalSeconds": 300, "activeIssueUrls": [closed]});
     print(&heartbeat::of_agent(functions, "alpha", &declared).await?.0)?;
     Ok(())
