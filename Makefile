@@ -49,7 +49,7 @@ help: ## Show this list
 	@printf '  make invoke-%-25s Invoke the function that `make dev` runs with this event\n' $(EVENTS)
 
 .PHONY: run
-run: binaries $(CARGO_LAMBDA) ## Send three heartbeats in a local world (or one over your REPOSITORIES, with GITHUB_TOKEN)
+run: binaries $(CARGO_LAMBDA) ## Send four heartbeats in a local world and report a silent agent (or one over your REPOSITORIES, with GITHUB_TOKEN)
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(TEST_WORLD) run
 
 .PHONY: dev

@@ -3,9 +3,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::domain::{
-    AgentName, BeatRate, Declaration, Fingerprint, Minute, ReportMark, Transition,
-};
+use crate::domain::{AgentName, BeatRate, Declaration, Fingerprint, Minute, ReportMark, Transition};
 
 use super::keys::{AGENTS, Item, Key};
 use super::table::{Store, StoreError, is_written, number, store_error, text, value_of};

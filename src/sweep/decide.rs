@@ -89,9 +89,8 @@ impl Seen<'_> {
     /// as heard until then.
     fn heard_until(&self, agent: &WatchedAgent) -> Timestamp {
         let throttled = agent.rate.filter(|rate| rate.beats >= self.rules.beats_per_minute);
-        let minute_end = throttled.and_then(|rate| {
-            Timestamp::from_second(rate.minute.0.checked_add(1)?.checked_mul(60)?).ok()
-        });
+        let minute_end = throttled
+            .and_then(|rate| Timestamp::from_second(rate.minute.0.checked_add(1)?.checked_mul(60)?).ok());
         minute_end.map_or(agent.last_beat_at, |end| end.max(agent.last_beat_at))
     }
 

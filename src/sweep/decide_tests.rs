@@ -60,7 +60,7 @@ struct Fleet {
 impl Fleet {
     /// A fleet that was heard all the time. An agent that promised nothing was heard just now.
     fn of(mut agents: Vec<WatchedAgent>) -> Self {
-        agents.push(agent("zeta", 1, &json!({})));
+        agents.push(agent("zeta", 0, &json!({})));
         Self { agents, watch: watch(json!({})), last_run: Some(at(NOW - 300)), holds: Holds::default() }
     }
 
@@ -99,7 +99,8 @@ impl Fleet {
     /// Marks what was reported.
     fn mark(&mut self, transitions: &[Transition]) {
         for transition in transitions {
-            let agent = self.agents.iter_mut().find(|agent| agent.name == transition.agent).expect("an agent");
+            let agent =
+                self.agents.iter_mut().find(|agent| agent.name == transition.agent).expect("an agent");
             let mark = if transition.change.is_of_silence() { &mut agent.silence } else { &mut agent.stall };
             *mark = Some(mark.map_or(transition.mark(), |known| known.max(transition.mark())));
         }
@@ -192,7 +193,8 @@ fn stall_counts_only_while_agents_could_be_heard() {
 #[test]
 fn hold_mutes_its_agents() {
     let mut fleet = Fleet::of(vec![promising("ci-1", 500), working("ci-2", 700), promising("dev", 500)]);
-    fleet.holds = Holds::default().with(Hold::new("ci-*", "a freeze", at(NOW)).expect("a hold")).expect("holds");
+    fleet.holds =
+        Holds::default().with(Hold::new("ci-*", "a freeze", at(NOW)).expect("a hold")).expect("holds");
     assert_eq!(fleet.reported(), ["down dev"]);
 }
 
@@ -235,7 +237,9 @@ fn messages_are_at_least_fifteen_minutes_apart() {
 #[test]
 fn service_checks_itself_when_nobody_was_heard_since_the_last_one_went_down() {
     let fleet = Fleet::of(vec![promising("alpha", 500), promising("beta", 200)]).silent();
-    let Decision::Check { blind_since, is_known: false, transitions } = fleet.decide() else { panic!("a check") };
+    let Decision::Check { blind_since, is_known: false, transitions } = fleet.decide() else {
+        panic!("a check")
+    };
     assert_eq!((blind_since, transitions.len()), (at(NOW - 200), 2));
     let mut heard = Fleet::of(vec![promising("alpha", 500)]);
     heard.agents[1].last_beat_at = at(NOW - 380);
@@ -273,7 +277,8 @@ fn agent_at_its_rate_limit_counts_as_heard_until_the_minute_ends() {
 
 #[test]
 fn agents_are_counted_by_presence() {
-    let fleet = Fleet::of(vec![promising("a", 1), promising("b", 70), promising("c", 130), promising("d", 140)]);
+    let fleet =
+        Fleet::of(vec![promising("a", 1), promising("b", 70), promising("c", 130), promising("d", 140)]);
     let counted = count(&fleet.seen(NOW));
     assert_eq!(counted, Counted { up: 1, late: 1, down: 2 });
     assert_eq!(counted.watched(), 4);
@@ -287,14 +292,26 @@ fn outdated_and_marked_transitions_are_not_sent() {
     fleet.mark(&transitions[1..2]);
     let (sent, outdated) = recheck(transitions, &fleet.agents);
     let words = |of: &[Transition]| of.iter().map(words).collect::<Vec<_>>();
-    assert_eq!((words(&sent), words(&outdated)), (vec!["down gamma".to_owned()], vec!["down alpha".to_owned()]));
+    assert_eq!(
+        (words(&sent), words(&outdated)),
+        (vec!["down gamma".to_owned()], vec!["down alpha".to_owned()])
+    );
 }
 
 fn any_agent() -> impl Strategy<Value = WatchedAgent> {
     let mark = || prop::option::of((0..2_000_i64, any::<bool>()));
     let seconds = || prop::option::of(30..1_000_u64);
-    (0..40_u8, 0..2_000_i64, seconds(), seconds(), prop::option::of(0..2_000_i64), any::<bool>(), mark(), mark()).prop_map(
-        |(name, heard_ago, interval, stalled, progress_ago, is_leaving, silence, stall)| {
+    (
+        0..40_u8,
+        0..2_000_i64,
+        seconds(),
+        seconds(),
+        prop::option::of(0..2_000_i64),
+        any::<bool>(),
+        mark(),
+        mark(),
+    )
+        .prop_map(|(name, heard_ago, interval, stalled, progress_ago, is_leaving, silence, stall)| {
             let mut declared = json!({ "leaving": is_leaving, "activeIssues": "a.1" });
             let members = declared.as_object_mut().expect("an object");
             members.extend(interval.map(|seconds| ("intervalSeconds".to_owned(), seconds.into())));
@@ -309,8 +326,7 @@ fn any_agent() -> impl Strategy<Value = WatchedAgent> {
                 stall: stall.map(mark),
                 ..agent(&format!("agent-{name}"), heard_ago, &declared)
             }
-        },
-    )
+        })
 }
 
 fn any_fleet() -> impl Strategy<Value = Fleet> {

@@ -9,8 +9,6 @@
 //! | `sqs`, `lambda`, `http` | JSON (`docs/agents-message.schema.json`) |
 //! | `https` | a custom notification, because Amazon Q Developer, which posts to Slack and Teams, subscribes with it |
 //! | the others, such as `email` | text |
-//!
-//! A program that subscribes with `https` finds the JSON in the notification's `metadata.additionalContext.event`.
 
 use std::fmt::Write as _;
 
@@ -25,6 +23,12 @@ use super::news::{Down, Moving, News, Stalled, Up};
 
 /// How many agents of each kind are named to people.
 const NAMED: usize = 20;
+
+/// How many active issues of each agent people see.
+const ISSUES_SHOWN: usize = 2;
+
+/// The longest description in chat, in bytes. With a longer one, fewer agents are named.
+const MAX_DESCRIPTION: usize = 7_000;
 
 /// How many agents of each kind the JSON lists. With more, a message could exceed SNS's 256 KiB.
 const LISTED: usize = 50;
@@ -73,7 +77,7 @@ struct More {
 pub(super) fn render(news: &News, id: Uuid) -> Rendered {
     let headline = headline(news);
     let event = event(news, id, &headline).to_string();
-    let notification = notification(news, id, &headline, &event).to_string();
+    let notification = notification(news, id, &headline).to_string();
     let body = json!({
         "default": text(news, id, &headline),
         "sqs": event,
@@ -135,23 +139,23 @@ fn cause(news: &News) -> Vec<String> {
     most.into_iter().chain(token).collect()
 }
 
-/// `20 lines` of a kind, under its title.
-fn list<T>(title: &str, agents: &[T], line: impl Fn(&T) -> String) -> Option<String> {
+/// A line for each agent of a kind, under its title. The first `named` agents have one.
+fn list<T>(title: &str, agents: &[T], named: usize, line: impl Fn(&T) -> String) -> Option<String> {
     if agents.is_empty() {
         return None;
     }
     let mut text = format!("{title}:");
-    for agent in agents.iter().take(NAMED) {
+    for agent in agents.iter().take(named) {
         let _ = write!(text, "\n- {}", line(agent));
     }
-    if agents.len() > NAMED {
-        let _ = write!(text, "\n- and {} more", agents.len() - NAMED);
+    if agents.len() > named {
+        let _ = write!(text, "\n- and {} more", agents.len() - named);
     }
     Some(text)
 }
 
-/// The paragraphs after the first line. `name` renders an agent's name.
-fn paragraphs(news: &News, name: impl Fn(&str) -> String) -> Vec<String> {
+/// The paragraphs after the first line. The first `named` agents of each kind are named; `name` renders a name.
+fn paragraphs(news: &News, named: usize, name: impl Fn(&str) -> String) -> Vec<String> {
     let down = |one: &Down| {
         let missed = counted(one.missed_beats, "heartbeat", "heartbeats");
         let mut line = format!(
@@ -160,14 +164,18 @@ fn paragraphs(news: &News, name: impl Fn(&str) -> String) -> Vec<String> {
             minute(one.since),
             duration(one.interval_seconds)
         );
-        if !one.active_issue_urls.is_empty() {
-            let _ = write!(line, "; works on {}", one.active_issue_urls.join(" "));
+        let shown = &one.active_issue_urls[..one.active_issue_urls.len().min(ISSUES_SHOWN)];
+        if !shown.is_empty() {
+            let _ = write!(line, "; works on {}", shown.join(" "));
+        }
+        if shown.len() < one.active_issue_urls.len() {
+            let _ = write!(line, " and {} more", one.active_issue_urls.len() - shown.len());
         }
         line
     };
     let up = |one: &Up| {
         format!(
-            "{}: heartbeat {}, silent before since {}",
+            "{}: heartbeat {}, after a silence since {}",
             name(&one.agent),
             minute(one.since),
             minute(one.down_since)
@@ -175,17 +183,17 @@ fn paragraphs(news: &News, name: impl Fn(&str) -> String) -> Vec<String> {
     };
     let stalled = |one: &Stalled| {
         format!(
-            "{}: no progress since {}, for more than {}",
+            "{}: no progress since {}; its limit is {}",
             name(&one.agent),
             minute(one.progress_at),
             duration(one.stalled_after_seconds)
         )
     };
     let lists = [
-        list("Down", &news.down, down),
-        list("Back", &news.up, up),
-        list("Stalled", &news.stalled, stalled),
-        list("Moving again", &news.moving, |one| name(&one.agent)),
+        list("Down", &news.down, named, down),
+        list("Back", &news.up, named, up),
+        list("Stalled", &news.stalled, named, stalled),
+        list("Moving again", &news.moving, named, |one| name(&one.agent)),
     ];
     cause(news).into_iter().chain(lists.into_iter().flatten()).collect()
 }
@@ -202,7 +210,7 @@ fn next_steps(news: &News) -> Vec<String> {
 
 fn text(news: &News, id: Uuid, headline: &str) -> String {
     let mut parts = vec![format!("{headline}.")];
-    parts.extend(paragraphs(news, str::to_owned));
+    parts.extend(paragraphs(news, NAMED, str::to_owned));
     parts.extend(next_steps(news));
     parts.push(format!("Message {id}. The same id twice is the same message."));
     parts.join("\n\n")
@@ -233,10 +241,13 @@ fn event(news: &News, id: Uuid, headline: &str) -> Value {
 /// The custom notification of Amazon Q Developer in chat applications:
 /// <https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html>. Names are in backticks, so that Slack and
 /// Teams show an underscore in them.
-fn notification(news: &News, id: Uuid, headline: &str, event: &str) -> Value {
-    let mut description = paragraphs(news, |name| format!("`{name}`")).join("\n\n");
-    if description.len() > MAX_DESCRIPTION {
-        description = paragraphs(&without_issues(news), |name| format!("`{name}`")).join("\n\n");
+fn notification(news: &News, id: Uuid, headline: &str) -> Value {
+    let describe = |named| paragraphs(news, named, |name| format!("`{name}`")).join("\n\n");
+    let mut named = NAMED;
+    let mut description = describe(named);
+    while description.len() > MAX_DESCRIPTION && named > 1 {
+        named /= 2;
+        description = describe(named);
     }
     json!({
         "version": "1.0",
@@ -253,18 +264,16 @@ fn notification(news: &News, id: Uuid, headline: &str, event: &str) -> Value {
             "threadId": id,
             "summary": headline,
             "eventType": "agents",
-            "additionalContext": { "event": event },
+            // Texts only: a custom action can use them.
+            "additionalContext": {
+                "down": news.down.len().to_string(),
+                "up": news.up.len().to_string(),
+                "stalled": news.stalled.len().to_string(),
+                "moving": news.moving.len().to_string(),
+                "watched": news.watched.to_string(),
+            },
         },
     })
-}
-
-/// A description that is longer has its issues left out: chat would cut it.
-const MAX_DESCRIPTION: usize = 7_000;
-
-fn without_issues(news: &News) -> News {
-    let mut news = news.clone();
-    news.down.iter_mut().for_each(|one| one.active_issue_urls.clear());
-    news
 }
 
 fn listed<T>(agents: &[T]) -> &[T] {

@@ -146,7 +146,8 @@ async fn check(
 
 /// Does what a heartbeat needs first: reaches the API by its address, and reads the agents' tokens.
 async fn reach(app: &App) -> Result<(), String> {
-    let secret = app.agent_tokens.prefetch().map_err(|error| format!("the agents' tokens cannot be read: {error}"));
+    let secret =
+        app.agent_tokens.prefetch().map_err(|error| format!("the agents' tokens cannot be read: {error}"));
     let (health, secret) = futures_util::join!(health(app).boxed(), secret.boxed());
     health.and(secret.map(drop))
 }
@@ -204,7 +205,7 @@ impl Context<'_> {
         let agents = store.watched(&distinct(names)).await?;
         let (mut reported, outdated) = recheck(unsent.transitions, &agents);
         if !reported.is_empty() {
-            let news = news::gather(self.app, &self.state.state, &reported, &agents, self.counted);
+            let news = news::gather(self.app, self.state, &reported, &agents, self.counted);
             let message = message::render(&news.await?, unsent.id);
             self.topic.publish(&message).await?;
             tracing::info!(message.id = %unsent.id, "Sent a message about agents: {}.", message.subject);

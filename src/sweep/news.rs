@@ -8,12 +8,12 @@ use serde::Serialize;
 use crate::app::App;
 use crate::domain::{AgentChange, AgentName, Fingerprint, Transition, millis};
 use crate::names;
-use crate::store::{FleetState, StoreError, WatchedAgent};
+use crate::store::{FleetState, StoreError, SweepState, WatchedAgent};
 
 use super::decide::Counted;
 
-/// Of how many agents the active issues are listed: those that a message names to people.
-const WITH_ISSUES: usize = 20;
+/// Of how many agents the active issues are listed: with more, a message could exceed SNS's 256 KiB.
+const WITH_ISSUES: usize = 10;
 
 /// The facts of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) struct Down {
     /// Its last heartbeat.
     #[serde(with = "millis")]
     pub(super) since: Timestamp,
-    /// When it counted as down.
+    /// When it counted as down: by its promise, or later if the service could not hear it.
     #[serde(with = "millis")]
     pub(super) down_at: Timestamp,
     pub(super) interval_seconds: u64,
@@ -87,7 +87,7 @@ pub(super) struct Moving {
 /// [`StoreError`] if the names of the repositories of their active issues cannot be read.
 pub(super) async fn gather(
     app: &App,
-    state: &FleetState,
+    SweepState { state, watch, .. }: &SweepState,
     transitions: &[Transition],
     agents: &[WatchedAgent],
     counted: Counted,
@@ -99,16 +99,18 @@ pub(super) async fn gather(
         ours.filter_map(|transition| Some((transition.since, *by_name.get(&transition.agent)?)))
     };
     let now = app.clock.now();
+    let listening = watch.and_then(|watch| watch.listening().since).unwrap_or(Timestamp::MIN);
     let silent: Vec<&WatchedAgent> = of(AgentChange::Down).map(|(_, agent)| agent).collect();
     learn_pages(app, state, &silent[..silent.len().min(WITH_ISSUES)]).await?;
     let down = of(AgentChange::Down).enumerate().filter_map(|(n, (since, agent))| {
         let promise = agent.declaration.promise()?;
-        let issues = agent.declaration.active_issues.iter().take(if n < WITH_ISSUES { usize::MAX } else { 0 });
+        let issues =
+            agent.declaration.active_issues.iter().take(if n < WITH_ISSUES { usize::MAX } else { 0 });
         let silence = now.duration_since(since).as_secs().max(0).unsigned_abs();
         Some(Down {
             agent: agent.name.to_string(),
             since,
-            down_at: promise.down_at(since),
+            down_at: promise.down_at(since.max(listening)),
             interval_seconds: promise.interval.as_secs(),
             grace_seconds: promise.grace.as_secs(),
             missed_beats: silence.checked_div(promise.interval.as_secs()).unwrap_or_default(),
@@ -146,11 +148,7 @@ async fn invalid_token(app: &App, agents: &[&WatchedAgent], now: Timestamp) -> O
 }
 
 /// Reads where the pages of these agents' issues are, as far as this execution environment does not know.
-async fn learn_pages(
-    app: &App,
-    state: &FleetState,
-    agents: &[&WatchedAgent],
-) -> Result<(), StoreError> {
+async fn learn_pages(app: &App, state: &FleetState, agents: &[&WatchedAgent]) -> Result<(), StoreError> {
     let version = state.ended.as_ref().map(|ended| ended.named.as_str()).unwrap_or_default();
     names::known(app).keep(version);
     let issues = agents.iter().flat_map(|agent| agent.declaration.active_issues.iter());

@@ -108,7 +108,10 @@ fn pure_files_name_no_client_and_no_runtime() {
     let mut pure = 0;
     for file in sources().files() {
         if file.room() == "domain"
-            || ["pass/plan.rs", "sweep/decide.rs", "sweep/message.rs"].iter().any(|pure| file.path.ends_with(pure)) {
+            || ["pass/plan.rs", "sweep/decide.rs", "sweep/message.rs"]
+                .iter()
+                .any(|pure| file.path.ends_with(pure))
+        {
             pure += 1;
             for (start, allowed) in CRATES {
                 let is_fine = allowed.contains(&"domain") || !file.names_crate(start);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use agent_heartbeat::app::App;
+use test_world::dynamodb::On as Written;
 use test_world::notifications::On;
 use test_world::scheduler::{Admission, Driven, Stop};
 
@@ -99,7 +100,8 @@ async fn requests(scenario: Scenario) -> usize {
     let app = scenario.begin().await;
     let schedule = app.schedule();
     let mut invocation = Box::pin(schedule.beat());
-    let Driven::Finished(answer) = app.world.scheduler.drive(Admission::OneByOne, None, &mut invocation).await
+    let Driven::Finished(answer) =
+        app.world.scheduler.drive(Admission::OneByOne, None, &mut invocation).await
     else {
         panic!("a request was stopped");
     };
@@ -188,6 +190,26 @@ async fn sweep_that_stalls_until_another_has_taken_over_repeats_at_most_its_mess
         overlaps_at_each(test, Scenario::Whole, stop, OWNED).await;
         overlaps_at_each(test, Scenario::AllSilent, stop, OWNED).await;
     }
+}
+
+#[tokio::test]
+async fn sweeps_that_decide_at_the_same_time_send_one_message() {
+    let app = fleet(&["alpha", "there"]).await;
+    app.pass_time(SCHEDULE);
+    beat(&app, "there").await;
+    let mut held = app.world.dynamodb.hold_every(Written::operation("PutItem").containing("UNSENT"));
+    let (one, other) = (app.schedule(), app.schedule().in_environment(app.another_environment()));
+    let mut both = Box::pin(futures_util::future::join(one.beat(), other.beat()));
+    tokio::select! {
+        biased;
+        _ = &mut both => panic!("nothing was held"),
+        () = held.all_arrived(2) => {}
+    }
+    held.release();
+    let _ = both.await;
+    until_a_message_may_follow(&app, &["there"]).await;
+    let reported: Vec<_> = app.messages().iter().map(words).collect();
+    assert_eq!(reported, [["down alpha"]]);
 }
 
 #[tokio::test]

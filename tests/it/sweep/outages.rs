@@ -27,6 +27,7 @@ async fn first_sweep_reports_nobody_and_gives_each_agent_its_time() {
     assert_eq!(reported(&app), NOBODY);
     a_schedule_later(&app, &["beta"]).await.expect("a good beat");
     assert_eq!(reported(&app), [["down alpha"]]);
+    assert_eq!(app.messages()[0]["down"][0]["downAt"], "2026-11-22T07:02:00.000Z");
 }
 
 #[tokio::test]
@@ -60,7 +61,10 @@ async fn outage_of_the_api_is_the_services_and_not_the_agents() {
     assert_eq!(app.client().read("/api/agents/alpha").await["state"], "late");
     app.world.api.heal();
     a_schedule_later(&app, &[]).await.expect("a good beat");
-    assert_eq!((watch(&app).get("blindSince"), &watch(&app)["since"]), (None, &json!("2026-11-22T06:20:00.000Z")));
+    assert_eq!(
+        (watch(&app).get("blindSince"), &watch(&app)["since"]),
+        (None, &json!("2026-11-22T06:20:00.000Z"))
+    );
     assert_eq!(reported(&app), NOBODY);
     a_schedule_later(&app, &["alpha"]).await.expect("a good beat");
     assert_eq!(reported(&app), [["down beta"]]);

@@ -82,7 +82,8 @@ impl Topics {
             return invalid("Invalid parameter: Message too long");
         }
         let subject = field("Subject").unwrap_or_default();
-        let is_good = subject.starts_with(|c: char| c.is_ascii_graphic()) && !subject.chars().any(char::is_control);
+        let is_good =
+            subject.starts_with(|c: char| c.is_ascii_graphic()) && !subject.chars().any(char::is_control);
         if fields.contains_key("Subject") && (!is_good || subject.len() >= 100) {
             return invalid("Invalid parameter: Subject");
         }
@@ -90,10 +91,13 @@ impl Topics {
             None => HashMap::from([("default".to_owned(), message.to_owned())]),
             Some("json") => {
                 let Ok(Value::Object(forms)) = serde_json::from_str(message) else {
-                    return invalid("Invalid parameter: Message Structure - JSON message body failed to parse");
+                    return invalid(
+                        "Invalid parameter: Message Structure - JSON message body failed to parse",
+                    );
                 };
                 // A value that is no text is ignored.
-                let texts = forms.into_iter().filter_map(|(name, form)| Some((name, form.as_str()?.to_owned())));
+                let texts =
+                    forms.into_iter().filter_map(|(name, form)| Some((name, form.as_str()?.to_owned())));
                 texts.collect()
             }
             Some(_) => return invalid("Invalid parameter: MessageStructure"),
@@ -153,7 +157,8 @@ mod tests {
     fn messages_are_recorded_by_protocol_and_wrong_ones_refused() {
         let topics = Topics::default();
         let forms = r#"{"default":"a text","sqs":"{}","email":7}"#;
-        let good = [("TopicArn", TOPIC_ARN), ("Message", forms), ("MessageStructure", "json"), ("Subject", "S")];
+        let good =
+            [("TopicArn", TOPIC_ARN), ("Message", forms), ("MessageStructure", "json"), ("Subject", "S")];
         assert_eq!(topics.publish(&fields(&good)), Ok(()));
         let published = topics.published().clone();
         assert_eq!((published[0].form("sqs"), published[0].form("email")), ("{}", "a text"));

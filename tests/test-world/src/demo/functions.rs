@@ -77,6 +77,7 @@ impl Functions {
                 .env_remove("GITHUB_GRAPHQL_URL")
                 .env_remove("GITHUB_SERVER_URL")
                 .envs(environment.iter().map(|(name, value)| (*name, value)))
+                .env("API_URL", function_url(&functions.url(), API))
                 .env("AWS_LAMBDA_RUNTIME_API", format!("{}/.rt/{name}", functions.url()))
                 .env("AWS_LAMBDA_FUNCTION_NAME", name)
                 .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")

@@ -8,6 +8,7 @@ use test_world::{TABLE_NAME, TestWorld};
 
 use super::answer::Answer;
 use super::failure::Failure;
+use super::functions::{API, Functions};
 use super::surroundings::LOCAL_FRESHNESS;
 
 /// The event of a heartbeat of the agent `alpha`.
@@ -33,6 +34,22 @@ pub(super) fn parse(answer: &Answer) -> Result<HeartbeatAnswer, Failure> {
         return Err(Failure::HeartbeatFailed);
     }
     Ok(heartbeat)
+}
+
+/// Sends a heartbeat of this agent, with this body.
+pub(super) async fn of_agent(
+    functions: &mut Functions,
+    agent: &str,
+    body: &serde_json::Value,
+) -> Result<(Answer, HeartbeatAnswer), Failure> {
+    let path = format!("/api/agents/{agent}/heartbeat");
+    let mut event = read(HEARTBEAT.as_ref())?;
+    event["rawPath"] = path.as_str().into();
+    event["requestContext"]["http"]["path"] = path.into();
+    event["body"] = body.to_string().into();
+    let answer = functions.invoke(API, &event).await?;
+    let parsed = parse(&answer)?;
+    Ok((answer, parsed))
 }
 
 /// Reads an event from a file.

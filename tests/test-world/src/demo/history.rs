@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use test_world::{TABLE_NAME, TestWorld, github};
 
 use super::failure::Failure;
-use super::functions::{API, Functions};
-use super::heartbeat::{self, HEARTBEAT, HeartbeatAnswer, wait_until_stale};
+use super::functions::Functions;
+use super::heartbeat::{self, HeartbeatAnswer, wait_until_stale};
 
 /// How long ago the quiet agent sent its heartbeat.
 const QUIET_FOR: SignedDuration = SignedDuration::from_hours(2);
@@ -28,11 +28,7 @@ pub(crate) async fn fill(functions: &mut Functions, world: &TestWorld) -> Result
 
 /// Sends a heartbeat of this agent.
 async fn heartbeat_of(functions: &mut Functions, agent: &str) -> Result<HeartbeatAnswer, Failure> {
-    let path = format!("/api/agents/{agent}/heartbeat");
-    let mut event = heartbeat::read(HEARTBEAT.as_ref())?;
-    event["rawPath"] = path.as_str().into();
-    event["requestContext"]["http"]["path"] = path.into();
-    heartbeat::parse(&functions.invoke(API, &event).await?)
+    Ok(heartbeat::of_agent(functions, agent, &serde_json::json!({})).await?.1)
 }
 
 /// Dates back an agent's last heartbeat. The functions have the system's clock, so nobody can wait for it.

@@ -14,12 +14,14 @@ mod process;
 mod reading;
 mod records;
 mod session;
+mod silence;
 mod surroundings;
 
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
 use test_world::clock::Clock;
 use test_world::github::GitHub;
 use test_world::{AGENT_TOKEN, GITHUB_TOKEN, TABLE_NAME, TestWorld};
@@ -37,11 +39,12 @@ pub(crate) use failure::Failure;
 /// How long a command may run.
 const MAX_COMMAND: Duration = Duration::from_secs(600);
 
-/// Sends heartbeats and prints the answers: three over the made-up repositories, or one over real ones.
+/// Sends heartbeats and prints the answers: four over the made-up repositories, or one over real ones. Then lets an agent
+/// go silent.
 pub(crate) async fn run() -> Result<(), Failure> {
     let surroundings = Surroundings::from_env()?;
     let world = surroundings.start_world().await?;
-    let mut functions = surroundings.start_functions(&world, &[API], "warn").await?;
+    let mut functions = surroundings.start_functions(&world, &[API, SCHEDULE], "warn").await?;
 
     match &surroundings.tracked {
         Tracked::OnGitHub { repositories, api_url, .. } => {
@@ -49,7 +52,14 @@ pub(crate) async fn run() -> Result<(), Failure> {
             eprintln!("\nOne heartbeat over {repositories} on {github}:");
             send_heartbeat(&mut functions).await?;
         }
-        Tracked::MadeUp => three_heartbeats(&mut functions, &world).await?,
+        Tracked::MadeUp => {
+            four_heartbeats(&mut functions, &world).await?;
+            eprintln!(
+                "\nThe agent beta promised a heartbeat every 5 min and sends none. Its times go back by 12 min; then"
+            );
+            eprintln!("the schedule runs. Subscribers of the SNS topic get by e-mail:\n");
+            print_line(&silence::report(&mut functions, &world).await?)?;
+        }
     }
     eprintln!("\nThe table {TABLE_NAME} in the local DynamoDB ({}):", surroundings.storage_description());
     eprint!("{}", records::table(&world.dynamodb.items(TABLE_NAME)));
@@ -60,9 +70,9 @@ pub(crate) async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Shows what heartbeats do: the first imports issues, the second reports changes, the third needs no request to
-/// GitHub.
-async fn three_heartbeats(functions: &mut Functions, world: &TestWorld) -> Result<(), Failure> {
+/// Shows what heartbeats do: the first imports issues, the second reports changes, the third needs no request to GitHub,
+/// the fourth tells the agent to stop.
+async fn four_heartbeats(functions: &mut Functions, world: &TestWorld) -> Result<(), Failure> {
     eprintln!("\nBeat 1 reads all open issues of the three made-up repositories:");
     let first = send_heartbeat(functions).await?;
 
@@ -79,6 +89,12 @@ async fn three_heartbeats(functions: &mut Functions, world: &TestWorld) -> Resul
 
     eprintln!("\nBeat 3 arrives so soon that beat 2's pass serves it, without a request to GitHub:");
     send_heartbeat(functions).await?;
+
+    eprintln!(
+        "\nBeat 4 declares that the agent works on the closed issue, and is told to stop (`stopIssueUrls`):"
+    );
+    let declared = json!({"intervalSeconds": 300, "activeIssueUrls": [closed]});
+    print(&heartbeat::of_agent(functions, "alpha", &declared).await?.0)?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 /// The kinds of items, in the order in which the summary lists them.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 13] = [
     "fleet state",
     "change counts",
     "repository",
@@ -17,6 +17,8 @@ const KINDS: [&str; 11] = [
     "agent",
     "AgentRun",
     "keyed request",
+    "sweeps' state",
+    "unsent message",
     "other",
 ];
 
@@ -50,7 +52,9 @@ fn kind([pk, sk]: [&str; 2]) -> usize {
         ("AGENTS", _) => 7,
         ("AGENT", "RUN") => 8,
         ("AGENT", "KEY") => 9,
-        _ => 10,
+        ("FLEET", "WATCH") => 10,
+        ("FLEET", "UNSENT") => 11,
+        _ => 12,
     }
 }
 
