@@ -42,7 +42,7 @@ ISSUES = 100  # open ones of each repository
 RETENTION_MONTHS = 3
 
 # What the deployment has: custom metrics, metric alarms, composite alarms.
-METRICS, ALARMS, COMPOSITES, SECRETS, DASHBOARDS = 24, 15, 2, 2, 1
+METRICS, ALARMS, COMPOSITES, SECRETS, DASHBOARDS = 24, 16, 2, 2, 1
 
 # Read units of a search for silent agents: a few, and more for each agent. tests/it/sweep/costs.rs allows 70 for 500.
 SWEEP_READS, SWEEP_READS_AN_AGENT = 3.5, 66.5 / 500

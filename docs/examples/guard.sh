@@ -23,9 +23,10 @@ body=$(jq -cn --arg issue "$1" --arg progress "${2:-}" '
     + (if $progress != "" then {$progress} else {} end)') || exit 1
 
 # With a key of its own the request can be repeated: a lost answer loses no change. The token goes to curl by standard
-# input, because every user of the machine can see a command's arguments.
+# input, because every user of the machine can see a command's arguments. A service that does not answer delays the agent
+# for less than a minute.
 answer=$(printf 'Authorization: Bearer %s\n' "$HEARTBEAT_TOKEN" | curl --silent --show-error --fail \
-    --retry 3 --retry-connrefused --connect-timeout 5 --max-time 35 --header @- \
+    --retry 3 --retry-connrefused --retry-max-time 20 --connect-timeout 5 --max-time 35 --header @- \
     --header "Idempotency-Key: $(date +%s)-$$" \
     --data-raw "$body" "$HEARTBEAT_URL/api/agents/${HEARTBEAT_AGENT:-$(hostname -s)}/heartbeat") &&
     verdict=$(printf '%s\n' "$answer" | jq -r 'if .hold then 4 elif .stopIssueUrls != [] then 3 else 0 end') || {

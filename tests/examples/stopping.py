@@ -4,7 +4,10 @@ import json
 import os
 import re
 import shutil
+import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 from support import EXAMPLES, SECONDS, WRONG_TOKEN, Failed, on_github, read, run
@@ -12,6 +15,8 @@ from support import EXAMPLES, SECONDS, WRONG_TOKEN, Failed, on_github, read, run
 GO, STOP, HELD, MISTAKE = 0, 3, 4, 1
 
 PAGE = "https://github.com/acme/web/issues/4"
+
+FAILED = "warning: the heartbeat failed, so it is unknown whether to stop; going on"
 
 # Each of these characters means something to make, to a shell or to JSON.
 WHY = """it's a "freeze": $HOME $(shell date) $( ${ `id` \\ # % é"""
@@ -101,6 +106,37 @@ def guard(expected, said, service, *words):
     return ended.stdout
 
 
+class Hanging:
+    """A running guard.sh whose service takes the heartbeat and does not answer. It waits beside the other checks."""
+
+    def __init__(self, service):
+        # The system takes connections for it.
+        self.server = socket.create_server(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{self.server.getsockname()[1]}"
+        environment = {"PATH": os.environ["PATH"], "HEARTBEAT_AGENT": "hanging"} | service | {"HEARTBEAT_URL": address}
+        self.end = time.monotonic() + SECONDS
+        self.process = subprocess.Popen(
+            [EXAMPLES / "guard.sh", PAGE], env=environment, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+
+    def expect_warning(self):
+        try:
+            _, said = self.process.communicate(timeout=max(self.end - time.monotonic(), 0.1))
+        except subprocess.TimeoutExpired as late:
+            raise Failed(f"guard.sh waits for an answer for more than {SECONDS} s") from late
+        if self.process.returncode != GO or FAILED not in said:
+            raise Failed(f"guard.sh without an answer ended with {self.process.returncode}: {said}")
+        print(f"{GO:>8}  guard.sh without an answer", file=sys.stderr)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.server.close()
+
+
 def held(pattern):
     """What an agent that this pattern covers says, as a pattern."""
     return rf"held: an operator holds {re.escape(pattern)} since 20\S+Z: {re.escape(WHY)}"
@@ -176,10 +212,9 @@ def unknown(service, nowhere, hook):
     guard(GO, "warning: check https://github.com/acme/none/issues/1: the repository is not tracked.*", service,
           "https://github.com/acme/none/issues/1")
     guard(GO, ".*warning: request: .*80 bytes.*", service, PAGE, "x" * 81)
-    failed = "warning: the heartbeat failed, so it is unknown whether to stop; going on"
-    lost = f"curl: .*{failed}"
+    lost = f"curl: .*{FAILED}"
     guard(GO, lost, nowhere, PAGE)
-    guard(GO, f"curl: .* 401.*{failed}", service | {"HEARTBEAT_TOKEN": WRONG_TOKEN}, PAGE)
+    guard(GO, f"curl: .* 401.*{FAILED}", service | {"HEARTBEAT_TOKEN": WRONG_TOKEN}, PAGE)
     guard(MISTAKE, "usage: .*", service)
     equal(hook("PreToolUse", HEARTBEAT_SECONDS="3600", **nowhere), None, "what the hook prints without asking again")
     for event in hook.commands:
@@ -190,6 +225,12 @@ def unknown(service, nowhere, hook):
 
 def check(service, nowhere, top, sync):
     """Go, no answer, held, released, and stop."""
+    with Hanging(service) as hanging:
+        answers(service, nowhere, top, sync)
+        hanging.expect_warning()
+
+
+def answers(service, nowhere, top, sync):
     folder = top / "stopping"
     folder.mkdir()
     order, hook = Orders(folder), Hook(service, folder)

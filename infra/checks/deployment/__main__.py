@@ -68,6 +68,7 @@ def check(surroundings, template, lambda_folder):
     proved("the schedule sends a heartbeat", journey.schedule_sends_a_heartbeat)
     event = Path("events/schedule.json").read_bytes()
     proved("the schedule function takes its event", journey.the_schedule_function_takes_its_event, event)
+    proved("an operator holds an agent and releases it", journey.operator_holds_and_releases_an_agent)
     proved("a silent agent is reported to a queue", journey.silent_agent_is_reported, event)
     proved("both functions log to their groups, and log no token", journey.both_functions_log_to_their_groups)
 

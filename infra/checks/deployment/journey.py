@@ -2,9 +2,11 @@
 
 import json
 import time
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
+import jsonschema
 from botocore.exceptions import ClientError
 
 from emulator import Broken, claim
@@ -19,6 +21,12 @@ SCHEDULE_SECONDS = 90
 # What the silent agent promises: the shortest interval. The sweep that reports it may begin some seconds later.
 SILENT_SECONDS = 30
 REPORT_SECONDS = 20
+
+# The form of a report that queues get.
+REPORT = Path("docs/agents-message.schema.json")
+
+# Text that a shell or JSON would change if it were not passed on as it is.
+WHY = """it's a "freeze": $HOME é"""
 
 # A pass serves heartbeats for one second only, so that among this many some are served by it and some are not.
 BEATS = 40
@@ -153,6 +161,21 @@ class Journey:
         claim("FunctionError" not in answer, f"the schedule function failed: {payload}")
         return payload
 
+    def operator_holds_and_releases_an_agent(self):
+        """The schedule function takes the orders of `make hold` and `make release`, and heartbeats show them."""
+        holds = self.order({"hold": "alpha", "why": WHY})
+        claim([(hold["pattern"], hold["why"]) for hold in holds] == [("alpha", WHY)], f"the holds are {holds}")
+        held = self.beat()["hold"]
+        claim(held == holds[0], f"a heartbeat under a hold shows {held} and not {holds[0]}")
+        claim(self.beat("beta")["hold"] is None, "the hold covers another agent, too")
+        holds = self.order({"release": "alpha"})
+        claim(holds == [], f"after the release the holds are {holds}")
+        held = self.beat()["hold"]
+        claim(held is None, f"a heartbeat after the release shows {held}")
+
+    def order(self, order):
+        return json.loads(self.invoke_schedule(json.dumps(order)))["holds"]
+
     def silent_agent_is_reported(self, event):
         """The queue is subscribed as docs/operations.md says. Nobody else sends heartbeats, so the API is tried too."""
         topic = self.outputs["AgentsTopicArn"]
@@ -170,8 +193,11 @@ class Journey:
         [notification] = received
         claim(notification["TopicArn"] == topic, f"the report comes from another topic: {notification}")
         report = json.loads(notification["Message"])
-        down = [agent["agent"] for agent in report["down"]]
-        claim(down == ["silent"], f"the report should name the agent `silent` as down: {report}")
+        schema = strict(json.loads(REPORT.read_text(encoding="utf-8")))
+        mistakes = [mistake.message for mistake in jsonschema.Draft202012Validator(schema).iter_errors(report)]
+        claim(not mistakes, f"the report is not as {REPORT} says: {mistakes}: {report}")
+        down = [(agent["agent"], agent["intervalSeconds"], agent["graceSeconds"]) for agent in report["down"]]
+        claim(down == [("silent", SILENT_SECONDS, 0)], f"the report should name the agent `silent` as down: {report}")
 
     def subscribed_queue(self, topic):
         sqs = self.client("sqs")
@@ -215,3 +241,13 @@ class Journey:
         self.client("lambda").remove_permission(**permission)
         status, _, _ = self.call("GET", "/api/health")
         claim(status == 200, "the emulator requires lambda:permission now: remove it from gaps.py")
+
+
+def strict(schema):
+    """The schema without room for members that it does not describe."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {"additionalProperties": False} if schema.get("type") == "object" and "properties" in schema else {}
+    return {key: strict(part) for key, part in schema.items()} | closed
