@@ -27,6 +27,9 @@ PRICES = {
     "alarm": 0.10,
     "composite alarm": 0.50,
     "dashboard": 3.00,
+    # https://aws.amazon.com/sns/pricing/
+    "SNS publish": 0.50e-6,
+    "SNS e-mail": 2.00 / 100_000,
 }
 
 # Assumptions about a fleet; the template's defaults where it has them.
@@ -39,7 +42,13 @@ ISSUES = 100  # open ones of each repository
 RETENTION_MONTHS = 3
 
 # What the deployment has: custom metrics, metric alarms, composite alarms.
-METRICS, ALARMS, COMPOSITES, SECRETS, DASHBOARDS = 19, 13, 2, 2, 1
+METRICS, ALARMS, COMPOSITES, SECRETS, DASHBOARDS = 24, 15, 2, 2, 1
+
+# Read units of a search for silent agents: a few, and more for each agent. tests/it/sweep/costs.rs allows 70 for 500.
+SWEEP_READS, SWEEP_READS_AN_AGENT = 3.5, 66.5 / 500
+
+# Reports of silent agents at the most, to one e-mail address.
+REPORT_EVERY = 900
 
 # Measured sizes in bytes: the log lines of a heartbeat (ours, Lambda's and the gateway's), an AgentRun, an issue with
 # its entries in both indexes.
@@ -77,6 +86,8 @@ def month(rows, agents, repositories):
     invocations = beats + scheduled
     gigabytes = (repositories * ISSUES * ISSUE_BYTES + beats * RETENTION_MONTHS * RUN_BYTES) / 1e9
     p = PRICES
+    sweep = scheduled * (SWEEP_READS + SWEEP_READS_AN_AGENT * agents)
+    reports = SECONDS / REPORT_EVERY
     bill = {
         "API": beats * p["HTTP API request"],
         "Lambda": seconds * MEMORY_GB * p["lambda GB-second, arm64"]
@@ -85,6 +96,7 @@ def month(rows, agents, repositories):
         "DynamoDB": writes * p["DynamoDB write unit"]
         + reads * p["DynamoDB read unit"]
         + gigabytes * (p["DynamoDB GB-month"] + p["DynamoDB backup GB-month"]),
+        "silent agents": sweep * p["DynamoDB read unit"] + reports * (p["SNS publish"] + p["SNS e-mail"]),
         "logs, traces": invocations * (LOG_BYTES / 1e9 * p["log GB"] + p["trace"]),
         "fixed": METRICS * p["metric"]
         + ALARMS * p["alarm"]
@@ -114,7 +126,7 @@ def table(rows):
     for each in months:
         cells = []
         for name, value in each.items():
-            is_money = name in ("API", "Lambda", "DynamoDB", "logs, traces", "fixed", "total")
+            is_money = name in ("API", "Lambda", "DynamoDB", "silent agents", "logs, traces", "fixed", "total")
             cells.append(f"${value:,.2f}" if is_money else f"{value:,.0f}")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

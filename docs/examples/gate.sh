@@ -20,7 +20,7 @@ fi
 # input, because every user of the machine can see a command's arguments.
 answer=$(printf 'Authorization: Bearer %s\n' "$HEARTBEAT_TOKEN" | curl --silent --show-error --fail \
     --retry 3 --retry-connrefused --max-time 35 --header @- --header "Idempotency-Key: $(date +%s)-$$" \
-    --data "${2:-}" "$HEARTBEAT_URL/api/agents/$1/heartbeat") || exit 1
+    --data-raw "${2:-}" "$HEARTBEAT_URL/api/agents/$1/heartbeat") || exit 1
 
 printf '%s\n' "$answer" | jq -r '.errors[], .warnings[]' >&2 || exit 1
 # Changes first, also beside an error: the next heartbeat does not report them again.

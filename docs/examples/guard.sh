@@ -27,9 +27,9 @@ body=$(jq -cn --arg issue "$1" --arg progress "${2:-}" '
 answer=$(printf 'Authorization: Bearer %s\n' "$HEARTBEAT_TOKEN" | curl --silent --show-error --fail \
     --retry 3 --retry-connrefused --connect-timeout 5 --max-time 35 --header @- \
     --header "Idempotency-Key: $(date +%s)-$$" \
-    --data "$body" "$HEARTBEAT_URL/api/agents/${HEARTBEAT_AGENT:-$(hostname -s)}/heartbeat") &&
+    --data-raw "$body" "$HEARTBEAT_URL/api/agents/${HEARTBEAT_AGENT:-$(hostname -s)}/heartbeat") &&
     verdict=$(printf '%s\n' "$answer" | jq -r 'if .hold then 4 elif .stopIssueUrls != [] then 3 else 0 end') || {
-    echo 'warning: the heartbeat failed, so nobody knows whether to go on' >&2
+    echo 'warning: the heartbeat failed, so it is unknown whether to stop; going on' >&2
     exit 0
 }
 
@@ -37,7 +37,7 @@ printf '%s\n' "$answer" | jq -r '.touched[]
     | "\(.change) \(.url)" + if .movedTo then " -> \(.movedTo)" else "" end'
 printf '%s\n' "$answer" | jq -r --argjson verdict "$verdict" --arg issue "$1" '
     (.warnings[] | select(startswith("request: ")) | "warning: \(.)"),
-    if $verdict == 4 then "held: \(.hold.why) (\(.hold.pattern), since \(.hold.since))"
+    if $verdict == 4 then "held: an operator holds \(.hold.pattern) since \(.hold.since): \(.hold.why)"
     elif $verdict == 3 then (.activeIssues[] | select(.verdict == "stop") | "stop: \(.url): \(.detail)")
     elif $issue != "" and .activeIssues == [] then "warning: check \($issue): the service did not judge it"
     else (.activeIssues[] | select(.verdict == "check") | "warning: check \(.url): \(.detail)") end' >&2

@@ -16,12 +16,13 @@ PAGE = "https://github.com/acme/web/issues/4"
 # Each of these characters means something to make, to a shell or to JSON.
 WHY = """it's a "freeze": $HOME $(shell date) $( ${ `id` \\ # % é"""
 
-# Stands for both programs that invoke a function, and passes what it gets to the function of this world.
+# Replaces both programs that invoke a function, and passes what it gets to the function of this world.
 INVOKES = """#!/bin/sh
 if [ "$1" = lambda ]; then
     [ "$2 $3 $4 $5" = "invoke --remote schedule --data-ascii" ] || exit 9
-    exec "$CARGO_LAMBDA" lambda invoke schedule --invoke-port "$INVOKE_PORT" --data-ascii "$6"
+    exec "$REAL_CARGO_LAMBDA" lambda invoke schedule --invoke-port "$INVOKE_PORT" --data-ascii "$6"
 fi
+# It reads the address of `make dev` from a file in its folder.
 cd "${0%/*}" && exec "$CARGO_TARGET_DIR/debug/test-world" "$@"
 """
 
@@ -36,15 +37,18 @@ class Orders:
         port = os.environ["INVOKE_PORT"]
         (folder / ".local").mkdir()
         (folder / ".local/dev.json").write_text(json.dumps({"url": f"http://127.0.0.1:{port}"}), encoding="utf-8")
-        self.environment = {name: os.environ[name] for name in ("HOME", "CARGO_LAMBDA", "INVOKE_PORT")}
-        # This world's functions do not run in the folder of the project.
+        # `make` gives its own CARGO_LAMBDA to what it runs.
+        self.environment = {name: os.environ[name] for name in ("HOME", "INVOKE_PORT")}
+        self.environment["REAL_CARGO_LAMBDA"] = os.environ["CARGO_LAMBDA"]
         self.environment["CARGO_TARGET_DIR"] = str(Path(os.environ["CARGO_TARGET_DIR"]).absolute())
 
     def __call__(self, *words, deployed=False):
         """Runs a command of make, and returns the holds that it answers, or what it complained about."""
         # Nothing is built or installed here.
         done = ["-o", "binaries", "-o", str(self.program), "-o", tools()]
-        where = ["FUNCTION=schedule", f"CARGO_LAMBDA={self.program}"] if deployed else [f"TEST_WORLD={self.program}"]
+        where = [f"TEST_WORLD={self.program}"]
+        if deployed:
+            where = ["FUNCTION=schedule", f"CARGO_LAMBDA={self.program}"]
         ended = run(["make", "--silent", *done, *where, *words], self.environment)
         if ended.returncode != 0:
             return ended.stderr
@@ -97,6 +101,11 @@ def guard(expected, said, service, *words):
     return ended.stdout
 
 
+def held(pattern):
+    """What an agent that this pattern covers says, as a pattern."""
+    return rf"held: an operator holds {re.escape(pattern)} since 20\S+Z: {re.escape(WHY)}"
+
+
 class Hook:
     """Claude Code's hook in a project of its own."""
 
@@ -145,7 +154,10 @@ class Hook:
 
 
 def go(service, hook, sync):
-    guard(GO, "", service, PAGE, "running the tests")
+    # Both are new agents. What was changed a moment ago may still come.
+    sync(service)
+    while guard(GO, "", service, PAGE, "running the tests") or hook("PreToolUse"):
+        pass
     stored = read(service, "agents/guard")
     equal((stored["progress"], [issue["url"] for issue in stored["activeIssues"]]), ("running the tests", [PAGE]),
           "what guard.sh declares")
@@ -164,7 +176,7 @@ def unknown(service, nowhere, hook):
     guard(GO, "warning: check https://github.com/acme/none/issues/1: the repository is not tracked.*", service,
           "https://github.com/acme/none/issues/1")
     guard(GO, ".*warning: request: .*80 bytes.*", service, PAGE, "x" * 81)
-    failed = "warning: the heartbeat failed, so nobody knows whether to go on"
+    failed = "warning: the heartbeat failed, so it is unknown whether to stop; going on"
     lost = f"curl: .*{failed}"
     guard(GO, lost, nowhere, PAGE)
     guard(GO, f"curl: .* 401.*{failed}", service | {"HEARTBEAT_TOKEN": WRONG_TOKEN}, PAGE)
@@ -184,10 +196,9 @@ def check(service, nowhere, top, sync):
     go(service, hook, sync)
     unknown(service, nowhere, hook)
     orders(service, order)
-    held = r"held: " + re.escape(WHY) + r" \({}, since 20\S+Z\)"
-    guard(HELD, held.format("guard"), service, PAGE)
-    guard(HELD, held.format("guard"), service, "")
-    hook.expect_stop(held.format(r"claude-\*"))
+    guard(HELD, held("guard"), service, PAGE)
+    guard(HELD, held("guard"), service, "")
+    hook.expect_stop(held("claude-*"))
     release(service, order)
     guard(GO, "", service, PAGE)
     on_github("PATCH", "acme/web/issues/4", {"state": "closed", "state_reason": "completed"})

@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections import defaultdict
 
@@ -30,10 +29,10 @@ def verify():
     if not shutil.which("systemd-analyze"):
         print("systemd-analyze is not installed, so it does not check the units", file=sys.stderr)
         return
-    ended = subprocess.run(
-        ["systemd-analyze", "verify", *sorted(UNITS.iterdir())], capture_output=True, text=True, check=False
-    )
-    if ended.returncode != 0 or ended.stderr:
+    ended = run(["systemd-analyze", "verify", "--recursive-errors=no", *sorted(UNITS.iterdir())], {})
+    # It also complains about other units of this machine.
+    ours = [line for line in ended.stderr.splitlines() if any(file.name in line for file in UNITS.iterdir())]
+    if ended.returncode != 0 or ours:
         raise Failed(f"systemd-analyze verify ended with {ended.returncode}: {ended.stderr}")
 
 

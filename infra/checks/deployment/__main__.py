@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from emulator import REGION, Broken, Surroundings, claim
-from gaps import BEHAVIOUR, PROPERTIES, TYPES, for_the_emulator, still_needed, with_api_by_path
+from gaps import BEHAVIOUR, PROPERTIES, TYPES, close_topics, for_the_emulator, still_needed, with_api_by_path
 from journey import GITHUB_TOKEN, REPOSITORIES, Journey
 from stack import Inspection, Stack
 
@@ -59,6 +59,7 @@ def check(surroundings, template, lambda_folder):
     inspection = Inspection(surroundings.client, template, stack, NAME, parameters, packages)
     proved(f"{len(list(inspection.resources()))} resources are deployed as the template says", differences, inspection)
 
+    close_topics(surroundings.client("sns"))
     journey = Journey(surroundings, stack)
     proved("a heartbeat imports GitHub's issues into the table", journey.heartbeat_imports_githubs_issues)
     proved("a second heartbeat is served by the same pass", journey.second_heartbeat_is_served_by_the_same_pass)

@@ -154,7 +154,7 @@ class Journey:
         return payload
 
     def silent_agent_is_reported(self, event):
-        """The queue is subscribed as docs/operations.md says. Nobody else sends heartbeats, so the API is tried, too."""
+        """The queue is subscribed as docs/operations.md says. Nobody else sends heartbeats, so the API is tried too."""
         topic = self.outputs["AgentsTopicArn"]
         queue = self.subscribed_queue(topic)
         # Agents are reported only after the schedule has listened for their interval. From here on it has begun to.

@@ -58,7 +58,8 @@ pub(crate) async fn run() -> Result<(), Failure> {
                 "\nThe agent beta promised a heartbeat every 5 min and sends none. Its times go back by 12 min; then"
             );
             eprintln!("the schedule runs. Subscribers of the SNS topic get by e-mail:\n");
-            print_line(&silence::report(&mut functions, &world).await?)?;
+            // Standard output has JSON alone.
+            eprintln!("{}", silence::report(&mut functions, &world).await?);
         }
     }
     eprintln!("\nThe table {TABLE_NAME} in the local DynamoDB ({}):", surroundings.storage_description());
