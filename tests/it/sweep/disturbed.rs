@@ -213,6 +213,33 @@ async fn sweeps_that_decide_at_the_same_time_send_one_message() {
 }
 
 #[tokio::test]
+async fn late_copy_of_any_write_of_a_sweep_reports_nothing_again() {
+    let app = Scenario::Whole.begin().await;
+    app.clear_requests();
+    app.schedule().beat().await.expect("a good beat");
+    let mut writes = app.world.dynamodb.requests();
+    writes.retain(|write| {
+        let is_of_a_sweep =
+            ["UNSENT", "WATCH", "SET pf"].iter().any(|word| write.request.to_string().contains(word));
+        is_of_a_sweep && ["PutItem", "UpdateItem", "DeleteItem"].contains(&write.operation.as_str())
+    });
+    assert_eq!(writes.len(), 6, "the message twice, three marks and when it was sent: {writes:#?}");
+    let everybody = ["alpha", "beta", "back", "there"];
+    until_a_message_may_follow(&app, &everybody).await;
+    let reported = || app.messages().iter().map(words).collect::<Vec<_>>();
+    let before = reported();
+    assert_eq!(before.last().expect("a message"), &["up alpha", "up beta"]);
+    let since = app.items("FLEET", "WATCH")[0]["since"].clone();
+    for write in &writes {
+        app.world.dynamodb.replay_write(write);
+        until_a_message_may_follow(&app, &everybody).await;
+        assert_eq!(reported(), before, "{write}");
+    }
+    assert_eq!(app.items("FLEET", "WATCH")[0]["since"], since);
+    assert!(app.items("FLEET", "UNSENT").is_empty());
+}
+
+#[tokio::test]
 async fn return_is_reported_even_if_the_sweep_that_reported_the_silence_died() {
     let app = fleet(&["alpha", "there"]).await;
     app.pass_time(SCHEDULE);
