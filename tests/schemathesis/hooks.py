@@ -5,7 +5,8 @@ import contextlib
 import schemathesis
 
 # What `make dev` has, by the names of parameters.
-PRESENT = {"owner": "acme", "name": "api", "number": 1, "repository": "acme/api"}
+PRESENT = {"owner": "acme", "name": "api", "number": 1, "repository": "acme/api",
+           "issue": "https://github.com/acme/api/issues/1"}
 
 
 @schemathesis.hook
@@ -21,13 +22,14 @@ def filter_body(context, body):
 
 @schemathesis.hook
 def map_case(context, case):
-    """Valid requests for what there is: only the service knows its cursors and repositories, and rejects others."""
+    """Valid requests for what there is: only the service knows its cursors, its repositories and its GitHub's address."""
     if case.meta is None or case.meta.generation.mode.is_negative:
         return case
     for name in ["cursor", "after"]:
         case.query.pop(name, None)
-    if "repository" in case.query:
-        case.query["repository"] = PRESENT["repository"]
+    for name in ["repository", "issue"]:
+        if name in case.query:
+            case.query[name] = PRESENT[name]
     # Half of the paths stay as they are, and get 404.
     if len(str(case.path_parameters.get("name", ""))) % 2:
         case.path_parameters.update({name: PRESENT[name] for name in case.path_parameters})
