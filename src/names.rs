@@ -27,7 +27,7 @@ pub(crate) async fn ids<'a>(
     if missing.iter().any(|name| !is_configured(app, name)) {
         let fleet = app.store.fleet().await?;
         let mut known = known(app);
-        for tracked in fleet.repositories.values() {
+        for tracked in fleet.repositories.values().filter(|tracked| tracked.untracked.is_none()) {
             known.learn(version, &tracked.name, tracked.id);
         }
         for name in &app.config.repositories {

@@ -139,8 +139,10 @@ fn urls(value: &Value) -> Result<Vec<String>, Wrong> {
     let all = all.ok_or_else(|| here(format!("must be a list of at most {MAX_URLS} addresses")))?;
     let mut urls: Vec<String> = Vec::new();
     for (place, url) in all.iter().enumerate() {
-        let url = url.as_str().filter(|url| url.len() <= MAX_URL);
-        let wrong = || (format!("/{place}"), format!("must be an address of at most {MAX_URL} bytes"));
+        let is_good = |url: &&str| url.len() <= MAX_URL && !url.chars().any(is_control);
+        let limit = || format!("must be an address of at most {MAX_URL} bytes without control characters");
+        let wrong = || (format!("/{place}"), limit());
+        let url = url.as_str().filter(is_good);
         let url = url.ok_or_else(wrong)?;
         if urls.iter().all(|known| known != url) {
             urls.push(url.to_owned());

@@ -35,7 +35,7 @@ fn every_wrong_member_has_its_sentence() {
     /intervalSeconds must be a whole number from 30 to 86400; this heartbeat does not change it
     /graceSeconds must be a whole number from 0 to 86400; this heartbeat does not change it
     /activeIssueUrls must be a list of at most 50 addresses; this heartbeat does not change it
-    /activeIssueUrls/1 must be an address of at most 300 bytes; this heartbeat does not change it
+    /activeIssueUrls/1 must be an address of at most 300 bytes without control characters; this heartbeat does not change it
     /progress must be a text of at most 80 bytes without control characters; this heartbeat does not change it
     /stalledAfterSeconds must be a whole number from 60 to 604800; this heartbeat does not change it
     /login must be a login at GitHub, 1 to 39 of the characters A-Z a-z 0-9 - _ [ ]; this heartbeat does not change it

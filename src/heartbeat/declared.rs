@@ -9,6 +9,8 @@ use crate::store::StoreError;
 pub(super) struct Declared {
     /// Its address as declared; `None` if only the agent's item names the issue.
     pub(super) url: Option<String>,
+    /// The plain address of its page, if it was declared.
+    pub(super) page: Option<String>,
     pub(super) target: Target,
 }
 
@@ -41,7 +43,7 @@ pub(super) async fn declared(
     names::known(app).keep(version);
     let urls = match &body.active_issue_urls {
         Member::Absent => {
-            let kept = |(issue, _)| Declared { url: None, target: Target::Issue(issue) };
+            let kept = |(issue, _)| Declared { url: None, page: None, target: Target::Issue(issue) };
             return Ok(known.active_issues.iter().map(kept).collect());
         }
         Member::Null => return Ok(Vec::new()),
@@ -58,7 +60,9 @@ pub(super) async fn declared(
             None => Target::Nothing(VerdictReason::Untracked),
         },
     };
-    let declared =
-        |(url, address): (&String, _)| Declared { url: Some(url.clone()), target: target(address) };
+    let declared = |(url, address): (&String, Option<IssueAddress>)| {
+        let page = address.as_ref().map(|issue| IssueAddress::page(web, &issue.repository, issue.number));
+        Declared { url: Some(url.clone()), page, target: target(address) }
+    };
     Ok(urls.iter().zip(addresses).map(declared).collect())
 }

@@ -64,13 +64,16 @@ async fn run(app: &App, Admitted { heartbeat, state }: Admitted<'_>) -> AgentHea
     let interval = app.config.heartbeat_interval;
     let for_agent = ForAgent { page: &page, verdicts: &verdicts, hold };
     let mut response = response::build(&heartbeat, &result, &for_agent, app.clock.now(), interval);
-    let kept = Kept { cursor: page.cursor, judged: verdicts.judged.as_ref() };
+    let kept =
+        Kept { cursor: page.cursor, stop_pages: &verdicts.stop_pages, judged: verdicts.judged.as_ref() };
     let recorded = record::record(app, &heartbeat, &result.served, &response, kept).await;
     if let Err(failure) = recorded {
         result.outcome.add(problems::run_not_recorded(&failure.cause));
         response = response::build(&heartbeat, &result, &for_agent, app.clock.now(), interval);
+        // The agent's item was not written, so nobody waits for its next heartbeat.
+        response.watch = None;
         if failure.is_run_stored {
-            record::correct(app, &heartbeat, &result.served, &response).await;
+            record::correct(app, &heartbeat, &result.served, &response, kept).await;
         }
     }
     summary::log(&heartbeat, &result, &response);

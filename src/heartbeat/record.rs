@@ -10,10 +10,12 @@ use super::contract::AgentHeartbeatResponse;
 use super::request::{Heartbeat, Recording};
 use super::served::Served;
 
-/// What a heartbeat leaves in its agent's item.
+/// What a heartbeat leaves beside its response: in its AgentRun, and in its agent's item.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept<'a> {
     pub(super) cursor: DeliveryCursor,
+    /// The pages of the issues that it was told to stop, for the AgentRun.
+    pub(super) stop_pages: &'a [String],
     /// The agent's active issues; `None` if they stay as they are.
     pub(super) judged: Option<&'a JudgedIssues>,
 }
@@ -82,7 +84,7 @@ pub(super) async fn record(
     kept: Kept<'_>,
 ) -> Result<(), NotRecorded> {
     let failed = |is_run_stored| move |cause| NotRecorded { cause, is_run_stored };
-    put_run(app, heartbeat, &finished_run(heartbeat, served, response)).await.map_err(failed(false))?;
+    put_run(app, heartbeat, &finished_run(heartbeat, served, response, kept)).await.map_err(failed(false))?;
     keep_response(app, heartbeat, response).await.map_err(failed(true))?;
     let sender = heartbeat.origin.sender().filter(|_| !matches!(served, Served::TableUnavailable));
     if let Some(sender) = sender {
@@ -110,8 +112,9 @@ pub(super) async fn correct(
     heartbeat: &Heartbeat<'_>,
     served: &Served,
     response: &AgentHeartbeatResponse,
+    kept: Kept<'_>,
 ) {
-    let _ = put_run(app, heartbeat, &finished_run(heartbeat, served, response)).await;
+    let _ = put_run(app, heartbeat, &finished_run(heartbeat, served, response, kept)).await;
     let _ = keep_response(app, heartbeat, response).await;
 }
 
@@ -135,7 +138,12 @@ async fn put_run(app: &App, heartbeat: &Heartbeat<'_>, run: &AgentRun) -> Result
     Ok(app.store.put_run(heartbeat.agent, run, attempt, app.config.run_retention).await?)
 }
 
-fn finished_run(heartbeat: &Heartbeat<'_>, served: &Served, response: &AgentHeartbeatResponse) -> AgentRun {
+fn finished_run(
+    heartbeat: &Heartbeat<'_>,
+    served: &Served,
+    response: &AgentHeartbeatResponse,
+    kept: Kept<'_>,
+) -> AgentRun {
     AgentRun {
         run_id: heartbeat.run_id,
         agent_name: heartbeat.agent.to_string(),
@@ -147,7 +155,7 @@ fn finished_run(heartbeat: &Heartbeat<'_>, served: &Served, response: &AgentHear
         warnings: response.warnings.clone(),
         errors: response.errors.clone(),
         touched_issue_urls: response.touched_issue_urls.clone(),
-        stop_issue_urls: response.stop_issue_urls.clone(),
+        stop_issue_urls: kept.stop_pages.to_vec(),
         touched_count: response.touched_count,
         pass_id: served.pass_id(),
         coalesced: served.is_coalesced(),

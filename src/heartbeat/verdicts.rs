@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use crate::app::App;
 use crate::domain::{
     ActiveIssue, ActiveIssues, CachedIssue, Declaration, Fingerprint, Hold, IssueAddress, IssueVerdict,
-    JudgedIssues, MAX_ACTIVE_ISSUES, RepositoryId, RepositoryName, Standing, Status, TrackedRepository,
-    Verdict, VerdictReason,
+    JudgedIssues, MAX_ACTIVE_ISSUES, RepositoryId, Standing, Status, TrackedRepository, Verdict,
+    VerdictReason,
 };
 use crate::names;
 use crate::store::{LastPass, StoreError};
@@ -26,11 +26,17 @@ use super::served::Served;
 /// How long after what GitHub showed it first a pass may end: longer than a pass may take, and than clocks may differ.
 const PASS_TIME: Duration = Duration::from_secs(90);
 
+/// The most repositories of which a heartbeat finds out whether the last pass deferred them. With more, all count as
+/// deferred.
+const MAX_DEFERRED: usize = 50;
+
 /// The verdicts about an agent's active issues.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
     /// In the order of the declaration.
     pub(super) issues: Vec<ActiveIssueVerdict>,
+    /// The pages of the kept issues to stop, each once: what the AgentRun keeps.
+    pub(super) stop_pages: Vec<String>,
     /// What the agent's item keeps of them; `None` if it keeps what it has.
     pub(super) judged: Option<JudgedIssues>,
 }
@@ -53,13 +59,18 @@ pub(super) async fn judge(
     let declared = declared::declared(app, sender.body, &before, copy.names()).await?;
     let facts = Facts::read(&copy, &before, &declared).await?;
     let (mut verdicts, mut issues) = (Vec::with_capacity(declared.len()), ActiveIssues::default());
-    for Declared { url, target } in declared {
+    let mut stop_pages = Vec::new();
+    for Declared { url, page, target } in declared {
         let (verdict, url, seen_at) = match target {
             Target::Nothing(reason) => (IssueVerdict::of(reason), url, None),
             Target::Issue(issue) => {
                 let (verdict, seen_at) = facts.judge(&copy, issue);
-                let url = url.or_else(|| facts.page(&copy, issue));
+                let page = page.or_else(|| facts.page(&copy, issue));
+                let url = url.or_else(|| page.clone());
+                let is_new = issues.verdict(issue).is_none();
                 if issues.add(issue, verdict.verdict()) {
+                    let is_stop = verdict.verdict() == Verdict::Stop || hold.is_some();
+                    stop_pages.extend(page.filter(|_| is_new && is_stop));
                     (verdict, url, seen_at)
                 } else {
                     (IssueVerdict::of(VerdictReason::TooMany), url, None)
@@ -70,7 +81,8 @@ pub(super) async fn judge(
         let verdict = if is_held { IssueVerdict::of(VerdictReason::Held) } else { verdict };
         verdicts.extend(url.map(|url| ActiveIssueVerdict::of(url, verdict, seen_at)));
     }
-    Ok(Verdicts { issues: verdicts, judged: Some(JudgedIssues { issues, version: copy.version() }) })
+    let judged = Some(JudgedIssues { issues, version: copy.version() });
+    Ok(Verdicts { issues: verdicts, stop_pages, judged })
 }
 
 /// The copy of the issues, as this heartbeat found it.
@@ -106,11 +118,13 @@ impl Copy<'_> {
         Some(version.as_str()[..12].to_owned())
     }
 
-    /// Whether the last pass left every repository in sync, and is not too long ago.
+    /// Whether the last pass left every repository that is kept in sync, and is not too long ago.
     fn is_current(&self) -> bool {
         let is_in_sync = |last_pass: &LastPass| {
             let latest_end = last_pass.fresh_at.and_then(|fresh_at| fresh_at.checked_add(PASS_TIME).ok());
-            last_pass.status == Status::Ok && latest_end.is_some_and(|latest| last_pass.at <= latest)
+            last_pass.status == Status::Ok
+                && !last_pass.has_untracked
+                && latest_end.is_some_and(|latest| last_pass.at <= latest)
         };
         !self.served.is_stale() && self.last_pass().is_some_and(is_in_sync)
     }
@@ -128,8 +142,8 @@ struct Facts {
 /// How repositories stand, if not all of them are in sync.
 struct Repositories {
     tracked: HashMap<RepositoryId, TrackedRepository>,
-    /// Those that the last pass left to the next one.
-    deferred: Vec<RepositoryName>,
+    /// Those that the last pass left to the next one; `None` if it is not known which.
+    deferred: Option<HashSet<RepositoryId>>,
 }
 
 impl Facts {
@@ -165,13 +179,28 @@ impl Facts {
     fn judge(&self, copy: &Copy<'_>, issue: ActiveIssue) -> (IssueVerdict, Option<Timestamp>) {
         let standing = self.standing(copy, issue);
         if self.going.contains(&issue) {
-            let reason = if standing.is_current { VerdictReason::Open } else { VerdictReason::Stale };
-            return (IssueVerdict::of(reason), copy.fresh_at());
+            let reason = match standing {
+                _ if self.is_untracked(issue) => VerdictReason::Untracked,
+                Standing { is_unreadable: true, .. } => VerdictReason::Unreadable,
+                Standing { is_current: true, .. } => VerdictReason::Open,
+                _ => VerdictReason::Stale,
+            };
+            let seen_at = copy.fresh_at().filter(|_| reason == VerdictReason::Open);
+            return (IssueVerdict::of(reason), seen_at);
         }
         let row = self.rows.get(&issue);
         let verdict = IssueVerdict::about(row, standing, copy.login, &copy.app.config.excluded_labels);
+        if verdict.verdict() != Verdict::Stop && self.is_untracked(issue) {
+            return (IssueVerdict::of(VerdictReason::Untracked), row.map(|row| row.read_at));
+        }
         let read_at = row.map(|row| row.read_at);
         (verdict, if standing.is_current { read_at.max(copy.fresh_at()) } else { read_at })
+    }
+
+    /// Whether no pass reads the issue's repository any more.
+    fn is_untracked(&self, issue: ActiveIssue) -> bool {
+        let tracked = self.repositories.as_ref().and_then(|read| read.tracked.get(&issue.repository));
+        tracked.is_some_and(|tracked| tracked.untracked.is_some())
     }
 
     fn standing(&self, copy: &Copy<'_>, issue: ActiveIssue) -> Standing {
@@ -183,10 +212,9 @@ impl Facts {
         };
         let is_in_sync = tracked.failure.is_none()
             && tracked.backfill.is_none()
-            && tracked.untracked.is_none()
             && !tracked.cut_short
             && !tracked.has_drifted()
-            && !repositories.deferred.iter().any(|name| name.key() == tracked.name.key());
+            && !repositories.is_deferred(tracked.id);
         Standing {
             is_ready: tracked.backfill.is_none(),
             is_current: is_in_sync && !copy.served.is_stale(),
@@ -210,13 +238,29 @@ impl Repositories {
         let store = &copy.app.store;
         let ids: HashSet<RepositoryId> = issues.iter().map(|issue| issue.repository).collect();
         let tracked = store.tracked(&ids.into_iter().collect::<Vec<_>>()).await?;
-        let record = match copy.last_pass() {
-            Some(last_pass) if !copy.is_current() => store.pass(last_pass.pass_id).await?,
-            _ => None,
-        };
         Ok(Self {
             tracked: tracked.into_iter().map(|tracked| (tracked.id, tracked)).collect(),
-            deferred: record.map(|record| record.deferred).unwrap_or_default(),
+            deferred: deferred(copy).await?,
         })
     }
+
+    fn is_deferred(&self, id: RepositoryId) -> bool {
+        self.deferred.as_ref().is_none_or(|deferred| deferred.contains(&id))
+    }
+}
+
+/// The repositories that the last pass left to the next one; `None` if they are too many to look up, or not recorded.
+async fn deferred(copy: &Copy<'_>) -> Result<Option<HashSet<RepositoryId>>, StoreError> {
+    let Some(last_pass) = copy.last_pass().filter(|_| !copy.is_current()) else {
+        return Ok(Some(HashSet::new()));
+    };
+    let Some(record) = copy.app.store.pass(last_pass.pass_id).await? else {
+        // A pass that deferred nothing and met no problem leaves no record.
+        return Ok((last_pass.status == Status::Ok).then(HashSet::new));
+    };
+    if record.deferred.len() > MAX_DEFERRED {
+        return Ok(None);
+    }
+    let ids = names::ids(copy.app, copy.names(), record.deferred.iter()).await?;
+    Ok(Some(ids.into_values().collect()))
 }

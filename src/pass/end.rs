@@ -56,6 +56,7 @@ impl Pass<'_> {
             search_all_fence: self.search_all_fence(is_all_stored && !worklist.is_search_incomplete),
             counts_lag: self.lease.takes_over() || !is_all_stored,
             retired_fence: self.retired_fence(worklist.has_retired),
+            has_untracked: !worklist.untracked.is_empty(),
             listed,
             named,
             problems_from: has_problems.then_some(self.lease.pass_id()),

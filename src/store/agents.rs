@@ -116,6 +116,9 @@ struct RecordItem {
     declaration: Declaration,
 }
 
+/// The attributes that hold only together: the active issues with their verdicts, and what these were made from.
+const VERDICTS: [&str; 2] = ["activeIssues", "judgedBy"];
+
 /// The result of an update.
 enum AgentUpdate {
     Written,
@@ -302,9 +305,14 @@ impl Update {
             serde_dynamo::to_item(of).expect("a declaration consists of texts, numbers and flags")
         };
         let (mut old, new) = (attributes(before), attributes(after));
+        let are_judged = VERDICTS.iter().any(|name| old.get(*name) != new.get(*name));
         let mut set: Vec<(String, AttributeValue)> = new
             .into_iter()
-            .filter(|(name, value)| old.remove(name).is_none_or(|known| known != *value))
+            .filter(|(name, value)| {
+                let is_new = old.remove(name).is_none_or(|known| known != *value);
+                // A version without the verdicts that it is of could stand beside another heartbeat's.
+                is_new || (are_judged && VERDICTS.contains(&name.as_str()))
+            })
             .collect();
         set.sort_by(|(one, _), (other, _)| one.cmp(other));
         let mut remove: Vec<String> = old.into_keys().collect();

@@ -82,6 +82,9 @@ pub struct LastPass {
     /// Together with `last_change_fence` it tells whether a list may have changed.
     #[serde(default)]
     pub listed: String,
+    /// Whether repositories are kept that are no longer configured. No pass reads them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_untracked: bool,
     /// A digest of the tracked repositories' ids and names. While it stays, a name refers to the same repository.
     #[serde(default)]
     pub named: String,

@@ -14,8 +14,11 @@ use super::fleet::FleetState;
 use super::keys::{Item, Key, RUN_PREFIX, agent_partition};
 use super::table::{Store, StoreError, is_written, item_of, store_error, text, value_of};
 
-/// How many of the schedule's newest AgentRuns are read: an agent may have the schedule's name.
+/// How many of the newest AgentRuns under the schedule's name are read at once, and how often: an agent may have that name,
+/// and send as many heartbeats as it may.
 const NEWEST_RUNS: i32 = 4;
+const MORE_RUNS: i32 = 500;
+const MORE_READS: usize = 4;
 
 /// What sweeps keep. It is written only when something changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,30 +142,41 @@ impl Store {
     }
 
     /// When the schedule's last recorded heartbeat began, which has the AgentRuns of `name`; `None` if there is none among
-    /// the newest runs. One read, not consistent.
+    /// the newest 2,000 runs. One read, or a few if an agent has that name. Not consistent.
     ///
     /// # Errors
     /// [`StoreError`] if DynamoDB fails.
     pub async fn last_scheduled_run(&self, name: &AgentName) -> Result<Option<Timestamp>, StoreError> {
-        let answer = self
-            .client
-            .query()
-            .table_name(&self.table)
-            .key_condition_expression("pk = :partition AND begins_with(sk, :prefix)")
-            .expression_attribute_values(":partition", text(agent_partition(name)))
-            .expression_attribute_values(":prefix", text(RUN_PREFIX))
-            .projection_expression("#type, startedAt")
-            .expression_attribute_names("#type", "type")
-            .scan_index_forward(false)
-            .limit(NEWEST_RUNS)
-            .send()
-            .await
-            .map_err(store_error("Query"))?;
         let text_of = |item: &Item, name: &str| -> Option<String> { item.get(name)?.as_s().ok().cloned() };
         let is_scheduled =
             |item: &&Item| text_of(item, "type").as_deref() == Some(RunType::Scheduled.as_str());
-        let newest = answer.items.as_deref().unwrap_or_default().iter().find(is_scheduled);
-        Ok(newest.and_then(|item| text_of(item, "startedAt")?.parse().ok()))
+        let mut from = None;
+        for limit in std::iter::once(NEWEST_RUNS).chain([MORE_RUNS; MORE_READS]) {
+            let answer = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :partition AND begins_with(sk, :prefix)")
+                .expression_attribute_values(":partition", text(agent_partition(name)))
+                .expression_attribute_values(":prefix", text(RUN_PREFIX))
+                .projection_expression("#type, startedAt")
+                .expression_attribute_names("#type", "type")
+                .scan_index_forward(false)
+                .limit(limit)
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(store_error("Query"))?;
+            let newest = answer.items.as_deref().unwrap_or_default().iter().find(is_scheduled);
+            if let Some(newest) = newest {
+                return Ok(text_of(newest, "startedAt").and_then(|at| at.parse().ok()));
+            }
+            from = answer.last_evaluated_key;
+            if from.is_none() {
+                break;
+            }
+        }
+        Ok(None)
     }
 
     /// Stores that agents can be heard without a gap from `now` on, and that the service can be reached. A later time

@@ -203,7 +203,10 @@ impl Context<'_> {
         let store = &self.app.store;
         let names: Vec<_> = unsent.transitions.iter().map(|transition| &transition.agent).collect();
         let agents = store.watched(&distinct(names)).await?;
-        let (mut reported, outdated) = recheck(unsent.transitions, &agents);
+        // A hold that was set meanwhile mutes its agents; what is not reported is found again after it.
+        let holds = &self.state.state.holds;
+        let free = unsent.transitions.into_iter().filter(|transition| holds.of(&transition.agent).is_none());
+        let (mut reported, outdated) = recheck(free.collect(), &agents);
         if !reported.is_empty() {
             let news = news::gather(self.app, self.state, &reported, &agents, self.counted);
             let message = message::render(&news.await?, unsent.id);

@@ -122,6 +122,7 @@ fn ended() -> Value {
         counts_lag: true,
         retired_fence: 1,
         listed: String::new(),
+        has_untracked: true,
         named: String::new(),
         problems_from: Some(Uuid::nil()),
         limits: vec![limits],

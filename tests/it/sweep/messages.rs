@@ -365,3 +365,18 @@ async fn messages_match_the_schemas_of_programs_and_of_chat() {
         assert!(message.subject.is_ascii() && message.subject.len() < 100);
     }
 }
+
+#[tokio::test]
+async fn hold_that_is_set_before_a_message_is_repeated_mutes_it() {
+    let app = fleet(&["alpha", "beta"]).await;
+    app.world
+        .notifications
+        .fault(notifications::On::operation("Publish"), notifications::Fault::InternalError);
+    a_schedule_later(&app, &["beta"]).await.expect_err("SNS fails");
+    app.schedule().orders(json!({"hold": "alpha", "why": "x"})).await.expect("a hold");
+    until_a_message_may_follow(&app, &["beta"]).await;
+    assert_eq!(reported(&app).len(), 0);
+    app.schedule().orders(json!({"release": "alpha"})).await.expect("no hold");
+    until_a_message_may_follow(&app, &["beta"]).await;
+    assert_eq!(reported(&app), [["down alpha"]]);
+}

@@ -167,3 +167,16 @@ async fn sweep_that_takes_too_long_does_not_keep_the_pass_from_running() {
     a_schedule_later(&app, &[]).await.expect("a good beat");
     assert_eq!(reported(&app), [["down alpha"]]);
 }
+
+#[tokio::test]
+async fn agent_with_the_schedules_name_hides_no_silence() {
+    let app = fleet(&["alpha", "scheduler"]).await;
+    for _ in 0..5 {
+        for _ in 0..6 {
+            app.pass_time(SCHEDULE / 6);
+            beat(&app, "scheduler").await;
+        }
+        app.schedule().beat().await.expect("a good beat");
+    }
+    assert_eq!(reported(&app), [["down alpha"]]);
+}

@@ -335,3 +335,47 @@ async fn first_heartbeat_of_a_fleet_whose_first_pass_runs_is_not_told_to_go_on()
     running.await;
     assert_eq!(verdicts(&app.agent("alpha").beat().await), ["go open"]);
 }
+
+#[tokio::test]
+async fn issue_of_a_repository_that_is_no_longer_configured_is_untracked_until_it_is_hidden() {
+    let mut app = tracking(&[API, "acme/web"]).start().await;
+    app.world.github.arrange(|github| github.open_issues("acme/web", 1));
+    assert_eq!(verdicts(&working_on(&app, &["acme/web#1"]).beat().await), ["go open"]);
+    app.restart_with("REPOSITORIES", API);
+    app.world.github.arrange(|github| github.close_issue("acme/web", 1));
+    app.outlive_freshness();
+    app.agent("beta").beat().await;
+    let answer = app.agent("alpha").beat().await;
+    assert_eq!(verdicts(&answer), ["check untracked"], "no pass reads it");
+    assert_eq!(verdicts(&working_on(&app, &["acme/web#1"]).beat().await), ["check untracked"]);
+}
+
+#[tokio::test]
+async fn issue_that_becomes_unreadable_is_to_be_checked_although_its_row_stays() {
+    let app = at_work().await;
+    app.world.github.arrange(|github| github.close_issue(API, 1));
+    let odd = Fault::changed(|_, _, text| {
+        let Ok(mut records) = serde_json::from_slice::<Vec<Value>>(text) else { return };
+        records
+            .iter_mut()
+            .filter(|record| record["number"] == 1)
+            .for_each(|record| record["state"] = "odd".into());
+        *text = Value::from(records).to_string().into_bytes();
+    });
+    app.world.github.fault(Matching::listing(API), odd.forever());
+    app.outlive_freshness();
+    assert_eq!(verdicts(&app.agent("alpha").beat().await), ["check unreadable"]);
+    app.world.github.heal();
+}
+
+#[tokio::test]
+async fn run_keeps_the_page_of_each_issue_to_stop_once() {
+    let app = at_work().await;
+    app.world.github.arrange(|github| github.close_issue(API, 1));
+    let urls: Vec<String> =
+        (0..40).map(|n| format!("{}?{n}{}", page("acme/api#1"), "x".repeat(200))).collect();
+    let answer = app.agent("alpha").with_body(&json!({ "activeIssueUrls": urls }).to_string()).beat().await;
+    assert_eq!(answer.0["stopIssueUrls"].as_array().map(Vec::len), Some(40));
+    let run = app.runs("alpha").pop().expect("a run");
+    assert_eq!(run["stopIssueUrls"], json!([page("acme/api#1")]));
+}
