@@ -65,3 +65,25 @@ pub(crate) fn page(app: &App, issue: ActiveIssue) -> Option<String> {
     let name = known.name(issue.repository)?;
     Some(IssueAddress::page(&app.config.github_server_url, name, issue.number))
 }
+
+/// Reads where the pages of these issues are, as far as the execution environment does not know. `version` is that of the
+/// names.
+///
+/// # Errors
+/// [`StoreError`] if the table cannot be read.
+pub(crate) async fn learn_pages(
+    app: &App,
+    version: &str,
+    issues: impl Iterator<Item = ActiveIssue>,
+) -> Result<(), StoreError> {
+    known(app).keep(version);
+    let unknown = issues.filter(|issue| page(app, *issue).is_none()).map(|issue| issue.repository);
+    let unknown: HashSet<RepositoryId> = unknown.collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    for tracked in app.store.tracked(&unknown.into_iter().collect::<Vec<_>>()).await? {
+        known(app).learn_page(version, &tracked.name, tracked.id);
+    }
+    Ok(())
+}

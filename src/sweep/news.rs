@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::app::App;
 use crate::domain::{AgentChange, AgentName, Fingerprint, Transition, millis};
 use crate::names;
-use crate::store::{FleetState, StoreError, SweepState, WatchedAgent};
+use crate::store::{StoreError, SweepState, WatchedAgent};
 
 use super::decide::Counted;
 
@@ -101,7 +101,9 @@ pub(super) async fn gather(
     let now = app.clock.now();
     let listening = watch.and_then(|watch| watch.listening().since).unwrap_or(Timestamp::MIN);
     let silent: Vec<&WatchedAgent> = of(AgentChange::Down).map(|(_, agent)| agent).collect();
-    learn_pages(app, state, &silent[..silent.len().min(WITH_ISSUES)]).await?;
+    let version = state.ended.as_ref().map(|ended| ended.named.as_str()).unwrap_or_default();
+    let active = silent.iter().take(WITH_ISSUES).flat_map(|agent| agent.declaration.active_issues.iter());
+    names::learn_pages(app, version, active.map(|(issue, _)| issue)).await?;
     let down = of(AgentChange::Down).enumerate().filter_map(|(n, (since, agent))| {
         let promise = agent.declaration.promise()?;
         let issues =
@@ -145,20 +147,4 @@ async fn invalid_token(app: &App, agents: &[&WatchedAgent], now: Timestamp) -> O
     let only = tokens.first().copied().flatten().filter(|_| tokens.len() == 1)?;
     let secret = app.agent_tokens.get().await.ok()?;
     (!secret.parsed.has_valid(only, now)).then(|| only.clone())
-}
-
-/// Reads where the pages of these agents' issues are, as far as this execution environment does not know.
-async fn learn_pages(app: &App, state: &FleetState, agents: &[&WatchedAgent]) -> Result<(), StoreError> {
-    let version = state.ended.as_ref().map(|ended| ended.named.as_str()).unwrap_or_default();
-    names::known(app).keep(version);
-    let issues = agents.iter().flat_map(|agent| agent.declaration.active_issues.iter());
-    let unknown = issues.map(|(issue, _)| issue).filter(|issue| names::page(app, *issue).is_none());
-    let unknown: BTreeSet<_> = unknown.map(|issue| issue.repository).collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    for tracked in app.store.tracked(&unknown.into_iter().collect::<Vec<_>>()).await? {
-        names::known(app).learn_page(version, &tracked.name, tracked.id);
-    }
-    Ok(())
 }

@@ -254,15 +254,7 @@ impl Moment {
     /// Reads where the pages of these agents' issues are, as far as this execution environment does not know.
     async fn learn_pages(&self, app: &App, agents: &[AgentRecord]) -> Result<(), ReadError> {
         let issues = agents.iter().flat_map(|agent| agent.declaration.active_issues.iter());
-        let unknown = issues.map(|(issue, _)| issue).filter(|issue| names::page(app, *issue).is_none());
-        let unknown: BTreeSet<_> = unknown.map(|issue| issue.repository).collect();
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        for tracked in app.store.tracked(&unknown.into_iter().collect::<Vec<_>>()).await? {
-            names::known(app).learn_page(&self.names, &tracked.name, tracked.id);
-        }
-        Ok(())
+        Ok(names::learn_pages(app, &self.names, issues.map(|(issue, _)| issue)).await?)
     }
 }
 
