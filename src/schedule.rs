@@ -1,5 +1,5 @@
 //! Handles what no agent sends: EventBridge Scheduler keeps the cached issues fresh and finds silent agents, and an
-//! operator confirms an audit on hold, or tells agents to stop.
+//! operator confirms an audit on hold, or holds agents.
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -3,7 +3,7 @@
 #
 #     HEARTBEAT_URL=https://… HEARTBEAT_TOKEN=… guard.sh ISSUE_URL [PROGRESS]
 #
-# Exit status   0  go on; also if the service cannot tell or does not answer, with a warning on standard error
+# Exit status   0  go on; also if the service does not know or does not answer, with a warning on standard error
 #               3  stop: the issue was closed, moved or the like. Standard error says why
 #               4  stop everything: an operator holds this agent. Standard error says why
 #               1  wrong usage

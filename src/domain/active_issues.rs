@@ -23,7 +23,7 @@ pub struct ActiveIssue {
 /// The issues that an agent works on, in the order of their declaration, without duplicates. Each has the verdict of the
 /// agent's last heartbeat, as far as it follows from the row alone.
 ///
-/// As a text: `repository.number` in hexadecimal digits, followed by `!` if the agent is told to stop, or by `?` if the row
+/// As a text: `repository.number` in hexadecimal digits, followed by `!` for the verdict stop, or by `?` if the row
 /// cannot be vouched for, separated by spaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -58,7 +58,7 @@ impl ActiveIssues {
         self.0.iter().copied()
     }
 
-    /// Those that the agent was told to stop.
+    /// Those with the verdict stop.
     pub fn stopped(&self) -> impl Iterator<Item = ActiveIssue> {
         self.iter().filter(|(_, verdict)| *verdict == Verdict::Stop).map(|(issue, _)| issue)
     }

@@ -34,7 +34,7 @@ pub struct Declaration {
     /// The version of the copy for which their verdicts hold; `None` if they have to be judged again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_by: Option<String>,
-    /// Since when it has been told, in each heartbeat, to stop work on one of them. In epoch milliseconds: a number takes
+    /// Since when each of its heartbeats has said stop about one of them. In epoch milliseconds: a number takes
     /// a third of a text's bytes.
     #[serde(default, with = "millisecond::optional", skip_serializing_if = "Option::is_none")]
     pub stop_at: Option<Timestamp>,

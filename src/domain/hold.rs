@@ -1,4 +1,4 @@
-//! Holds: an operator tells agents to stop everything.
+//! Holds: an operator orders agents to stop everything.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ const MAX_HOLDS: usize = 5;
 /// The longest reason, in bytes.
 const MAX_WHY: usize = 80;
 
-/// A hold: the agents that it covers are told to stop everything.
+/// A hold: the agents that it covers must stop everything.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {

@@ -39,7 +39,7 @@ pub enum Work {
     Working,
     /// It has active issues, and neither its progress nor its issues have changed for `stalledAfterSeconds`.
     Stalled,
-    /// It was told to stop an issue, and still declares it two intervals later.
+    /// A heartbeat said stop about one of its issues, and it still declares that issue two intervals later.
     IgnoresStop,
 }
 

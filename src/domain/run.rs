@@ -94,7 +94,7 @@ pub struct AgentRun {
     pub errors: Vec<String>,
     /// The URLs of the reported issues, at most 200.
     pub touched_issue_urls: Vec<String>,
-    /// The URLs of the active issues that the agent was told to stop, at most 50.
+    /// The pages of the active issues with the verdict stop, at most 12.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stop_issue_urls: Vec<String>,
     /// The number of issues that were to be reported, at most 10,000.

@@ -24,7 +24,7 @@ pub enum AgentChange {
 pub struct Transition {
     /// What has changed.
     pub change: AgentChange,
-    /// Of which agent.
+    /// The agent.
     pub agent: AgentName,
     /// The last heartbeat before the silence, or the last progress before the stall.
     pub since: Timestamp,

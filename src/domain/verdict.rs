@@ -14,7 +14,7 @@ use super::{CachedIssue, IssueState, Removal};
 pub enum Verdict {
     /// Go on: the issue is open, and nothing is known against it.
     Go,
-    /// Look for yourself: the service cannot tell.
+    /// Look for yourself: the service does not know.
     Check,
     /// Stop: the issue is not to be worked on any more.
     Stop,
@@ -74,6 +74,8 @@ pub struct IssueVerdict {
 /// What is known about an issue's repository when the issue is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
+    /// Whether passes still read it.
+    pub is_tracked: bool,
     /// Whether its first listing is finished.
     pub is_ready: bool,
     /// Whether the last pass left it in sync, and is not too long ago.
@@ -146,6 +148,7 @@ impl IssueVerdict {
     ) -> Self {
         let Some(row) = row else {
             return Self::of(match standing {
+                Standing { is_tracked: false, .. } => VerdictReason::Untracked,
                 Standing { is_unreadable: true, .. } => VerdictReason::Unreadable,
                 Standing { is_ready: false, .. } => VerdictReason::NotReady,
                 _ => VerdictReason::NotSeen,
@@ -163,12 +166,22 @@ impl IssueVerdict {
                 return Self { state_reason: row.state_reason.clone(), ..Self::of(VerdictReason::Closed) };
             }
             IssueState::Open if row.has_label_in(excluded) => VerdictReason::Excluded,
-            IssueState::Open if row.missing_since.is_some() => VerdictReason::Missing,
-            IssueState::Open if standing.is_unreadable => VerdictReason::Unreadable,
-            IssueState::Open if !standing.is_current => VerdictReason::Stale,
-            IssueState::Open if login.is_some_and(is_others) => VerdictReason::Reassigned,
-            IssueState::Open => VerdictReason::Open,
+            IssueState::Open if standing.is_tracked && row.missing_since.is_some() => VerdictReason::Missing,
+            IssueState::Open => match Self::about_open(standing) {
+                VerdictReason::Open if login.is_some_and(is_others) => VerdictReason::Reassigned,
+                reason => reason,
+            },
         })
+    }
+
+    /// Why an issue whose row is open, and has nothing against it, has its verdict.
+    pub fn about_open(standing: Standing) -> VerdictReason {
+        match standing {
+            Standing { is_tracked: false, .. } => VerdictReason::Untracked,
+            Standing { is_unreadable: true, .. } => VerdictReason::Unreadable,
+            Standing { is_current: false, .. } => VerdictReason::Stale,
+            _ => VerdictReason::Open,
+        }
     }
 
     /// What the agent should do.
@@ -231,7 +244,8 @@ mod tests {
     use super::*;
     use crate::domain::{Gone, Removal};
 
-    const GOOD: Standing = Standing { is_ready: true, is_current: true, is_unreadable: false };
+    const GOOD: Standing =
+        Standing { is_tracked: true, is_ready: true, is_current: true, is_unreadable: false };
 
     fn row() -> CachedIssue {
         let row = json!({
@@ -323,7 +337,7 @@ mod tests {
 
     #[test]
     fn doubt_about_the_copy_never_hides_that_the_work_is_over() {
-        let bad = Standing { is_ready: false, is_current: false, is_unreadable: true };
+        let bad = Standing { is_tracked: true, is_ready: false, is_current: false, is_unreadable: true };
         let closed = CachedIssue { state: IssueState::Closed, ..row() };
         assert_eq!(judged(Some(&closed), bad, None), VerdictReason::Closed);
         assert_eq!(judged(Some(&row()), bad, None), VerdictReason::Unreadable);

@@ -85,7 +85,7 @@ pub struct AgentHeartbeatResponse {
 pub struct ActiveIssueVerdict {
     /// Its address as the agent declared it, or that of its page.
     pub url: String,
-    /// `go`: go on. `check`: the service cannot tell, so look for yourself. `stop`: stop.
+    /// `go`: go on. `check`: the service does not know, so look for yourself. `stop`: stop.
     pub verdict: Verdict,
     /// Why, for programs.
     pub reason: VerdictReason,

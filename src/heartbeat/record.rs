@@ -14,7 +14,7 @@ use super::served::Served;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Kept<'a> {
     pub(super) cursor: DeliveryCursor,
-    /// The pages of the issues that it was told to stop, for the AgentRun.
+    /// The pages of the issues with the verdict stop, for the AgentRun.
     pub(super) stop_pages: &'a [String],
     /// The agent's active issues; `None` if they stay as they are.
     pub(super) judged: Option<&'a JudgedIssues>,

@@ -1,8 +1,8 @@
 //! What the agent should do about each issue that it works on.
 //!
-//! While nothing changes in the fleet, an issue that the agent may go on with needs no read: the agent's item names the
-//! version of the copy that its verdicts were made from. Every other verdict is made from the row, in each heartbeat again,
-//! until the agent no longer declares the issue.
+//! While nothing changes in the fleet, an issue with the verdict go needs no read: the agent's item names the version of
+//! the copy that its verdicts were made from. For every other issue each heartbeat reads the row, until the agent no longer
+//! declares the issue.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -26,8 +26,7 @@ use super::served::Served;
 /// How long after what GitHub showed it first a pass may end: longer than a pass may take, and than clocks may differ.
 const PASS_TIME: Duration = Duration::from_secs(90);
 
-/// The most repositories of which a heartbeat finds out whether the last pass deferred them. With more, all count as
-/// deferred.
+/// If the last pass deferred more repositories than this, a heartbeat does not look them up: all count as deferred.
 const MAX_DEFERRED: usize = 50;
 
 /// The verdicts about an agent's active issues.
@@ -132,8 +131,8 @@ impl Copy<'_> {
 
 /// What the verdicts depend on, as far as it had to be read.
 struct Facts {
-    /// The issues that the agent could go on with, and still can.
-    going: HashSet<ActiveIssue>,
+    /// The issues with the verdict go in the previous heartbeat whose rows have not changed since.
+    unchanged: HashSet<ActiveIssue>,
     rows: HashMap<ActiveIssue, CachedIssue>,
     /// How the repositories stand; `None` if all of them are in sync and every row is there.
     repositories: Option<Repositories>,
@@ -150,15 +149,15 @@ impl Facts {
     async fn read(copy: &Copy<'_>, before: &Declaration, declared: &[Declared]) -> Result<Self, StoreError> {
         let store = &copy.app.store;
         let is_same_copy = before.judged_by.is_some() && before.judged_by == copy.version();
-        let (mut going, mut unknown) = (HashSet::new(), Vec::new());
+        let (mut unchanged, mut unknown) = (HashSet::new(), Vec::new());
         for (issue, url) in declared.iter().filter_map(|declared| Some((declared.issue()?, &declared.url))) {
-            let is_seen = going.contains(&issue) || unknown.contains(&issue);
-            if is_seen || going.len() + unknown.len() >= MAX_ACTIVE_ISSUES {
+            let is_seen = unchanged.contains(&issue) || unknown.contains(&issue);
+            if is_seen || unchanged.len() + unknown.len() >= MAX_ACTIVE_ISSUES {
                 continue;
             }
             let went_on = before.active_issues.verdict(issue) == Some(Verdict::Go);
             if is_same_copy && went_on && (url.is_some() || names::page(copy.app, issue).is_some()) {
-                going.insert(issue);
+                unchanged.insert(issue);
             } else {
                 unknown.push(issue);
             }
@@ -169,53 +168,42 @@ impl Facts {
                 names::known(copy.app).learn_page(copy.names(), &page.repository, issue.repository);
             }
         }
-        let issues: Vec<ActiveIssue> = going.iter().chain(&unknown).copied().collect();
+        let issues: Vec<ActiveIssue> = unchanged.iter().chain(&unknown).copied().collect();
         let is_enough = issues.is_empty() || (copy.is_current() && rows.len() == unknown.len());
         let repositories = if is_enough { None } else { Some(Repositories::read(copy, &issues).await?) };
-        Ok(Self { going, rows, repositories })
+        Ok(Self { unchanged, rows, repositories })
     }
 
     /// The verdict, and up to when GitHub's changes are known in it.
     fn judge(&self, copy: &Copy<'_>, issue: ActiveIssue) -> (IssueVerdict, Option<Timestamp>) {
         let standing = self.standing(copy, issue);
-        if self.going.contains(&issue) {
-            let reason = match standing {
-                _ if self.is_untracked(issue) => VerdictReason::Untracked,
-                Standing { is_unreadable: true, .. } => VerdictReason::Unreadable,
-                Standing { is_current: true, .. } => VerdictReason::Open,
-                _ => VerdictReason::Stale,
-            };
+        if self.unchanged.contains(&issue) {
+            let reason = IssueVerdict::about_open(standing);
             let seen_at = copy.fresh_at().filter(|_| reason == VerdictReason::Open);
             return (IssueVerdict::of(reason), seen_at);
         }
         let row = self.rows.get(&issue);
         let verdict = IssueVerdict::about(row, standing, copy.login, &copy.app.config.excluded_labels);
-        if verdict.verdict() != Verdict::Stop && self.is_untracked(issue) {
-            return (IssueVerdict::of(VerdictReason::Untracked), row.map(|row| row.read_at));
-        }
         let read_at = row.map(|row| row.read_at);
         (verdict, if standing.is_current { read_at.max(copy.fresh_at()) } else { read_at })
     }
 
-    /// Whether no pass reads the issue's repository any more.
-    fn is_untracked(&self, issue: ActiveIssue) -> bool {
-        let tracked = self.repositories.as_ref().and_then(|read| read.tracked.get(&issue.repository));
-        tracked.is_some_and(|tracked| tracked.untracked.is_some())
-    }
-
     fn standing(&self, copy: &Copy<'_>, issue: ActiveIssue) -> Standing {
         let Some(repositories) = &self.repositories else {
-            return Standing { is_ready: true, is_current: true, is_unreadable: false };
+            return Standing { is_tracked: true, is_ready: true, is_current: true, is_unreadable: false };
         };
         let Some(tracked) = repositories.tracked.get(&issue.repository) else {
-            return Standing { is_ready: false, is_current: false, is_unreadable: false };
+            return Standing { is_tracked: true, is_ready: false, is_current: false, is_unreadable: false };
         };
-        let is_in_sync = tracked.failure.is_none()
+        let is_tracked = tracked.untracked.is_none();
+        let is_in_sync = is_tracked
+            && tracked.failure.is_none()
             && tracked.backfill.is_none()
             && !tracked.cut_short
             && !tracked.has_drifted()
             && !repositories.is_deferred(tracked.id);
         Standing {
+            is_tracked,
             is_ready: tracked.backfill.is_none(),
             is_current: is_in_sync && !copy.served.is_stale(),
             is_unreadable: tracked.unread.iter().any(|unread| unread.number == issue.number),

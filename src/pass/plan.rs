@@ -45,7 +45,7 @@ pub struct Write {
     pub was_open: bool,
     /// Whether the change is reported to agents.
     pub is_reported: bool,
-    /// Whether lists of issues, or what agents are told about theirs, may show what it changes.
+    /// Whether lists of issues, or verdicts about them, may show what it changes.
     pub is_shown: bool,
     /// The last change of the row it replaces, if there was one.
     pub before: Option<ChangedBefore>,

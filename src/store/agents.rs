@@ -299,7 +299,7 @@ impl Update {
         Some(update)
     }
 
-    /// Sets what the heartbeat declares anew, and removes what it forgets. Names of attributes may be reserved words.
+    /// Sets what the heartbeat declares for the first time or differently, and removes what it forgets. Names of attributes may be reserved words.
     fn declare(&mut self, before: &Declaration, after: &Declaration) {
         let attributes = |of: &Declaration| -> Item {
             serde_dynamo::to_item(of).expect("a declaration consists of texts, numbers and flags")

@@ -111,7 +111,7 @@ impl Seen<'_> {
         Some(transition(AgentChange::Up, since))
     }
 
-    /// The stall to report, or its end. An agent that is silent cannot tell of progress, so it is not stalled.
+    /// The stall to report, or its end. A silent agent cannot report progress, so it is not stalled.
     fn stall(&self, agent: &WatchedAgent, presence: Presence) -> Option<Transition> {
         let declared = &agent.declaration;
         let transition = |change, since| Transition { change, agent: agent.name.clone(), since };

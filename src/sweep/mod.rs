@@ -2,7 +2,7 @@
 //!
 //! It decides purely (`decide.rs`), then writes. A message is stored before it is published, and its agents are marked
 //! after it. So a sweep may die anywhere, or overlap another one: each silence is in one message id, which is published
-//! at most once more.
+//! once more for each sweep that dies between publishing and marking.
 
 mod decide;
 mod message;

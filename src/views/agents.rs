@@ -52,7 +52,7 @@ pub struct AgentView {
     /// The issues that it works on, in the order of its declaration, at most twelve.
     #[schema(max_items = 12)]
     pub active_issues: Vec<AgentIssueView>,
-    /// Since when each of its heartbeats has told it to stop one of them; null if none does.
+    /// Since when each of its heartbeats has said stop about one of them; null if none does.
     #[serde(with = "optional_millis")]
     #[schema(required)]
     pub stop_since: Option<Timestamp>,

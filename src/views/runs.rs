@@ -60,7 +60,7 @@ pub struct RunView {
     pub errors: Vec<String>,
     /// The URLs of the reported issues, at most 200.
     pub touched_issue_urls: Vec<String>,
-    /// The URLs of the active issues that the agent was told to stop, at most 50.
+    /// The pages of the active issues with the verdict stop, at most 12.
     pub stop_issue_urls: Vec<String>,
     /// The number of issues that were to be reported, at most 10,000.
     pub touched_count: u64,

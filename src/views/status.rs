@@ -31,7 +31,7 @@ pub struct FleetStatus {
     /// The last pass that ended; null before the first one.
     #[schema(required)]
     pub last_pass: Option<LastPassView>,
-    /// The operator's holds: which agents are told to stop everything, since when and why.
+    /// The operator's holds: which agents must stop everything, since when and why.
     pub holds: Vec<Hold>,
     /// The problems of the last pass.
     pub problems: Vec<Problem>,

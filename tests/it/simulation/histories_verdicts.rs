@@ -1,4 +1,4 @@
-//! In every history one agent works on issues of both repositories: what it is told agrees with the rows, whatever happened.
+//! In every history one agent works on issues of both repositories: its verdicts agree with the rows, whatever happened.
 
 use serde_json::{Value, json};
 use test_world::TABLE_NAME;

@@ -1,4 +1,4 @@
-//! An operator tells agents to stop everything.
+//! An operator orders agents to stop everything.
 
 use agent_heartbeat::schedule::ScheduledBeatFailed;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What agents are told to do about the issues that they work on.
+//! The verdicts about the issues that agents work on.
 
 pub mod costs;
 pub mod holds;

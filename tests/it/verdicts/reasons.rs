@@ -13,7 +13,7 @@ use crate::support::described::Description;
 
 const API: &str = "acme/api";
 
-/// `acme/api` with three issues, on the first of which alpha works.
+/// `acme/api` with three issues. Alpha works on the first one.
 async fn at_work() -> TestApp {
     let app = TestApp::tracking(&[API]).start().await;
     app.world.github.arrange(|github| github.open_issues(API, 3));

@@ -1,7 +1,7 @@
 //! The test world as a program, to try the service without an account.
 //!
-//! `run` sends four heartbeats, lets an agent go silent, and ends. `dev` keeps the functions reachable until it is interrupted. `invoke EVENT`
-//! sends one event to a function that `dev` runs. The Makefile's targets of these names build what they need first.
+//! `run` sends four heartbeats, lets an agent go silent, and ends. `dev` keeps the functions reachable until it is
+//! interrupted. `invoke EVENT` sends one event to a function that `dev` runs. The Makefile's targets of these names build what they need first.
 //! `with COMMAND` runs a command that uses the functions (`make examples`), `with-history COMMAND` one that
 //! finds what `dev` shows (`make schemathesis`, `make sample-events`).
 //! `github` serves only the simulated GitHub until it is interrupted, for the functions of a deployment

@@ -72,7 +72,7 @@ pub(crate) async fn run() -> Result<(), Failure> {
 }
 
 /// Shows what heartbeats do: the first imports issues, the second reports changes, the third needs no request to GitHub,
-/// the fourth tells the agent to stop.
+/// the fourth says stop.
 async fn four_heartbeats(functions: &mut Functions, world: &TestWorld) -> Result<(), Failure> {
     eprintln!("\nBeat 1 reads all open issues of the three made-up repositories:");
     let first = send_heartbeat(functions).await?;
@@ -92,7 +92,7 @@ async fn four_heartbeats(functions: &mut Functions, world: &TestWorld) -> Result
     send_heartbeat(functions).await?;
 
     eprintln!(
-        "\nBeat 4 declares that the agent works on the closed issue, and is told to stop (`stopIssueUrls`):"
+        "\nBeat 4 declares that the agent works on the closed issue, and the answer says stop (`stopIssueUrls`):"
     );
     let declared = json!({"intervalSeconds": 300, "activeIssueUrls": [closed]});
     print(&heartbeat::of_agent(functions, "alpha", &declared).await?.0)?;

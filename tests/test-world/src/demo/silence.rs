@@ -1,4 +1,4 @@
-//! Shows what the service does about agents: one is told to stop, another one goes silent and is reported.
+//! Shows what the service does about agents: one has to stop, another one goes silent and is reported.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
