@@ -13,24 +13,27 @@ mod history;
 mod process;
 mod reading;
 mod records;
+mod scenes;
 mod session;
 mod silence;
 mod surroundings;
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use test_world::clock::Clock;
 use test_world::github::GitHub;
-use test_world::{AGENT_TOKEN, GITHUB_TOKEN, TABLE_NAME, TestWorld};
+use test_world::{AGENT_TOKEN, GITHUB_TOKEN, TABLE_NAME, TestWorld, VIEWER_TOKEN};
 
 use answer::Answer;
 use env_file::{DEV_ENV, EnvFile};
 use forwarded_port::{ANY_PORT, DEFAULT_PORT, ForwardedPort};
 use functions::{API, Functions, SCHEDULE};
 use heartbeat::{HEARTBEAT, HeartbeatAnswer, read, wait_until_stale};
+use scenes::Scenes;
 use session::Session;
 use surroundings::{Surroundings, Tracked};
 
@@ -162,12 +165,12 @@ pub(crate) async fn invoke(event: &Path) -> Result<(), Failure> {
 }
 
 /// Runs a command beside the functions, and fails if the command fails. The command gets `SERVICE_URL`, `AGENT_TOKEN`,
-/// `INVOKE_PORT` (for `cargo lambda invoke`), and `ENV_FILE`, a file with the functions' environment. The table is empty,
-/// or has a history as with [`dev`].
+/// `INVOKE_PORT` (for `cargo lambda invoke`), `ENV_FILE`, a file with the functions' environment, and `SCENES_URL`, where
+/// it can change the world. The table is empty, or has a history as with [`dev`]; then there is also `VIEWER_TOKEN`.
 pub(crate) async fn with(has_history: bool, program: &str, arguments: &[&str]) -> Result<(), Failure> {
     let mut surroundings = Surroundings::from_env()?;
     surroundings.has_history = has_history;
-    let world = surroundings.start_world().await?;
+    let world = Arc::new(surroundings.start_world().await?);
     let mut functions = surroundings.start_functions(&world, &[API, SCHEDULE], "error").await?;
     if has_history && surroundings.is_made_up() {
         history::fill(&mut functions, &world).await?;
@@ -176,11 +179,14 @@ pub(crate) async fn with(has_history: bool, program: &str, arguments: &[&str]) -
     port.forward_to(functions.address());
     let env_file = std::env::temp_dir().join(format!("agent-heartbeat-{}.env", std::process::id()));
     let env_file = EnvFile::write(env_file, &surroundings.environment(&world))?;
+    let scenes = Scenes::start(Arc::clone(&world)).await?;
     let mut command = tokio::process::Command::new(program);
     command
         .args(arguments)
         .env("SERVICE_URL", functions::function_url(&port.url(), API))
         .env("AGENT_TOKEN", AGENT_TOKEN)
+        .env("VIEWER_TOKEN", VIEWER_TOKEN)
+        .env("SCENES_URL", scenes.url())
         .env("INVOKE_PORT", port.port().to_string())
         .env("ENV_FILE", env_file.path())
         .kill_on_drop(true);

@@ -37,7 +37,8 @@ async fn sweep(functions: &mut Functions) -> Result<(), Failure> {
     functions.invoke(SCHEDULE, &event).await.map(drop)
 }
 
-fn date_back(world: &TestWorld, (pk, sk): (&str, &str), field: &str, by: SignedDuration) {
+/// Moves an instant in the table back.
+pub(super) fn date_back(world: &TestWorld, (pk, sk): (&str, &str), field: &str, by: SignedDuration) {
     let mut item = world.dynamodb.item(TABLE_NAME, pk, sk).expect("it was written");
     let at: Option<Timestamp> = item[field].as_str().and_then(|at| at.parse().ok());
     if let Some(at) = at {

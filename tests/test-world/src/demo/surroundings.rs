@@ -42,12 +42,15 @@ pub(crate) fn make_up(github: &GitHub) {
 
 /// Lists the agents' tokens with their rights: the one that serves all agents, one of an agent that never sent a
 /// heartbeat, and a viewer's.
-fn list_tokens(world: &TestWorld) {
-    let tokens = json!({ "tokens": [
+pub(crate) fn list_tokens(world: &TestWorld, has_viewer: bool) {
+    let mut tokens = json!({ "tokens": [
         { "token": AGENT_TOKEN, "agents": ["*"], "may": ["beat", "read"] },
         { "token": "local-release-token-not-a-secret-012345678", "agents": ["release"] },
-        { "token": VIEWER_TOKEN, "agents": ["*"], "may": ["read"] },
     ]});
+    if has_viewer {
+        let viewer = json!({ "token": VIEWER_TOKEN, "agents": ["*"], "may": ["read"] });
+        tokens["tokens"].as_array_mut().expect("it is a list").push(viewer);
+    }
     world.secrets.put_secret(AGENT_TOKENS_SECRET_ID, &tokens.to_string());
 }
 
@@ -128,7 +131,7 @@ impl Surroundings {
         }
         let world = TestWorld::start_with(Clock::system(), self.storage.clone()).await;
         if self.has_history {
-            list_tokens(&world);
+            list_tokens(&world, true);
         }
         match &self.tracked {
             Tracked::MadeUp => {
