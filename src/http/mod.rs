@@ -2,6 +2,7 @@
 
 mod auth;
 mod body;
+mod credential;
 mod event;
 mod handlers;
 mod headers;
@@ -16,6 +17,7 @@ mod read_issues;
 mod refusal;
 mod router;
 mod sent_query;
+mod session;
 mod shown;
 
 pub use lambda::service;
