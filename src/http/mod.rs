@@ -1,6 +1,7 @@
 //! The HTTP API: its routes, who may call them, and how requests are refused.
 
 mod auth;
+mod board;
 mod body;
 mod credential;
 mod event;
