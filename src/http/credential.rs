@@ -89,3 +89,29 @@ fn session_cookie(headers: &HeaderMap) -> Option<&str> {
     let only = if ours.next().is_some() { b"" } else { first };
     Some(std::str::from_utf8(only).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    /// Only reading routes ask for a reader today; this holds if another one does.
+    #[test]
+    fn cookie_counts_for_get_and_head_alone() {
+        let counts = |method: &Method| {
+            let request = Request::builder().method(method).header("sec-fetch-site", "same-origin");
+            let (parts, ()) =
+                request.header("cookie", "__Host-board=x").body(()).expect("a request").into_parts();
+            matches!(Credential::of_reader(&parts), Some(Credential::Session("x")))
+        };
+        for method in [Method::GET, Method::HEAD] {
+            assert!(counts(&method), "{method}");
+        }
+        for method in
+            [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS, Method::TRACE]
+        {
+            assert!(!counts(&method), "{method}");
+        }
+    }
+}
