@@ -201,9 +201,15 @@ impl AgentTokens {
         found.is_valid(now).then(|| found.clone())
     }
 
+    /// The token with this fingerprint, if it is valid now.
+    pub(super) fn with_fingerprint(&self, fingerprint: &str, now: Timestamp) -> Option<AgentToken> {
+        let found = self.valid.iter().find(|token| token.fingerprint().as_str() == fingerprint)?;
+        found.is_valid(now).then(|| found.clone())
+    }
+
     /// Whether the token with this fingerprint is valid now.
     pub fn has_valid(&self, fingerprint: &Fingerprint, now: Timestamp) -> bool {
-        self.valid.iter().any(|token| token.fingerprint() == *fingerprint && token.is_valid(now))
+        self.with_fingerprint(fingerprint.as_str(), now).is_some()
     }
 
     /// The agents that the secret names one by one (without a `*`), and that may send heartbeats now. They may not have
@@ -247,6 +253,11 @@ impl AgentToken {
     /// The token's fingerprint.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of_digest(&self.0.digest)
+    }
+
+    /// The whole SHA-256 of the token: as good as a secret, for whoever has it can make sessions of the token's holder.
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.0.digest
     }
 
     /// When it expires; `None` if it does not.

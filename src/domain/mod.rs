@@ -25,6 +25,7 @@ mod read_rates;
 mod repository;
 mod request_rate;
 mod run;
+mod session;
 mod text;
 mod tracking;
 mod transition;
@@ -64,6 +65,7 @@ pub use read_rates::ReadRates;
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use request_rate::MAX_REQUESTS_PER_MINUTE;
 pub use run::{AgentRun, IssueChange, RunType, Status};
+pub use session::Session;
 pub use text::{counted, seconds_until};
 pub use tracking::{
     AuditOnHold, AuditProgress, Backfill, ListingStart, MAX_LISTING_DELAY, MAX_UNREAD, PageRead,

@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
 use jiff::Timestamp;
 
 use crate::app::App;
 use crate::domain::{AgentName, AgentToken, AgentTokens, Fingerprint, RateLimitExceeded, Right};
 use crate::secrets::Version;
 
+use super::credential::Credential;
 use super::refusal::Refusal;
 
-/// The proof that a request carries a valid token with which the agent in its path may send heartbeats.
+/// The proof that a request carries a valid token with which the agent in its path may send heartbeats. A session's cookie
+/// is none.
 #[derive(Clone, Debug)]
 pub(super) struct Authorized {
     agent: AgentName,
@@ -25,7 +26,7 @@ pub(super) struct Authorized {
     token_expires_at: Option<Timestamp>,
 }
 
-/// The proof that a request carries a valid token, and is within its rate of reads.
+/// The proof that a request carries a valid token or the cookie of a session, and is within the token's rate of reads.
 #[derive(Clone, Debug)]
 pub(super) struct Reader {
     token: AgentToken,
@@ -49,7 +50,7 @@ impl FromRequestParts<Arc<App>> for Authorized {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
         let agent = agent_in_path(parts, app).await;
-        authenticate(app, &parts.headers, |token, _| {
+        authenticate(app, Credential::of_headers(&parts.headers), |token, _| {
             let agent = agent.clone()?;
             match (token.may(Right::Beat), token.covers(&agent)) {
                 (false, _) => Err(Refusal::MayNotBeat),
@@ -67,7 +68,7 @@ impl FromRequestParts<Arc<App>> for Reader {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        let (reader, ()) = Self::admit(app, &parts.headers, |_| Ok(())).await?;
+        let (reader, ()) = Self::admit(app, parts, |_| Ok(())).await?;
         Ok(reader)
     }
 }
@@ -76,11 +77,7 @@ impl FromRequestParts<Arc<App>> for FleetReader {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        let may_read = |token: &AgentToken| match token.may(Right::Read) {
-            true => Ok(()),
-            false => Err(Refusal::MayNotRead),
-        };
-        Reader::admit(app, &parts.headers, may_read).await?;
+        Reader::admit(app, parts, may_read).await?;
         Ok(Self(()))
     }
 }
@@ -94,7 +91,7 @@ impl FromRequestParts<Arc<App>> for AgentReader {
             let agent = agent.clone()?;
             if token.covers(&agent) { Ok(agent) } else { Err(Refusal::NotForThisAgent) }
         };
-        let (reader, agent) = Reader::admit(app, &parts.headers, covered).await?;
+        let (reader, agent) = Reader::admit(app, parts, covered).await?;
         Ok(Self { agent, reader })
     }
 }
@@ -120,10 +117,10 @@ impl Reader {
     /// Authenticates a read, and counts it if its token's rate permits it. A refused one is not counted.
     async fn admit<T>(
         app: &App,
-        headers: &HeaderMap,
+        parts: &Parts,
         judge: impl Fn(&AgentToken) -> Result<T, Refusal>,
     ) -> Result<(Self, T), Refusal> {
-        let (reader, judged) = authenticate(app, headers, |token, secret| {
+        let (reader, judged) = authenticate(app, Credential::of_reader(parts), |token, secret| {
             let judged = judge(&token)?;
             Ok((Self { token, secret: Arc::clone(secret) }, judged))
         })
@@ -181,6 +178,21 @@ async fn agent_in_path(parts: &mut Parts, app: &Arc<App>) -> Result<AgentName, R
     Ok(AgentName::parse(name)?)
 }
 
+/// Whether the holder of the token may read the fleet.
+fn may_read(token: &AgentToken) -> Result<(), Refusal> {
+    if token.may(Right::Read) { Ok(()) } else { Err(Refusal::MayNotRead) }
+}
+
+/// The token with this text, if its holder may begin a session. Like any token it is found in constant time, and the secret
+/// is read again if it is wrong.
+pub(super) async fn sign_in(app: &App, token: &str) -> Result<AgentToken, Refusal> {
+    authenticate(app, Some(Credential::SignIn(token.trim())), |token, _| {
+        may_read(&token)?;
+        Ok(token)
+    })
+    .await
+}
+
 /// Finds the token of a request, and returns what `judge` says about it. Only the holder of a valid token learns anything
 /// else, such as whether the name in the path is valid.
 ///
@@ -188,15 +200,15 @@ async fn agent_in_path(parts: &mut Parts, app: &Arc<App>) -> Result<AgentName, R
 /// [`CachedSecret`](crate::secrets::CachedSecret) limits how often.
 async fn authenticate<T>(
     app: &App,
-    headers: &HeaderMap,
+    given: Option<Credential<'_>>,
     judge: impl Fn(AgentToken, &Arc<Version<AgentTokens>>) -> Result<T, Refusal>,
 ) -> Result<T, Refusal> {
-    let given = bearer(headers).ok_or(Refusal::Unauthorized)?;
+    let given = given.ok_or(Refusal::Unauthorized)?;
     let judged = |secret: &Arc<Version<AgentTokens>>| {
         if secret.parsed.are_unreadable() {
             return Err(Refusal::CredentialsUnavailable);
         }
-        let token = secret.parsed.find(given, app.clock.now()).ok_or(Refusal::Unauthorized)?;
+        let token = given.find(&secret.parsed, app.clock.now()).ok_or_else(|| given.refusal())?;
         judge(token, secret)
     };
     let version = app.agent_tokens.get().await?;
@@ -207,18 +219,6 @@ async fn authenticate<T>(
         }
         judged => judged,
     }
-}
-
-/// The token of the only `Authorization` header. API Gateway joins two headers with a comma, which no token has.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let mut given = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(only), None) = (given.next(), given.next()) else {
-        return None;
-    };
-    let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
-    (scheme.eq_ignore_ascii_case("Bearer") && is_token).then_some(token)
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //!
 //! Every event gets an answer, whatever a caller puts into it. `lambda_http` panics if host, path and query do not form
 //! a URL, or a body is not base64. It may keep only the last of several headers with one name, and it rejects a whole
-//! event for one member of an unexpected type. So it gets only what an answer depends on: method, path, query, headers
-//! and body. The query stands behind the path, encoded and validated, so that `lambda_http` parses none;
+//! event for one member of an unexpected type. So it gets only what an answer depends on: method, path, query, headers,
+//! cookies and body. The query stands behind the path, encoded and validated, so that `lambda_http` parses none;
 //! [`with_uri_as_sent`] makes the request's URI of both. The request context is left out:
 //! `RequestExt::request_context()` is empty, and so are the query parameters, the path parameters and the stage
 //! variables that `RequestExt` has.
@@ -146,7 +146,10 @@ pub(super) fn read(mut event: Value, sender: Sender) -> Result<LambdaRequest, Re
             return Err(InvalidQuery::TooLong.into());
         }
     }
-    let headers = headers(event["multiValueHeaders"].take(), event["headers"].take())?;
+    let mut headers = headers(event["multiValueHeaders"].take(), event["headers"].take())?;
+    if let (Sender::HttpApi, Value::Array(cookies)) = (sender, event["cookies"].take()) {
+        put_cookies(&mut headers, &cookies)?;
+    }
     let is_base64 = event["isBase64Encoded"] == true;
     let body = match event["body"].take() {
         Value::Null => None,
@@ -189,6 +192,19 @@ fn headers(all: Value, last: Value) -> Result<HeaderMap, Refusal> {
         }
     }
     Ok(headers)
+}
+
+/// Takes the cookies of an event that has a list of them. An HTTP API moves all `cookie` headers there
+/// (<https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html>); a Function URL
+/// (<https://github.com/aws/aws-lambda-rust-runtime/pull/586>) and `cargo lambda watch` (its `trigger_router.rs`) keep the
+/// header beside the list. So the list replaces the header: otherwise each cookie would be there twice. The other senders
+/// have the header alone.
+fn put_cookies(headers: &mut HeaderMap, cookies: &[Value]) -> Result<(), Refusal> {
+    headers.remove(header::COOKIE);
+    for cookie in cookies {
+        headers.try_append(header::COOKIE, header_value(cookie)).map_err(|_| Refusal::Event)?;
+    }
+    Ok(())
 }
 
 /// An invalid value becomes an empty one, so that the header still counts: a request with two tokens, one of them

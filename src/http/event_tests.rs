@@ -1,4 +1,4 @@
-//! The URI that a request gets of its event, in each form in which a sender passes the query.
+//! The URI and the cookies that a request gets of its event, in each form in which a sender passes them.
 
 use std::collections::BTreeMap;
 
@@ -180,6 +180,44 @@ fn path_is_the_same_with_and_without_a_query() {
             assert_eq!(uri(&event).expect("a request"), expected.as_str());
         }
     }
+}
+
+/// The values of the request's `cookie` headers.
+fn cookies(event: &Value) -> Vec<String> {
+    let request = Request::from(read(event.clone(), Sender::of(event)).expect("a request"));
+    let values = request.headers().get_all("cookie").iter();
+    values.map(|value| value.to_str().expect("a text").to_owned()).collect()
+}
+
+#[test]
+fn cookies_arrive_once_from_each_sender() {
+    let list = json!(["a=1", "b=2"]);
+    let mut by_http_api = http_api(json!(null));
+    by_http_api["cookies"] = list.clone();
+    let mut by_function_url = by_http_api.clone();
+    by_function_url["headers"] = json!({"cookie": "a=1; b=2"});
+    assert_eq!([cookies(&by_http_api), cookies(&by_function_url)], [["a=1", "b=2"], ["a=1", "b=2"]]);
+    for mut event in [rest_api(json!(null), json!(null)), load_balancer(json!(null), json!(null))] {
+        event["headers"] = json!({"Cookie": "a=1; b=2"});
+        event["cookies"] = json!(["not=theirs"]);
+        assert_eq!(cookies(&event), ["a=1; b=2"], "{event}");
+        event["multiValueHeaders"] = json!({"cookie": ["a=1", "b=2"]});
+        assert_eq!(cookies(&event), ["a=1", "b=2"], "{event}");
+    }
+}
+
+#[test]
+fn cookies_of_any_type_and_content_are_a_request() {
+    let mut event = http_api(json!(null));
+    event["headers"] = json!({"cookie": "a=1"});
+    for value in [json!(null), json!(7), json!("a=2"), json!({"a": "2"}), json!(true)] {
+        event["cookies"] = value;
+        assert_eq!(cookies(&event), ["a=1"], "{event}");
+    }
+    event["cookies"] = json!([]);
+    assert_eq!(cookies(&event), [""; 0]);
+    event["cookies"] = json!(["a=1", 7, null, ["b"], "b=\n", "c=\u{0}", "", "d=2"]);
+    assert_eq!(cookies(&event), ["a=1", "", "", "", "", "", "", "d=2"]);
 }
 
 /// The events of all senders for the query that a client sends, with the client's meaning of it.

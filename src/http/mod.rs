@@ -1,7 +1,9 @@
 //! The HTTP API: its routes, who may call them, and how requests are refused.
 
 mod auth;
+mod board;
 mod body;
+mod credential;
 mod event;
 mod handlers;
 mod headers;
@@ -16,6 +18,7 @@ mod read_issues;
 mod refusal;
 mod router;
 mod sent_query;
+mod session;
 mod shown;
 
 pub use lambda::service;

@@ -13,7 +13,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{handlers, read_agents, read_fleet, read_issues};
+use super::{handlers, read_agents, read_fleet, read_issues, session};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +32,8 @@ use super::{handlers, read_agents, read_fleet, read_issues};
         read_issues::issues,
         read_issues::issue,
         read_issues::changes,
+        session::begin,
+        session::end,
         handlers::health,
     ),
     // What only parameters refer to is not found by itself.
@@ -51,12 +53,14 @@ impl Modify for AgentToken {
     }
 }
 
-/// Describes a heartbeat's body as optional. An optional type in the handler's attribute would describe `null` too.
+/// Describes a heartbeat's body as optional. An optional type in the handler's attribute would describe `null` too. The only
+/// other body, of a sign-in, is required.
 struct OptionalBody;
 
 impl Modify for OptionalBody {
     fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
-        let posts = description.paths.paths.values_mut().filter_map(|path| path.post.as_mut());
+        let paths = description.paths.paths.iter_mut().filter(|(path, _)| path.ends_with("/heartbeat"));
+        let posts = paths.filter_map(|(_, item)| item.post.as_mut());
         for body in posts.filter_map(|post| post.request_body.as_mut()) {
             if let RefOr::T(body) = body {
                 body.required = None;

@@ -23,7 +23,7 @@ const INVALID_IN_PATHS: &AsciiSet = &CONTROLS
 
 /// The path of a request for the router, percent-encoded, starting with `/`.
 ///
-/// - The name of an API Gateway `stage` at the start is removed.
+/// - The name of an API Gateway `stage` at the start is removed. A stage's root, with its slash, is `/`.
 /// - Everything before the first `/api/` is the base path of a custom domain (an API mapping) and is removed, unless it
 ///   has characters that no mapping can have. A mapping that is itself called `api` is recognized only by `proxied`,
 ///   the part of the path that a `{proxy+}` resource matched.
@@ -46,11 +46,11 @@ pub(super) fn routed(sent: &str, stage: Option<&str>, proxied: Option<&str>) -> 
     }
 }
 
-/// Removes the name of the stage, which API Gateway puts before the path, but only if the rest starts with `/api/`: a
-/// stage may be called `api`.
+/// Removes the name of the stage, which API Gateway puts before the path, but only if the rest is `/` or starts with `/api/`:
+/// a stage may be called `api`. Without its slash the stage stays: from there a relative reference leads out of the stage.
 fn without_stage<'a>(path: &'a str, stage: Option<&str>) -> &'a str {
     let rest = stage.and_then(|stage| path.strip_prefix('/')?.strip_prefix(stage));
-    rest.filter(|rest| rest.starts_with("/api/")).unwrap_or(path)
+    rest.filter(|rest| *rest == "/" || rest.starts_with("/api/")).unwrap_or(path)
 }
 
 /// The part of the path that API Gateway matched, with its slash, if the path ends with it and it starts with `/api/`.

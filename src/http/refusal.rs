@@ -37,6 +37,12 @@ pub(super) enum Refusal {
     Body(#[from] InvalidBody),
     #[error("missing or invalid agent token; send exactly one header `Authorization: Bearer <token>`")]
     Unauthorized,
+    #[error(
+        "this token is not valid: check that it is complete, or use another one; tokens expire and are replaced"
+    )]
+    WrongToken,
+    #[error("the session has ended; sign in again")]
+    SessionEnded,
     #[error("this token is not valid for this agent")]
     NotForThisAgent,
     #[error(
@@ -49,6 +55,11 @@ pub(super) enum Refusal {
          `\"may\":[\"beat\",\"read\"]`"
     )]
     MayNotRead,
+    #[error(
+        "only the board's own page may sign in or out: the request needs `Sec-Fetch-Site: same-origin`, which current \
+         browsers send over HTTPS; a program sends `Authorization: Bearer <token>` with each request instead"
+    )]
+    NotFromTheBoard,
     #[error("no such endpoint; GET /api/openapi.json describes those that exist")]
     NotFound,
     /// A valid request for something that does not exist. Holds the sentence.
@@ -59,6 +70,10 @@ pub(super) enum Refusal {
     Gone(&'static str),
     #[error("method not allowed for this path; see the Allow header")]
     MethodNotAllowed,
+    #[error("the body must be declared as JSON; send exactly one header `Content-Type: application/json`")]
+    NotJson,
+    #[error("the body must be a JSON object with the token as text: {{\"token\":\"…\"}}")]
+    NoToken,
     #[error(
         "invalid Idempotency-Key: must be one value of 1 to {} visible ASCII characters except \" , ; and \\, optionally \
          in quotation marks",
@@ -155,6 +170,8 @@ impl Refusal {
         matches!(
             self,
             Self::Unauthorized
+                | Self::WrongToken
+                | Self::SessionEnded
                 | Self::NotForThisAgent
                 | Self::MayNotBeat
                 | Self::MayNotRead
@@ -180,9 +197,13 @@ impl Refusal {
             | Self::Path
             | Self::Query(_)
             | Self::Body(InvalidBody::NotAnObject)
+            | Self::NoToken
             | Self::IdempotencyKey => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::NotForThisAgent | Self::MayNotBeat | Self::MayNotRead => StatusCode::FORBIDDEN,
+            Self::Unauthorized | Self::WrongToken | Self::SessionEnded => StatusCode::UNAUTHORIZED,
+            Self::NotForThisAgent | Self::MayNotBeat | Self::MayNotRead | Self::NotFromTheBoard => {
+                StatusCode::FORBIDDEN
+            }
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotFound | Self::NoSuchThing(_) => StatusCode::NOT_FOUND,
             Self::Gone(_) => StatusCode::GONE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -215,7 +236,7 @@ impl IntoResponse for Refusal {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
-            Self::Unauthorized => {
+            Self::Unauthorized | Self::WrongToken | Self::SessionEnded => {
                 Count::RequestsUnauthorized.add(1);
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
@@ -268,15 +289,20 @@ mod tests {
             InvalidQuery::of("limit", "must be a whole number from 1 to 200").into(),
             InvalidBody::NotAnObject.into(),
             Refusal::IdempotencyKey,
+            Refusal::NoToken,
             Refusal::Unauthorized,
+            Refusal::WrongToken,
+            Refusal::SessionEnded,
             Refusal::NotForThisAgent,
             Refusal::MayNotBeat,
             Refusal::MayNotRead,
+            Refusal::NotFromTheBoard,
             Refusal::NotFound,
             Refusal::NoSuchThing("this repository is not tracked"),
             Refusal::MethodNotAllowed,
             Refusal::StillRunning { retry_after_seconds: 2 },
             InvalidBody::TooLarge.into(),
+            Refusal::NotJson,
             Refusal::Gone("this cursor is of a table that was replaced or restored since"),
             Refusal::KeyReused,
             Refusal::RateLimited { limit: 60, retry_after_seconds: 5 },
@@ -294,15 +320,20 @@ mod tests {
         400 invalid query: limit must be a whole number from 1 to 200
         400 the body must be empty or a JSON object
         400 invalid Idempotency-Key: must be one value of 1 to 255 visible ASCII characters except " , ; and \, optionally in quotation marks
+        400 the body must be a JSON object with the token as text: {"token":"…"}
         401 missing or invalid agent token; send exactly one header `Authorization: Bearer <token>`
+        401 this token is not valid: check that it is complete, or use another one; tokens expire and are replaced
+        401 the session has ended; sign in again
         403 this token is not valid for this agent
         403 this token may not send heartbeats; use another one, or add `beat` to `may` of its entry in the secret with the agents' tokens
         403 this token may not read the fleet; use another one, or give its entry in the secret with the agents' tokens `"may":["beat","read"]`
+        403 only the board's own page may sign in or out: the request needs `Sec-Fetch-Site: same-origin`, which current browsers send over HTTPS; a program sends `Authorization: Bearer <token>` with each request instead
         404 no such endpoint; GET /api/openapi.json describes those that exist
         404 this repository is not tracked
         405 method not allowed for this path; see the Allow header
         409 a request with this Idempotency-Key is still running; retry in 2 s
         413 the body exceeds 65536 bytes
+        415 the body must be declared as JSON; send exactly one header `Content-Type: application/json`
         410 this cursor is of a table that was replaced or restored since
         422 this Idempotency-Key was used with another body; use a new key for each request
         429 rate limit exceeded: 60 heartbeats per minute for this agent; retry in 5 s

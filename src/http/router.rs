@@ -12,7 +12,7 @@ use super::body::MAX_BODY;
 use super::handlers::{health, heartbeat};
 use super::openapi::openapi;
 use super::refusal::Refusal;
-use super::{read_agents, read_fleet, read_issues};
+use super::{board, read_agents, read_fleet, read_issues, session};
 
 /// The routes. Their responses have no security headers yet: `lambda.rs` adds them to each one.
 pub(super) fn router(app: Arc<App>) -> Router {
@@ -30,6 +30,14 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/api/repositories/{owner}/{name}/issues/{number}", get(read_issues::issue))
         .route("/api/issues", get(read_issues::issues))
         .route("/api/changes", get(read_issues::changes))
+        // A slash at the end of a path is ignored, so at `/api/board/` the page's relative references lead below it.
+        .route("/api/board", get(board::html))
+        .route("/api/board.css", get(board::css))
+        .route("/api/board.js", get(board::js))
+        .route("/api/board/board.css", get(board::css))
+        .route("/api/board/board.js", get(board::js))
+        .route("/", get(board::redirect))
+        .route("/api/session", post(session::begin).delete(session::end))
         .route("/api/health", get(health))
         .route("/api/openapi.json", get(openapi))
         .fallback(async || Refusal::NotFound)

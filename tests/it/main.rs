@@ -7,6 +7,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 mod api;
 mod audit;
+mod board;
 mod credentials;
 mod feed;
 mod limits;

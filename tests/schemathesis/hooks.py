@@ -1,6 +1,7 @@
 """Requests that schemathesis skips or changes."""
 
 import contextlib
+import os
 
 import schemathesis
 
@@ -30,6 +31,9 @@ def map_case(context, case):
     for name in ["repository", "issue"]:
         if name in case.query:
             case.query[name] = PRESENT[name]
+    # Half of the sign-ins stay as they are, and get 401.
+    if isinstance(case.body, dict) and len(str(case.body.get("token", " "))) % 2 == 0:
+        case.body["token"] = os.environ["AGENT_TOKEN"]
     # Half of the paths stay as they are, and get 404.
     if len(str(case.path_parameters.get("name", ""))) % 2:
         case.path_parameters.update({name: PRESENT[name] for name in case.path_parameters})

@@ -108,7 +108,7 @@ impl Hostility {
     }
 }
 
-/// The reply is a heartbeat's answer, or a problem document that says what is wrong with the request.
+/// The reply is an answer in JSON, leads from the root to the board, or is a problem document that says what is wrong with the request.
 fn assert_answered(answer: &Value) -> Reply {
     let reply = Reply::of(answer);
     assert!((200..500).contains(&reply.status), "{reply:#?}");
@@ -117,6 +117,8 @@ fn assert_answered(answer: &Value) -> Reply {
         let error = reply.body["error"].as_str().expect("an error");
         assert!(!error.is_empty(), "{reply:#?}");
         assert_eq!(reply.body["status"], reply.status);
+    } else if reply.status == 307 {
+        assert_eq!(reply.headers["location"], "api/board", "{reply:#?}");
     } else {
         assert_eq!(reply.headers["content-type"], "application/json", "{reply:#?}");
     }
@@ -217,7 +219,7 @@ async fn impossible_method_or_path_is_a_bad_request_or_not_found() {
         rest["httpMethod"] = method.into();
         assert_eq!(statuses(&app, [event.to_string(), rest.to_string()]).await, [400, 400], "{method:?}");
     }
-    for (path, status) in [("", 404), ("*", 404), (":99999", 404), ("//", 404), ("\0", 404), ("a?b#c", 404)] {
+    for (path, status) in [("", 405), ("*", 404), (":99999", 404), ("//", 404), ("\0", 404), ("a?b#c", 404)] {
         let mut event = TestApp::event("heartbeat.json");
         event["rawPath"] = path.into();
         assert_eq!(statuses(&app, [event.to_string()]).await, [status], "{path:?}");

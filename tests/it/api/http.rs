@@ -36,6 +36,7 @@ fn assert_hardened(reply: &Reply) {
         ("cache-control", "no-store"),
         ("x-content-type-options", "nosniff"),
         ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        ("cross-origin-resource-policy", "same-origin"),
         ("referrer-policy", "no-referrer"),
         ("strict-transport-security", "max-age=31536000"),
     ];
@@ -246,7 +247,8 @@ async fn body_above_64_kib_is_too_large() {
 async fn unknown_path_is_not_found() {
     let app = app().await;
     for path in [
-        "/",
+        "//",
+        "/fleet/",
         "/api",
         "/api/agents/a/b/heartbeat",
         "/API/agents/alpha/heartbeat",
@@ -280,6 +282,9 @@ async fn other_method_is_not_allowed_and_the_answer_names_the_allowed_one() {
         ("POST", "/api/agents/heartbeat", "GET,HEAD"),
         ("POST", "/api/agents/alpha%2Fheartbeat", "GET,HEAD"),
         ("DELETE", "/api/issues", "GET,HEAD"),
+        ("POST", "/", "GET,HEAD"),
+        ("POST", "/api/board", "GET,HEAD"),
+        ("OPTIONS", "/api/session", "POST,DELETE"),
     ] {
         let reply = app.stranger().sends_changed(|event| ask(event, method, path)).await;
         assert_refused(&reply, 405, "Method Not Allowed");

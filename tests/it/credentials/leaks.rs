@@ -118,6 +118,72 @@ async fn success_and_refusals_leak_no_secret_header_or_body() {
     }
 }
 
+/// The requests of a board: a sign-in with the token, one with a stranger's, one with the token at a wrong place, and
+/// reads, a heartbeat and a sign-out with these cookies.
+fn of_a_board(cookies: &[String]) -> Vec<Value> {
+    let request = |method: &str, path: &str, body: &str| {
+        let mut event = event(AGENTS_TOKEN);
+        event["headers"].as_object_mut().expect("headers").remove("authorization");
+        event["headers"]["sec-fetch-site"] = "same-origin".into();
+        event["headers"]["content-type"] = "application/json".into();
+        (event["rawPath"], event["rawQueryString"]) = (path.into(), "".into());
+        event["requestContext"]["http"]["method"] = method.into();
+        event["body"] = body.into();
+        event["cookies"] = cookies.into();
+        event
+    };
+    let sign_in = |token: &str| request("POST", "/api/session", &format!("{{\"token\":\"{token}\"}}"));
+    let mut unlike_json = sign_in(AGENTS_TOKEN);
+    unlike_json["headers"]["content-type"] = HEADER.into();
+    let mut of_another_site = sign_in(AGENTS_TOKEN);
+    of_another_site["headers"]["sec-fetch-site"] = HEADER.into();
+    vec![
+        sign_in(AGENTS_TOKEN),
+        sign_in(STRANGERS_TOKEN),
+        unlike_json,
+        of_another_site,
+        request("POST", "/api/session", &format!("{{\"{BODY}\":\"{AGENTS_TOKEN}\"}}")),
+        request("POST", "/api/session", AGENTS_TOKEN),
+        request("GET", "/api/agents", ""),
+        request("GET", &format!("/api/{}", cookies.join("")), ""),
+        request("POST", "/api/agents/alpha/heartbeat", ""),
+        request("DELETE", "/api/session", ""),
+    ]
+}
+
+#[tokio::test]
+async fn sessions_leak_neither_the_token_nor_the_cookie() {
+    for level in ["info", "trace,lambda_runtime=trace,lambda_http=trace"] {
+        let app = marked(level).await;
+        let mut environment = Environment::start(API, &app).await;
+        let begun = environment.invoke(of_a_board(&[])[0].clone()).await.expect("a response");
+        let cookie = begun["cookies"][0].as_str().and_then(|cookie| cookie.split(';').next());
+        let cookie = cookie.expect("the cookie of a session").to_owned();
+        // What only the holder of the cookie knows. A sign-in within the same second has the same one.
+        let code = cookie.rsplit('.').next().expect("an authentication code").to_owned();
+        let mut answers = Vec::new();
+        for cookies in
+            [vec![cookie.clone()], vec![format!("{cookie}x")], vec![cookie.clone(), cookie.clone()]]
+        {
+            for event in of_a_board(&cookies).split_off(1) {
+                answers.push(environment.invoke(event).await.expect("a response"));
+            }
+        }
+        let statuses: Vec<&Value> = answers.iter().map(|answer| &answer["statusCode"]).collect();
+        let [of_cookie, of_wrong] = [200, 401].map(|read| [401, 415, 403, 400, 400, read, 404, 401, 204]);
+        assert_eq!(statuses, [of_cookie, of_wrong, of_wrong].concat());
+        let written = environment.end_with_output().await;
+        let mut texts: Vec<String> = answers.iter().map(ToString::to_string).collect();
+        texts.extend(written.stdout.lines().chain(written.stderr.lines()).map(str::to_owned));
+        texts.extend(app.world.dynamodb.items(TABLE_NAME).iter().map(ToString::to_string));
+        texts.push(begun["body"].to_string());
+        assert_unmarked(&texts, level);
+        for text in texts {
+            assert!(!text.contains(&code), "{level}: {text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn github_failures_leak_neither_the_token_nor_githubs_words() {
     let answer = |status: u16| Fault::Answer {

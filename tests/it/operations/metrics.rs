@@ -8,6 +8,7 @@ use test_world::dynamodb::{Fault as Broken, On};
 use test_world::github::APP_KEY;
 
 use crate::support::app::{Setup, TestApp, open_spread};
+use crate::support::browser::{Browser, COOKIE};
 use crate::support::checked::Checked;
 use crate::support::environment::{API, Environment, Log, SCHEDULE, ago};
 use crate::support::github_app::{APP, store};
@@ -324,6 +325,19 @@ async fn wrong_token_is_counted_and_is_no_beat() {
         metrics_of(log.metrics(1)).iter().filter_map(|one| one["Name"].as_str()).collect();
     names.sort_unstable();
     assert_eq!(names, ["ColdStarts", "RequestsUnauthorized"]);
+}
+
+#[tokio::test]
+async fn wrong_sign_in_and_ended_session_are_counted_like_a_wrong_token() {
+    let app = an_hour_later(TestApp::tracking(&["acme/api"])).await;
+    let mut environment = Environment::start(API, &app).await;
+    let mut browser = Browser::new(&app);
+    let wrong = environment.invoke(browser.sign_in("wrong")).await.expect("a response");
+    browser.cookie = Some(format!("{COOKIE}=v1.0123456789abcdef.1.x"));
+    let ended = environment.invoke(browser.request("GET", "/api/status")).await.expect("a response");
+    assert_eq!([&wrong["statusCode"], &ended["statusCode"]], [401, 401]);
+    let log = environment.end().await;
+    assert_eq!([1, 2].map(|n| &log.metrics(n)["RequestsUnauthorized"]), [&json!(1), &json!(1)]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod audits;
 pub mod backlogs;
+pub mod browser;
 pub mod cases;
 pub mod changed;
 pub mod checked;

@@ -58,6 +58,8 @@ async fn description(app: &Arc<App>) -> &'static Value {
 pub struct Reply {
     pub status: u16,
     pub headers: HashMap<String, String>,
+    /// The cookies that it sets, as HTTP APIs and Function URLs get them.
+    pub cookies: Vec<String>,
     pub body: Checked,
 }
 
@@ -78,6 +80,7 @@ impl Reply {
                 .and_then(|code| u16::try_from(code).ok())
                 .expect("a status"),
             headers: headers.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect(),
+            cookies: serde_json::from_value(answer["cookies"].clone()).unwrap_or_default(),
             body: Checked::anything(serde_json::from_str(&text(&answer["body"])).unwrap_or(Value::Null)),
         }
     }
