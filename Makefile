@@ -39,6 +39,7 @@ PYTHON_TOOLS := $(call python_tools,requirements)
 MINISTACK := $(call python_tools,requirements-ministack)
 SCHEMATHESIS := $(call python_tools,requirements-schemathesis)
 EXAMPLES := $(call python_tools,requirements-examples)
+BOARD_TOOLS := $(TOOLS)/board-$(firstword $(shell cksum < tests/board/package-lock.json))
 
 # SAM reports no usage data.
 export SAM_CLI_TELEMETRY := 0
@@ -131,6 +132,16 @@ examples: binaries $(CARGO_LAMBDA) $(EXAMPLES)/installed $(PYTHON_TOOLS)/install
 	$(PYTHON_TOOLS)/check-jsonschema --quiet --builtin-schema vendor.github-workflows docs/examples/github-actions.yml
 	$(PYTHON_TOOLS)/zizmor --quiet --offline --persona auditor docs/examples/github-actions.yml
 	@exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' $(TEST_WORLD) with $(EXAMPLES)/python -B tests/examples/check.py
+
+# Pictures of every page, and measurements, go to target/board.
+BOARD_OUT := $(CURDIR)/target/board
+
+.PHONY: board
+board: binaries $(CARGO_LAMBDA) $(BOARD_TOOLS)/installed ## Test the board in a real browser, and take its pictures (needs Node 20, npm and Chromium)
+	@rm -rf '$(BOARD_OUT)'
+	@chromium=$${CHROMIUM:-$$(tests/board/chromium)} && exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 \
+		READS_PER_MINUTE=60000 CHROMIUM="$$chromium" BOARD_TOOLS='$(BOARD_TOOLS)' BOARD_OUT='$(BOARD_OUT)' \
+		$(TEST_WORLD) with-history node --test --test-concurrency=1 $(wildcard tests/board/*.test.mjs)
 
 # The service serves the file; a test compares it with them.
 .PHONY: openapi
@@ -303,3 +314,8 @@ $(SCHEMATHESIS)/installed:
 
 $(EXAMPLES)/installed:
 	@$(call install_python_tools,requirements-examples)
+
+$(BOARD_TOOLS)/installed:
+	@echo 'Installing tests/board/package-lock.json' >&2 && rm -rf '$(@D)' && mkdir -p '$(@D)' \
+		&& cp tests/board/package.json tests/board/package-lock.json '$(@D)' \
+		&& (cd '$(@D)' && npm ci --no-audit --no-fund --silent) >&2 && touch '$@'
