@@ -4,6 +4,7 @@ mod active_issues;
 mod agent;
 mod agent_tokens;
 mod beat_rate;
+mod beats_per_hour;
 mod change_counts;
 mod declaration;
 mod delivery_cursor;
@@ -35,6 +36,7 @@ pub use active_issues::{ActiveIssue, ActiveIssues, MAX_ACTIVE_ISSUES};
 pub use agent::{AgentName, AgentPattern, InvalidAgentName};
 pub use agent_tokens::{AgentToken, AgentTokens, Right};
 pub use beat_rate::{BeatRate, Minute, RateLimitExceeded};
+pub use beats_per_hour::{BeatsPerHour, HeartbeatsPerHour};
 pub use change_counts::{ChangeCounts, CountedAfter, MAX_COUNTED, Recount};
 pub use declaration::{Declaration, JudgedIssues, Promise, Watch, agent_kept_for};
 pub use delivery_cursor::{

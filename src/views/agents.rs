@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::{
-    ActiveIssue, AgentName, Fingerprint, Hold, Holds, IssueAddress, Judged, Listening, Presence, Status,
-    Verdict, Watch, Work, optional_millis,
+    ActiveIssue, AgentName, BeatsPerHour, Fingerprint, HeartbeatsPerHour, Hold, Holds, IssueAddress, Judged,
+    Listening, Presence, Status, Verdict, Watch, Work, optional_millis,
 };
 use crate::names;
 use crate::store::{AgentRecord, AgentsFrom};
@@ -36,6 +36,10 @@ pub struct AgentView {
     #[serde(with = "optional_millis")]
     #[schema(required)]
     pub last_heartbeat_at: Option<Timestamp>,
+    /// How many of its heartbeats were answered in each of the 24 hours up to that of its last heartbeat; null if none was
+    /// counted.
+    #[schema(required)]
+    pub heartbeats_per_hour: Option<HeartbeatsPerHour>,
     /// The result of its last heartbeat.
     #[schema(required)]
     pub last_status: Option<Status>,
@@ -272,6 +276,7 @@ impl AgentView {
             work: judged.work,
             is_quiet: judged.is_quiet,
             last_heartbeat_at,
+            heartbeats_per_hour: record.and_then(|record| record.beats_per_hour).and_then(BeatsPerHour::view),
             last_status: record.and_then(|record| record.last_status),
             last_run_id: record.and_then(|record| record.last_run_id),
             token_fingerprint: record.and_then(|record| record.token_fingerprint.clone()),
