@@ -32,6 +32,10 @@ pub struct AgentView {
     pub work: Work,
     /// Whether no heartbeat has come for twice the interval that the service suggests (`HEARTBEAT_INTERVAL_SECONDS`).
     pub is_quiet: bool,
+    /// When `state`, `work` or `isQuiet` changes if no heartbeat comes; null if they stay.
+    #[serde(with = "optional_millis")]
+    #[schema(required)]
+    pub next_change_at: Option<Timestamp>,
     /// When its last heartbeat was answered; null before the first one.
     #[serde(with = "optional_millis")]
     #[schema(required)]
@@ -266,8 +270,12 @@ impl AgentView {
     fn of(app: &App, moment: &Moment, name: &AgentName, record: Option<&AgentRecord>) -> Self {
         let last_heartbeat_at = record.and_then(|record| record.last_beat_at);
         let declaration = record.map(|record| record.declaration.clone()).unwrap_or_default();
+        let suggested = app.config.heartbeat_interval;
         let judged = last_heartbeat_at.map_or(Judged::NEW, |last| {
-            Judged::of(&declaration, last, moment.listening, app.config.heartbeat_interval, moment.now)
+            Judged::of(&declaration, last, moment.listening, suggested, moment.now)
+        });
+        let next_change_at = last_heartbeat_at.and_then(|last| {
+            Judged::next_change(&declaration, last, moment.listening, suggested, moment.now)
         });
         let shown = |(issue, verdict)| AgentIssueView { url: names::page(app, issue), verdict };
         Self {
@@ -275,6 +283,7 @@ impl AgentView {
             state: judged.presence,
             work: judged.work,
             is_quiet: judged.is_quiet,
+            next_change_at,
             last_heartbeat_at,
             heartbeats_per_hour: record.and_then(|record| record.beats_per_hour).and_then(BeatsPerHour::view),
             last_status: record.and_then(|record| record.last_status),

@@ -186,11 +186,14 @@ async fn watched_agent_is_up_then_late() {
     assert_eq!(agent["watch"], watch);
     assert_eq!([&agent["login"], &agent["client"], &agent["progress"]], ["octocat", "guard.sh", "reading"]);
     assert_eq!(agent["progressAt"], "2026-11-22T06:00:00.000Z");
+    assert_eq!(agent["nextChangeAt"], agent["watch"]["dueAt"]);
     app.pass_time(60);
-    assert_eq!(app.client().read("/api/agents/alpha").await["state"], "late");
+    let late = app.client().read("/api/agents/alpha").await;
+    assert_eq!((&late["state"], &late["nextChangeAt"]), (&json!("late"), &json!("2026-11-29T06:00:00.000Z")));
     declares(&app, "alpha", &json!({"leaving": true})).await;
     let left = app.client().read("/api/agents/alpha").await;
     assert_eq!((&left["state"], &left["watch"]), (&json!("left"), &Value::Null));
+    assert_eq!(left["nextChangeAt"], Value::Null);
 }
 
 #[tokio::test]
