@@ -59,7 +59,7 @@ pub use known_names::KnownNames;
 pub use limits::{AccountLimits, Api, Budget};
 pub use page_length::{PageLength, ShortPages};
 pub use pasted::{looks_like, only_value, unwrapped};
-pub use presence::{Judged, Listening, Presence, Work};
+pub use presence::{Judged, Listening, Presence, Steady, Work};
 pub use probing::{Backoff, ProbeMemory, QueryLimit};
 pub use problem::{Outcome, Phase, Problem, ProblemCode, Severity};
 pub use read_rates::ReadRates;

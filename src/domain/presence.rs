@@ -66,6 +66,26 @@ pub struct Judged {
     pub is_quiet: bool,
 }
 
+/// A time in which an agent's judgement stays the same if no heartbeat comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steady {
+    /// Its first instant, or a later one.
+    pub since: Timestamp,
+    /// The first instant after it.
+    pub until: Timestamp,
+}
+
+impl Steady {
+    /// That of a judgement that never changes.
+    pub const ALWAYS: Self = Self { since: Timestamp::UNIX_EPOCH, until: Timestamp::MAX };
+
+    /// The time in which both stay the same.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { since: self.since.max(other.since), until: self.until.min(other.until) }
+    }
+}
+
 impl Presence {
     /// All of them, in the order of an agent's life.
     pub const ALL: [Self; 6] = [Self::New, Self::Unwatched, Self::Up, Self::Late, Self::Down, Self::Left];
@@ -143,23 +163,50 @@ impl Judged {
         now: Timestamp,
     ) -> Option<Timestamp> {
         let judged_at = |now| Self::of(declaration, last, listening, suggested, now);
-        let promise = declaration.promise();
-        let passes = |from: Timestamp, time: Duration| from.checked_add(time).ok();
-        // Every instant at which one of the comparisons can change. Which of them matter follows from the judgement:
-        // a service that is blind, for example, finds nobody down.
-        let boundaries = [
-            promise.map(|promise| promise.due_at(last)),
-            promise.zip(listening.since).map(|(promise, since)| promise.down_at(last.max(since))),
-            passes(last, promise.map_or(LEFT_AFTER, Promise::left_after)),
-            passes(last, quiet_after(suggested)),
-            declaration.progress_at.zip(declaration.stalled_after()).and_then(|(at, time)| passes(at, time)),
-            declaration.stop_at.and_then(|at| passes(at, stop_ignored_after(declaration, suggested))),
-        ];
-        let mut later: Vec<Timestamp> = boundaries.into_iter().flatten().filter(|at| *at > now).collect();
+        let boundaries = boundaries(declaration, last, listening, suggested);
+        let mut later: Vec<Timestamp> = boundaries.filter(|at| *at > now).collect();
         later.sort_unstable();
         let judged = judged_at(now);
+        // A service that is blind, for example, finds nobody down.
         later.into_iter().find(|at| judged_at(*at) != judged)
     }
+
+    /// The time around `now` in which [`Self::of`] judges the agent as it does now.
+    pub fn steady(
+        declaration: &Declaration,
+        last: Timestamp,
+        listening: Listening,
+        suggested: Duration,
+        now: Timestamp,
+    ) -> Steady {
+        let boundaries = boundaries(declaration, last, listening, suggested);
+        let next = Self::next_change(declaration, last, listening, suggested, now);
+        let Steady { since, until } = Steady::ALWAYS;
+        Steady {
+            since: boundaries.filter(|at| *at <= now).fold(since, Timestamp::max),
+            until: next.unwrap_or(until),
+        }
+    }
+}
+
+/// Every instant at which a comparison in [`Judged::of`] can change. Not all of them matter to the judgement.
+fn boundaries(
+    declaration: &Declaration,
+    last: Timestamp,
+    listening: Listening,
+    suggested: Duration,
+) -> impl Iterator<Item = Timestamp> {
+    let promise = declaration.promise();
+    let after = |from: Timestamp, time: Duration| from.checked_add(time).ok();
+    let boundaries = [
+        promise.map(|promise| promise.due_at(last)),
+        promise.zip(listening.since).map(|(promise, since)| promise.down_at(last.max(since))),
+        after(last, promise.map_or(LEFT_AFTER, Promise::left_after)),
+        after(last, quiet_after(suggested)),
+        declaration.progress_at.zip(declaration.stalled_after()).and_then(|(at, time)| after(at, time)),
+        declaration.stop_at.and_then(|at| after(at, stop_ignored_after(declaration, suggested))),
+    ];
+    boundaries.into_iter().flatten()
 }
 
 /// After how long a silence an agent without a promise is quiet.

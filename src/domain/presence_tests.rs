@@ -168,6 +168,14 @@ proptest! {
         let suggested = Duration::from_secs(suggested);
         let judged = |at| Judged::of(&agent, self::at(0), listening, suggested, at);
         let next = Judged::next_change(&agent, at(0), listening, suggested, at(now));
+        let Steady { since, until } = Judged::steady(&agent, at(0), listening, suggested, at(now));
+        prop_assert!(since <= at(now) && until == next.unwrap_or(Timestamp::MAX));
+        for (_, part) in &steps {
+            let ago = now as f64 - (since.as_second() - at(0).as_second()) as f64;
+            let earlier = at(now - (ago * part) as i64);
+            prop_assert_eq!(judged(earlier), judged(at(now)), "{} after {}", earlier, since);
+        }
+        prop_assert_eq!(judged(since), judged(at(now)));
         let last_same = next.map(|next| next - SignedDuration::from_millis(1));
         // Moments that are near as often as they are far.
         let moments = steps.iter().map(|(power, part)| at(now + (f64::from(1 << power) * part) as i64));

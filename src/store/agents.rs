@@ -143,11 +143,16 @@ impl Store {
         Ok(self.get::<RecordItem>(&Key::agent(name)).await?.and_then(AgentRecord::of))
     }
 
-    /// At most `limit` agents from there, or from the first one. One read, not consistent.
+    /// At most `limit` agents from there, or from the first one. One read. A consistent one costs twice as much.
     ///
     /// # Errors
     /// [`StoreError`] if DynamoDB fails or an item cannot be read.
-    pub async fn agents(&self, from: Option<&AgentsFrom>, limit: u16) -> Result<AgentsRead, StoreError> {
+    pub async fn agents(
+        &self,
+        from: Option<&AgentsFrom>,
+        limit: u16,
+        is_consistent: bool,
+    ) -> Result<AgentsRead, StoreError> {
         let (is_from, name) = match from {
             // A space sorts before every character of a name.
             None => (">", " "),
@@ -162,6 +167,7 @@ impl Store {
             .expression_attribute_values(":agents", text(AGENTS))
             .expression_attribute_values(":name", text(name))
             .limit(limit.into())
+            .consistent_read(is_consistent)
             .send()
             .await
             .map_err(store_error("Query"))?;

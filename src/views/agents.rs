@@ -10,14 +10,16 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::{
-    ActiveIssue, AgentName, BeatsPerHour, Fingerprint, HeartbeatsPerHour, Hold, Holds, IssueAddress, Judged,
-    Listening, Presence, Status, Verdict, Watch, Work, optional_millis,
+    ActiveIssue, AgentName, BeatsPerHour, Fingerprint, HeartbeatsPerHour, Hold, IssueAddress, Judged,
+    Listening, Presence, Status, Steady, Verdict, Watch, Work, optional_millis,
 };
 use crate::names;
-use crate::store::{AgentRecord, AgentsFrom};
+use crate::store::{AgentRecord, AgentsFrom, FleetState};
 
-use super::page::{self, PageRequest, Position};
+use super::agents_tag::QuietPage;
+use super::page::{self, PageRequest, Position, Reading};
 use super::read_error::ReadError;
+use super::repositories;
 
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -127,6 +129,8 @@ pub struct Readable<'a> {
     /// Where those that it may read go on after one that it may not, or where they begin; `None` if nowhere, or if it
     /// may read all. A cursor names none that it may not read, and such agents are not read page by page.
     pub next: &'a (dyn Fn(Option<&AgentName>) -> Option<AgentName> + Sync),
+    /// All that it may read, as a text: clients with equal texts may read the same agents.
+    pub coverage: &'a str,
 }
 
 impl Position for AgentsFrom {
@@ -145,7 +149,8 @@ impl Position for AgentsFrom {
     }
 }
 
-/// Lists the agents that the client may read.
+/// Lists the agents that the client may read, unless one of its tags (`known`, each with its quotation marks and without
+/// its mark of weakness) is of the current page and follows from the fleet's state. Two read units then.
 ///
 /// # Errors
 /// [`ReadError`] if the cursor is not one of this list, or if DynamoDB fails.
@@ -154,14 +159,22 @@ pub async fn agents(
     filter: &AgentFilter<'_>,
     readable: Readable<'_>,
     request: &PageRequest,
-) -> Result<AgentPage, ReadError> {
+    known: &[&str],
+) -> Result<Reading<AgentPage>, ReadError> {
     let list = filter.list();
     let from = request.after(&list)?.or_else(|| (readable.next)(None).map(AgentsFrom::At));
-    let (read, moment) = futures_util::join!(
-        app.store.agents(from.as_ref(), request.limit).boxed(),
-        Moment::read(app, filter.issue).boxed()
+    // The state comes before the agents: see `agents_tag.rs`.
+    let mut moment = Moment::read(app).await?;
+    let quiet = moment.quiet_page(app, &list, filter, readable, request);
+    if let Some(tag) = quiet.as_ref().and_then(|quiet| quiet.current_of(known, moment.now)) {
+        return Ok(Reading::Unchanged { tag: tag.to_owned() });
+    }
+    let (read, issue) = futures_util::join!(
+        app.store.agents(from.as_ref(), request.limit, quiet.is_some()).boxed(),
+        moment.find(app, filter.issue).boxed()
     );
-    let (read, moment) = (read?, moment?);
+    let (read, issue) = (read?, issue?);
+    moment.issue = issue;
     moment.learn_pages(app, &read.agents).await?;
     let upto = read.agents.last().map(|last| last.name.clone()).filter(|_| !read.is_end);
     let is_in_page = |name: &AgentName| match &from {
@@ -179,6 +192,10 @@ pub async fn agents(
     let mut all: Vec<(AgentName, Option<&AgentRecord>)> = stored.chain(new).collect();
     all.retain(|(name, _)| (readable.covers)(name));
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let tag = quiet.map(|quiet| {
+        let records = all.iter().filter_map(|(_, record)| *record);
+        quiet.tag(records.map(|record| moment.steady(app, record)).fold(Steady::ALWAYS, Steady::and))
+    });
     let rest = upto.and_then(|upto| match (readable.covers)(&upto) {
         true => Some(AgentsFrom::After(upto)),
         false => (readable.next)(Some(&upto)).map(AgentsFrom::At),
@@ -201,7 +218,7 @@ pub async fn agents(
             is_wanted.then_some(view)
         },
     );
-    Ok(AgentPage { agents: shown, next_cursor })
+    Ok(Reading::Read { tag, page: AgentPage { agents: shown, next_cursor } })
 }
 
 /// One agent, which `is_named` if a token names it.
@@ -210,8 +227,7 @@ pub async fn agents(
 /// [`ReadError::NotFound`] if it has never sent a heartbeat and no token names it; [`ReadError::Store`] if DynamoDB
 /// fails.
 pub async fn agent(app: &App, name: &AgentName, is_named: bool) -> Result<AgentView, ReadError> {
-    let (record, moment) =
-        futures_util::join!(app.store.agent(name).boxed(), Moment::read(app, None).boxed());
+    let (record, moment) = futures_util::join!(app.store.agent(name).boxed(), Moment::read(app).boxed());
     let (record, moment) = (record?, moment?);
     if record.is_none() && !is_named {
         return Err(ReadError::NotFound("this agent has never sent a heartbeat"));
@@ -234,7 +250,7 @@ impl AgentFilter<'_> {
 struct Moment {
     now: Timestamp,
     listening: Listening,
-    holds: Holds,
+    state: FleetState,
     /// The version of the repositories' names.
     names: String,
     /// The issue that was asked for, if its repository is tracked.
@@ -242,21 +258,47 @@ struct Moment {
 }
 
 impl Moment {
-    async fn read(app: &App, issue: Option<&IssueAddress>) -> Result<Self, ReadError> {
+    async fn read(app: &App) -> Result<Self, ReadError> {
         let (state, listening) =
             futures_util::join!(app.store.state().boxed(), app.store.listening().boxed());
         let (state, listening) = (state?, listening?);
-        let names = state.ended.map(|ended| ended.named).unwrap_or_default();
+        let names = state.ended.as_ref().map(|ended| ended.named.clone()).unwrap_or_default();
         names::known(app).keep(&names);
-        let issue = match issue {
-            None => None,
-            Some(IssueAddress { repository, number }) => {
-                let ids = names::ids(app, &names, std::iter::once(repository)).await?;
-                let id = ids.get(&repository.key());
-                id.map(|id| ActiveIssue { repository: *id, number: *number })
-            }
-        };
-        Ok(Self { now: app.clock.now(), listening, holds: state.holds, names, issue })
+        Ok(Self { now: app.clock.now(), listening, state, names, issue: None })
+    }
+
+    /// What a page of agents follows from; `None` if this moment is not quiet.
+    fn quiet_page(
+        &self,
+        app: &App,
+        list: &str,
+        filter: &AgentFilter<'_>,
+        readable: Readable<'_>,
+        request: &PageRequest,
+    ) -> Option<QuietPage> {
+        let version = env!("CARGO_PKG_VERSION");
+        let (named, coverage, listening) = (filter.named, readable.coverage, self.listening);
+        let (suggested, server) = (app.config.heartbeat_interval, &app.config.github_server_url);
+        let repositories = repositories::names(app);
+        let rest = format!(
+            "{version} {list} {request:?} {named:?} {coverage} {listening:?} {suggested:?} {server} {repositories}"
+        );
+        QuietPage::of(&self.state, self.now, &rest)
+    }
+
+    /// The issue with this address, if its repository is tracked.
+    async fn find(&self, app: &App, issue: Option<&IssueAddress>) -> Result<Option<ActiveIssue>, ReadError> {
+        let Some(IssueAddress { repository, number }) = issue else { return Ok(None) };
+        let ids = names::ids(app, &self.names, std::iter::once(repository)).await?;
+        Ok(ids.get(&repository.key()).map(|id| ActiveIssue { repository: *id, number: *number }))
+    }
+
+    /// The time in which this agent is judged as it is now.
+    fn steady(&self, app: &App, record: &AgentRecord) -> Steady {
+        let suggested = app.config.heartbeat_interval;
+        record.last_beat_at.map_or(Steady::ALWAYS, |last| {
+            Judged::steady(&record.declaration, last, self.listening, suggested, self.now)
+        })
     }
 
     /// Reads where the pages of these agents' issues are, as far as this execution environment does not know.
@@ -296,7 +338,7 @@ impl AgentView {
             progress_at: declaration.progress_at,
             login: declaration.login,
             client: declaration.client,
-            hold: moment.holds.of(name).cloned(),
+            hold: moment.state.holds.of(name).cloned(),
         }
     }
 }
