@@ -240,6 +240,11 @@ impl AgentToken {
         self.0.binding.agents.iter().any(|pattern| pattern.covers(agent))
     }
 
+    /// The agents that the token covers, as a text: tokens with equal texts cover the same agents.
+    pub fn coverage(&self) -> String {
+        format!("{:?}", self.0.binding.agents)
+    }
+
     /// Where the names that the token covers go on after a name that it does not cover, or where they begin; `None` if
     /// nowhere, or if it covers all.
     pub fn next_covered(&self, after: Option<&AgentName>) -> Option<&AgentName> {

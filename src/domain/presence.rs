@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::declaration::LEFT_AFTER;
-use super::{Declaration, optional_millis};
+use super::{Declaration, Promise, optional_millis};
 
 /// Whether an agent is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -64,6 +64,26 @@ pub struct Judged {
     pub work: Work,
     /// Whether it has missed two of the intervals that the service suggests, for an agent that promised nothing.
     pub is_quiet: bool,
+}
+
+/// A time in which an agent's judgement stays the same if no heartbeat comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steady {
+    /// Its first instant, or a later one.
+    pub since: Timestamp,
+    /// The first instant after it.
+    pub until: Timestamp,
+}
+
+impl Steady {
+    /// That of a judgement that never changes.
+    pub const ALWAYS: Self = Self { since: Timestamp::UNIX_EPOCH, until: Timestamp::MAX };
+
+    /// The time in which both stay the same.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { since: self.since.max(other.since), until: self.until.min(other.until) }
+    }
 }
 
 impl Presence {
@@ -126,21 +146,86 @@ impl Judged {
                 if listening.since.is_some_and(is_down) { Presence::Down } else { Presence::Late }
             }
         };
-        let interval = promise.map_or(suggested, |promise| promise.interval);
         Self {
             presence,
-            work: work(declaration, interval, now),
-            is_quiet: presence == Presence::Unwatched && has_passed(last, suggested.saturating_mul(2), now),
+            work: work(declaration, suggested, now),
+            is_quiet: presence == Presence::Unwatched && has_passed(last, quiet_after(suggested), now),
+        }
+    }
+
+    /// When [`Self::of`] next judges the agent differently if no heartbeat comes; `None` if it stays as it is. Before that
+    /// instant nothing changes, and at it something does.
+    pub fn next_change(
+        declaration: &Declaration,
+        last: Timestamp,
+        listening: Listening,
+        suggested: Duration,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let judged_at = |now| Self::of(declaration, last, listening, suggested, now);
+        let boundaries = boundaries(declaration, last, listening, suggested);
+        let mut later: Vec<Timestamp> = boundaries.filter(|at| *at > now).collect();
+        later.sort_unstable();
+        let judged = judged_at(now);
+        // A service that is blind, for example, finds nobody down.
+        later.into_iter().find(|at| judged_at(*at) != judged)
+    }
+
+    /// The time around `now` in which [`Self::of`] judges the agent as it does now.
+    pub fn steady(
+        declaration: &Declaration,
+        last: Timestamp,
+        listening: Listening,
+        suggested: Duration,
+        now: Timestamp,
+    ) -> Steady {
+        let boundaries = boundaries(declaration, last, listening, suggested);
+        let next = Self::next_change(declaration, last, listening, suggested, now);
+        let Steady { since, until } = Steady::ALWAYS;
+        Steady {
+            since: boundaries.filter(|at| *at <= now).fold(since, Timestamp::max),
+            until: next.unwrap_or(until),
         }
     }
 }
 
-fn work(declaration: &Declaration, interval: Duration, now: Timestamp) -> Work {
+/// Every instant at which a comparison in [`Judged::of`] can change. Not all of them matter to the judgement.
+fn boundaries(
+    declaration: &Declaration,
+    last: Timestamp,
+    listening: Listening,
+    suggested: Duration,
+) -> impl Iterator<Item = Timestamp> {
+    let promise = declaration.promise();
+    let after = |from: Timestamp, time: Duration| from.checked_add(time).ok();
+    let boundaries = [
+        promise.map(|promise| promise.due_at(last)),
+        promise.zip(listening.since).map(|(promise, since)| promise.down_at(last.max(since))),
+        after(last, promise.map_or(LEFT_AFTER, Promise::left_after)),
+        after(last, quiet_after(suggested)),
+        declaration.progress_at.zip(declaration.stalled_after()).and_then(|(at, time)| after(at, time)),
+        declaration.stop_at.and_then(|at| after(at, stop_ignored_after(declaration, suggested))),
+    ];
+    boundaries.into_iter().flatten()
+}
+
+/// After how long a silence an agent without a promise is quiet.
+fn quiet_after(suggested: Duration) -> Duration {
+    suggested.saturating_mul(2)
+}
+
+/// How long an agent may still declare an issue after a heartbeat has said stop about it.
+fn stop_ignored_after(declaration: &Declaration, suggested: Duration) -> Duration {
+    declaration.promise().map_or(suggested, |promise| promise.interval).saturating_mul(2)
+}
+
+fn work(declaration: &Declaration, suggested: Duration, now: Timestamp) -> Work {
     let stalled_after = declaration.stalled_after();
     let is_stalled = |progress_at| stalled_after.is_some_and(|time| has_passed(progress_at, time, now));
+    let stop_ignored_after = stop_ignored_after(declaration, suggested);
     if declaration.active_issues.is_empty() {
         Work::Idle
-    } else if declaration.stop_at.is_some_and(|stop_at| has_passed(stop_at, interval * 2, now)) {
+    } else if declaration.stop_at.is_some_and(|stop_at| has_passed(stop_at, stop_ignored_after, now)) {
         Work::IgnoresStop
     } else if declaration.progress_at.is_some_and(is_stalled) {
         Work::Stalled

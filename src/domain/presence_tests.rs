@@ -108,6 +108,86 @@ fn work_stalls_and_stops_are_ignored_to_the_second() {
     assert_eq!((work_of(&told, 1_799), work_of(&told, 1_800)), (Work::Working, Work::IgnoresStop));
 }
 
+#[test]
+fn next_change_is_the_next_boundary_that_matters() {
+    let next = |declaration: &Declaration, listening, now| {
+        let next = Judged::next_change(declaration, at(0), listening, SUGGESTED, at(now));
+        next.map(|next| next.as_second() - at(0).as_second())
+    };
+    let unwatched = Declaration::default();
+    for (now, expected) in
+        [(-5, Some(300)), (0, Some(300)), (300, Some(360)), (360, Some(WEEK)), (WEEK, None)]
+    {
+        assert_eq!(next(&watched(), always(), now), expected, "{now}");
+    }
+    for (now, expected) in [(0, Some(1_800)), (1_800, Some(WEEK)), (WEEK, None)] {
+        assert_eq!(next(&unwatched, always(), now), expected, "{now}");
+    }
+    assert_eq!(next(&declared(&json!({"leaving": true}), "", 0), always(), 0), None);
+    let blind = |second| Listening { blind_since: Some(at(second)), ..always() };
+    assert_eq!(
+        (next(&watched(), blind(359), 300), next(&watched(), blind(360), 300)),
+        (Some(WEEK), Some(360))
+    );
+    let listening = Listening { since: Some(at(1_000)), blind_since: None };
+    assert_eq!(next(&watched(), listening, 300), Some(1_360));
+    assert_eq!(next(&watched(), Listening::default(), 300), Some(WEEK));
+    let told = declared(&json!({"intervalSeconds": 300, "stalledAfterSeconds": 350}), "a.1!", 0);
+    assert_eq!((next(&told, always(), 300), next(&told, always(), 360)), (Some(350), Some(600)));
+}
+
+/// What agents declare, and when their work and their listener changed.
+fn any_agent() -> impl Strategy<Value = (Declaration, Listening)> {
+    let seconds = |range: std::ops::Range<i64>| prop::option::of(range);
+    let promised = (seconds(30..1_000), seconds(0..1_000), seconds(60..3_000), any::<bool>());
+    let work = (prop::sample::select(vec!["", "a.1", "a.1!"]), -2_000_i64..1, seconds(-2_000..1));
+    let heard = (seconds(-2_000..3_000), seconds(-2_000..3_000));
+    (promised, work, heard).prop_map(
+        |((interval, grace, stalled, leaves), (issues, progress, stop), (since, blind))| {
+            let body = json!({
+                "intervalSeconds": interval, "graceSeconds": grace, "stalledAfterSeconds": stalled,
+                "leaving": leaves && interval.is_some_and(|interval| interval % 8 == 0),
+            });
+            let mut declaration = declared(&body, issues, progress);
+            declaration.stop_at = stop.map(at);
+            (declaration, Listening { since: since.map(at), blind_since: blind.map(at) })
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn nothing_changes_before_the_next_change_and_something_does_at_it(
+        (agent, listening) in any_agent(),
+        now in -3_000_i64..5_000,
+        suggested in 1_u64..2_000,
+        steps in prop::collection::vec((0_u32..21, 0.0..1.0), 30),
+    ) {
+        let suggested = Duration::from_secs(suggested);
+        let judged = |at| Judged::of(&agent, self::at(0), listening, suggested, at);
+        let next = Judged::next_change(&agent, at(0), listening, suggested, at(now));
+        let Steady { since, until } = Judged::steady(&agent, at(0), listening, suggested, at(now));
+        prop_assert!(since <= at(now) && until == next.unwrap_or(Timestamp::MAX));
+        for (_, part) in &steps {
+            let ago = now as f64 - (since.as_second() - at(0).as_second()) as f64;
+            let earlier = at(now - (ago * part) as i64);
+            prop_assert_eq!(judged(earlier), judged(at(now)), "{} after {}", earlier, since);
+        }
+        prop_assert_eq!(judged(since), judged(at(now)));
+        let last_same = next.map(|next| next - SignedDuration::from_millis(1));
+        // Moments that are near as often as they are far.
+        let moments = steps.iter().map(|(power, part)| at(now + (f64::from(1 << power) * part) as i64));
+        for moment in moments.filter(|at| next.is_none_or(|next| *at < next)).chain(last_same) {
+            prop_assert_eq!(judged(moment), judged(at(now)), "{} of {:?}", moment, next);
+        }
+        if let Some(next) = next {
+            prop_assert!(next > at(now) && judged(next) != judged(at(now)));
+        }
+    }
+}
+
 proptest! {
     /// Each presence is one interval of time, in one order, whatever was promised and heard.
     #[test]

@@ -140,6 +140,11 @@ impl Reader {
         self.token.covers(agent)
     }
 
+    /// The agents that it may read, as a text: readers with equal texts may read the same agents.
+    pub(super) fn coverage(&self) -> String {
+        self.token.coverage()
+    }
+
     /// Where the names that it may read go on after one that it may not, or where they begin.
     pub(super) fn next_covered(&self, after: Option<&AgentName>) -> Option<&AgentName> {
         self.token.next_covered(after)

@@ -150,11 +150,17 @@ impl Query {
         self.one("limit", whole_number(LIMITS)).unwrap_or(DEFAULT_LIMIT)
     }
 
-    /// The page that the client wants of a list. Only the list that issued the cursor can tell whether it is valid; see
+    /// The page that the client wants of a list with at most [`MAX_LIMIT`] items. Only the list that issued the cursor can tell whether it is valid; see
     /// [`InvalidQuery::of`].
     pub(super) fn page(&mut self) -> PageRequest {
+        self.page_up_to(MAX_LIMIT)
+    }
+
+    /// The page that the client wants of a list with at most `max` items: 50 if it does not say.
+    pub(super) fn page_up_to(&mut self, max: u16) -> PageRequest {
         let cursor = self.one("cursor", text).map(Cursor);
-        PageRequest { limit: self.limit(), cursor }
+        let limit = self.one("limit", whole_number(1..=max)).unwrap_or(DEFAULT_LIMIT);
+        PageRequest { limit, cursor }
     }
 
     fn parse(query: &str) -> Result<Self, InvalidQuery> {

@@ -9,13 +9,15 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::domain::{IssueAddress, Presence, Work};
-use crate::views::{self, AgentFilter, AgentPage, AgentView, Readable, RunPage, RunStatus, RunView};
+use crate::views::{
+    self, AgentFilter, AgentPage, AgentView, MAX_AGENTS, Readable, RunPage, RunStatus, RunView,
+};
 
 use super::auth::{AgentReader, Reader};
 use super::query;
 use super::read_answers::{Forbidden, NotFound, PageParameters, Refusals};
 use super::refusal::Refusal;
-use super::shown::{page, shown};
+use super::shown::{KnownTags, page, reading, shown};
 
 /// List the agents
 ///
@@ -30,7 +32,10 @@ use super::shown::{page, shown};
         ("work" = Option<Work>, Query, description = "Only agents whose work is in this state"),
         ("issue" = Option<String>, Query, format = "uri",
             description = "Only agents that work on the issue whose page has this address"),
-        PageParameters,
+        ("limit" = Option<u16>, Query, description = "The most items of a page, 1 to 500; 50 by default",
+            minimum = 1, maximum = 500),
+        ("cursor" = Option<String>, Query, description = "The `nextCursor` of the page before",
+            min_length = 1, max_length = 256),
     ),
     responses(
         (
@@ -58,14 +63,23 @@ pub(super) async fn agents(
     };
     let (state, work, issue, request) = query::read(uri.query(), |query| {
         let state = query.one("state", query::one_of(&states));
-        (state, query.one("work", query::one_of(&works)), query.one("issue", issue), query.page())
+        (
+            state,
+            query.one("work", query::one_of(&works)),
+            query.one("issue", issue),
+            query.page_up_to(MAX_AGENTS),
+        )
     })?;
     let named = reader.named_agents(app.clock.now());
     let filter = AgentFilter { state, work, issue: issue.as_ref(), named: &named };
-    let readable =
-        Readable { covers: &|name| reader.covers(name), next: &|after| reader.next_covered(after).cloned() };
-    let agents = views::agents(&app, &filter, readable, &request).await?;
-    Ok(page(&headers, &uri, &agents, agents.next_cursor.as_deref()))
+    let readable = Readable {
+        covers: &|name| reader.covers(name),
+        next: &|after| reader.next_covered(after).cloned(),
+        coverage: &reader.coverage(),
+    };
+    let known = KnownTags::of(&headers);
+    let agents = views::agents(&app, &filter, readable, &request, known.opaque()).await?;
+    Ok(reading(&headers, &uri, agents, |page| page.next_cursor.as_deref()))
 }
 
 /// Read one agent

@@ -10,14 +10,14 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::domain::{IssueNumber, RepositoryName, WorkStatus};
-use crate::views::{self, Assignee, ChangePage, IssueDetail, IssueFilter, IssuePage, Reading, StateFilter};
+use crate::views::{self, Assignee, ChangePage, IssueDetail, IssueFilter, IssuePage, StateFilter};
 
 use super::auth::FleetReader;
 use super::query;
 use super::read_answers::{Forbidden, NotFound, PageParameters, Refusals};
 use super::read_fleet::repository_name;
 use super::refusal::{ProblemDetails, Refusal};
-use super::shown::{KnownTags, linked, shown, tagged, unchanged};
+use super::shown::{KnownTags, reading, shown};
 
 /// When polling again makes sense, as in GitHub's own feeds.
 const POLL_INTERVAL: HeaderName = HeaderName::from_static("x-poll-interval");
@@ -73,10 +73,8 @@ pub(super) async fn issues(
         (filter, query.page())
     })?;
     let known = KnownTags::of(&headers);
-    Ok(match views::issues(&app, &filter, &request, |tag| known.has(tag)).await? {
-        Reading::Unchanged { tag } => unchanged(&tag),
-        Reading::Read { tag, page } => linked(tagged(&tag, &page), &uri, page.next_cursor.as_deref()),
-    })
+    let issues = views::issues(&app, &filter, &request, |tag| known.has(tag)).await?;
+    Ok(reading(&headers, &uri, issues, |page| page.next_cursor.as_deref()))
 }
 
 /// Read one issue

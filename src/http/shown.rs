@@ -6,6 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
 use crate::domain::Fingerprint;
+use crate::views::Reading;
 
 /// The tags of the responses that a client already has: its `If-None-Match`.
 pub(super) struct KnownTags<'h>(Vec<&'h str>);
@@ -14,6 +15,11 @@ impl<'h> KnownTags<'h> {
     pub(super) fn of(headers: &'h HeaderMap) -> Self {
         let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
         Self(lists.flat_map(|list| list.split(',')).map(opaque).collect())
+    }
+
+    /// The tags, each with its quotation marks and without its mark of weakness.
+    pub(super) fn opaque(&self) -> &[&'h str] {
+        &self.0
     }
 
     /// Whether the client has the response with this tag. `*` means any.
@@ -46,18 +52,33 @@ pub(super) fn page(
     if shown.status() == StatusCode::OK { linked(shown, uri, next_cursor) } else { shown }
 }
 
+/// A page of a list whose tag may follow from more than its body, with the link to the next one.
+pub(super) fn reading<T: Serialize>(
+    headers: &HeaderMap,
+    uri: &Uri,
+    reading: Reading<T>,
+    next_cursor: impl Fn(&T) -> Option<&str>,
+) -> Response {
+    match reading {
+        Reading::Unchanged { tag } => unchanged(&tag),
+        Reading::Read { tag: Some(tag), .. } if KnownTags::of(headers).has(&tag) => unchanged(&tag),
+        Reading::Read { tag: Some(tag), page } => linked(tagged(&tag, &page), uri, next_cursor(&page)),
+        Reading::Read { tag: None, page: body } => page(headers, uri, &body, next_cursor(&body)),
+    }
+}
+
 /// The response to a client that has it already.
-pub(super) fn unchanged(tag: &str) -> Response {
+fn unchanged(tag: &str) -> Response {
     with_tag(StatusCode::NOT_MODIFIED.into_response(), tag)
 }
 
 /// A body with a tag of its own.
-pub(super) fn tagged(tag: &str, body: &impl Serialize) -> Response {
+fn tagged(tag: &str, body: &impl Serialize) -> Response {
     with_tag(json(serde_json::to_vec(body).expect("a view serializes to JSON")), tag)
 }
 
 /// Adds the link to the next page: a reference by query alone, so that it is right behind any base path.
-pub(super) fn linked(mut response: Response, uri: &Uri, next_cursor: Option<&str>) -> Response {
+fn linked(mut response: Response, uri: &Uri, next_cursor: Option<&str>) -> Response {
     let Some(cursor) = next_cursor else { return response };
     let query = uri.query().unwrap_or_default();
     let others = query.split('&').filter(|part| !part.is_empty() && !is_cursor(part));

@@ -122,6 +122,13 @@ impl FleetState {
         self.lease_until.filter(|until| *until > now)
     }
 
+    /// Until when heartbeats could be answered from the last pass, or from one that was running, without a change of this
+    /// state; `None` if that is not known: a pass is running, has died or has failed, or none has ended yet.
+    pub fn joinable_until(&self) -> Option<Timestamp> {
+        let ended = self.ended.as_ref()?;
+        (self.fence == ended.fence && self.lease_until.is_none()).then(|| ended.fresh_until())
+    }
+
     /// GitHub's rate limits that throttled or blocked an account when the last pass ended.
     pub fn limits(&self) -> &[AccountLimits] {
         self.ended.as_ref().map_or(&[], |ended| &ended.limits)

@@ -10,14 +10,16 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::domain::{
-    ActiveIssue, AgentName, Fingerprint, Hold, Holds, IssueAddress, Judged, Listening, Presence, Status,
-    Verdict, Watch, Work, optional_millis,
+    ActiveIssue, AgentName, BeatsPerHour, Fingerprint, HeartbeatsPerHour, Hold, IssueAddress, Judged,
+    Listening, Presence, Status, Steady, Verdict, Watch, Work, optional_millis,
 };
 use crate::names;
-use crate::store::{AgentRecord, AgentsFrom};
+use crate::store::{AgentRecord, AgentsFrom, FleetState};
 
-use super::page::{self, PageRequest, Position};
+use super::agents_tag::QuietPage;
+use super::page::{self, PageRequest, Position, Reading};
 use super::read_error::ReadError;
+use super::repositories;
 
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -32,10 +34,18 @@ pub struct AgentView {
     pub work: Work,
     /// Whether no heartbeat has come for twice the interval that the service suggests (`HEARTBEAT_INTERVAL_SECONDS`).
     pub is_quiet: bool,
+    /// When `state`, `work` or `isQuiet` changes if no heartbeat comes; null if they stay.
+    #[serde(with = "optional_millis")]
+    #[schema(required)]
+    pub next_change_at: Option<Timestamp>,
     /// When its last heartbeat was answered; null before the first one.
     #[serde(with = "optional_millis")]
     #[schema(required)]
     pub last_heartbeat_at: Option<Timestamp>,
+    /// How many of its heartbeats were answered in each of the 24 hours up to that of its last heartbeat; null if none was
+    /// counted.
+    #[schema(required)]
+    pub heartbeats_per_hour: Option<HeartbeatsPerHour>,
     /// The result of its last heartbeat.
     #[schema(required)]
     pub last_status: Option<Status>,
@@ -119,6 +129,8 @@ pub struct Readable<'a> {
     /// Where those that it may read go on after one that it may not, or where they begin; `None` if nowhere, or if it
     /// may read all. A cursor names none that it may not read, and such agents are not read page by page.
     pub next: &'a (dyn Fn(Option<&AgentName>) -> Option<AgentName> + Sync),
+    /// All that it may read, as a text: clients with equal texts may read the same agents.
+    pub coverage: &'a str,
 }
 
 impl Position for AgentsFrom {
@@ -137,7 +149,8 @@ impl Position for AgentsFrom {
     }
 }
 
-/// Lists the agents that the client may read.
+/// Lists the agents that the client may read, unless one of its tags (`known`, each with its quotation marks and without
+/// its mark of weakness) is of the current page and follows from the fleet's state. Two read units then.
 ///
 /// # Errors
 /// [`ReadError`] if the cursor is not one of this list, or if DynamoDB fails.
@@ -146,14 +159,22 @@ pub async fn agents(
     filter: &AgentFilter<'_>,
     readable: Readable<'_>,
     request: &PageRequest,
-) -> Result<AgentPage, ReadError> {
+    known: &[&str],
+) -> Result<Reading<AgentPage>, ReadError> {
     let list = filter.list();
     let from = request.after(&list)?.or_else(|| (readable.next)(None).map(AgentsFrom::At));
-    let (read, moment) = futures_util::join!(
-        app.store.agents(from.as_ref(), request.limit).boxed(),
-        Moment::read(app, filter.issue).boxed()
+    // The state comes before the agents: see `agents_tag.rs`.
+    let mut moment = Moment::read(app).await?;
+    let quiet = moment.quiet_page(app, &list, filter, readable, request);
+    if let Some(tag) = quiet.as_ref().and_then(|quiet| quiet.current_of(known, moment.now)) {
+        return Ok(Reading::Unchanged { tag: tag.to_owned() });
+    }
+    let (read, issue) = futures_util::join!(
+        app.store.agents(from.as_ref(), request.limit, quiet.is_some()).boxed(),
+        moment.find(app, filter.issue).boxed()
     );
-    let (read, moment) = (read?, moment?);
+    let (read, issue) = (read?, issue?);
+    moment.issue = issue;
     moment.learn_pages(app, &read.agents).await?;
     let upto = read.agents.last().map(|last| last.name.clone()).filter(|_| !read.is_end);
     let is_in_page = |name: &AgentName| match &from {
@@ -171,6 +192,10 @@ pub async fn agents(
     let mut all: Vec<(AgentName, Option<&AgentRecord>)> = stored.chain(new).collect();
     all.retain(|(name, _)| (readable.covers)(name));
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let tag = quiet.map(|quiet| {
+        let records = all.iter().filter_map(|(_, record)| *record);
+        quiet.tag(records.map(|record| moment.steady(app, record)).fold(Steady::ALWAYS, Steady::and))
+    });
     let rest = upto.and_then(|upto| match (readable.covers)(&upto) {
         true => Some(AgentsFrom::After(upto)),
         false => (readable.next)(Some(&upto)).map(AgentsFrom::At),
@@ -193,7 +218,7 @@ pub async fn agents(
             is_wanted.then_some(view)
         },
     );
-    Ok(AgentPage { agents: shown, next_cursor })
+    Ok(Reading::Read { tag, page: AgentPage { agents: shown, next_cursor } })
 }
 
 /// One agent, which `is_named` if a token names it.
@@ -202,8 +227,7 @@ pub async fn agents(
 /// [`ReadError::NotFound`] if it has never sent a heartbeat and no token names it; [`ReadError::Store`] if DynamoDB
 /// fails.
 pub async fn agent(app: &App, name: &AgentName, is_named: bool) -> Result<AgentView, ReadError> {
-    let (record, moment) =
-        futures_util::join!(app.store.agent(name).boxed(), Moment::read(app, None).boxed());
+    let (record, moment) = futures_util::join!(app.store.agent(name).boxed(), Moment::read(app).boxed());
     let (record, moment) = (record?, moment?);
     if record.is_none() && !is_named {
         return Err(ReadError::NotFound("this agent has never sent a heartbeat"));
@@ -226,7 +250,7 @@ impl AgentFilter<'_> {
 struct Moment {
     now: Timestamp,
     listening: Listening,
-    holds: Holds,
+    state: FleetState,
     /// The version of the repositories' names.
     names: String,
     /// The issue that was asked for, if its repository is tracked.
@@ -234,21 +258,47 @@ struct Moment {
 }
 
 impl Moment {
-    async fn read(app: &App, issue: Option<&IssueAddress>) -> Result<Self, ReadError> {
+    async fn read(app: &App) -> Result<Self, ReadError> {
         let (state, listening) =
             futures_util::join!(app.store.state().boxed(), app.store.listening().boxed());
         let (state, listening) = (state?, listening?);
-        let names = state.ended.map(|ended| ended.named).unwrap_or_default();
+        let names = state.ended.as_ref().map(|ended| ended.named.clone()).unwrap_or_default();
         names::known(app).keep(&names);
-        let issue = match issue {
-            None => None,
-            Some(IssueAddress { repository, number }) => {
-                let ids = names::ids(app, &names, std::iter::once(repository)).await?;
-                let id = ids.get(&repository.key());
-                id.map(|id| ActiveIssue { repository: *id, number: *number })
-            }
-        };
-        Ok(Self { now: app.clock.now(), listening, holds: state.holds, names, issue })
+        Ok(Self { now: app.clock.now(), listening, state, names, issue: None })
+    }
+
+    /// What a page of agents follows from; `None` if this moment is not quiet.
+    fn quiet_page(
+        &self,
+        app: &App,
+        list: &str,
+        filter: &AgentFilter<'_>,
+        readable: Readable<'_>,
+        request: &PageRequest,
+    ) -> Option<QuietPage> {
+        let version = env!("CARGO_PKG_VERSION");
+        let (named, coverage, listening) = (filter.named, readable.coverage, self.listening);
+        let (suggested, server) = (app.config.heartbeat_interval, &app.config.github_server_url);
+        let repositories = repositories::names(app);
+        let rest = format!(
+            "{version} {list} {request:?} {named:?} {coverage} {listening:?} {suggested:?} {server} {repositories}"
+        );
+        QuietPage::of(&self.state, self.now, &rest)
+    }
+
+    /// The issue with this address, if its repository is tracked.
+    async fn find(&self, app: &App, issue: Option<&IssueAddress>) -> Result<Option<ActiveIssue>, ReadError> {
+        let Some(IssueAddress { repository, number }) = issue else { return Ok(None) };
+        let ids = names::ids(app, &self.names, std::iter::once(repository)).await?;
+        Ok(ids.get(&repository.key()).map(|id| ActiveIssue { repository: *id, number: *number }))
+    }
+
+    /// The time in which this agent is judged as it is now.
+    fn steady(&self, app: &App, record: &AgentRecord) -> Steady {
+        let suggested = app.config.heartbeat_interval;
+        record.last_beat_at.map_or(Steady::ALWAYS, |last| {
+            Judged::steady(&record.declaration, last, self.listening, suggested, self.now)
+        })
     }
 
     /// Reads where the pages of these agents' issues are, as far as this execution environment does not know.
@@ -262,8 +312,12 @@ impl AgentView {
     fn of(app: &App, moment: &Moment, name: &AgentName, record: Option<&AgentRecord>) -> Self {
         let last_heartbeat_at = record.and_then(|record| record.last_beat_at);
         let declaration = record.map(|record| record.declaration.clone()).unwrap_or_default();
+        let suggested = app.config.heartbeat_interval;
         let judged = last_heartbeat_at.map_or(Judged::NEW, |last| {
-            Judged::of(&declaration, last, moment.listening, app.config.heartbeat_interval, moment.now)
+            Judged::of(&declaration, last, moment.listening, suggested, moment.now)
+        });
+        let next_change_at = last_heartbeat_at.and_then(|last| {
+            Judged::next_change(&declaration, last, moment.listening, suggested, moment.now)
         });
         let shown = |(issue, verdict)| AgentIssueView { url: names::page(app, issue), verdict };
         Self {
@@ -271,7 +325,9 @@ impl AgentView {
             state: judged.presence,
             work: judged.work,
             is_quiet: judged.is_quiet,
+            next_change_at,
             last_heartbeat_at,
+            heartbeats_per_hour: record.and_then(|record| record.beats_per_hour).and_then(BeatsPerHour::view),
             last_status: record.and_then(|record| record.last_status),
             last_run_id: record.and_then(|record| record.last_run_id),
             token_fingerprint: record.and_then(|record| record.token_fingerprint.clone()),
@@ -282,7 +338,7 @@ impl AgentView {
             progress_at: declaration.progress_at,
             login: declaration.login,
             client: declaration.client,
-            hold: moment.holds.of(name).cloned(),
+            hold: moment.state.holds.of(name).cloned(),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::store::{FleetState, ListedIssue, StoreError};
 use super::changes;
 use super::issue_filter::{IssueFilter, StateFilter};
 use super::issue_view::{IssueDetail, IssueView};
-use super::page::{self, MAX_BYTES, MAX_LIMIT, PageRequest, Position};
+use super::page::{self, MAX_BYTES, MAX_LIMIT, PageRequest, Position, Reading};
 use super::read_error::ReadError;
 use super::repositories::{self, FailureView, Freshness, RepositoryState, RepositoryView};
 
@@ -72,23 +72,6 @@ pub struct IncompleteView {
     /// Why it cannot be read; null if it is only not read to the end.
     #[schema(required)]
     pub failure: Option<FailureView>,
-}
-
-/// What a client gets of a list.
-#[derive(Clone, Debug)]
-pub enum Reading<T> {
-    /// It has the current list already.
-    Unchanged {
-        /// The list's tag.
-        tag: String,
-    },
-    /// The list.
-    Read {
-        /// Its tag.
-        tag: String,
-        /// The page.
-        page: T,
-    },
 }
 
 /// A place in a list: the repository's place in `REPOSITORIES`, and an issue's number.
@@ -191,7 +174,7 @@ pub async fn issues(
         fresh_at: repositories.iter().map(|(_, view)| view.fresh_at).min().flatten(),
         incomplete: repositories.iter().filter_map(|(_, view)| IncompleteView::of(view)).collect(),
     };
-    Ok(Reading::Read { tag, page })
+    Ok(Reading::Read { tag: Some(tag), page })
 }
 
 /// One issue, by the name of its repository and its number. Two read units.

@@ -5,6 +5,7 @@
 //! (`page.rs`): a cursor is the position of the last item, so an item that stays is on exactly one page.
 
 mod agents;
+mod agents_tag;
 mod changes;
 mod issue_filter;
 mod issue_view;
@@ -20,8 +21,8 @@ pub use agents::{AgentFilter, AgentIssueView, AgentPage, AgentView, Readable, ag
 pub use changes::{ChangePage, ChangeView, changes};
 pub use issue_filter::{Assignee, IssueFilter, StateFilter};
 pub use issue_view::{GoneView, IssueDetail, IssueView};
-pub use issues::{IncompleteView, IssuePage, Reading, issue, issues};
-pub use page::{Cursor, InvalidCursor, MAX_LIMIT, PageRequest, Position};
+pub use issues::{IncompleteView, IssuePage, issue, issues};
+pub use page::{Cursor, InvalidCursor, MAX_AGENTS, MAX_LIMIT, PageRequest, Position, Reading};
 pub use passes::{PassPage, PassView, pass, passes};
 pub use read_error::ReadError;
 pub use repositories::{

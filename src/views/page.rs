@@ -12,6 +12,9 @@ use crate::domain::Fingerprint;
 /// The most items of a page.
 pub const MAX_LIMIT: u16 = 200;
 
+/// The most agents of a page: one request shows a large fleet.
+pub const MAX_AGENTS: u16 = 500;
+
 /// A page ends with the item that makes its items longer than this, in bytes of JSON. A load balancer passes on 1 MB,
 /// in which the page is a text with escapes, and Lambda 6 MB.
 pub(super) const MAX_BYTES: usize = 500_000;
@@ -42,10 +45,27 @@ pub enum InvalidCursor {
 /// The request for one page.
 #[derive(Clone, Debug)]
 pub struct PageRequest {
-    /// The most items, 1 to [`MAX_LIMIT`].
+    /// The most items, 1 to [`MAX_LIMIT`], or to [`MAX_AGENTS`].
     pub limit: u16,
     /// Where to continue; `None` for the first page.
     pub cursor: Option<Cursor>,
+}
+
+/// What a client gets of a list.
+#[derive(Clone, Debug)]
+pub enum Reading<T> {
+    /// It has the current list already.
+    Unchanged {
+        /// The list's tag.
+        tag: String,
+    },
+    /// The list.
+    Read {
+        /// Its tag; `None` if that is the digest of the response's body.
+        tag: Option<String>,
+        /// The page.
+        page: T,
+    },
 }
 
 /// Where a list continues: after the item with this key, in the form of the list's own.

@@ -2,9 +2,10 @@
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
+use test_world::dynamodb::On;
 use test_world::{AGENT_TOKENS_SECRET_ID, TABLE_NAME};
 
-use crate::support::app::TestApp;
+use crate::support::app::{TestApp, until_held};
 
 const ALPHAS: &str = "alphas-token-not-a-secret-0123456789";
 const CIS: &str = "the-cis-token-not-a-secret-0123456789";
@@ -104,7 +105,65 @@ async fn all_pages_of_500_agents_cost_few_read_units() {
     app.clear_requests();
     let (agents, pages) = app.client().read_all("/api/agents?limit=200", "agents").await;
     assert_eq!((agents.len(), pages), (500, 3));
-    insta::assert_snapshot!(app.world.dynamodb.capacity().read_units, @"21");
+    insta::assert_snapshot!(app.world.dynamodb.capacity().read_units, @"23.5");
+}
+
+#[tokio::test]
+async fn heartbeats_per_hour_are_those_of_the_last_24_hours() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    let counts = async || app.client().read("/api/agents/alpha").await["heartbeatsPerHour"].clone();
+    let expected = |last_hour: &str, latest: &[u64]| {
+        let counts: Vec<u64> =
+            std::iter::repeat_n(0, 24 - latest.len()).chain(latest.iter().copied()).collect();
+        json!({"lastHour": last_hour, "counts": counts})
+    };
+    for _ in 0..3 {
+        app.agent("alpha").beat().await;
+    }
+    assert_eq!(counts().await, expected("2026-11-22T06:00:00.000Z", &[3]));
+    app.pass_time(2 * 3_600);
+    assert_eq!(counts().await, expected("2026-11-22T06:00:00.000Z", &[3]), "time alone changes nothing");
+    app.agent("alpha").beat().await;
+    assert_eq!(counts().await, expected("2026-11-22T08:00:00.000Z", &[3, 0, 1]));
+    app.pass_time(22 * 3_600);
+    for _ in 0..40 {
+        app.agent("alpha").beat().await;
+    }
+    let last = [0, 1].into_iter().chain([0; 21]).chain([35]).collect::<Vec<_>>();
+    assert_eq!(counts().await, expected("2026-11-23T06:00:00.000Z", &last));
+}
+
+#[tokio::test]
+async fn item_without_readable_counts_per_hour_starts_counting_again() {
+    let app = TestApp::tracking(&["acme/api"]).start().await;
+    app.agent("alpha").beat().await;
+    let mut item = app.world.dynamodb.item(TABLE_NAME, "AGENTS", "alpha").expect("it sent a heartbeat");
+    for unreadable in [None, Some(json!("soon")), Some(json!(7))] {
+        let item = item.as_object_mut().expect("an item");
+        item.remove("beatsPerHour");
+        item.extend(unreadable.map(|value| ("beatsPerHour".to_owned(), value)));
+        app.world.dynamodb.put_item(TABLE_NAME, &Value::Object(item.clone()));
+        assert_eq!(app.client().read("/api/agents/alpha").await["heartbeatsPerHour"], Value::Null);
+        app.agent("alpha").beat().await;
+        let counts = &app.client().read("/api/agents/alpha").await["heartbeatsPerHour"]["counts"];
+        assert_eq!((&counts[22], &counts[23]), (&json!(0), &json!(1)));
+    }
+}
+
+#[tokio::test]
+async fn slower_heartbeat_of_an_earlier_hour_counts_in_its_own_hour() {
+    let app = TestApp::after_a_first_beat().await;
+    let mut held = app.world.dynamodb.hold(On::operation("UpdateItem").containing("AGENTS"));
+    let body = json!({"progress": "slow"}).to_string();
+    let slower = app.agent("alpha").with_body(&body);
+    let mut slow = Box::pin(slower.beat());
+    assert!(until_held(&mut slow, &mut held).await.is_none());
+    app.pass_time(3_600);
+    app.agent("alpha").beat().await;
+    held.release();
+    slow.await;
+    let counts = &app.client().read("/api/agents/alpha").await["heartbeatsPerHour"]["counts"];
+    assert_eq!((&counts[22], &counts[23]), (&json!(2), &json!(1)));
 }
 
 /// An agent's heartbeat with this body.
@@ -127,11 +186,14 @@ async fn watched_agent_is_up_then_late() {
     assert_eq!(agent["watch"], watch);
     assert_eq!([&agent["login"], &agent["client"], &agent["progress"]], ["octocat", "guard.sh", "reading"]);
     assert_eq!(agent["progressAt"], "2026-11-22T06:00:00.000Z");
+    assert_eq!(agent["nextChangeAt"], agent["watch"]["dueAt"]);
     app.pass_time(60);
-    assert_eq!(app.client().read("/api/agents/alpha").await["state"], "late");
+    let late = app.client().read("/api/agents/alpha").await;
+    assert_eq!((&late["state"], &late["nextChangeAt"]), (&json!("late"), &json!("2026-11-29T06:00:00.000Z")));
     declares(&app, "alpha", &json!({"leaving": true})).await;
     let left = app.client().read("/api/agents/alpha").await;
     assert_eq!((&left["state"], &left["watch"]), (&json!("left"), &Value::Null));
+    assert_eq!(left["nextChangeAt"], Value::Null);
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn misspelt_and_misplaced_parameters_are_named() {
     for (list, _) in LISTS {
         for (query, parameter) in [
             ("limit=0", "limit"),
-            ("limit=201", "limit"),
+            ("limit=501", "limit"),
             ("limit=ten", "limit"),
             ("limit=1&limit=1", "limit"),
             ("cursor=", "cursor"),

@@ -1,6 +1,7 @@
 //! What can be read, and by whom.
 
 mod agents;
+mod agents_tag;
 mod changes;
 mod conventions;
 mod description;

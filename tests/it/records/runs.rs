@@ -242,6 +242,7 @@ async fn agent_item_holds_rate_cursor_and_token_and_expires_after_90_days() {
       {
         "beatMinute": 29922120,
         "beatsInMinute": 2,
+        "beatsPerHour": "aosu.000000000000000000000002",
         "expiresAt": 1803103205,
         "kindsAfter": 1,
         "lastBeatAt": "2026-11-22T06:00:05.000Z",

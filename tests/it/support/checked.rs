@@ -159,6 +159,7 @@ static ITEMS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
                 "reported",
                 "beatMinute",
                 "beatsInMinute",
+                "beatsPerHour",
                 "expiresAt",
                 "lastBeatAt",
                 "lastRunId",
