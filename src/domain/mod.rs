@@ -21,6 +21,7 @@ mod pasted;
 mod presence;
 mod probing;
 mod problem;
+mod problem_words;
 mod read_rates;
 mod repository;
 mod request_rate;
