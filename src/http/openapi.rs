@@ -32,6 +32,7 @@ use super::{handlers, read_agents, read_fleet, read_issues};
         read_issues::issues,
         read_issues::issue,
         read_issues::changes,
+        read_fleet::problems,
         handlers::health,
     ),
     // What only parameters refer to is not found by itself.

@@ -30,6 +30,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/api/repositories/{owner}/{name}/issues/{number}", get(read_issues::issue))
         .route("/api/issues", get(read_issues::issues))
         .route("/api/changes", get(read_issues::changes))
+        .route("/api/problems", get(read_fleet::problems))
         .route("/api/health", get(health))
         .route("/api/openapi.json", get(openapi))
         .fallback(async || Refusal::NotFound)

@@ -1,5 +1,5 @@
 //! What can be read: the fleet's status, agents and their runs, passes, repositories, and issues. Each function answers
-//! one route. It reads the table and nothing else, so it never delays a pass.
+//! one route. It reads at most the table, so it never delays a pass.
 //!
 //! Responses hold instants and never ages, so equal state makes equal bytes. Lists are read page by page
 //! (`page.rs`): a cursor is the position of the last item, so an item that stays is on exactly one page.
@@ -11,6 +11,7 @@ mod issue_view;
 mod issues;
 mod page;
 mod passes;
+mod problem_words;
 mod read_error;
 mod repositories;
 mod runs;
@@ -23,6 +24,7 @@ pub use issue_view::{GoneView, IssueDetail, IssueView};
 pub use issues::{IncompleteView, IssuePage, Reading, issue, issues};
 pub use page::{Cursor, InvalidCursor, MAX_LIMIT, PageRequest, Position};
 pub use passes::{PassPage, PassView, pass, passes};
+pub use problem_words::{ProblemWords, ProblemWordsView, problem_words};
 pub use read_error::ReadError;
 pub use repositories::{
     AuditOnHoldView, FailureView, RepositoryPage, RepositoryState, RepositoryView, repositories, repository,
