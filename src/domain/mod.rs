@@ -26,6 +26,7 @@ mod read_rates;
 mod repository;
 mod request_rate;
 mod run;
+mod schedule_pause;
 mod text;
 mod tracking;
 mod transition;
@@ -65,6 +66,7 @@ pub use read_rates::ReadRates;
 pub use repository::{InvalidRepositoryName, RepositoryId, RepositoryName};
 pub use request_rate::MAX_REQUESTS_PER_MINUTE;
 pub use run::{AgentRun, IssueChange, RunType, Status};
+pub use schedule_pause::max_schedule_pause;
 pub use text::{counted, seconds_until};
 pub use tracking::{
     AuditOnHold, AuditProgress, Backfill, ListingStart, MAX_LISTING_DELAY, MAX_UNREAD, PageRead,

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{Hold, Problem, Status, millis, optional_millis};
+use crate::domain::{Hold, Problem, Status, max_schedule_pause, millis, optional_millis};
 use crate::store::{FleetState, LastPass};
 
 use super::read_error::ReadError;
@@ -17,11 +17,18 @@ use super::read_error::ReadError;
 pub struct FleetStatus {
     /// The version of the service.
     pub version: &'static str,
+    /// GitHub's web site (`GITHUB_SERVER_URL`), without a slash at the end. The addresses of issues begin with it.
+    pub github_server_url: String,
     /// Everything that GitHub showed until then is in the table, for every tracked repository; null before that was so
     /// for the first time.
     #[serde(with = "optional_millis")]
     #[schema(required)]
     pub fresh_at: Option<Timestamp>,
+    /// From when on the copy counts as stale, if no pass ends before; null before the first pass. It is the end of the
+    /// last pass, two schedules (`SCHEDULE_SECONDS`) and three minutes.
+    #[serde(with = "optional_millis")]
+    #[schema(required)]
+    pub stale_at: Option<Timestamp>,
     /// When the lease of the running pass expires; null if no pass runs.
     #[serde(with = "optional_millis")]
     #[schema(required)]
@@ -63,6 +70,8 @@ pub async fn status(app: &App) -> Result<FleetStatus, ReadError> {
     let problems = problems(app, &state).await?;
     Ok(FleetStatus {
         version: env!("CARGO_PKG_VERSION"),
+        github_server_url: app.config.github_server_url.as_str().trim_end_matches('/').to_owned(),
+        stale_at: state.ended.as_ref().map(|ended| stale_at(ended, app)),
         fresh_at: state.ended.as_ref().and_then(|ended| ended.fresh_at),
         pass_running_until: state.leased_until(app.clock.now()),
         repositories: app.config.repositories.len(),
@@ -70,6 +79,11 @@ pub async fn status(app: &App) -> Result<FleetStatus, ReadError> {
         holds: state.holds.as_slice().to_vec(),
         problems,
     })
+}
+
+/// From when on the copy counts as stale, if no pass ends before.
+fn stale_at(ended: &LastPass, app: &App) -> Timestamp {
+    ended.at.checked_add(max_schedule_pause(app.config.schedule)).unwrap_or(Timestamp::MAX)
 }
 
 /// The problems of the last pass, from its record.
