@@ -30,4 +30,4 @@ pub use repositories::{
     AuditOnHoldView, FailureView, RepositoryPage, RepositoryState, RepositoryView, repositories, repository,
 };
 pub use runs::{RunPage, RunStatus, RunView, run, runs};
-pub use status::{FleetStatus, LastPassView, status};
+pub use status::{FleetStatus, LastPassView, PassHourView, status};

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::domain::{Hold, Problem, Status, max_schedule_pause, millis, optional_millis};
+use crate::domain::{Hold, PassHour, Problem, Status, max_schedule_pause, millis, optional_millis};
 use crate::store::{FleetState, LastPass};
 
 use super::read_error::ReadError;
@@ -38,6 +38,9 @@ pub struct FleetStatus {
     /// The last pass that ended; null before the first one.
     #[schema(required)]
     pub last_pass: Option<LastPassView>,
+    /// The hours in which a pass ended, the oldest first: those of the 24 hours up to the last pass's hour.
+    #[schema(max_items = 24)]
+    pub hours: Vec<PassHourView>,
     /// The operator's holds: which agents must stop everything, since when and why.
     pub holds: Vec<Hold>,
     /// The problems of the last pass.
@@ -61,6 +64,25 @@ pub struct LastPassView {
     pub fresh_until: Timestamp,
 }
 
+/// The passes that ended in one hour, also those that changed nothing.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PassHour)]
+pub struct PassHourView {
+    /// When the hour began.
+    #[serde(with = "millis")]
+    pub hour: Timestamp,
+    /// How many passes ended in it; 431 may be more.
+    #[schema(minimum = 1, maximum = 431)]
+    pub passes: usize,
+    /// The worst of their statuses.
+    pub worst_status: Status,
+    /// The greatest age of the copy just before one of these passes ended: the time since `freshAt`, rounded down to
+    /// minutes. 77640 may be more; null if there was no `freshAt`.
+    #[schema(required)]
+    pub max_age_seconds: Option<u64>,
+}
+
 /// Reads the fleet's status. Two read units at most.
 ///
 /// # Errors
@@ -76,6 +98,7 @@ pub async fn status(app: &App) -> Result<FleetStatus, ReadError> {
         pass_running_until: state.leased_until(app.clock.now()),
         repositories: app.config.repositories.len(),
         last_pass: state.ended.as_ref().map(LastPassView::of),
+        hours: state.ended.iter().flat_map(|ended| ended.hours.iter()).map(PassHourView::of).collect(),
         holds: state.holds.as_slice().to_vec(),
         problems,
     })
@@ -92,6 +115,17 @@ async fn problems(app: &App, state: &FleetState) -> Result<Vec<Problem>, ReadErr
         return Ok(Vec::new());
     };
     Ok(app.store.pass(record).await?.map(|record| record.problems).unwrap_or_default())
+}
+
+impl PassHourView {
+    fn of(hour: PassHour) -> Self {
+        Self {
+            hour: hour.start,
+            passes: hour.passes,
+            worst_status: hour.worst,
+            max_age_seconds: hour.max_age.map(|age| age.as_secs()),
+        }
+    }
 }
 
 impl LastPassView {

@@ -18,6 +18,7 @@ async fn status_of_a_new_table_says_that_nothing_was_read() {
         "passRunningUntil": null,
         "repositories": 2,
         "lastPass": null,
+        "hours": [],
         "holds": [],
         "problems": [],
     });
