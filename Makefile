@@ -148,6 +148,10 @@ board: binaries $(CARGO_LAMBDA) $(BOARD_TOOLS)/installed ## Test the board in a 
 openapi: ## Write docs/openapi.json as the types and handlers state it
 	UPDATE_OPENAPI=1 cargo test -p agent-heartbeat --test it openapi_json
 
+.PHONY: problems
+problems: ## Write the table of problems in docs/api.md as the codes state it
+	UPDATE_PROBLEMS=1 cargo test -p agent-heartbeat --test it table_of_problems
+
 # The root package alone, so that it gets no features of another.
 .PHONY: bench
 bench: ## Measure heartbeats and passes against their targets (five minutes; ROW=idle_10000 or ROW=largest_bodies measures one row)

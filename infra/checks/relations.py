@@ -87,18 +87,19 @@ def silent_agents_are_reported_by_the_schedule_alone(template):
     if not scheduled:
         yield "there is no scheduled function"
     for name, properties in of_type(template, "AWS::Lambda::Function").items():
-        for variable in ("AGENTS_TOPIC_ARN", "API_URL", "SCHEDULE_SECONDS"):
+        for variable in ("AGENTS_TOPIC_ARN", "API_URL"):
             given = variable in variables_of(properties)
             if given != (name in scheduled):
                 yield f"{name} has {variable}" if given else f"{name} lacks {variable}"
 
 
 def schedule_seconds_are_the_schedules(template):
-    for name, schedule in scheduled_functions(template).items():
-        seconds = variables_of(of_type(template, "AWS::Lambda::Function")[name]).get("SCHEDULE_SECONDS")
+    """Both functions say how long the schedule may pause."""
+    for schedule in scheduled_functions(template).values():
         table, key, column = schedule["ScheduleExpression"]["Fn::FindInMap"]
-        if seconds != {"Fn::FindInMap": [table, key, "Seconds"]}:
-            yield f"SCHEDULE_SECONDS of {name} does not come from the entry of {table} that has its schedule"
+        for name, properties in of_type(template, "AWS::Lambda::Function").items():
+            if variables_of(properties).get("SCHEDULE_SECONDS") != {"Fn::FindInMap": [table, key, "Seconds"]}:
+                yield f"SCHEDULE_SECONDS of {name} does not come from the entry of {table} that has the schedule"
         for minutes, entry in template["Mappings"][table].items():
             number, unit = re.fullmatch(r"rate\((\d+) (minute|hour)s?\)", entry[column]).groups()
             if int(number) * {"minute": 60, "hour": 3_600}[unit] != entry["Seconds"]:

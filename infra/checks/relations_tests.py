@@ -97,31 +97,34 @@ class Relations(unittest.TestCase):
 
     def test_who_reports(self):
         check = relations.silent_agents_are_reported_by_the_schedule_alone
-        all_three = {"AGENTS_TOPIC_ARN": AGENTS, "API_URL": "url", "SCHEDULE_SECONDS": 60}
-        self.finds(check, template(A=reporter(**all_three), B=reporter(), S=schedule("A")))
+        both = {"AGENTS_TOPIC_ARN": AGENTS, "API_URL": "url"}
+        self.finds(check, template(A=reporter(**both), B=reporter(), S=schedule("A")))
         self.finds(check, template(A=reporter(API_URL="url")), "there is no scheduled function", "A has API_URL")
         self.finds(
             check,
-            template(A=reporter(AGENTS_TOPIC_ARN=AGENTS, API_URL="url"), B=reporter(**all_three), S=schedule("A")),
-            "A lacks SCHEDULE_SECONDS",
+            template(A=reporter(AGENTS_TOPIC_ARN=AGENTS), B=reporter(**both), S=schedule("A")),
+            "A lacks API_URL",
             "B has AGENTS_TOPIC_ARN",
             "B has API_URL",
-            "B has SCHEDULE_SECONDS",
         )
 
     def test_schedule_seconds(self):
         check = relations.schedule_seconds_are_the_schedules
-        mistake = "SCHEDULE_SECONDS of A does not come from the entry of Schedules that has its schedule"
+        mistake = "SCHEDULE_SECONDS of {} does not come from the entry of Schedules that has the schedule"
 
         def scheduled(given, **entries):
-            resources = template(A=reporter(SCHEDULE_SECONDS=given), S=schedule("A"))
+            another = reporter(SCHEDULE_SECONDS=seconds())
+            resources = template(A=reporter(SCHEDULE_SECONDS=given), B=another, S=schedule("A"))
             return resources | {"Mappings": {"Schedules": entries}}
 
         five, hour = {"Expression": "rate(5 minutes)", "Seconds": 300}, {"Expression": "rate(1 hour)", "Seconds": 3_600}
         self.finds(check, scheduled(seconds(), five=five, sixty=hour))
-        self.finds(check, scheduled(300, five=five), mistake)
-        self.finds(check, scheduled(seconds(key="FreshnessSeconds"), five=five), mistake)
-        self.finds(check, scheduled(seconds(column="OldestSeconds"), five=five), mistake)
+        self.finds(check, scheduled(300, five=five), mistake.format("A"))
+        self.finds(check, scheduled(seconds(key="FreshnessSeconds"), five=five), mistake.format("A"))
+        self.finds(check, scheduled(seconds(column="OldestSeconds"), five=five), mistake.format("A"))
+        without = scheduled(seconds(), five=five)
+        del without["Resources"]["B"]["Properties"]["Environment"]
+        self.finds(check, without, mistake.format("B"))
         self.finds(
             check,
             scheduled(seconds(), five=five | {"Seconds": 60}),

@@ -34,6 +34,7 @@ use super::{handlers, read_agents, read_fleet, read_issues, session};
         read_issues::changes,
         session::begin,
         session::end,
+        read_fleet::problems,
         handlers::health,
     ),
     // What only parameters refer to is not found by itself.

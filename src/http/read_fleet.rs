@@ -9,12 +9,12 @@ use axum::response::Response;
 
 use crate::app::App;
 use crate::domain::RepositoryName;
-use crate::views::{self, FleetStatus, PassPage, PassView, RepositoryPage, RepositoryView};
+use crate::views::{self, FleetStatus, PassPage, PassView, ProblemWords, RepositoryPage, RepositoryView};
 
 use super::auth::FleetReader;
 use super::query;
 use super::read_answers::{Forbidden, NotFound, PageParameters, Refusals};
-use super::refusal::Refusal;
+use super::refusal::{ProblemDetails, Refusal};
 use super::shown::{page, shown};
 
 /// Read the fleet's status
@@ -172,6 +172,33 @@ pub(super) async fn repository(
     query::read(uri.query(), |_| ())?;
     let Path((owner, name)) = path.map_err(|_| Refusal::Path)?;
     Ok(shown(&headers, &views::repository(&app, &repository_name(&owner, &name)?).await?))
+}
+
+/// Explain the codes of problems
+///
+/// Says for each code what it means and what to do about it, in words for people. Needs no token.
+#[utoipa::path(
+    get,
+    path = "/api/problems",
+    tag = "reading",
+    responses(
+        (
+            status = 200, description = "Every code", body = ProblemWords,
+            headers(("ETag" = String, description = "Identifies this version")),
+        ),
+        (
+            status = 304, description = "The client has the current version: its `If-None-Match` names it",
+            headers(("ETag" = String, description = "Identifies the current version")),
+        ),
+        (
+            status = 400, description = "An invalid query",
+            body = ProblemDetails, content_type = "application/problem+json",
+        ),
+    ),
+)]
+pub(super) async fn problems(uri: Uri, headers: HeaderMap) -> Result<Response, Refusal> {
+    query::read(uri.query(), |_| ())?;
+    Ok(shown(&headers, &views::problem_words()))
 }
 
 /// A repository's name in a path.

@@ -38,6 +38,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/api/board/board.js", get(board::js))
         .route("/", get(board::redirect))
         .route("/api/session", post(session::begin).delete(session::end))
+        .route("/api/problems", get(read_fleet::problems))
         .route("/api/health", get(health))
         .route("/api/openapi.json", get(openapi))
         .fallback(async || Refusal::NotFound)

@@ -2,11 +2,12 @@
 //! rely on the other two.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::domain::{ChangeCounts, IssueNumber, Outcome, Recount};
+use crate::domain::{ChangeCounts, IssueNumber, Outcome, PassHours, Recount, Status};
 use crate::store::{LastPass, LeaseError, PassRecord, RecentChanges};
 
 use super::checkpoints::CHECKPOINTS_AT_ONCE;
@@ -44,10 +45,11 @@ impl Pass<'_> {
         );
         let has_problems = is_recorded && !outcome.problems().is_empty();
         let Digests { listed, named } = listed::digests(&self.app.config.repositories, &worklist);
+        let at = self.app.clock.now();
         let ended = LastPass {
             pass_id: self.lease.pass_id(),
             fence: self.fence(),
-            at: self.app.clock.now(),
+            at,
             status: outcome.status(),
             fresh_at: self.fresh_at(&tally),
             freshness_seconds: freshness,
@@ -60,6 +62,7 @@ impl Pass<'_> {
             listed,
             named,
             problems_from: has_problems.then_some(self.lease.pass_id()),
+            hours: self.hours(at, outcome.status()),
             limits: self.github.limits(),
             probe: self.probe_memory.lock().expect("nothing panics while noting").clone(),
         };
@@ -194,6 +197,15 @@ impl Pass<'_> {
         let changed = changed.chain(worklist.changed_by_dead.iter().copied());
         let before = self.lease.before().ended.as_ref().map(|ended| ended.recent.clone());
         before.unwrap_or_default().with(changed, self.fence(), self.app.timing.backlog.named)
+    }
+
+    /// The hours of earlier passes and of this one, which ends now.
+    fn hours(&self, now: Timestamp, status: Status) -> PassHours {
+        let before = self.lease.before().ended.as_ref();
+        let fresh_at = before.and_then(|ended| ended.fresh_at);
+        let age =
+            fresh_at.map(|fresh_at| Duration::try_from(now.duration_since(fresh_at)).unwrap_or_default());
+        before.map(|ended| ended.hours.clone()).unwrap_or_default().with(now, status, age)
     }
 
     fn fresh_at(&self, tally: &Tally) -> Option<Timestamp> {

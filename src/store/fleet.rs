@@ -7,7 +7,7 @@ use jiff::fmt::serde::timestamp::millisecond;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::domain::{AccountLimits, Holds, ProbeMemory, Status, millis, optional_millis};
+use crate::domain::{AccountLimits, Holds, PassHours, ProbeMemory, Status, millis, optional_millis};
 
 use super::keys::Key;
 use super::recent::RecentChanges;
@@ -91,6 +91,9 @@ pub struct LastPass {
     /// The pass whose record holds the current problems; `None` if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problems_from: Option<Uuid>,
+    /// How the passes of the last 24 hours ended, this one included.
+    #[serde(default, skip_serializing_if = "PassHours::is_empty")]
+    pub hours: PassHours,
     /// GitHub's rate limits that throttle or block an account.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<AccountLimits>,

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::domain::{AgentChange, Holds, Judged, Listening, Presence, ReportMark, Transition};
+use crate::domain::{
+    AgentChange, Holds, Judged, Listening, Presence, ReportMark, Transition, max_schedule_pause,
+};
 use crate::store::{WatchState, WatchedAgent};
 
 /// The shortest time between two messages. What happens in between is found again by later sweeps.
 const BETWEEN_MESSAGES: Duration = Duration::from_secs(15 * 60);
-
-/// How much longer than two schedules the schedule may be silent before that is a gap: invocations are delayed, and a
-/// heartbeat takes its time.
-const SCHEDULE_SLACK: Duration = Duration::from_secs(180);
 
 /// The most transitions in one message: with them it takes about 90 KB of the table's item. Others are found again.
 const MAX_TRANSITIONS: usize = 1_000;
@@ -157,7 +155,7 @@ impl Seen<'_> {
     fn is_after_gap(&self, listening_since: Timestamp) -> bool {
         let ran = self.last_run.map_or(listening_since, |run| run.max(listening_since));
         let silent = Duration::try_from(self.now.duration_since(ran)).unwrap_or_default();
-        silent > self.rules.schedule * 2 + SCHEDULE_SLACK
+        silent > max_schedule_pause(self.rules.schedule)
     }
 }
 

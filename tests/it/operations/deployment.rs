@@ -26,28 +26,38 @@ fn names(value: &Value) -> BTreeSet<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
-/// The variables of both functions, and the parameter that sets each.
-fn variables(template: &Value) -> BTreeMap<&str, &str> {
+/// The variables of both functions.
+fn variables(template: &Value) -> BTreeMap<&str, &Value> {
     let variables = &template["Globals"]["Function"]["Environment"]["Variables"];
-    let variables = variables.as_object().expect("variables");
-    variables
-        .iter()
-        .map(|(name, value)| (name.as_str(), value["Ref"].as_str().expect("a reference")))
-        .collect()
+    variables.as_object().expect("variables").iter().map(|(name, value)| (name.as_str(), value)).collect()
+}
+
+/// The parameter that sets a variable, directly or as the key of a mapping.
+fn parameter_of(variable: &Value) -> &str {
+    let direct = variable["Ref"].as_str();
+    direct.or_else(|| variable["Fn::FindInMap"][1]["Ref"].as_str()).expect("a reference")
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// The configuration from these values and the template's defaults for the others.
 fn configured(template: &Value, changed: &[(&str, String)]) -> Result<Config, ConfigError> {
     let variables = variables(template);
     Config::read(|name| {
-        let parameter = variables.get(name)?;
+        let variable = variables.get(name)?;
+        let parameter = parameter_of(variable);
         let changed =
-            changed.iter().find(|(changed, _)| changed == parameter).map(|(_, value)| value.clone());
-        changed.or_else(|| match &template["Parameters"][parameter]["Default"] {
-            Value::Null => Some("of-another-resource".to_owned()),
-            Value::String(text) => Some(text.clone()),
-            other => Some(other.to_string()),
-        })
+            changed.iter().find(|(changed, _)| *changed == parameter).map(|(_, value)| value.clone());
+        let value = changed.unwrap_or_else(|| match &template["Parameters"][parameter]["Default"] {
+            Value::Null => "of-another-resource".to_owned(),
+            default => text_of(default),
+        });
+        let mapping =
+            variable["Fn::FindInMap"].as_array().map(|parts| [text_of(&parts[0]), text_of(&parts[2])]);
+        let Some([mapping, column]) = mapping else { return Some(value) };
+        Some(text_of(&template["Mappings"][mapping][value][column]))
     })
 }
 
@@ -85,7 +95,7 @@ fn functions_have_exactly_the_environment_that_the_code_reads() {
     let mut given = variables(&template).into_keys().map(str::to_owned).collect::<BTreeSet<_>>();
     // What is for the sweep alone.
     let own = names(property(&template, "ScheduleFunction", "/Environment/Variables"));
-    assert_eq!(own, BTreeSet::from(["AGENTS_TOPIC_ARN", "API_URL", "SCHEDULE_SECONDS"]));
+    assert_eq!(own, BTreeSet::from(["AGENTS_TOPIC_ARN", "API_URL"]));
     assert_eq!(template["Resources"]["ApiFunction"]["Properties"]["Environment"], Value::Null);
     given.extend(own.into_iter().map(str::to_owned));
     let mut read = read.into_inner();
@@ -110,7 +120,7 @@ fn parameter_defaults_are_the_services_defaults() {
 fn parameter_bounds_are_the_services_bounds() {
     let template = template();
     let mut checked = 0;
-    for parameter in variables(&template).into_values() {
+    for parameter in variables(&template).into_values().map(parameter_of) {
         let bounds = &template["Parameters"][parameter];
         let (Some(least), Some(most)) = (bounds["MinValue"].as_u64(), bounds["MaxValue"].as_u64()) else {
             continue;

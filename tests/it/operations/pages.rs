@@ -121,18 +121,39 @@ fn table_of_variables_states_the_bounds_of_each_number() {
     assert!(numbers > 3, "{numbers}");
 }
 
+/// The table of problems as the codes state it.
+fn table_of_problems() -> String {
+    let text = |code| serde_json::to_value(code).expect("JSON").as_str().expect("a word").to_owned();
+    let row = |code: ProblemCode| format!("| `{}` | {} | {} |\n", text(code), code.meaning(), code.way_out());
+    ProblemCode::ALL.map(row).concat()
+}
+
+/// With `UPDATE_PROBLEMS` the table is written.
 #[test]
-fn table_of_problems_lists_exactly_the_codes_there_are() {
+fn table_of_problems_equals_what_the_codes_state() {
+    const HEAD: &str = "| code | what it means | what to do |\n| --- | --- | --- |\n";
+    let page = file(API);
+    let (before, rest) = page.split_once(HEAD).expect("the table");
+    let (rows, after) = rest.split_once("\n\n").expect("text after the table");
+    let stated = table_of_problems();
+    if wish("UPDATE_PROBLEMS").is_some() {
+        let text = format!("{before}{HEAD}{stated}\n{after}");
+        return std::fs::write(root().join(API), text).expect("the file can be written");
+    }
+    assert_eq!(format!("{rows}\n"), stated, "{API} is out of date: run `make problems`");
+}
+
+#[test]
+fn words_of_problems_cover_every_code_as_plain_text() {
     let schema = serde_json::to_value(ProblemCode::schema()).expect("JSON");
-    let codes = schema["enum"].as_array().expect("the codes").iter().filter_map(|code| code.as_str());
-    let codes: BTreeSet<String> = codes.map(str::to_owned).collect();
-    let rows = table(API, "code");
-    let listed: Vec<String> = rows.iter().flat_map(|row| quoted(&row[0])).map(str::to_owned).collect();
-    let listed_once: BTreeSet<String> = listed.iter().cloned().collect();
-    assert!(codes.len() > 15, "{codes:?}");
-    assert_eq!((listed.len(), listed_once), (codes.len(), codes));
-    for row in rows {
-        assert!(row.len() == 3 && row.iter().all(|cell| !cell.is_empty()), "{row:?}");
+    let codes: BTreeSet<String> =
+        schema["enum"].as_array().expect("the codes").iter().map(ToString::to_string).collect();
+    let all = ProblemCode::ALL.map(|code| serde_json::to_string(&code).expect("JSON"));
+    assert_eq!((all.len(), all.into_iter().collect::<BTreeSet<_>>()), (codes.len(), codes));
+    for text in ProblemCode::ALL.iter().flat_map(|code| [code.meaning(), code.way_out()]) {
+        assert!(!text.is_empty() && !text.ends_with('.'), "{text}");
+        assert!(!text.contains(['|', '[', ']', '\n', '<', '*']), "{text}");
+        assert_eq!(text.matches('`').count() % 2, 0, "{text}");
     }
 }
 

@@ -12,10 +12,13 @@ async fn status_of_a_new_table_says_that_nothing_was_read() {
     let status = app.client().read("/api/status").await;
     let expected = json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "githubServerUrl": "https://github.com",
         "freshAt": null,
+        "staleAt": null,
         "passRunningUntil": null,
         "repositories": 2,
         "lastPass": null,
+        "hours": [],
         "holds": [],
         "problems": [],
     });
@@ -42,6 +45,20 @@ async fn status_shows_the_running_pass_the_last_one_and_its_problems() {
     let after = client.read("/api/status").await;
     assert_eq!(after["passRunningUntil"], Value::Null);
     assert_eq!((&after["problems"], &after["freshAt"]), (&beat.0["problems"], &before["freshAt"]));
+}
+
+#[tokio::test]
+async fn copy_is_stale_two_schedules_and_three_minutes_after_a_pass() {
+    let app = TestApp::tracking(&["acme/api"])
+        .with("SCHEDULE_SECONDS", "600")
+        .with("GITHUB_SERVER_URL", "https://github.example/")
+        .start()
+        .await;
+    app.agent("alpha").beat().await;
+    let status = app.client().read("/api/status").await;
+    assert_eq!(status["lastPass"]["endedAt"], "2026-11-22T06:00:00.000Z");
+    assert_eq!(status["staleAt"], "2026-11-22T06:23:00.000Z");
+    assert_eq!(status["githubServerUrl"], "https://github.example");
 }
 
 #[tokio::test]

@@ -9,4 +9,5 @@ mod fleet;
 mod hostile;
 mod issue_pages;
 mod issues;
+mod problems;
 mod runs;

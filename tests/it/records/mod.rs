@@ -2,6 +2,7 @@
 
 pub mod conflicts;
 pub mod costs;
+pub mod hours;
 pub mod instants;
 pub mod open_index;
 pub mod runs;

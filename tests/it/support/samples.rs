@@ -3,9 +3,9 @@
 
 use agent_heartbeat::domain::{
     AccountLimits, AgentRun, Api, AuditOnHold, AuditProgress, Backfill, Backoff, Budget, CachedIssue, Change,
-    ChangeMarker, Fingerprint, Gone, IssueNumber, IssueState, ProbeMemory, ProblemCode, QueryLimit, Removal,
-    RepositoryFailure, RepositoryId, RepositoryName, RunType, Settling, ShortPages, Status,
-    TrackedRepository, UnreadIssue, Untracked, WorkStatus,
+    ChangeMarker, Fingerprint, Gone, IssueNumber, IssueState, PassHours, ProbeMemory, ProblemCode,
+    QueryLimit, Removal, RepositoryFailure, RepositoryId, RepositoryName, RunType, Settling, ShortPages,
+    Status, TrackedRepository, UnreadIssue, Untracked, WorkStatus,
 };
 use agent_heartbeat::store::{ConfiguredName, LastPass, NameTarget, PassRecord, RecentChanges};
 use jiff::Timestamp;
@@ -125,6 +125,7 @@ fn ended() -> Value {
         has_untracked: true,
         named: String::new(),
         problems_from: Some(Uuid::nil()),
+        hours: PassHours::default().with(at(), Status::Ok, None),
         limits: vec![limits],
         probe: ProbeMemory::new(vec![QueryLimit { account: None, size: 1, backoff: backoff() }], true),
     })

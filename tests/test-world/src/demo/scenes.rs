@@ -84,7 +84,8 @@ async fn scene(
         }
         // As many agents as this one, under other names.
         "copy-agent" => {
-            let item = world.dynamodb.item(TABLE_NAME, "AGENTS", &text("agent")).expect("the agent has an item");
+            let item =
+                world.dynamodb.item(TABLE_NAME, "AGENTS", &text("agent")).expect("the agent has an item");
             for n in 1..=number("count") {
                 let mut copy = item.clone();
                 copy["sk"] = format!("{}-{n:03}", text("name")).into();
