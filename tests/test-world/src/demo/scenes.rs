@@ -67,10 +67,16 @@ async fn scene(
             return Ok(Json(json!({ "number": opened })));
         }
         "close" => world.github.arrange(|github| github.close_issue(&repository, number("number"))),
-        "open-many" => world.github.arrange(|github| github.open_issues(&repository, number("count"))),
-        // Somebody deletes all issues up to this number.
-        "delete-all" => world.github.arrange(|github| {
-            for number in 1..=number("upTo") {
+        // Somebody opens that many issues, and deletes them all later.
+        "open-many" => {
+            let last = world.github.arrange(|github| {
+                github.open_issues(&repository, number("count") - 1);
+                github.open_issue(&repository, "The last one of many")
+            });
+            return Ok(Json(json!({ "last": last })));
+        }
+        "delete-many" => world.github.arrange(|github| {
+            for number in number("last") - number("count") + 1..=number("last") {
                 github.delete_issue(&repository, number);
             }
         }),
