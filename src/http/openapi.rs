@@ -13,7 +13,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{handlers, read_agents, read_fleet, read_issues};
+use super::{handlers, metrics_text, read_agents, read_fleet, read_issues};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +32,7 @@ use super::{handlers, read_agents, read_fleet, read_issues};
         read_issues::issues,
         read_issues::issue,
         read_issues::changes,
+        metrics_text::metrics,
         read_fleet::problems,
         handlers::health,
     ),

@@ -12,7 +12,7 @@ use super::body::MAX_BODY;
 use super::handlers::{health, heartbeat};
 use super::openapi::openapi;
 use super::refusal::Refusal;
-use super::{read_agents, read_fleet, read_issues};
+use super::{metrics_text, read_agents, read_fleet, read_issues};
 
 /// The routes. Their responses have no security headers yet: `lambda.rs` adds them to each one.
 pub(super) fn router(app: Arc<App>) -> Router {
@@ -30,6 +30,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/api/repositories/{owner}/{name}/issues/{number}", get(read_issues::issue))
         .route("/api/issues", get(read_issues::issues))
         .route("/api/changes", get(read_issues::changes))
+        .route("/api/metrics", get(metrics_text::metrics))
         .route("/api/problems", get(read_fleet::problems))
         .route("/api/health", get(health))
         .route("/api/openapi.json", get(openapi))
