@@ -36,7 +36,7 @@ pub(super) struct Reader {
 
 /// The proof of a [`Reader`] who may read the fleet: its status, repositories, issues, passes and changes.
 #[derive(Clone, Debug)]
-pub(super) struct FleetReader(());
+pub(super) struct FleetReader(Reader);
 
 /// The proof of a [`Reader`] who may read the agent in the path, and its runs.
 #[derive(Clone, Debug)]
@@ -77,8 +77,8 @@ impl FromRequestParts<Arc<App>> for FleetReader {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        Reader::admit(app, parts, may_read).await?;
-        Ok(Self(()))
+        let (reader, ()) = Reader::admit(app, parts, may_read).await?;
+        Ok(Self(reader))
     }
 }
 
@@ -161,6 +161,13 @@ impl Reader {
         let mut named = self.secret.parsed.named_agents(now);
         named.retain(|agent| self.covers(agent));
         named
+    }
+}
+
+impl FleetReader {
+    /// Who reads it.
+    pub(super) fn reader(&self) -> &Reader {
+        &self.0
     }
 }
 

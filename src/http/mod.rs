@@ -8,6 +8,7 @@ mod event;
 mod handlers;
 mod headers;
 mod lambda;
+mod metrics_text;
 mod openapi;
 mod path;
 mod query;

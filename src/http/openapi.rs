@@ -13,7 +13,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{handlers, read_agents, read_fleet, read_issues, session};
+use super::{handlers, metrics_text, read_agents, read_fleet, read_issues, session};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -34,6 +34,7 @@ use super::{handlers, read_agents, read_fleet, read_issues, session};
         read_issues::changes,
         session::begin,
         session::end,
+        metrics_text::metrics,
         read_fleet::problems,
         handlers::health,
     ),

@@ -12,7 +12,7 @@ use super::body::MAX_BODY;
 use super::handlers::{health, heartbeat};
 use super::openapi::openapi;
 use super::refusal::Refusal;
-use super::{board, read_agents, read_fleet, read_issues, session};
+use super::{board, metrics_text, read_agents, read_fleet, read_issues, session};
 
 /// The routes. Their responses have no security headers yet: `lambda.rs` adds them to each one.
 pub(super) fn router(app: Arc<App>) -> Router {
@@ -38,6 +38,7 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/api/board/board.js", get(board::js))
         .route("/", get(board::redirect))
         .route("/api/session", post(session::begin).delete(session::end))
+        .route("/api/metrics", get(metrics_text::metrics))
         .route("/api/problems", get(read_fleet::problems))
         .route("/api/health", get(health))
         .route("/api/openapi.json", get(openapi))

@@ -8,6 +8,8 @@ use serde::Serialize;
 use crate::domain::Fingerprint;
 use crate::views::Reading;
 
+const JSON: &str = "application/json";
+
 /// The tags of the responses that a client already has: its `If-None-Match`.
 pub(super) struct KnownTags<'h>(Vec<&'h str>);
 
@@ -34,11 +36,15 @@ fn opaque(tag: &str) -> &str {
     tag.strip_prefix("W/").unwrap_or(tag)
 }
 
-/// A body, tagged by its digest.
+/// A body in JSON, tagged by its digest.
 pub(super) fn shown(headers: &HeaderMap, body: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(body).expect("a view serializes to JSON");
+    shown_as(JSON, headers, serde_json::to_vec(body).expect("a view serializes to JSON"))
+}
+
+/// A body of this media type, tagged by its digest.
+pub(super) fn shown_as(kind: &'static str, headers: &HeaderMap, body: Vec<u8>) -> Response {
     let tag = format!("\"{}\"", Fingerprint::of_bytes(&body).as_str());
-    if KnownTags::of(headers).has(&tag) { unchanged(&tag) } else { with_tag(json(body), &tag) }
+    if KnownTags::of(headers).has(&tag) { unchanged(&tag) } else { with_tag(of_kind(kind, body), &tag) }
 }
 
 /// A page of a list, with the link to the next one.
@@ -74,7 +80,7 @@ fn unchanged(tag: &str) -> Response {
 
 /// A body with a tag of its own.
 fn tagged(tag: &str, body: &impl Serialize) -> Response {
-    with_tag(json(serde_json::to_vec(body).expect("a view serializes to JSON")), tag)
+    with_tag(of_kind(JSON, serde_json::to_vec(body).expect("a view serializes to JSON")), tag)
 }
 
 /// Adds the link to the next page: a reference by query alone, so that it is right behind any base path.
@@ -94,8 +100,8 @@ fn is_cursor(part: &str) -> bool {
     part == "cursor" || part.starts_with("cursor=")
 }
 
-fn json(body: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+fn of_kind(kind: &'static str, body: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], body).into_response()
 }
 
 fn with_tag(mut response: Response, tag: &str) -> Response {

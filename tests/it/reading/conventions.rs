@@ -18,8 +18,9 @@ const LISTS: [(&str, &str); 5] = [
 ];
 
 /// What is read of the whole fleet, not of one agent.
-const OF_THE_FLEET: [&str; 8] = [
+const OF_THE_FLEET: [&str; 9] = [
     "/api/status",
+    "/api/metrics",
     "/api/passes",
     "/api/passes/0",
     "/api/repositories",
@@ -91,6 +92,7 @@ async fn misspelt_and_misplaced_parameters_are_named() {
         ("/api/agents?state=down!", "state"),
         ("/api/agents/alpha/runs?status=good", "status"),
         ("/api/status?limit=1", "limit"),
+        ("/api/metrics?agent=alpha", "agent"),
         ("/api/issues?state=opened", "state"),
         ("/api/changes?after=not-a-cursor", "after"),
         ("/api/changes?cursor=a", "cursor"),
@@ -171,9 +173,15 @@ async fn reads_have_a_rate_of_their_own() {
 async fn unavailable_table_is_503_and_nothing_is_invented() {
     let app = TestApp::tracking(&["acme/api"]).start().await;
     app.agent("alpha").beat().await;
-    for path in
-        ["/api/status", "/api/agents", "/api/agents/alpha", "/api/repositories", "/api/passes", "/api/issues"]
-    {
+    for path in [
+        "/api/status",
+        "/api/metrics",
+        "/api/agents",
+        "/api/agents/alpha",
+        "/api/repositories",
+        "/api/passes",
+        "/api/issues",
+    ] {
         app.world.dynamodb.fault(On::anything(), Fault::AccessDenied);
         let reply = app.client().get(path).await;
         assert_eq!((reply.status, reply.headers["retry-after"].as_str()), (503, "10"), "{path}");

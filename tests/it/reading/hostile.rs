@@ -58,6 +58,7 @@ fn word() -> impl Strategy<Value = String> {
 fn path() -> impl Strategy<Value = String> {
     let known = [
         "/api/status",
+        "/api/metrics",
         "/api/agents",
         "/api/agents/alpha",
         "/api/agents/{}",

@@ -9,5 +9,6 @@ mod fleet;
 mod hostile;
 mod issue_pages;
 mod issues;
+mod metrics;
 mod problems;
 mod runs;

@@ -63,6 +63,7 @@ impl Description {
         let described = &self.document.pointer(operation).expect("it is described")["responses"][&status];
         assert!(described.is_object(), "{operation} does not describe {reply:#?}");
         if let Some(kind) = reply.headers.get("content-type") {
+            let kind = kind.split(';').next().expect("a media type");
             let schema = &described["content"][kind]["schema"];
             assert!(schema.is_object(), "{operation} does not describe {reply:#?}");
             let errors: Vec<String> =

@@ -74,14 +74,19 @@ impl Reply {
             only.as_str().expect("a text").to_owned()
         };
         assert_eq!(answer["isBase64Encoded"], false);
+        let headers: HashMap<String, String> =
+            headers.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect();
+        let body = text(&answer["body"]);
+        let is_text = headers.get("content-type").is_some_and(|kind| kind.starts_with("text/plain"));
+        let body = if is_text { body.into() } else { serde_json::from_str(&body).unwrap_or(Value::Null) };
         Self {
             status: answer["statusCode"]
                 .as_u64()
                 .and_then(|code| u16::try_from(code).ok())
                 .expect("a status"),
-            headers: headers.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect(),
+            headers,
             cookies: serde_json::from_value(answer["cookies"].clone()).unwrap_or_default(),
-            body: Checked::anything(serde_json::from_str(&text(&answer["body"])).unwrap_or(Value::Null)),
+            body: Checked::anything(body),
         }
     }
 
