@@ -286,10 +286,10 @@ function passCharts({ hours }) {
   const total = found.reduce((sum, { passes: n }) => sum + n, 0);
   const poor = found.filter(({ worstStatus }) => worstStatus !== 'ok').length;
   return h('div', { class: 'charts' },
-    chart('Passes per hour', `${counted(total, 'pass', 'passes')}${found.some(({ passes: n }) => n > 34) ? ' or more' : ''} in the last 24 hours, ${poor ? `${counted(poor, 'hour')} with problems` : 'no problems'}`,
+    chart('Passes per hour', `${counted(total, 'pass', 'passes')}${found.some(({ passes: n }) => n > 430) ? ' or more' : ''} in the last 24 hours, ${poor ? `${counted(poor, 'hour')} with problems` : 'no problems'}`,
       day.map((hour) => hour && { value: hour.passes, kind: hour.worstStatus })),
-    chart('Greatest age of the copy', `in each of the last 24 hours, at most ${span(1000 * Math.max(0, ...found.map(({ maxAgeSeconds }) => maxAgeSeconds)))}`,
-      day.map((hour) => hour && { value: hour.maxAgeSeconds, kind: 'age' })));
+    chart('Greatest age of the copy', `in each of the last 24 hours, at most ${span(1000 * Math.max(0, ...found.map(({ maxAgeSeconds }) => maxAgeSeconds ?? 0)))}`,
+      day.map((hour) => hour && { value: hour.maxAgeSeconds ?? 0, kind: 'age' })));
 }
 
 // ---- Problems ----

@@ -13,7 +13,9 @@ use jiff::Timestamp;
 
 use crate::app::App;
 use crate::domain::{Presence, Severity, Work};
-use crate::views::{self, AgentFilter, AgentView, Cursor, FleetStatus, MAX_LIMIT, PageRequest, Readable};
+use crate::views::{
+    self, AgentFilter, AgentView, Cursor, FleetStatus, MAX_AGENTS, PageRequest, Readable, Reading,
+};
 
 use super::auth::FleetReader;
 use super::query;
@@ -50,14 +52,22 @@ pub(super) async fn metrics(
     let reader = reader.reader();
     let named = reader.named_agents(app.clock.now());
     let filter = AgentFilter { state: None, work: None, issue: None, named: &named };
-    let readable =
-        Readable { covers: &|name| reader.covers(name), next: &|after| reader.next_covered(after).cloned() };
-    let mut request = PageRequest { limit: MAX_LIMIT, cursor: None };
+    let readable = Readable {
+        covers: &|name| reader.covers(name),
+        next: &|after| reader.next_covered(after).cloned(),
+        coverage: &reader.coverage(),
+    };
+    let mut request = PageRequest { limit: MAX_AGENTS, cursor: None };
     let mut agents = Vec::new();
     loop {
-        let page = views::agents(&app, &filter, readable, &request).await?;
-        agents.extend(page.agents);
-        request.cursor = page.next_cursor.map(Cursor);
+        request.cursor = match views::agents(&app, &filter, readable, &request, &[]).await? {
+            Reading::Read { page, .. } => {
+                agents.extend(page.agents);
+                page.next_cursor.map(Cursor)
+            }
+            // Only for a client that names a tag.
+            Reading::Unchanged { .. } => None,
+        };
         if request.cursor.is_none() {
             return Ok(shown_as("text/plain; version=0.0.4", &headers, text(&status, &agents).into_bytes()));
         }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { Front, SERVICE, beat, invokeSchedule, launch, later, open, pass, read, row, scene, signIn, until } from './support.mjs';
+import { Front, SERVICE, beat, invokeSchedule, launch, later, open, pass, read, row, scene, signIn, silence, until } from './support.mjs';
 
 let browser;
 before(async () => { browser = await launch(); });
@@ -17,9 +17,9 @@ async function becomes(what, value, wanted) {
 
 test('an agent becomes late and down in the page at the second at which the API says so', async () => {
   await invokeSchedule({});
-  await scene('heard', { seconds: 3600 });
+  await scene('date-back', { pk: 'FLEET', sk: 'WATCH', field: 'since', seconds: 3600 });
   await beat('punctual', { intervalSeconds: 30, graceSeconds: 3 });
-  await scene('silence', { agent: 'punctual', seconds: 25 });
+  await silence('punctual', 25);
   const page = await open(browser);
   await signIn(page, '#/agents?q=punctual');
   await row(page, 'punctual').getByText('up').waitFor();
@@ -87,7 +87,7 @@ test('a hold appears with its reason and the way to release it', async () => {
   await page.getByText('a <b>freeze</b>').first().waitFor();
   await page.getByText("make release AGENT='held-*'").waitFor();
   await row(page, 'held-1').getByText('on hold').waitFor();
-  await row(page, 'held-1').getByText('stop', { exact: true }).waitFor();
+  await row(page, 'held-1').getByText('■ stop').waitFor();
   await invokeSchedule({ release: 'held-*' });
   await page.reload();
   await row(page, 'held-1').waitFor();
@@ -112,6 +112,8 @@ test('an audit on hold says what is missing, and how to confirm it', async () =>
   const { last } = await scene('open-many', many);
   await pass();
   await scene('delete-many', { ...many, last });
+  const { id } = await read('/repositories/acme/docs');
+  await scene('date-back', { pk: 'FLEET', sk: `REPO#${id}`, field: 'auditedAt', seconds: 86_400 });
   await until('the audit is on hold', async () => {
     await pass();
     return (await read('/repositories/acme/docs')).auditOnHold;

@@ -14,7 +14,7 @@ test('a wrong token is refused with the reason, and a right one leads to the pag
   await page.goto(`${BOARD}#/passes`);
   await form(page).fill('a-wrong-token-not-a-secret-0123456789');
   await page.keyboard.press('Enter');
-  await page.getByText('Not signed in: missing or invalid agent token').waitFor();
+  await page.getByText('Not signed in: this token is not valid: check that it is complete').waitFor();
   await page.getByLabel('Token').fill(VIEWER_TOKEN);
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { level: 1, name: 'Passes' }).waitFor();

@@ -45,6 +45,8 @@ export async function signIn(page, route = '', board = BOARD) {
   await page.getByRole('heading', { level: 1 }).waitFor();
   await page.getByRole('button', { name: 'Sign out' }).waitFor();
   await page.getByText('Reading…').waitFor({ state: 'detached' });
+  // The board's mistakes fail fast; without this, each takes half a minute.
+  page.setDefaultTimeout(20_000);
 }
 
 /** The row of an agent in the list of agents. */
@@ -74,6 +76,9 @@ export const read = (path) => fetch(`${SERVICE}/api${path}`, { headers: { Author
 /** Changes the world: see tests/test-world/src/demo/scenes.rs. */
 export const scene = (name, given = {}) =>
   fetch(`${variable('SCENES_URL')}/${name}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(given) }).then(json);
+
+/** Lets an agent's last heartbeat be that much earlier. */
+export const silence = (agent, seconds) => scene('date-back', { pk: 'AGENTS', sk: agent, field: 'lastBeatAt', seconds });
 
 /** Invokes the schedule function. */
 export const invokeSchedule = (event) =>

@@ -80,14 +80,8 @@ async fn scene(
                 github.delete_issue(&repository, number);
             }
         }),
-        // The agent's last heartbeat was that much earlier.
-        "silence" => date_back(&world, ("AGENTS", &text("agent")), "lastBeatAt", seconds),
-        // The service has heard agents since that much earlier.
-        "heard" => {
-            for field in ["since", "sentAt"] {
-                date_back(&world, ("FLEET", "WATCH"), field, seconds);
-            }
-        }
+        // Something in the table happened that much earlier.
+        "date-back" => date_back(&world, (&text("pk"), &text("sk")), &text("field"), seconds),
         // As many agents as this one, under other names.
         "copy-agent" => {
             let item =
