@@ -69,7 +69,7 @@ const API = location.pathname.replace(/\/board\/*$/, '');
 let clockOffset = 0;
 const now = () => Date.now() + clockOffset;
 
-/** What was last read from each address, with its tag. Only in memory. */
+/** What was last read from each address, with its tag. */
 const known = new Map();
 
 class Refused extends Error {
@@ -85,10 +85,10 @@ async function request(path, options) {
   try {
     response = await fetch(API + path, { cache: 'no-store', signal: AbortSignal.timeout(35_000), ...options });
   } catch {
-    throw new Refused(0, navigator.onLine === false ? 'this device is offline' : 'the service does not answer');
+    throw new Refused(0, 'the service does not answer');
   }
   const date = Date.parse(response.headers.get('date'));
-  // A date has whole seconds. A shift of less than that is no news.
+  // A date has whole seconds.
   if (date && Math.abs(date + 500 - now()) > 1500) clockOffset = date + 500 - Date.now();
   if (response.ok || response.status === 304) return response;
   const problem = await response.json().catch(() => ({}));
@@ -248,7 +248,7 @@ function bars(hours, label, { width, height, className }) {
 
 const hourOf = (instant) => Math.floor(Date.parse(instant) / HOUR);
 
-/** An agent's heartbeats in each of the last 24 hours. */
+/** An agent's heartbeats in each of the last 24 hours, the oldest first. */
 function lastDay({ heartbeatsPerHour: beats }) {
   const hours = Array(24).fill(0);
   if (beats) {
@@ -344,10 +344,10 @@ const heartbeatLine = (agent) =>
 // ---- Tables that become cards ----
 
 /** A table. `columns` are `[heading, cell]`; on a narrow page each row is a card. */
-const table = (caption, columns, rows, keyOf, rowClass = () => null) =>
+const table = (caption, columns, rows, keyOf) =>
   h('table', { role: 'table' }, h('caption', { class: 'hidden' }, caption),
     h('thead', { role: 'rowgroup' }, h('tr', { role: 'row' }, columns.map(([heading]) => h('th', { role: 'columnheader', scope: 'col' }, heading)))),
-    h('tbody', { role: 'rowgroup' }, rows.map((row) => h('tr', { role: 'row', key: keyOf(row), class: rowClass(row) },
+    h('tbody', { role: 'rowgroup' }, rows.map((row) => h('tr', { role: 'row', key: keyOf(row) },
       columns.map(([heading, cell]) => h('td', { role: 'cell', 'data-heading': heading }, h('div', null, cell(row))))))));
 
 const empty = (text, ...more) => h('div', { class: 'empty' }, h('p', null, text), more);
@@ -397,19 +397,18 @@ const agents = {
     }
     const of = workers(all);
     const counts = new Map();
-    const groups = (agent) => [agent.state, WORK[agent.work] && agent.work, agent.isQuiet && 'quiet', agent.hold && 'hold'].filter(Boolean);
+    const groups = (agent) => [agent.state, WORK[agent.work] && agent.work, agent.isQuiet && 'quiet', agent.hold && 'on hold'].filter(Boolean);
     for (const agent of all) for (const group of groups(agent)) counts.set(group, (counts.get(group) ?? 0) + 1);
     const wanted = (parameters.q ?? '').toLowerCase();
     const shown = all.filter((agent) => (!parameters.state || groups(agent).includes(parameters.state))
       && (!wanted || agent.name.toLowerCase().includes(wanted) || agent.activeIssues.some(({ url }) => issueName(url).toLowerCase().includes(wanted))));
     shown.sort((one, other) => worst(one) - worst(other) || (one.name < other.name ? -1 : 1));
-    const words = { ignores_stop: 'ignore stop', hold: 'on hold' };
     const filter = (group, text) => h('a', { key: group, class: 'filter', href: `#/agents${query({ ...parameters, state: group })}`, 'aria-current': (parameters.state ?? '') === group ? 'true' : null }, text);
     return [
       h('div', { class: 'filters' },
         filter('', counted(all.length, 'agent')),
-        ['down', 'ignores_stop', 'late', 'stalled', 'hold', 'quiet', 'up', 'unwatched', 'new', 'left'].filter((group) => counts.has(group) || parameters.state === group)
-          .map((group) => filter(group, `${counts.get(group) ?? 0} ${words[group] ?? group}`)),
+        ['down', 'ignores_stop', 'late', 'stalled', 'on hold', 'quiet', 'up', 'unwatched', 'new', 'left'].filter((group) => counts.has(group) || parameters.state === group)
+          .map((group) => filter(group, `${counts.get(group) ?? 0} ${group.replace('_', ' ')}`)),
         search('Find an agent or an issue', 'q')),
       shown.length ? table('Agents, the worst first', [
         ['State', agentBadges],
@@ -419,7 +418,7 @@ const agents = {
         ['Last 24 hours', (agent) => beatBars(agent)],
         ['Works on', (agent) => issueChips(agent, of)],
         ['Progress', (agent) => agent.progress && [foreign(agent.progress), ' ', agent.progressAt && faint(ago(agent.progressAt))]],
-      ], shown, (agent) => agent.name, (agent) => agent.state)
+      ], shown, (agent) => agent.name)
         : empty('No agent matches.', h('a', { href: '#/agents' }, 'Show all')),
     ];
   },
@@ -596,7 +595,7 @@ const setParameter = (name, value) => {
 
 const search = (label, name, placeholder = '') =>
   h('label', { key: name }, `${label} `, h('input', { type: 'search', placeholder, autocomplete: 'off', value: board.route.parameters[name] ?? '',
-    // What is found in the page follows each letter; what is asked of the service does not.
+    // Only what is found in the page follows each letter.
     [name === 'q' ? 'oninput' : 'onchange']: (event) => setParameter(name, event.target.value.trim()) }));
 
 const choice = (label, name, options, none = 'any') =>
