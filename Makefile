@@ -135,13 +135,19 @@ examples: binaries $(CARGO_LAMBDA) $(EXAMPLES)/installed $(PYTHON_TOOLS)/install
 
 # Pictures of every page, and measurements, go to target/board.
 BOARD_OUT := $(CURDIR)/target/board
+beside_browser = chromium=$${CHROMIUM:-$$(tests/board/chromium)} && exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' \
+	BEATS_PER_MINUTE=6000 READS_PER_MINUTE=60000 CHROMIUM="$$chromium" BOARD_TOOLS='$(BOARD_TOOLS)' BOARD_OUT='$(BOARD_OUT)' \
+	$(TEST_WORLD) with-history
 
 .PHONY: board
 board: binaries $(CARGO_LAMBDA) $(BOARD_TOOLS)/installed ## Test the board in a real browser, and take its pictures (needs Node 20, npm and Chromium)
 	@rm -rf '$(BOARD_OUT)'
-	@chromium=$${CHROMIUM:-$$(tests/board/chromium)} && exec env CARGO_LAMBDA='$(CARGO_LAMBDA)' BEATS_PER_MINUTE=6000 \
-		READS_PER_MINUTE=60000 CHROMIUM="$$chromium" BOARD_TOOLS='$(BOARD_TOOLS)' BOARD_OUT='$(BOARD_OUT)' \
-		$(TEST_WORLD) with-history node --test --test-concurrency=1 $(wildcard tests/board/*.test.mjs)
+	@$(beside_browser) node --test --test-concurrency=1 $(wildcard tests/board/*.test.mjs)
+
+.PHONY: board-pictures
+board-pictures: override BOARD_OUT := $(CURDIR)/docs
+board-pictures: binaries $(CARGO_LAMBDA) $(BOARD_TOOLS)/installed ## Take the pictures of docs/board.md again
+	@$(beside_browser) node tests/board/pictures.mjs
 
 # The service serves the file; a test compares it with them.
 .PHONY: openapi
@@ -264,7 +270,7 @@ deployment: build binaries $(PYTHON_TOOLS)/installed $(MINISTACK)/installed ## D
 	@exec $(MINISTACK)/python -B infra/checks/deployment $(PLAIN_TEMPLATE) target/lambda $(TEST_WORLD)
 
 .PHONY: ci
-ci: check infra test contract bench-smoke schemathesis sample-events examples deployment ## Everything a change must pass: check, infra, test, contract, bench-smoke, schemathesis, sample-events, examples, deployment
+ci: check infra test contract bench-smoke schemathesis sample-events examples board deployment ## Everything a change must pass: check, infra, test, contract, bench-smoke, schemathesis, sample-events, examples, board, deployment
 
 .PHONY: binaries
 binaries:

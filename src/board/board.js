@@ -357,7 +357,7 @@ const more = (list) => list.nextCursor && h('p', null, h('button', { type: 'butt
 // ---- Agents ----
 
 const worst = (agent) => [
-  agent.state === 'down', agent.work === 'ignores_stop', agent.state === 'late', agent.work === 'stalled', agent.hold !== null,
+  agent.state === 'down', agent.work === 'ignores_stop', agent.state === 'late', agent.stopSince !== null, agent.work === 'stalled', agent.hold !== null,
   agent.isQuiet, agent.state === 'up', agent.state === 'unwatched', agent.state === 'new', true,
 ].indexOf(true);
 

@@ -65,6 +65,7 @@ def check(surroundings, template, lambda_folder):
     proved("a second heartbeat is served by the same pass", journey.second_heartbeat_is_served_by_the_same_pass)
     proved("an issue closed on GitHub is reported", journey.issue_closed_on_github_is_reported)
     proved("the service itself refuses, with 401, 404 and 405", journey.the_service_itself_refuses)
+    proved("the board's address has the page, and its session reads", journey.board_is_there_and_its_session_reads)
     proved("the schedule sends a heartbeat", journey.schedule_sends_a_heartbeat)
     event = Path("events/schedule.json").read_bytes()
     proved("the schedule function takes its event", journey.the_schedule_function_takes_its_event, event)

@@ -137,6 +137,20 @@ class Journey:
         status, _, body = self.call("GET", "/api/health")
         claim((status, body["status"]) == (200, "ok"), f"the health check is answered with {status}: {body}")
 
+    def board_is_there_and_its_session_reads(self):
+        path = urlsplit(self.outputs["BoardUrl"]).path
+        status, headers, page = self.surroundings.request("GET", path, host=self.host)
+        is_page = headers["Content-Type"].startswith("text/html") and b"board.js" in page
+        claim(status == 200 and is_page, f"the board is answered with {status}: {page[:200]}")
+        browser = {"Sec-Fetch-Site": "same-origin", "Content-Type": "application/json"}
+        given = json.dumps({"token": self.token})
+        status, headers, body = self.surroundings.request("POST", "/api/session", browser, given, self.host)
+        cookie = (headers["Set-Cookie"] or "").partition(";")[0]
+        claim(status == 200 and cookie.startswith("__Host-board="), f"signing in is answered with {status}: {body}")
+        for headers, expected in [({**browser, "Cookie": cookie}, 200), ({"Cookie": cookie}, 401)]:
+            status, _, body = self.surroundings.request("GET", "/api/status", headers, host=self.host)
+            claim(status == expected, f"a read with the cookie is answered with {status} and not {expected}: {body}")
+
     def schedule_sends_a_heartbeat(self):
         end = time.monotonic() + SCHEDULE_SECONDS
         while not self.scheduled():

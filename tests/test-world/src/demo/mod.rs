@@ -129,6 +129,8 @@ pub(crate) async fn dev() -> Result<(), Failure> {
         eprintln!("`cargo lambda` is not on your PATH. To add the one that runs here:");
         eprintln!("  export PATH=\"{}:$PATH\"", folder.display());
     }
+    eprintln!("Look at the board in a browser, and sign in with the token {VIEWER_TOKEN}:");
+    eprintln!("  {url}/api/board");
     eprintln!("Read what is stored, with a token that may only read (docs/reading.md):");
     eprint!("{}", reading::commands(&url, surroundings.is_made_up()));
     eprintln!("Run your own build of the functions in the same local world, rebuilt on each change:");

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use test_world::VIEWER_TOKEN;
 
 /// What to request, behind the service's address. The agent `alpha` sends the sample events.
-const PATHS: [&str; 10] = [
+const PATHS: [&str; 11] = [
     "/api/status",
     "/api/agents",
     "/api/agents/alpha",
@@ -16,6 +16,7 @@ const PATHS: [&str; 10] = [
     "/api/issues?status=ready&assignee=none",
     "/api/repositories/acme/api/issues/1",
     "/api/changes",
+    "/api/metrics",
 ];
 
 /// One line for each view, after one that sets the variables which they use. `url` is the service's address. Without the

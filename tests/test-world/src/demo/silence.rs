@@ -32,7 +32,7 @@ pub(super) async fn report(functions: &mut Functions, world: &TestWorld) -> Resu
 }
 
 /// Runs what the schedule runs.
-async fn sweep(functions: &mut Functions) -> Result<(), Failure> {
+pub(super) async fn sweep(functions: &mut Functions) -> Result<(), Failure> {
     let event = heartbeat::read("events/schedule.json".as_ref())?;
     functions.invoke(SCHEDULE, &event).await.map(drop)
 }
