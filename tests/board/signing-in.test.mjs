@@ -18,7 +18,7 @@ test('a wrong token is refused with the reason, and a right one leads to the pag
   await page.getByLabel('Token').fill(VIEWER_TOKEN);
   await page.keyboard.press('Enter');
   await page.getByRole('heading', { level: 1, name: 'Passes' }).waitFor();
-  await page.getByText('Passes per hour').waitFor();
+  await page.getByText('Passes per hour', { exact: true }).waitFor();
   assert.equal(new URL(page.url()).hash, '#/passes');
   assert.equal(await page.evaluate(() => document.activeElement.tagName), 'H1', 'a screen reader starts at the heading');
 
