@@ -1,7 +1,5 @@
-// The board: a client of the reading API, without dependencies.
-//
-// A page is a function from what was read to a tree of elements (`h`), and `patch` changes only what differs in the
-// document: rows keep their place, focus and open details. Texts become text nodes and are never parsed as HTML.
+// The board: a client of the reading API. A page is a function from what was read to a tree of elements (`h`), and
+// `patch` changes only what differs in the document. Texts become text nodes and are never parsed as HTML.
 
 // ---- Elements ----
 
@@ -9,8 +7,6 @@ const SVG = 'http://www.w3.org/2000/svg';
 
 /** An element: its tag, attributes (`on…` are listeners, `key` finds it again) and children. */
 const h = (tag, attributes, ...children) => ({ tag, attributes: attributes ?? {}, children: children.flat(Infinity) });
-
-const isNothing = (value) => value === null || value === undefined || value === false;
 
 function create(wanted, parent) {
   if (typeof wanted !== 'object') return document.createTextNode(wanted);
@@ -31,18 +27,24 @@ function update(node, { attributes, children }) {
 
 function set(node, name, value) {
   if (name === 'key') return;
-  if (name.startsWith('on') || name === 'value') node[name] = value;
-  else if (isNothing(value)) node.removeAttribute(name);
+  if (name.startsWith('on') || name === 'value' || name === 'selected') node[name] = value;
+  else if (!value) node.removeAttribute(name);
   else node.setAttribute(name, value === true ? '' : value);
 }
 
 /** Makes the children of a node the wanted ones, and reuses those that are there. */
 function patch(parent, wanted) {
   const keyed = new Map();
-  for (const node of parent.childNodes) if (node.board?.key !== undefined) keyed.set(node.board.key, node);
+  const keys = new Set(wanted.map((child) => child?.attributes?.key));
+  for (const node of [...parent.childNodes]) {
+    const key = node.board?.key;
+    // At first, so that the others need not move: what moves loses focus and selection.
+    if (!keys.has(key)) node.remove();
+    else if (key !== undefined) keyed.set(key, node);
+  }
   let place = parent.firstChild;
   for (const child of wanted) {
-    if (isNothing(child)) continue;
+    if (!child) continue;
     const key = child.attributes?.key;
     let node = key === undefined ? place : keyed.get(key);
     keyed.delete(key);
@@ -63,29 +65,25 @@ function patch(parent, wanted) {
 // ---- The API ----
 
 /** The address of the API, behind whatever stage or base path the page was found. */
-const API = location.pathname.replace(/\/board\/*$/, '');
+const API = location.origin + location.pathname.replace(/\/board\/*$/, '');
 
 /** The server's clock minus this machine's, in ms: all times are the server's. */
 let clockOffset = 0;
 const now = () => Date.now() + clockOffset;
 
-/** What was last read from each address, with its tag. */
+/** What was last read from each address, with its tag, and which addresses the page needs. */
 const known = new Map();
+const needed = new Set();
 
-class Refused extends Error {
-  constructor(status, detail, retryAfter) {
-    super(detail);
-    this.status = status;
-    this.retryAfter = retryAfter;
-  }
-}
+/** Why a request has no answer: an HTTP status, or 0. */
+const refusal = (status, detail, retryAfter) => Object.assign(new Error(detail), { status, retryAfter });
 
 async function request(path, options) {
   let response;
   try {
     response = await fetch(API + path, { cache: 'no-store', signal: AbortSignal.timeout(35_000), ...options });
   } catch {
-    throw new Refused(0, 'the service does not answer');
+    throw refusal(0, 'the service does not answer');
   }
   const date = Date.parse(response.headers.get('date'));
   // A date has whole seconds.
@@ -93,16 +91,17 @@ async function request(path, options) {
   if (response.ok || response.status === 304) return response;
   const problem = await response.json().catch(() => ({}));
   const detail = problem.detail ?? `the service answered ${response.status}`;
-  throw new Refused(response.status, detail, Number(response.headers.get('retry-after')) || null);
+  throw refusal(response.status, detail, Number(response.headers.get('retry-after')));
 }
 
-/** Reads an address. */
 async function read(path) {
+  const mine = turn;
+  needed.add(path);
   const before = known.get(path);
   const response = await request(path, { headers: before ? { 'If-None-Match': before.tag } : {} });
   if (response.status === 304) return before.body;
-  const body = await response.json().catch(() => { throw new Refused(0, 'the answer was cut off'); });
-  known.set(path, { tag: response.headers.get('etag'), body });
+  const body = await response.json().catch(() => { throw refusal(0, 'the answer was cut off'); });
+  if (mine === turn) known.set(path, { tag: response.headers.get('etag'), body });
   return body;
 }
 
@@ -139,12 +138,14 @@ function span(milliseconds) {
   return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
 }
 
+/** A time that somebody chose, exactly. */
+const exact = (seconds) => (seconds % 60 ? `${seconds} s` : seconds % 3600 ? `${seconds / 60} min` : `${seconds / 3600} h`);
+
 const time = (instant, text) => h('time', { datetime: instant, title: FULL.format(Date.parse(instant)) }, text);
 
-/** How long ago an instant was, or how far ahead it is. */
 const ago = (instant) => {
   const age = now() - Date.parse(instant);
-  return time(instant, age < 0 ? `in ${span(-age)}` : age < 5000 ? 'just now' : `${span(age)} ago`);
+  return time(instant, age < 5000 ? 'just now' : `${span(age)} ago`);
 };
 const at = (instant) => {
   const when = Date.parse(instant);
@@ -155,9 +156,12 @@ const counted = (n, one, many = `${one}s`) => `${n.toLocaleString('en-GB')} ${n 
 
 /** The first few of a list, and how many more there are. */
 const few = (list, show = (one) => one) =>
-  [list.slice(0, 4).map((one, n) => [n > 0 && ', ', show(one)]), list.length > 4 && ` and ${list.length - 4} more`];
+  [list.slice(0, 4).map((one, n) => [n && ', ', show(one)]), list.length > 4 && ` and ${list.length - 4} more`];
 
+const reading = () => note(board.failure ? '' : 'Reading…');
+const note = (text) => h('p', { class: 'faint' }, text);
 const faint = (...children) => h('span', { class: 'faint' }, children);
+const strong = (text) => h('strong', null, text);
 const code = (text) => h('code', null, text);
 const agoOrNever = (instant) => (instant ? ago(instant) : faint('not yet'));
 
@@ -167,10 +171,12 @@ const sentence = (text) => text.split('`').map((part, n) => (n % 2 ? code(part) 
 /** Words of other people, in their own direction. */
 const foreign = (text) => h('bdi', null, text);
 
-/** A line to copy. */
+const button = (text, onclick) => h('button', { type: 'button', onclick }, text);
+const link = (href, text) => h('a', { href }, text);
+
 const command = (line) =>
   h('div', { class: 'command' }, code(line),
-    h('button', { type: 'button', onclick: (event) => copy(event.currentTarget, line) }, 'Copy'));
+    button('Copy', (event) => copy(event.currentTarget, line)));
 
 async function copy(button, line) {
   await navigator.clipboard.writeText(line).then(() => say('Copied'), () => getSelection().selectAllChildren(button.previousSibling));
@@ -192,19 +198,19 @@ function issueName(url) {
 }
 
 /** A word with a shape, so that colour is not needed. */
-const badge = (kind, shape, word, title) =>
-  h('span', { class: `badge ${kind}`, title }, h('span', { 'aria-hidden': 'true' }, shape), ` ${word}`);
+const badge = (kind, shape, word) =>
+  h('span', { class: `badge ${kind}` }, h('span', { 'aria-hidden': 'true' }, shape), ` ${word}`);
 
-const bad = (word, title) => badge('bad', '■', word, title);
+const bad = (word) => badge('bad', '■', word);
 const warn = (word) => badge('warn', '◆', word);
 
 const STATES = {
-  down: ['bad', '■', 'down', 'The promised heartbeat has not come'],
-  late: ['warn', '◐', 'late', 'The promised heartbeat is due, and may still come'],
-  up: ['good', '●', 'up', 'The next heartbeat is not due yet'],
-  unwatched: ['plain', '○', 'unwatched', 'Nobody is alerted if it goes silent'],
-  new: ['plain', '+', 'new', 'No heartbeat yet'],
-  left: ['faint', '–', 'left', 'It said so, or has been silent for very long'],
+  down: ['bad', '■', 'down'],
+  late: ['warn', '◐', 'late'],
+  up: ['good', '●', 'up'],
+  unwatched: ['faint', '○', 'unwatched'],
+  new: ['faint', '+', 'new'],
+  left: ['faint', '–', 'left'],
 };
 const WORK = {
   ignores_stop: ['bad', '▲', 'ignores stop'],
@@ -213,18 +219,18 @@ const WORK = {
 const VERDICTS = { go: ['good', '●', 'go'], check: ['warn', '◆', 'check'], stop: ['bad', '■', 'stop'] };
 const STATUSES = {
   ok: ['good', '●', 'ok'], warning: ['warn', '◆', 'warning'], error: ['bad', '■', 'error'],
-  running: ['plain', '○', 'running'], died: ['bad', '■', 'died'],
+  running: ['faint', '○', 'running'], died: ['bad', '■', 'died'],
 };
 const REPOSITORY_STATES = {
-  failing: ['bad', '■', 'failing', 'It cannot be read'],
-  drifted: ['warn', '◆', 'drifted', 'GitHub counts another number of open issues: an audit follows'],
-  catching_up: ['warn', '◐', 'catching up', 'The next passes read the rest'],
-  backfilling: ['warn', '◐', 'first listing', 'Issues are missing until it is finished'],
-  waiting: ['plain', '○', 'waiting', 'No pass has read it yet'],
-  in_sync: ['good', '●', 'in sync', 'The copy agrees with GitHub'],
+  failing: ['bad', '■', 'failing'],
+  drifted: ['warn', '◆', 'drifted'],
+  catching_up: ['warn', '◐', 'catching up'],
+  backfilling: ['warn', '◐', 'first listing'],
+  waiting: ['faint', '○', 'waiting'],
+  in_sync: ['good', '●', 'in sync'],
 };
 /** The badge for a word of the API; a word of a later version is shown as it is. */
-const badgeOf = (all, word) => badge(...(all[word] ?? ['plain', '○', word]));
+const badgeOf = (all, word) => badge(...(all[word] ?? ['faint', '○', word]));
 
 // ---- Charts ----
 
@@ -252,7 +258,7 @@ const hourOf = (instant) => Math.floor(Date.parse(instant) / HOUR);
 function lastDay({ heartbeatsPerHour: beats }) {
   const hours = Array(24).fill(0);
   if (beats) {
-    const behind = Math.floor(now() / HOUR) - hourOf(beats.lastHour);
+    const behind = Math.max(0, Math.floor(now() / HOUR) - hourOf(beats.lastHour));
     beats.counts.forEach((count, n) => { if (n - behind >= 0) hours[n - behind] = count; });
   }
   return hours;
@@ -276,7 +282,7 @@ const AXIS = h('div', { class: 'axis', 'aria-hidden': 'true' }, ['24 h ago', '12
 
 /** A large chart under its text, which is also its alternative. */
 const chart = (title, text, hours) =>
-  h('figure', null, h('figcaption', null, h('strong', null, title), ` ${text}`), bars(hours, `${title}: ${text}`, LARGE), AXIS);
+  h('figure', null, h('figcaption', null, strong(title), ` ${text}`), bars(hours, `${title}: ${text}`, LARGE), AXIS);
 
 /** Passes per hour by their worst outcome, and how old the copy became. */
 function passCharts({ hours }) {
@@ -294,40 +300,41 @@ function passCharts({ hours }) {
 
 // ---- Problems ----
 
-const wayOut = (words) => words && [h('strong', null, 'What to do: '), sentence(words.wayOut)];
+const wayOut = (words) => words && [strong('What to do: '), sentence(words.wayOut)];
 
 /** A problem, and the way out. */
 function problem({ code: kind, severity, repository, owners, message, retryable }) {
   const of = repository ?? (owners?.length ? owners.join(', ') : null);
-  return h('li', null,
-    h('p', null, badgeOf(STATUSES, severity), ' ', of && h('strong', null, `${of}: `), sentence(message)),
-    h('p', { class: 'faint' }, wayOut(board.words.get(kind)), retryable && ' The next passes try again by themselves.'),
+  return h('li', { key: `${kind} ${of}` },
+    h('p', null, badgeOf(STATUSES, severity), ' ', of && strong(`${of}: `), sentence(message)),
+    h('p', { class: 'faint' }, wayOut(board.words?.get(kind)), retryable && ' The next passes try again by themselves.'),
     kind === 'audit_held' && command(`make confirm-audit REPOSITORY=${repository}`));
 }
 
-const problems = (list) => list.length > 0 && h('ul', { class: 'problems' }, list.map(problem));
+const problems = (list) => list.length && h('ul', { class: 'problems' }, list.map(problem));
 
-const folded = (list, text) => list.length > 0 && h('details', null, h('summary', null, text), problems(list));
+const folded = (list, text) => list.length && h('details', null, h('summary', null, text), problems(list));
 
 /** The first line: can the copy be relied on, and if not, since when, why, and what to do. */
 function firstLine({ status }) {
   const { lastPass, freshAt, staleAt } = status;
+  const [ended, fresh, stale] = [lastPass?.endedAt, freshAt, staleAt].map(Date.parse);
   let kind = 'good';
   let line;
   if (!lastPass) {
     kind = 'warn';
     line = [badge('warn', '○', 'No copy yet'), ' No pass has ended, so nothing was read from GitHub. A heartbeat runs the first one:',
       command(heartbeatLine('alpha'))];
-  } else if (Date.parse(staleAt) <= now()) {
+  } else if (stale <= now()) {
     kind = 'bad';
-    line = [bad('Not current'), ' No pass has ended since ', at(lastPass.endedAt), ' (', ago(lastPass.endedAt),
-      '), so the copy is as of then. Check that the schedule is on and succeeds; any heartbeat runs a pass.'];
-  } else if (status.problems.length || !freshAt) {
+    line = [bad('Not current'), ' No pass has ended since ', at(lastPass.endedAt), ' (', ago(lastPass.endedAt), '). ',
+      ...(freshAt ? ['The copy is as of ', at(freshAt), '.'] : ['The copy was never complete.']), ' Check that the schedule is on and succeeds; any heartbeat runs a pass.'];
+  } else if (status.problems.length || lastPass.status !== 'ok' || !(ended - fresh < stale - ended)) {
     kind = status.problems.some(({ severity }) => severity === 'error') ? 'bad' : 'warn';
     line = [badge(kind, '◆', freshAt ? 'Partly current' : 'Incomplete'),
-      freshAt ? [' Not everything that GitHub has shown since ', at(freshAt), ' (', ago(freshAt), ') is in the copy.'] : ' Not every repository has been read yet.'];
+      freshAt ? [' Not everything that GitHub has shown since ', at(freshAt), ' (', ago(freshAt), ') is in the copy.'] : ' Not every repository has been read yet.', ' ', link('#/repositories', 'See which')];
   } else {
-    line = [badge('good', '●', 'Current'), ' The copy has everything that GitHub showed ', ago(freshAt), `, for ${counted(status.repositories, 'repository', 'repositories')}.`];
+    line = [badge('good', '●', 'Current'), ' The copy has everything that GitHub showed ', ago(freshAt), '.'];
   }
   return h('section', { key: 'copy', class: `first ${kind}`, 'aria-label': 'State of the copy' },
     h('div', { class: 'line' }, line),
@@ -339,7 +346,7 @@ function firstLine({ status }) {
 }
 
 const heartbeatLine = (agent) =>
-  `curl -X POST ${location.origin}${API}/agents/${agent}/heartbeat -H "Authorization: Bearer $TOKEN"`;
+  `curl -X POST ${API}/agents/${agent}/heartbeat -H "Authorization: Bearer $TOKEN"`;
 
 // ---- Tables that become cards ----
 
@@ -352,7 +359,7 @@ const table = (caption, columns, rows, keyOf) =>
 
 const empty = (text, ...more) => h('div', { class: 'empty' }, h('p', null, text), more);
 
-const more = (list) => list.nextCursor && h('p', null, h('button', { type: 'button', onclick: () => { board.pages += 1; refresh(); } }, 'Show more'));
+const more = (list) => list.nextCursor && h('p', null, button('Show more', () => { board.pages += 1; refresh(); }));
 
 // ---- Agents ----
 
@@ -368,24 +375,24 @@ function workers(agents) {
   return of;
 }
 
-const agentLink = (name) => h('a', { href: `#/agents/${name}` }, name);
+const agentLink = (name) => link(`#/agents/${name}`, name);
 
 function agentBadges(agent) {
   return [badgeOf(STATES, agent.state), WORK[agent.work] && [' ', badgeOf(WORK, agent.work)],
-    agent.isQuiet && [' ', badge('warn', '◌', 'quiet', 'No heartbeat for twice the suggested interval')],
-    agent.hold && [' ', bad('on hold', agent.hold.why)]];
+    agent.isQuiet && [' ', badge('warn', '◌', 'quiet')],
+    agent.hold && [' ', bad('on hold')]];
 }
 
 function promise({ watch, state }) {
   if (!watch) return state === 'unwatched' && faint('nothing');
-  const due = Date.parse(watch.dueAt) > now() ? 'due ' : 'was due ';
-  return [`every ${span(watch.intervalSeconds * 1000)}, `, faint(due, ago(watch.dueAt))];
+  const left = Date.parse(watch.dueAt) - now();
+  return [`every ${exact(watch.intervalSeconds)}, `, faint(left > 0 ? ['due ', time(watch.dueAt, `in ${span(left)}`)] : ['was due ', ago(watch.dueAt)])];
 }
 
 const issueChips = (agent, of) => agent.activeIssues.map(({ url, verdict }, n) => {
   const others = (of?.get(url) ?? []).filter((name) => name !== agent.name);
   return h('div', { key: url ?? n, class: 'chip' }, badgeOf(VERDICTS, agent.hold ? 'stop' : verdict), ' ', github(url, issueName(url)),
-    others.length > 0 && h('span', { class: 'badge warn' }, h('span', { 'aria-hidden': 'true' }, '⚑ '), 'also ', few(others, agentLink)));
+    others.length && h('span', { class: 'badge warn' }, h('span', { 'aria-hidden': 'true' }, '⚑ '), 'also ', few(others, agentLink)));
 });
 
 const agents = {
@@ -399,7 +406,7 @@ const agents = {
     const counts = new Map();
     const groups = (agent) => [agent.state, WORK[agent.work] && agent.work, agent.isQuiet && 'quiet', agent.hold && 'on hold'].filter(Boolean);
     for (const agent of all) for (const group of groups(agent)) counts.set(group, (counts.get(group) ?? 0) + 1);
-    const wanted = (parameters.q ?? '').toLowerCase();
+    const wanted = (parameters.q ?? '').trim().toLowerCase();
     const shown = all.filter((agent) => (!parameters.state || groups(agent).includes(parameters.state))
       && (!wanted || agent.name.toLowerCase().includes(wanted) || agent.activeIssues.some(({ url }) => issueName(url).toLowerCase().includes(wanted))));
     shown.sort((one, other) => worst(one) - worst(other) || (one.name < other.name ? -1 : 1));
@@ -419,7 +426,7 @@ const agents = {
         ['Works on', (agent) => issueChips(agent, of)],
         ['Progress', (agent) => agent.progress && [foreign(agent.progress), ' ', agent.progressAt && faint(ago(agent.progressAt))]],
       ], shown, (agent) => agent.name)
-        : empty('No agent matches.', h('a', { href: '#/agents' }, 'Show all')),
+        : empty('No agent matches.', link('#/agents', 'Show all')),
     ];
   },
 };
@@ -427,7 +434,7 @@ const agents = {
 /** Why an agent is in its state, in a sentence. */
 function why(agent) {
   const { state, watch, lastHeartbeatAt: last } = agent;
-  const every = watch && `Promised a heartbeat every ${span(watch.intervalSeconds * 1000)}`;
+  const every = watch && `Promised a heartbeat every ${exact(watch.intervalSeconds)}`;
   switch (state) {
     case 'new': return ['A token names this agent, and it has sent no heartbeat yet:', command(heartbeatLine(agent.name))];
     case 'up': return [`${every}. The last one came `, ago(last), ', the next is due at ', at(watch.dueAt), '.'];
@@ -449,7 +456,7 @@ const fact = (name, ...value) => [h('dt', null, name), h('dd', null, value)];
 
 const agent = {
   load: async ({ name }, pages) => {
-    const path = `/agents/${encodeURIComponent(name)}`;
+    const path = `/agents/${name}`;
     const [one, runs] = await Promise.all([read(path), readPages(`${path}/runs?limit=50`, 'runs', pages)]);
     return { agent: one, runs };
   },
@@ -461,7 +468,7 @@ const agent = {
       h('dl', null,
         fact('Works on', one.activeIssues.length ? issueChips(one) : 'nothing'),
         one.progress && fact('Progress', foreign(one.progress), ' ', one.progressAt && ago(one.progressAt)),
-        one.watch && fact('Grace', span(one.watch.graceSeconds * 1000)),
+        one.watch && fact('Grace', exact(one.watch.graceSeconds)),
         one.lastStatus && fact('Last answer', badgeOf(STATUSES, one.lastStatus)),
         one.login && fact('Login', foreign(one.login)),
         one.client && fact('Client', foreign(one.client)),
@@ -478,11 +485,10 @@ const agent = {
   },
 };
 
-/** The problems and issues of a run, folded. */
 function lines({ warnings, errors, touchedIssueUrls, touchedCount, stopIssueUrls }) {
   const problemLines = [...errors, ...warnings];
   const heading = [problemLines.length && counted(problemLines.length, 'problem'), touchedCount && counted(touchedCount, 'issue'), stopIssueUrls.length && `${stopIssueUrls.length} to stop`].filter(Boolean);
-  return heading.length > 0 && h('details', null, h('summary', null, heading.join(', ')),
+  return heading.length && h('details', null, h('summary', null, heading.join(', ')),
     h('ul', null, problemLines.map((line, n) => h('li', { key: `p${n}` }, sentence(line))),
       stopIssueUrls.map((url) => h('li', { key: `s${url}` }, badgeOf(VERDICTS, 'stop'), ' ', github(url, issueName(url)))),
       touchedIssueUrls.map((url) => h('li', { key: url }, github(url, issueName(url))))));
@@ -493,12 +499,12 @@ function lines({ warnings, errors, touchedIssueUrls, touchedCount, stopIssueUrls
 const repositoryRank = ({ state, auditOnHold }) => (auditOnHold ? 0 : Object.keys(REPOSITORY_STATES).indexOf(state) + 1);
 
 function repositoryTrouble({ name, failure, auditOnHold, unreadIssues }) {
-  const words = failure && board.words.get(failure.code);
+  const words = failure && board.words?.get(failure.code);
   return [
     failure && h('div', null, code(failure.code), failure.since && [' since ', at(failure.since)], words && [': ', sentence(words.meaning), '. ', wayOut(words)]),
     auditOnHold && h('div', null, bad('audit on hold'), ` ${auditOnHold.absent} of ${auditOnHold.of} open issues are missing from GitHub's listing. Nothing was removed. If they are really gone:`,
       command(`make confirm-audit REPOSITORY=${name}`)),
-    unreadIssues.length > 0 && h('div', null, `Cannot be read: ${unreadIssues.map((number) => `#${number}`).join(', ')}`),
+    unreadIssues.length && h('div', null, `Cannot be read: ${unreadIssues.map((number) => `#${number}`).join(', ')}`),
   ];
 }
 
@@ -507,7 +513,7 @@ const repositories = {
   load: async () => ({ repositories: (await readPages('/repositories?limit=200', 'repositories', 20)).repositories }),
   view({ repositories: all, status }, { parameters }) {
     if (!all.length) return empty(['No repository is tracked. Name some in ', code('REPOSITORIES'), '.']);
-    const wanted = (parameters.q ?? '').toLowerCase();
+    const wanted = (parameters.q ?? '').trim().toLowerCase();
     const shown = all.filter(({ name, configuredName }) => `${name} ${configuredName}`.toLowerCase().includes(wanted));
     shown.sort((one, other) => repositoryRank(one) - repositoryRank(other));
     return [
@@ -515,12 +521,12 @@ const repositories = {
       shown.length ? table('Repositories, the worst first', [
         ['State', ({ state }) => badgeOf(REPOSITORY_STATES, state)],
         ['Repository', ({ name, configuredName }) => [github(`${status.githubServerUrl}/${name}`, name), name.toLowerCase() !== configuredName.toLowerCase() && h('div', { class: 'faint' }, `configured as ${configuredName}`)]],
-        ['Open issues', ({ name, openIssues }) => h('a', { href: `#/issues${query({ repository: name })}` }, openIssues.toLocaleString('en-GB'))],
+        ['Open issues', ({ name, openIssues }) => link(`#/issues${query({ repository: name })}`, openIssues.toLocaleString('en-GB'))],
         ['Current as of', ({ freshAt }) => agoOrNever(freshAt)],
         ['Last audit', ({ auditedAt }) => agoOrNever(auditedAt)],
         ['What is wrong', repositoryTrouble],
       ], shown, ({ configuredName }) => configuredName)
-        : empty('No repository matches.', h('a', { href: '#/repositories' }, 'Show all')),
+        : empty('No repository matches.', link('#/repositories', 'Show all')),
     ];
   },
 };
@@ -530,32 +536,36 @@ const repositories = {
 const ISSUE_FILTERS = ['repository', 'label', 'status', 'assignee', 'state'];
 const ISSUE_STATUSES = ['in-progress', 'in-review', 'ready', 'backlog', 'done', 'none'];
 
+const issueFilters = (parameters) => Object.fromEntries(ISSUE_FILTERS.map((name) => [name, parameters[name]?.trim()]));
+
 const issues = {
   title: 'Issues',
   load: async ({ parameters }, pages) => {
-    const filters = Object.fromEntries(ISSUE_FILTERS.map((name) => [name, parameters[name]]));
-    return { issues: await readPages(`/issues${query({ ...filters, limit: 200 })}`, 'issues', pages) };
+    const filters = issueFilters(parameters);
+    const of = query(filters);
+    return { of, issues: await readPages(`/issues${query({ ...filters, limit: 200 })}`, 'issues', pages) };
   },
-  view({ issues: list, status }, { parameters }) {
+  view({ of, issues: list, status }, { parameters }) {
     const { incomplete, issues: shown } = list;
+    const isOther = of !== query(issueFilters(parameters));
     return [
       h('div', { class: 'filters' },
         search('Repository', 'repository', 'owner/name'), search('Label', 'label'), search('Assignee', 'assignee', 'login, none or *'),
         choice('Status', 'status', ISSUE_STATUSES), choice('State', 'state', ['closed', 'all'], 'open'),
-        ISSUE_FILTERS.some((name) => parameters[name]) && h('a', { href: '#/issues' }, 'Clear')),
-      incomplete.length > 0 && h('p', null, warn('May lack issues'), ' of ',
-        few(incomplete, ({ repository, state }) => `${repository} (${REPOSITORY_STATES[state]?.[2] ?? state})`), '. ', h('a', { href: '#/repositories' }, 'See why')),
-      shown.length ? [
-        h('p', { class: 'faint' }, `${counted(shown.length, 'issue')}${list.nextCursor ? ', and there are more' : ''}`),
+        ISSUE_FILTERS.some((name) => parameters[name]) && link('#/issues', 'Clear')),
+      incomplete.length && h('p', null, warn('May lack issues'), ' of ',
+        few(incomplete, ({ repository, state }) => `${repository} (${REPOSITORY_STATES[state]?.[2] ?? state})`), '. ', link('#/repositories', 'See why')),
+      isOther ? reading() : shown.length ? [
+        note(`${counted(shown.length, 'issue')}${list.nextCursor ? ', and there are more' : ''}`),
         table('Issues, by repository and number', [
           ['Issue', ({ url, title, repository, number }) => [github(url, foreign(title || 'without a title')), h('div', { class: 'faint' }, `${repository}#${number}`)]],
-          ['Status', ({ state, status: work }) => [state === 'closed' && badge('faint', '–', 'closed'), work && [' ', h('span', { class: 'badge plain' }, work)]]],
-          ['Labels', ({ labels }) => labels.map((label) => [h('span', { key: label, class: 'badge plain' }, foreign(label)), ' '])],
+          ['Status', ({ state, status: work }) => [state === 'closed' && badge('faint', '–', 'closed'), work && [' ', h('span', { class: 'badge faint' }, work)]]],
+          ['Labels', ({ labels }) => labels.map((label) => [h('span', { key: label, class: 'badge faint' }, foreign(label)), ' '])],
           ['Assignees', ({ assignees }) => few(assignees, foreign)],
           ['Changed', ({ updatedAt }) => ago(updatedAt)],
         ], shown, ({ url }) => url)]
-        : empty(incomplete.length ? 'No issue that could be read matches.' : ['No issue matches. The copy is of ', ago(status.freshAt), '.']),
-      more(list),
+        : empty(incomplete.length ? 'No issue that could be read matches.' : ['No issue matches. The copy is of ', agoOrNever(status.freshAt), '.']),
+      !isOther && more(list),
     ];
   },
 };
@@ -573,9 +583,8 @@ const passes = {
         ['Status', ({ status: one }) => badgeOf(STATUSES, one)],
         ['Ended', ({ endedAt }) => ago(endedAt)],
         ['Took', ({ startedAt, endedAt }) => `${((Date.parse(endedAt) - Date.parse(startedAt)) / 1000).toFixed(2)} s`],
-        ['Requests', ({ githubRequests }) => githubRequests],
         ['Summary', (one) => [one.summary,
-          one.deferred.length > 0 && h('div', { class: 'faint' }, 'Deferred: ', few(one.deferred)),
+          one.deferred.length && h('div', { class: 'faint' }, 'Deferred: ', few(one.deferred)),
           folded(one.problems, counted(one.problems.length, 'problem'))]],
       ], list.passes, ({ passId }) => passId) : empty('No pass has changed anything or had a problem. Others leave no record.'),
       more(list),
@@ -590,13 +599,15 @@ const setParameter = (name, value) => {
   history.replaceState(null, '', `#${path}${query({ ...parameters, [name]: value })}`);
   board.route = routeOf(location.hash);
   render();
-  if (name !== 'q') refresh();
+  if (name !== 'q') {
+    board.pages = 1;
+    refresh();
+  }
 };
 
 const search = (label, name, placeholder = '') =>
   h('label', { key: name }, `${label} `, h('input', { type: 'search', placeholder, autocomplete: 'off', value: board.route.parameters[name] ?? '',
-    // Only what is found in the page follows each letter.
-    [name === 'q' ? 'oninput' : 'onchange']: (event) => setParameter(name, event.target.value.trim()) }));
+    [name === 'q' ? 'oninput' : 'onchange']: (event) => setParameter(name, event.target.value) }));
 
 const choice = (label, name, options, none = 'any') =>
   h('label', { key: name }, `${label} `, h('select', { onchange: (event) => setParameter(name, event.target.value) },
@@ -630,15 +641,21 @@ async function submit(event) {
   board.isSending = false;
   if (board.isSignedIn) {
     await refresh();
-    focusHeading();
-  } else {
+    if (!board.isSignedIn) board.refusal = 'Not signed in: the browser keeps no cookie of this site.';
+  }
+  if (!board.isSignedIn) {
     render();
     input.select();
   }
 }
 
+/** Other tabs of the board forget, too. */
+const others = new BroadcastChannel('board');
+others.onmessage = () => { forget(); render(); };
+
 async function signOut() {
   forget();
+  others.postMessage('');
   render();
   await request('/session', { method: 'DELETE' }).catch((refused) => {
     board.refusal = `The session may still be open in this browser: ${refused.message}.`;
@@ -659,14 +676,14 @@ function forget() {
 const PAGES = { agents, repositories, issues, passes };
 
 /** All that the page depends on. `isSignedIn` is null until the first answer. */
-const board = { isSignedIn: null, route: null, pages: 1, data: null, asOf: null, failure: null, failures: 0, words: null, refusal: null, isSending: false };
+const board = { isSignedIn: null, pages: 1, failures: 0 };
 
 function routeOf(hash) {
   const [path, text = ''] = hash.replace(/^#/, '').split('?');
   const parameters = Object.fromEntries(new URLSearchParams(text));
   const [, page, name] = path.split('/');
-  if (page === 'agents' && name) return { page: agent, title: name, nav: page, path, name, parameters };
-  const known = PAGES[page] ? page : 'agents';
+  if (page === 'agents' && /^[A-Za-z0-9][\w.-]{0,63}$/.test(name)) return { page: agent, title: name, nav: page, path, name, parameters };
+  const known = Object.hasOwn(PAGES, page) ? page : 'agents';
   return { page: PAGES[known], title: PAGES[known].title, nav: known, path: `/${known}`, parameters };
 }
 
@@ -675,13 +692,13 @@ const header = () =>
     h('a', { class: 'skip', href: '#main', onclick: (event) => { event.preventDefault(); document.getElementById('main').focus(); } }, 'Skip to the content'),
     h('strong', { class: 'brand' }, 'agent-heartbeat'),
     h('nav', { 'aria-label': 'Pages' }, Object.entries(PAGES).map(([name, page]) => h('a', { key: name, href: `#/${name}`, 'aria-current': board.route.nav === name ? 'page' : null }, page.title))),
-    h('button', { type: 'button', onclick: signOut }, 'Sign out'));
+    button('Sign out', signOut));
 
 function failureLine() {
   if (!board.failure) return null;
   const { status, message } = board.failure;
-  return h('section', { key: 'failure', class: 'first bad', role: 'alert' }, bad(status >= 400 && status < 500 ? 'Refused' : 'No answer'), ` ${message}. `,
-    board.asOf && ['Shown as of ', at(board.asOf), '. '], `Next try in ${span(board.retryAt - Date.now())}. `, h('button', { type: 'button', onclick: refresh }, 'Try now'));
+  return h('section', { key: 'failure', class: 'first bad' }, bad(status >= 400 && status < 500 ? 'Refused' : 'No answer'), ` ${message}. `,
+    board.asOf && ['Shown as of ', at(board.asOf), '. '], `Next try in ${span(board.retryAt - Date.now())}. `, button('Try now', refresh));
 }
 
 function page() {
@@ -694,8 +711,8 @@ function page() {
     data && firstLine(data),
     h('main', { id: 'main', tabindex: '-1', key: route.path },
       h('h1', { tabindex: '-1' }, route.title),
-      data?.missing ? empty(`${data.missing}.`, h('a', { href: '#/agents' }, 'Show all agents'))
-        : data ? route.page.view(data, route) : h('p', { class: 'faint' }, board.failure ? '' : 'Reading…')),
+      data?.missing ? empty(`${data.missing}.`, link('#/agents', 'Show all agents'))
+        : data ? route.page.view(data, route) : reading()),
     h('footer', { class: 'faint' }, data && [`Version ${data.status.version}. Read `, ago(board.asOf), '.']),
   ];
 }
@@ -703,23 +720,19 @@ function page() {
 function render() {
   const focused = document.activeElement;
   const isIn = board.isSignedIn !== false;
-  patch(document.getElementById('board'), isIn ? (board.isSignedIn || board.failure ? page() : [h('p', { class: 'faint' }, 'Reading…')]) : [signIn()]);
-  if (focused !== document.activeElement && focused?.isConnected) focused.focus({ preventScroll: true });
+  patch(document.getElementById('board'), isIn ? (board.isSignedIn || board.failure ? page() : [reading()]) : [signIn()]);
+  if (focused !== document.activeElement) (focused.isConnected ? focused : document.querySelector('h1'))?.focus({ preventScroll: true });
   if (!isIn && document.activeElement === document.body) document.getElementById('token').focus();
 }
 
-const focusHeading = () => document.querySelector('h1')?.focus({ preventScroll: true });
-
 /** For screen readers. */
-function say(text) {
-  document.getElementById('live').textContent = text;
-}
+const say = (text) => { document.getElementById('live').textContent = text; };
 
 function sayChanges(before, after) {
   const was = new Map(before?.agents?.map(({ name, state }) => [name, state]));
   const news = (state) => {
     const names = (after.agents ?? []).filter((one) => one.state === state && (was.get(one.name) ?? state) !== state).map(({ name }) => name);
-    return names.length ? `${few(names).flat(Infinity).filter(Boolean).join('')} now ${state}. ` : '';
+    return names.length ? `${names.slice(0, 4).join(', ')} now ${state}. ` : '';
   };
   say(['down', 'late', 'up'].map(news).join(''));
 }
@@ -736,24 +749,26 @@ async function refresh() {
   clearTimeout(timer);
   turn += 1;
   const mine = turn;
+  needed.clear();
   const { route, pages } = board;
   try {
-    board.words ??= new Map((await read('/problems')).problems.map((words) => [words.code, words]));
-    const missing = (refused) => { if (refused.status === 404) return { missing: refused.message }; throw refused; };
+    board.words ??= await read('/problems').then(({ problems: all }) => new Map(all.map((words) => [words.code, words])), () => null);
+    const missing = (refused) => { if (refused.status === 404 || refused.status === 403) return { missing: refused.message }; throw refused; };
     // Alone at first: without a session, one request is refused and not three.
     if (!board.isSignedIn) await read('/status');
     const [status, data] = await Promise.all([read('/status'), route.page.load(route, pages).catch(missing)]);
     if (mine !== turn) return;
     sayChanges(board.data, data);
     if (board.failure) say('The service answers again.');
+    for (const path of known.keys()) if (!needed.has(path)) known.delete(path);
     Object.assign(board, { isSignedIn: true, data: { status, ...data }, asOf: new Date(now()).toISOString(), failure: null, failures: 0 });
-  } catch (refused) {
+  } catch (error) {
     if (mine !== turn) return;
-    if (!(refused instanceof Refused)) throw refused;
-    if (refused.status === 401) {
+    const refused = error.status === undefined ? refusal(0, 'an answer cannot be read') : error;
+    if (refused.status === 401 || refused.status === 403) {
       const wasIn = board.isSignedIn;
       forget();
-      if (wasIn) board.refusal = 'The session has ended. Sign in again.';
+      if (wasIn) board.refusal = `${refused.message}.`;
     } else {
       if (!board.failure) say(`No answer: ${refused.message}.`);
       Object.assign(board, { failure: refused, failures: board.failures + 1 });
@@ -768,11 +783,11 @@ function wait() {
   clearTimeout(timer);
   if (board.isSignedIn === false || document.hidden) return;
   let delay = POLL;
-  if (board.failure) delay = Math.min(MAX_WAIT, Math.max(POLL * 2 ** (board.failures - 1), (board.failure.retryAfter ?? 0) * 1000));
+  if (board.failure) delay = Math.min(MAX_WAIT, Math.max(POLL * 2 ** (board.failures - 1), (board.failure.retryAfter || 0) * 1000));
   else {
-    // One that has passed by this clock may be a moment away by the server's.
+    // Not more often than every 5 s: in a large fleet some heartbeat is always due.
     const changes = (board.data?.agents ?? [board.data?.agent]).map((one) => Date.parse(one?.nextChangeAt)).filter((next) => next > now() - 2000);
-    delay = Math.min(delay, Math.max(1000, Math.min(...changes) - now() + 50));
+    delay = Math.min(delay, Math.max(5000, Math.min(...changes) - now() + 50));
   }
   board.retryAt = Date.now() + delay;
   timer = setTimeout(refresh, delay);
@@ -783,19 +798,19 @@ async function navigate() {
   board.route = routeOf(location.hash);
   const isOther = before?.path !== board.route.path;
   if (isOther) Object.assign(board, { pages: 1, data: null });
-  if (known.size > 100) known.clear();
   render();
-  if (isOther && before && board.isSignedIn) focusHeading();
+  if (isOther && before && board.isSignedIn) document.querySelector('h1').focus({ preventScroll: true });
   if (board.isSignedIn !== false) await refresh();
 }
 
 addEventListener('hashchange', navigate);
-addEventListener('online', () => { if (board.failure) refresh(); });
-// A page that comes back from the browser's history asks whether the session still holds, before it shows anything.
-addEventListener('pageshow', (event) => { if (event.persisted) { forget(); board.isSignedIn = null; render(); refresh(); } });
+// A page from the browser's history may be of a session that has ended.
+addEventListener('pageshow', ({ persisted }) => { if (persisted) { forget(); render(); location.reload(); } });
 document.addEventListener('visibilitychange', () => {
-  if (document.hidden) clearTimeout(timer);
-  else if (board.isSignedIn !== false) refresh();
+  if (document.hidden) {
+    clearTimeout(timer);
+    document.title = 'agent-heartbeat';
+  } else if (board.isSignedIn !== false) refresh();
 });
 setInterval(() => { if (!document.hidden && board.data) render(); }, 5000);
 navigate();

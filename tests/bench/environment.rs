@@ -41,7 +41,7 @@ pub struct Sample {
     pub peak_rss_kib: u64,
 }
 
-/// The answer to a heartbeat, or to a read with its status and tag.
+/// The answer to a heartbeat, or to a read with its status, its tag and its length.
 #[derive(Debug)]
 pub struct Answer(Value);
 
@@ -92,13 +92,26 @@ impl<'w> Environment<'w> {
 
     /// Sends a heartbeat of an agent that works on these issues, by their pages.
     pub fn beat_at_work(&mut self, agent: &str, urls: &[String]) -> Sample {
-        let body = serde_json::json!({ "activeIssueUrls": urls }).to_string();
-        self.send(vec![Request::Heartbeat { agent: agent.to_owned(), body: Some(body) }])
+        self.beat_with(agent, &serde_json::json!({ "activeIssueUrls": urls }))
+    }
+
+    /// Sends an agent's heartbeat with this body.
+    pub fn beat_with(&mut self, agent: &str, body: &Value) -> Sample {
+        self.send(vec![Request::Heartbeat { agent: agent.to_owned(), body: Some(body.to_string()) }])
     }
 
     /// Reads a path with its query, as a client that has the version with this tag.
     pub fn read(&mut self, target: &str, tag: Option<&str>) -> Sample {
-        self.send(vec![Request::Read { target: target.to_owned(), tag: tag.map(str::to_owned) }])
+        self.read_at_once(&[target], &[tag])
+    }
+
+    /// Reads several paths at the same time, each as a client that has the version with the tag in its place.
+    pub fn read_at_once(&mut self, targets: &[&str], tags: &[Option<&str>]) -> Sample {
+        let read = |(target, tag): (&&str, &Option<&str>)| Request::Read {
+            target: (*target).to_owned(),
+            tag: tag.map(str::to_owned),
+        };
+        self.send(targets.iter().zip(tags).map(read).collect())
     }
 
     fn send(&mut self, requests: Vec<Request>) -> Sample {
@@ -225,7 +238,7 @@ impl Answer {
         self.0["freshAt"].is_string()
     }
 
-    /// A number in the peer's answer.
+    /// A number in the peer's answer, or beside what was read.
     pub fn number(&self, field: &str) -> u64 {
         self.0[field].as_u64().expect("a number")
     }

@@ -17,10 +17,13 @@
     reason = "the service must not read the system's clock; its benchmark has to"
 )]
 
+mod board;
 mod chain;
 mod comparison;
 mod environment;
 mod fleet;
+#[path = "../it/support/item_size.rs"]
+mod item_size;
 mod overhead;
 mod peer;
 mod progress;
@@ -77,6 +80,7 @@ fn measure(scale: &Scale) -> ExitCode {
         rows.extend(fleet::idle_by_size(&runtime, &progress, scale));
         rows.extend(unreported::rows(&runtime, &progress, &scale.unreported));
         rows.extend(reads::rows(&runtime, &progress, scale));
+        rows.extend(board::rows(&runtime, &progress, scale));
         rows.extend(repository::rows(&runtime, &progress, scale));
         rows.push(repository::largest_bodies(&runtime, &progress, scale));
         // The function has 256 MB, and needs some of them for what is not measured here.

@@ -99,8 +99,9 @@ where
         if !is_read {
             return answer["body"].as_str().expect("a text").to_owned();
         }
-        let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok());
-        let body: Value = body.unwrap_or_default();
-        json!({ "status": answer["statusCode"], "tag": answer["headers"]["etag"], "body": body }).to_string()
+        let text = answer["body"].as_str().unwrap_or_default();
+        let body: Value = serde_json::from_str(text).unwrap_or_default();
+        let (status, tag) = (&answer["statusCode"], &answer["headers"]["etag"]);
+        json!({ "status": status, "tag": tag, "bytes": text.len(), "body": body }).to_string()
     }
 }

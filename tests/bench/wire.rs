@@ -47,7 +47,8 @@ pub enum Request {
 /// The result of an order.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Done {
-    /// The answers' bodies, in the order of the requests. A read is answered with its status and its tag, too.
+    /// The answers' bodies, in the order of the requests. A read is answered with its status, its tag and the
+    /// length of its text, too.
     pub answers: Vec<String>,
     /// From the first event to the last answer.
     pub wall: Duration,

@@ -12,6 +12,8 @@ use test_world::github::{self, GitHub, GraphQlCall, Matching};
 use test_world::{TABLE_NAME, TestWorld};
 use tokio::runtime::Runtime;
 
+use crate::item_size::item_size;
+
 /// The delay of GitHub's REST API.
 pub const REST_DELAY: Duration = Duration::from_millis(40);
 /// The delay of GitHub's GraphQL API.
@@ -231,6 +233,22 @@ impl World {
         let mut counts = dynamodb.item(TABLE_NAME, "FLEET", "COUNTS").expect("a pass changed something");
         counts["entries"] = serde_json::json!([counts["upto"], 0, changes]);
         dynamodb.put_item(TABLE_NAME, &counts);
+    }
+
+    /// Copies an agent's item until there are `agents` of them, each of this many bytes if a size is given. The name ends
+    /// with three digits.
+    pub fn copy_agent(&self, name: &str, agents: usize, size: Option<usize>) {
+        let dynamodb = &self.local.dynamodb;
+        let mut item = dynamodb.item(TABLE_NAME, "AGENTS", name).expect("it sent a heartbeat");
+        if let Some(size) = size {
+            let missing = size - item_size(&item) - "padding".len();
+            item["padding"] = "x".repeat(missing).into();
+        }
+        let stem = name.trim_end_matches(|end: char| end.is_ascii_digit());
+        for n in 0..agents {
+            item["sk"] = format!("{stem}{n:03}").into();
+            dynamodb.put_item(TABLE_NAME, &item);
+        }
     }
 
     /// Whether the last pass deferred a repository to the next one: then it is recorded. The peer runs no passes.
