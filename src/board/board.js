@@ -682,7 +682,7 @@ function routeOf(hash) {
   const [path, text = ''] = hash.replace(/^#/, '').split('?');
   const parameters = Object.fromEntries(new URLSearchParams(text));
   const [, page, name] = path.split('/');
-  if (page === 'agents' && /^[A-Za-z0-9][\w.-]{0,63}$/.test(name)) return { page: agent, title: name, nav: page, path, name, parameters };
+  if (page === 'agents' && /^[A-Za-z0-9][\w.-]{0,63}$/.test(name ?? '')) return { page: agent, title: name, nav: page, path, name, parameters };
   const known = Object.hasOwn(PAGES, page) ? page : 'agents';
   return { page: PAGES[known], title: PAGES[known].title, nav: known, path: `/${known}`, parameters };
 }

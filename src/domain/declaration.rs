@@ -131,14 +131,14 @@ impl Declaration {
 
 impl Declaration {
     /// What the agent has promised, from the heartbeat on that was answered at `last`; `None` if it has promised nothing, or
-    /// has left.
-    pub fn watch(&self, last: Timestamp) -> Option<Watch> {
+    /// has left. Agents could be heard since `heard_since`: before that nobody counts as silent.
+    pub fn watch(&self, last: Timestamp, heard_since: Option<Timestamp>) -> Option<Watch> {
         let promise = self.promise().filter(|_| !self.is_leaving)?;
         Some(Watch {
             interval_seconds: promise.interval.as_secs(),
             grace_seconds: promise.grace.as_secs(),
             due_at: promise.due_at(last),
-            down_at: promise.down_at(last),
+            down_at: promise.down_at(heard_since.map_or(last, |since| since.max(last))),
         })
     }
 

@@ -63,7 +63,7 @@ pub(super) fn build(
         active_issues: verdicts.issues.clone(),
         stop_issue_urls: verdicts.issues.iter().filter(is_stop).map(|issue| issue.url.clone()).collect(),
         hold: hold.cloned(),
-        watch: declaration.and_then(|declaration| declaration.watch(finished_at)),
+        watch: declaration.and_then(|declaration| declaration.watch(finished_at, None)),
         ignored_members: sender.map(|sender| sender.body.ignored.clone()).unwrap_or_default(),
         token_expires_at: sender.and_then(|sender| sender.token_expires_at).filter(is_soon),
     }

@@ -331,7 +331,7 @@ impl AgentView {
             last_status: record.and_then(|record| record.last_status),
             last_run_id: record.and_then(|record| record.last_run_id),
             token_fingerprint: record.and_then(|record| record.token_fingerprint.clone()),
-            watch: last_heartbeat_at.and_then(|last| declaration.watch(last)),
+            watch: last_heartbeat_at.and_then(|last| declaration.watch(last, moment.listening.since)),
             active_issues: declaration.active_issues.iter().map(shown).collect(),
             stop_since: declaration.stop_at,
             progress: declaration.progress,

@@ -18,8 +18,8 @@ async function becomes(what, value, wanted) {
 test('an agent becomes late and down in the page at the second at which the API says so', async () => {
   await invokeSchedule({});
   await scene('date-back', { pk: 'FLEET', sk: 'WATCH', field: 'since', seconds: 3600 });
-  await beat('punctual', { intervalSeconds: 30, graceSeconds: 3 });
-  await silence('punctual', 25);
+  await beat('punctual', { intervalSeconds: 30, graceSeconds: 6 });
+  await silence('punctual', 23);
   const page = await open(browser);
   await signIn(page, '#/agents?q=punctual');
   await row(page, 'punctual').getByText('up').waitFor();
@@ -68,6 +68,41 @@ test('rows change in place: scroll, focus, filter and open details stay', async 
   const opened = await page.locator('details[open]').count();
   assert.ok(opened >= 1, 'what was open is open');
   assert.deepEqual([page.reports, page.faults], [[], []]);
+});
+
+test('a fleet in which a heartbeat is always due is not read more often than every 5 s', async () => {
+  const front = await new Front('').start();
+  for (let n = 0; n < 20; n += 1) {
+    await beat(`due-${n}`, { intervalSeconds: 300 });
+    await silence(`due-${n}`, 295 - n);
+  }
+  const page = await open(browser);
+  await page.clock.install();
+  await signIn(page, '#/agents', front.board);
+  const asked = () => front.requests.filter((url) => url.startsWith('/api/agents')).length;
+  const before = asked();
+  for (let n = 0; n < 20; n += 1) {
+    await page.clock.fastForward(1000);
+    await later(100);
+  }
+  assert.ok(asked() - before <= 5, `${asked() - before} reads in 20 s`);
+  await page.close();
+  await front.stop();
+});
+
+test('an agent that the service could not hear is not down yet, and the page says so', async () => {
+  await beat('unheard', { intervalSeconds: 30, graceSeconds: 60 });
+  await silence('unheard', 200);
+  // The item says since when agents could be heard: since now.
+  const heardFor = (Date.now() - Date.parse((await scene('item', { pk: 'FLEET', sk: 'WATCH' })).since)) / 1000;
+  await scene('date-back', { pk: 'FLEET', sk: 'WATCH', field: 'since', seconds: -Math.floor(heardFor) });
+  const page = await open(browser);
+  await signIn(page, '#/agents/unheard');
+  const { watch, state } = await read('/agents/unheard');
+  assert.equal(state, 'late');
+  assert.ok(Date.parse(watch.downAt) > Date.now());
+  await page.getByText(/It was due at .* and is down at/).waitFor();
+  await scene('date-back', { pk: 'FLEET', sk: 'WATCH', field: 'since', seconds: Math.floor(heardFor) });
 });
 
 test('two agents on one issue are marked', async () => {

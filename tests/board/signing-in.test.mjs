@@ -50,8 +50,14 @@ test('after signing out nothing is left, and Back shows nothing', async () => {
   await page.getByRole('heading', { name: 'Issues' }).waitFor();
   const text = () => page.evaluate(() => document.body.textContent);
   await until('issues', async () => (await text()).includes('acme/'));
+  const other = await page.context().newPage();
+  await other.goto(`${BOARD}#/agents`);
+  await other.getByRole('row').first().waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
   await form(page).waitFor();
+  await form(other).waitFor();
+  assert.ok(!(await other.evaluate(() => document.body.textContent)).includes('nightly'), 'the other tab forgets, too');
+  await other.close();
   await until('the cookie is removed', async () => (await page.context().cookies()).length === 0);
   assert.ok(!(await text()).includes('acme/'), 'nothing that was read is in the page');
   await page.goBack();
@@ -85,7 +91,7 @@ test('the session ends with its token, and the page keeps its route', async () =
       return (await fetch(`${SERVICE}/api/status`, { headers: { Authorization: `Bearer ${VIEWER_TOKEN}` } })).status === 401;
     }, 70);
     await until('the page asks for a token', () => form(page).isVisible());
-    await page.getByText('The session has ended. Sign in again.').waitFor();
+    await page.getByText('the session has ended; sign in again.').waitFor();
     assert.equal(new URL(page.url()).hash, '#/issues?state=all');
     assert.ok(!(await page.evaluate(() => document.body.textContent)).includes('acme/'));
   } finally {

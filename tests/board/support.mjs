@@ -46,7 +46,7 @@ export async function signIn(page, route = '', board = BOARD) {
   await page.getByRole('button', { name: 'Sign out' }).waitFor();
   await page.getByText('Reading…').waitFor({ state: 'detached' });
   // The board's mistakes fail fast; without this, each takes half a minute.
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(10_000);
 }
 
 /** The row of an agent in the list of agents. */

@@ -82,6 +82,9 @@ async fn scene(
         }),
         // Something in the table happened that much earlier.
         "date-back" => date_back(&world, (&text("pk"), &text("sk")), &text("field"), seconds),
+        "item" => {
+            return Ok(Json(world.dynamodb.item(TABLE_NAME, &text("pk"), &text("sk")).unwrap_or_default()));
+        }
         // As many agents as this one, under other names.
         "copy-agent" => {
             let item =
