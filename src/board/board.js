@@ -292,7 +292,7 @@ function passCharts({ hours }) {
   const total = found.reduce((sum, { passes: n }) => sum + n, 0);
   const poor = found.filter(({ worstStatus }) => worstStatus !== 'ok').length;
   return h('div', { class: 'charts' },
-    chart('Passes per hour', `${counted(total, 'pass', 'passes')}${found.some(({ passes: n }) => n > 430) ? ' or more' : ''} in the last 24 hours, ${poor ? `${counted(poor, 'hour')} with problems` : 'no problems'}`,
+    chart('Passes per hour', `${counted(total, 'pass', 'passes')}${found.some(({ passes: n }) => n > 430) ? ' or more' : ''} in the last 24 hours, ${poor ? `${counted(poor, 'hour')} with problems` : 'no problems'} (green ok, amber warning, red error)`,
       day.map((hour) => hour && { value: hour.passes, kind: hour.worstStatus })),
     chart('Greatest age of the copy', `in each of the last 24 hours, at most ${span(1000 * Math.max(0, ...found.map(({ maxAgeSeconds }) => maxAgeSeconds ?? 0)))}`,
       day.map((hour) => hour && { value: hour.maxAgeSeconds ?? 0, kind: 'age' })));
@@ -332,7 +332,7 @@ function firstLine({ status }) {
   } else if (status.problems.length || lastPass.status !== 'ok' || !(ended - fresh < stale - ended)) {
     kind = status.problems.some(({ severity }) => severity === 'error') ? 'bad' : 'warn';
     line = [badge(kind, '◆', freshAt ? 'Partly current' : 'Incomplete'),
-      freshAt ? [' Not everything that GitHub has shown since ', at(freshAt), ' (', ago(freshAt), ') is in the copy.'] : ' Not every repository has been read yet.', ' ', link('#/repositories', 'See which')];
+      freshAt ? [' Complete up to ', at(freshAt), ' (', ago(freshAt), '). Later changes may be missing.'] : ' Not every repository has been read yet.', ' ', link('#/repositories', 'See which')];
   } else {
     line = [badge('good', '●', 'Current'), ' The copy has everything that GitHub showed ', ago(freshAt), '.'];
   }
@@ -469,10 +469,10 @@ const agent = {
         fact('Works on', one.activeIssues.length ? issueChips(one) : 'nothing'),
         one.progress && fact('Progress', foreign(one.progress), ' ', one.progressAt && ago(one.progressAt)),
         one.watch && fact('Grace', exact(one.watch.graceSeconds)),
-        one.lastStatus && fact('Last answer', badgeOf(STATUSES, one.lastStatus)),
+        one.lastStatus && fact('Last status', badgeOf(STATUSES, one.lastStatus)),
         one.login && fact('Login', foreign(one.login)),
         one.client && fact('Client', foreign(one.client)),
-        one.tokenFingerprint && fact('Token', code(one.tokenFingerprint))),
+        one.tokenFingerprint && fact('Token fingerprint', code(one.tokenFingerprint))),
       chart('Heartbeats per hour', beatText(lastDay(one)), beatsOf(lastDay(one))),
       h('h2', null, 'Runs'),
       runs.runs.length ? table('Runs, the newest first', [
@@ -740,7 +740,6 @@ function sayChanges(before, after) {
 // ---- Staying current ----
 
 const POLL = 15_000;
-const MAX_WAIT = 120_000;
 let timer;
 /** Counts the reads, so that a late answer to an earlier one is dropped. */
 let turn = 0;
@@ -783,7 +782,7 @@ function wait() {
   clearTimeout(timer);
   if (board.isSignedIn === false || document.hidden) return;
   let delay = POLL;
-  if (board.failure) delay = Math.min(MAX_WAIT, Math.max(POLL * 2 ** (board.failures - 1), (board.failure.retryAfter || 0) * 1000));
+  if (board.failure) delay = Math.min(120_000, Math.max(POLL * 2 ** (board.failures - 1), (board.failure.retryAfter || 0) * 1000));
   else {
     // Not more often than every 5 s: in a large fleet some heartbeat is always due.
     const changes = (board.data?.agents ?? [board.data?.agent]).map((one) => Date.parse(one?.nextChangeAt)).filter((next) => next > now() - 2000);

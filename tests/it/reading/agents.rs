@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use test_world::dynamodb::On;
 use test_world::{AGENT_TOKENS_SECRET_ID, TABLE_NAME};
 
+use super::five_hundred_agents;
 use crate::support::app::{TestApp, until_held};
 
 const ALPHAS: &str = "alphas-token-not-a-secret-0123456789";
@@ -95,13 +96,7 @@ async fn cursor_of_agents_names_none_that_the_token_does_not_cover() {
 
 #[tokio::test]
 async fn all_pages_of_500_agents_cost_few_read_units() {
-    let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.agent("agent-000").beat().await;
-    let mut item = app.world.dynamodb.item(TABLE_NAME, "AGENTS", "agent-000").expect("it sent a heartbeat");
-    for n in 1..500 {
-        item["sk"] = format!("agent-{n:03}").into();
-        app.world.dynamodb.put_item(TABLE_NAME, &item);
-    }
+    let app = five_hundred_agents().await;
     app.clear_requests();
     let (agents, pages) = app.client().read_all("/api/agents?limit=200", "agents").await;
     assert_eq!((agents.len(), pages), (500, 3));

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use test_world::AGENT_TOKENS_SECRET_ID;
 use test_world::dynamodb::{Fault, On};
-use test_world::{AGENT_TOKENS_SECRET_ID, TABLE_NAME};
 
+use super::five_hundred_agents;
 use crate::support::app::{Reply, TestApp, until_held};
 use crate::support::cases::{runtime, try_cases};
 
@@ -21,13 +22,7 @@ const BETAS: &str = "betas-token-not-a-secret-01234567890";
 
 /// A fleet of 500 agents, whose last heartbeat was long enough ago.
 async fn quiet_fleet() -> TestApp {
-    let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.agent("agent-000").beat().await;
-    let mut item = app.world.dynamodb.item(TABLE_NAME, "AGENTS", "agent-000").expect("it sent a heartbeat");
-    for n in 1..500 {
-        item["sk"] = format!("agent-{n:03}").into();
-        app.world.dynamodb.put_item(TABLE_NAME, &item);
-    }
+    let app = five_hundred_agents().await;
     app.pass_time(UNTIL_QUIET);
     app
 }

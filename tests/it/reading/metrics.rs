@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::json;
-use test_world::{AGENT_TOKENS_SECRET_ID, TABLE_NAME};
+use test_world::AGENT_TOKENS_SECRET_ID;
 
+use super::five_hundred_agents;
 use crate::support::app::TestApp;
 
 const CIS: &str = "the-cis-token-not-a-secret-0123456789";
@@ -92,13 +93,7 @@ async fn metrics_show_only_the_agents_that_the_token_covers() {
 
 #[tokio::test]
 async fn scrape_of_500_agents_reads_all_pages_and_costs_few_read_units() {
-    let app = TestApp::tracking(&["acme/api"]).start().await;
-    app.agent("agent-000").beat().await;
-    let mut item = app.world.dynamodb.item(TABLE_NAME, "AGENTS", "agent-000").expect("it sent a heartbeat");
-    for n in 1..500 {
-        item["sk"] = format!("agent-{n:03}").into();
-        app.world.dynamodb.put_item(TABLE_NAME, &item);
-    }
+    let app = five_hundred_agents().await;
     app.clear_requests();
     let samples = scrape(&app, None).await;
     assert_eq!(samples.keys().filter(|series| series.starts_with("agent_held")).count(), 500);
