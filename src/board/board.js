@@ -105,7 +105,7 @@ async function read(path) {
   return body;
 }
 
-/** Reads at most so many pages of a list. */
+/** Reads at most this many pages of a list. */
 async function readPages(path, name, pages) {
   let page = await read(path);
   const list = { ...page, [name]: [...page[name]] };

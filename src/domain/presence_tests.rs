@@ -102,10 +102,10 @@ fn work_stalls_and_stops_are_ignored_to_the_second() {
     assert_eq!((work_of(&working, 59), work_of(&working, 60)), (Work::Working, Work::Stalled));
     assert_eq!(work_of(&declared(&body, "", 0), 60), Work::Idle);
     assert_eq!(work_of(&declared(&json!({}), "a.1", 0), 100_000), Work::Working);
-    let told = declared(&body, "a.1!", 0);
-    assert_eq!((work_of(&told, 599), work_of(&told, 600)), (Work::Stalled, Work::IgnoresStop));
-    let told = declared(&json!({}), "a.1!", 0);
-    assert_eq!((work_of(&told, 1_799), work_of(&told, 1_800)), (Work::Working, Work::IgnoresStop));
+    let stopping = declared(&body, "a.1!", 0);
+    assert_eq!((work_of(&stopping, 599), work_of(&stopping, 600)), (Work::Stalled, Work::IgnoresStop));
+    let stopping = declared(&json!({}), "a.1!", 0);
+    assert_eq!((work_of(&stopping, 1_799), work_of(&stopping, 1_800)), (Work::Working, Work::IgnoresStop));
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn next_change_is_the_next_boundary_that_matters() {
     let listening = Listening { since: Some(at(1_000)), blind_since: None };
     assert_eq!(next(&watched(), listening, 300), Some(1_360));
     assert_eq!(next(&watched(), Listening::default(), 300), Some(WEEK));
-    let told = declared(&json!({"intervalSeconds": 300, "stalledAfterSeconds": 350}), "a.1!", 0);
-    assert_eq!((next(&told, always(), 300), next(&told, always(), 360)), (Some(350), Some(600)));
+    let stopping = declared(&json!({"intervalSeconds": 300, "stalledAfterSeconds": 350}), "a.1!", 0);
+    assert_eq!((next(&stopping, always(), 300), next(&stopping, always(), 360)), (Some(350), Some(600)));
 }
 
 /// What agents declare, and when their work and their listener changed.
