@@ -34,7 +34,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 pub(super) struct QuietPage(Fingerprint);
 
 impl QuietPage {
-    /// The page of which `rest` is everything else that it follows from; `None` if the moment is not quiet. The state must
+    /// The page; `rest` is everything else that it follows from. `None` if the moment is not quiet. The state must
     /// be read before the agents.
     pub(super) fn of(state: &FleetState, now: Timestamp, rest: &str) -> Option<Self> {
         let quiet_from = state.joinable_until()?.checked_add(MARGIN).ok()?;
