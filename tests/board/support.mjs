@@ -1,6 +1,5 @@
 // What the tests of the board share: a browser, the running service (`make board` starts it), and the world around it.
 
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { createRequire } from 'node:module';
@@ -45,7 +44,7 @@ export async function signIn(page, route = '', board = BOARD) {
   await page.getByRole('heading', { level: 1 }).waitFor();
   await page.getByRole('button', { name: 'Sign out' }).waitFor();
   await page.getByText('Reading…').waitFor({ state: 'detached' });
-  // The board's mistakes fail fast; without this, each takes half a minute.
+  // Otherwise each failure takes half a minute.
   page.setDefaultTimeout(10_000);
 }
 
@@ -142,5 +141,3 @@ export class Front {
 
 /** Where pictures and measurements go. */
 export const OUT = variable('BOARD_OUT');
-
-export const chromiumVersion = () => execFileSync(variable('CHROMIUM'), ['--version'], { encoding: 'utf8' }).trim();
